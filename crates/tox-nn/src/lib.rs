@@ -1,0 +1,1 @@
+//! Ops, networks, training steps and fused CPU kernels.

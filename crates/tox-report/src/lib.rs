@@ -1,0 +1,1 @@
+//! Records to tables, SVG figures and one HTML page.

@@ -1,0 +1,385 @@
+//! Every number of an ENAS run. The defaults are the paper's (Table 3 of the seed document).
+
+use serde::{Deserialize, Serialize};
+
+/// How the child's branches are chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Strategy {
+    /// The LSTM controller, trained with REINFORCE (ENAS).
+    #[default]
+    Enas,
+    /// Random search with weight sharing: every branch uniform, every skip a fair coin; the
+    /// controller is never trained. The control that a search must beat.
+    Random,
+}
+
+/// What happens to a child step whose gradient norm is not finite.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NanPolicy {
+    /// As PyTorch's `clip_grad_norm_` and SGD: a NaN norm makes every weight NaN, for ever; an
+    /// infinite norm scales the gradient to zero (finite entries) or to NaN (infinite ones).
+    #[default]
+    Torch,
+    /// The step is skipped and counted.
+    Guarded,
+}
+
+/// The 1x1 conv of a separable conv.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pointwise {
+    /// Mixes all channels, as a separable convolution does.
+    #[default]
+    Dense,
+    /// One group a channel, so nothing is mixed: what the reference code does.
+    Reference,
+}
+
+/// What weight decay and momentum do to weights that the sampled child does not use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Idle {
+    /// They go on for every weight that ever had a gradient: PyTorch 1.9 (the paper's version)
+    /// zeroes gradients instead of dropping them.
+    #[default]
+    Decay,
+    /// Nothing happens: PyTorch 2.x, where an unused weight has no gradient.
+    Rest,
+}
+
+/// The child network's shape and training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ChildConfig {
+    /// Layers, at least 3; maps are halved after one and two thirds of them.
+    pub layers: usize,
+    /// Channels of every map, even.
+    pub channels: usize,
+    /// Share of the pooled features that dropout keeps before the last linear layer, (0, 1].
+    pub keep_prob: f64,
+    /// Images a step.
+    pub batch: usize,
+    /// Epochs of the search.
+    pub epochs: usize,
+    /// Learning rate at the start of a cosine period.
+    pub lr_max: f64,
+    /// Learning rate at its end.
+    pub lr_min: f64,
+    /// Epochs of half a cosine period (`T_max`); the schedule goes back up after it, no restart.
+    pub lr_period: usize,
+    /// Nesterov momentum.
+    pub momentum: f64,
+    /// L2 penalty, added to the gradient.
+    pub weight_decay: f64,
+    /// Global gradient norm above which the gradient is scaled down.
+    pub grad_clip: f64,
+    /// What a step with a non-finite gradient norm does.
+    pub nan_policy: NanPolicy,
+    /// The 1x1 conv of separable convs.
+    pub pointwise: Pointwise,
+    /// What happens to unused weights.
+    pub idle: Idle,
+}
+
+impl Default for ChildConfig {
+    fn default() -> Self {
+        Self {
+            layers: 12,
+            channels: 36,
+            keep_prob: 0.9,
+            batch: 128,
+            epochs: 300,
+            lr_max: 0.05,
+            lr_min: 0.0005,
+            lr_period: 10,
+            momentum: 0.9,
+            weight_decay: 2.5e-4,
+            grad_clip: 5.0,
+            nan_policy: NanPolicy::Torch,
+            pointwise: Pointwise::Dense,
+            idle: Idle::Decay,
+        }
+    }
+}
+
+/// The controller's shape and its REINFORCE training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ControllerConfig {
+    /// Hidden size of the LSTM.
+    pub hidden: usize,
+    /// Updates after each training epoch of the child.
+    pub steps: usize,
+    /// Architectures averaged in one update.
+    pub aggregate: usize,
+    /// Images on which a sampled architecture's reward is measured.
+    pub batch: usize,
+    /// Adam's learning rate; betas (0, 0.999), eps 1e-3.
+    pub lr: f64,
+    /// Logits are `tanh_constant * tanh(.)`.
+    pub tanh_constant: f64,
+    /// Weight of the sampling entropy in the reward.
+    pub entropy_weight: f64,
+    /// Target probability of a skip connection.
+    pub skip_target: f64,
+    /// Weight of the divergence from that target in the loss.
+    pub skip_weight: f64,
+    /// The baseline keeps this share of itself at each sample.
+    pub baseline_decay: f64,
+    /// Global gradient norm above which the gradient is scaled down.
+    pub grad_clip: f64,
+}
+
+impl Default for ControllerConfig {
+    fn default() -> Self {
+        Self {
+            hidden: 64,
+            steps: 50,
+            aggregate: 20,
+            batch: 128,
+            lr: 1e-3,
+            tanh_constant: 1.5,
+            entropy_weight: 1e-4,
+            skip_target: 0.4,
+            skip_weight: 0.8,
+            baseline_decay: 0.99,
+            grad_clip: 5.0,
+        }
+    }
+}
+
+/// Evaluation with shared weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EvaluationConfig {
+    /// Architectures scored on one validation batch after each epoch; the best one's full
+    /// validation error is the epoch's.
+    pub candidates: usize,
+    /// The same after the last epoch, whose best is the genotype that the search returns.
+    pub final_candidates: usize,
+    /// Architectures sampled at the end to count the bad ops in each (the paper's densities).
+    pub density_samples: usize,
+    /// Measure the test error after every epoch too (always after the last).
+    pub test_every_epoch: bool,
+}
+
+impl Default for EvaluationConfig {
+    fn default() -> Self {
+        Self {
+            candidates: 10,
+            final_candidates: 10,
+            density_samples: 1000,
+            test_every_epoch: true,
+        }
+    }
+}
+
+/// Training of the found genotype from scratch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetrainConfig {
+    /// Epochs; 0 skips the retraining. One cosine descent from `child.lr_max` to `child.lr_min`.
+    pub epochs: usize,
+}
+
+impl Default for RetrainConfig {
+    fn default() -> Self {
+        Self { epochs: 300 }
+    }
+}
+
+/// Every number of an ENAS run; `check` turns it into a promise that a run can rely on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EnasConfig {
+    /// How branches are chosen.
+    pub strategy: Strategy,
+    /// The child.
+    pub child: ChildConfig,
+    /// The controller.
+    pub controller: ControllerConfig,
+    /// Evaluation with shared weights.
+    pub evaluation: EvaluationConfig,
+    /// Final training of the found genotype.
+    pub retrain: RetrainConfig,
+}
+
+/// A number outside its range.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{key} = {found} is out of range: expected {expected}")]
+pub struct ConfigError {
+    /// Dotted key below `learner`, as in a recipe.
+    pub key: &'static str,
+    /// What was found.
+    pub found: String,
+    /// What would do.
+    pub expected: &'static str,
+}
+
+impl EnasConfig {
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// The first key out of its range.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        fn is(
+            ok: bool,
+            key: &'static str,
+            found: impl ToString,
+            expected: &'static str,
+        ) -> Result<(), ConfigError> {
+            if ok {
+                Ok(())
+            } else {
+                Err(ConfigError {
+                    key,
+                    found: found.to_string(),
+                    expected,
+                })
+            }
+        }
+        let (c, k, e) = (&self.child, &self.controller, &self.evaluation);
+        is(
+            (3..=100).contains(&c.layers),
+            "child.layers",
+            c.layers,
+            "3 to 100",
+        )?;
+        is(
+            (2..=4096).contains(&c.channels) && c.channels % 2 == 0,
+            "child.channels",
+            c.channels,
+            "an even number, 2 to 4096",
+        )?;
+        is(
+            c.keep_prob > 0.0 && c.keep_prob <= 1.0,
+            "child.keep_prob",
+            c.keep_prob,
+            "above 0, at most 1",
+        )?;
+        is(
+            (1..=65_536).contains(&c.batch),
+            "child.batch",
+            c.batch,
+            "1 to 65536",
+        )?;
+        is(
+            (1..=100_000).contains(&c.epochs),
+            "child.epochs",
+            c.epochs,
+            "1 to 100000",
+        )?;
+        is(
+            c.lr_max.is_finite() && c.lr_max > 0.0,
+            "child.lr_max",
+            c.lr_max,
+            "above 0",
+        )?;
+        is(
+            c.lr_min >= 0.0 && c.lr_min <= c.lr_max,
+            "child.lr_min",
+            c.lr_min,
+            "0 to child.lr_max",
+        )?;
+        is(
+            c.lr_period >= 1,
+            "child.lr_period",
+            c.lr_period,
+            "at least 1",
+        )?;
+        is(
+            (0.0..1.0).contains(&c.momentum),
+            "child.momentum",
+            c.momentum,
+            "0 up to, not including, 1",
+        )?;
+        is(
+            c.weight_decay.is_finite() && c.weight_decay >= 0.0,
+            "child.weight_decay",
+            c.weight_decay,
+            "at least 0",
+        )?;
+        is(c.grad_clip > 0.0, "child.grad_clip", c.grad_clip, "above 0")?;
+        is(
+            (1..=4096).contains(&k.hidden),
+            "controller.hidden",
+            k.hidden,
+            "1 to 4096",
+        )?;
+        is(
+            k.aggregate >= 1,
+            "controller.aggregate",
+            k.aggregate,
+            "at least 1",
+        )?;
+        is(
+            (1..=65_536).contains(&k.batch),
+            "controller.batch",
+            k.batch,
+            "1 to 65536",
+        )?;
+        is(
+            k.lr.is_finite() && k.lr >= 0.0,
+            "controller.lr",
+            k.lr,
+            "at least 0",
+        )?;
+        is(
+            k.tanh_constant.is_finite() && k.tanh_constant > 0.0,
+            "controller.tanh_constant",
+            k.tanh_constant,
+            "above 0",
+        )?;
+        is(
+            k.entropy_weight.is_finite(),
+            "controller.entropy_weight",
+            k.entropy_weight,
+            "a finite number",
+        )?;
+        is(
+            k.skip_target > 0.0 && k.skip_target < 1.0,
+            "controller.skip_target",
+            k.skip_target,
+            "between 0 and 1",
+        )?;
+        is(
+            k.skip_weight.is_finite() && k.skip_weight >= 0.0,
+            "controller.skip_weight",
+            k.skip_weight,
+            "at least 0",
+        )?;
+        is(
+            (0.0..=1.0).contains(&k.baseline_decay),
+            "controller.baseline_decay",
+            k.baseline_decay,
+            "0 to 1",
+        )?;
+        is(
+            k.grad_clip > 0.0,
+            "controller.grad_clip",
+            k.grad_clip,
+            "above 0",
+        )?;
+        is(
+            e.candidates >= 1,
+            "evaluation.candidates",
+            e.candidates,
+            "at least 1",
+        )?;
+        is(
+            e.final_candidates >= 1,
+            "evaluation.final_candidates",
+            e.final_candidates,
+            "at least 1",
+        )?;
+        is(
+            (1..=1_000_000).contains(&e.density_samples),
+            "evaluation.density_samples",
+            e.density_samples,
+            "1 to 1000000",
+        )?;
+        Ok(())
+    }
+}

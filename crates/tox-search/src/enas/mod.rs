@@ -1,0 +1,3 @@
+//! ENAS macro search: child supernet, controller, the alternating search, final training.
+
+pub mod config;

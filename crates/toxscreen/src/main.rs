@@ -1,0 +1,2 @@
+//! The toxscreen command line.
+fn main() {}
