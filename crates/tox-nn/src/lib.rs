@@ -1,1 +1,15 @@
-//! Ops, networks, training steps and fused CPU kernels.
+//! Ops, weights, optimisers and fused CPU kernels for the networks that a search trains.
+//!
+//! Floor 2 of the house. [`ops`] are the ops of the ENAS macro space (the search-space-poisoning
+//! paper, Wu, Saxena, Jain) on any Burn device, [`kernels`] their fast form on the CPU, [`params`]
+//! and [`optim`] keep the weights on the host and update them, `f32` throughout and IEEE in what
+//! happens to NaN and infinity, because how a search dies is what we are here to see.
+
+pub mod device;
+pub mod init;
+pub mod kernels;
+pub mod ops;
+pub mod optim;
+pub mod params;
+
+pub use burn::tensor::Device;

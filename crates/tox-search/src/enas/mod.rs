@@ -1,3 +1,4 @@
 //! ENAS macro search: child supernet, controller, the alternating search, final training.
 
+pub mod child;
 pub mod config;

@@ -1,0 +1,121 @@
+//! CPU kernels for the ops that a search spends its time in, as a Burn backend extension.
+//!
+//! Each op has a plain composition of Burn's own ops beside it (see [`crate::ops`]): other
+//! backends run that, and `TOXSCREEN_KERNELS=plain` forces it everywhere. The instruction set is
+//! chosen at run time (AVX-512, AVX2, portable). Sums are cut into the same parts whatever the
+//! number of threads, so threads do not change a result; instruction sets do, in the last digits.
+
+pub mod conv;
+mod extension;
+pub mod norm;
+pub mod pool;
+pub mod update;
+
+pub use extension::KernelBackend;
+
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+use std::cell::RefCell;
+use std::sync::LazyLock;
+
+/// Whether the kernels are to be used where the device allows it.
+pub fn wanted() -> bool {
+    static WANTED: LazyLock<bool> =
+        LazyLock::new(|| std::env::var("TOXSCREEN_KERNELS").is_ok_and(|v| v == "plain"));
+    !*WANTED
+}
+
+/// Name of the instruction set in use, such as `avx512`.
+pub fn instruction_set() -> &'static str {
+    struct Name;
+    impl WithSimd for Name {
+        type Output = &'static str;
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> &'static str {
+            match S::F32_LANES {
+                16 => "avx512",
+                8 => "avx2",
+                4 => "128-bit",
+                _ => "portable",
+            }
+        }
+    }
+    Arch::new().dispatch(Name)
+}
+
+/// Calls `f(i, chunk i)` for every chunk of `size`, on the threads of the current pool.
+fn par_chunks<T: Send>(data: &mut [T], size: usize, f: impl Fn(usize, &mut [T]) + Sync + Send) {
+    let size = size.max(1);
+    if rayon::current_num_threads() == 1 || data.len() <= size {
+        data.chunks_mut(size)
+            .enumerate()
+            .for_each(|(i, chunk)| f(i, chunk));
+    } else {
+        data.par_chunks_mut(size)
+            .enumerate()
+            .for_each(|(i, chunk)| f(i, chunk));
+    }
+}
+
+/// Lends `N` buffers of the given lengths, with whatever they last held, from a thread's scratch.
+fn scratch<const N: usize>(lengths: [usize; N], f: impl FnOnce([&mut [f32]; N])) {
+    thread_local! {
+        static BUFFER: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    }
+    BUFFER.with_borrow_mut(|buffer| {
+        let total = lengths.iter().sum();
+        if buffer.len() < total {
+            buffer.resize(total, 0.0);
+        }
+        let mut rest = &mut buffer[..total];
+        f(lengths.map(|length| {
+            let (now, later) = std::mem::take(&mut rest).split_at_mut(length);
+            rest = later;
+            now
+        }));
+    });
+}
+
+/// Sums in sixteen lanes, so that the compiler can keep them in vectors without changing the
+/// order from one instruction set to the next.
+struct Lanes;
+
+impl Lanes {
+    const N: usize = 16;
+
+    #[inline(always)]
+    fn sum(x: &[f32], f: impl Fn(f32) -> f32) -> f64 {
+        let mut lanes = [0.0f32; Self::N];
+        let chunks = x.chunks_exact(Self::N);
+        let rest: f64 = chunks.remainder().iter().map(|&v| f64::from(f(v))).sum();
+        for chunk in chunks {
+            for (lane, &v) in lanes.iter_mut().zip(chunk) {
+                *lane += f(v);
+            }
+        }
+        lanes.iter().map(|&v| f64::from(v)).sum::<f64>() + rest
+    }
+
+    #[inline(always)]
+    fn sum2(x: &[f32], y: &[f32], f: impl Fn(f32, f32) -> (f32, f32)) -> [f64; 2] {
+        let mut lanes = [[0.0f32; Self::N]; 2];
+        let (xs, ys) = (x.chunks_exact(Self::N), y.chunks_exact(Self::N));
+        let mut totals = [0.0f64; 2];
+        for (&x, &y) in xs.remainder().iter().zip(ys.remainder()) {
+            let (a, b) = f(x, y);
+            totals[0] += f64::from(a);
+            totals[1] += f64::from(b);
+        }
+        for (x, y) in xs.zip(ys) {
+            for i in 0..Self::N {
+                let (a, b) = f(x[i], y[i]);
+                lanes[0][i] += a;
+                lanes[1][i] += b;
+            }
+        }
+        for (total, lanes) in totals.iter_mut().zip(lanes) {
+            *total += lanes.iter().map(|&v| f64::from(v)).sum::<f64>();
+        }
+        totals
+    }
+}

@@ -1,0 +1,162 @@
+//! The ops of the searched networks, on any device: a kernel where there is one, Burn's own ops
+//! elsewhere. Maps are NCHW, f32; channel vectors are `[c, 1, 1, 1]`.
+
+use crate::kernels::conv::Geometry;
+use crate::kernels::pool::{Pool, halved};
+use crate::kernels::{KernelBackend, wanted};
+use burn::backend::{Dispatch, DispatchDevice};
+use burn::tensor::activation::{log_softmax, relu};
+use burn::tensor::module;
+use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions, PadMode};
+use burn::tensor::{Int, Tensor, s};
+
+/// Added to the variance before its root is taken, as in PyTorch.
+pub const BN_EPS: f32 = 1e-5;
+
+/// Which implementation an op runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// Our CPU kernels.
+    Kernels,
+    /// Compositions of Burn's ops.
+    Plain,
+}
+
+impl Engine {
+    /// What the device of `x` allows and `TOXSCREEN_KERNELS` wants.
+    pub fn of<const D: usize>(x: &Tensor<D>) -> Self {
+        let device = x.device().inner();
+        match device.as_dispatch() {
+            DispatchDevice::Flex(_) if wanted() => Self::Kernels,
+            _ => Self::Plain,
+        }
+    }
+}
+
+/// Stride-1 convolution that keeps the map's size; `weight`: `[c_out, c_in / groups, k, k]`.
+pub fn conv(engine: Engine, x: Tensor<4>, weight: Tensor<4>, g: Geometry) -> Tensor<4> {
+    match engine {
+        Engine::Kernels => {
+            Tensor::from_dispatch(Dispatch::conv(x.into_dispatch(), weight.into_dispatch(), g))
+        }
+        Engine::Plain => {
+            let both = |v| [v, v];
+            let options = ConvOptions::new([1, 1], both(g.padding), both(g.dilation), g.groups);
+            module::conv2d(x, weight, None, options)
+        }
+    }
+}
+
+/// Stride-1 transposed convolution with padding `k / 2`; `weight`: `[c_in, c_out, k, k]`. It is
+/// the convolution with both channel axes swapped and the kernel turned by 180 degrees.
+pub fn conv_transposed(engine: Engine, x: Tensor<4>, weight: Tensor<4>) -> Tensor<4> {
+    let kernel = weight.dims()[2];
+    let turned = weight.swap_dims(0, 1).flip([2, 3]);
+    conv(engine, x, turned, Geometry::same(kernel))
+}
+
+/// Batch normalisation with the batch's own statistics, in training and in evaluation.
+pub fn batch_norm(
+    engine: Engine,
+    x: Tensor<4>,
+    gamma: Tensor<4>,
+    beta: Tensor<4>,
+    with_relu: bool,
+) -> Tensor<4> {
+    match engine {
+        Engine::Kernels => Tensor::from_dispatch(Dispatch::batch_norm(
+            x.into_dispatch(),
+            gamma.into_dispatch(),
+            beta.into_dispatch(),
+            BN_EPS,
+            with_relu,
+        )),
+        Engine::Plain => {
+            let c = x.dims()[1];
+            let centred = x.clone() - x.mean_dims(&[0, 2, 3]);
+            let var = (centred.clone() * centred.clone()).mean_dims(&[0, 2, 3]);
+            let scale = gamma.reshape([1, c, 1, 1]) / (var + BN_EPS).sqrt();
+            let y = centred * scale + beta.reshape([1, c, 1, 1]);
+            if with_relu { relu(y) } else { y }
+        }
+    }
+}
+
+/// Pooling 3x3, stride 1, padding 1.
+pub fn pool(engine: Engine, x: Tensor<4>, kind: Pool) -> Tensor<4> {
+    match (engine, kind) {
+        (Engine::Kernels, _) => Tensor::from_dispatch(Dispatch::pool(x.into_dispatch(), kind)),
+        (Engine::Plain, Pool::Average) => module::avg_pool2d(
+            x,
+            AvgPoolOptions::new([3, 3])
+                .with_stride([1, 1])
+                .with_padding([1, 1]),
+        ),
+        (Engine::Plain, Pool::Max) => module::max_pool2d(
+            x,
+            MaxPoolOptions::new([3, 3])
+                .with_stride([1, 1])
+                .with_padding([1, 1]),
+        ),
+    }
+}
+
+/// The pixels of a factorised reduction: every second one, then every second one of the map
+/// shifted by one to the left and up (zero beyond the border). `[n, 2c, h/2, w/2]`.
+pub fn gather(engine: Engine, x: Tensor<4>) -> Tensor<4> {
+    match engine {
+        Engine::Kernels => Tensor::from_dispatch(Dispatch::gather(x.into_dispatch())),
+        Engine::Plain => {
+            let [_, _, h, w] = x.dims();
+            let (oh, ow) = halved(h, w);
+            let straight = x.clone().slice(s![.., .., ..;2, ..;2]);
+            let padded = x.pad([(0, 1), (0, 1)], PadMode::Constant(0.0));
+            let shifted = padded.slice(s![.., .., 1..2 * oh;2, 1..2 * ow;2]);
+            Tensor::cat(vec![straight, shifted], 1)
+        }
+    }
+}
+
+/// `[n, c, h, w]` averaged over pixels: `[n, c]`.
+pub fn global_average(x: Tensor<4>) -> Tensor<2> {
+    let [n, c, h, w] = x.dims();
+    x.reshape([n, c, h * w]).mean_dim(2).reshape([n, c])
+}
+
+/// Mean cross-entropy of `logits` `[n, classes]` against `labels` `[n]`.
+pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
+    let n = labels.dims()[0];
+    log_softmax(logits, 1)
+        .gather(1, labels.reshape([n, 1]))
+        .mean()
+        .neg()
+}
+
+/// The class with the largest logit of each row; NaN counts as the largest, the first of equals
+/// wins: as PyTorch's argmax, so that NaN weights answer class 0.
+pub fn argmax(logits: &[f32], classes: usize) -> Vec<u16> {
+    let best = |row: &[f32]| {
+        let mut best = 0;
+        for (i, &v) in row.iter().enumerate().skip(1) {
+            if !row[best].is_nan() && (v > row[best] || v.is_nan()) {
+                best = i;
+            }
+        }
+        best as u16
+    };
+    logits.chunks_exact(classes.max(1)).map(best).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::argmax;
+
+    #[test]
+    fn argmax_treats_nan_as_the_first_maximum() {
+        let n = f32::NAN;
+        assert_eq!(
+            argmax(&[0., 2., 1., n, n, n, 1., n, 3., 4., 4., 0.], 3),
+            [1, 0, 1, 0]
+        );
+    }
+}

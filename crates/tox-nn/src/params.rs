@@ -1,0 +1,147 @@
+//! Weights, kept on the host in one flat buffer whatever the device.
+//!
+//! A step of a search uses a small part of the supernet. Its weights are handed to the device as
+//! leaves of the autodiff graph, the gradients come back, and the update runs over the flat
+//! buffers. So clipping, NaN policies, checkpoints and determinism are the same on every device.
+
+use burn::tensor::{Device, Gradients, Tensor, TensorData, Transaction};
+use std::cell::RefCell;
+
+/// Index of a weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ParamId(usize);
+
+/// Name, shape and place of a weight.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Dotted name, such as `layer3.conv5.pre.weight`.
+    pub name: String,
+    /// Four dimensions: conv `[out, in / groups, k, k]`, linear `[out, in, 1, 1]`, vectors
+    /// `[n, 1, 1, 1]`.
+    pub shape: [usize; 4],
+    start: usize,
+}
+
+impl Entry {
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Never true: every dimension is at least 1.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Where the values lie in the flat buffer.
+    pub fn range(&self) -> std::ops::Range<usize> {
+        self.start..self.start + self.len()
+    }
+}
+
+/// All weights of a model.
+#[derive(Clone, Debug, Default)]
+pub struct Params {
+    entries: Vec<Entry>,
+    /// The values of all weights, one after the other.
+    pub values: Vec<f32>,
+}
+
+impl Params {
+    /// Adds a weight; `values` in row-major order, as many as `shape` says.
+    pub fn add(&mut self, name: String, shape: [usize; 4], values: Vec<f32>) -> ParamId {
+        assert_eq!(
+            values.len(),
+            shape.iter().product::<usize>(),
+            "values of {name}"
+        );
+        self.entries.push(Entry {
+            name,
+            shape,
+            start: self.values.len(),
+        });
+        self.values.extend(values);
+        ParamId(self.entries.len() - 1)
+    }
+
+    /// The weights in the order in which they were added.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// One weight.
+    pub fn entry(&self, id: ParamId) -> &Entry {
+        &self.entries[id.0]
+    }
+
+    /// Ids in order.
+    pub fn ids(&self) -> impl Iterator<Item = ParamId> + use<> {
+        (0..self.entries.len()).map(ParamId)
+    }
+
+    /// Whether every value is finite.
+    pub fn finite(&self) -> bool {
+        self.values.iter().all(|v| v.is_finite())
+    }
+}
+
+/// The weights of one pass on a device: each is sent when it is first asked for.
+pub struct Leaves<'a> {
+    params: &'a Params,
+    device: &'a Device,
+    sent: RefCell<Vec<Option<Tensor<4>>>>,
+}
+
+impl<'a> Leaves<'a> {
+    /// For one pass on `device`; gradients are recorded if it is an autodiff device.
+    pub fn new(params: &'a Params, device: &'a Device) -> Self {
+        Self {
+            params,
+            device,
+            sent: RefCell::new(vec![None; params.entries.len()]),
+        }
+    }
+
+    /// The device.
+    pub fn device(&self) -> &Device {
+        self.device
+    }
+
+    /// The weight as a tensor of four dimensions.
+    pub fn get(&self, id: ParamId) -> Tensor<4> {
+        let leaf = &mut self.sent.borrow_mut()[id.0];
+        leaf.get_or_insert_with(|| {
+            let entry = &self.params.entries[id.0];
+            let data = TensorData::new(self.params.values[entry.range()].to_vec(), entry.shape);
+            let tensor = Tensor::from_data(data, self.device);
+            if self.device.is_autodiff() {
+                tensor.require_grad()
+            } else {
+                tensor
+            }
+        })
+        .clone()
+    }
+
+    /// The weight as `[out, in]` (linear layers and embeddings).
+    pub fn matrix(&self, id: ParamId) -> Tensor<2> {
+        let [rows, columns, ..] = self.params.entries[id.0].shape;
+        self.get(id).reshape([rows, columns])
+    }
+
+    /// The gradients of the weights that the pass used, in order.
+    pub fn gradients(self, mut gradients: Gradients) -> Vec<(ParamId, Vec<f32>)> {
+        let (mut ids, mut read) = (Vec::new(), Transaction::default());
+        for (i, leaf) in self.sent.into_inner().into_iter().enumerate() {
+            if let Some(gradient) = leaf.and_then(|leaf| leaf.grad_remove(&mut gradients)) {
+                ids.push(ParamId(i));
+                read = read.register(gradient);
+            }
+        }
+        let values = read.execute().into_iter().map(|data| {
+            data.try_into_vec::<f32>()
+                .unwrap_or_else(|e| unreachable!("gradients are f32: {e:?}"))
+        });
+        ids.into_iter().zip(values).collect()
+    }
+}

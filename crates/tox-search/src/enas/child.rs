@@ -1,0 +1,465 @@
+//! The child supernet: shared weights of every op in every layer, and the network that one
+//! architecture picks from it.
+
+use super::config::{ChildConfig, Pointwise};
+use crate::genotype::{Genotype, Layer};
+use crate::space::{Op, Space};
+use burn::tensor::{Tensor, TensorData};
+use rand::Rng;
+use rand_distr::StandardNormal;
+use tox_data::rng::stream;
+use tox_nn::init;
+use tox_nn::kernels::conv::Geometry;
+use tox_nn::kernels::pool::Pool;
+use tox_nn::ops::{self, Engine};
+use tox_nn::params::{Leaves, ParamId, Params};
+
+/// One sampled architecture: an op of the space and the skip bits for every layer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Architecture {
+    /// From input to output; layer `i` has `i` skip bits.
+    pub layers: Vec<Choice>,
+}
+
+/// What one layer computes and which earlier outputs are added to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// Index into the ops of the space.
+    pub op: usize,
+    /// One bit an earlier layer.
+    pub skips: Vec<bool>,
+}
+
+impl Architecture {
+    /// With the ops' names and poison marks.
+    pub fn genotype(&self, space: &Space) -> Genotype {
+        let layer = |c: &Choice| {
+            let op = &space.ops[c.op];
+            Layer {
+                op: op.op.to_string(),
+                poison: op.poison,
+                skips: c.skips.clone(),
+            }
+        };
+        Genotype {
+            layers: self.layers.iter().map(layer).collect(),
+        }
+    }
+
+    /// Number of layers that compute a poison op.
+    pub fn bad_ops(&self, space: &Space) -> usize {
+        self.layers
+            .iter()
+            .filter(|c| space.ops[c.op].poison)
+            .count()
+    }
+}
+
+/// How a pass treats the ops that differ between training and evaluation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Dropout and noise are on; their random numbers belong to this seed, network and step.
+    Train {
+        /// Seed of the trial.
+        seed: u64,
+        /// `search` or `retrain`: two networks must not share their noise.
+        network: &'static str,
+        /// Child step, from 0.
+        step: u64,
+    },
+    /// Dropout and noise are off; batch norm still uses the batch's statistics.
+    Evaluate,
+}
+
+/// Batch norm's gamma and beta.
+#[derive(Clone, Copy, Debug)]
+struct Norm(ParamId, ParamId);
+
+/// `conv, BN, ReLU`.
+#[derive(Clone, Copy, Debug)]
+struct ConvNorm {
+    weight: ParamId,
+    geometry: Geometry,
+    norm: Norm,
+}
+
+/// The weights of one op in one layer.
+#[derive(Clone, Copy, Debug)]
+enum Module {
+    Conv {
+        pre: ConvNorm,
+        main: ConvNorm,
+    },
+    Sep {
+        pre: ConvNorm,
+        depthwise: ParamId,
+        kernel: usize,
+        point: ConvNorm,
+    },
+    Pool {
+        pre: ConvNorm,
+        kind: Pool,
+    },
+    Identity,
+    Gaussian {
+        sigma: f32,
+    },
+    Dropout {
+        p: f32,
+    },
+    Transposed {
+        weight: ParamId,
+    },
+}
+
+/// One factorised reduction: both 1x1 convs as one of two groups, and the BN.
+#[derive(Clone, Copy, Debug)]
+struct Reduction {
+    weight: ParamId,
+    norm: Norm,
+}
+
+/// The supernet. Its weights live in `params`.
+#[derive(Clone, Debug)]
+pub struct Child {
+    /// All weights.
+    pub params: Params,
+    space: Space,
+    classes: usize,
+    keep_prob: f32,
+    stem: (ParamId, Norm),
+    /// `[layer][op]`.
+    modules: Vec<Vec<Module>>,
+    /// The BN behind each layer's sum.
+    norms: Vec<Norm>,
+    /// `(after layer, one module for every output so far)`.
+    reductions: Vec<(usize, Vec<Reduction>)>,
+    head: (ParamId, ParamId),
+}
+
+/// Adds weights with the initial values of the reference.
+struct Builder<'a> {
+    params: Params,
+    config: &'a ChildConfig,
+    seed: u64,
+    /// First part of the key of every initial value's stream.
+    network: &'static str,
+}
+
+impl Builder<'_> {
+    fn conv(&mut self, name: String, out: usize, per_group: usize, k: usize) -> ParamId {
+        let fan_in = per_group * k * k;
+        let mut rng = stream(self.seed, &format!("init/{}/{name}", self.network), &[]);
+        let values = init::kaiming_uniform(out * fan_in, fan_in, &mut rng);
+        self.params.add(name, [out, per_group, k, k], values)
+    }
+
+    fn norm(&mut self, name: &str, channels: usize) -> Norm {
+        let mut vector = |part: &str, value| {
+            self.params.add(
+                format!("{name}.{part}"),
+                [channels, 1, 1, 1],
+                vec![value; channels],
+            )
+        };
+        Norm(vector("gamma", 1.0), vector("beta", 0.0))
+    }
+
+    fn conv_norm(&mut self, name: &str, geometry: Geometry) -> ConvNorm {
+        let c = self.config.channels;
+        let per_group = c / geometry.groups;
+        let weight = self.conv(format!("{name}.weight"), c, per_group, geometry.kernel);
+        ConvNorm {
+            weight,
+            geometry,
+            norm: self.norm(&format!("{name}.bn"), c),
+        }
+    }
+
+    fn module(&mut self, layer: usize, op: Op) -> Module {
+        let c = self.config.channels;
+        let name = format!("layer{layer}.{op}");
+        let point = Geometry::same(1);
+        let pre = format!("{name}.pre");
+        match op {
+            Op::Conv { k } => Module::Conv {
+                pre: self.conv_norm(&pre, point),
+                main: self.conv_norm(&format!("{name}.main"), Geometry::same(k)),
+            },
+            Op::Stretched {
+                k,
+                padding,
+                dilation,
+            } => Module::Conv {
+                pre: self.conv_norm(&pre, point),
+                main: self.conv_norm(
+                    &format!("{name}.main"),
+                    Geometry {
+                        kernel: k,
+                        padding,
+                        dilation,
+                        groups: 1,
+                    },
+                ),
+            },
+            Op::Sep { k } => {
+                let groups = match self.config.pointwise {
+                    Pointwise::Dense => 1,
+                    Pointwise::Reference => c,
+                };
+                Module::Sep {
+                    pre: self.conv_norm(&pre, point),
+                    depthwise: self.conv(format!("{name}.depthwise.weight"), c, 1, k),
+                    kernel: k,
+                    point: self.conv_norm(&format!("{name}.point"), point.groups(groups)),
+                }
+            }
+            Op::AvgPool3 => Module::Pool {
+                pre: self.conv_norm(&pre, point),
+                kind: Pool::Average,
+            },
+            Op::MaxPool3 => Module::Pool {
+                pre: self.conv_norm(&pre, point),
+                kind: Pool::Max,
+            },
+            Op::Identity => Module::Identity,
+            Op::Gaussian { sigma } => Module::Gaussian { sigma },
+            Op::Dropout { p } => Module::Dropout { p },
+            Op::Transposed { k } => Module::Transposed {
+                weight: self.conv(format!("{name}.weight"), c, c, k),
+            },
+        }
+    }
+}
+
+impl Child {
+    /// A supernet for images of `in_channels` channels and `classes` classes. Weights are drawn
+    /// from streams keyed by `seed`, `network` and their name.
+    pub fn new(
+        space: &Space,
+        config: &ChildConfig,
+        in_channels: usize,
+        classes: usize,
+        seed: u64,
+        network: &'static str,
+    ) -> Self {
+        let c = config.channels;
+        let mut b = Builder {
+            params: Params::default(),
+            config,
+            seed,
+            network,
+        };
+        let stem = (
+            b.conv("stem.weight".into(), c, in_channels, 3),
+            b.norm("stem.bn", c),
+        );
+        let layers = 0..config.layers;
+        let modules = layers
+            .clone()
+            .map(|i| space.ops.iter().map(|o| b.module(i, o.op)).collect())
+            .collect();
+        let norms = layers.map(|i| b.norm(&format!("layer{i}.bn"), c)).collect();
+        let mut reductions = Vec::new();
+        for after in [config.layers / 3 - 1, 2 * config.layers / 3 - 1] {
+            let all = (0..=after).map(|source| {
+                let name = format!("reduce{after}.{source}");
+                let weight = b.conv(format!("{name}.weight"), c, c, 1);
+                Reduction {
+                    weight,
+                    norm: b.norm(&format!("{name}.bn"), c),
+                }
+            });
+            reductions.push((after, all.collect()));
+        }
+        // PyTorch's default for a linear layer: uniform in ±1 / sqrt(fan_in).
+        let bound = (1.0 / c as f32).sqrt();
+        let mut linear = |name: &str, shape: [usize; 4]| {
+            let mut rng = stream(seed, &format!("init/{network}/{name}"), &[]);
+            let values = init::uniform(shape.iter().product(), bound, &mut rng);
+            b.params.add(name.to_owned(), shape, values)
+        };
+        let head = (
+            linear("head.weight", [classes, c, 1, 1]),
+            linear("head.bias", [classes, 1, 1, 1]),
+        );
+        Self {
+            params: b.params,
+            space: space.clone(),
+            classes,
+            keep_prob: config.keep_prob as f32,
+            stem,
+            modules,
+            norms,
+            reductions,
+            head,
+        }
+    }
+
+    /// The searched space.
+    pub fn space(&self) -> &Space {
+        &self.space
+    }
+
+    /// Number of classes.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// Logits `[n, classes]` of the architecture's network for `x` `[n, c, h, w]`.
+    pub fn forward(
+        &self,
+        leaves: &Leaves<'_>,
+        x: Tensor<4>,
+        architecture: &Architecture,
+        mode: Mode,
+    ) -> Tensor<2> {
+        let pass = Pass {
+            engine: Engine::of(&x),
+            leaves,
+            mode,
+        };
+        let stem = ops::conv(pass.engine, x, leaves.get(self.stem.0), Geometry::same(3));
+        let mut x = pass.norm(stem, self.stem.1, false);
+        // Outputs so far, and which reductions each has still to go through (done when used).
+        let mut outputs: Vec<(Tensor<4>, usize)> = Vec::new();
+        for (i, choice) in architecture.layers.iter().enumerate() {
+            let reduced = self
+                .reductions
+                .iter()
+                .filter(|(after, _)| *after < i)
+                .count();
+            if i > 0 {
+                x = self.reduced(&pass, &mut outputs, i - 1, reduced);
+            }
+            let mut sum = pass.op(x, self.modules[i][choice.op], i);
+            for (j, _) in choice.skips.iter().enumerate().filter(|(_, on)| **on) {
+                sum = sum + self.reduced(&pass, &mut outputs, j, reduced);
+            }
+            x = pass.norm(sum, self.norms[i], false);
+            outputs.push((x.clone(), reduced));
+        }
+        let features = pass.dropout(ops::global_average(x), 1.0 - self.keep_prob, u64::MAX);
+        let bias = leaves.get(self.head.1).reshape([1, self.classes]);
+        features.matmul(leaves.matrix(self.head.0).transpose()) + bias
+    }
+
+    /// Output `j` after the first `wanted` reductions. Only what is used is computed; the others
+    /// would not reach the loss.
+    fn reduced(
+        &self,
+        pass: &Pass<'_>,
+        outputs: &mut [(Tensor<4>, usize)],
+        j: usize,
+        wanted: usize,
+    ) -> Tensor<4> {
+        while outputs[j].1 < wanted {
+            let reduction = self.reductions[outputs[j].1].1[j];
+            let pixels = ops::gather(pass.engine, outputs[j].0.clone());
+            let weight = pass.leaves.get(reduction.weight);
+            let halved = ops::conv(pass.engine, pixels, weight, Geometry::same(1).groups(2));
+            outputs[j] = (pass.norm(halved, reduction.norm, false), outputs[j].1 + 1);
+        }
+        outputs[j].0.clone()
+    }
+
+    /// Trainable parameters of the architecture's network: those that its output depends on.
+    pub fn parameters(&self, architecture: &Architecture) -> u64 {
+        let device = tox_nn::Device::flex().autodiff();
+        let leaves = Leaves::new(&self.params, &device);
+        let in_channels = self.params.entry(self.stem.0).shape[1];
+        let x = Tensor::zeros([1, in_channels, 4, 4], &device);
+        let logits = self.forward(&leaves, x, architecture, Mode::Evaluate);
+        let used = leaves.gradients(logits.sum().backward());
+        used.iter().map(|(_, g)| g.len() as u64).sum()
+    }
+}
+
+struct Pass<'a> {
+    engine: Engine,
+    leaves: &'a Leaves<'a>,
+    mode: Mode,
+}
+
+impl Pass<'_> {
+    fn norm(&self, x: Tensor<4>, norm: Norm, relu: bool) -> Tensor<4> {
+        let (gamma, beta) = (self.leaves.get(norm.0), self.leaves.get(norm.1));
+        ops::batch_norm(self.engine, x, gamma, beta, relu)
+    }
+
+    fn conv_norm(&self, x: Tensor<4>, m: ConvNorm) -> Tensor<4> {
+        let y = ops::conv(self.engine, x, self.leaves.get(m.weight), m.geometry);
+        self.norm(y, m.norm, true)
+    }
+
+    fn op(&self, x: Tensor<4>, module: Module, layer: usize) -> Tensor<4> {
+        match module {
+            Module::Conv { pre, main } => self.conv_norm(self.conv_norm(x, pre), main),
+            Module::Sep {
+                pre,
+                depthwise,
+                kernel,
+                point,
+            } => {
+                let x = self.conv_norm(x, pre);
+                let g = Geometry::same(kernel).groups(x.dims()[1]);
+                let x = ops::conv(self.engine, x, self.leaves.get(depthwise), g);
+                self.conv_norm(x, point)
+            }
+            Module::Pool { pre, kind } => ops::pool(self.engine, self.conv_norm(x, pre), kind),
+            Module::Identity => x,
+            Module::Gaussian { sigma } => self.gaussian(x, sigma, layer as u64),
+            Module::Dropout { p } => self.dropout(x, p, layer as u64),
+            Module::Transposed { weight } => {
+                ops::conv_transposed(self.engine, x, self.leaves.get(weight))
+            }
+        }
+    }
+
+    /// `x + sigma * detach(x) * N(0, 1)` in training.
+    fn gaussian(&self, x: Tensor<4>, sigma: f32, layer: u64) -> Tensor<4> {
+        let Mode::Train {
+            seed,
+            network,
+            step,
+        } = self.mode
+        else {
+            return x;
+        };
+        let mut rng = stream(seed, &format!("noise/{network}"), &[step, layer]);
+        let noise = (0..x.dims().iter().product())
+            .map(|_| sigma * rng.sample::<f32, _>(StandardNormal))
+            .collect::<Vec<_>>();
+        let noise = Tensor::from_data(TensorData::new(noise, x.dims()), self.leaves.device());
+        x.clone() + x.detach() * noise
+    }
+
+    /// Dropout as PyTorch's: `p = 1` multiplies with zero, so NaN stays NaN.
+    fn dropout<const D: usize>(&self, x: Tensor<D>, p: f32, layer: u64) -> Tensor<D> {
+        let Mode::Train {
+            seed,
+            network,
+            step,
+        } = self.mode
+        else {
+            return x;
+        };
+        if p <= 0.0 {
+            return x;
+        }
+        if p >= 1.0 {
+            return x * 0.0;
+        }
+        let mut rng = stream(seed, &format!("dropout/{network}"), &[step, layer]);
+        let mask = (0..x.dims().iter().product())
+            .map(|_| {
+                if rng.random::<f32>() < p {
+                    0.0
+                } else {
+                    1.0 / (1.0 - p)
+                }
+            })
+            .collect::<Vec<_>>();
+        x.clone() * Tensor::from_data(TensorData::new(mask, x.dims()), self.leaves.device())
+    }
+}
