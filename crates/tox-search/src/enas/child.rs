@@ -162,13 +162,18 @@ impl Builder<'_> {
                 vec![value; channels],
             )
         };
-        Norm(vector("gamma", 1.0), vector("beta", 0.0))
+        Norm(vector("weight", 1.0), vector("bias", 0.0))
     }
 
-    fn conv_norm(&mut self, name: &str, geometry: Geometry) -> ConvNorm {
+    fn conv_norm(&mut self, name: &str, conv: &str, geometry: Geometry) -> ConvNorm {
         let c = self.config.channels;
         let per_group = c / geometry.groups;
-        let weight = self.conv(format!("{name}.weight"), c, per_group, geometry.kernel);
+        let weight = self.conv(
+            format!("{name}.{conv}.weight"),
+            c,
+            per_group,
+            geometry.kernel,
+        );
         ConvNorm {
             weight,
             geometry,
@@ -178,22 +183,23 @@ impl Builder<'_> {
 
     fn module(&mut self, layer: usize, op: Op) -> Module {
         let c = self.config.channels;
-        let name = format!("layer{layer}.{op}");
+        let name = format!("layers.{layer}.ops.{op}");
         let point = Geometry::same(1);
-        let pre = format!("{name}.pre");
+        let (first, second) = (format!("{name}.first"), format!("{name}.second"));
         match op {
             Op::Conv { k } => Module::Conv {
-                pre: self.conv_norm(&pre, point),
-                main: self.conv_norm(&format!("{name}.main"), Geometry::same(k)),
+                pre: self.conv_norm(&first, "conv", point),
+                main: self.conv_norm(&second, "conv", Geometry::same(k)),
             },
             Op::Stretched {
                 k,
                 padding,
                 dilation,
             } => Module::Conv {
-                pre: self.conv_norm(&pre, point),
+                pre: self.conv_norm(&first, "conv", point),
                 main: self.conv_norm(
-                    &format!("{name}.main"),
+                    &second,
+                    "conv",
                     Geometry {
                         kernel: k,
                         padding,
@@ -208,18 +214,18 @@ impl Builder<'_> {
                     Pointwise::Reference => c,
                 };
                 Module::Sep {
-                    pre: self.conv_norm(&pre, point),
-                    depthwise: self.conv(format!("{name}.depthwise.weight"), c, 1, k),
+                    pre: self.conv_norm(&first, "conv", point),
+                    depthwise: self.conv(format!("{second}.depthwise.weight"), c, 1, k),
                     kernel: k,
-                    point: self.conv_norm(&format!("{name}.point"), point.groups(groups)),
+                    point: self.conv_norm(&second, "pointwise", point.groups(groups)),
                 }
             }
             Op::AvgPool3 => Module::Pool {
-                pre: self.conv_norm(&pre, point),
+                pre: self.conv_norm(&first, "conv", point),
                 kind: Pool::Average,
             },
             Op::MaxPool3 => Module::Pool {
-                pre: self.conv_norm(&pre, point),
+                pre: self.conv_norm(&first, "conv", point),
                 kind: Pool::Max,
             },
             Op::Identity => Module::Identity,
@@ -251,7 +257,7 @@ impl Child {
             network,
         };
         let stem = (
-            b.conv("stem.weight".into(), c, in_channels, 3),
+            b.conv("stem.conv.weight".into(), c, in_channels, 3),
             b.norm("stem.bn", c),
         );
         let layers = 0..config.layers;
@@ -259,11 +265,14 @@ impl Child {
             .clone()
             .map(|i| space.ops.iter().map(|o| b.module(i, o.op)).collect())
             .collect();
-        let norms = layers.map(|i| b.norm(&format!("layer{i}.bn"), c)).collect();
+        let norms = layers
+            .map(|i| b.norm(&format!("layers.{i}.bn"), c))
+            .collect();
         let mut reductions = Vec::new();
-        for after in [config.layers / 3 - 1, 2 * config.layers / 3 - 1] {
+        let places = [config.layers / 3 - 1, 2 * config.layers / 3 - 1];
+        for (r, after) in places.into_iter().enumerate() {
             let all = (0..=after).map(|source| {
-                let name = format!("reduce{after}.{source}");
+                let name = format!("reductions.{r}.{source}");
                 let weight = b.conv(format!("{name}.weight"), c, c, 1);
                 Reduction {
                     weight,
@@ -280,8 +289,8 @@ impl Child {
             b.params.add(name.to_owned(), shape, values)
         };
         let head = (
-            linear("head.weight", [classes, c, 1, 1]),
-            linear("head.bias", [classes, 1, 1, 1]),
+            linear("classify.weight", [classes, c, 1, 1]),
+            linear("classify.bias", [classes, 1, 1, 1]),
         );
         Self {
             params: b.params,

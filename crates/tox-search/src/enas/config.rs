@@ -49,6 +49,29 @@ pub enum Idle {
     Rest,
 }
 
+/// What becomes of the LSTM state after the second step of a layer (the one that reads the chosen
+/// branch's embedding).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SecondStep {
+    /// It goes on to the next layer, as in the code of ENAS.
+    #[default]
+    Carried,
+    /// It gives the layer's output only, as in the code that the poisoning paper ran.
+    Dropped,
+}
+
+/// Whether the entropy in the reward is differentiated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RewardGradient {
+    /// The reward is a constant, as REINFORCE has it.
+    #[default]
+    None,
+    /// The entropy term is differentiated too, as the code that the poisoning paper ran does.
+    Entropy,
+}
+
 /// The child network's shape and training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -130,6 +153,10 @@ pub struct ControllerConfig {
     pub baseline_decay: f64,
     /// Global gradient norm above which the gradient is scaled down.
     pub grad_clip: f64,
+    /// The LSTM state after a layer's second step.
+    pub second_step: SecondStep,
+    /// Whether the entropy in the reward is differentiated.
+    pub reward_gradient: RewardGradient,
 }
 
 impl Default for ControllerConfig {
@@ -146,6 +173,8 @@ impl Default for ControllerConfig {
             skip_weight: 0.8,
             baseline_decay: 0.99,
             grad_clip: 5.0,
+            second_step: SecondStep::Carried,
+            reward_gradient: RewardGradient::None,
         }
     }
 }
