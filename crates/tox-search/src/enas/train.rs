@@ -1,0 +1,165 @@
+//! One network with its optimiser: training steps under a NaN policy, error measurement.
+
+use super::child::{Architecture, Child, Mode};
+use super::config::{ChildConfig, Idle, NanPolicy};
+use burn::tensor::{Int, Tensor, TensorData};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use tox_data::spec::Augment;
+use tox_data::{Batch, Normalise, Split};
+use tox_nn::Device;
+use tox_nn::ops::{argmax, cross_entropy};
+use tox_nn::optim::{Sgd, clip_scale, global_norm};
+use tox_nn::params::Leaves;
+
+/// What went wrong with gradients so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Faults {
+    /// Step whose gradient norm was the first that is not finite.
+    pub first_nonfinite_step: Option<u64>,
+    /// Step after which the first weight was not finite.
+    pub first_nan_weight_step: Option<u64>,
+    /// Steps whose gradient norm was not finite.
+    pub nonfinite_steps: u64,
+}
+
+/// What one training step measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Step {
+    /// Mean cross-entropy of the batch.
+    pub loss: f32,
+    /// Wrong answers.
+    pub wrong: usize,
+    /// Global gradient norm before clipping.
+    pub grad_norm: f32,
+}
+
+/// A network that is being trained.
+pub struct Trainer {
+    /// The network.
+    pub child: Child,
+    /// Its optimiser.
+    pub sgd: Sgd,
+    /// What went wrong so far.
+    pub faults: Faults,
+    device: Device,
+    grad_clip: f32,
+    nan_policy: NanPolicy,
+}
+
+impl Trainer {
+    /// With fresh optimiser state.
+    pub fn new(child: Child, config: &ChildConfig, device: Device) -> Self {
+        let idle = config.idle == Idle::Decay;
+        let (momentum, decay) = (config.momentum as f32, config.weight_decay as f32);
+        let sgd = Sgd::new(&child.params, momentum, decay, idle);
+        Self {
+            child,
+            sgd,
+            faults: Faults::default(),
+            device,
+            grad_clip: config.grad_clip as f32,
+            nan_policy: config.nan_policy,
+        }
+    }
+
+    /// Forward, cross-entropy, backward, clip, SGD. `mode` carries the step's number.
+    pub fn step(&mut self, batch: &Batch, a: &Architecture, mode: Mode, lr: f64) -> Step {
+        let device = self.device.clone().autodiff();
+        let leaves = Leaves::new(&self.child.params, &device);
+        let logits = self.child.forward(&leaves, images(batch, &device), a, mode);
+        let wrong = wrong(&logits, batch, self.child.classes());
+        let labels = batch.labels.iter().map(|l| i64::from(*l)).collect();
+        let labels = TensorData::new(labels, [batch.labels.len()]);
+        let loss = cross_entropy(logits, Tensor::<1, Int>::from_data(labels, &device));
+        let gradients = leaves.gradients(loss.backward());
+        let loss = read(loss).first().copied().unwrap_or(f32::NAN);
+        let grad_norm = global_norm(&gradients);
+        let step = match mode {
+            Mode::Train { step, .. } => step,
+            Mode::Evaluate => 0,
+        };
+        if !grad_norm.is_finite() {
+            self.faults.first_nonfinite_step.get_or_insert(step);
+            self.faults.nonfinite_steps += 1;
+        }
+        if grad_norm.is_finite() || self.nan_policy == NanPolicy::Torch {
+            let scale = clip_scale(grad_norm, self.grad_clip);
+            self.sgd
+                .step(&mut self.child.params, &gradients, lr as f32, scale);
+            let died = self.faults.first_nan_weight_step.is_none() && !grad_norm.is_finite();
+            if died && !self.child.params.finite() {
+                self.faults.first_nan_weight_step = Some(step);
+            }
+        }
+        Step {
+            loss,
+            wrong,
+            grad_norm,
+        }
+    }
+
+    /// Wrong answers on one batch, with the weights as they are.
+    pub fn wrong(&self, batch: &Batch, architecture: &Architecture) -> usize {
+        let leaves = Leaves::new(&self.child.params, &self.device);
+        let x = images(batch, &self.device);
+        let logits = self.child.forward(&leaves, x, architecture, Mode::Evaluate);
+        wrong(&logits, batch, self.child.classes())
+    }
+
+    /// Error in percent over a split, in batches of `size` in order. With `whole_batches` the
+    /// last partial batch is left out (unless it is the only one): batch norm uses the batch's
+    /// statistics, so the size of a batch matters.
+    pub fn error(
+        &self,
+        set: &EvaluationSet<'_>,
+        size: usize,
+        whole_batches: bool,
+        a: &Architecture,
+    ) -> f64 {
+        let n = set.split.len();
+        let used = if whole_batches && n > size {
+            n / size * size
+        } else {
+            n
+        };
+        let all: Vec<u32> = (0..used as u32).collect();
+        let mut rng = set.augment.map(|(_, rng)| rng.clone());
+        let wrong: usize = all
+            .chunks(size)
+            .map(|chunk| {
+                let augment = set.augment.map(|(a, _)| a).zip(rng.as_mut());
+                self.wrong(&set.split.batch(chunk, set.normalise, augment), a)
+            })
+            .sum();
+        100.0 * wrong as f64 / used.max(1) as f64
+    }
+}
+
+/// A split to measure on.
+pub struct EvaluationSet<'a> {
+    /// Images and labels.
+    pub split: &'a Split,
+    /// Normalisation.
+    pub normalise: &'a Normalise,
+    /// Augmentation with the stream it begins with, if any.
+    pub augment: Option<(&'a Augment, &'a ChaCha8Rng)>,
+}
+
+fn images(batch: &Batch, device: &Device) -> Tensor<4> {
+    Tensor::from_data(TensorData::new(batch.pixels.clone(), batch.shape), device)
+}
+
+fn wrong(logits: &Tensor<2>, batch: &Batch, classes: usize) -> usize {
+    let answers = argmax(&read(logits.clone().detach()), classes);
+    answers
+        .iter()
+        .zip(&batch.labels)
+        .filter(|(a, l)| a != l)
+        .count()
+}
+
+fn read<const D: usize>(x: Tensor<D>) -> Vec<f32> {
+    let data = x.into_data().try_into_vec::<f32>();
+    data.unwrap_or_else(|e| unreachable!("networks are f32: {e:?}"))
+}
