@@ -1,5 +1,7 @@
 //! Recipes as users write them, and the messages they get back.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::{Path, PathBuf};
 use tox_search::enas::config::NanPolicy;
 use tox_study::plan::trial_id;
