@@ -5,6 +5,7 @@ use crate::stats::{self, Interval};
 use tox_poison::space::SpacePoison;
 use tox_search::enas::config::{EnasConfig, NanPolicy};
 use tox_search::space::Space;
+use tox_study::plan::cell_name;
 use tox_study::record::{Outcome, Record};
 use tox_study::spec::{Defence, Learner, Threat, TrialSpec};
 
@@ -33,13 +34,9 @@ pub fn poison(spec: &TrialSpec) -> Option<SpacePoison> {
     }
 }
 
-/// What tells the trials of one cell label apart beside their seed; empty for none.
-pub fn variant(spec: &TrialSpec) -> &'static str {
-    match (spec.defence, config(spec).child.nan_policy) {
-        (Defence::Screen, _) => "screen",
-        (Defence::None, NanPolicy::Guarded) => "guarded",
-        (Defence::None, NanPolicy::Torch) => "",
-    }
+/// The variant of a spec, empty for none.
+pub fn variant(spec: &TrialSpec) -> &str {
+    spec.variant.as_deref().unwrap_or_default()
 }
 
 /// The name of a policy, as in recipes.
@@ -83,10 +80,7 @@ impl<'a> Cell<'a> {
             match cells.iter_mut().find(|c| same(c.spec(), &trial.spec)) {
                 Some(cell) => cell.trials.push(trial),
                 None => {
-                    let mut name = trial.spec.cell.clone();
-                    if !variant(&trial.spec).is_empty() {
-                        name = format!("{name} ({})", variant(&trial.spec));
-                    }
+                    let mut name = cell_name(&trial.spec);
                     if several {
                         name = format!("{name}, {}", trial.spec.data.dataset);
                     }

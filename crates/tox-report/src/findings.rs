@@ -321,7 +321,9 @@ pub fn text_table(run: &Run, cells: &[Cell], paper: Option<&Paper>) -> String {
     ]];
     let show = |i: Option<Interval>| i.map_or("-".to_owned(), |i| i.to_string());
     for cell in cells {
+        // The paper screened nothing.
         let printed = paper
+            .filter(|_| !cell.screened())
             .map(|p| p.cell(&cell.spec().data.dataset, cell.label()))
             .unwrap_or_default();
         let pair = |v: Option<f64>| v.map_or("-".to_owned(), |v| format!("{v:.2}"));

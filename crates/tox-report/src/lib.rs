@@ -23,8 +23,8 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
+use tox_study::files::{self, FileError};
 
 /// What [`write()`] wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,17 +40,9 @@ pub struct ReportPaths {
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
-    /// A file of the run folder cannot be read.
-    #[error(
-        "cannot read {} for the report: {source}. Give the folder of a study that was run, \
-         such as runs/NAME", path.display()
-    )]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A file of the run folder is not what it should be.
     #[error(
         "{} does not parse: {found}. It was changed, or written by another version of toxscreen; \
@@ -61,14 +53,6 @@ pub enum ReportError {
         path: PathBuf,
         /// What was found.
         found: String,
-    },
-    /// A file of the report cannot be written.
-    #[error("cannot write {}: {source}. Check the folder's permissions and free space", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
     },
     /// The page cannot be rendered; a bug in toxscreen.
     #[error("cannot render report.html: {0:#}. This is a bug in toxscreen; please report it")]
@@ -94,20 +78,17 @@ pub fn write(run_dir: &Path) -> Result<ReportPaths, ReportError> {
     let html = report.html(&folder_name(run_dir))?;
 
     let csv_path = run_dir.join("results.csv");
-    replace(&csv_path, &table::csv(&run))?;
+    files::write_atomic(&csv_path, table::csv(&run).as_bytes())?;
     let folder = run_dir.join("figures");
-    std::fs::create_dir_all(&folder).map_err(|source| ReportError::Write {
-        path: folder.clone(),
-        source,
-    })?;
+    files::create_dir(&folder)?;
     let mut figures = Vec::new();
     for (name, content) in report.files() {
         let path = folder.join(format!("{name}.svg"));
-        replace(&path, &content)?;
+        files::write_atomic(&path, content.as_bytes())?;
         figures.push(path);
     }
     let html_path = run_dir.join("report.html");
-    replace(&html_path, &html)?;
+    files::write_atomic(&html_path, html.as_bytes())?;
     Ok(ReportPaths {
         csv: csv_path,
         html: html_path,
@@ -132,25 +113,4 @@ fn folder_name(dir: &Path) -> String {
     let full = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
     let name = full.file_name().map(|n| n.to_string_lossy().into_owned());
     name.unwrap_or_else(|| ".".to_owned())
-}
-
-/// Writes a file so that a reader sees the old content or the new one, nothing between.
-fn replace(path: &Path, content: &str) -> Result<(), ReportError> {
-    let failed = |source| ReportError::Write {
-        path: path.to_owned(),
-        source,
-    };
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    let builder = {
-        // Others may read it as far as the umask lets them; the default is the owner alone.
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666))
-    };
-    let mut file = builder.tempfile_in(folder).map_err(failed)?;
-    file.write_all(content.as_bytes()).map_err(failed)?;
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(path).map_err(|e| failed(e.error))?;
-    Ok(())
 }

@@ -3,8 +3,11 @@
 use crate::ReportError;
 use serde::Deserialize;
 use std::path::Path;
+use tox_study::files::read;
+use tox_study::plan;
 use tox_study::record::Record;
 use tox_study::spec::TrialSpec;
+use tox_study::store::Failure;
 
 /// The keys of `study.toml` that a report shows.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -61,18 +64,6 @@ pub struct Run {
     pub trials: Vec<Trial>,
 }
 
-#[derive(Deserialize)]
-struct Line {
-    trial: String,
-    spec: TrialSpec,
-}
-
-#[derive(Deserialize)]
-struct Failure {
-    #[serde(alias = "error", alias = "reason")]
-    message: String,
-}
-
 impl Run {
     /// Reads a run folder.
     ///
@@ -88,11 +79,11 @@ impl Run {
             if line.trim().is_empty() {
                 continue;
             }
-            let line: Line = serde_json::from_str(line)
+            let line: plan::Trial = serde_json::from_str(line)
                 .map_err(|e| ReportError::parse(&path, format!("line {}: {e}", number + 1)))?;
-            let state = state(&dir.join("trials").join(&line.trial))?;
+            let state = state(&dir.join("trials").join(&line.id))?;
             trials.push(Trial {
-                id: line.trial,
+                id: line.id,
                 spec: line.spec,
                 state,
             });
@@ -115,11 +106,4 @@ fn state(dir: &Path) -> Result<State, ReportError> {
         return Ok(State::Failed(failure.map_or(text, |f| f.message)));
     }
     Ok(State::Missing)
-}
-
-fn read(path: &Path) -> Result<String, ReportError> {
-    std::fs::read_to_string(path).map_err(|source| ReportError::Read {
-        path: path.to_owned(),
-        source,
-    })
 }

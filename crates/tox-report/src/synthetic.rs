@@ -39,6 +39,11 @@ pub fn spec(
     serde_json::from_value(serde_json::json!({
         "version": 1,
         "cell": cell,
+        "variant": match (defence, nan_policy) {
+            (Defence::Screen, _) => Some("screen"),
+            (Defence::None, NanPolicy::Guarded) => Some("guarded"),
+            (Defence::None, NanPolicy::Torch) => None,
+        },
         "data": {"dataset": "cifar10", "train": 4000, "valid": 1000, "test": 2000, "resize": 16,
                  "augment": {"crop": 2, "flip": true}},
         "threat": poison.map_or(Threat::None, Threat::SearchSpace),
@@ -66,7 +71,7 @@ pub fn record(spec: &TrialSpec, id: &str) -> Record {
     let steps = (EPOCHS * 125) as u64;
     let dies = one_shot && !screened && policy == NanPolicy::Torch && spec.seed != 1;
     let nan_step = dies.then(|| 700 + (1500.0 * noise(key)) as u64);
-    let strength = [0.0, 55.0, 78.0, 64.0, 50.0, 66.0, 40.0][set as usize];
+    let strength = [0.0, 42.0, 56.0, 54.0, 38.0, 50.0, 40.0][set as usize];
     let floor = 24.0 + strength * budget.powi(3) + 4.0 * noise(key + 1);
     let epochs: Vec<Epoch> = (0..EPOCHS)
         .map(|e| {
@@ -228,7 +233,9 @@ pub fn write(dir: &Path, head: &str, specs: &[TrialSpec], state: impl Fn(usize) 
             ),
             1 => (
                 "failure.json",
-                r#"{"message": "out of memory <b>"}"#.to_owned(),
+                format!(
+                    r#"{{"trial": "{id}", "message": "killed <b>", "exit_code": 137, "stderr": []}}"#
+                ),
             ),
             _ => continue,
         };

@@ -6,7 +6,7 @@ use std::path::Path;
 fn some_missing(i: usize) -> u8 {
     match i {
         7 => 1,
-        14 | 15 | 16 | 17 => 2,
+        14..=17 => 2,
         _ => 0,
     }
 }
