@@ -104,7 +104,7 @@ impl<'c, 'a> Family<'c, 'a> {
     /// Pixels that the longest label needs.
     fn margin(&self) -> f64 {
         let longest = self.with_clean().map(|c| short(&c.name).chars().count());
-        6.2 * longest.max().unwrap_or(0) as f64 + 8.0
+        7.0 * longest.max().unwrap_or(0) as f64 + 8.0
     }
 }
 
@@ -449,8 +449,8 @@ pub fn retraining(cells: &[Cell]) -> Figure {
         caption:
             "Test error of the network that the search returned, mean over seeds. Filled: with \
                   the weights that all networks share; hollow: after training that network alone \
-                  from scratch. Thin lines: 95 % t-interval. A long bridge to the left means that \
-                  the search's weights were spoiled, not the architecture."
+                  from scratch. Thin lines: 95 % t-interval. A long bridge to the left \
+                  speaks for spoiled shared weights rather than a bad architecture."
                 .to_owned(),
         panels,
     }

@@ -25,6 +25,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 use tox_study::files::{self, FileError};
+use tox_study::record::RecordError;
 
 /// What [`write()`] wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +44,9 @@ pub enum ReportError {
     /// A file cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A record is not to be trusted.
+    #[error("{0}. Remove that file and run the study again to have the trial run anew")]
+    Record(#[from] RecordError),
     /// A file of the run folder is not what it should be.
     #[error(
         "{} does not parse: {found}. It was changed, or written by another version of toxscreen; \

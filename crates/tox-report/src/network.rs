@@ -4,14 +4,14 @@
 use crate::svg::{Anchor, Ink, Svg};
 use tox_search::genotype::Genotype;
 
-const BOX: (f64, f64) = (70.0, 42.0);
-const GAP: f64 = 22.0;
+const BOX: (f64, f64) = (66.0, 42.0);
+const GAP: f64 = 16.0;
 
 /// Draws a genotype. Bad ops differ by colour, a dashed outline and a cross.
 pub fn draw(genotype: &Genotype) -> Svg {
     let n = genotype.layers.len();
     let pitch = BOX.0 + GAP;
-    let left = 62.0;
+    let left = 52.0;
     let longest = genotype
         .layers
         .iter()
@@ -30,7 +30,7 @@ pub fn draw(genotype: &Genotype) -> Svg {
     let top = rise(longest) + 14.0;
     let x = |i: usize| left + pitch * i as f64;
     let mid = top + BOX.1 / 2.0;
-    let mut svg = Svg::new(x(n) + 46.0, top + BOX.1 + 26.0);
+    let mut svg = Svg::new(x(n) + 36.0, top + BOX.1 + 26.0);
 
     svg.text(
         (left - GAP - 4.0, mid + 4.0),

@@ -68,7 +68,8 @@ impl Run {
     /// Reads a run folder.
     ///
     /// # Errors
-    /// When `study.toml`, `plan.jsonl` or a record cannot be read or does not parse.
+    /// When `study.toml`, `plan.jsonl` or a record cannot be read or does not parse, or a record was
+    /// changed after it was written.
     pub fn load(dir: &Path) -> Result<Self, ReportError> {
         let path = dir.join("study.toml");
         let head: Head =
@@ -95,9 +96,7 @@ impl Run {
 fn state(dir: &Path) -> Result<State, ReportError> {
     let path = dir.join("record.json");
     if path.exists() {
-        let record =
-            serde_json::from_str(&read(&path)?).map_err(|e| ReportError::parse(&path, e))?;
-        return Ok(State::Done(Box::new(record)));
+        return Ok(State::Done(Box::new(Record::read(&path)?)));
     }
     let path = dir.join("failure.json");
     if path.exists() {

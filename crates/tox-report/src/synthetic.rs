@@ -55,7 +55,7 @@ pub fn spec(
 }
 
 /// A plausible record for a spec.
-pub fn record(spec: &TrialSpec, id: &str) -> Record {
+pub fn record(spec: &TrialSpec) -> Record {
     let poison = crate::cells::poison(spec);
     let policy = crate::cells::config(spec).child.nan_policy;
     let screened = spec.defence == Defence::Screen;
@@ -136,41 +136,36 @@ pub fn record(spec: &TrialSpec, id: &str) -> Record {
         Vec::new()
     };
     let early = one_shot && screened.is_empty();
-    Record {
-        version: 1,
-        trial: id.to_owned(),
-        spec: spec.clone(),
-        outcome: Outcome {
-            valid_error,
-            test_error,
-            retrained_test_error: (spec.seed != 2 || !one_shot).then_some(26.0 + 6.0 * budget),
-            chance_error: 90.0,
-            first_nonfinite_step: early.then_some(36 + spec.seed),
-            first_nan_weight_step: nan_step,
-            nonfinite_steps: nan_step.map_or(if early { 40 } else { 0 }, |s| steps - s),
-            retrain_first_nonfinite_step: None,
-            steps,
-            epochs,
-            genotype: Genotype { layers },
-            bad_ops,
-            parameters: 12_345,
-            screened,
-        },
-        provenance: Provenance {
-            toxscreen: "0.1.0".into(),
-            data_hash: "5f1d".repeat(16),
-            device: "cpu".into(),
-            threads: 1,
-            platform: "linux x86_64".into(),
-            simd: "avx512".into(),
-        },
-        timing: Timing {
-            started_unix: 1_700_000_000,
-            seconds: 61.5,
-            resumed: 0,
-        },
-        digest: String::new(),
-    }
+    let outcome = Outcome {
+        valid_error,
+        test_error,
+        retrained_test_error: (spec.seed != 2 || !one_shot).then_some(26.0 + 6.0 * budget),
+        chance_error: 90.0,
+        first_nonfinite_step: early.then_some(36 + spec.seed),
+        first_nan_weight_step: nan_step,
+        nonfinite_steps: nan_step.map_or(if early { 40 } else { 0 }, |s| steps - s),
+        retrain_first_nonfinite_step: None,
+        steps,
+        epochs,
+        genotype: Genotype { layers },
+        bad_ops,
+        parameters: 12_345,
+        screened,
+    };
+    let provenance = Provenance {
+        toxscreen: "0.1.0".into(),
+        data_hash: "5f1d".repeat(16),
+        device: "cpu".into(),
+        threads: 1,
+        platform: "linux x86_64".into(),
+        simd: "avx512".into(),
+    };
+    let timing = Timing {
+        started_unix: 1_700_000_000,
+        seconds: 61.5,
+        resumed: 0,
+    };
+    Record::seal(spec.clone(), outcome, provenance, timing).unwrap()
 }
 
 /// All specs: Table 1, Table 2 under both policies, one screened cell.
@@ -221,16 +216,13 @@ pub fn write(dir: &Path, head: &str, specs: &[TrialSpec], state: impl Fn(usize) 
     std::fs::write(dir.join("study.toml"), head).unwrap();
     let mut plan = String::new();
     for (i, spec) in specs.iter().enumerate() {
-        let id = format!("{i:016x}");
+        let id = tox_study::plan::trial_id(spec);
         plan += &serde_json::json!({"trial": id, "spec": spec}).to_string();
         plan.push('\n');
         let trial = dir.join("trials").join(&id);
         std::fs::create_dir_all(&trial).unwrap();
         let (name, text) = match state(i) {
-            0 => (
-                "record.json",
-                serde_json::to_string(&record(spec, &id)).unwrap(),
-            ),
+            0 => ("record.json", record(spec).to_json()),
             1 => (
                 "failure.json",
                 format!(

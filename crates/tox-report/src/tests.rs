@@ -1,7 +1,9 @@
 //! The report as a whole, over made-up records.
 
 use crate::synthetic::{self, HEAD};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use tox_study::plan::trial_id;
+use tox_study::record::Record;
 
 fn some_missing(i: usize) -> u8 {
     match i {
@@ -15,6 +17,17 @@ fn folder(head: &str, state: impl Fn(usize) -> u8) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     synthetic::write(dir.path(), head, &synthetic::specs(), state);
     dir
+}
+
+fn record_path(dir: &Path, i: usize) -> PathBuf {
+    let id = trial_id(&synthetic::specs()[i]);
+    dir.join("trials").join(id).join("record.json")
+}
+
+/// Writes a record with a fresh digest.
+fn reseal(path: &Path, r: Record) {
+    let record = Record::seal(r.spec, r.outcome, r.provenance, r.timing).unwrap();
+    std::fs::write(path, record.to_json()).unwrap();
 }
 
 fn read(path: &Path) -> String {
@@ -38,13 +51,11 @@ fn csv_and_headline_are_as_before() {
 fn timing_and_device_do_not_reach_the_csv() {
     let dir = folder(HEAD, |_| 0);
     let before = read(&crate::write(dir.path()).unwrap().csv);
-    let path = dir.path().join("trials/0000000000000000/record.json");
-    let text = read(&path);
-    let changed = text
-        .replace("61.5", "99.25")
-        .replace("\"cpu\"", "\"vulkan:0\"");
-    assert_ne!(text, changed);
-    std::fs::write(&path, changed).unwrap();
+    let path = record_path(dir.path(), 0);
+    let mut record = Record::read(&path).unwrap();
+    record.timing.seconds = 99.25;
+    record.provenance.device = "vulkan:0".into();
+    reseal(&path, record);
     assert_eq!(before, read(&crate::write(dir.path()).unwrap().csv));
 }
 
@@ -145,13 +156,17 @@ fn text_from_recipes_and_records_is_escaped() {
     }
     let dir = tempfile::tempdir().unwrap();
     synthetic::write(dir.path(), &head, &specs, |_| 0);
-    let path = dir.path().join("trials/0000000000000003/record.json");
-    let mut record: tox_study::record::Record = serde_json::from_str(&read(&path)).unwrap();
+    let path = dir
+        .path()
+        .join("trials")
+        .join(trial_id(&specs[3]))
+        .join("record.json");
+    let mut record = Record::read(&path).unwrap();
     for layer in &mut record.outcome.genotype.layers {
         layer.op = evil.into();
     }
     record.provenance.simd = evil.into();
-    std::fs::write(&path, serde_json::to_string(&record).unwrap()).unwrap();
+    reseal(&path, record);
 
     let paths = crate::write(dir.path()).unwrap();
     let html = read(&paths.html);
@@ -183,19 +198,21 @@ fn a_broken_folder_is_an_error_that_names_the_file() {
     let error = crate::write(dir.path()).unwrap_err().to_string();
     assert!(error.contains("study.toml"), "{error}");
     let dir = folder(HEAD, |_| 0);
-    let path = dir.path().join("trials/0000000000000002/record.json");
-    std::fs::write(&path, "{\"version\": 1").unwrap();
-    let error = crate::headline(dir.path()).unwrap_err().to_string();
-    assert!(
-        error.contains("0000000000000002") && error.contains("record.json"),
-        "{error}"
-    );
+    let path = record_path(dir.path(), 2);
+    let whole = read(&path);
+    let seconds = whole.replace("61.5", "61.6");
+    assert_ne!(whole, seconds);
+    for text in [&whole[..40], &seconds, ""] {
+        std::fs::write(&path, text).unwrap();
+        let error = crate::headline(dir.path()).unwrap_err().to_string();
+        assert!(error.contains(&path.display().to_string()), "{error}");
+    }
 }
 
 #[test]
 fn collapse_needs_a_broken_weight_and_an_error_at_chance() {
     let spec = &synthetic::specs()[0];
-    let mut outcome = synthetic::record(spec, "x").outcome;
+    let mut outcome = synthetic::record(spec).outcome;
     outcome.chance_error = 89.6;
     for (weight, error, expected) in [
         (Some(5), 90.2, true),
