@@ -42,7 +42,10 @@ pub struct ReportPaths {
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     /// A file cannot be read or written.
-    #[error(transparent)]
+    #[error(
+        "{0}. A report needs the folder of a study that was run, such as runs/NAME, with \
+         permission to write there"
+    )]
     File(#[from] FileError),
     /// A record is not to be trusted.
     #[error("{0}. Remove that file and run the study again to have the trial run anew")]
