@@ -37,14 +37,14 @@ pub fn draw(genotype: &Genotype) -> Svg {
         11.0,
         Anchor::End,
         Ink::Muted,
-        "image",
+        "in",
     );
     svg.text(
         (x(n) + 2.0, mid + 4.0),
         11.0,
         Anchor::Start,
         Ink::Muted,
-        "class",
+        "out",
     );
     for i in 0..=n {
         let (from, to) = (x(i) - GAP, x(i));
