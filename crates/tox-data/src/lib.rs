@@ -1,6 +1,30 @@
 //! Data sets, file formats, splits, augmentation.
 //!
 //! Floor 1 of the house: no tensors here, only 8-bit images, labels, and the batches made of them.
+//! [`load`] turns a [`spec::DataSpec`] into a [`Dataset`]; [`fetch()`] downloads what is missing and
+//! [`list`] says what is there. Every loader checks magic, sizes, counts and label ranges before it
+//! believes a file, because users bring files of every origin.
 
+mod batch;
+mod catalogue;
+mod dir;
+mod error;
+mod fetch;
+mod format;
+mod input;
+mod list;
+mod load;
+mod resize;
 pub mod rng;
+mod set;
 pub mod spec;
+
+pub use batch::{Batch, shuffled};
+pub use catalogue::{Checksum, NAMES, Remote, Source, official};
+pub use dir::DataDir;
+pub use error::DataError;
+pub use fetch::{FetchError, fetch, fetch_from};
+pub use list::{DatasetInfo, list};
+pub use load::load;
+pub use resize::{resize, to_rgb};
+pub use set::{Dataset, Images, Normalise, Split};

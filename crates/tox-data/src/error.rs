@@ -1,0 +1,267 @@
+//! Every way in which data can be missing, damaged or wrongly described.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// Why a data set could not be loaded. Each message says what was done, what was expected, what
+/// was found, in which file, and what to do.
+#[derive(Debug, Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
+pub enum DataError {
+    /// Neither a known name nor a path that exists.
+    #[error(
+        "no data set is called `{name}`{hint}; known are digits, mnist, fashion-mnist, cifar10, \
+         cifar100, or give the path of an .npz file or of a folder of class folders"
+    )]
+    Unknown { name: String, hint: String },
+    /// A known data set whose files are not in the data folder.
+    #[error(
+        "{name} is not in the data folder: expected {}, found no such file; run `toxscreen data \
+         fetch {name}`, or point --data-dir or TOXSCREEN_DATA at the folder that holds it",
+        path.display()
+    )]
+    Missing { name: String, path: PathBuf },
+    /// No option, no variable and no home folder tells where data live.
+    #[error(
+        "found no folder for data: the platform names no cache folder for this user; give \
+         --data-dir DIR or set TOXSCREEN_DATA"
+    )]
+    NoDataDir,
+    /// The operating system refused.
+    #[error("cannot read {}: {source}; check that it exists and may be read", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    /// The first bytes are not those of the format.
+    #[error(
+        "{} is not {format}: expected it to begin with {expected}, found {found}; fetch or export \
+         the file again",
+        path.display()
+    )]
+    Magic {
+        path: PathBuf,
+        format: &'static str,
+        expected: String,
+        found: String,
+    },
+    /// The file ends before what its header announces.
+    #[error(
+        "{} is cut off: {what} needs {expected} bytes, found {found}; fetch or export the file \
+         again",
+        path.display()
+    )]
+    Truncated {
+        path: PathBuf,
+        what: String,
+        expected: u64,
+        found: u64,
+    },
+    /// The file goes on after what its header announces.
+    #[error(
+        "{} is too long: expected it to end after {expected} bytes of {what}, found more; its \
+         header or its end is wrong, fetch or export the file again",
+        path.display()
+    )]
+    Trailing {
+        path: PathBuf,
+        what: String,
+        expected: u64,
+    },
+    /// The header announces more than a data set here may hold, or more than the file can.
+    #[error(
+        "{} announces {claimed} bytes of {what}, expected at most {limit} (what this file can \
+         hold); the header is wrong, or the data must be split into smaller sets",
+        path.display()
+    )]
+    TooLarge {
+        path: PathBuf,
+        what: String,
+        claimed: String,
+        limit: u64,
+    },
+    /// The gzip stream is damaged.
+    #[error(
+        "cannot decompress {}: expected a gzip stream, found damage ({source}); fetch the file \
+         again",
+        path.display()
+    )]
+    Gzip { path: PathBuf, source: io::Error },
+    /// Images and labels do not pair up.
+    #[error(
+        "{} holds {labels} labels, expected {images} because {} holds {images} images; take both \
+         from the same export",
+        labels_path.display(),
+        images_path.display()
+    )]
+    Counts {
+        images_path: PathBuf,
+        images: usize,
+        labels_path: PathBuf,
+        labels: usize,
+    },
+    /// A label no class has.
+    #[error(
+        "label {index} (counted from 0) in {} is {found}, expected 0..={}; the file is damaged or \
+         holds another data set",
+        path.display(),
+        classes.saturating_sub(1)
+    )]
+    Label {
+        path: PathBuf,
+        index: usize,
+        found: i128,
+        classes: usize,
+    },
+    /// The length of a file of fixed records is no multiple of the record.
+    #[error(
+        "{} has {length} bytes, expected a whole number of {record}-byte records; fetch the file \
+         again",
+        path.display()
+    )]
+    Records {
+        path: PathBuf,
+        length: u64,
+        record: u64,
+    },
+    /// No image at all.
+    #[error("{} holds no images, expected at least one; check the export", path.display())]
+    Empty { path: PathBuf },
+    /// Training and test images differ in shape.
+    #[error(
+        "test images in {} have shape {found}, expected {expected} as the training images have; \
+         take both from the same export",
+        path.display()
+    )]
+    Shape {
+        path: PathBuf,
+        expected: String,
+        found: String,
+    },
+    /// The .npz file is no readable zip archive.
+    #[error(
+        "cannot read {} as an .npz archive: expected a zip file, found: {reason}; write it again \
+         with numpy.savez",
+        path.display()
+    )]
+    Npz { path: PathBuf, reason: String },
+    /// The .npz file lacks arrays.
+    #[error(
+        "{} lacks the array `{key}`: expected x_train, y_train, x_test and y_test, or images and \
+         labels; found {found}",
+        path.display()
+    )]
+    NpzKey {
+        path: PathBuf,
+        key: &'static str,
+        found: String,
+    },
+    /// The header of an array cannot be understood.
+    #[error(
+        "array `{key}` in {} has a header that is not NumPy's: {reason}; write it again with \
+         numpy.savez",
+        path.display()
+    )]
+    NpyHeader {
+        path: PathBuf,
+        key: String,
+        reason: String,
+    },
+    /// An array of the wrong element type.
+    #[error(
+        "array `{key}` in {} has element type {found}, expected {expected}; convert it with \
+         .astype first (object arrays need pickle, which is never executed here)",
+        path.display()
+    )]
+    NpyType {
+        path: PathBuf,
+        key: String,
+        expected: &'static str,
+        found: String,
+    },
+    /// A column-major array.
+    #[error(
+        "array `{key}` in {} is in Fortran order, expected C order; save \
+         numpy.ascontiguousarray(array)",
+        path.display()
+    )]
+    NpyOrder { path: PathBuf, key: String },
+    /// An array whose shape is not that of images or labels.
+    #[error("array `{key}` in {} has shape {found:?}, expected {expected}", path.display())]
+    NpyShape {
+        path: PathBuf,
+        key: String,
+        expected: &'static str,
+        found: Vec<u64>,
+    },
+    /// A float pixel outside 0..=1.
+    #[error(
+        "value {index} of array `{key}` in {} is {found}, expected float pixels from 0 to 1; \
+         divide by 255 or save uint8",
+        path.display()
+    )]
+    NpyRange {
+        path: PathBuf,
+        key: String,
+        index: usize,
+        found: f64,
+    },
+    /// A folder without class folders or images where they should be.
+    #[error(
+        "{} holds no {what}, expected one folder for each class with .png, .jpg or .jpeg files in \
+         it, or train/ and test/ with such folders",
+        path.display()
+    )]
+    Folder { path: PathBuf, what: &'static str },
+    /// A class of test/ that train/ does not have.
+    #[error(
+        "the class folder {} is not in train/, expected only {known}; rename or remove it",
+        path.display()
+    )]
+    FolderClass { path: PathBuf, known: String },
+    /// An image file that cannot be decoded.
+    #[error(
+        "cannot decode {}: expected a whole PNG or JPEG image, found: {reason}; replace or remove \
+         the file",
+        path.display()
+    )]
+    Image { path: PathBuf, reason: String },
+    /// Images of different sizes and no `resize`.
+    #[error(
+        "{} has {found} pixels (height x width), expected {expected} as the images before it; set \
+         `resize` in the recipe's data section to bring all to one size",
+        path.display()
+    )]
+    MixedSizes {
+        path: PathBuf,
+        expected: String,
+        found: String,
+    },
+    /// A line of the embedded digits that is not 65 numbers in range.
+    #[error("line {line} of {} is wrong: {reason}; rebuild from a whole checkout", path.display())]
+    Csv {
+        path: PathBuf,
+        line: usize,
+        reason: String,
+    },
+    /// The specification asks for what the data cannot give.
+    #[error(
+        "`{key}` = {found} does not fit {name}: expected {expected}; change the recipe's data \
+         section"
+    )]
+    Spec {
+        name: String,
+        key: &'static str,
+        found: usize,
+        expected: String,
+    },
+}
+
+impl DataError {
+    /// An operating-system error on `path`.
+    pub(crate) fn read(path: &Path) -> impl FnOnce(io::Error) -> Self + '_ {
+        move |source| Self::Read {
+            path: path.to_path_buf(),
+            source,
+        }
+    }
+}

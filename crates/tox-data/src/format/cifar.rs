@@ -1,0 +1,168 @@
+//! The binary versions of CIFAR-10 and CIFAR-100: records of one or two label bytes and 3,072
+//! pixels in C, H, W order. Any whole number of records is taken, and the number told if it is not
+//! the official one. CIFAR-100 labels are the fine ones.
+
+use std::path::{Path, PathBuf};
+
+use super::numbered;
+use crate::error::DataError;
+use crate::input::{Input, MAX_BYTES, check_labels};
+use crate::set::{Files, Images, Normalise, Split};
+
+const PIXELS: usize = 3 * 32 * 32;
+
+/// One of the two layouts.
+pub(crate) struct Layout {
+    pub name: &'static str,
+    pub train: &'static [&'static str],
+    pub test: &'static str,
+    /// Text file with one class name a line; classes are numbered if it is not there.
+    pub names: &'static str,
+    pub classes: usize,
+    /// Label bytes of a record; the last one is used.
+    pub label_bytes: usize,
+}
+
+pub(crate) const CIFAR10: Layout = Layout {
+    name: "cifar10",
+    train: &[
+        "data_batch_1.bin",
+        "data_batch_2.bin",
+        "data_batch_3.bin",
+        "data_batch_4.bin",
+        "data_batch_5.bin",
+    ],
+    test: "test_batch.bin",
+    names: "batches.meta.txt",
+    classes: 10,
+    label_bytes: 1,
+};
+
+pub(crate) const CIFAR100: Layout = Layout {
+    name: "cifar100",
+    train: &["train.bin"],
+    test: "test.bin",
+    names: "fine_label_names.txt",
+    classes: 100,
+    label_bytes: 2,
+};
+
+impl Layout {
+    fn record(&self) -> u64 {
+        (self.label_bytes + PIXELS) as u64
+    }
+
+    fn locate(&self, folder: &Path, file: &str) -> Result<PathBuf, DataError> {
+        let path = folder.join(file);
+        match path.is_file() {
+            true => Ok(path),
+            false => Err(DataError::Missing {
+                name: self.name.to_owned(),
+                path,
+            }),
+        }
+    }
+
+    /// Records in the training files and in the test file, by their lengths alone.
+    pub fn peek(&self, folder: &Path) -> Result<[usize; 2], DataError> {
+        let count = |file: &&str| {
+            let path = self.locate(folder, file)?;
+            let length = path.metadata().map_err(DataError::read(&path))?.len();
+            self.records(&path, length)
+        };
+        let train = self.train.iter().map(count).sum::<Result<usize, _>>()?;
+        Ok([train, count(&self.test)?])
+    }
+
+    fn records(&self, path: &Path, length: u64) -> Result<usize, DataError> {
+        let (path, record) = (path.to_path_buf(), self.record());
+        match length {
+            0 => Err(DataError::Empty { path }),
+            _ if length > MAX_BYTES => Err(DataError::TooLarge {
+                path,
+                what: "records".to_owned(),
+                claimed: length.to_string(),
+                limit: MAX_BYTES,
+            }),
+            _ if !length.is_multiple_of(record) => Err(DataError::Records {
+                path,
+                length,
+                record,
+            }),
+            _ => Ok((length / record) as usize),
+        }
+    }
+
+    /// Adds the records of `bytes`, the contents of `path`, to `split`.
+    pub fn append(&self, path: &Path, bytes: &[u8], split: &mut Split) -> Result<(), DataError> {
+        let count = self.records(path, bytes.len() as u64)?;
+        let mut labels = Vec::with_capacity(count);
+        split.images.pixels.reserve(count * PIXELS);
+        for record in bytes.chunks_exact(self.record() as usize) {
+            let (label, pixels) = record.split_at(self.label_bytes);
+            labels.push(u16::from(label[self.label_bytes - 1]));
+            split.images.pixels.extend_from_slice(pixels);
+        }
+        check_labels(path, &labels, self.classes)?;
+        split.images.shape[0] += count;
+        split.labels.extend(labels);
+        Ok(())
+    }
+
+    fn split(&self, folder: &Path, files: &[&str]) -> Result<Split, DataError> {
+        let images = Images {
+            pixels: Vec::new(),
+            shape: [0, 3, 32, 32],
+        };
+        let mut split = Split {
+            images,
+            labels: Vec::new(),
+        };
+        for file in files {
+            let path = self.locate(folder, file)?;
+            let bytes = Input::open(&path)?.all(MAX_BYTES, "records")?;
+            self.append(&path, &bytes, &mut split)?;
+        }
+        Ok(split)
+    }
+
+    /// All files, from `folder`.
+    pub fn load(&self, folder: &Path, normalise: Normalise) -> Result<Files, DataError> {
+        let train = self.split(folder, self.train)?;
+        let test = self.split(folder, &[self.test])?;
+        let mut notes = Vec::new();
+        for (what, found, official) in [
+            ("training", train.len(), 50_000),
+            ("test", test.len(), 10_000),
+        ] {
+            if found != official {
+                notes.push(format!(
+                    "this copy of {} has {found} {what} images, the official one {official}",
+                    self.name
+                ));
+            }
+        }
+        let class_names = self.class_names(folder);
+        Ok(Files {
+            train,
+            test,
+            class_names,
+            normalise: Some(normalise),
+            notes,
+        })
+    }
+
+    fn class_names(&self, folder: &Path) -> Vec<String> {
+        let text = Input::open(&folder.join(self.names)).and_then(|file| file.all(1 << 16, "text"));
+        let text = text.unwrap_or_default();
+        let names: Vec<String> = String::from_utf8_lossy(&text)
+            .lines()
+            .map(|line| line.trim().to_owned())
+            .filter(|line| !line.is_empty())
+            .collect();
+        match names.len() == self.classes {
+            true => names,
+            false => numbered(self.classes),
+        }
+    }
+}

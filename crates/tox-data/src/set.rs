@@ -1,0 +1,256 @@
+//! Images with labels, and the three splits that a trial sees.
+
+use crate::error::DataError;
+use crate::resize;
+
+/// 8-bit images, one after the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Images {
+    /// Values 0..=255 in N, C, H, W order; as many as the product of `shape`.
+    pub pixels: Vec<u8>,
+    /// Images, channels (1 or 3), height, width.
+    pub shape: [usize; 4],
+}
+
+/// Images and the label of each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// The images.
+    pub images: Images,
+    /// One label an image, each below the data set's `classes`.
+    pub labels: Vec<u16>,
+}
+
+/// Mean and standard deviation of each channel, of pixels scaled to 0..=1.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Normalise {
+    /// Subtracted first.
+    pub mean: Vec<f32>,
+    /// Divided by next; never 0.
+    pub std: Vec<f32>,
+}
+
+/// A data set as a trial uses it: subset, resized, split.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    /// The known name, or the file name of the path given.
+    pub name: String,
+    /// Training images.
+    pub train: Split,
+    /// Validation images, from the end of the training file.
+    pub valid: Split,
+    /// Test images.
+    pub test: Split,
+    /// Number of classes.
+    pub classes: usize,
+    /// One name a class.
+    pub class_names: Vec<String>,
+    /// One entry a channel of the images as used.
+    pub normalise: Normalise,
+    /// [`Dataset::content_hash`] of what was loaded.
+    pub hash: String,
+    /// What a reader of results must know about this copy of the data, one sentence each.
+    pub notes: Vec<String>,
+}
+
+impl Images {
+    /// Bytes of one image.
+    pub fn stride(&self) -> usize {
+        self.shape[1] * self.shape[2] * self.shape[3]
+    }
+}
+
+impl Split {
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.images.shape[0]
+    }
+
+    /// Whether there is no image.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A copy of the images `from..to`.
+    pub(crate) fn range(&self, from: usize, to: usize) -> Self {
+        let stride = self.images.stride();
+        let [_, c, h, w] = self.images.shape;
+        Self {
+            images: Images {
+                pixels: self.images.pixels[from * stride..to * stride].to_vec(),
+                shape: [to - from, c, h, w],
+            },
+            labels: self.labels[from..to].to_vec(),
+        }
+    }
+}
+
+impl Normalise {
+    /// Measures `images`, in f64; a channel without variance gets a standard deviation of 1.
+    pub fn measured(images: &Images) -> Self {
+        let [n, c, h, w] = images.shape;
+        let mut normalise = Self {
+            mean: Vec::new(),
+            std: Vec::new(),
+        };
+        for channel in 0..c {
+            let mut counts = [0u64; 256];
+            for image in 0..n {
+                let start = (image * c + channel) * h * w;
+                for &value in &images.pixels[start..start + h * w] {
+                    counts[usize::from(value)] += 1;
+                }
+            }
+            let total = ((n * h * w) as f64).max(1.0);
+            let moment = |centre: f64, power: i32| {
+                let sum = counts.iter().enumerate().map(|(value, &count)| {
+                    count as f64 * (value as f64 / 255.0 - centre).powi(power)
+                });
+                sum.sum::<f64>() / total
+            };
+            let mean = moment(0.0, 1);
+            let std = moment(mean, 2).sqrt();
+            normalise.mean.push(mean as f32);
+            normalise
+                .std
+                .push(if std > 1e-9 { std as f32 } else { 1.0 });
+        }
+        normalise
+    }
+}
+
+impl Dataset {
+    /// Error in percent of a constant prediction of the test set's most frequent class; 100 if
+    /// there is no test image.
+    pub fn chance_error(&self) -> f64 {
+        let mut counts = vec![0usize; self.classes];
+        for &label in &self.test.labels {
+            counts[usize::from(label)] += 1;
+        }
+        let most = counts.into_iter().max().unwrap_or(0);
+        100.0 - 100.0 * most as f64 / (self.test.len() as f64).max(1.0)
+    }
+
+    /// BLAKE3 (hexadecimal) over shape, pixels and labels of the three splits in their order, and
+    /// so over the borders between them too. Compute it again after changing a split.
+    pub fn content_hash(&self) -> String {
+        let mut hasher = blake3::Hasher::new_derive_key("toxscreen 2026 data set v1");
+        for split in [&self.train, &self.valid, &self.test] {
+            for size in split.images.shape {
+                hasher.update(&(size as u64).to_le_bytes());
+            }
+            hasher.update(&split.images.pixels);
+            hasher.update(&(split.labels.len() as u64).to_le_bytes());
+            for label in &split.labels {
+                hasher.update(&label.to_le_bytes());
+            }
+        }
+        hasher.finalize().to_hex().to_string()
+    }
+}
+
+/// What a loader returns: the training and the test file as they are on disk.
+#[derive(Debug)]
+pub(crate) struct Files {
+    pub train: Split,
+    pub test: Split,
+    pub class_names: Vec<String>,
+    /// Published constants; measured on the training split where there are none.
+    pub normalise: Option<Normalise>,
+    pub notes: Vec<String>,
+}
+
+impl Files {
+    /// Cuts the splits that `spec` asks for, then resizes and colours them.
+    pub fn cut(self, name: &str, spec: &crate::spec::DataSpec) -> Result<Dataset, DataError> {
+        let refuse = |key, found, expected: String| {
+            Err(DataError::Spec {
+                name: name.to_owned(),
+                key,
+                found,
+                expected,
+            })
+        };
+        let (all, all_test) = (self.train.len(), self.test.len());
+        if spec.valid >= all {
+            return refuse(
+                "valid",
+                spec.valid,
+                format!("fewer than the {all} training images"),
+            );
+        }
+        let train = spec.train.unwrap_or(all - spec.valid);
+        if train == 0 || train > all - spec.valid {
+            let left = all - spec.valid;
+            return refuse(
+                "train",
+                train,
+                format!(
+                    "1..={left}, what `valid` = {} leaves of {all} images",
+                    spec.valid
+                ),
+            );
+        }
+        let test = spec.test.unwrap_or(all_test);
+        if test == 0 || test > all_test {
+            return refuse("test", test, format!("1..={all_test} test images"));
+        }
+        if let Some(side @ (0 | 1025..)) = spec.resize {
+            return refuse("resize", side, "1..=1024 pixels".to_owned());
+        }
+        let [_, channels, h, w] = self.train.images.shape;
+        let side = spec.resize.unwrap_or(h.min(w));
+        if spec.augment.crop >= side {
+            return refuse(
+                "augment.crop",
+                spec.augment.crop,
+                format!("less than {side} pixels"),
+            );
+        }
+        if spec.augment.cutout > side {
+            return refuse(
+                "augment.cutout",
+                spec.augment.cutout,
+                format!("at most {side} pixels"),
+            );
+        }
+
+        let prepare = |split: Split| {
+            let mut images = split.images;
+            if let Some(side) = spec.resize {
+                images = resize::resize(images, side);
+            }
+            if spec.rgb {
+                images = resize::to_rgb(images);
+            }
+            Split {
+                images,
+                labels: split.labels,
+            }
+        };
+        let mut dataset = Dataset {
+            name: name.to_owned(),
+            train: prepare(self.train.range(0, train)),
+            valid: prepare(self.train.range(all - spec.valid, all)),
+            test: prepare(self.test.range(0, test)),
+            classes: self.class_names.len(),
+            class_names: self.class_names,
+            normalise: Normalise {
+                mean: Vec::new(),
+                std: Vec::new(),
+            },
+            hash: String::new(),
+            notes: self.notes,
+        };
+        dataset.normalise = match self.normalise {
+            None => Normalise::measured(&dataset.train.images),
+            Some(Normalise { mean, std }) if spec.rgb && channels == 1 => Normalise {
+                mean: mean.repeat(3),
+                std: std.repeat(3),
+            },
+            Some(published) => published,
+        };
+        dataset.hash = dataset.content_hash();
+        Ok(dataset)
+    }
+}
