@@ -7,6 +7,7 @@ mod plan;
 mod progress;
 mod report;
 mod run;
+mod screen;
 mod status;
 mod trial;
 mod verify;

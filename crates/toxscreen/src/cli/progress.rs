@@ -20,8 +20,10 @@ pub struct Progress {
     names: Vec<String>,
     bars: Option<(MultiProgress, ProgressBar)>,
     running: BTreeMap<usize, Running>,
-    /// Ended trials of this run and those that were done before.
+    /// Trials that have ended, those that were done before among them.
     ended: usize,
+    /// Trials that there are to do, those that were done before among them.
+    total: usize,
 }
 
 struct Running {
@@ -32,16 +34,16 @@ struct Running {
 }
 
 impl Progress {
-    pub fn new(store: &Store) -> Self {
+    /// Of `total` trials of a study, of which `ended` are done already.
+    pub fn new(store: &Store, ended: usize, total: usize) -> Self {
         let trials = &store.study.trials;
         let names: Vec<_> = trials
             .iter()
             .map(|t| format!("{} seed {}", t.cell(), t.spec.seed))
             .collect();
-        let ended = trials.iter().filter(|t| store.is_done(&t.id)).count();
         let bars = std::io::stderr().is_terminal().then(|| {
             let multi = MultiProgress::new();
-            let total = multi.add(ProgressBar::new((STEPS * names.len() as f64) as u64));
+            let total = multi.add(ProgressBar::new((STEPS * total as f64) as u64));
             total.set_style(style(
                 "{prefix:24} {bar:30} {percent:>3} %  {msg}, {eta} left",
             ));
@@ -53,6 +55,7 @@ impl Progress {
             bars,
             running: BTreeMap::new(),
             ended,
+            total,
         }
     }
 
@@ -114,18 +117,16 @@ impl Progress {
         if let Some((_, total)) = &self.bars {
             let shares: f64 = self.running.values().map(|r| r.done).sum();
             total.set_position(((self.ended as f64 + shares) * STEPS) as u64);
-            total.set_message(format!("{} of {} trials", self.ended, self.names.len()));
+            total.set_message(format!("{} of {} trials", self.ended, self.total));
         }
     }
 
     /// A line that stays, above the bars if there are any.
     fn line(&self, i: usize, text: &str) {
-        let width = self.names.len().to_string().len();
+        let width = self.total.to_string().len();
         let line = format!(
             "[{:>width$}/{}] {}: {text}",
-            self.ended,
-            self.names.len(),
-            self.names[i]
+            self.ended, self.total, self.names[i]
         );
         match &self.bars {
             // A bar shows that its trial has started.

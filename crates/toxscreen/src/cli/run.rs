@@ -26,8 +26,9 @@ pub fn run(args: Run) -> anyhow::Result<Output> {
     let options = args.options()?;
     let (store, lock) = Store::create(&dir, &study)?;
     let stop = count_interrupts()?;
+    let done = study.trials.iter().filter(|t| store.is_done(&t.id)).count();
     let begun = Instant::now();
-    let mut progress = Progress::new(&store);
+    let mut progress = Progress::new(&store, done, study.trials.len());
     let summary = runner::run(&store, &options, &stop, &mut |n| progress.hear(n));
     progress.close();
     let summary = summary?;

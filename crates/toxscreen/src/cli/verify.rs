@@ -24,7 +24,9 @@ pub fn verify(args: Verify) -> anyhow::Result<Output> {
         args.sample.unwrap_or(usize::MAX)
     };
     let stop = count_interrupts()?;
-    let mut progress = Progress::new(&store);
+    let trials = store.study.trials.iter();
+    let done = trials.filter(|t| store.is_done(&t.id)).count();
+    let mut progress = Progress::new(&store, 0, sample.min(done));
     let checks = check(&store, sample, &options, &stop, &mut |n| progress.hear(n));
     progress.close();
     let checks = checks?;
