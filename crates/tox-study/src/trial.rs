@@ -5,6 +5,7 @@ use crate::record::{Outcome, ScreenedOp};
 use crate::spec::{Defence, Learner, Threat, TrialSpec};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tox_data::{DataDir, DataError};
 use tox_nn::Device;
 use tox_nn::device::DeviceError;
@@ -122,6 +123,7 @@ pub fn execute(spec: &TrialSpec, context: TrialContext<'_>) -> Result<Finished, 
     let progress = context.progress;
     let hooks = Hooks {
         checkpoint: &context.dir.join("checkpoint.safetensors"),
+        save_every: checkpoint_interval(),
         stop: &mut || context.stop.load(Ordering::SeqCst),
         progress: &mut |done, message| {
             progress(Progress {
@@ -158,6 +160,13 @@ pub fn execute(spec: &TrialSpec, context: TrialContext<'_>) -> Result<Finished, 
         data_hash: data.hash,
         simd: simd.to_owned(),
     })
+}
+
+/// `TOXSCREEN_CHECKPOINT_SECONDS`, or 30 s: how much work a kill -9 may cost.
+fn checkpoint_interval() -> Duration {
+    let given = std::env::var("TOXSCREEN_CHECKPOINT_SECONDS").ok();
+    let seconds = given.and_then(|s| s.parse::<f64>().ok()).filter(|s| (0.0..1e6).contains(s));
+    Duration::from_secs_f64(seconds.unwrap_or(30.0))
 }
 
 /// The space without what the screen finds poisonous, and what that was.
