@@ -7,12 +7,10 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use support::{Array, assert_close, differentiate};
+use support::{Array, ENGINES, assert_close, differentiate};
 use tox_nn::kernels::conv::Geometry;
 use tox_nn::kernels::pool::Pool;
 use tox_nn::ops::{self, Engine};
-
-const ENGINES: [Engine; 2] = [Engine::Kernels, Engine::Plain];
 
 fn fixture() -> Value {
     serde_json::from_str(include_str!("fixtures/ops.json")).unwrap()

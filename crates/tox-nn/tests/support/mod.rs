@@ -4,6 +4,11 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use tox_nn::kernels::conv::Geometry;
+use tox_nn::ops::Engine;
+
+/// Every test runs with both.
+pub const ENGINES: [Engine; 2] = [Engine::Kernels, Engine::Plain];
 
 /// Four dimensions and values in row-major order.
 #[derive(Clone, Debug)]
@@ -41,11 +46,6 @@ impl Array {
     pub fn constant(&self) -> Tensor<4> {
         let data = TensorData::new(self.values.clone(), self.shape);
         Tensor::from_data(data, &Device::flex().autodiff())
-    }
-
-    pub fn at(&self, [a, b, c, d]: [usize; 4]) -> f64 {
-        let [_, s1, s2, s3] = self.shape;
-        f64::from(self.values[((a * s1 + b) * s2 + c) * s3 + d])
     }
 }
 
@@ -86,4 +86,59 @@ pub fn assert_close(what: &str, actual: &[f32], expected: &[f64], tolerance: f64
             "{what}[{i}]: {a}, expected {e} (off by {error:e}, largest value {peak})"
         );
     }
+}
+
+pub fn widen(values: &[f32]) -> Vec<f64> {
+    values.iter().copied().map(f64::from).collect()
+}
+
+/// A convolution's output and both gradients, by definition.
+pub fn naive_conv(x: &Array, weight: &Array, dy: &Array, g: Geometry) -> [Vec<f64>; 3] {
+    let [n, ci, h, w] = x.shape;
+    let [co, per_group, k, _] = weight.shape;
+    let mut y = vec![0.0; n * co * h * w];
+    let mut dx = vec![0.0; x.values.len()];
+    let mut dw = vec![0.0; weight.values.len()];
+    for m in 0..n {
+        for o in 0..co {
+            for i in 0..per_group {
+                let from = o / (co / g.groups) * per_group + i;
+                for tap in 0..k * k {
+                    for out in 0..h * w {
+                        let row = (out / w + tap / k * g.dilation).wrapping_sub(g.padding);
+                        let column = (out % w + tap % k * g.dilation).wrapping_sub(g.padding);
+                        if row >= h || column >= w {
+                            continue;
+                        }
+                        let a = ((m * ci + from) * h + row) * w + column;
+                        let b = (o * per_group + i) * k * k + tap;
+                        let c = (m * co + o) * h * w + out;
+                        y[c] += f64::from(x.values[a]) * f64::from(weight.values[b]);
+                        dx[a] += f64::from(dy.values[c]) * f64::from(weight.values[b]);
+                        dw[b] += f64::from(dy.values[c]) * f64::from(x.values[a]);
+                    }
+                }
+            }
+        }
+    }
+    [y, dx, dw]
+}
+
+/// Kernels of the search space: dense, stretched by 50 and dilated by 2.
+pub fn geometries() -> Vec<Geometry> {
+    let stretched = |by| Geometry {
+        padding: by,
+        dilation: by,
+        ..Geometry::same(3)
+    };
+    let mut all = [1, 3, 5].map(Geometry::same).to_vec();
+    all.extend([stretched(50), stretched(2)]);
+    all
+}
+
+/// The pixels of the 3x3 window around `at` that lie on the map, row by row.
+pub fn window((h, w): (usize, usize), at: usize) -> impl Iterator<Item = usize> {
+    let (y, x) = (at / w, at % w);
+    (y.saturating_sub(1)..(y + 2).min(h))
+        .flat_map(move |row| (x.saturating_sub(1)..(x + 2).min(w)).map(move |col| row * w + col))
 }
