@@ -1,5 +1,6 @@
 //! What happens to NaN, infinity and channels without variance: it decides how a poisoned search
 //! dies.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // Clippy knows test functions, not their helpers.
 
 mod support;
 

@@ -1,5 +1,6 @@
 //! The CPU kernels against the definitions written as plain loops in float64 and against Burn's own
 //! ops: sizes that leave partial vectors and tiles, equal values, numbers of threads.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // Clippy knows test functions, not their helpers.
 
 mod support;
 
@@ -117,7 +118,7 @@ fn check_gather(n: usize, c: usize, (h, w): (usize, usize), seed: u64) {
     let x = Array::integers([n, c, h, w], rng);
     let dy = Array::integers([n, 2 * c, oh, ow], rng);
     let (mut y, mut dx) = (vec![0.0; dy.values.len()], vec![0.0; x.values.len()]);
-    for i in 0..y.len() {
+    for (i, y) in y.iter_mut().enumerate() {
         let (m, channel, row, column) = (
             i / ow / oh / c / 2,
             i / ow / oh % (2 * c),
@@ -128,7 +129,7 @@ fn check_gather(n: usize, c: usize, (h, w): (usize, usize), seed: u64) {
         let (row, column) = (2 * row + half, 2 * column + half);
         if row < h && column < w {
             let from = ((m * c + channel % c) * h + row) * w + column;
-            y[i] = f64::from(x.values[from]);
+            *y = f64::from(x.values[from]);
             dx[from] += f64::from(dy.values[i]);
         }
     }

@@ -1,5 +1,6 @@
 //! The ops of the search space against an independent PyTorch implementation in float64
 //! (`benches/peers`), as our kernels and as compositions of Burn's ops.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // Clippy knows test functions, not their helpers.
 
 mod support;
 
