@@ -2,21 +2,20 @@
 //! (`benches/peers`), and the claim that ops which are never drawn change nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // Clippy knows test functions, not their helpers.
 
+mod support;
+
+use rand::Rng;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::process::Command;
+use support::{assert_close, mode, pass, set, space};
 use tox_data::Batch;
 use tox_data::rng::stream;
 use tox_nn::Device;
-use tox_nn::ops::cross_entropy;
-use tox_nn::params::{Leaves, Params};
-use tox_search::enas::child::{Architecture, Child, Choice, Mode};
+use tox_search::enas::child::{Architecture, Child, Choice};
 use tox_search::enas::config::{ChildConfig, Idle};
 use tox_search::enas::train::Trainer;
 use tox_search::space::{Op, Space, SpaceOp};
-
-use burn::tensor::{Int, Tensor, TensorData};
-use rand::Rng;
 
 fn numbers(tensor: &Value) -> Vec<f64> {
     let values = tensor["values"].as_array().expect("a tensor");
@@ -42,18 +41,6 @@ fn tensors(file: &Value) -> BTreeMap<String, Vec<f64>> {
     all
 }
 
-/// Within `1e-4` of every value plus `floor`: f32 through a dozen batch norms.
-fn assert_close(what: &str, actual: &[f32], expected: &[f64], floor: f64) {
-    assert_eq!(actual.len(), expected.len(), "{what}: number of values");
-    for (i, (&a, &e)) in actual.iter().zip(expected).enumerate() {
-        let error = (f64::from(a) - e).abs();
-        assert!(
-            error <= 1e-4 * e.abs() + floor,
-            "{what}[{i}]: {a}, expected {e} (off by {error:e})"
-        );
-    }
-}
-
 fn op(name: &str) -> Op {
     match name {
         "conv3" => Op::Conv { k: 3 },
@@ -72,17 +59,6 @@ fn op(name: &str) -> Op {
             dilation: 50,
         },
         _ => panic!("the fixture has an unknown op {name}"),
-    }
-}
-
-fn space(ops: &[Op]) -> Space {
-    let one = |op: &Op| SpaceOp {
-        op: *op,
-        count: 1,
-        poison: false,
-    };
-    Space {
-        ops: ops.iter().map(one).collect(),
     }
 }
 
@@ -137,50 +113,6 @@ impl Case {
             lr: file["lr"].as_f64().unwrap(),
         }
     }
-}
-
-/// Overwrites weights by name; all of `given` must exist.
-fn set(params: &mut Params, mut given: BTreeMap<String, Vec<f64>>) {
-    for entry in params.entries().to_vec() {
-        if let Some(values) = given.remove(&entry.name) {
-            assert_eq!(values.len(), entry.len(), "{}", entry.name);
-            for (to, from) in params.values[entry.range()].iter_mut().zip(values) {
-                *to = from as f32;
-            }
-        }
-    }
-    assert!(given.is_empty(), "no such weights: {:?}", given.keys());
-}
-
-fn mode(step: u64) -> Mode {
-    Mode::Train {
-        seed: 3,
-        network: "search",
-        step,
-    }
-}
-
-/// Logits, loss, and gradients by name.
-fn pass(
-    child: &Child,
-    batch: &Batch,
-    architecture: &Architecture,
-) -> (Vec<f32>, f32, BTreeMap<String, Vec<f32>>) {
-    let device = Device::flex().autodiff();
-    let leaves = Leaves::new(&child.params, &device);
-    let x = TensorData::new(batch.pixels.clone(), batch.shape);
-    let x = Tensor::from_data(x, &device);
-    let logits = child.forward(&leaves, x, architecture, mode(0));
-    let labels: Vec<i64> = batch.labels.iter().map(|l| i64::from(*l)).collect();
-    let labels = TensorData::new(labels, [batch.labels.len()]);
-    let loss = cross_entropy(logits.clone(), Tensor::<1, Int>::from_data(labels, &device));
-    let gradients = leaves.gradients(loss.backward());
-    let name = |id| child.params.entry(id).name.clone();
-    (
-        logits.into_data().try_into_vec().unwrap(),
-        loss.into_data().try_into_vec::<f32>().unwrap()[0],
-        gradients.into_iter().map(|(id, g)| (name(id), g)).collect(),
-    )
 }
 
 #[test]
@@ -323,37 +255,4 @@ fn poison_that_is_not_drawn_changes_nothing() {
             assert_eq!(Some(values), other.get(name), "{name}");
         }
     }
-}
-
-/// No noise in evaluation or with `sigma` 0; otherwise noise that belongs to the step.
-#[test]
-fn gaussian_noise_is_the_identity_in_evaluation() {
-    let config = ChildConfig {
-        layers: 3,
-        channels: 4,
-        keep_prob: 1.0,
-        ..ChildConfig::default()
-    };
-    let x: Vec<f32> = (0..2 * 64).map(|v| (v % 13) as f32 - 6.0).collect();
-    let logits = |op: Op, mode: Mode| -> Vec<f32> {
-        let child = Child::new(&space(&[op]), &config, 1, 10, 4, "search");
-        let device = Device::flex();
-        let leaves = Leaves::new(&child.params, &device);
-        let x = Tensor::from_data(TensorData::new(x.clone(), [2, 1, 8, 8]), &device);
-        let layer = |i| Choice {
-            op: 0,
-            skips: vec![true; i],
-        };
-        let layers = (0..3).map(layer).collect();
-        let logits = child.forward(&leaves, x, &Architecture { layers }, mode);
-        logits.into_data().try_into_vec().unwrap()
-    };
-    let noisy = |sigma| Op::Gaussian { sigma };
-    let plain = logits(Op::Identity, Mode::Evaluate);
-    assert_eq!(plain, logits(noisy(10.0), Mode::Evaluate));
-    assert_eq!(plain, logits(noisy(0.0), mode(0)));
-    let first = logits(noisy(10.0), mode(0));
-    assert_ne!(plain, first);
-    assert_eq!(first, logits(noisy(10.0), mode(0)), "the same step again");
-    assert_ne!(first, logits(noisy(10.0), mode(1)), "another step");
 }
