@@ -269,7 +269,8 @@ impl Child {
             .map(|i| b.norm(&format!("layers.{i}.bn"), c))
             .collect();
         let mut reductions = Vec::new();
-        let places = [config.layers / 3 - 1, 2 * config.layers / 3 - 1];
+        let part = config.layers / 3;
+        let places = [part - 1, 2 * part - 1];
         for (r, after) in places.into_iter().enumerate() {
             let all = (0..=after).map(|source| {
                 let name = format!("reductions.{r}.{source}");
