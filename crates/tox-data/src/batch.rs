@@ -152,3 +152,184 @@ pub fn shuffled(n: usize, rng: &mut ChaCha8Rng) -> Vec<u32> {
     order.shuffle(rng);
     order
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::stream;
+    use crate::set::Images;
+
+    /// One 3x3 image, 1..=9, whose normalised values are the raw ones.
+    fn nine() -> (Split, Normalise, Vec<[f32; 256]>) {
+        let images = Images {
+            pixels: (1..=9).collect(),
+            shape: [1, 1, 3, 3],
+        };
+        let table = std::array::from_fn(|value| value as f32);
+        let normalise = Normalise {
+            mean: vec![0.0],
+            std: vec![1.0 / 255.0],
+        };
+        (
+            Split {
+                images,
+                labels: vec![4],
+            },
+            normalise,
+            vec![table],
+        )
+    }
+
+    fn apply(augment: &Augment, change: Change) -> Vec<f32> {
+        let (split, _, tables) = nine();
+        let mut out = vec![-1.0; 9];
+        changed(
+            &mut out,
+            &split.images.pixels,
+            (3, 3),
+            &tables,
+            augment,
+            change,
+        );
+        out
+    }
+
+    #[test]
+    fn a_crop_shifts_and_fills_with_raw_zeros() {
+        let augment = Augment {
+            crop: 1,
+            ..Augment::default()
+        };
+        let crop = |crop| {
+            apply(
+                &augment,
+                Change {
+                    crop,
+                    ..Change::default()
+                },
+            )
+        };
+        assert_eq!(crop((1, 1)), [1., 2., 3., 4., 5., 6., 7., 8., 9.]);
+        assert_eq!(crop((0, 1)), [0., 0., 0., 1., 2., 3., 4., 5., 6.]);
+        assert_eq!(crop((2, 2)), [5., 6., 0., 8., 9., 0., 0., 0., 0.]);
+    }
+
+    #[test]
+    fn a_flip_mirrors_the_cropped_image() {
+        let augment = Augment {
+            crop: 1,
+            flip: true,
+            ..Augment::default()
+        };
+        let change = Change {
+            crop: (1, 2),
+            flip: true,
+            cutout: None,
+        };
+        assert_eq!(
+            apply(&augment, change),
+            [0., 3., 2., 0., 6., 5., 0., 9., 8.]
+        );
+    }
+
+    #[test]
+    fn cutout_is_a_square_clipped_at_the_border() {
+        let augment = Augment {
+            cutout: 2,
+            ..Augment::default()
+        };
+        let cut = |at| {
+            apply(
+                &augment,
+                Change {
+                    cutout: Some(at),
+                    ..Change::default()
+                },
+            )
+        };
+        assert_eq!(cut((1, 1)), [0., 0., 3., 0., 0., 6., 7., 8., 9.]);
+        assert_eq!(cut((0, 0)), [0., 2., 3., 4., 5., 6., 7., 8., 9.]);
+        assert_eq!(cut((2, 2)), [1., 2., 3., 4., 0., 0., 7., 0., 0.]);
+    }
+
+    #[test]
+    fn padding_is_normalised_and_cutout_is_zero_after_it() {
+        let (split, _, _) = nine();
+        let normalise = Normalise {
+            mean: vec![0.5],
+            std: vec![0.25],
+        };
+        let augment = Augment {
+            crop: 2,
+            cutout: 1,
+            ..Augment::default()
+        };
+        let mut rng = stream(1, "test", &[]);
+        let mut seen = Vec::new();
+        for _ in 0..50 {
+            seen.extend(
+                split
+                    .batch(&[0], &normalise, Some((&augment, &mut rng)))
+                    .pixels,
+            );
+        }
+        assert!(seen.contains(&-2.0), "black padding is (0 - 0.5) / 0.25");
+        assert_eq!(seen.iter().filter(|&&value| value == 0.0).count(), 50);
+    }
+
+    #[test]
+    fn values_are_normalised_by_hand_and_follow_the_indices() {
+        let images = Images {
+            pixels: vec![0, 255, 51, 102],
+            shape: [2, 2, 1, 1],
+        };
+        let split = Split {
+            images,
+            labels: vec![7, 8],
+        };
+        let normalise = Normalise {
+            mean: vec![0.5, 0.2],
+            std: vec![0.25, 0.4],
+        };
+        let batch = split.batch(&[1, 0, 1], &normalise, None);
+        assert_eq!(batch.shape, [3, 2, 1, 1]);
+        assert_eq!(batch.labels, [8, 7, 8]);
+        for (found, expected) in batch.pixels.iter().zip([-1.2, 0.5, -2.0, 2.0, -1.2, 0.5]) {
+            assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+        }
+    }
+
+    #[test]
+    fn draws_cover_their_ranges_and_repeat_with_the_stream() {
+        let augment = Augment {
+            crop: 2,
+            flip: true,
+            cutout: 2,
+            valid: false,
+        };
+        let draws = |seed| {
+            let mut rng = stream(seed, "test", &[]);
+            (0..300)
+                .map(|_| Change::draw(&augment, (3, 4), &mut rng))
+                .collect::<Vec<_>>()
+        };
+        let all = draws(1);
+        assert_eq!(all, draws(1));
+        assert_ne!(all, draws(2));
+        for value in 0..=4 {
+            assert!(all.iter().any(|change| change.crop.0 == value));
+            assert!(all.iter().any(|change| change.crop.1 == value));
+        }
+        assert!(
+            all.iter()
+                .all(|change| change.crop.0 <= 4 && change.crop.1 <= 4)
+        );
+        assert!(all.iter().any(|change| change.cutout == Some((2, 3))));
+        let flips = all.iter().filter(|change| change.flip).count();
+        assert!((100..200).contains(&flips), "{flips}");
+        let mut order = shuffled(100, &mut stream(1, "test", &[]));
+        assert_ne!(order, (0..100).collect::<Vec<_>>());
+        order.sort_unstable();
+        assert_eq!(order, (0..100).collect::<Vec<_>>());
+    }
+}

@@ -1,9 +1,10 @@
 //! What a trial says about its data, as data.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A data set and what is done to it before a learner sees it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataSpec {
     /// `digits`, `mnist`, `fashion-mnist`, `cifar10`, `cifar100`; or a path to an `.npz` file or
@@ -29,7 +30,7 @@ pub struct DataSpec {
 }
 
 /// Random changes of a batch; all off by default.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Augment {
     /// Zero padding of a random crop, in pixels; 0 = no crop.

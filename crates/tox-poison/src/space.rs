@@ -1,11 +1,12 @@
 //! Search-space poisoning: `S + q(P)`, a set `P` of bad ops added to the clean ops `q` times over.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use tox_search::space::{Op, Space, SpaceOp};
 
 /// The poison sets of the paper.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum PoisonSet {
     /// Identity.
     P1,

@@ -1,1 +1,123 @@
 //! Records to tables, SVG figures and one HTML page.
+//!
+//! Floor 7 of the house. [`write()`] turns a run folder into `results.csv`, `figures/*.svg` and a
+//! self-contained `report.html`; [`headline`] into the table that a terminal shows. Both work on
+//! an unfinished run and say what is missing. The tables and figures are those of "A Recipe for
+//! Disaster: Neural Architecture Search with Search Space Poisoning", each of our numbers beside
+//! the paper's.
+
+mod cells;
+mod figures;
+mod findings;
+mod network;
+mod page;
+mod paper;
+mod plot;
+mod run;
+mod settings;
+mod stats;
+mod svg;
+#[cfg(test)]
+mod synthetic;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use tox_study::files::{self, FileError};
+use tox_study::record::RecordError;
+
+/// What [`write()`] wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReportPaths {
+    /// `results.csv`.
+    pub csv: PathBuf,
+    /// `report.html`.
+    pub html: PathBuf,
+    /// `figures/*.svg`, in the order of the report.
+    pub figures: Vec<PathBuf>,
+}
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// A file cannot be read or written.
+    #[error(
+        "{0}. A report needs the folder of a study that was run, such as runs/NAME, with \
+         permission to write there"
+    )]
+    File(#[from] FileError),
+    /// A record is not to be trusted.
+    #[error("{0}. Remove that file and run the study again to have the trial run anew")]
+    Record(#[from] RecordError),
+    /// A file of the run folder is not what it should be.
+    #[error(
+        "{} does not parse: {found}. It was changed, or written by another version of toxscreen; \
+         remove it and run the study again to have it written anew", path.display()
+    )]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        found: String,
+    },
+    /// The page cannot be rendered; a bug in toxscreen.
+    #[error("cannot render report.html: {0:#}. This is a bug in toxscreen; please report it")]
+    Page(#[from] minijinja::Error),
+}
+
+impl ReportError {
+    fn parse(path: &Path, found: impl ToString) -> Self {
+        Self::Parse {
+            path: path.to_owned(),
+            found: found.to_string(),
+        }
+    }
+}
+
+/// Writes `results.csv`, `figures/*.svg` and `report.html` into a run folder, each atomically.
+///
+/// # Errors
+/// When the folder cannot be read, holds a file that does not parse, or cannot be written.
+pub fn write(run_dir: &Path) -> Result<ReportPaths, ReportError> {
+    let run = run::Run::load(run_dir)?;
+    let report = page::Report::new(&run);
+    let html = report.html(&folder_name(run_dir))?;
+
+    let csv_path = run_dir.join("results.csv");
+    files::write_atomic(&csv_path, table::csv(&run).as_bytes())?;
+    let folder = run_dir.join("figures");
+    files::create_dir(&folder)?;
+    let mut figures = Vec::new();
+    for (name, content) in report.files() {
+        let path = folder.join(format!("{name}.svg"));
+        files::write_atomic(&path, content.as_bytes())?;
+        figures.push(path);
+    }
+    let html_path = run_dir.join("report.html");
+    files::write_atomic(&html_path, html.as_bytes())?;
+    Ok(ReportPaths {
+        csv: csv_path,
+        html: html_path,
+        figures,
+    })
+}
+
+/// The table for a terminal: cell, threat, NaN policy, seeds done of planned, our validation and
+/// test error (mean ± half of the 95 % t-interval, percent), collapses, the paper's two errors.
+///
+/// # Errors
+/// When the folder cannot be read or holds a file that does not parse.
+pub fn headline(run_dir: &Path) -> Result<String, ReportError> {
+    let run = run::Run::load(run_dir)?;
+    let cells = cells::Cell::all(&run);
+    let paper = paper::Paper::find(&run.head.paper);
+    Ok(findings::text_table(&run, &cells, paper.as_ref()))
+}
+
+/// The last part of a path; a report names no other part of this machine.
+fn folder_name(dir: &Path) -> String {
+    let full = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+    let name = full.file_name().map(|n| n.to_string_lossy().into_owned());
+    name.unwrap_or_else(|| ".".to_owned())
+}

@@ -1,7 +1,19 @@
 //! Studies: recipe, plan, trial, record; process runner, store, resume.
 //!
-//! Floor 6 of the house.
+//! Floor 6 of the house. A [`recipe`] is resolved into a [`plan`] of trials, [`runner`] runs each
+//! in a child process ([`child`]) below the folder that [`store`] keeps, and each ends with a
+//! [`record`], the only thing that reports read.
 
+pub mod child;
+pub mod files;
+pub mod plan;
+pub mod recipe;
 pub mod record;
+pub mod runner;
+mod source;
 pub mod spec;
+pub mod stats;
+pub mod status;
+pub mod store;
 pub mod trial;
+pub mod verify;

@@ -1,7 +1,10 @@
 //! What one trial measured. Reports read nothing else.
 
+use crate::files::{self, FileError};
+use crate::plan::trial_id;
 use crate::spec::TrialSpec;
 use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
 use tox_search::genotype::Genotype;
 
 /// One trial's measurements: `outcome` is deterministic, the rest says where it came from.
@@ -128,4 +131,114 @@ pub struct Timing {
     pub seconds: f64,
     /// How often it was resumed.
     pub resumed: u32,
+}
+
+/// Why a record is not to be trusted.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// It is not a record.
+    #[error("{} is not a record: {message}", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// What the parser said.
+        message: String,
+    },
+    /// It was changed after it was written.
+    #[error("{} was changed after it was written: {what}", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        what: &'static str,
+    },
+    /// The measurements cannot be written down.
+    #[error(
+        "the outcome of trial {trial} has a number that is not finite where a record needs one"
+    )]
+    NotFinite {
+        /// The trial.
+        trial: String,
+    },
+}
+
+impl Record {
+    /// Seals measurements into a record: fills in the trial's id and the digest.
+    ///
+    /// # Errors
+    /// When a number that must be finite is not.
+    pub fn seal(
+        spec: TrialSpec,
+        outcome: Outcome,
+        provenance: Provenance,
+        timing: Timing,
+    ) -> Result<Self, RecordError> {
+        let mut record = Self {
+            version: 1,
+            trial: trial_id(&spec),
+            spec,
+            outcome,
+            provenance,
+            timing,
+            digest: String::new(),
+        };
+        record.digest = record.fresh_digest();
+        // JSON has no NaN: it would be written as null and could not be read again.
+        match serde_json::from_str::<Self>(&record.to_json()) {
+            Ok(again) if again == record => Ok(record),
+            _ => Err(RecordError::NotFinite {
+                trial: record.trial,
+            }),
+        }
+    }
+
+    /// The record as it is written: indented JSON, fields in their order of declaration.
+    pub fn to_json(&self) -> String {
+        // Plain data with string keys: its JSON has no way to fail.
+        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
+    }
+
+    fn fresh_digest(&self) -> String {
+        let mut blank = self.clone();
+        blank.digest.clear();
+        blake3::hash(blank.to_json().as_bytes())
+            .to_hex()
+            .to_string()
+    }
+
+    /// Reads a record and checks that no byte was changed since it was sealed: its text is the one
+    /// that [`Record::to_json`] writes, the digest fits, and the id is the hash of the spec.
+    ///
+    /// # Errors
+    /// When it cannot be read, is not a record, or was changed.
+    pub fn read(path: &Path) -> Result<Self, RecordError> {
+        let text = files::read(path)?;
+        let record: Self = serde_json::from_str(&text).map_err(|e| RecordError::Parse {
+            path: path.to_owned(),
+            message: e.to_string(),
+        })?;
+        let wrong = if record.to_json() != text {
+            "its text is not the one that toxscreen writes"
+        } else if record.fresh_digest() != record.digest {
+            "its digest does not fit its content"
+        } else if trial_id(&record.spec) != record.trial {
+            "its id is not the hash of its spec"
+        } else {
+            return Ok(record);
+        };
+        Err(RecordError::Changed {
+            path: path.to_owned(),
+            what: wrong,
+        })
+    }
+}
+
+impl Outcome {
+    /// The bytes by which two runs of a trial are compared.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).unwrap_or_default()
+    }
 }

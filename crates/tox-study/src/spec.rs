@@ -1,5 +1,6 @@
 //! The resolved spec of a trial: all that its outcome depends on, beside binary, device, threads.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tox_data::spec::DataSpec;
 use tox_poison::space::SpacePoison;
@@ -25,7 +26,7 @@ pub enum Learner {
 }
 
 /// What the defender does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Defence {
     /// Nothing.
@@ -43,6 +44,9 @@ pub struct TrialSpec {
     pub version: u32,
     /// Label of the cell, such as `clean`, `1a`, `oneshot-2`; several trials (seeds) share it.
     pub cell: String,
+    /// Which of the cell's variants, such as `guarded`; `None` where there is only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
     /// The data.
     pub data: DataSpec,
     /// The threat.

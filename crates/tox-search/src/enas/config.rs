@@ -1,9 +1,10 @@
 //! Every number of an ENAS run. The defaults are the paper's (Table 3 of the seed document).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How the child's branches are chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Strategy {
     /// The LSTM controller, trained with REINFORCE (ENAS).
@@ -15,7 +16,7 @@ pub enum Strategy {
 }
 
 /// What happens to a child step whose gradient norm is not finite.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum NanPolicy {
     /// As PyTorch's `clip_grad_norm_` and SGD: a NaN norm makes every weight NaN, for ever; an
@@ -27,7 +28,7 @@ pub enum NanPolicy {
 }
 
 /// The 1x1 conv of a separable conv.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Pointwise {
     /// Mixes all channels, as a separable convolution does.
@@ -38,7 +39,7 @@ pub enum Pointwise {
 }
 
 /// What weight decay and momentum do to weights that the sampled child does not use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Idle {
     /// They go on for every weight that ever had a gradient: PyTorch 1.9 (the paper's version)
@@ -73,7 +74,7 @@ pub enum RewardGradient {
 }
 
 /// The child network's shape and training.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ChildConfig {
     /// Layers, at least 3; maps are halved after one and two thirds of them.
@@ -128,7 +129,7 @@ impl Default for ChildConfig {
 }
 
 /// The controller's shape and its REINFORCE training.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ControllerConfig {
     /// Hidden size of the LSTM.
@@ -180,7 +181,7 @@ impl Default for ControllerConfig {
 }
 
 /// Evaluation with shared weights.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvaluationConfig {
     /// Architectures scored on one validation batch after each epoch; the best one's full
@@ -206,7 +207,7 @@ impl Default for EvaluationConfig {
 }
 
 /// Training of the found genotype from scratch.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetrainConfig {
     /// Epochs; 0 skips the retraining. One cosine descent from `child.lr_max` to `child.lr_min`.
@@ -220,7 +221,7 @@ impl Default for RetrainConfig {
 }
 
 /// Every number of an ENAS run; `check` turns it into a promise that a run can rely on.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EnasConfig {
     /// How branches are chosen.

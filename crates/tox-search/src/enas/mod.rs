@@ -3,4 +3,5 @@
 pub mod child;
 pub mod config;
 pub mod controller;
+pub mod search;
 pub mod train;

@@ -1,0 +1,241 @@
+//! Made-up records for tests: all cells of both tables, three seeds, some missing, some failed.
+//! The numbers come from a formula, not from a search.
+
+use std::path::Path;
+use tox_poison::space::{PoisonSet, SpacePoison};
+use tox_search::enas::config::{EnasConfig, NanPolicy};
+use tox_search::genotype::{Genotype, Layer};
+use tox_search::space::Space;
+use tox_study::record::{Epoch, Outcome, Provenance, Record, ScreenedOp, Timing};
+use tox_study::spec::{Defence, Learner, Threat, TrialSpec};
+
+/// A fixed pseudo-random number in [0, 1) for a key.
+fn noise(key: u64) -> f64 {
+    let mut x = key.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5851_f42d_4c95_7f2d;
+    for _ in 0..3 {
+        x ^= x >> 33;
+        x = x.wrapping_mul(0xff51_afd7_ed55_8ccd);
+    }
+    (x >> 11) as f64 / (1u64 << 53) as f64
+}
+
+const LAYERS: usize = 12;
+const EPOCHS: usize = 30;
+
+/// A spec: cell, poison, policy, defence, seed.
+pub fn spec(
+    cell: &str,
+    poison: Option<SpacePoison>,
+    nan_policy: NanPolicy,
+    defence: Defence,
+    seed: u64,
+) -> TrialSpec {
+    let mut config = EnasConfig::default();
+    config.child.channels = 12;
+    config.child.epochs = EPOCHS;
+    config.child.batch = 32;
+    config.child.nan_policy = nan_policy;
+    config.retrain.epochs = 10;
+    serde_json::from_value(serde_json::json!({
+        "version": 1,
+        "cell": cell,
+        "variant": match (defence, nan_policy) {
+            (Defence::Screen, _) => Some("screen"),
+            (Defence::None, NanPolicy::Guarded) => Some("guarded"),
+            (Defence::None, NanPolicy::Torch) => None,
+        },
+        "data": {"dataset": "cifar10", "train": 4000, "valid": 1000, "test": 2000, "resize": 16,
+                 "augment": {"crop": 2, "flip": true}},
+        "threat": poison.map_or(Threat::None, Threat::SearchSpace),
+        "learner": Learner::Enas(config),
+        "defence": defence,
+        "seed": seed,
+    }))
+    .unwrap()
+}
+
+/// A plausible record for a spec.
+pub fn record(spec: &TrialSpec) -> Record {
+    let poison = crate::cells::poison(spec);
+    let policy = crate::cells::config(spec).child.nan_policy;
+    let screened = spec.defence == Defence::Screen;
+    let one_shot = poison.is_some_and(|p| p.set == PoisonSet::P3Plus);
+    let set = poison.map_or(0, |p| p.set as u64 + 1);
+    let q = poison.map_or(0, |p| p.q);
+    let budget = if screened {
+        0.0
+    } else {
+        crate::cells::budget(poison)
+    };
+    let key = spec.seed * 1000 + set * 100 + q as u64;
+    let steps = (EPOCHS * 125) as u64;
+    let dies = one_shot && !screened && policy == NanPolicy::Torch && spec.seed != 1;
+    let nan_step = dies.then(|| 700 + (1500.0 * noise(key)) as u64);
+    let strength = [0.0, 42.0, 56.0, 54.0, 38.0, 50.0, 40.0][set as usize];
+    let floor = 24.0 + strength * budget.powi(3) + 4.0 * noise(key + 1);
+    let epochs: Vec<Epoch> = (0..EPOCHS)
+        .map(|e| {
+            let dead = nan_step.is_some_and(|s| (e as u64 + 1) * 125 > s);
+            let wave = 4.0 * (noise(key * 100 + e as u64) - 0.5);
+            let error = floor + (90.0 - floor) * (-(e as f64) / 6.0).exp() + wave;
+            Epoch {
+                epoch: e as u32,
+                lr: 0.05,
+                train_loss: (!dead).then_some(1.0),
+                train_error: if dead { 90.0 } else { error },
+                valid_error: if dead { 90.1 } else { error.min(91.0) },
+                test_error: None,
+                reward: Some(0.5),
+                baseline: Some(0.5),
+                entropy: Some(20.0),
+                poison_share: budget,
+                nonfinite_steps: 0,
+            }
+        })
+        .collect();
+    let clean = Space::enas();
+    let bad = poison.map_or(Vec::new(), |p| p.set.members());
+    let layers = (0..LAYERS)
+        .map(|i| {
+            let at = key * 50 + i as u64;
+            let poison = noise(at) < budget;
+            let pick = (noise(at + 7) * 100.0) as usize;
+            let op = if poison {
+                bad[pick % bad.len()].0
+            } else {
+                clean.ops[pick % clean.ops.len()].op
+            };
+            Layer {
+                op: op.to_string(),
+                poison,
+                skips: (0..i).map(|j| noise(at * 20 + j as u64) < 0.3).collect(),
+            }
+        })
+        .collect();
+    let mut bad_ops = vec![0u64; LAYERS + 1];
+    for sample in 0..1000u64 {
+        let drawn = (0..LAYERS as u64).filter(|i| noise(key + sample * 64 + i + 9) < budget * 0.95);
+        bad_ops[drawn.count()] += 1;
+    }
+    let finite = floor + 1.5 * noise(key + 3);
+    let (valid_error, test_error) = match nan_step {
+        Some(_) => (90.1, 90.0),
+        None => (finite, finite + 3.0),
+    };
+    let screened = if screened {
+        let reason = "output constant over the batch: variance 0 of 64 images";
+        bad.iter()
+            .map(|(op, _)| ScreenedOp {
+                op: op.to_string(),
+                verdict: "no-information".into(),
+                reason: reason.into(),
+                poison: true,
+            })
+            .collect()
+    } else {
+        Vec::new()
+    };
+    let early = one_shot && screened.is_empty();
+    let outcome = Outcome {
+        valid_error,
+        test_error,
+        retrained_test_error: (spec.seed != 2 || !one_shot).then_some(26.0 + 6.0 * budget),
+        chance_error: 90.0,
+        first_nonfinite_step: early.then_some(36 + spec.seed),
+        first_nan_weight_step: nan_step,
+        nonfinite_steps: nan_step.map_or(if early { 40 } else { 0 }, |s| steps - s),
+        retrain_first_nonfinite_step: None,
+        steps,
+        epochs,
+        genotype: Genotype { layers },
+        bad_ops,
+        parameters: 12_345,
+        screened,
+    };
+    let provenance = Provenance {
+        toxscreen: "0.1.0".into(),
+        data_hash: "5f1d".repeat(16),
+        device: "cpu".into(),
+        threads: 1,
+        platform: "linux x86_64".into(),
+        simd: "avx512".into(),
+    };
+    let timing = Timing {
+        started_unix: 1_700_000_000,
+        seconds: 61.5,
+        resumed: 0,
+    };
+    Record::seal(spec.clone(), outcome, provenance, timing).unwrap()
+}
+
+/// All specs: Table 1, Table 2 under both policies, one screened cell.
+pub fn specs() -> Vec<TrialSpec> {
+    use PoisonSet::{P1, P2, P3, P3Plus, P4, P5};
+    let mut out = Vec::new();
+    let mut add = |cell: &str, poison, policy, defence| {
+        out.extend((0..3).map(|seed| spec(cell, poison, policy, defence, seed)));
+    };
+    add("clean", None, NanPolicy::Torch, Defence::None);
+    for (n, set, qs) in [
+        (1, P1, [6, 36, 120, 300]),
+        (2, P2, [6, 36, 120, 300]),
+        (3, P3, [6, 36, 120, 300]),
+        (4, P4, [3, 18, 60, 150]),
+        (5, P5, [1, 6, 20, 50]),
+    ] {
+        for (letter, q) in ["a", "b", "c", "d"].iter().zip(qs) {
+            let poison = Some(SpacePoison { set, q });
+            add(
+                &format!("{n}{letter}"),
+                poison,
+                NanPolicy::Torch,
+                Defence::None,
+            );
+        }
+    }
+    for (label, set, q) in [
+        ("3d", P3, 300),
+        ("oneshot-6", P3Plus, 3),
+        ("oneshot-2", P3Plus, 1),
+    ] {
+        let poison = Some(SpacePoison { set, q });
+        if set == P3Plus {
+            add(label, poison, NanPolicy::Torch, Defence::None);
+        }
+        add(label, poison, NanPolicy::Guarded, Defence::None);
+    }
+    let poison = Some(SpacePoison { set: P3Plus, q: 1 });
+    add("oneshot-2", poison, NanPolicy::Torch, Defence::Screen);
+    out
+}
+
+/// Writes a run folder; `state` says of a trial (by its place in the plan) whether it is done
+/// (0), failed (1) or missing (2).
+pub fn write(dir: &Path, head: &str, specs: &[TrialSpec], state: impl Fn(usize) -> u8) {
+    std::fs::create_dir_all(dir).unwrap();
+    std::fs::write(dir.join("study.toml"), head).unwrap();
+    let mut plan = String::new();
+    for (i, spec) in specs.iter().enumerate() {
+        let id = tox_study::plan::trial_id(spec);
+        plan += &serde_json::json!({"trial": id, "spec": spec}).to_string();
+        plan.push('\n');
+        let trial = dir.join("trials").join(&id);
+        std::fs::create_dir_all(&trial).unwrap();
+        let (name, text) = match state(i) {
+            0 => ("record.json", record(spec).to_json()),
+            1 => (
+                "failure.json",
+                format!(
+                    r#"{{"trial": "{id}", "message": "killed <b>", "exit_code": 137, "stderr": []}}"#
+                ),
+            ),
+            _ => continue,
+        };
+        std::fs::write(trial.join(name), text).unwrap();
+    }
+    std::fs::write(dir.join("plan.jsonl"), plan).unwrap();
+}
+
+/// The head of a study for tests.
+pub const HEAD: &str = "name = \"table1\"\ntitle = \"Search-space poisoning of ENAS\"\n\
+description = \"All 23 cells of the paper at a reduced size.\"\npaper = \"ssp\"\n[other]\nkey = 1\n";

@@ -1,0 +1,81 @@
+//! `results.csv`: one row a trial, in plan order, nothing but what is deterministic.
+
+use crate::cells::{budget, collapsed, config, defence_name, poison, policy_name, variant};
+use crate::run::Run;
+use tox_search::enas::config::Strategy;
+
+const HEADER: &str = "trial,cell,variant,dataset,threat,q,budget,learner,nan_policy,defence,seed,\
+valid_error,test_error,retrained_test_error,chance_error,collapsed,steps,nonfinite_steps,\
+first_nonfinite_step,first_nan_weight_step,bad_ops_in_genotype,layers,parameters\n";
+
+/// The rows of all trials that are done. Errors are in percent; an absent number is empty;
+/// `budget` is the share of poison branches in the space, 0 to 1.
+pub fn csv(run: &Run) -> String {
+    let mut out = String::from(HEADER);
+    for record in run.trials.iter().filter_map(|t| t.record()) {
+        let (spec, o) = (&record.spec, &record.outcome);
+        let poison = poison(spec);
+        let row = [
+            record.trial.clone(),
+            spec.cell.clone(),
+            variant(spec).to_owned(),
+            spec.data.dataset.clone(),
+            poison.map_or("none".to_owned(), |p| p.set.to_string()),
+            poison.map_or(0, |p| p.q).to_string(),
+            format!("{:.4}", budget(poison)),
+            learner(config(spec).strategy).to_owned(),
+            policy_name(config(spec).child.nan_policy).to_owned(),
+            defence_name(spec.defence).to_owned(),
+            spec.seed.to_string(),
+            percent(Some(o.valid_error)),
+            percent(Some(o.test_error)),
+            percent(o.retrained_test_error),
+            percent(Some(o.chance_error)),
+            collapsed(o).to_string(),
+            o.steps.to_string(),
+            o.nonfinite_steps.to_string(),
+            step(o.first_nonfinite_step),
+            step(o.first_nan_weight_step),
+            o.genotype.bad_ops().to_string(),
+            o.genotype.layers.len().to_string(),
+            o.parameters.to_string(),
+        ];
+        out.push_str(&row.map(|field| quote(&field)).join(","));
+        out.push('\n');
+    }
+    out
+}
+
+/// The name of a learner.
+pub fn learner(strategy: Strategy) -> &'static str {
+    match strategy {
+        Strategy::Enas => "enas",
+        Strategy::Random => "random",
+    }
+}
+
+fn percent(value: Option<f64>) -> String {
+    value.map_or(String::new(), |v| format!("{v:.4}"))
+}
+
+fn step(value: Option<u64>) -> String {
+    value.map_or(String::new(), |v| v.to_string())
+}
+
+/// RFC 4180.
+fn quote(field: &str) -> String {
+    if field.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn fields_are_quoted_where_needed() {
+        assert_eq!(super::quote("a\"b,c"), "\"a\"\"b,c\"");
+        assert_eq!(super::quote("plain"), "plain");
+    }
+}

@@ -1,0 +1,252 @@
+//! The report as a whole, over made-up records.
+
+use crate::synthetic::{self, HEAD};
+use std::path::{Path, PathBuf};
+use tox_study::plan::trial_id;
+use tox_study::record::Record;
+
+fn some_missing(i: usize) -> u8 {
+    match i {
+        7 => 1,
+        14..=17 => 2,
+        _ => 0,
+    }
+}
+
+fn folder(head: &str, state: impl Fn(usize) -> u8) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    synthetic::write(dir.path(), head, &synthetic::specs(), state);
+    dir
+}
+
+fn record_path(dir: &Path, i: usize) -> PathBuf {
+    let id = trial_id(&synthetic::specs()[i]);
+    dir.join("trials").join(id).join("record.json")
+}
+
+/// Writes a record with a fresh digest.
+fn reseal(path: &Path, r: Record) {
+    let record = Record::seal(r.spec, r.outcome, r.provenance, r.timing).unwrap();
+    std::fs::write(path, record.to_json()).unwrap();
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap()
+}
+
+#[test]
+fn csv_and_headline_are_as_before() {
+    let dir = folder(HEAD, some_missing);
+    let paths = crate::write(dir.path()).unwrap();
+    insta::assert_snapshot!("results_csv", read(&paths.csv));
+    insta::assert_snapshot!("headline", crate::headline(dir.path()).unwrap());
+    let run = crate::run::Run::load(dir.path()).unwrap();
+    let cells = crate::cells::Cell::all(&run);
+    let paper = crate::paper::Paper::find("ssp");
+    let findings = crate::findings::findings(&run, &cells, paper.as_ref());
+    insta::assert_snapshot!("findings", findings.join("\n"));
+}
+
+#[test]
+fn timing_and_device_do_not_reach_the_csv() {
+    let dir = folder(HEAD, |_| 0);
+    let before = read(&crate::write(dir.path()).unwrap().csv);
+    let path = record_path(dir.path(), 0);
+    let mut record = Record::read(&path).unwrap();
+    record.timing.seconds = 99.25;
+    record.provenance.device = "vulkan:0".into();
+    reseal(&path, record);
+    assert_eq!(before, read(&crate::write(dir.path()).unwrap().csv));
+}
+
+/// Tags that HTML never closes.
+const VOID: [&str; 3] = ["meta", "br", "!DOCTYPE"];
+
+/// Panics unless every tag is closed in order.
+fn assert_balanced(html: &str) {
+    let mut open: Vec<String> = Vec::new();
+    let mut rest = html;
+    while let Some(at) = rest.find('<') {
+        let end = at + rest[at..].find('>').unwrap();
+        let tag = &rest[at + 1..end];
+        rest = &rest[end + 1..];
+        let name = tag
+            .trim_start_matches('/')
+            .split([' ', '\n', '/'])
+            .next()
+            .unwrap();
+        if VOID.contains(&name) || tag.ends_with('/') {
+            continue;
+        }
+        if tag.starts_with('/') {
+            assert_eq!(open.pop().as_deref(), Some(name), "before {:.80}", rest);
+        } else {
+            open.push(name.to_owned());
+        }
+    }
+    assert!(open.is_empty(), "left open: {open:?}");
+}
+
+fn assert_offline(html: &str) {
+    for outside in [
+        "http://", "https://", "src=", "<link", "url(", "@import", "<script",
+    ] {
+        assert!(!html.contains(outside), "{outside} in the page");
+    }
+}
+
+#[test]
+fn page_and_figures_are_well_formed_and_offline() {
+    let dir = folder(HEAD, some_missing);
+    let paths = crate::write(dir.path()).unwrap();
+    let html = read(&paths.html);
+    assert_balanced(&html);
+    assert_offline(&html);
+    for id in [
+        "findings",
+        "tables",
+        "figures",
+        "death",
+        "retrained",
+        "networks",
+        "screen",
+    ] {
+        assert!(
+            html.contains(&format!("<section id=\"{id}\">")),
+            "no section {id}"
+        );
+    }
+    let mut ids: Vec<&str> = html
+        .split(" id=\"")
+        .skip(1)
+        .map(|s| s.split('"').next().unwrap())
+        .collect();
+    let all = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), all, "an id occurs twice");
+    assert!(paths.figures.len() > 25, "{}", paths.figures.len());
+    for path in &paths.figures {
+        let text = read(path);
+        let tree = roxmltree::Document::parse(&text).unwrap();
+        assert_eq!(tree.root_element().tag_name().name(), "svg");
+        assert!(
+            tree.descendants()
+                .any(|n| n.has_tag_name(("http://www.w3.org/2000/svg", "title")))
+        );
+        assert!(
+            !text.contains("NaN") && !text.contains("inf,"),
+            "{}",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn text_from_recipes_and_records_is_escaped() {
+    let evil = "<script>alert(1)</script>\"'&\u{1b}[31m../../x";
+    let head = format!(
+        "name = {0}\ntitle = {0}\ndescription = {0}\npaper = \"ssp\"\n",
+        toml::Value::String(evil.into())
+    );
+    let mut specs = synthetic::specs();
+    for spec in &mut specs[..6] {
+        spec.cell = evil.into();
+        spec.data.dataset = evil.into();
+    }
+    let dir = tempfile::tempdir().unwrap();
+    synthetic::write(dir.path(), &head, &specs, |_| 0);
+    let path = dir
+        .path()
+        .join("trials")
+        .join(trial_id(&specs[3]))
+        .join("record.json");
+    let mut record = Record::read(&path).unwrap();
+    for layer in &mut record.outcome.genotype.layers {
+        layer.op = evil.into();
+    }
+    record.provenance.simd = evil.into();
+    reseal(&path, record);
+
+    let paths = crate::write(dir.path()).unwrap();
+    let html = read(&paths.html);
+    assert!(!html.contains("<script") && html.contains("&lt;script&gt;"));
+    assert_balanced(&html);
+    for path in &paths.figures {
+        assert_eq!(path.parent().unwrap(), dir.path().join("figures"));
+        roxmltree::Document::parse(&read(path)).unwrap();
+    }
+    assert!(!crate::headline(dir.path()).unwrap().contains('\u{1b}'));
+}
+
+#[test]
+fn a_run_without_records_or_poison_still_has_a_report() {
+    for keep in [0, 3, 81] {
+        let dir = folder(HEAD, |i| if i < keep { 0 } else { 2 });
+        let paths = crate::write(dir.path()).unwrap();
+        assert_balanced(&read(&paths.html));
+        assert_eq!(read(&paths.csv).lines().count(), keep + 1);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    synthetic::write(dir.path(), "", &[], |_| 0);
+    assert_balanced(&read(&crate::write(dir.path()).unwrap().html));
+}
+
+#[test]
+fn a_broken_folder_is_an_error_that_names_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = crate::write(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("study.toml"), "{error}");
+    let dir = folder(HEAD, |_| 0);
+    let path = record_path(dir.path(), 2);
+    let whole = read(&path);
+    let seconds = whole.replace("61.5", "61.6");
+    assert_ne!(whole, seconds);
+    for text in [&whole[..40], &seconds, ""] {
+        std::fs::write(&path, text).unwrap();
+        let error = crate::headline(dir.path()).unwrap_err().to_string();
+        assert!(error.contains(&path.display().to_string()), "{error}");
+    }
+}
+
+#[test]
+fn collapse_needs_a_broken_weight_and_an_error_at_chance() {
+    let spec = &synthetic::specs()[0];
+    let mut outcome = synthetic::record(spec).outcome;
+    outcome.chance_error = 89.6;
+    for (weight, error, expected) in [
+        (Some(5), 90.2, true),
+        (Some(5), 87.7, true),
+        (Some(5), 87.5, false),
+        (None, 90.0, false),
+    ] {
+        outcome.first_nan_weight_step = weight;
+        outcome.test_error = error;
+        assert_eq!(crate::cells::collapsed(&outcome), expected);
+    }
+}
+
+#[test]
+fn settings_that_differ_are_named_and_others_are_not() {
+    let dir = folder(HEAD, |_| 2);
+    let run = crate::run::Run::load(dir.path()).unwrap();
+    let cells = crate::cells::Cell::all(&run);
+    let differences = crate::settings::differences(&cells);
+    let find = |key: &str| differences.iter().find(|d| d.key == key);
+    let epochs = find("learner.child.epochs").unwrap();
+    assert_eq!((epochs.paper.as_str(), epochs.ours.as_str()), ("300", "30"));
+    assert_eq!(epochs.cells, "");
+    assert_eq!(find("data.augment.crop").unwrap().ours, "2");
+    let policy = find("learner.child.nan_policy").unwrap();
+    assert!(policy.cells.contains("oneshot-2") && !policy.cells.contains("1a"));
+    assert!(find("learner.child.layers").is_none() && find("data.augment.flip").is_none());
+}
+
+/// Writes a report to look at: `TOXSCREEN_REPORT_SAMPLE=DIR cargo test -p tox-report -- --ignored`.
+#[test]
+#[ignore = "writes where TOXSCREEN_REPORT_SAMPLE says"]
+fn sample() {
+    let dir = std::env::var("TOXSCREEN_REPORT_SAMPLE").unwrap();
+    synthetic::write(Path::new(&dir), HEAD, &synthetic::specs(), some_missing);
+    crate::write(Path::new(&dir)).unwrap();
+}

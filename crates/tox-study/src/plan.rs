@@ -1,0 +1,38 @@
+//! The trials of a study and their ids.
+
+use crate::spec::TrialSpec;
+use serde::{Deserialize, Serialize};
+
+/// A trial of a plan; one line of `plan.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trial {
+    /// [`trial_id`] of the spec.
+    #[serde(rename = "trial")]
+    pub id: String,
+    /// The resolved spec.
+    pub spec: TrialSpec,
+}
+
+impl Trial {
+    /// `1a`, or `oneshot-2 (guarded)` where the cell has variants.
+    pub fn cell(&self) -> String {
+        cell_name(&self.spec)
+    }
+}
+
+/// `1a`, or `oneshot-2 (guarded)` where the cell has variants.
+pub fn cell_name(spec: &TrialSpec) -> String {
+    match &spec.variant {
+        Some(variant) => format!("{} ({variant})", spec.cell),
+        None => spec.cell.clone(),
+    }
+}
+
+/// The first 16 hex digits of the blake3 of the spec's compact JSON, fields in their order of
+/// declaration.
+pub fn trial_id(spec: &TrialSpec) -> String {
+    // A spec is plain data with string keys: its JSON has no way to fail.
+    let json = serde_json::to_vec(spec).unwrap_or_default();
+    blake3::hash(&json).to_hex()[..16].to_owned()
+}

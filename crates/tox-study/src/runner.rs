@@ -1,0 +1,342 @@
+//! Runs trials, each in a child process, so that one that dies takes no other with it.
+//!
+//! A child is asked to stop by closing its stdin, which also happens when this process dies in
+//! whatever way: no child outlives its runner for long.
+
+use crate::child::{Event, STOPPED};
+use crate::files::{self, FileError};
+use crate::plan::Trial;
+use crate::store::{Failure, Store};
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::time::Duration;
+
+/// Lines of a failed trial's stderr that are kept.
+const STDERR_LINES: usize = 20;
+
+/// How trials are run.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// The program that has the `trial` command.
+    pub program: PathBuf,
+    /// Trials at a time.
+    pub jobs: usize,
+    /// Threads of each.
+    pub threads: usize,
+    /// Device string.
+    pub device: String,
+    /// `--data-dir`.
+    pub data_dir: Option<PathBuf>,
+}
+
+/// How often the user has asked to stop: once = children write checkpoints and end, twice = they
+/// are killed.
+pub type Stop = AtomicUsize;
+
+/// News of a trial; `trial` counts the plan's trials from 0.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    /// Which trial.
+    pub trial: usize,
+    /// What is new.
+    pub news: News,
+}
+
+/// What became of a trial.
+#[derive(Clone, Debug)]
+pub enum News {
+    /// Its process was started.
+    Started,
+    /// It got somewhere.
+    Progress {
+        /// Share of the trial that is done, 0 to 1.
+        done: f64,
+        /// What is going on.
+        message: String,
+    },
+    /// Its process ended.
+    Ended(End),
+}
+
+/// How the process of a trial ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum End {
+    /// With a record.
+    Done,
+    /// Asked to stop; it can be resumed.
+    Stopped,
+    /// Without a record.
+    Failed(Failure),
+}
+
+/// How a run of a study ended.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Summary {
+    /// Trials of the study.
+    pub planned: usize,
+    /// Trials that were done before.
+    pub before: usize,
+    /// Trials that this run finished.
+    pub done: usize,
+    /// Trials that failed in this run.
+    pub failed: Vec<Failure>,
+}
+
+impl Summary {
+    /// Whether every trial has a record.
+    pub fn is_complete(&self) -> bool {
+        self.before + self.done == self.planned
+    }
+}
+
+/// Runs what is missing of a study. The caller holds the lock of [`Store::create`].
+///
+/// # Errors
+/// When the study's own folder cannot be written; a failing trial is counted, not an error.
+pub fn run(
+    store: &Store,
+    options: &RunOptions,
+    stop: &Stop,
+    notify: &mut dyn FnMut(Notice),
+) -> Result<Summary, FileError> {
+    let mut summary = Summary {
+        planned: store.study.trials.len(),
+        ..Summary::default()
+    };
+    let mut jobs = VecDeque::new();
+    for (index, trial) in store.study.trials.iter().enumerate() {
+        if store.is_done(&trial.id) {
+            summary.before += 1;
+        } else {
+            let dir = store.trial_dir(&trial.id);
+            files::create_dir(&dir)?;
+            files::remove_matching(&dir, |name| name == "failure.json")?;
+            jobs.push_back(Job::new(index, trial, dir, options)?);
+        }
+    }
+    run_jobs(jobs, options, stop, &mut |notice| {
+        match &notice.news {
+            News::Ended(End::Done) => summary.done += 1,
+            News::Ended(End::Failed(failure)) => {
+                let path = store.trial_dir(&failure.trial).join("failure.json");
+                let json = serde_json::to_string_pretty(failure).unwrap_or_default() + "\n";
+                // On a full disk the summary still has it.
+                let _ = files::write_atomic(&path, json.as_bytes());
+                summary.failed.push(failure.clone());
+            }
+            _ => {}
+        }
+        notify(notice);
+    });
+    Ok(summary)
+}
+
+/// One trial to be run somewhere.
+pub(crate) struct Job {
+    index: usize,
+    id: String,
+    dir: PathBuf,
+    device: String,
+    threads: usize,
+}
+
+impl Job {
+    /// Writes the trial's spec into `dir`, which exists.
+    pub fn new(
+        index: usize,
+        trial: &Trial,
+        dir: PathBuf,
+        options: &RunOptions,
+    ) -> Result<Self, FileError> {
+        let json = serde_json::to_string_pretty(&trial.spec).unwrap_or_default() + "\n";
+        files::write_atomic(&dir.join("spec.json"), json.as_bytes())?;
+        Ok(Self {
+            index,
+            id: trial.id.clone(),
+            dir,
+            device: options.device.clone(),
+            threads: options.threads,
+        })
+    }
+
+    fn failed(&self, message: String) -> End {
+        End::Failed(Failure {
+            trial: self.id.clone(),
+            message,
+            exit_code: None,
+            stderr: Vec::new(),
+        })
+    }
+}
+
+/// Runs jobs, `options.jobs` at a time, in order; `notify` hears of each on this thread.
+pub(crate) fn run_jobs(
+    jobs: VecDeque<Job>,
+    options: &RunOptions,
+    stop: &Stop,
+    notify: &mut dyn FnMut(Notice),
+) {
+    let workers = options.jobs.max(1).min(jobs.len());
+    let queue = Mutex::new(jobs);
+    let (send, notices) = mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            let (send, queue) = (send.clone(), &queue);
+            scope.spawn(move || {
+                loop {
+                    let next = queue
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .pop_front();
+                    let Some(job) = next.filter(|_| stop.load(Ordering::SeqCst) == 0) else {
+                        break;
+                    };
+                    let tell = |news| {
+                        let _ = send.send(Notice {
+                            trial: job.index,
+                            news,
+                        });
+                    };
+                    tell(News::Started);
+                    tell(News::Ended(run_job(&job, options, stop, &tell)));
+                }
+            });
+        }
+        drop(send);
+        notices.iter().for_each(notify);
+    });
+}
+
+fn run_job(job: &Job, options: &RunOptions, stop: &Stop, tell: &dyn Fn(News)) -> End {
+    let mut command = Command::new(&options.program);
+    command.arg("trial").arg(job.dir.join("spec.json"));
+    command.arg("--out").arg(&job.dir);
+    command.args(["--device", &job.device]);
+    command.args(["--threads", &job.threads.to_string()]);
+    command.arg("--stop-with-stdin");
+    if let Some(dir) = &options.data_dir {
+        command.arg("--data-dir").arg(dir);
+    }
+    command.stdin(Stdio::piped());
+    command.stdout(Stdio::piped());
+    command.stderr(Stdio::piped());
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(e) => {
+            let program = options.program.display();
+            return job.failed(format!("cannot start {program}: {e}"));
+        }
+    };
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let (waited, stderr) = std::thread::scope(|scope| {
+        let errors = scope.spawn(|| stderr.map(last_lines).unwrap_or_default());
+        let (send, events) = mpsc::channel();
+        scope.spawn(move || {
+            if let Some(out) = stdout {
+                read_events(out, &mut |event| drop(send.send(event)));
+            }
+        });
+        let waited = wait(&mut child, stop, &events, tell);
+        (waited, errors.join().unwrap_or_default())
+    });
+    let status = match waited {
+        Ok(status) => status,
+        Err(e) => return job.failed(format!("cannot wait for the trial's process: {e}")),
+    };
+    if job.dir.join("record.json").is_file() {
+        return End::Done;
+    }
+    if status.code() == Some(i32::from(STOPPED)) || stop.load(Ordering::SeqCst) > 0 {
+        return End::Stopped;
+    }
+    End::Failed(Failure {
+        trial: job.id.clone(),
+        message: reason(status, &stderr),
+        exit_code: status.code(),
+        stderr,
+    })
+}
+
+/// Waits for a child, passing on its progress and the user's wish to stop.
+fn wait(
+    child: &mut Child,
+    stop: &Stop,
+    events: &mpsc::Receiver<Event>,
+    tell: &dyn Fn(News),
+) -> std::io::Result<ExitStatus> {
+    let mut stdin = child.stdin.take();
+    loop {
+        match events.recv_timeout(Duration::from_millis(50)) {
+            Ok(Event::Progress { done, message, .. }) => tell(News::Progress { done, message }),
+            Ok(_) | Err(mpsc::RecvTimeoutError::Timeout) => {}
+            // Its stdout is closed: it ends, or does not talk any more.
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+        if stop.load(Ordering::SeqCst) > 0 {
+            drop(stdin.take());
+        }
+        if stop.load(Ordering::SeqCst) > 1 {
+            child.kill()?;
+            return child.wait();
+        }
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+    }
+}
+
+/// Passes on the events among a child's lines; other lines are none of ours.
+fn read_events(out: impl Read, pass: &mut dyn FnMut(Event)) {
+    for line in BufReader::new(out).lines() {
+        let Ok(line) = line else { break };
+        if let Ok(event) = serde_json::from_str(&line) {
+            pass(event);
+        }
+    }
+}
+
+fn last_lines(from: impl Read) -> Vec<String> {
+    let mut lines = VecDeque::new();
+    let mut reader = BufReader::new(from);
+    let mut bytes = Vec::new();
+    while reader.read_until(b'\n', &mut bytes).is_ok_and(|n| n > 0) {
+        lines.push_back(String::from_utf8_lossy(&bytes).trim_end().to_owned());
+        bytes.clear();
+        if lines.len() > STDERR_LINES {
+            lines.pop_front();
+        }
+    }
+    lines.into()
+}
+
+/// Why a process without a record ended: its own `error:` line, or how the system ended it.
+fn reason(status: ExitStatus, stderr: &[String]) -> String {
+    let own = stderr.iter().rev().find_map(|l| l.strip_prefix("error: "));
+    match own {
+        Some(words) => words.to_owned(),
+        None => match stderr.iter().rev().find(|l| !l.is_empty()) {
+            Some(last) => format!("the trial's process ended with {status}: {last}"),
+            None => format!("the trial's process ended with {status} and said nothing"),
+        },
+    }
+}
+
+/// As many trials at a time as the machine has cores for, given the threads of each.
+pub fn default_jobs(threads: usize) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (cores / threads.max(1)).max(1)
+}
+
+/// The running program, which has the `trial` command.
+///
+/// # Errors
+/// When the system does not tell.
+pub fn this_program() -> Result<PathBuf, FileError> {
+    std::env::current_exe().map_err(files::failed("find", Path::new("this program")))
+}

@@ -1,0 +1,257 @@
+//! TOML text as a recipe sees it: overrides merged in, and errors that name the key, the line and
+//! the nearest key that exists.
+
+use crate::recipe::RecipeError;
+use serde::de::DeserializeOwned;
+use toml::de::{DeTable, DeValue};
+use toml::{Table, Value};
+
+/// One `--set key=value`: a dotted TOML key, counted from the root of the recipe.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Setting {
+    /// As the user wrote it.
+    text: String,
+    /// The key's parts.
+    path: Vec<String>,
+    /// The key and its value as nested tables.
+    table: Table,
+}
+
+impl Setting {
+    /// Reads `key=value`. The value is TOML; a bare word such as `cifar10` is taken as a string.
+    ///
+    /// # Errors
+    /// When this is not a TOML key and value.
+    pub fn parse(text: &str) -> Result<Self, RecipeError> {
+        let refuse = || RecipeError::Invalid {
+            place: format!("--set {text}"),
+            message: "expected KEY=VALUE with a dotted key and a TOML value".into(),
+            hint: Some("for example --set learner.child.epochs=20".into()),
+        };
+        let (key, value) = text.split_once('=').ok_or_else(refuse)?;
+        let quoted = Value::String(value.trim().to_owned());
+        let table: Table = [format!("{key}={value}"), format!("{key}={quoted}")]
+            .iter()
+            .find_map(|line| toml::from_str(line).ok())
+            .ok_or_else(refuse)?;
+        let mut path = Vec::new();
+        let mut at = &table;
+        loop {
+            let mut entries = at.iter();
+            let (Some((key, value)), None) = (entries.next(), entries.next()) else {
+                break;
+            };
+            path.push(key.clone());
+            match value {
+                // A value that is a table itself is set as a whole from here on.
+                Value::Table(next) => at = next,
+                _ => break,
+            }
+        }
+        Ok(Self {
+            text: text.to_owned(),
+            path,
+            table,
+        })
+    }
+}
+
+/// A parsed recipe text with what was set on top of it.
+pub(crate) struct Source<'a> {
+    name: &'a str,
+    text: &'a str,
+    settings: &'a [Setting],
+    /// The document with the settings merged in.
+    pub table: Table,
+}
+
+impl<'a> Source<'a> {
+    pub fn parse(name: &'a str, text: &'a str, set: &'a [Setting]) -> Result<Self, RecipeError> {
+        let mut table: Table = toml::from_str(text).map_err(|e| RecipeError::Invalid {
+            place: match e.span() {
+                Some(span) => format!("{name}:{}", line_at(text, span.start)),
+                None => name.to_owned(),
+            },
+            message: format!("this is not TOML: {}", e.message()),
+            hint: None,
+        })?;
+        for setting in set {
+            merge(&mut table, &setting.table);
+        }
+        Ok(Self {
+            name,
+            text,
+            settings: set,
+            table,
+        })
+    }
+
+    /// Reads `value`, which lies at `base` in the document.
+    pub fn read<T: DeserializeOwned>(
+        &self,
+        base: &[String],
+        value: Value,
+    ) -> Result<T, RecipeError> {
+        serde_path_to_error::deserialize(value).map_err(|error| {
+            let mut path = base.to_vec();
+            path.extend(error.path().iter().filter_map(|segment| {
+                use serde_path_to_error::Segment;
+                match segment {
+                    Segment::Seq { index } => Some(index.to_string()),
+                    Segment::Map { key } => Some(key.clone()),
+                    Segment::Enum { variant } => Some(variant.clone()),
+                    Segment::Unknown => None,
+                }
+            }));
+            self.explain(path, error.inner().message())
+        })
+    }
+
+    /// Turns serde's words about the value at `path` into ours.
+    fn explain(&self, mut path: Vec<String>, message: &str) -> RecipeError {
+        let mut quoted = message.split('`').skip(1).step_by(2);
+        let unknown_key = message.starts_with("unknown field");
+        if !unknown_key && !message.starts_with("unknown variant") {
+            let message = match message.strip_prefix("missing field") {
+                Some(_) => {
+                    let key = quoted.next().unwrap_or_default();
+                    format!("the key `{key}` is missing{}", within(&path))
+                }
+                None => {
+                    // serde names Rust's types.
+                    let message = message
+                        .replace("expected usize", "expected a whole number, 0 or more")
+                        .replace("expected u64", "expected a whole number, 0 or more");
+                    format!("`{}`: {message}", dotted(&path))
+                }
+            };
+            return self.refuse(&path, message, None);
+        }
+        let found = quoted.next().unwrap_or_default().to_owned();
+        let known: Vec<&str> = quoted.collect();
+        if unknown_key {
+            let hint = Some(suggest(&found, &known));
+            if path.last() == Some(&found) {
+                path.pop();
+            }
+            let message = format!("unknown key `{found}`{}", within(&path));
+            path.push(found);
+            return self.refuse(&path, message, hint);
+        }
+        // serde_path_to_error may count the variant itself as a part of the path.
+        if path.last() == Some(&found) {
+            path.pop();
+        }
+        let message = format!("`{}` cannot be \"{found}\"", dotted(&path));
+        let hint = format!("expected one of: {}", known.join(", "));
+        self.refuse(&path, message, Some(hint))
+    }
+
+    /// An error about the value at `path`.
+    pub fn refuse(&self, path: &[String], message: String, hint: Option<String>) -> RecipeError {
+        RecipeError::Invalid {
+            place: self.place(path),
+            message,
+            hint,
+        }
+    }
+
+    /// Where the value at `path` comes from: a `--set`, or a line of the file.
+    fn place(&self, path: &[String]) -> String {
+        let set_here = |s: &&Setting| path.starts_with(&s.path) || s.path.starts_with(path);
+        if !path.is_empty()
+            && let Some(setting) = self.settings.iter().rev().find(set_here)
+        {
+            return format!("--set {}", setting.text);
+        }
+        match DeTable::parse(self.text) {
+            Ok(document) => {
+                let offset = offset_of(document.get_ref(), path);
+                format!("{}:{}", self.name, line_at(self.text, offset))
+            }
+            Err(_) => self.name.to_owned(),
+        }
+    }
+}
+
+/// Puts `over` on top of `base`: tables are merged, everything else is replaced.
+pub(crate) fn merge(base: &mut Table, over: &Table) {
+    for (key, value) in over {
+        match (base.get_mut(key), value) {
+            (Some(Value::Table(below)), Value::Table(above)) => merge(below, above),
+            _ => {
+                base.insert(key.clone(), value.clone());
+            }
+        }
+    }
+}
+
+/// Byte offset of the deepest part of `path` that the document has.
+fn offset_of(document: &DeTable<'_>, path: &[String]) -> usize {
+    let mut offset = 0;
+    let mut table = Some(document);
+    let mut array = None;
+    for part in path {
+        let value = if let Some(t) = table {
+            let Some((key, value)) = t.iter().find(|(k, _)| k.get_ref() == part) else {
+                break;
+            };
+            offset = key.span().start;
+            value
+        } else {
+            let items: Option<&toml::de::DeArray<'_>> = array;
+            let item = items.and_then(|a| a.get(part.parse::<usize>().ok()?));
+            let Some(value) = item else { break };
+            offset = value.span().start;
+            value
+        };
+        (table, array) = match value.get_ref() {
+            DeValue::Table(t) => (Some(t), None),
+            DeValue::Array(a) => (None, Some(a)),
+            _ => break,
+        };
+    }
+    offset
+}
+
+fn line_at(text: &str, offset: usize) -> usize {
+    1 + text.bytes().take(offset).filter(|&b| b == b'\n').count()
+}
+
+/// A path as a recipe writes it: `learner.child.layers`, `cell[2].q`.
+pub(crate) fn dotted(path: &[String]) -> String {
+    let mut out = String::new();
+    for part in path {
+        if part.bytes().all(|b| b.is_ascii_digit()) {
+            out.push_str(&format!("[{part}]"));
+        } else {
+            if !out.is_empty() {
+                out.push('.');
+            }
+            out.push_str(part);
+        }
+    }
+    out
+}
+
+fn within(path: &[String]) -> String {
+    if path.is_empty() {
+        String::new()
+    } else {
+        format!(" in `{}`", dotted(path))
+    }
+}
+
+/// Names the nearest of `known`, or all of them.
+pub(crate) fn suggest(found: &str, known: &[&str]) -> String {
+    let nearest = known
+        .iter()
+        .map(|k| (strsim::damerau_levenshtein(found, k), k))
+        .min();
+    match nearest {
+        Some((distance, name)) if distance <= 1 + found.len() / 3 => {
+            format!("did you mean `{name}`?")
+        }
+        _ => format!("known here: {}", known.join(", ")),
+    }
+}

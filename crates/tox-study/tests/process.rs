@@ -1,0 +1,378 @@
+//! Real processes: kills, resumption, locks, records, verification. The trials do arithmetic
+//! (see `fake/main.rs`); everything around them is what the real ones have.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tox_study::files::Lock;
+use tox_study::recipe::{Overrides, Study};
+use tox_study::record::Record;
+use tox_study::runner::{self, End, News, RunOptions, Summary};
+use tox_study::status::Status;
+use tox_study::store::{Store, StoreError};
+use tox_study::verify::{Verdict, verify};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_tox-fake-study");
+
+fn recipe(dataset: &str, epochs: usize, seeds: &str) -> String {
+    format!(
+        "name = \"fake\"\nseeds = {seeds}\n[data]\ndataset = \"{dataset}\"\nvalid = 10\n\
+         [learner]\nkind = \"enas\"\nchild.epochs = {epochs}\n\
+         [[cell]]\nlabel = \"clean\"\n[[cell]]\nlabel = \"1a\"\npoison = \"P1\"\nq = 6\n"
+    )
+}
+
+fn study(dataset: &str, epochs: usize, seeds: &str) -> Study {
+    Study::parse(
+        "fake.toml",
+        &recipe(dataset, epochs, seeds),
+        &Overrides::default(),
+    )
+    .unwrap()
+}
+
+fn options(jobs: usize) -> RunOptions {
+    RunOptions {
+        program: PathBuf::from(PROGRAM),
+        jobs,
+        threads: 1,
+        device: "cpu".into(),
+        data_dir: None,
+    }
+}
+
+fn run(dir: &Path, study: &Study, jobs: usize) -> Summary {
+    let (store, _lock) = Store::create(dir, study).unwrap();
+    runner::run(&store, &options(jobs), &AtomicUsize::new(0), &mut |_| {}).unwrap()
+}
+
+/// Outcomes by trial: what must not depend on how a study was run.
+fn outcomes(dir: &Path) -> BTreeMap<String, String> {
+    let store = Store::open(dir).unwrap();
+    let trials = store.study.trials.iter();
+    trials
+        .map(|t| {
+            (
+                t.id.clone(),
+                store.record(&t.id).unwrap().unwrap().outcome.to_json(),
+            )
+        })
+        .collect()
+}
+
+fn spawn_parent(recipe: &Path, dir: &Path) -> Child {
+    let mut command = Command::new(PROGRAM);
+    command.arg("run").args([recipe, dir]).arg("2");
+    command
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// Whether some child still works in the folder.
+fn any_child(dir: &Path) -> bool {
+    fs::read_dir(dir.join("trials")).is_ok_and(|entries| {
+        entries
+            .flatten()
+            .any(|e| Lock::is_held(&e.path().join(".lock")))
+    })
+}
+
+#[test]
+fn two_jobs_give_the_outcomes_of_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let study = study("quick", 5, "[0, 1, 2]");
+    let (one, two) = (dir.path().join("one"), dir.path().join("two"));
+    let summary = run(&one, &study, 1);
+    assert_eq!((summary.planned, summary.before, summary.done), (6, 0, 6));
+    assert!(run(&two, &study, 2).is_complete());
+    assert_eq!(outcomes(&one), outcomes(&two));
+    // Nothing is left to do, nothing is left over.
+    let again = run(&one, &study, 2);
+    assert_eq!((again.before, again.done), (6, 0));
+    let trial = one.join("trials").join(&study.trials[0].id);
+    assert!(!trial.join("checkpoint.txt").exists());
+}
+
+#[test]
+fn a_study_whose_parent_is_killed_again_and_again_ends_as_an_undisturbed_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("recipe.toml");
+    fs::write(&file, recipe("slow", 25, "[0, 1]")).unwrap();
+    let (calm, shaken) = (dir.path().join("calm"), dir.path().join("shaken"));
+    run(&calm, &study("slow", 25, "[0, 1]"), 4);
+
+    let mut kills = 0;
+    for pause in [30, 80, 170, 260, 410, 120, 333] {
+        let mut parent = spawn_parent(&file, &shaken);
+        std::thread::sleep(Duration::from_millis(pause));
+        if parent.try_wait().unwrap().is_none() {
+            parent.kill().unwrap(); // SIGKILL
+            kills += 1;
+        }
+        parent.wait().unwrap();
+        // The next parent starts at once, while children of the dead one may still be there.
+    }
+    assert!(kills >= 4, "the study ended before it was disturbed");
+    assert!(spawn_parent(&file, &shaken).wait().unwrap().success());
+    assert_eq!(outcomes(&calm), outcomes(&shaken));
+    let store = Store::open(&shaken).unwrap();
+    let resumed = |id: &String| store.record(id).unwrap().unwrap().timing.resumed;
+    assert!(
+        store
+            .study
+            .trials
+            .iter()
+            .map(|t| resumed(&t.id))
+            .sum::<u32>()
+            > 0
+    );
+}
+
+#[test]
+fn children_end_soon_after_their_parent_is_killed() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("recipe.toml");
+    fs::write(&file, recipe("slow", 100_000, "[0]")).unwrap();
+    let out = dir.path().join("out");
+    let mut parent = spawn_parent(&file, &out);
+    let start = Instant::now();
+    while !any_child(&out) {
+        assert!(
+            start.elapsed() < Duration::from_secs(20),
+            "no child started"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    let start = Instant::now();
+    while any_child(&out) {
+        assert!(
+            start.elapsed() < Duration::from_secs(10),
+            "a child lives on"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // The lock of the dead parent does not stand in the way.
+    assert!(Store::create(&out, &study("slow", 100_000, "[0]")).is_ok());
+}
+
+#[test]
+fn a_killed_child_is_a_failure_and_the_rerun_resumes_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let study = study("slow", 20, "[0]");
+    let calm = dir.path().join("calm");
+    run(&calm, &study, 2);
+    let out = dir.path().join("out");
+    let (store, lock) = Store::create(&out, &study).unwrap();
+    let victim = store.trial_dir(&study.trials[0].id);
+    // A program in between ends the trial in the hard way once it is half done.
+    let script = dir.path().join("murder.sh");
+    let text = format!(
+        "#!/bin/sh\ncase \"$2\" in *{}*) ;; *) exec {PROGRAM} \"$@\";; esac\n\
+         exec 3<&0; {PROGRAM} \"$@\" <&3 & child=$!\nsleep 0.2\nkill -9 $child\nkill -9 $$\n",
+        study.trials[0].id
+    );
+    fs::write(&script, text).unwrap();
+    Command::new("chmod")
+        .arg("+x")
+        .arg(&script)
+        .status()
+        .unwrap();
+    let program = RunOptions {
+        program: script,
+        ..options(2)
+    };
+    let summary = runner::run(&store, &program, &AtomicUsize::new(0), &mut |_| {}).unwrap();
+    assert_eq!((summary.done, summary.failed.len()), (1, 1));
+    assert!(
+        summary.failed[0].message.contains("signal: 9"),
+        "{:?}",
+        summary.failed
+    );
+    assert!(victim.join("failure.json").is_file() && victim.join("checkpoint.txt").is_file());
+    let status = Status::of(&store).unwrap();
+    assert_eq!((status.cells[0].failed, status.cells[1].done), (1, 1));
+    drop(lock);
+    assert!(run(&out, &study, 2).is_complete());
+    assert!(!victim.join("failure.json").exists());
+    assert_eq!(outcomes(&calm), outcomes(&out));
+}
+
+#[test]
+fn a_wish_to_stop_leaves_checkpoints_and_a_second_one_kills() {
+    let dir = tempfile::tempdir().unwrap();
+    let study = study("slow", 1_000, "[0]");
+    for wishes in [1, 2] {
+        let out = dir.path().join(wishes.to_string());
+        let (store, _lock) = Store::create(&out, &study).unwrap();
+        let stop = AtomicUsize::new(0);
+        let mut stopped = 0;
+        let start = Instant::now();
+        let summary = runner::run(
+            &store,
+            &options(1),
+            &stop,
+            &mut |notice| match notice.news {
+                News::Progress { .. } => stop.store(wishes, Ordering::SeqCst),
+                News::Ended(End::Stopped) => stopped += 1,
+                _ => {}
+            },
+        );
+        assert!(start.elapsed() < Duration::from_secs(10));
+        // The second trial was not begun.
+        assert_eq!((summary.unwrap().done, stopped), (0, 1));
+        assert!(
+            store
+                .trial_dir(&study.trials[0].id)
+                .join("checkpoint.txt")
+                .is_file()
+        );
+        assert!(store.failure(&study.trials[0].id).is_none());
+    }
+}
+
+#[test]
+fn a_failing_trial_tells_why_and_the_study_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let summary = run(dir.path(), &study("broken", 1, "[0, 1]"), 2);
+    assert_eq!(summary.failed.len(), 4);
+    let store = Store::open(dir.path()).unwrap();
+    let failure = store.failure(&store.study.trials[0].id).unwrap();
+    assert_eq!(failure.message, "nothing works here");
+    assert_eq!(failure.exit_code, Some(1));
+    assert_eq!(failure.stderr, ["some words", "error: nothing works here"]);
+
+    // A number that JSON cannot hold is a failure with a reason, not a broken record.
+    let other = dir.path().join("nan");
+    let summary = run(&other, &study("nan", 1, "[0]"), 1);
+    assert!(
+        summary.failed[0].message.contains("not finite"),
+        "{:?}",
+        summary.failed
+    );
+
+    // A program that is not there.
+    let (store, _lock) =
+        Store::create(&dir.path().join("none"), &study("quick", 1, "[0]")).unwrap();
+    let none = RunOptions {
+        program: "/no/such/program".into(),
+        ..options(1)
+    };
+    let summary = runner::run(&store, &none, &AtomicUsize::new(0), &mut |_| {}).unwrap();
+    assert!(
+        summary.failed[0]
+            .message
+            .starts_with("cannot start /no/such/program")
+    );
+}
+
+#[test]
+fn a_study_may_grow_but_not_lose_finished_trials() {
+    let dir = tempfile::tempdir().unwrap();
+    run(dir.path(), &study("quick", 3, "[0, 1]"), 2);
+    let grown = run(dir.path(), &study("quick", 3, "[0, 1, 2]"), 2);
+    assert_eq!((grown.before, grown.done), (4, 2));
+    let refused = Store::create(dir.path(), &study("quick", 4, "[0, 1]")).unwrap_err();
+    let StoreError::Changed {
+        lost, differences, ..
+    } = &refused
+    else {
+        panic!("{refused}");
+    };
+    assert_eq!(*lost, 6);
+    assert_eq!(
+        differences,
+        &[
+            "  learner.child.epochs: 3 -> 4",
+            "  seeds: [0, 1, 2] -> [0, 1]"
+        ]
+    );
+    assert!(refused.hint().unwrap().contains("--out"));
+    // The refusal changed nothing.
+    assert_eq!(
+        Store::open(dir.path()).unwrap().study,
+        study("quick", 3, "[0, 1, 2]")
+    );
+}
+
+#[test]
+fn two_runners_do_not_work_in_one_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let study = study("quick", 1, "[0]");
+    let _held = Store::create(dir.path(), &study).unwrap();
+    let second = Store::create(dir.path(), &study).unwrap_err();
+    assert!(matches!(second, StoreError::Busy { .. }), "{second}");
+}
+
+#[test]
+fn any_changed_byte_of_a_record_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    run(dir.path(), &study("quick", 2, "[0]"), 1);
+    let store = Store::open(dir.path()).unwrap();
+    let path = store.record_path(&store.study.trials[0].id);
+    let sound = fs::read(&path).unwrap();
+    assert!(Record::read(&path).is_ok());
+    for at in 0..sound.len() {
+        let mut bytes = sound.clone();
+        bytes[at] ^= 1;
+        fs::write(&path, &bytes).unwrap();
+        assert!(Record::read(&path).is_err(), "byte {at}");
+    }
+    fs::write(&path, &sound[..sound.len() - 1]).unwrap();
+    assert!(Record::read(&path).is_err(), "cut");
+}
+
+#[test]
+fn verification_runs_trials_again_and_finds_what_was_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let study = study("quick", 3, "[0, 1]");
+    run(dir.path(), &study, 2);
+    let store = Store::open(dir.path()).unwrap();
+    let verdicts = |sample| -> Vec<Verdict> {
+        let checks = verify(
+            &store,
+            sample,
+            &options(2),
+            &AtomicUsize::new(0),
+            &mut |_| {},
+        );
+        checks.unwrap().iter().map(|c| c.verdict).collect()
+    };
+    assert_eq!(verdicts(usize::MAX), [Verdict::Same; 4]);
+    assert_eq!(verdicts(0), [Verdict::Intact; 4]);
+    assert_eq!(
+        verdicts(1).iter().filter(|v| **v == Verdict::Same).count(),
+        1
+    );
+
+    // A forger who seals the record anew passes the digest, not the second run.
+    let path = store.record_path(&study.trials[1].id);
+    let mut forged = Record::read(&path).unwrap();
+    forged.outcome.test_error = 0.05;
+    let forged = Record::seal(
+        forged.spec,
+        forged.outcome,
+        forged.provenance,
+        forged.timing,
+    );
+    fs::write(&path, forged.unwrap().to_json()).unwrap();
+    // And one trial's record does not pass for another's.
+    let other = store.record_path(&study.trials[3].id);
+    fs::copy(store.record_path(&study.trials[2].id), &other).unwrap();
+    let expected = [
+        Verdict::Same,
+        Verdict::Differs,
+        Verdict::Same,
+        Verdict::Damaged,
+    ];
+    assert_eq!(verdicts(usize::MAX), expected);
+    fs::remove_file(&other).unwrap();
+    assert_eq!(verdicts(0)[3], Verdict::Missing);
+}

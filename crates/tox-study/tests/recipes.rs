@@ -1,0 +1,213 @@
+//! Recipes as users write them, and the messages they get back.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+use tox_search::enas::config::NanPolicy;
+use tox_study::plan::trial_id;
+use tox_study::recipe::{Overrides, QUICKSTART, RecipeError, Setting, Study, schema};
+use tox_study::spec::{Learner, Threat};
+
+const SMALL: &str = r#"
+name = "small"
+seeds = [0, 1]
+[data]
+dataset = "digits"
+valid = 300
+[learner]
+kind = "enas"
+[learner.child]
+layers = 6
+epochs = 2
+[[cell]]
+label = "clean"
+[[cell]]
+label = "oneshot-2"
+poison = "P3+"
+q = 1
+[[cell]]
+label = "oneshot-2"
+variant = "guarded"
+poison = "P3+"
+q = 1
+seeds = [7]
+learner.child.nan_policy = "guarded"
+"#;
+
+fn parse(text: &str, set: &[&str]) -> Result<Study, RecipeError> {
+    let set = set
+        .iter()
+        .map(|s| Setting::parse(s))
+        .collect::<Result<_, _>>()?;
+    Study::parse("r.toml", text, &Overrides { set, seeds: None })
+}
+
+/// The message and the hint of a refused recipe.
+fn refusal(text: &str, set: &[&str]) -> String {
+    let error = parse(text, set).unwrap_err();
+    match error.hint() {
+        Some(hint) => format!("{error} | {hint}"),
+        None => error.to_string(),
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+#[test]
+fn cells_and_seeds_become_trials_with_overrides_resolved() {
+    let study = parse(
+        SMALL,
+        &["data.dataset=cifar10", "learner.child.lr_max = 0.1"],
+    )
+    .unwrap();
+    let trials = &study.trials;
+    let short: Vec<_> = trials.iter().map(|t| (t.cell(), t.spec.seed)).collect();
+    let expected = [
+        ("clean", 0),
+        ("clean", 1),
+        ("oneshot-2", 0),
+        ("oneshot-2", 1),
+        ("oneshot-2 (guarded)", 7),
+    ];
+    assert_eq!(short, expected.map(|(c, s)| (c.to_owned(), s)));
+    assert_eq!(trials[0].spec.threat, Threat::None);
+    let Learner::Enas(first) = &trials[0].spec.learner;
+    let Learner::Enas(last) = &trials[4].spec.learner;
+    assert_eq!(
+        (first.child.layers, first.child.lr_max, first.child.channels),
+        (6, 0.1, 36)
+    );
+    assert_eq!(first.child.nan_policy, NanPolicy::Torch);
+    assert_eq!(
+        (last.child.layers, last.child.nan_policy),
+        (6, NanPolicy::Guarded)
+    );
+    assert_eq!(trials[0].spec.data.dataset, "cifar10");
+}
+
+#[test]
+fn ids_are_fixed_by_the_spec_alone() {
+    let study = parse(SMALL, &[]).unwrap();
+    // A change of this value orphans every record that exists: raise `TrialSpec::version` then.
+    assert_eq!(study.trials[0].id, "45fa11fdb8cf0ac4");
+    let mut ids: Vec<_> = study.trials.iter().map(|t| t.id.clone()).collect();
+    assert!(study.trials.iter().all(|t| t.id == trial_id(&t.spec)));
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), study.trials.len());
+    // Words that no trial depends on change no id.
+    let titled = parse(&format!("title = \"t\"\n{SMALL}"), &[]).unwrap();
+    assert_eq!(titled.trials, study.trials);
+}
+
+#[test]
+fn the_resolved_recipe_means_the_same_trials() {
+    let study = parse(SMALL, &["learner.child.epochs=3"]).unwrap();
+    let text = study.to_toml();
+    assert!(text.contains("channels = 36"), "{text}");
+    assert_eq!(parse(&text, &[]).unwrap(), study);
+}
+
+#[test]
+fn refusals_name_the_place_the_key_and_the_remedy() {
+    let with = |from: &str, to: &str| SMALL.replacen(from, to, 1);
+    let cases = [
+        refusal(&with("epochs", "epoch"), &[]),
+        refusal(&with("valid", "vaild"), &[]),
+        refusal(&with("layers = 6", "layers = 2"), &[]),
+        refusal(&with("layers = 6", "layers = \"six\""), &[]),
+        refusal(&with("poison = \"P3+\"", "poison = \"P6\""), &[]),
+        refusal(&with("\"enas\"", "\"enass\""), &[]),
+        refusal(&with("kind = \"enas\"", ""), &[]),
+        refusal(&with("q = 1", "q = 1000000"), &[]),
+        refusal(&with("q = 1", ""), &[]),
+        refusal(&with("q = 1", "q = -1"), &[]),
+        refusal(&with("poison = \"P3+\"", ""), &[]),
+        refusal(&with("variant = \"guarded\"", ""), &[]),
+        refusal(&with("label = \"clean\"", "label = \"cl ean\""), &[]),
+        refusal(&with("[0, 1]", "[]"), &[]),
+        refusal(&with("[7]", "[7, 7]"), &[]),
+        refusal(
+            &with("nan_policy = \"guarded\"", "nan_polcy = \"guarded\""),
+            &[],
+        ),
+        refusal(&with("name = \"small\"", "name = \"../small\""), &[]),
+        refusal(&with("valid = 300", "valid = 0"), &[]),
+        refusal(&with("seeds", "seeds = ["), &[]),
+        refusal(SMALL, &["learner.child.epoch=3"]),
+        refusal(SMALL, &["learner.child.epochs=0"]),
+        refusal(SMALL, &["learner.child.epochs"]),
+        refusal(SMALL, &["cell.q=3"]),
+    ];
+    insta::assert_snapshot!(cases.join("\n"));
+}
+
+#[test]
+fn every_recipe_of_the_repository_loads() {
+    let count = |file: &str| {
+        let study = Study::load(&root().join(file), &Overrides::default()).unwrap();
+        let cells: Vec<String> = study.recipe.cells.iter().map(|c| c.label.clone()).collect();
+        (cells, study.trials.len())
+    };
+    let grid: Vec<String> = std::iter::once("clean".to_owned())
+        .chain(
+            "12345"
+                .chars()
+                .flat_map(|n| "abcd".chars().map(move |l| format!("{n}{l}"))),
+        )
+        .collect();
+    assert_eq!(count("recipes/ssp/table1.toml"), (grid.clone(), 63));
+    assert_eq!(count("recipes/ssp/table2.toml").1, 15);
+    assert_eq!(count("recipes/ssp/cifar100.toml").1, 6);
+    let (mut laptop, trials) = count("recipes/ssp/laptop.toml");
+    assert_eq!(
+        laptop.split_off(21),
+        ["oneshot-6", "oneshot-6", "oneshot-2", "oneshot-2"]
+    );
+    assert_eq!((laptop, trials), (grid, 75));
+    let quickstart = Study::parse("quickstart", QUICKSTART, &Overrides::default()).unwrap();
+    assert_eq!(quickstart.trials.len(), 8);
+}
+
+/// The odds of a poison op that the paper gives for each column of its Table 1.
+#[test]
+fn the_multiplicities_of_table_1_give_the_papers_odds() {
+    let study = Study::load(
+        &root().join("recipes/ssp/table1.toml"),
+        &Overrides::default(),
+    )
+    .unwrap();
+    let clean = tox_search::space::Space::enas();
+    for trial in &study.trials {
+        let Threat::SearchSpace(poison) = &trial.spec.threat else {
+            continue;
+        };
+        let column = trial.spec.cell.chars().last().unwrap();
+        let odds = match column {
+            'a' => 0.5,
+            'b' => 0.857,
+            'c' => 0.952,
+            _ => 0.980,
+        };
+        assert!(
+            (poison.budget(&clean) - odds).abs() < 5e-4,
+            "{}",
+            trial.spec.cell
+        );
+    }
+}
+
+#[test]
+fn the_published_schema_is_current() {
+    let file = root().join("recipes/schema.json");
+    if std::env::var_os("UPDATE_SCHEMA").is_some() {
+        std::fs::write(&file, schema()).unwrap();
+    }
+    let published = std::fs::read_to_string(file).unwrap_or_default();
+    assert!(
+        published == schema(),
+        "run this test with UPDATE_SCHEMA=1 and commit the file"
+    );
+}

@@ -1,0 +1,146 @@
+//! One file for each command; what they share is here.
+
+pub mod args;
+mod data;
+mod init;
+mod plan;
+mod progress;
+mod report;
+mod run;
+mod screen;
+mod status;
+mod trial;
+mod verify;
+
+use args::{Args, Command};
+use tox_study::child::ChildError;
+use tox_study::recipe::RecipeError;
+use tox_study::record::RecordError;
+use tox_study::store::StoreError;
+
+/// Some trial failed, or a verification found a difference.
+pub const FAILED: u8 = 1;
+/// Wrong usage or recipe.
+pub const USAGE: u8 = 2;
+/// Data missing or damaged.
+pub const DATA: u8 = 3;
+/// A bug.
+pub const INTERNAL: u8 = 70;
+/// Stopped by Ctrl-C; the same command goes on.
+pub const INTERRUPTED: u8 = 130;
+
+/// What a command says on stdout, and its exit code.
+pub struct Output {
+    /// Text for stdout.
+    pub text: String,
+    /// Exit code.
+    pub code: u8,
+}
+
+impl Output {
+    fn done(text: String) -> Self {
+        Self { text, code: 0 }
+    }
+}
+
+/// An option or argument that cannot be used, beyond what clap finds.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Usage {
+    message: String,
+    hint: String,
+}
+
+impl Usage {
+    fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        let (message, hint) = (message.into(), hint.into());
+        Self { message, hint }
+    }
+}
+
+/// Runs a command.
+pub fn dispatch(args: Args) -> anyhow::Result<Output> {
+    match args.command {
+        Command::Run(args) => run::run(args),
+        Command::Plan(args) => plan::plan(&args),
+        Command::Status(args) => status::status(&args),
+        Command::Report(args) => report::report(&args),
+        Command::Verify(args) => verify::verify(args),
+        Command::Data(args) => data::data(args.command),
+        Command::Init(args) => init::init(&args),
+        Command::Schema => Ok(Output::done(tox_study::recipe::schema())),
+        Command::Trial(args) => trial::trial(args),
+    }
+}
+
+/// The exit code that stands for an error.
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    if error.is::<Usage>() || error.is::<RecipeError>() || error.is::<StoreError>() {
+        USAGE
+    } else if error.is::<tox_data::DataError>() || error.is::<tox_data::FetchError>() {
+        DATA
+    } else if let Some(error) = error.downcast_ref::<ChildError>() {
+        trial::exit_code(error)
+    } else {
+        FAILED
+    }
+}
+
+/// What to do about an error.
+pub fn hint(error: &anyhow::Error) -> Option<String> {
+    if let Some(usage) = error.downcast_ref::<Usage>() {
+        return Some(usage.hint.clone());
+    }
+    if let Some(RecordError::Changed { .. }) = error.downcast_ref() {
+        return Some("remove the record and run the study again to make it anew".into());
+    }
+    let recipe = error.downcast_ref::<RecipeError>().map(RecipeError::hint);
+    let store = || error.downcast_ref::<StoreError>().map(StoreError::hint);
+    recipe.or_else(store).flatten()
+}
+
+/// Rows under a head, in columns as wide as they need to be.
+fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let mut widths: Vec<usize> = head.iter().map(|h| h.chars().count()).collect();
+    for row in rows {
+        for (width, text) in widths.iter_mut().zip(row) {
+            *width = (*width).max(text.chars().count());
+        }
+    }
+    let head: Vec<String> = head.iter().map(|h| (*h).to_owned()).collect();
+    let mut out = String::new();
+    for row in std::iter::once(&head).chain(rows) {
+        let cells = row.iter().zip(&widths);
+        let line: Vec<_> = cells.map(|(t, &w)| format!("{t:<w$}")).collect();
+        out.push_str(line.join("  ").trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// Seconds as people say them.
+fn duration(seconds: f64) -> String {
+    let s = seconds.round() as u64;
+    match s {
+        0..60 => format!("{s} s"),
+        60..3600 => format!("{} min {:02} s", s / 60, s % 60),
+        _ => format!("{} h {:02} min", s / 3600, s / 60 % 60),
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(value)? + "\n")
+}
+
+/// A count that each Ctrl-C or SIGTERM raises.
+fn count_interrupts() -> anyhow::Result<std::sync::Arc<std::sync::atomic::AtomicUsize>> {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let stop = std::sync::Arc::new(AtomicUsize::new(0));
+    let count = stop.clone();
+    ctrlc::set_handler(move || {
+        if count.fetch_add(1, Ordering::SeqCst) == 0 {
+            eprintln!("\nstopping: trials write their checkpoints; Ctrl-C again kills them");
+        }
+    })?;
+    Ok(stop)
+}

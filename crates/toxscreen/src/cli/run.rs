@@ -1,0 +1,107 @@
+//! `toxscreen run`: run what is missing of a study, then write its report.
+
+use super::args::Run;
+use super::progress::Progress;
+use super::{DATA, FAILED, INTERRUPTED, Output, count_interrupts, duration, json};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+use tox_study::recipe::{Overrides, QUICKSTART, RecipeError, Study};
+use tox_study::runner::{self, Summary};
+use tox_study::store::Store;
+
+/// The study of a recipe, or the quickstart.
+pub fn load(recipe: Option<&Path>, overrides: &Overrides) -> Result<Study, RecipeError> {
+    match recipe {
+        Some(path) => Study::load(path, overrides),
+        None => Study::parse("quickstart.toml", QUICKSTART, overrides),
+    }
+}
+
+pub fn run(args: Run) -> anyhow::Result<Output> {
+    let study = load(args.recipe.as_deref(), &args.changes.overrides()?)?;
+    let default = || PathBuf::from("runs").join(&study.recipe.name);
+    let dir = args.out.clone().unwrap_or_else(default);
+    let options = args.options()?;
+    let (store, lock) = Store::create(&dir, &study)?;
+    let stop = count_interrupts()?;
+    let done = study.trials.iter().filter(|t| store.is_done(&t.id)).count();
+    let begun = Instant::now();
+    let mut progress = Progress::new(&store, done, study.trials.len());
+    let summary = runner::run(&store, &options, &stop, &mut |n| progress.hear(n));
+    progress.close();
+    let summary = summary?;
+    drop(lock);
+
+    let stopped = stop.load(Ordering::SeqCst) > 0 && !summary.is_complete();
+    complain(&summary);
+    let seconds = begun.elapsed().as_secs_f64();
+    let report = (summary.before + summary.done > 0)
+        .then(|| tox_report::write(&dir))
+        .transpose()?;
+    let code = match () {
+        () if stopped => INTERRUPTED,
+        () if summary.is_complete() => 0,
+        () if only_data(&summary) => DATA,
+        () => FAILED,
+    };
+    if args.json {
+        let text = json(&serde_json::json!({
+            "study": study.recipe.name,
+            "dir": dir,
+            "planned": summary.planned,
+            "done": summary.before + summary.done,
+            "failed": summary.failed,
+            "stopped": stopped,
+            "seconds": seconds,
+            "report": report.as_ref().map(|r| &r.html),
+            "results": report.as_ref().map(|r| &r.csv),
+        }))?;
+        return Ok(Output { text, code });
+    }
+    let mut text = String::new();
+    if let Some(report) = report {
+        text = format!(
+            "{}\nreport   {}\nresults  {}\n",
+            tox_report::headline(&dir)?.trim_end(),
+            report.html.display(),
+            report.csv.display()
+        );
+    }
+    text.push_str(&format!(
+        "{} of {} trials done, {} of them now, in {}\n",
+        summary.before + summary.done,
+        summary.planned,
+        summary.done,
+        duration(seconds)
+    ));
+    if stopped {
+        let command: Vec<String> = std::env::args().collect();
+        text.push_str(&format!("stopped; go on with: {}\n", command.join(" ")));
+    }
+    Ok(Output { text, code })
+}
+
+/// Each reason once, however many trials it hit.
+fn complain(summary: &Summary) {
+    let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for failure in &summary.failed {
+        let trials = reasons.entry(&failure.message).or_default();
+        trials.push(&failure.trial);
+    }
+    for (reason, trials) in reasons {
+        let first = trials[0];
+        eprintln!(
+            "error: {} of {} trials failed, trial {first} first: {reason}",
+            trials.len(),
+            summary.planned
+        );
+    }
+}
+
+/// Whether data are all that is missing.
+fn only_data(summary: &Summary) -> bool {
+    let of_data = |code: Option<i32>| code == Some(i32::from(DATA));
+    !summary.failed.is_empty() && summary.failed.iter().all(|f| of_data(f.exit_code))
+}

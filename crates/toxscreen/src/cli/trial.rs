@@ -1,0 +1,35 @@
+//! `toxscreen trial`: one trial in this process. `run` starts it for each; so may a cluster.
+
+use super::args::Trial;
+use super::{FAILED, Output};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tox_study::child::{self, ChildError, Options, STOPPED};
+use tox_study::trial::{TrialError, execute};
+
+pub fn trial(args: Trial) -> anyhow::Result<Output> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    // A Ctrl-C on a terminal reaches the trials of a study as well as their parent.
+    ctrlc::set_handler(move || flag.store(true, Ordering::SeqCst))?;
+    if args.stop_with_stdin {
+        child::stop_with_stdin(stop.clone());
+    }
+    let options = Options {
+        spec: args.spec,
+        dir: args.out,
+        data_dir: args.data_dir,
+        device: args.device,
+        threads: usize::from(args.threads),
+    };
+    child::run(&options, &stop, execute)?;
+    Ok(Output::done(String::new()))
+}
+
+/// The exit code of a trial that ended without a record.
+pub fn exit_code(error: &ChildError) -> u8 {
+    match error {
+        ChildError::Trial(TrialError::Stopped) => STOPPED,
+        _ => FAILED,
+    }
+}

@@ -1,0 +1,173 @@
+//! What users see: messages, hints, exit codes.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_toxscreen");
+
+/// Runs toxscreen in `dir`: exit code, stdout, stderr.
+fn toxscreen(dir: &Path, args: &[&str]) -> (i32, String, String) {
+    let output = Command::new(PROGRAM)
+        .args(args)
+        .current_dir(dir)
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code().unwrap_or(-1),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+const RECIPE: &str = "name = \"small\"\nseeds = [0]\n[data]\ndataset = \"digits\"\nvalid = 300\n\
+    [learner]\nkind = \"enas\"\nchild.epochs = 1\n[[cell]]\nlabel = \"clean\"\n\
+    [[cell]]\nlabel = \"1a\"\npoison = \"P1\"\nq = 6\n";
+
+fn folder(recipe: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("r.toml"), recipe).unwrap();
+    dir
+}
+
+#[test]
+fn wrong_usage_and_wrong_recipes_end_with_2_and_one_message() {
+    let dir = folder(&RECIPE.replace("epochs", "epoch"));
+    let at = dir.path();
+    fs::write(at.join("q.toml"), RECIPE.replace("q = 6", "q = 200000")).unwrap();
+    fs::write(at.join("ok.toml"), RECIPE).unwrap();
+    fs::write(at.join("file"), "").unwrap();
+    let cases: [&[&str]; 11] = [
+        &["run", "r.toml"],
+        &["run", "q.toml"],
+        &["run", "none.toml"],
+        &["run", "ok.toml", "--out", "file/below"],
+        &["run", "ok.toml", "--seeds", "3..1"],
+        &["run", "ok.toml", "--set", "data.trian=3"],
+        &["plan", "ok.toml", "--set", "learner.child.layers=1"],
+        &["status", "nowhere"],
+        &["report", "nowhere"],
+        &["verify", "nowhere"],
+        &["init", "--out", "ok.toml"],
+    ];
+    let mut seen = String::new();
+    for args in cases {
+        let (code, stdout, stderr) = toxscreen(at, args);
+        assert_eq!((code, stdout.as_str()), (2, ""), "{args:?}: {stderr}");
+        assert!(stderr.starts_with("error: "), "{stderr}");
+        seen.push_str(&format!("$ toxscreen {}\n{stderr}", args.join(" ")));
+    }
+    insta::assert_snapshot!(seen);
+    assert!(
+        !at.join("runs").exists(),
+        "a refused recipe leaves no folder"
+    );
+    for wrong in [
+        &["run", "--device", "gpu"][..],
+        &["run", "--jobs", "0"],
+        &["frobnicate"],
+    ] {
+        assert_eq!(toxscreen(at, wrong).0, 2, "{wrong:?}");
+    }
+}
+
+#[test]
+fn plans_are_tables_or_json() {
+    let dir = folder(RECIPE);
+    let (code, stdout, _) = toxscreen(dir.path(), &["plan", "r.toml", "--seeds", "0..2"]);
+    assert_eq!(code, 0);
+    insta::assert_snapshot!(stdout);
+    let (_, stdout, _) = toxscreen(dir.path(), &["plan", "r.toml", "--json"]);
+    let plan: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(plan["trials"][1]["spec"]["threat"]["q"], 6);
+    let (code, stdout, _) = toxscreen(dir.path(), &["plan"]);
+    assert!(
+        code == 0 && stdout.contains("oneshot-2 (guarded)"),
+        "{stdout}"
+    );
+}
+
+#[test]
+fn the_written_recipe_and_all_of_the_repository_plan() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, stdout, _) = toxscreen(dir.path(), &["init", "--out", "my.toml"]);
+    assert_eq!(
+        (code, stdout.as_str()),
+        (0, "wrote my.toml; run it with: toxscreen run my.toml\n")
+    );
+    assert_eq!(toxscreen(dir.path(), &["plan", "my.toml"]).0, 0);
+    let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes");
+    let mut count = 0;
+    for folder in [recipes.clone(), recipes.join("ssp")] {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|e| e == "toml") {
+                let (code, _, stderr) = toxscreen(dir.path(), &["plan", path.to_str().unwrap()]);
+                assert_eq!(code, 0, "{stderr}");
+                count += 1;
+            }
+        }
+    }
+    assert!(count >= 6, "{count} recipes");
+}
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, top, _) = toxscreen(dir.path(), &["--help"]);
+    assert!(
+        top.contains("Exit codes") && !top.contains("one trial"),
+        "{top}"
+    );
+    let commands: [&[&str]; 8] = [
+        &["run"],
+        &["plan"],
+        &["status"],
+        &["report"],
+        &["verify"],
+        &["init"],
+        &["data", "ls"],
+        &["data", "fetch"],
+    ];
+    for command in commands {
+        let (code, help, _) = toxscreen(dir.path(), &[command, &["--help"]].concat());
+        assert!(code == 0 && help.contains("Example"), "{command:?}: {help}");
+    }
+}
+
+#[test]
+fn data_sets_are_listed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, stdout, _) = toxscreen(dir.path(), &["data", "ls", "--data-dir", "here"]);
+    assert!(
+        code == 0 && stdout.contains("digits") && stdout.contains("not here"),
+        "{stdout}"
+    );
+    let wrong = ["data", "fetch", "cifar11", "--data-dir", "here"];
+    let (code, _, stderr) = toxscreen(dir.path(), &wrong);
+    assert!(code == 3 && stderr.contains("cifar10"), "{stderr}");
+}
+
+/// A file size limit of 0 stands in for a full disk: each write fails with an error.
+#[cfg(unix)]
+#[test]
+fn a_full_output_folder_is_an_error_with_a_remedy() {
+    let dir = folder(RECIPE);
+    let script = format!("trap '' XFSZ; ulimit -f 0; exec {PROGRAM} run r.toml");
+    let mut sh = Command::new("sh");
+    let output = sh
+        .args(["-c", &script])
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    let expected = "error: cannot write runs/small/study.toml: File too large";
+    assert!(
+        stderr.starts_with(expected) && stderr.contains("hint: "),
+        "{stderr}"
+    );
+    assert!(!dir.path().join("runs/small/study.toml").exists());
+}
