@@ -3,4 +3,5 @@
 //! Floor 5 of the house. [`space`] poisons a search space with the sets of "A Recipe for
 //! Disaster: Neural Architecture Search with Search Space Poisoning" (Wu, Saxena, Jain).
 
+pub mod screen;
 pub mod space;

@@ -34,7 +34,10 @@ struct Layer {
 }
 
 fn number(variable: &str, default: usize) -> usize {
-    std::env::var(variable).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
+    std::env::var(variable)
+        .ok()
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(default)
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -44,35 +47,55 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../benches/enas-architectures.json");
+    let default = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../benches/enas-architectures.json"
+    );
     let path = std::env::var("TOXSCREEN_BENCH_ARCHS").unwrap_or_else(|_| default.to_owned());
     let file: File = serde_json::from_str(&std::fs::read_to_string(path)?)?;
     let threads = number("TOXSCREEN_BENCH_THREADS", 2);
     let repeats = number("TOXSCREEN_BENCH_REPEATS", 2).max(1);
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()?;
 
     let space = Space::enas();
-    let config =
-        ChildConfig { layers: file.layers, channels: file.channels, ..ChildConfig::default() };
+    let config = ChildConfig {
+        layers: file.layers,
+        channels: file.channels,
+        ..ChildConfig::default()
+    };
     let child = Child::new(&space, &config, 3, 10, 69, "bench");
     let mut trainer = Trainer::new(child, &config, Device::flex());
     let mut rng = stream(69, "bench", &[]);
     let shape = [file.batch, 3, 32, 32];
-    let pixels = (0..shape.iter().product()).map(|_| rng.random::<f32>() * 2.0 - 1.0).collect();
+    let pixels = (0..shape.iter().product())
+        .map(|_| rng.random::<f32>() * 2.0 - 1.0)
+        .collect();
     let labels = (0..file.batch).map(|_| rng.random_range(0..10)).collect();
-    let batch = Batch { pixels, shape, labels };
+    let batch = Batch {
+        pixels,
+        shape,
+        labels,
+    };
     let mut times = Vec::new();
     for (index, layers) in file.architectures.iter().enumerate() {
         let choice = |l: &Layer| {
             let op = space.ops.iter().position(|o| o.op.to_string() == l.op);
             let skips = l.skips.iter().map(|s| *s == 1).collect();
-            op.map(|op| Choice { op, skips }).ok_or_else(|| format!("unknown op {}", l.op))
+            op.map(|op| Choice { op, skips })
+                .ok_or_else(|| format!("unknown op {}", l.op))
         };
-        let architecture =
-            Architecture { layers: layers.iter().map(choice).collect::<Result<_, _>>()? };
+        let architecture = Architecture {
+            layers: layers.iter().map(choice).collect::<Result<_, _>>()?,
+        };
         let mut step = |number| {
             let start = Instant::now();
-            let mode = Mode::Train { seed: 69, network: "bench", step: number };
+            let mode = Mode::Train {
+                seed: 69,
+                network: "bench",
+                step: number,
+            };
             trainer.step(&batch, &architecture, mode, 0.05);
             start.elapsed().as_secs_f64()
         };
@@ -84,7 +107,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let images = file.batch as f64;
     let total = images * times.len() as f64 / times.iter().sum::<f64>();
     let each = times.iter().map(|t| images / t).collect();
-    println!("kernels {}, threads {threads}, repeats {repeats}", kernels::instruction_set());
+    println!(
+        "kernels {}, threads {threads}, repeats {repeats}",
+        kernels::instruction_set()
+    );
     if let Some(peak) = peak_rss_mib() {
         println!("peak memory {peak:.0} MiB");
     }

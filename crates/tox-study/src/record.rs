@@ -5,6 +5,7 @@ use crate::plan::trial_id;
 use crate::spec::TrialSpec;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+pub use tox_search::enas::search::Epoch;
 use tox_search::genotype::Genotype;
 
 /// One trial's measurements: `outcome` is deterministic, the rest says where it came from.
@@ -73,34 +74,6 @@ pub struct ScreenedOp {
     pub reason: String,
     /// Whether it really was put there by the adversary.
     pub poison: bool,
-}
-
-/// One epoch of a search.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Epoch {
-    /// From 0.
-    pub epoch: u32,
-    /// Learning rate of the child.
-    pub lr: f64,
-    /// Mean training loss of the child's steps.
-    pub train_loss: Option<f64>,
-    /// Training error of the child's steps, percent.
-    pub train_error: f64,
-    /// Full validation error of the best of the epoch's candidates, percent.
-    pub valid_error: f64,
-    /// Its test error, percent, where measured.
-    pub test_error: Option<f64>,
-    /// Mean accuracy of the controller's samples, in [0, 1]; `None` for random search.
-    pub reward: Option<f64>,
-    /// REINFORCE baseline after the epoch.
-    pub baseline: Option<f64>,
-    /// Mean entropy of the controller's samples, nats.
-    pub entropy: Option<f64>,
-    /// Mean probability that a sampled branch is a poison op.
-    pub poison_share: f64,
-    /// Child steps of this epoch whose gradient norm was not finite.
-    pub nonfinite_steps: u64,
 }
 
 /// Where a record came from.

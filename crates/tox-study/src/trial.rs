@@ -1,13 +1,21 @@
 //! One trial: data set -> threat -> defence -> learner -> outcome. Joins the floors below; no
 //! science of its own.
 
-use crate::record::Outcome;
-use crate::spec::TrialSpec;
+use crate::record::{Outcome, ScreenedOp};
+use crate::spec::{Defence, Learner, Threat, TrialSpec};
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tox_data::{DataDir, DataError};
+use tox_nn::Device;
+use tox_nn::device::DeviceError;
+use tox_poison::screen::{ScreenConfig, screen, screened};
+use tox_poison::space::QError;
+use tox_search::checkpoint::CheckpointError;
+use tox_search::enas::config::ConfigError;
+use tox_search::enas::search::{self, Hooks, Inputs};
+use tox_search::space::Space;
 
-/// What a trial needs beside its spec. Nothing here may change the outcome, except the device and
-/// the number of threads.
+/// What a trial needs beside its spec. Nothing here may change the outcome, except the device.
 pub struct TrialContext<'a> {
     /// The trial's folder: its checkpoint lives here.
     pub dir: &'a Path,
@@ -38,7 +46,7 @@ pub struct Finished {
     pub outcome: Outcome,
     /// Content hash of the data as used.
     pub data_hash: String,
-    /// Instruction set that the kernels used.
+    /// Instruction set that the kernels used, or `plain`.
     pub simd: String,
 }
 
@@ -48,6 +56,35 @@ pub enum TrialError {
     /// Asked to stop; the checkpoint is written.
     #[error("stopped; run the same command again to go on")]
     Stopped,
+    /// The data cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The device cannot be used.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// A number of the learner is out of range.
+    #[error("the trial's learner: {0}; correct the recipe")]
+    Config(#[from] ConfigError),
+    /// The threat's multiplicity is out of range.
+    #[error("the trial's threat: {0}; correct the recipe")]
+    Threat(#[from] QError),
+    /// The checkpoint cannot be used.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The system gives no threads.
+    #[error("cannot start {threads} threads: {message}; try a smaller --threads")]
+    Threads {
+        /// How many were asked for.
+        threads: usize,
+        /// The system's word.
+        message: String,
+    },
+    /// Every op was found poisonous.
+    #[error(
+        "the screen found every op of the search space poisonous, so nothing is left to search; \
+         run `toxscreen screen` on the space, or leave `defence` out"
+    )]
+    NothingLeft,
 }
 
 /// Runs the trial, going on from the checkpoint in `context.dir` if there is one.
@@ -55,6 +92,99 @@ pub enum TrialError {
 /// # Errors
 /// See [`TrialError`].
 pub fn execute(spec: &TrialSpec, context: TrialContext<'_>) -> Result<Finished, TrialError> {
-    let _ = (spec, context);
-    Err(TrialError::Stopped) // replaced on the branch that joins the learner
+    let device = tox_nn::device::parse(context.device)?;
+    let threads = context.threads;
+    // Burn's own ops ask for rayon's global pool, so ours is that one. A second trial in one
+    // process (tests) finds it built; results do not depend on the number of threads.
+    let _ = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global();
+    let data = tox_data::load(&spec.data, &DataDir::resolve(context.data_dir)?)?;
+    let clean = Space::enas();
+    let mut space = match &spec.threat {
+        Threat::None => clean,
+        Threat::SearchSpace(poison) => poison.set.poison(&clean, poison.q)?,
+    };
+    let mut dropped = Vec::new();
+    if spec.defence == Defence::Screen {
+        (space, dropped) = screen_space(&space, &data, spec.seed, &device)?;
+    }
+    let Learner::Enas(config) = &spec.learner;
+    config.check()?;
+    let inputs = Inputs {
+        data: &data,
+        augment: &spec.data.augment,
+        space: &space,
+        config,
+        seed: spec.seed,
+        device,
+    };
+    let progress = context.progress;
+    let hooks = Hooks {
+        checkpoint: &context.dir.join("checkpoint.safetensors"),
+        stop: &mut || context.stop.load(Ordering::SeqCst),
+        progress: &mut |done, message| {
+            progress(Progress {
+                done,
+                message: message.to_owned(),
+            })
+        },
+    };
+    let found = search::run(&inputs, hooks)?.ok_or(TrialError::Stopped)?;
+    let outcome = Outcome {
+        valid_error: found.valid_error,
+        test_error: found.test_error,
+        retrained_test_error: found.retrained_test_error,
+        chance_error: data.chance_error(),
+        first_nonfinite_step: found.faults.first_nonfinite_step,
+        first_nan_weight_step: found.faults.first_nan_weight_step,
+        nonfinite_steps: found.faults.nonfinite_steps,
+        retrain_first_nonfinite_step: found.retrain_faults.first_nonfinite_step,
+        steps: found.steps,
+        epochs: found.epochs,
+        genotype: found.genotype,
+        bad_ops: found.bad_ops,
+        parameters: found.parameters,
+        screened: dropped,
+    };
+    let kernels = tox_nn::kernels::wanted() && context.device == "cpu";
+    let simd = if kernels {
+        tox_nn::kernels::instruction_set()
+    } else {
+        "plain"
+    };
+    Ok(Finished {
+        outcome,
+        data_hash: data.hash,
+        simd: simd.to_owned(),
+    })
+}
+
+/// The space without what the screen finds poisonous, and what that was.
+fn screen_space(
+    space: &Space,
+    data: &tox_data::Dataset,
+    seed: u64,
+    device: &Device,
+) -> Result<(Space, Vec<ScreenedOp>), TrialError> {
+    let reports = screen(space, data, &ScreenConfig::default(), seed, device);
+    let dropped = space
+        .ops
+        .iter()
+        .zip(&reports)
+        .filter(|(_, report)| report.poisonous());
+    let dropped = dropped
+        .map(|(op, report)| ScreenedOp {
+            op: op.op.to_string(),
+            verdict: report.verdict_names(),
+            reason: report.reasons(),
+            poison: op.poison,
+        })
+        .collect();
+    let space = screened(space, &reports);
+    if space.ops.is_empty() {
+        Err(TrialError::NothingLeft)
+    } else {
+        Ok((space, dropped))
+    }
 }

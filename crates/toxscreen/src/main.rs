@@ -6,6 +6,11 @@ use clap::Parser;
 use std::io::Write;
 use std::process::ExitCode;
 
+// Maps of the same few sizes come and go at every step; the system's allocator gives each back to
+// the kernel and takes it anew, page by page.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
         eprintln!("error: internal error: {panic}");

@@ -52,7 +52,7 @@ pub enum Idle {
 
 /// What becomes of the LSTM state after the second step of a layer (the one that reads the chosen
 /// branch's embedding).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SecondStep {
     /// It goes on to the next layer, as in the code of ENAS.
@@ -63,7 +63,7 @@ pub enum SecondStep {
 }
 
 /// Whether the entropy in the reward is differentiated.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RewardGradient {
     /// The reward is a constant, as REINFORCE has it.

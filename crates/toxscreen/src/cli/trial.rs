@@ -1,7 +1,7 @@
 //! `toxscreen trial`: one trial in this process. `run` starts it for each; so may a cluster.
 
 use super::args::Trial;
-use super::{FAILED, Output};
+use super::{DATA, FAILED, Output, USAGE};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tox_study::child::{self, ChildError, Options, STOPPED};
@@ -30,6 +30,10 @@ pub fn trial(args: Trial) -> anyhow::Result<Output> {
 pub fn exit_code(error: &ChildError) -> u8 {
     match error {
         ChildError::Trial(TrialError::Stopped) => STOPPED,
+        ChildError::Trial(TrialError::Data(_)) => DATA,
+        ChildError::Trial(
+            TrialError::Device(_) | TrialError::Config(_) | TrialError::Threat(_),
+        ) => USAGE,
         _ => FAILED,
     }
 }
