@@ -9,7 +9,7 @@ use std::time::Duration;
 use tox_data::{DataDir, DataError};
 use tox_nn::Device;
 use tox_nn::device::DeviceError;
-use tox_poison::screen::{ScreenConfig, screen, screened};
+use tox_poison::screen::{ScreenConfig, ScreenError, screen, screened};
 use tox_poison::space::QError;
 use tox_search::checkpoint::CheckpointError;
 use tox_search::enas::config::ConfigError;
@@ -80,6 +80,9 @@ pub enum TrialError {
         /// The system's word.
         message: String,
     },
+    /// The space cannot be screened.
+    #[error(transparent)]
+    Screen(#[from] ScreenError),
     /// Every op was found poisonous.
     #[error(
         "the screen found every op of the search space poisonous, so nothing is left to search; \
@@ -176,7 +179,7 @@ fn screen_space(
     seed: u64,
     device: &Device,
 ) -> Result<(Space, Vec<ScreenedOp>), TrialError> {
-    let reports = screen(space, data, &ScreenConfig::default(), seed, device);
+    let reports = screen(space, data, &ScreenConfig::default(), seed, device)?;
     let dropped = space
         .ops
         .iter()
