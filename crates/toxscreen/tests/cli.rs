@@ -103,7 +103,9 @@ fn the_written_recipe_and_all_of_the_repository_plan() {
     for folder in [recipes.clone(), recipes.join("ssp")] {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.extension().is_some_and(|e| e == "toml") {
+            // Search spaces are for `screen`.
+            let name = path.file_name().unwrap().to_str().unwrap();
+            if name.ends_with(".toml") && !name.starts_with("space-") {
                 let (code, _, stderr) = toxscreen(dir.path(), &["plan", path.to_str().unwrap()]);
                 assert_eq!(code, 0, "{stderr}");
                 count += 1;
@@ -121,7 +123,8 @@ fn every_command_has_help_with_an_example() {
         top.contains("Exit codes") && !top.contains("one trial"),
         "{top}"
     );
-    let commands: [&[&str]; 8] = [
+    let commands: [&[&str]; 9] = [
+        &["screen"],
         &["run"],
         &["plan"],
         &["status"],
@@ -170,4 +173,38 @@ fn a_full_output_folder_is_an_error_with_a_remedy() {
         "{stderr}"
     );
     assert!(!dir.path().join("runs/small/study.toml").exists());
+}
+
+#[test]
+fn a_screen_ends_with_1_if_something_is_poisonous() {
+    let dir = tempfile::tempdir().unwrap();
+    let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes/ssp");
+    let space = |name: &str| recipes.join(name).to_str().unwrap().to_owned();
+    let run = |args: &[&str]| toxscreen(dir.path(), &[&["screen"], args].concat());
+    let (code, text, _) = run(&[&space("space-clean.toml")]);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("nothing poisonous in 6 ops"), "{text}");
+    let (code, text, _) = run(&[&space("space-p5.toml"), "--json", "--seed", "3"]);
+    assert_eq!(code, 1, "{text}");
+    let reports: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(reports.as_array().unwrap().len(), 11);
+    assert_eq!(reports[7]["findings"][0]["verdict"], "drowned-in-noise");
+
+    fs::write(dir.path().join("bad.toml"), "[[op]]\nop = 'conv'\nk = 4\n").unwrap();
+    let refused: [(&[&str], i32, &str); 5] = [
+        (&["bad.toml"], 2, "bad.toml, op 1: k = 4 is out of range"),
+        (&["none.toml"], 2, "cannot read search space none.toml"),
+        (&[&space("table1.toml")], 2, "is not a search space"),
+        (
+            &[&space("space-p5.toml"), "--device", "gpu"],
+            2,
+            "unknown device 'gpu'",
+        ),
+        (&[&space("space-p5.toml"), "--data", "digit"], 3, "digit"),
+    ];
+    for (args, expected, message) in refused {
+        let (code, stdout, stderr) = run(args);
+        assert_eq!((code, stdout.as_str()), (expected, ""), "{stderr}");
+        assert!(stderr.contains(message), "{stderr}");
+    }
 }

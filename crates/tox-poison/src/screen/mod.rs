@@ -35,7 +35,7 @@ pub struct ScreenConfig {
     /// Channels of the maps: even, 2 to 4096. Nothing measured depends on it much; 16 is quick.
     pub channels: usize,
     /// Least information, see [`Measures::information`]. A constant output has 0; ReLU and pooling
-    /// keep more than 0.3.
+    /// keep more than 0.2.
     pub min_information: f64,
     /// Largest share of noise. 0.8 is a signal-to-noise ratio of 1/4 (-6 dB): dropout of 0.5, as
     /// strong as networks use it, has 0.5; Gaussian noise of sigma 10 has 0.99.
@@ -48,7 +48,7 @@ pub struct ScreenConfig {
     /// Least relative change of the input in evaluation. A change below a twentieth is no op: the
     /// layer is then no more than its BN.
     pub min_change: f64,
-    /// Least nonlinearity. Rounding of linear ops stays below 1e-6; ReLU makes more than 0.05.
+    /// Least nonlinearity. Rounding of linear ops stays below 1e-6; ReLU makes more than 0.3.
     pub min_nonlinearity: f64,
     /// Largest share of kernel taps that see only padding. Any such tap means a kernel extent of
     /// more than twice the map's side.

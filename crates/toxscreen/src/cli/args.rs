@@ -1,6 +1,7 @@
 //! The command line as it is written; the commands' files turn it into checked options.
 
 use super::Usage;
+use super::screen::Screen;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use tox_study::recipe::{Overrides, RecipeError, Setting};
@@ -36,6 +37,8 @@ pub enum Command {
     Report(Report),
     /// Check that records are unchanged and that running trials again gives the same outcomes
     Verify(Verify),
+    /// Find poisonous ops in a search space, before a search and without training
+    Screen(Screen),
     /// List or fetch data sets
     Data(Data),
     /// Write a commented recipe to start from

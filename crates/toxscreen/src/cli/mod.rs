@@ -13,6 +13,8 @@ mod trial;
 mod verify;
 
 use args::{Args, Command};
+use tox_poison::screen::ScreenError;
+use tox_poison::space_file::SpaceFileError;
 use tox_study::child::ChildError;
 use tox_study::recipe::RecipeError;
 use tox_study::record::RecordError;
@@ -66,6 +68,7 @@ pub fn dispatch(args: Args) -> anyhow::Result<Output> {
         Command::Status(args) => status::status(&args),
         Command::Report(args) => report::report(&args),
         Command::Verify(args) => verify::verify(args),
+        Command::Screen(args) => screen::screen(&args),
         Command::Data(args) => data::data(args.command),
         Command::Init(args) => init::init(&args),
         Command::Schema => Ok(Output::done(tox_study::recipe::schema())),
@@ -75,9 +78,16 @@ pub fn dispatch(args: Args) -> anyhow::Result<Output> {
 
 /// The exit code that stands for an error.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
-    if error.is::<Usage>() || error.is::<RecipeError>() || error.is::<StoreError>() {
+    if error.is::<Usage>()
+        || error.is::<RecipeError>()
+        || error.is::<StoreError>()
+        || error.is::<SpaceFileError>()
+    {
         USAGE
-    } else if error.is::<tox_data::DataError>() || error.is::<tox_data::FetchError>() {
+    } else if error.is::<tox_data::DataError>()
+        || error.is::<tox_data::FetchError>()
+        || error.is::<ScreenError>()
+    {
         DATA
     } else if let Some(error) = error.downcast_ref::<ChildError>() {
         trial::exit_code(error)

@@ -1,16 +1,21 @@
 //! `toxscreen screen`: find poisonous ops in a search space before a search.
 
+use super::{FAILED, Output, Usage, json};
 use std::path::PathBuf;
+use tox_data::spec::{Augment, DataSpec};
+use tox_data::{DataDir, load};
+use tox_poison::screen::{OpReport, ScreenConfig, screen as screen_space, table};
+use tox_poison::space_file;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
-  toxscreen screen space.toml
+  toxscreen screen recipes/ssp/space-p5.toml
   toxscreen screen space.toml --data cifar10 --json
 
 Exit codes: 0 nothing poisonous, 1 poison found, 2 wrong usage or space, 3 data.")]
 pub struct Screen {
-    /// Search space: [[ops]] with op, its numbers, and count
+    /// Search space: [[op]] tables with op, its numbers and count; or poison and q
     pub space: PathBuf,
     /// Data set whose batches are passed through each op
     #[arg(long, value_name = "NAME", default_value = "digits")]
@@ -21,7 +26,39 @@ pub struct Screen {
     /// Seed of the ops' initial weights and of the batches
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    /// cpu, vulkan:N or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub device: String,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+pub fn screen(args: &Screen) -> anyhow::Result<Output> {
+    let space = space_file::read(&args.space)?;
+    let device = tox_nn::device::parse(&args.device)
+        .map_err(|e| Usage::new(e.to_string(), "leave --device out to use the CPU"))?;
+    // Training images only; the screen has no use for a validation split.
+    let spec = DataSpec {
+        dataset: args.data.clone(),
+        train: None,
+        valid: 0,
+        test: None,
+        resize: None,
+        rgb: false,
+        augment: Augment::default(),
+    };
+    let data = load(&spec, &DataDir::resolve(args.data_dir.as_deref())?)?;
+    let reports = screen_space(&space, &data, &ScreenConfig::default(), args.seed, &device)?;
+    let text = if args.json {
+        json(&reports)?
+    } else {
+        table(&reports)
+    };
+    let code = if reports.iter().any(OpReport::flagged) {
+        FAILED
+    } else {
+        0
+    };
+    Ok(Output { text, code })
 }
