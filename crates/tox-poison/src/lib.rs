@@ -1,7 +1,9 @@
 //! What the adversary does, and the screen that looks for it.
 //!
 //! Floor 5 of the house. [`space`] poisons a search space with the sets of "A Recipe for
-//! Disaster: Neural Architecture Search with Search Space Poisoning" (Wu, Saxena, Jain).
+//! Disaster: Neural Architecture Search with Search Space Poisoning" (Wu, Saxena, Jain); [`screen`] finds
+//! what it put there before a search runs. [`space_file`] reads spaces that people wrote.
 
 pub mod screen;
 pub mod space;
+pub mod space_file;

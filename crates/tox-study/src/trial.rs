@@ -5,10 +5,11 @@ use crate::record::{Outcome, ScreenedOp};
 use crate::spec::{Defence, Learner, Threat, TrialSpec};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tox_data::{DataDir, DataError};
 use tox_nn::Device;
 use tox_nn::device::DeviceError;
-use tox_poison::screen::{ScreenConfig, screen, screened};
+use tox_poison::screen::{ScreenConfig, ScreenError, screen, screened};
 use tox_poison::space::QError;
 use tox_search::checkpoint::CheckpointError;
 use tox_search::enas::config::ConfigError;
@@ -79,6 +80,9 @@ pub enum TrialError {
         /// The system's word.
         message: String,
     },
+    /// The space cannot be screened.
+    #[error(transparent)]
+    Screen(#[from] ScreenError),
     /// Every op was found poisonous.
     #[error(
         "the screen found every op of the search space poisonous, so nothing is left to search; \
@@ -122,6 +126,7 @@ pub fn execute(spec: &TrialSpec, context: TrialContext<'_>) -> Result<Finished, 
     let progress = context.progress;
     let hooks = Hooks {
         checkpoint: &context.dir.join("checkpoint.safetensors"),
+        save_every: checkpoint_interval(),
         stop: &mut || context.stop.load(Ordering::SeqCst),
         progress: &mut |done, message| {
             progress(Progress {
@@ -160,6 +165,13 @@ pub fn execute(spec: &TrialSpec, context: TrialContext<'_>) -> Result<Finished, 
     })
 }
 
+/// `TOXSCREEN_CHECKPOINT_SECONDS`, or 30 s: how much work a kill -9 may cost.
+fn checkpoint_interval() -> Duration {
+    let given = std::env::var("TOXSCREEN_CHECKPOINT_SECONDS").ok();
+    let seconds = given.and_then(|s| s.parse::<f64>().ok()).filter(|s| (0.0..1e6).contains(s));
+    Duration::from_secs_f64(seconds.unwrap_or(30.0))
+}
+
 /// The space without what the screen finds poisonous, and what that was.
 fn screen_space(
     space: &Space,
@@ -167,7 +179,7 @@ fn screen_space(
     seed: u64,
     device: &Device,
 ) -> Result<(Space, Vec<ScreenedOp>), TrialError> {
-    let reports = screen(space, data, &ScreenConfig::default(), seed, device);
+    let reports = screen(space, data, &ScreenConfig::default(), seed, device)?;
     let dropped = space
         .ops
         .iter()

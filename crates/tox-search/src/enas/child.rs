@@ -269,7 +269,8 @@ impl Child {
             .map(|i| b.norm(&format!("layers.{i}.bn"), c))
             .collect();
         let mut reductions = Vec::new();
-        let places = [config.layers / 3 - 1, 2 * config.layers / 3 - 1];
+        let part = config.layers / 3;
+        let places = [part - 1, 2 * part - 1];
         for (r, after) in places.into_iter().enumerate() {
             let all = (0..=after).map(|source| {
                 let name = format!("reductions.{r}.{source}");
@@ -328,8 +329,7 @@ impl Child {
             leaves,
             mode,
         };
-        let stem = ops::conv(pass.engine, x, leaves.get(self.stem.0), Geometry::same(3));
-        let mut x = pass.norm(stem, self.stem.1, false);
+        let mut x = self.stem(leaves, x);
         // Outputs so far, and which reductions each has still to go through (done when used).
         let mut outputs: Vec<(Tensor<4>, usize)> = Vec::new();
         for (i, choice) in architecture.layers.iter().enumerate() {
@@ -351,6 +351,35 @@ impl Child {
         let features = pass.dropout(ops::global_average(x), 1.0 - self.keep_prob, u64::MAX);
         let bias = leaves.get(self.head.1).reshape([1, self.classes]);
         features.matmul(leaves.matrix(self.head.0).transpose()) + bias
+    }
+
+    /// What the first layer sees of images `x` `[n, c, h, w]`.
+    pub fn stem(&self, leaves: &Leaves<'_>, x: Tensor<4>) -> Tensor<4> {
+        let pass = Pass {
+            engine: Engine::of(&x),
+            leaves,
+            mode: Mode::Evaluate,
+        };
+        let map = ops::conv(pass.engine, x, leaves.get(self.stem.0), Geometry::same(3));
+        pass.norm(map, self.stem.1, false)
+    }
+
+    /// Op number `op` of the space as `layer` computes it, without skips and the layer's BN.
+    pub fn apply(
+        &self,
+        leaves: &Leaves<'_>,
+        x: Tensor<4>,
+        layer: usize,
+        op: usize,
+        mode: Mode,
+    ) -> Tensor<4> {
+        let engine = Engine::of(&x);
+        let pass = Pass {
+            engine,
+            leaves,
+            mode,
+        };
+        pass.op(x, self.modules[layer][op], layer)
     }
 
     /// Output `j` after the first `wanted` reductions. Only what is used is computed; the others

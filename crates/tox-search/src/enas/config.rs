@@ -77,7 +77,8 @@ pub enum RewardGradient {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ChildConfig {
-    /// Layers, at least 3; maps are halved after one and two thirds of them.
+    /// Layers, at least 3; maps are halved after `layers / 3` of them, rounded down, and after twice
+    /// as many.
     pub layers: usize,
     /// Channels of every map, even.
     pub channels: usize,

@@ -92,14 +92,13 @@ pub struct Found {
 pub struct Hooks<'a> {
     /// The checkpoint file; read at the start if it is there.
     pub checkpoint: &'a Path,
+    /// Time between two checkpoints; it does not change the outcome.
+    pub save_every: Duration,
     /// Asked between steps; when true, the search saves itself and returns `None`.
     pub stop: &'a mut dyn FnMut() -> bool,
     /// Told the share of the work done and what is going on.
     pub progress: &'a mut dyn FnMut(f64, &str),
 }
-
-/// A checkpoint is written this often; when it is does not change the outcome.
-const SAVE_EVERY: Duration = Duration::from_secs(30);
 
 /// Where a search stands.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -170,7 +169,7 @@ pub fn run(inputs: &Inputs<'_>, mut hooks: Hooks<'_>) -> Result<Option<Found>, C
             search.save(hooks.checkpoint)?;
             return Ok(None);
         }
-        if saved.elapsed() > SAVE_EVERY {
+        if saved.elapsed() >= hooks.save_every {
             search.save(hooks.checkpoint)?;
             saved = Instant::now();
         }

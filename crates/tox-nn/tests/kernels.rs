@@ -1,0 +1,273 @@
+//! The CPU kernels against the definitions written as plain loops in float64 and against Burn's own
+//! ops: sizes that leave partial vectors and tiles, equal values, numbers of threads.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // Clippy knows test functions, not their helpers.
+
+mod support;
+
+use burn::tensor::Tensor;
+use proptest::prelude::*;
+use support::{
+    Array, ENGINES, assert_close, differentiate, geometries, naive_conv, read, rng, widen, window,
+};
+use tox_nn::kernels::conv::{self, Geometry};
+use tox_nn::kernels::norm;
+use tox_nn::kernels::pool::{self, Pool};
+use tox_nn::ops::{self, BN_EPS, Engine};
+
+const MAPS: [(usize, usize); 5] = [(1, 1), (2, 2), (7, 7), (5, 9), (9, 1)];
+const CHANNELS: [usize; 4] = [1, 3, 8, 36];
+
+/// Integers, so all must agree exactly.
+fn check_conv(n: usize, ci: usize, co: usize, (h, w): (usize, usize), g: Geometry, seed: u64) {
+    let rng = &mut rng(seed);
+    let x = Array::integers([n, ci, h, w], rng);
+    let weight = Array::integers([co, ci / g.groups, g.kernel, g.kernel], rng);
+    let dy = Array::integers([n, co, h, w], rng);
+    let [y, dx, dw] = naive_conv(&x, &weight, &dy, g);
+    for engine in ENGINES {
+        let (out, gradients) = differentiate(&[&x, &weight], &dy, |t| {
+            ops::conv(engine, t[0].clone(), t[1].clone(), g)
+        });
+        let what = format!("{engine:?} {n}x{ci}x{h}x{w} to {co}, {g:?}");
+        assert_eq!(widen(&out), y, "output: {what}");
+        assert_eq!(widen(&gradients[0]), dx, "input gradient: {what}");
+        assert_eq!(widen(&gradients[1]), dw, "weight gradient: {what}");
+    }
+}
+
+#[test]
+fn convs_of_every_odd_size_are_exact() {
+    for (s, map) in MAPS.into_iter().enumerate() {
+        for c in CHANNELS {
+            for g in geometries() {
+                for n in [1, 5] {
+                    check_conv(n, c, c, map, g, s as u64);
+                    check_conv(n, c, c, map, g.groups(c), s as u64);
+                }
+            }
+        }
+    }
+    // The stretched conv sees more than its centre on a map wider than 50.
+    check_conv(2, 3, 3, (53, 61), geometries()[3], 7);
+    // The stem and a factorised reduction; more images than one tile or one part holds.
+    check_conv(5, 3, 36, (7, 7), Geometry::same(3), 8);
+    check_conv(5, 16, 8, (5, 9), Geometry::same(1).groups(2), 9);
+    check_conv(131, 2, 5, (2, 3), Geometry::same(3), 10);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn any_conv_is_exact(
+        n in 1usize..20, groups in 1usize..4, ci in 1usize..8, co in 1usize..15,
+        map in (1usize..12, 1usize..20), kernel in 0usize..4, dilation in 1usize..5, seed: u64,
+    ) {
+        let kernel = 2 * kernel + 1;
+        let padding = dilation * (kernel / 2);
+        let g = Geometry { kernel, padding, dilation, groups };
+        check_conv(n, groups * ci, groups * co, map, g, seed);
+    }
+
+    #[test]
+    fn any_pool_and_gather_follow_their_definition(
+        n in 1usize..4, c in 1usize..20, map in (1usize..10, 1usize..20), seed: u64,
+    ) {
+        check_pools(n, c, map, seed);
+        check_gather(n, c, map, seed);
+    }
+}
+
+fn check_pools(n: usize, c: usize, map: (usize, usize), seed: u64) {
+    let (shape, plane) = ([n, c, map.0, map.1], map.0 * map.1);
+    let rng = &mut rng(seed);
+    let (x, dy) = (Array::integers(shape, rng), Array::integers(shape, rng));
+    let size = x.values.len();
+    let (mut mean, mut mean_dx) = (vec![0.0; size], vec![0.0; size]);
+    let (mut max, mut max_dx) = (vec![0.0; size], vec![0.0; size]);
+    for i in 0..size {
+        let base = i / plane * plane;
+        let cells: Vec<usize> = window(map, i % plane).map(|p| base + p).collect();
+        let dy = f64::from(dy.values[i]);
+        for &p in &cells {
+            mean[i] += f64::from(x.values[p]) / 9.0;
+            mean_dx[p] += dy / 9.0;
+        }
+        // The first of equals takes the gradient.
+        let best = cells
+            .into_iter()
+            .reduce(|a, b| if x.values[b] > x.values[a] { b } else { a });
+        max[i] = f64::from(x.values[best.unwrap()]);
+        max_dx[best.unwrap()] += dy;
+    }
+    for engine in ENGINES {
+        let run = |kind| differentiate(&[&x], &dy, |t| ops::pool(engine, t[0].clone(), kind));
+        let what = format!("{engine:?} {shape:?}");
+        let (out, gradients) = run(Pool::Max);
+        assert_eq!(widen(&out), max, "max: {what}");
+        assert_eq!(widen(&gradients[0]), max_dx, "max gradient: {what}");
+        let (out, gradients) = run(Pool::Average);
+        assert_close(&what, &out, &mean, 1e-6, 1e-6);
+        assert_close(&what, &gradients[0], &mean_dx, 1e-6, 1e-6);
+    }
+}
+
+fn check_gather(n: usize, c: usize, (h, w): (usize, usize), seed: u64) {
+    let (oh, ow) = (h.div_ceil(2), w.div_ceil(2));
+    let rng = &mut rng(seed);
+    let x = Array::integers([n, c, h, w], rng);
+    let dy = Array::integers([n, 2 * c, oh, ow], rng);
+    let (mut y, mut dx) = (vec![0.0; dy.values.len()], vec![0.0; x.values.len()]);
+    for (i, y) in y.iter_mut().enumerate() {
+        let (m, channel, row, column) = (
+            i / ow / oh / c / 2,
+            i / ow / oh % (2 * c),
+            i / ow % oh,
+            i % ow,
+        );
+        let half = channel / c;
+        let (row, column) = (2 * row + half, 2 * column + half);
+        if row < h && column < w {
+            let from = ((m * c + channel % c) * h + row) * w + column;
+            *y = f64::from(x.values[from]);
+            dx[from] += f64::from(dy.values[i]);
+        }
+    }
+    for engine in ENGINES {
+        let run = |t: &[Tensor<4>]| ops::gather(engine, t[0].clone());
+        let (out, gradients) = differentiate(&[&x], &dy, run);
+        assert_eq!(widen(&out), y, "{engine:?} {n}x{c}x{h}x{w}");
+        assert_eq!(widen(&gradients[0]), dx, "{engine:?} {n}x{c}x{h}x{w}");
+    }
+}
+
+/// Batch norm, then ReLU if `relu`, by definition.
+fn naive_norm(shape: [usize; 4], x: &[f64], gamma: &[f64], beta: &[f64], relu: bool) -> Vec<f64> {
+    let [n, c, h, w] = shape;
+    let channel = |i: usize| i / (h * w) % c;
+    let mut y = vec![0.0; x.len()];
+    for ch in 0..c {
+        let own = || (0..x.len()).filter(|i| channel(*i) == ch);
+        let count = (n * h * w) as f64;
+        let mean = own().map(|i| x[i]).sum::<f64>() / count;
+        let var = own().map(|i| (x[i] - mean).powi(2)).sum::<f64>() / count;
+        for i in own() {
+            let v = (x[i] - mean) / (var + f64::from(BN_EPS)).sqrt() * gamma[ch] + beta[ch];
+            y[i] = if relu { v.max(0.0) } else { v };
+        }
+    }
+    y
+}
+
+#[test]
+fn batch_norm_and_its_gradients_match_finite_differences() {
+    let shapes = [
+        [1, 3, 1, 1], // one value a channel: no variance
+        [5, 8, 1, 1],
+        [1, 36, 2, 2],
+        [5, 3, 7, 7],
+        [2, 1, 5, 9],
+    ];
+    for (s, shape) in shapes.into_iter().enumerate() {
+        for (relu, offset) in [(false, 0.0), (true, 0.0), (true, 30.0)] {
+            let rng = &mut rng(s as u64);
+            let x = Array::uniform(shape, offset - 1.0, offset + 1.0, rng);
+            let gamma = Array::uniform([shape[1], 1, 1, 1], 0.5, 1.5, rng);
+            let beta = Array::uniform([shape[1], 1, 1, 1], -0.5, 0.5, rng);
+            let mut dy = Array::uniform(shape, -1.0, 1.0, rng);
+            let inputs = [&x, &gamma, &beta].map(|a| widen(&a.values));
+            let linear = naive_norm(shape, &inputs[0], &inputs[1], &inputs[2], false);
+            if relu {
+                // At the kink there is no derivative to compare with.
+                for (dy, y) in dy.values.iter_mut().zip(&linear) {
+                    *dy = if y.abs() < 1e-3 { 0.0 } else { *dy };
+                }
+            }
+            let y = naive_norm(shape, &inputs[0], &inputs[1], &inputs[2], relu);
+            let loss = |inputs: &[Vec<f64>; 3]| -> f64 {
+                let y = naive_norm(shape, &inputs[0], &inputs[1], &inputs[2], relu);
+                y.iter()
+                    .zip(&dy.values)
+                    .map(|(y, &d)| y * f64::from(d))
+                    .sum()
+            };
+            let slope = |which: usize, i: usize| {
+                let step = 1e-6;
+                let mut moved = inputs.clone();
+                moved[which][i] += step;
+                let above = loss(&moved);
+                moved[which][i] -= 2.0 * step;
+                (above - loss(&moved)) / (2.0 * step)
+            };
+            for engine in ENGINES {
+                let (out, gradients) = differentiate(&[&x, &gamma, &beta], &dy, |t| {
+                    ops::batch_norm(engine, t[0].clone(), t[1].clone(), t[2].clone(), relu)
+                });
+                let what = format!("{engine:?} {shape:?} relu {relu} offset {offset}");
+                // f32 holds a number near 30 to 2e-6, on a scale of one standard deviation.
+                let tolerance = if offset > 0.0 { 1e-5 } else { 2e-6 };
+                assert_close(&what, &out, &y, tolerance, 1e-6);
+                for (which, gradient) in gradients.iter().enumerate() {
+                    let expected: Vec<f64> = (0..gradient.len()).map(|i| slope(which, i)).collect();
+                    let what = format!("gradient {which} {what}");
+                    assert_close(&what, gradient, &expected, tolerance, 1e-5);
+                }
+            }
+        }
+    }
+}
+
+/// Sums are cut alike whatever the number of threads.
+#[test]
+fn threads_do_not_change_a_bit() {
+    let s = conv::Sizes {
+        n: 37,
+        c_in: 12,
+        c_out: 12,
+        h: 7,
+        w: 5,
+    };
+    let rng = &mut rng(8);
+    let mut uniform = |shape| Array::uniform(shape, -1.0, 1.0, rng);
+    let (x, dy) = (uniform([37, 12, 7, 5]), uniform([37, 12, 7, 5]));
+    let (dense, depthwise) = (uniform([12, 12, 3, 3]), uniform([12, 1, 5, 5]));
+    let (gamma, beta) = (uniform([12, 1, 1, 1]), uniform([12, 1, 1, 1]));
+    let run = || {
+        let mut all = Vec::new();
+        for (weight, g) in [
+            (&dense, Geometry::same(3)),
+            (&depthwise, Geometry::same(5).groups(12)),
+        ] {
+            all.push(conv::forward(&x.values, &weight.values, g, s));
+            all.push(conv::input_gradient(&dy.values, &weight.values, g, s));
+            all.push(conv::weight_gradient(&x.values, &dy.values, g, s));
+        }
+        let sizes = norm::Sizes {
+            n: 37,
+            c: 12,
+            plane: 35,
+        };
+        let (gamma, beta) = (&gamma.values, &beta.values);
+        let stats = norm::statistics(&x.values, sizes, BN_EPS);
+        all.push(norm::forward(&x.values, &stats, gamma, beta, true, sizes));
+        let (dx, dgamma, dbeta) =
+            norm::backward(&x.values, &dy.values, &stats, gamma, beta, true, sizes);
+        all.extend([dx, dgamma, dbeta]);
+        for kind in [Pool::Average, Pool::Max] {
+            all.push(pool::forward(&x.values, kind, 7, 5));
+            all.push(pool::backward(&x.values, &dy.values, kind, 7, 5));
+        }
+        let gather = |x: &Array| read(ops::gather(Engine::Kernels, x.constant()));
+        all.push(gather(&x));
+        all.concat().iter().map(|v| v.to_bits()).collect::<Vec<_>>()
+    };
+    let with = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        pool.unwrap().install(run)
+    };
+    let one = with(1);
+    assert!(one.iter().any(|bits| *bits != 0));
+    for threads in [2, 3, 8] {
+        assert!(with(threads) == one, "{threads} threads");
+    }
+}

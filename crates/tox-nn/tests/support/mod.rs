@@ -1,0 +1,144 @@
+//! What the tests of the ops share: tensors with gradients, and comparison with float64 values.
+#![allow(dead_code)] // Each test binary uses a part of it.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tox_nn::kernels::conv::Geometry;
+use tox_nn::ops::Engine;
+
+/// Every test runs with both.
+pub const ENGINES: [Engine; 2] = [Engine::Kernels, Engine::Plain];
+
+/// Four dimensions and values in row-major order.
+#[derive(Clone, Debug)]
+pub struct Array {
+    pub shape: [usize; 4],
+    pub values: Vec<f32>,
+}
+
+impl Array {
+    pub fn new(shape: [usize; 4], values: Vec<f32>) -> Self {
+        assert_eq!(values.len(), shape.iter().product::<usize>());
+        Self { shape, values }
+    }
+
+    /// Integers in `-4..=4`: with them, every sum of a small convolution is exact in f32, in
+    /// whatever order it is taken, and maps are full of equal values.
+    pub fn integers(shape: [usize; 4], rng: &mut ChaCha8Rng) -> Self {
+        let n = shape.iter().product();
+        let values = (0..n).map(|_| rng.random_range(-4i8..=4).into()).collect();
+        Self { shape, values }
+    }
+
+    /// Uniform in `low..high`.
+    pub fn uniform(shape: [usize; 4], low: f32, high: f32, rng: &mut ChaCha8Rng) -> Self {
+        let n = shape.iter().product();
+        let values = (0..n).map(|_| rng.random_range(low..high)).collect();
+        Self { shape, values }
+    }
+
+    /// On the CPU, with gradients recorded.
+    pub fn leaf(&self) -> Tensor<4> {
+        self.constant().require_grad()
+    }
+
+    pub fn constant(&self) -> Tensor<4> {
+        let data = TensorData::new(self.values.clone(), self.shape);
+        Tensor::from_data(data, &Device::flex().autodiff())
+    }
+}
+
+pub fn rng(seed: u64) -> ChaCha8Rng {
+    ChaCha8Rng::seed_from_u64(seed)
+}
+
+pub fn read(x: Tensor<4>) -> Vec<f32> {
+    x.into_data().try_into_vec().unwrap()
+}
+
+/// The output of `f(inputs)`, and the gradients of `sum(output * cotangent)` with respect to every
+/// input.
+pub fn differentiate(
+    inputs: &[&Array],
+    cotangent: &Array,
+    f: impl FnOnce(&[Tensor<4>]) -> Tensor<4>,
+) -> (Vec<f32>, Vec<Vec<f32>>) {
+    let leaves: Vec<_> = inputs.iter().map(|x| x.leaf()).collect();
+    let out = f(&leaves);
+    assert_eq!(out.dims(), cotangent.shape);
+    let gradients = (out.clone() * cotangent.constant()).sum().backward();
+    let gradients = leaves
+        .iter()
+        .map(|leaf| read(leaf.grad(&gradients).expect("a gradient")))
+        .collect();
+    (read(out), gradients)
+}
+
+/// Fails unless every value is within `tolerance * (|expected| + the largest |expected|) + floor`.
+pub fn assert_close(what: &str, actual: &[f32], expected: &[f64], tolerance: f64, floor: f64) {
+    assert_eq!(actual.len(), expected.len(), "{what}: number of values");
+    let peak = expected.iter().fold(0.0f64, |peak, e| peak.max(e.abs()));
+    for (i, (&a, &e)) in actual.iter().zip(expected).enumerate() {
+        let error = (f64::from(a) - e).abs();
+        assert!(
+            error <= tolerance * (e.abs() + peak) + floor,
+            "{what}[{i}]: {a}, expected {e} (off by {error:e}, largest value {peak})"
+        );
+    }
+}
+
+pub fn widen(values: &[f32]) -> Vec<f64> {
+    values.iter().copied().map(f64::from).collect()
+}
+
+/// A convolution's output and both gradients, by definition.
+pub fn naive_conv(x: &Array, weight: &Array, dy: &Array, g: Geometry) -> [Vec<f64>; 3] {
+    let [n, ci, h, w] = x.shape;
+    let [co, per_group, k, _] = weight.shape;
+    let mut y = vec![0.0; n * co * h * w];
+    let mut dx = vec![0.0; x.values.len()];
+    let mut dw = vec![0.0; weight.values.len()];
+    for m in 0..n {
+        for o in 0..co {
+            for i in 0..per_group {
+                let from = o / (co / g.groups) * per_group + i;
+                for tap in 0..k * k {
+                    for out in 0..h * w {
+                        let row = (out / w + tap / k * g.dilation).wrapping_sub(g.padding);
+                        let column = (out % w + tap % k * g.dilation).wrapping_sub(g.padding);
+                        if row >= h || column >= w {
+                            continue;
+                        }
+                        let a = ((m * ci + from) * h + row) * w + column;
+                        let b = (o * per_group + i) * k * k + tap;
+                        let c = (m * co + o) * h * w + out;
+                        y[c] += f64::from(x.values[a]) * f64::from(weight.values[b]);
+                        dx[a] += f64::from(dy.values[c]) * f64::from(weight.values[b]);
+                        dw[b] += f64::from(dy.values[c]) * f64::from(x.values[a]);
+                    }
+                }
+            }
+        }
+    }
+    [y, dx, dw]
+}
+
+/// Kernels of the search space: dense, stretched by 50 and dilated by 2.
+pub fn geometries() -> Vec<Geometry> {
+    let stretched = |by| Geometry {
+        padding: by,
+        dilation: by,
+        ..Geometry::same(3)
+    };
+    let mut all = [1, 3, 5].map(Geometry::same).to_vec();
+    all.extend([stretched(50), stretched(2)]);
+    all
+}
+
+/// The pixels of the 3x3 window around `at` that lie on the map, row by row.
+pub fn window((h, w): (usize, usize), at: usize) -> impl Iterator<Item = usize> {
+    let (y, x) = (at / w, at % w);
+    (y.saturating_sub(1)..(y + 2).min(h))
+        .flat_map(move |row| (x.saturating_sub(1)..(x + 2).min(w)).map(move |col| row * w + col))
+}

@@ -1,0 +1,369 @@
+//! A search space as a TOML file, for people to write and the screen to read:
+//!
+//! ```toml
+//! [[op]]
+//! op = "conv"
+//! k = 3
+//! count = 2 # branches; 1 if left out
+//!
+//! [[op]]
+//! op = "gaussian"
+//! sigma = 10.0
+//! ```
+//!
+//! or `poison = "P5"` and `q = 6`, which poison the ops of the file, or the clean space of the
+//! paper if the file has none.
+
+use crate::space::{MAX_BRANCHES, PoisonSet, QError};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use tox_search::space::{Op, Space, SpaceOp};
+
+/// Largest kernel size.
+pub const MAX_KERNEL: usize = 63;
+/// Largest dilation.
+pub const MAX_DILATION: usize = 1024;
+
+/// Why a file is not a search space.
+#[derive(Debug, thiserror::Error)]
+pub enum SpaceFileError {
+    /// It cannot be read.
+    #[error("cannot read search space {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is no TOML, or has a key or type that it should not have.
+    #[error("{} is not a search space: {message}", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// What the parser found, and where.
+        message: String,
+    },
+    /// An op that cannot be.
+    #[error("{}, op {number}: {message}", path.display())]
+    Op {
+        /// The file.
+        path: PathBuf,
+        /// From 1.
+        number: usize,
+        /// What was found and what was expected.
+        message: String,
+    },
+    /// The whole is not a space.
+    #[error("{}: {message}", path.display())]
+    Space {
+        /// The file.
+        path: PathBuf,
+        /// What was found and what was expected.
+        message: String,
+    },
+    /// The multiplicity is out of range.
+    #[error("{}: {source}", path.display())]
+    Q {
+        /// The file.
+        path: PathBuf,
+        /// The range.
+        source: QError,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSpace {
+    #[serde(default)]
+    op: Vec<RawOp>,
+    poison: Option<PoisonSet>,
+    q: Option<usize>,
+}
+
+// Not `Op` itself: serde lets unknown keys pass under a flattened tag.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawOp {
+    op: Kind,
+    k: Option<usize>,
+    sigma: Option<f32>,
+    p: Option<f32>,
+    padding: Option<usize>,
+    dilation: Option<usize>,
+    #[serde(default = "one")]
+    count: usize,
+}
+
+fn one() -> usize {
+    1
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Conv,
+    Sep,
+    AvgPool3,
+    MaxPool3,
+    Identity,
+    Gaussian,
+    Dropout,
+    Transposed,
+    Stretched,
+}
+
+/// Reads the space in the file `path`.
+///
+/// # Errors
+/// See [`SpaceFileError`].
+pub fn read(path: &Path) -> Result<Space, SpaceFileError> {
+    let text = std::fs::read_to_string(path).map_err(|source| SpaceFileError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    parse(&text, path)
+}
+
+/// The space in `text`; `path` is for messages.
+///
+/// # Errors
+/// All of [`SpaceFileError`] but `Read`.
+pub fn parse(text: &str, path: &Path) -> Result<Space, SpaceFileError> {
+    let path = || path.to_owned();
+    let raw: RawSpace = toml::from_str(text).map_err(|e| SpaceFileError::Parse {
+        path: path(),
+        message: e.to_string().trim_end().to_owned(),
+    })?;
+    let wrong = |message: &str| SpaceFileError::Space {
+        path: path(),
+        message: message.to_owned(),
+    };
+    let mut ops = Vec::new();
+    for (i, raw) in raw.op.iter().enumerate() {
+        let op = raw.op().and_then(|op| check(op).map(|()| op));
+        let op = op.and_then(|op| match raw.count {
+            1..=MAX_BRANCHES => Ok(op),
+            n => Err(format!(
+                "count = {n} is out of range: expected 1 to {MAX_BRANCHES}"
+            )),
+        });
+        ops.push(SpaceOp {
+            op: op.map_err(|message| SpaceFileError::Op {
+                path: path(),
+                number: i + 1,
+                message,
+            })?,
+            count: raw.count,
+            poison: false,
+        });
+    }
+    let space = if ops.is_empty() && raw.poison.is_some() {
+        Space::enas()
+    } else {
+        Space { ops }
+    };
+    if space.ops.is_empty() {
+        return Err(wrong(
+            "no op found: expected [[op]] tables, or poison = \"P1\" and q",
+        ));
+    }
+    if space.branches() > MAX_BRANCHES {
+        let found = space.branches();
+        return Err(wrong(&format!(
+            "the counts add up to {found}: expected at most {MAX_BRANCHES} branches"
+        )));
+    }
+    match (raw.poison, raw.q) {
+        (None, None) => Ok(space),
+        (Some(set), Some(q)) => set.poison(&space, q).map_err(|source| SpaceFileError::Q {
+            path: path(),
+            source,
+        }),
+        (Some(_), None) => Err(wrong(
+            "poison without q: expected q, how often the set is added",
+        )),
+        (None, Some(_)) => Err(wrong(
+            "q without poison: expected poison, the set that is added",
+        )),
+    }
+}
+
+impl RawOp {
+    /// With exactly the keys that its kind has.
+    fn op(&self) -> Result<Op, String> {
+        fn need<T: Copy>(value: Option<T>, key: &str) -> Result<T, String> {
+            value.ok_or(format!("the key {key} is missing"))
+        }
+        let (op, keys): (Op, &[&str]) = match self.op {
+            Kind::Conv => (
+                Op::Conv {
+                    k: need(self.k, "k")?,
+                },
+                &["k"],
+            ),
+            Kind::Sep => (
+                Op::Sep {
+                    k: need(self.k, "k")?,
+                },
+                &["k"],
+            ),
+            Kind::AvgPool3 => (Op::AvgPool3, &[]),
+            Kind::MaxPool3 => (Op::MaxPool3, &[]),
+            Kind::Identity => (Op::Identity, &[]),
+            Kind::Gaussian => {
+                let sigma = need(self.sigma, "sigma")?;
+                (Op::Gaussian { sigma }, &["sigma"])
+            }
+            Kind::Dropout => (
+                Op::Dropout {
+                    p: need(self.p, "p")?,
+                },
+                &["p"],
+            ),
+            Kind::Transposed => (
+                Op::Transposed {
+                    k: need(self.k, "k")?,
+                },
+                &["k"],
+            ),
+            Kind::Stretched => {
+                let op = Op::Stretched {
+                    k: need(self.k, "k")?,
+                    padding: need(self.padding, "padding")?,
+                    dilation: need(self.dilation, "dilation")?,
+                };
+                (op, &["k", "padding", "dilation"])
+            }
+        };
+        let set = [
+            ("k", self.k.is_some()),
+            ("sigma", self.sigma.is_some()),
+            ("p", self.p.is_some()),
+            ("padding", self.padding.is_some()),
+            ("dilation", self.dilation.is_some()),
+        ];
+        match set.iter().find(|(key, set)| *set && !keys.contains(key)) {
+            Some((key, _)) => Err(format!("{op} has no key {key}")),
+            None => Ok(op),
+        }
+    }
+}
+
+/// Whether the op's numbers are in range and it keeps the shape of its map.
+fn check(op: Op) -> Result<(), String> {
+    let kernel = |k: usize| {
+        if k % 2 == 1 && k <= MAX_KERNEL {
+            return Ok(());
+        }
+        Err(format!(
+            "k = {k} is out of range: expected an odd number, 1 to {MAX_KERNEL}"
+        ))
+    };
+    match op {
+        Op::Conv { k } | Op::Sep { k } | Op::Transposed { k } => kernel(k),
+        Op::AvgPool3 | Op::MaxPool3 | Op::Identity => Ok(()),
+        Op::Gaussian { sigma } if sigma.is_finite() && sigma >= 0.0 => Ok(()),
+        Op::Gaussian { sigma } => Err(format!(
+            "sigma = {sigma} is out of range: expected a number, at least 0"
+        )),
+        Op::Dropout { p } if (0.0..=1.0).contains(&p) => Ok(()),
+        Op::Dropout { p } => Err(format!("p = {p} is out of range: expected 0 to 1")),
+        Op::Stretched {
+            k,
+            padding,
+            dilation,
+        } => {
+            kernel(k)?;
+            if !(1..=MAX_DILATION).contains(&dilation) {
+                return Err(format!(
+                    "dilation = {dilation} is out of range: expected 1 to {MAX_DILATION}"
+                ));
+            }
+            let keeps = dilation * (k - 1) / 2;
+            if padding != keeps {
+                return Err(format!(
+                    "padding = {padding} changes the map's size: expected {keeps} for k = {k} and dilation = {dilation}"
+                ));
+            }
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Result<Space, SpaceFileError> {
+        parse(text, Path::new("space.toml"))
+    }
+
+    #[test]
+    fn ops_and_poison_shortcuts_are_read() {
+        let space = parsed(
+            "[[op]]\nop = 'conv'\nk = 3\ncount = 2\n[[op]]\nop = 'stretched'\nk = 3\npadding = 50\ndilation = 50\n",
+        )
+        .unwrap();
+        assert_eq!(space.branch_ops(), [0, 0, 1]);
+        assert_eq!(space.ops[0].op, Op::Conv { k: 3 });
+        let poisoned = PoisonSet::P3Plus.poison(&Space::enas(), 2).unwrap();
+        assert_eq!(parsed("poison = 'P3+'\nq = 2").unwrap(), poisoned);
+        let both = parsed("poison = 'P1'\nq = 4\n[[op]]\nop = 'maxpool3'\n").unwrap();
+        assert_eq!(both.branch_ops(), [0, 1, 1, 1, 1]);
+        // Every name that a space is written with elsewhere is read here.
+        for op in PoisonSet::P5.poison(&Space::enas(), 1).unwrap().ops {
+            let text = toml::to_string(&op.op).unwrap();
+            assert_eq!(parsed(&format!("[[op]]\n{text}")).unwrap().ops[0].op, op.op);
+        }
+    }
+
+    #[test]
+    fn wrong_files_are_refused_with_the_reason() {
+        for (text, reason) in [
+            ("", "no op found"),
+            ("[[op]]\nop = 'convv'", "unknown variant `convv`"),
+            ("[[op]]\nop = 'conv'", "op 1: the key k is missing"),
+            ("[[op]]\nop = 'conv'\nk = 3\nq = 1", "unknown field `q`"),
+            (
+                "[[op]]\nop = 'identity'\nk = 3",
+                "op 1: identity has no key k",
+            ),
+            (
+                "[[op]]\nop = 'conv'\nk = 4",
+                "k = 4 is out of range: expected an odd",
+            ),
+            ("[[op]]\nop = 'conv'\nk = -3", "expected usize"),
+            ("[[op]]\nop = 'conv'\nk = 65", "k = 65 is out of range"),
+            (
+                "[[op]]\nop = 'conv'\nk = 3\ncount = 0",
+                "count = 0 is out of range",
+            ),
+            ("[[op]]\nop = 'dropout'\np = 1.5", "p = 1.5 is out of range"),
+            (
+                "[[op]]\nop = 'gaussian'\nsigma = nan",
+                "sigma = NaN is out of range",
+            ),
+            (
+                "[[op]]\nop = 'stretched'\nk = 3\npadding = 1\ndilation = 2",
+                "padding = 1 changes the map's size: expected 2",
+            ),
+            ("poison = 'P9'\nq = 1", "unknown variant `P9`"),
+            ("poison = 'P1'", "poison without q"),
+            ("q = 1", "no op found"),
+            ("poison = 'P1'\nq = 1000000", "q = 1000000 is out of range"),
+            ("colour = 1", "unknown field `colour`"),
+            ("[[op]", "space.toml is not a search space"),
+        ] {
+            let message = parsed(text).unwrap_err().to_string();
+            assert!(message.contains(reason), "{text}: {message}");
+            assert!(message.contains("space.toml"), "{message}");
+        }
+        let missing = read(Path::new("no/such/space.toml"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            missing.contains("cannot read search space no/such/space.toml"),
+            "{missing}"
+        );
+    }
+}

@@ -1,0 +1,91 @@
+//! A search that is stopped anywhere and goes on finds, bit for bit, what an undisturbed one does.
+
+use std::path::Path;
+use std::time::Duration;
+use tox_data::spec::{Augment, DataSpec};
+use tox_data::{DataDir, Dataset};
+use tox_nn::Device;
+use tox_search::enas::config::{EnasConfig, Strategy};
+use tox_search::enas::search::{Found, Hooks, Inputs, run};
+use tox_search::space::{Op, Space, SpaceOp};
+
+fn digits() -> Dataset {
+    let spec = DataSpec {
+        dataset: "digits".into(),
+        train: Some(64),
+        valid: 32,
+        test: Some(32),
+        resize: None,
+        rgb: false,
+        augment: Augment::default(),
+    };
+    tox_data::load(&spec, &DataDir::resolve(Some(Path::new("."))).unwrap()).unwrap()
+}
+
+fn config(strategy: Strategy) -> EnasConfig {
+    let mut config = EnasConfig { strategy, ..EnasConfig::default() };
+    (config.child.layers, config.child.channels) = (4, 4);
+    (config.child.batch, config.child.epochs) = (16, 2);
+    (config.controller.steps, config.controller.aggregate, config.controller.batch) = (2, 3, 16);
+    (config.evaluation.candidates, config.evaluation.density_samples) = (3, 20);
+    config.retrain.epochs = 2;
+    config
+}
+
+/// Every op that draws random numbers, and duplicates.
+fn space() -> Space {
+    let mut space = Space::enas();
+    for op in [Op::Gaussian { sigma: 10.0 }, Op::Dropout { p: 0.5 }] {
+        space.ops.push(SpaceOp { op, count: 2, poison: true });
+    }
+    space
+}
+
+/// Runs with a stop after every `steps` small steps; the search goes on from its file each time.
+fn interrupted(strategy: Strategy, steps: usize) -> (Found, usize) {
+    let (data, config, space) = (digits(), config(strategy), space());
+    let augment = Augment { crop: 1, flip: true, cutout: 0, valid: true };
+    let folder = tempfile::tempdir().unwrap();
+    let inputs = Inputs {
+        data: &data,
+        augment: &augment,
+        space: &space,
+        config: &config,
+        seed: 3,
+        device: Device::flex(),
+    };
+    for stops in 0.. {
+        let mut left = steps;
+        let hooks = Hooks {
+            checkpoint: &folder.path().join("checkpoint.safetensors"),
+            save_every: Duration::ZERO,
+            stop: &mut || {
+                left = left.saturating_sub(1);
+                left == 0
+            },
+            progress: &mut |done, _| assert!((0.0..=1.0).contains(&done), "{done}"),
+        };
+        if let Some(found) = run(&inputs, hooks).unwrap() {
+            return (found, stops);
+        }
+    }
+    unreachable!()
+}
+
+#[test]
+fn a_search_stopped_anywhere_ends_the_same() {
+    for strategy in [Strategy::Enas, Strategy::Random] {
+        let (undisturbed, stops) = interrupted(strategy, usize::MAX);
+        assert_eq!(stops, 0);
+        assert_eq!(undisturbed.steps, 8);
+        assert_eq!(undisturbed.epochs.len(), 2);
+        assert_eq!(undisturbed.bad_ops.iter().sum::<u64>(), 20);
+        assert!(undisturbed.retrained_test_error.is_some());
+        // A stop after every single step, and stops that fall in every phase.
+        for steps in [2, 3, 5] {
+            let (found, stops) = interrupted(strategy, steps);
+            assert!(stops > 2, "{stops}");
+            assert_eq!(found, undisturbed, "{strategy:?}, a stop every {steps} steps");
+        }
+    }
+}
