@@ -4,7 +4,9 @@ use crate::cells::{Cell, config, policy_name};
 use crate::run::Run;
 use serde::Serialize;
 use serde_json::Value;
-use tox_search::enas::config::{ChildConfig, EnasConfig, Pointwise};
+use tox_search::enas::config::{
+    ChildConfig, ControllerConfig, EnasConfig, Pointwise, RewardGradient, SecondStep,
+};
 use tox_study::spec::TrialSpec;
 
 /// A setting that differs.
@@ -20,12 +22,18 @@ pub struct Difference {
     pub cells: String,
 }
 
-/// What the paper ran. Its code has one group a channel in the 1x1 conv of separable convs.
+/// What the paper ran. Its code has one group a channel in the 1x1 conv of separable convs, drops
+/// the LSTM state after a layer's second step, and differentiates the entropy in the reward.
 fn paper_config() -> EnasConfig {
     EnasConfig {
         child: ChildConfig {
             pointwise: Pointwise::Reference,
             ..ChildConfig::default()
+        },
+        controller: ControllerConfig {
+            second_step: SecondStep::Dropped,
+            reward_gradient: RewardGradient::Entropy,
+            ..ControllerConfig::default()
         },
         ..EnasConfig::default()
     }
@@ -166,6 +174,7 @@ pub fn provenance(run: &Run) -> Vec<Fact> {
             "Data set and blake3 of its pixels, labels and splits",
             &|r| format!("{} {}", r.spec.data.dataset, r.provenance.data_hash),
         ),
+        distinct("Notes on the data", &|r| r.provenance.data_notes.join("; ")),
         distinct("Device", &|r| r.provenance.device.clone()),
         distinct("Threads a trial", &|r| r.provenance.threads.to_string()),
         distinct("Instruction set", &|r| r.provenance.simd.clone()),

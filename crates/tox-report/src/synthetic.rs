@@ -155,6 +155,7 @@ pub fn record(spec: &TrialSpec) -> Record {
     let provenance = Provenance {
         toxscreen: "0.1.0".into(),
         data_hash: "5f1d".repeat(16),
+        data_notes: vec!["this copy of cifar10 is synthetic".into()],
         device: "cpu".into(),
         threads: 1,
         platform: "linux x86_64".into(),

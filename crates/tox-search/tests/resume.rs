@@ -23,11 +23,21 @@ fn digits() -> Dataset {
 }
 
 fn config(strategy: Strategy) -> EnasConfig {
-    let mut config = EnasConfig { strategy, ..EnasConfig::default() };
+    let mut config = EnasConfig {
+        strategy,
+        ..EnasConfig::default()
+    };
     (config.child.layers, config.child.channels) = (4, 4);
     (config.child.batch, config.child.epochs) = (16, 2);
-    (config.controller.steps, config.controller.aggregate, config.controller.batch) = (2, 3, 16);
-    (config.evaluation.candidates, config.evaluation.density_samples) = (3, 20);
+    (
+        config.controller.steps,
+        config.controller.aggregate,
+        config.controller.batch,
+    ) = (2, 3, 16);
+    (
+        config.evaluation.candidates,
+        config.evaluation.density_samples,
+    ) = (3, 20);
     config.retrain.epochs = 2;
     config
 }
@@ -36,7 +46,11 @@ fn config(strategy: Strategy) -> EnasConfig {
 fn space() -> Space {
     let mut space = Space::enas();
     for op in [Op::Gaussian { sigma: 10.0 }, Op::Dropout { p: 0.5 }] {
-        space.ops.push(SpaceOp { op, count: 2, poison: true });
+        space.ops.push(SpaceOp {
+            op,
+            count: 2,
+            poison: true,
+        });
     }
     space
 }
@@ -44,7 +58,12 @@ fn space() -> Space {
 /// Runs with a stop after every `steps` small steps; the search goes on from its file each time.
 fn interrupted(strategy: Strategy, steps: usize) -> (Found, usize) {
     let (data, config, space) = (digits(), config(strategy), space());
-    let augment = Augment { crop: 1, flip: true, cutout: 0, valid: true };
+    let augment = Augment {
+        crop: 1,
+        flip: true,
+        cutout: 0,
+        valid: true,
+    };
     let folder = tempfile::tempdir().unwrap();
     let inputs = Inputs {
         data: &data,
@@ -85,7 +104,10 @@ fn a_search_stopped_anywhere_ends_the_same() {
         for steps in [2, 3, 5] {
             let (found, stops) = interrupted(strategy, steps);
             assert!(stops > 2, "{stops}");
-            assert_eq!(found, undisturbed, "{strategy:?}, a stop every {steps} steps");
+            assert_eq!(
+                found, undisturbed,
+                "{strategy:?}, a stop every {steps} steps"
+            );
         }
     }
 }

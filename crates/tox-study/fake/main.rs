@@ -75,6 +75,7 @@ fn execute(spec: &TrialSpec, context: TrialContext<'_>) -> Result<Finished, Tria
             screened: Vec::new(),
         },
         data_hash: "none".into(),
+        data_notes: Vec::new(),
         simd: "none".into(),
     })
 }

@@ -137,6 +137,7 @@ pub fn run(options: &Options, stop: &AtomicBool, execute: Execute) -> Result<Rec
     let provenance = Provenance {
         toxscreen: env!("CARGO_PKG_VERSION").to_owned(),
         data_hash: finished.data_hash,
+        data_notes: finished.data_notes,
         device: options.device.clone(),
         threads: options.threads,
         platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),

@@ -84,6 +84,9 @@ pub struct Provenance {
     pub toxscreen: String,
     /// Content hash (blake3) of the data set as used: pixels, labels, splits.
     pub data_hash: String,
+    /// What is unusual about this copy of the data, such as fewer images than the official one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub data_notes: Vec<String>,
     /// Device string, such as `cpu`.
     pub device: String,
     /// Threads of the trial.

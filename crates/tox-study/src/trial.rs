@@ -47,6 +47,8 @@ pub struct Finished {
     pub outcome: Outcome,
     /// Content hash of the data as used.
     pub data_hash: String,
+    /// What is unusual about this copy of the data.
+    pub data_notes: Vec<String>,
     /// Instruction set that the kernels used, or `plain`.
     pub simd: String,
 }
@@ -161,6 +163,7 @@ pub fn execute(spec: &TrialSpec, context: TrialContext<'_>) -> Result<Finished, 
     Ok(Finished {
         outcome,
         data_hash: data.hash,
+        data_notes: data.notes,
         simd: simd.to_owned(),
     })
 }
@@ -168,7 +171,9 @@ pub fn execute(spec: &TrialSpec, context: TrialContext<'_>) -> Result<Finished, 
 /// `TOXSCREEN_CHECKPOINT_SECONDS`, or 30 s: how much work a kill -9 may cost.
 fn checkpoint_interval() -> Duration {
     let given = std::env::var("TOXSCREEN_CHECKPOINT_SECONDS").ok();
-    let seconds = given.and_then(|s| s.parse::<f64>().ok()).filter(|s| (0.0..1e6).contains(s));
+    let seconds = given
+        .and_then(|s| s.parse::<f64>().ok())
+        .filter(|s| (0.0..1e6).contains(s));
     Duration::from_secs_f64(seconds.unwrap_or(30.0))
 }
 

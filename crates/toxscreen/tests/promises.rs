@@ -113,7 +113,11 @@ fn a_study_killed_anywhere_ends_with_the_same_table() {
         run.wait().unwrap();
         killed += usize::from(!dir.path().join(&out).join("results.csv").exists());
         finish(dir.path(), &out, &["--jobs", "2"]);
-        assert_eq!(table(dir.path(), &out), expected, "parent killed after {milliseconds} ms");
+        assert_eq!(
+            table(dir.path(), &out),
+            expected,
+            "parent killed after {milliseconds} ms"
+        );
 
         // The trials: the run says that they failed, the next one does what is missing.
         let out = format!("child{round}");
@@ -122,9 +126,17 @@ fn a_study_killed_anywhere_ends_with_the_same_table() {
         let victims = children(&run);
         victims.iter().for_each(|pid| kill_hard(pid));
         let status = run.wait().unwrap();
-        assert_eq!(status.success(), victims.is_empty(), "{victims:?}: {status}");
+        assert_eq!(
+            status.success(),
+            victims.is_empty(),
+            "{victims:?}: {status}"
+        );
         finish(dir.path(), &out, &["--jobs", "2"]);
-        assert_eq!(table(dir.path(), &out), expected, "children killed after {milliseconds} ms");
+        assert_eq!(
+            table(dir.path(), &out),
+            expected,
+            "children killed after {milliseconds} ms"
+        );
     }
     assert!(killed > 0, "every run was over before it was killed");
 }
@@ -154,15 +166,28 @@ fn zero_poison_is_the_baseline_and_jobs_and_threads_change_nothing() {
 fn verify_passes_and_notices_one_changed_byte() {
     let dir = study();
     finish(dir.path(), "run", &["--set", "learner.child.epochs=1"]);
-    let verify = || Command::new(PROGRAM).args(["verify", "run"]).current_dir(dir.path()).output();
+    let verify = || {
+        Command::new(PROGRAM)
+            .args(["verify", "run"])
+            .current_dir(dir.path())
+            .output()
+    };
     let whole = verify().unwrap();
-    assert!(whole.status.success(), "{}", String::from_utf8_lossy(&whole.stdout));
+    assert!(
+        whole.status.success(),
+        "{}",
+        String::from_utf8_lossy(&whole.stdout)
+    );
     let (path, _) = record(dir.path(), "run", "5a");
     let record = fs::read_to_string(&path).unwrap();
     let at = record.find("\"valid_error\": ").unwrap() + "\"valid_error\": ".len();
     let digit = record.as_bytes()[at];
     let other = if digit == b'1' { "2" } else { "1" };
-    fs::write(&path, format!("{}{other}{}", &record[..at], &record[at + 1..])).unwrap();
+    fs::write(
+        &path,
+        format!("{}{other}{}", &record[..at], &record[at + 1..]),
+    )
+    .unwrap();
     let changed = verify().unwrap();
     assert_eq!(changed.status.code(), Some(1));
 }

@@ -4,4 +4,5 @@ pub mod child;
 pub mod config;
 pub mod controller;
 pub mod search;
+mod state;
 pub mod train;

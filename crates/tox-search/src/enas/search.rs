@@ -4,6 +4,7 @@
 use super::child::{Architecture, Child, Mode};
 use super::config::{EnasConfig, Strategy};
 use super::controller::{Controller, Decisions};
+use super::state::{Final, Phase, State, Sums};
 use super::train::{EvaluationSet, Faults, Trainer};
 use crate::checkpoint::{self, CheckpointError};
 use crate::genotype::Genotype;
@@ -98,55 +99,6 @@ pub struct Hooks<'a> {
     pub stop: &'a mut dyn FnMut() -> bool,
     /// Told the share of the work done and what is going on.
     pub progress: &'a mut dyn FnMut(f64, &str),
-}
-
-/// Where a search stands.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-enum Phase {
-    /// Child step number `.0` of the epoch is next.
-    Train(usize),
-    /// Controller update number `.0` of the epoch is next.
-    Control(usize),
-    /// The found genotype's retraining: epoch and step are next.
-    Retrain(usize, usize),
-    Done,
-}
-
-/// Sums over the current epoch. f64 as bits, because JSON knows no NaN.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Sums {
-    loss_bits: u64,
-    wrong: usize,
-    images: usize,
-    nonfinite_before: u64,
-    accuracy: f64,
-    entropy: f64,
-    updates: usize,
-}
-
-/// The final measurements, taken before the retraining.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Final {
-    valid_error: f64,
-    test_error: f64,
-    layers: Vec<(usize, Vec<bool>)>,
-    bad_ops: Vec<u64>,
-}
-
-/// The part of a search's state that is not a buffer.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct State {
-    phase: Phase,
-    epoch: usize,
-    step: u64,
-    sums: Sums,
-    epochs: Vec<Epoch>,
-    faults: Faults,
-    retrain_faults: Faults,
-    baseline: Option<f64>,
-    adam_steps: u32,
-    touched: Vec<bool>,
-    last: Option<Final>,
 }
 
 /// Runs or resumes a search. `None` means that it was asked to stop and has saved itself.
@@ -349,7 +301,12 @@ impl<'a> Search<'a> {
     }
 
     fn train_steps(&self) -> usize {
-        (self.inputs.data.train.len() / self.inputs.config.child.batch).max(1)
+        self.inputs
+            .data
+            .train
+            .len()
+            .div_ceil(self.inputs.config.child.batch)
+            .max(1)
     }
 
     fn batch(&self, split: &Split, indices: &[u32], augment: bool, key: (&str, &[u64])) -> Batch {
