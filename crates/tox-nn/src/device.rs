@@ -38,7 +38,13 @@ pub fn parse(name: &str) -> Result<Device, DeviceError> {
 
 #[cfg(feature = "vulkan")]
 fn vulkan(_: &str, index: usize) -> Result<Device, DeviceError> {
-    Ok(Device::vulkan(burn::tensor::DeviceKind::DiscreteGpu(index)))
+    use burn::tensor::DeviceKind::{DefaultDevice, DiscreteGpu};
+    // The default is the best adapter of any kind, integrated ones included.
+    Ok(Device::vulkan(if index == 0 {
+        DefaultDevice
+    } else {
+        DiscreteGpu(index)
+    }))
 }
 
 #[cfg(not(feature = "vulkan"))]

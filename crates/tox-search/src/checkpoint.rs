@@ -65,7 +65,11 @@ pub fn write(
     let metadata = HashMap::from([(HEADER.to_owned(), header)]);
     let file = serialize(views, Some(metadata)).map_err(|e| io(std::io::Error::other(e)))?;
     let folder = path.parent().unwrap_or(Path::new("."));
-    let mut temporary = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
+    // The prefix that the store clears away after a kill.
+    let temporary = tempfile::Builder::new()
+        .prefix(".unfinished-")
+        .tempfile_in(folder);
+    let mut temporary = temporary.map_err(io)?;
     temporary.write_all(&file).map_err(io)?;
     temporary.as_file().sync_all().map_err(io)?;
     temporary.persist(path).map_err(|e| io(e.error))?;

@@ -77,6 +77,7 @@ fn interrupted(strategy: Strategy, steps: usize) -> (Found, usize) {
         let mut left = steps;
         let hooks = Hooks {
             checkpoint: &folder.path().join("checkpoint.safetensors"),
+            key: "digits",
             save_every: Duration::ZERO,
             stop: &mut || {
                 left = left.saturating_sub(1);
@@ -110,4 +111,32 @@ fn a_search_stopped_anywhere_ends_the_same() {
             );
         }
     }
+}
+
+#[test]
+fn a_checkpoint_of_another_trial_is_refused() {
+    let (data, config, space) = (digits(), config(Strategy::Enas), space());
+    let folder = tempfile::tempdir().unwrap();
+    let inputs = Inputs {
+        data: &data,
+        augment: &Augment::default(),
+        space: &space,
+        config: &config,
+        seed: 3,
+        device: Device::flex(),
+    };
+    let mut go = |key: &str, stop: bool| {
+        let hooks = Hooks {
+            checkpoint: &folder.path().join("checkpoint.safetensors"),
+            key,
+            save_every: Duration::from_secs(60),
+            stop: &mut || stop,
+            progress: &mut |_, _| {},
+        };
+        run(&inputs, hooks)
+    };
+    assert!(go("one", true).unwrap().is_none());
+    let error = go("other", true).unwrap_err().to_string();
+    assert!(error.contains("belongs to one, not to other"), "{error}");
+    assert!(error.contains("delete it"), "{error}");
 }

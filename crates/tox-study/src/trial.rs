@@ -1,6 +1,7 @@
 //! One trial: data set -> threat -> defence -> learner -> outcome. Joins the floors below; no
 //! science of its own.
 
+use crate::plan::trial_id;
 use crate::record::{Outcome, ScreenedOp};
 use crate::spec::{Defence, Learner, Threat, TrialSpec};
 use std::path::Path;
@@ -74,15 +75,7 @@ pub enum TrialError {
     /// The checkpoint cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// The system gives no threads.
-    #[error("cannot start {threads} threads: {message}; try a smaller --threads")]
-    Threads {
-        /// How many were asked for.
-        threads: usize,
-        /// The system's word.
-        message: String,
-    },
-    /// The space cannot be screened.
+    /// The space cannot be screened on this data.
     #[error(transparent)]
     Screen(#[from] ScreenError),
     /// Every op was found poisonous.
@@ -106,6 +99,23 @@ pub fn execute(spec: &TrialSpec, context: TrialContext<'_>) -> Result<Finished, 
         .num_threads(threads)
         .build_global();
     let data = tox_data::load(&spec.data, &DataDir::resolve(context.data_dir)?)?;
+    // One class cannot be told wrong; one image has no batch statistics.
+    for (key, found, expected) in [
+        ("dataset (classes)", data.classes, "at least 2 classes"),
+        ("train", data.train.len(), "at least 2 images"),
+        ("valid", data.valid.len(), "at least 2 images"),
+    ] {
+        if found < 2 {
+            let (name, expected) = (data.name, expected.to_owned());
+            return Err(DataError::Spec {
+                name,
+                key,
+                found,
+                expected,
+            }
+            .into());
+        }
+    }
     let clean = Space::enas();
     let mut space = match &spec.threat {
         Threat::None => clean,
@@ -126,7 +136,16 @@ pub fn execute(spec: &TrialSpec, context: TrialContext<'_>) -> Result<Finished, 
         device,
     };
     let progress = context.progress;
+    // A checkpoint goes on only where everything that the outcome depends on is as it was.
+    let key = format!(
+        "trial {}, data {}, device {}, toxscreen {}",
+        trial_id(spec),
+        data.hash,
+        context.device,
+        env!("CARGO_PKG_VERSION")
+    );
     let hooks = Hooks {
+        key: &key,
         checkpoint: &context.dir.join("checkpoint.safetensors"),
         save_every: checkpoint_interval(),
         stop: &mut || context.stop.load(Ordering::SeqCst),

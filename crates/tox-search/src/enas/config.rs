@@ -246,7 +246,7 @@ pub struct ConfigError {
     /// What was found.
     pub found: String,
     /// What would do.
-    pub expected: &'static str,
+    pub expected: String,
 }
 
 impl EnasConfig {
@@ -255,162 +255,69 @@ impl EnasConfig {
     /// # Errors
     /// The first key out of its range.
     pub fn check(&self) -> Result<(), ConfigError> {
-        fn is(
-            ok: bool,
-            key: &'static str,
-            found: impl ToString,
-            expected: &'static str,
-        ) -> Result<(), ConfigError> {
-            if ok {
-                Ok(())
-            } else {
-                Err(ConfigError {
-                    key,
-                    found: found.to_string(),
-                    expected,
-                })
-            }
-        }
         let (c, k, e) = (&self.child, &self.controller, &self.evaluation);
-        is(
-            (3..=100).contains(&c.layers),
-            "child.layers",
-            c.layers,
-            "3 to 100",
-        )?;
-        is(
-            (2..=4096).contains(&c.channels) && c.channels % 2 == 0,
-            "child.channels",
-            c.channels,
-            "an even number, 2 to 4096",
-        )?;
-        is(
-            c.keep_prob > 0.0 && c.keep_prob <= 1.0,
-            "child.keep_prob",
-            c.keep_prob,
-            "above 0, at most 1",
-        )?;
-        is(
-            (1..=65_536).contains(&c.batch),
-            "child.batch",
-            c.batch,
-            "1 to 65536",
-        )?;
-        is(
-            (1..=100_000).contains(&c.epochs),
-            "child.epochs",
-            c.epochs,
-            "1 to 100000",
-        )?;
-        is(
-            c.lr_max.is_finite() && c.lr_max > 0.0,
-            "child.lr_max",
-            c.lr_max,
-            "above 0",
-        )?;
-        is(
-            c.lr_min >= 0.0 && c.lr_min <= c.lr_max,
-            "child.lr_min",
-            c.lr_min,
-            "0 to child.lr_max",
-        )?;
-        is(
-            c.lr_period >= 1,
-            "child.lr_period",
-            c.lr_period,
-            "at least 1",
-        )?;
-        is(
-            (0.0..1.0).contains(&c.momentum),
-            "child.momentum",
-            c.momentum,
-            "0 up to, not including, 1",
-        )?;
-        is(
-            c.weight_decay.is_finite() && c.weight_decay >= 0.0,
-            "child.weight_decay",
-            c.weight_decay,
-            "at least 0",
-        )?;
-        is(c.grad_clip > 0.0, "child.grad_clip", c.grad_clip, "above 0")?;
-        is(
-            (1..=4096).contains(&k.hidden),
-            "controller.hidden",
-            k.hidden,
-            "1 to 4096",
-        )?;
-        is(
-            k.aggregate >= 1,
-            "controller.aggregate",
-            k.aggregate,
-            "at least 1",
-        )?;
-        is(
-            (1..=65_536).contains(&k.batch),
-            "controller.batch",
-            k.batch,
-            "1 to 65536",
-        )?;
-        is(
-            k.lr.is_finite() && k.lr >= 0.0,
-            "controller.lr",
-            k.lr,
-            "at least 0",
-        )?;
-        is(
-            k.tanh_constant.is_finite() && k.tanh_constant > 0.0,
-            "controller.tanh_constant",
-            k.tanh_constant,
-            "above 0",
-        )?;
-        is(
-            k.entropy_weight.is_finite(),
-            "controller.entropy_weight",
-            k.entropy_weight,
-            "a finite number",
-        )?;
-        is(
-            k.skip_target > 0.0 && k.skip_target < 1.0,
-            "controller.skip_target",
-            k.skip_target,
-            "between 0 and 1",
-        )?;
-        is(
-            k.skip_weight.is_finite() && k.skip_weight >= 0.0,
-            "controller.skip_weight",
-            k.skip_weight,
-            "at least 0",
-        )?;
-        is(
-            (0.0..=1.0).contains(&k.baseline_decay),
-            "controller.baseline_decay",
-            k.baseline_decay,
-            "0 to 1",
-        )?;
-        is(
-            k.grad_clip > 0.0,
-            "controller.grad_clip",
-            k.grad_clip,
-            "above 0",
-        )?;
-        is(
-            e.candidates >= 1,
-            "evaluation.candidates",
-            e.candidates,
-            "at least 1",
-        )?;
-        is(
-            e.final_candidates >= 1,
-            "evaluation.final_candidates",
-            e.final_candidates,
-            "at least 1",
-        )?;
-        is(
-            (1..=1_000_000).contains(&e.density_samples),
+        whole("child.layers", c.layers, 3, 100)?;
+        whole("child.channels", c.channels, 2, 4096)?;
+        if c.channels % 2 == 1 {
+            return error("child.channels", c.channels, "an even number".into());
+        }
+        real("child.keep_prob", c.keep_prob, 1e-3, 1.0)?;
+        // Batch norm with the statistics of a single image would keep nothing of a 1x1 map.
+        whole("child.batch", c.batch, 2, 65_536)?;
+        whole("child.epochs", c.epochs, 1, 100_000)?;
+        real("child.lr_max", c.lr_max, 1e-12, 1e6)?;
+        real("child.lr_min", c.lr_min, 0.0, c.lr_max)?;
+        whole("child.lr_period", c.lr_period, 1, 100_000)?;
+        real("child.momentum", c.momentum, 0.0, 0.9999)?;
+        real("child.weight_decay", c.weight_decay, 0.0, 1e6)?;
+        real("child.grad_clip", c.grad_clip, 1e-12, 1e30)?;
+        whole("controller.hidden", k.hidden, 1, 4096)?;
+        whole("controller.steps", k.steps, 0, 100_000)?;
+        whole("controller.aggregate", k.aggregate, 1, 10_000)?;
+        whole("controller.batch", k.batch, 2, 65_536)?;
+        // Beyond these the controller's own arithmetic overflows.
+        real("controller.lr", k.lr, 0.0, 1.0)?;
+        real("controller.tanh_constant", k.tanh_constant, 1e-6, 40.0)?;
+        real("controller.entropy_weight", k.entropy_weight, -100.0, 100.0)?;
+        real("controller.skip_target", k.skip_target, 1e-3, 0.999)?;
+        real("controller.skip_weight", k.skip_weight, 0.0, 1e6)?;
+        real("controller.baseline_decay", k.baseline_decay, 0.0, 1.0)?;
+        real("controller.grad_clip", k.grad_clip, 1e-12, 1e30)?;
+        whole("evaluation.candidates", e.candidates, 1, 10_000)?;
+        whole("evaluation.final_candidates", e.final_candidates, 1, 10_000)?;
+        whole(
             "evaluation.density_samples",
             e.density_samples,
-            "1 to 1000000",
+            1,
+            1_000_000,
         )?;
+        whole("retrain.epochs", self.retrain.epochs, 0, 100_000)
+    }
+}
+
+fn error<T>(key: &'static str, found: impl ToString, expected: String) -> Result<T, ConfigError> {
+    Err(ConfigError {
+        key,
+        found: found.to_string(),
+        expected,
+    })
+}
+
+fn whole(key: &'static str, value: usize, low: usize, high: usize) -> Result<(), ConfigError> {
+    let ok = (low..=high).contains(&value);
+    if ok {
         Ok(())
+    } else {
+        error(key, value, format!("{low} to {high}"))
+    }
+}
+
+/// NaN is in no range.
+fn real(key: &'static str, value: f64, low: f64, high: f64) -> Result<(), ConfigError> {
+    let ok = (low..=high).contains(&value);
+    if ok {
+        Ok(())
+    } else {
+        error(key, value, format!("{low} to {high}"))
     }
 }

@@ -93,6 +93,8 @@ pub struct Found {
 pub struct Hooks<'a> {
     /// The checkpoint file; read at the start if it is there.
     pub checkpoint: &'a Path,
+    /// All that the outcome depends on, as text; a checkpoint with another key is refused.
+    pub key: &'a str,
     /// Time between two checkpoints; it does not change the outcome.
     pub save_every: Duration,
     /// Asked between steps; when true, the search saves itself and returns `None`.
@@ -106,14 +108,13 @@ pub struct Hooks<'a> {
 /// # Errors
 /// When the checkpoint cannot be read or written.
 pub fn run(inputs: &Inputs<'_>, mut hooks: Hooks<'_>) -> Result<Option<Found>, CheckpointError> {
-    let mut search = Search::new(inputs);
+    let mut search = Search::new(inputs, hooks.key);
     if let Some((state, buffers)) = checkpoint::read::<State>(hooks.checkpoint)? {
-        search
-            .resume(state, buffers)
-            .map_err(|what| CheckpointError::Damaged {
-                path: hooks.checkpoint.to_owned(),
-                what,
-            })?;
+        let damaged = |what| CheckpointError::Damaged {
+            path: hooks.checkpoint.to_owned(),
+            what,
+        };
+        search.resume(state, buffers).map_err(damaged)?;
     }
     let mut saved = Instant::now();
     while !matches!(search.state.phase, Phase::Done) {
@@ -142,12 +143,13 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(inputs: &'a Inputs<'a>) -> Self {
+    fn new(inputs: &'a Inputs<'a>, key: &str) -> Self {
         let config = inputs.config;
         let trainer = Self::trainer(inputs, "search");
         let layers = config.child.layers;
         let controller = Controller::new(inputs.space, layers, &config.controller, inputs.seed);
         let state = State {
+            key: key.to_owned(),
             phase: Phase::Train(0),
             epoch: 0,
             step: 0,
@@ -213,6 +215,12 @@ impl<'a> Search<'a> {
         state: State,
         mut buffers: BTreeMap<String, Vec<f32>>,
     ) -> Result<(), String> {
+        if state.key != self.state.key {
+            return Err(format!(
+                "it belongs to {}, not to {}",
+                state.key, self.state.key
+            ));
+        }
         let retraining = matches!(state.phase, Phase::Retrain(..));
         if retraining {
             self.trainer = Self::trainer(self.inputs, "retrain");
@@ -300,13 +308,11 @@ impl<'a> Search<'a> {
         (hooks.progress)(done / (search + retrain), &message);
     }
 
+    /// Steps of an epoch; the last batch may be smaller. A single image left over is left out: its
+    /// batch norm on a 1x1 map would see one value a channel.
     fn train_steps(&self) -> usize {
-        self.inputs
-            .data
-            .train
-            .len()
-            .div_ceil(self.inputs.config.child.batch)
-            .max(1)
+        let (n, batch) = (self.inputs.data.train.len(), self.inputs.config.child.batch);
+        (n / batch + usize::from(n % batch > 1)).max(1)
     }
 
     fn batch(&self, split: &Split, indices: &[u32], augment: bool, key: (&str, &[u64])) -> Batch {
@@ -518,7 +524,7 @@ impl<'a> Search<'a> {
         self.state.epoch += 1;
         self.plan = None;
         self.state.phase = Phase::Train(0);
-        if self.state.epoch == child.epochs {
+        if self.state.epoch >= child.epochs {
             self.end_search();
         }
     }
