@@ -15,7 +15,7 @@ pub fn findings(run: &Run, cells: &[Cell], paper: Option<&Paper>) -> Vec<String>
     out.extend(missing(run, cells));
     let plain: Vec<&Cell> = cells
         .iter()
-        .filter(|c| !c.screened() && c.done() > 0)
+        .filter(|c| !c.screened() && !c.random() && c.done() > 0)
         .collect();
     for cell in &plain {
         if cell.poison().is_none() && cell.policy() == NanPolicy::Torch {
@@ -121,6 +121,7 @@ fn rise(cells: &[Cell]) -> Option<String> {
             .filter(|c| {
                 c.poison().is_some_and(|p| p.set == set)
                     && !c.screened()
+                    && !c.random()
                     && c.policy() == NanPolicy::Torch
             })
             .collect();
@@ -321,9 +322,9 @@ pub fn text_table(run: &Run, cells: &[Cell], paper: Option<&Paper>) -> String {
     ]];
     let show = |i: Option<Interval>| i.map_or("-".to_owned(), |i| i.to_string());
     for cell in cells {
-        // The paper screened nothing.
+        // The paper screened nothing and has no random search.
         let printed = paper
-            .filter(|_| !cell.screened())
+            .filter(|_| !cell.screened() && !cell.random())
             .map(|p| p.cell(&cell.spec().data.dataset, cell.label()))
             .unwrap_or_default();
         let pair = |v: Option<f64>| v.map_or("-".to_owned(), |v| format!("{v:.2}"));

@@ -2,7 +2,7 @@
 //! through the template's escaping; only drawings, whose texts [`crate::svg`] escapes, pass as they are.
 
 use crate::ReportError;
-use crate::cells::{COLLAPSE_MARGIN, Cell, budget, clean_of, collapsed, config, policy_name};
+use crate::cells::{COLLAPSE_MARGIN, Cell, budget, clean_of, collapsed, policy_name, searched};
 use crate::figures::{self, Figure};
 use crate::paper::Paper;
 use crate::run::{Run, State};
@@ -48,6 +48,17 @@ struct Row {
     above: String,
     retrained: String,
     bar: Value,
+}
+
+/// A row of the control: a search beside the random search on the same space.
+#[derive(Serialize)]
+struct Control {
+    cell: String,
+    threat: String,
+    seeds: String,
+    complete: bool,
+    shared: [String; 3],
+    retrained: [String; 3],
 }
 
 /// One policy's half of a row of Table 2.
@@ -128,6 +139,11 @@ const NONE: &str = "–";
 
 fn show(interval: Option<Interval>) -> String {
     interval.map_or(NONE.to_owned(), |i| i.to_string())
+}
+
+/// A difference with its sign.
+fn signed(interval: Option<Interval>) -> String {
+    interval.map_or(NONE.to_owned(), |i| format!("{i:+}"))
 }
 
 fn number(value: Option<f64>) -> String {
@@ -229,6 +245,7 @@ impl<'a> Report<'a> {
             }),
             table1 => self.table1(),
             table2 => self.table2(),
+            control => self.control(),
             deaths => self.deaths(),
             screened => self.screened(),
             trials => self.trials(),
@@ -243,17 +260,20 @@ impl<'a> Report<'a> {
         })?)
     }
 
-    /// Cells without a defence, but for the one-shot sets and the `guarded` twins of others.
+    /// Cells without a defence, but for the one-shot sets, the `guarded` twins of others and the
+    /// random searches.
     fn table1(&self) -> Vec<Row> {
         let twin = |cell: &Cell| {
             cell.policy() == NanPolicy::Guarded
                 && self.cells.iter().any(|c| {
-                    c.policy() == NanPolicy::Torch && c.spec().threat == cell.spec().threat
+                    c.policy() == NanPolicy::Torch
+                        && c.random() == cell.random()
+                        && c.spec().threat == cell.spec().threat
                 })
         };
         self.cells
             .iter()
-            .filter(|c| !c.screened() && !one_shot(c) && !twin(c))
+            .filter(|c| !c.screened() && !c.random() && !one_shot(c) && !twin(c))
             .map(|c| self.row(c))
             .collect()
     }
@@ -286,20 +306,41 @@ impl<'a> Report<'a> {
         }
     }
 
+    /// Every random search with the search that it is the control of.
+    fn control(&self) -> Vec<Control> {
+        let random = self.cells.iter().filter(|c| c.random());
+        random
+            .map(|c| {
+                let search = searched(&self.cells, c);
+                let beside = |of: fn(&Outcome) -> Option<f64>| {
+                    [
+                        show(search.and_then(|s| s.mean(of))),
+                        show(c.mean(of)),
+                        signed(search.and_then(|s| s.above(c, of))),
+                    ]
+                };
+                Control {
+                    cell: c.label().to_owned(),
+                    threat: c.threat(),
+                    seeds: format!("{}, {}", search.map_or(NONE.to_owned(), seeds), seeds(c)),
+                    complete: c.complete() && search.is_some_and(Cell::complete),
+                    shared: beside(|o| Some(o.test_error)),
+                    retrained: beside(|o| o.retrained_test_error),
+                }
+            })
+            .collect()
+    }
+
     /// The clean cell and those that ran under both policies or hold a one-shot set.
     fn table2(&self) -> Vec<Pair> {
-        let plain = || self.cells.iter().filter(|c| !c.screened());
+        let plain = || self.cells.iter().filter(|c| !c.screened() && !c.random());
         if !plain().any(|c| one_shot(c) || c.policy() == NanPolicy::Guarded) {
             return Vec::new();
         }
         let mut rows: Vec<Pair> = Vec::new();
         let mut seen: Vec<&Cell> = Vec::new();
         for cell in plain() {
-            let like = |c: &Cell| {
-                c.label() == cell.label()
-                    && c.spec().data == cell.spec().data
-                    && config(c.spec()).strategy == config(cell.spec()).strategy
-            };
+            let like = |c: &Cell| c.label() == cell.label() && c.spec().data == cell.spec().data;
             if seen.iter().any(|c| like(c)) {
                 continue;
             }

@@ -226,6 +226,60 @@ fn collapse_needs_a_broken_weight_and_an_error_at_chance() {
     }
 }
 
+/// A folder with `clean` and `5d`, each searched and at random.
+fn with_control() -> tempfile::TempDir {
+    let mut specs = Vec::new();
+    for spec in synthetic::specs() {
+        if spec.cell != "clean" && spec.cell != "5d" {
+            continue;
+        }
+        let mut random = spec.clone();
+        random.variant = Some("random".into());
+        let tox_study::spec::Learner::Enas(config) = &mut random.learner;
+        config.strategy = tox_search::enas::config::Strategy::Random;
+        // The random cells come first: the twin must not be the first clean cell.
+        specs.insert(0, random);
+        specs.push(spec);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    synthetic::write(dir.path(), HEAD, &specs, |_| 0);
+    // One point worse at random, and one more for each seed.
+    for spec in specs.iter().filter(|s| s.variant.is_some()) {
+        let path = dir.path().join("trials").join(trial_id(spec));
+        let path = path.join("record.json");
+        let mut record = Record::read(&path).unwrap();
+        record.outcome.test_error += 1.0 + spec.seed as f64;
+        reseal(&path, record);
+    }
+    dir
+}
+
+#[test]
+fn a_cell_is_compared_with_the_clean_cell_of_its_own_learner() {
+    let dir = with_control();
+    let run = crate::run::Run::load(dir.path()).unwrap();
+    let cells = crate::cells::Cell::all(&run);
+    let find = |name: &str| cells.iter().find(|c| c.name == name).unwrap();
+    let clean = |name| crate::cells::clean_of(&cells, find(name)).unwrap();
+    assert_eq!(clean("5d").name, "clean");
+    assert_eq!(clean("5d (random)").name, "clean (random)");
+    let searched = crate::cells::searched(&cells, find("5d (random)")).unwrap();
+    assert_eq!(searched.name, "5d");
+    let alone: Vec<_> = crate::cells::Cell::all(&run)
+        .into_iter()
+        .filter(|c| c.name != "clean")
+        .collect();
+    let cell = alone.iter().find(|c| c.name == "5d").unwrap();
+    assert!(crate::cells::clean_of(&alone, cell).is_none());
+    // Differences -1, -2, -3: mean -2, half 4.3027 / sqrt(3).
+    let html = read(&crate::write(dir.path()).unwrap().html);
+    assert_balanced(&html);
+    assert_eq!(html.matches("<td>-2.00 ± 2.48</td>").count(), 2);
+    assert!(html.contains("<caption>Control: random search."));
+    let none = folder(HEAD, |_| 0);
+    assert!(!read(&crate::write(none.path()).unwrap().html).contains("Control: random"));
+}
+
 #[test]
 fn settings_that_differ_are_named_and_others_are_not() {
     let dir = folder(HEAD, |_| 2);
