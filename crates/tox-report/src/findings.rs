@@ -96,25 +96,41 @@ fn worst_cell(cells: &[Cell], cell: &Cell, test: Interval) -> String {
         cell.threat(),
         with_seeds(test)
     );
-    let Some(clean) = clean_of(cells, cell).and_then(Cell::test) else {
-        return format!("{head}; there is no clean trial to compare it with.");
-    };
-    let points = test.mean - clean.mean;
-    let doubt = match (test.half, clean.half) {
-        (Some(a), Some(b)) if points.abs() <= a + b => {
-            " The two 95 % intervals overlap, so the difference may be chance."
-        }
-        (Some(_), Some(_)) => " The two 95 % intervals do not overlap.",
-        _ => " With one seed on a side there is no interval to judge it by.",
-    };
-    let side = if points < 0.0 { "below" } else { "above" };
-    format!("{head}, {:.1} points {side} clean.{doubt}", points.abs())
+    let above = clean_of(cells, cell).and_then(|clean| cell.test_above(clean));
+    match above {
+        Some(above) => format!("{head}, {}", against_clean(above)),
+        None => format!("{head}; there is no clean trial of the same seed to compare it with."),
+    }
 }
 
-/// Whether the mean error rises with q, for each set.
+/// What a difference to the clean cell by seed amounts to.
+fn against_clean(above: Interval) -> String {
+    let side = if above.mean < 0.0 { "below" } else { "above" };
+    let points = above.mean.abs();
+    let Some(half) = above.half else {
+        return format!(
+            "{points:.1} points {side} clean. With one seed in common there is no interval to judge \
+             that by."
+        );
+    };
+    let verdict = if above.mean.abs() > half {
+        "excludes 0"
+    } else {
+        "holds 0, so the difference may be chance"
+    };
+    format!(
+        "{points:.1} points {side} clean. The 95 % interval of the differences by seed, {:.1} to \
+         {:.1} points ({} seeds), {verdict}.",
+        above.mean - half,
+        above.mean + half,
+        above.n
+    )
+}
+
+/// How the error moves with q, for each set, in differences by seed.
 fn rise(cells: &[Cell]) -> Option<String> {
     use PoisonSet::{P1, P2, P3, P4, P5};
-    let (mut every, mut ends, mut not) = (Vec::new(), Vec::new(), Vec::new());
+    let mut parts = Vec::new();
     for set in [P1, P2, P3, P4, P5] {
         let mut steps: Vec<&Cell> = cells
             .iter()
@@ -125,48 +141,42 @@ fn rise(cells: &[Cell]) -> Option<String> {
                     && c.policy() == NanPolicy::Torch
             })
             .collect();
-        steps.sort_by_key(|c| c.poison().map_or(0, |p| p.q));
-        // One data set and one learner, or there is no order to speak of.
+        let q = |c: &Cell| c.poison().map_or(0, |p| p.q);
+        steps.sort_by_key(|c| q(c));
         let Some(clean) = steps.first().and_then(|c| clean_of(cells, c)) else {
             continue;
         };
-        let mut seen = steps.iter().map(|c| c.poison().map_or(0, |p| p.q));
-        let ordered = seen
-            .next()
-            .is_some_and(|mut last| seen.all(|q| std::mem::replace(&mut last, q) < q));
-        let means: Vec<f64> = std::iter::once(clean)
-            .chain(steps.iter().copied())
-            .filter_map(|c| Some(c.test()?.mean))
-            .collect();
-        if !ordered || means.len() != steps.len() + 1 || means.len() < 3 {
+        steps.insert(0, clean);
+        // One data set and one learner, or there is no order to speak of.
+        if steps.len() < 3 || steps.windows(2).any(|w| q(w[0]) == q(w[1])) {
             continue;
         }
-        let (first, last) = (means[1], means[means.len() - 1]);
-        if means.windows(2).all(|w| w[0] < w[1]) {
-            every.push(set.to_string());
-        } else if means[0] < first && first < last {
-            ends.push(set.to_string());
-        } else {
-            not.push(set.to_string());
-        }
+        let moves: Option<Vec<Interval>> =
+            steps.windows(2).map(|w| w[1].test_above(w[0])).collect();
+        let last = steps[steps.len() - 1];
+        let (Some(moves), Some(whole)) = (moves, last.test_above(clean)) else {
+            continue;
+        };
+        let up = moves.iter().filter(|m| m.mean > 0.0);
+        let sure = up.clone().filter(|m| m.excludes_zero() == Some(true));
+        let half = whole.half.map_or(String::new(), |h| format!(" ± {h:.1}"));
+        parts.push(format!(
+            "{set} up at {} of {} steps, {} of them by more than chance; {:+.1}{half} points at \
+             q = {}",
+            up.count(),
+            moves.len(),
+            sure.count(),
+            whole.mean,
+            q(last)
+        ));
     }
-    let mut parts = Vec::new();
-    for (sets, what) in [
-        (every, "at every step of q"),
-        (
-            ends,
-            "from clean over the smallest to the largest q, but not at every step",
-        ),
-        (
-            not,
-            "not even from clean over the smallest to the largest q",
-        ),
-    ] {
-        if !sets.is_empty() {
-            parts.push(format!("{what}: {}", sets.join(", ")));
-        }
-    }
-    (!parts.is_empty()).then(|| format!("Mean test error rises {}.", parts.join("; ")))
+    (!parts.is_empty()).then(|| {
+        format!(
+            "Test error with rising q, from clean step by step (means of the differences by seed; \
+             more than chance: their 95 % interval excludes 0): {}.",
+            parts.join(". ")
+        )
+    })
 }
 
 /// How a cell fared with NaN.

@@ -283,13 +283,8 @@ impl<'a> Report<'a> {
         let printed = printed.map(|p| p.cell(&cell.spec().data.dataset, cell.label()));
         let printed = printed.unwrap_or_default();
         let (valid, test) = (cell.valid(), cell.test());
-        let clean = clean_of(&self.cells, cell).and_then(Cell::test);
-        let above = match (test, clean) {
-            (Some(test), Some(clean)) if cell.poison().is_some() => {
-                format!("{:+.1}", test.mean - clean.mean)
-            }
-            _ => String::new(),
-        };
+        let clean = clean_of(&self.cells, cell).filter(|_| cell.poison().is_some());
+        let above = clean.and_then(|clean| cell.test_above(clean));
         Row {
             cell: cell.name.clone(),
             threat: cell.threat(),
@@ -300,7 +295,7 @@ impl<'a> Report<'a> {
             paper_valid: number(printed.valid),
             test: show(test),
             paper_test: number(printed.test),
-            above,
+            above: above.map_or(String::new(), |i| signed(Some(i))),
             retrained: show(cell.retrained()),
             bar: Value::from_safe_string(bar(test, printed.test)),
         }

@@ -281,6 +281,46 @@ fn a_cell_is_compared_with_the_clean_cell_of_its_own_learner() {
 }
 
 #[test]
+fn differences_are_taken_by_seed() {
+    use crate::cells::Cell;
+    // Clean errors far apart, each 1, 2 and 3 points lower than the poisoned one of its seed.
+    let specs: Vec<_> = synthetic::specs()
+        .into_iter()
+        .filter(|s| s.cell == "clean" || s.cell == "5d")
+        .collect();
+    let dir = tempfile::tempdir().unwrap();
+    synthetic::write(dir.path(), HEAD, &specs, |_| 0);
+    let set = |rise: [f64; 3]| {
+        for spec in &specs {
+            let path = dir.path().join("trials").join(trial_id(spec));
+            let path = path.join("record.json");
+            let mut record = Record::read(&path).unwrap();
+            let seed = spec.seed as usize;
+            let clean = [20.0, 40.0, 60.0][seed];
+            record.outcome.test_error = clean + if spec.cell == "5d" { rise[seed] } else { 0.0 };
+            reseal(&path, record);
+        }
+        let run = crate::run::Run::load(dir.path()).unwrap();
+        let cells = Cell::all(&run);
+        crate::findings::findings(&run, &cells, None).join("\n")
+    };
+    // The cells' own intervals, 40 ± 49.7 and 42 ± 52, overlap; the differences, 2 ± 0.4969, do not
+    // hold 0.
+    let found = set([1.8, 2.2, 2.0]);
+    assert!(
+        found.contains("2.0 points above clean. The 95 % interval of the differences by seed, 1.5 to 2.5 points (3 seeds), excludes 0."),
+        "{found}"
+    );
+    let html = read(&crate::write(dir.path()).unwrap().html);
+    assert!(html.contains("<td>+2.00 ± 0.50</td>"));
+    let found = set([1.0, 2.0, 3.0]);
+    assert!(
+        found.contains("-0.5 to 4.5 points (3 seeds), holds 0, so"),
+        "{found}"
+    );
+}
+
+#[test]
 fn settings_that_differ_are_named_and_others_are_not() {
     let dir = folder(HEAD, |_| 2);
     let run = crate::run::Run::load(dir.path()).unwrap();
