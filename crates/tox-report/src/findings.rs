@@ -5,13 +5,15 @@ use crate::cells::{Cell, clean_of, policy_name};
 use crate::paper::Paper;
 use crate::run::{Run, State};
 use crate::stats::{self, Interval};
+use tox_data::spec::DataSpec;
 use tox_poison::space::PoisonSet;
 use tox_search::enas::config::NanPolicy;
-use tox_study::record::{Outcome, ScreenedOp};
+use tox_study::record::{Outcome, Provenance, Record, ScreenedOp};
 
 /// Sentences, most important first.
 pub fn findings(run: &Run, cells: &[Cell], paper: Option<&Paper>) -> Vec<String> {
     let mut out = Vec::new();
+    out.extend(mixed(run));
     out.extend(missing(run, cells));
     let plain: Vec<&Cell> = cells
         .iter()
@@ -51,6 +53,54 @@ fn with_seeds(interval: Interval) -> String {
         Some(half) => format!("{:.1} ± {half:.1} % ({} seeds)", interval.mean, interval.n),
         None => format!("{:.1} % (one seed, no interval)", interval.mean),
     }
+}
+
+/// A warning if the records were not all made with the same data, device and program.
+fn mixed(run: &Run) -> Option<String> {
+    let records: Vec<&Record> = run.trials.iter().filter_map(|t| t.record()).collect();
+    let mut parts = Vec::new();
+    let mut count = |what: &str, values: Vec<&str>| {
+        let mut kinds: Vec<(&str, usize)> = Vec::new();
+        for value in values {
+            match kinds.iter_mut().find(|k| k.0 == value) {
+                Some(kind) => kind.1 += 1,
+                None => kinds.push((value, 1)),
+            }
+        }
+        if kinds.len() > 1 {
+            let kinds: Vec<String> = kinds
+                .iter()
+                .map(|(kind, n)| format!("{kind} ({n})"))
+                .collect();
+            parts.push(format!("{what} {}", kinds.join(", ")));
+        }
+    };
+    // Different data sets, or parts of one, have different hashes; only one spec may not.
+    let mut specs: Vec<&DataSpec> = Vec::new();
+    for record in &records {
+        if !specs.contains(&&record.spec.data) {
+            specs.push(&record.spec.data);
+        }
+    }
+    for spec in specs {
+        let same = records.iter().filter(|r| r.spec.data == *spec);
+        let hashes = same.map(|r| {
+            let hash = r.provenance.data_hash.as_str();
+            hash.get(..12).unwrap_or(hash)
+        });
+        count(&format!("data hash of {}", spec.dataset), hashes.collect());
+    }
+    let all = |of: fn(&Provenance) -> &str| records.iter().map(|r| of(&r.provenance)).collect();
+    count("device", all(|p| &p.device));
+    count("version of toxscreen", all(|p| &p.toxscreen));
+    count("instruction set", all(|p| &p.simd));
+    (!parts.is_empty()).then(|| {
+        format!(
+            "Warning: the records come from more than one setup, so cells may differ for that \
+             reason and not for the poison's; the number of trials is in brackets: {}.",
+            parts.join("; ")
+        )
+    })
 }
 
 fn missing(run: &Run, cells: &[Cell]) -> Option<String> {
@@ -278,6 +328,23 @@ pub fn unscreened<'c, 'a>(cells: &'c [Cell<'a>], cell: &Cell<'a>) -> Option<&'c 
     })
 }
 
+/// Whether every trial of a screened cell has the outcome of the clean trial of its seed: then it
+/// is the clean search run again and no result of its own.
+pub fn is_clean_again(cells: &[Cell], cell: &Cell) -> bool {
+    let Some(clean) = clean_of(cells, cell).filter(|_| cell.screened() && cell.done() > 0) else {
+        return false;
+    };
+    cell.records().all(|r| {
+        let bare = Outcome {
+            screened: Vec::new(),
+            ..r.outcome.clone()
+        };
+        clean
+            .records()
+            .any(|c| c.spec.seed == r.spec.seed && c.outcome == bare)
+    })
+}
+
 fn screen(cells: &[Cell], cell: &Cell) -> Option<String> {
     if !cell.screened() {
         return None;
@@ -300,14 +367,23 @@ fn screen(cells: &[Cell], cell: &Cell) -> Option<String> {
     let mean = |c: Option<&Cell>| c.and_then(Cell::test).map(|i| format!("{:.1} %", i.mean));
     let mut beside = Vec::new();
     beside.extend(mean(unscreened(cells, cell)).map(|m| format!("{m} without the screen")));
-    beside.extend(mean(clean_of(cells, cell)).map(|m| format!("{m} on the clean space")));
+    let again = is_clean_again(cells, cell);
+    if !again {
+        beside.extend(mean(clean_of(cells, cell)).map(|m| format!("{m} on the clean space")));
+    }
     let beside = if beside.is_empty() {
         String::new()
     } else {
         format!(", beside {}", beside.join(" and "))
     };
+    let same = if again {
+        "identical to clean, seed by seed: the screen gave the clean space back; "
+    } else {
+        ""
+    };
     Some(format!(
-        "Screening the space of {} before the search: {verdict}, {clean_ops}; test error {}{beside}.",
+        "Screening the space of {} before the search: {verdict}, {clean_ops}; {same}test error \
+         {}{beside}.",
         cell.label(),
         with_seeds(test),
     ))

@@ -404,7 +404,12 @@ impl<'a> Report<'a> {
                 seeds: seeds(c),
                 clean: show(clean_of(&self.cells, c).and_then(Cell::test)),
                 unscreened: show(findings::unscreened(&self.cells, c).and_then(Cell::test)),
-                screened: show(c.test()),
+                screened: if findings::is_clean_again(&self.cells, c) {
+                    "identical to clean, seed by seed: the screen gave the clean space back"
+                        .to_owned()
+                } else {
+                    show(c.test())
+                },
                 missed: findings::missed(c).join(", "),
                 ops: findings::dropped(c)
                     .into_iter()

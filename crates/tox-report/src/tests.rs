@@ -321,6 +321,50 @@ fn differences_are_taken_by_seed() {
 }
 
 #[test]
+fn a_screened_cell_that_differs_from_clean_in_one_seed_is_a_result() {
+    let same = "identical to clean, seed by seed: the screen gave the clean space back";
+    let dir = folder(HEAD, |_| 0);
+    let said = || {
+        let run = crate::run::Run::load(dir.path()).unwrap();
+        let cells = crate::cells::Cell::all(&run);
+        let found = crate::findings::findings(&run, &cells, None).join("\n");
+        let html = read(&crate::write(dir.path()).unwrap().html);
+        (found.contains(same), html.matches(same).count())
+    };
+    assert_eq!(said(), (true, 2));
+    let path = record_path(dir.path(), synthetic::specs().len() - 1);
+    let mut record = Record::read(&path).unwrap();
+    record.outcome.epochs[3].train_error += 0.5;
+    reseal(&path, record);
+    assert_eq!(said(), (false, 0));
+}
+
+#[test]
+fn records_of_several_setups_are_a_warning_that_comes_first() {
+    let dir = folder(HEAD, some_missing);
+    let first = || {
+        let run = crate::run::Run::load(dir.path()).unwrap();
+        let cells = crate::cells::Cell::all(&run);
+        crate::findings::findings(&run, &cells, None).remove(0)
+    };
+    assert!(first().starts_with("Incomplete"), "{}", first());
+    let path = record_path(dir.path(), 0);
+    let mut record = Record::read(&path).unwrap();
+    record.provenance.device = "vulkan:0".into();
+    record.provenance.data_hash = "ab".repeat(32);
+    reseal(&path, record);
+    let first = first();
+    for part in [
+        "Warning: ",
+        "data hash of cifar10 abababababab (1), 5f1d5f1d5f1d (75)",
+        "device vulkan:0 (1), cpu (75)",
+    ] {
+        assert!(first.contains(part), "{first}");
+    }
+    assert!(!first.contains("version") && !first.contains("instruction set"));
+}
+
+#[test]
 fn settings_that_differ_are_named_and_others_are_not() {
     let dir = folder(HEAD, |_| 2);
     let run = crate::run::Run::load(dir.path()).unwrap();
