@@ -380,6 +380,35 @@ fn settings_that_differ_are_named_and_others_are_not() {
     assert!(find("learner.child.layers").is_none() && find("data.augment.flip").is_none());
 }
 
+#[test]
+fn the_paper_side_is_that_of_the_data_set() {
+    let mut specs = synthetic::specs();
+    specs.truncate(2);
+    specs[1].data.dataset = "cifar100".into();
+    specs[1].data.rgb = true;
+    let dir = tempfile::tempdir().unwrap();
+    synthetic::write(dir.path(), HEAD, &specs, |_| 0);
+    let run = crate::run::Run::load(dir.path()).unwrap();
+    let differences = crate::settings::differences(&crate::cells::Cell::all(&run));
+    let of = |key: &str| -> Vec<(&str, &str, &str)> {
+        let rows = differences.iter().filter(|d| d.key == key);
+        rows.map(|d| (d.paper.as_str(), d.ours.as_str(), d.cells.as_str()))
+            .collect()
+    };
+    let (ten, hundred) = ("clean, cifar10", "clean, cifar100");
+    assert_eq!(of("data.dataset"), []);
+    assert_eq!(of("data.rgb"), [("false", "true", hundred)]);
+    assert_eq!(
+        of("learner.child.epochs"),
+        [("300", "30", ten), ("150", "30", hundred)]
+    );
+    // 29.9 and 14.9 half periods: near the maximum and near the minimum.
+    assert_eq!(
+        of("learning rate of the last epoch"),
+        [("0.0488", "0.0500", ten), ("0.0017", "0.0500", hundred)]
+    );
+}
+
 /// Writes a report to look at: `TOXSCREEN_REPORT_SAMPLE=DIR cargo test -p tox-report -- --ignored`.
 #[test]
 #[ignore = "writes where TOXSCREEN_REPORT_SAMPLE says"]
