@@ -3,7 +3,7 @@
 use crate::run::{Run, Trial};
 use crate::stats::{self, Interval};
 use tox_poison::space::SpacePoison;
-use tox_search::enas::config::{EnasConfig, NanPolicy};
+use tox_search::enas::config::{EnasConfig, NanPolicy, Strategy};
 use tox_search::space::Space;
 use tox_study::plan::cell_name;
 use tox_study::record::{Outcome, Record};
@@ -119,6 +119,11 @@ impl<'a> Cell<'a> {
         self.spec().defence == Defence::Screen
     }
 
+    /// Whether it is the control, a random search.
+    pub fn random(&self) -> bool {
+        config(self.spec()).strategy == Strategy::Random
+    }
+
     /// What the adversary does, for people.
     pub fn threat(&self) -> String {
         let threat = match self.poison() {
@@ -151,6 +156,25 @@ impl<'a> Cell<'a> {
     pub fn mean(&self, of: impl Fn(&Outcome) -> Option<f64>) -> Option<Interval> {
         let values: Vec<f64> = self.records().filter_map(|r| of(&r.outcome)).collect();
         stats::mean(&values)
+    }
+
+    /// Mean and 95 % t-interval of the differences to `other`, seed by seed, over the seeds for
+    /// which both have the number. Trials of one seed share their random streams, so this, and not
+    /// the two cells' own intervals, says whether they differ.
+    pub fn above(&self, other: &Cell, of: impl Fn(&Outcome) -> Option<f64>) -> Option<Interval> {
+        let differences: Vec<f64> = self
+            .records()
+            .filter_map(|r| {
+                let twin = other.records().find(|t| t.spec.seed == r.spec.seed)?;
+                Some(of(&r.outcome)? - of(&twin.outcome)?)
+            })
+            .collect();
+        stats::mean(&differences)
+    }
+
+    /// [`Cell::above`] of the test error with shared weights.
+    pub fn test_above(&self, other: &Cell) -> Option<Interval> {
+        self.above(other, |o| Some(o.test_error))
     }
 
     /// [`Cell::mean`] of the test error with shared weights.
@@ -189,13 +213,46 @@ fn same(a: &TrialSpec, b: &TrialSpec) -> bool {
     *a == b
 }
 
-/// The clean, undefended cell on the same data as `cell`, of which it is the poisoned twin.
-pub fn clean_of<'c, 'a>(cells: &'c [Cell<'a>], cell: &Cell<'a>) -> Option<&'c Cell<'a>> {
-    let clean =
-        |c: &&Cell<'a>| c.poison().is_none() && !c.screened() && c.spec().data == cell.spec().data;
+/// Whether two specs have the same data and a learner equal but for the strategy and the NaN policy.
+fn same_setting(a: &TrialSpec, b: &TrialSpec) -> bool {
+    let bare = |spec: &TrialSpec| {
+        let mut config = config(spec).clone();
+        config.strategy = Strategy::Enas;
+        config.child.nan_policy = NanPolicy::Torch;
+        config
+    };
+    a.data == b.data && bare(a) == bare(b)
+}
+
+/// Of the cells that `fit`, one with the policy of `cell` and, next, its variant; the first of
+/// equals.
+fn nearest<'c, 'a>(
+    cells: &'c [Cell<'a>],
+    cell: &Cell<'a>,
+    fit: impl Fn(&Cell<'a>) -> bool,
+) -> Option<&'c Cell<'a>> {
+    let far = |c: &Cell| {
+        let (a, b) = (c.spec(), cell.spec());
+        (c.policy() != cell.policy(), a.variant != b.variant)
+    };
     cells
         .iter()
-        .filter(clean)
-        .find(|c| c.policy() == cell.policy())
-        .or_else(|| cells.iter().find(clean))
+        .filter(|c| fit(c) && same_setting(c.spec(), cell.spec()))
+        .min_by_key(|c| far(c))
+}
+
+/// The clean, undefended cell on the same data and with the same learner as `cell`, of which it is
+/// the poisoned twin. The NaN policy may differ if there is no other.
+pub fn clean_of<'c, 'a>(cells: &'c [Cell<'a>], cell: &Cell<'a>) -> Option<&'c Cell<'a>> {
+    nearest(cells, cell, |c| {
+        c.poison().is_none() && !c.screened() && c.random() == cell.random()
+    })
+}
+
+/// The cell that differs from a random search in its strategy: a search on the same space.
+pub fn searched<'c, 'a>(cells: &'c [Cell<'a>], cell: &Cell<'a>) -> Option<&'c Cell<'a>> {
+    nearest(cells, cell, |c| {
+        let (a, b) = (c.spec(), cell.spec());
+        !c.random() && c.poison() == cell.poison() && a.defence == b.defence
+    })
 }

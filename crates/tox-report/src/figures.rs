@@ -52,6 +52,7 @@ impl<'c, 'a> Family<'c, 'a> {
                 let of = |c: &&Cell| {
                     c.poison().is_some_and(|p| p.set == set)
                         && !c.screened()
+                        && !c.random()
                         && c.spec().data == *data
                 };
                 let mut members: Vec<&Cell> = cells.iter().filter(of).collect();

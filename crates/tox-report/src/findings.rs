@@ -5,17 +5,19 @@ use crate::cells::{Cell, clean_of, policy_name};
 use crate::paper::Paper;
 use crate::run::{Run, State};
 use crate::stats::{self, Interval};
+use tox_data::spec::DataSpec;
 use tox_poison::space::PoisonSet;
 use tox_search::enas::config::NanPolicy;
-use tox_study::record::{Outcome, ScreenedOp};
+use tox_study::record::{Outcome, Provenance, Record, ScreenedOp};
 
 /// Sentences, most important first.
 pub fn findings(run: &Run, cells: &[Cell], paper: Option<&Paper>) -> Vec<String> {
     let mut out = Vec::new();
+    out.extend(mixed(run));
     out.extend(missing(run, cells));
     let plain: Vec<&Cell> = cells
         .iter()
-        .filter(|c| !c.screened() && c.done() > 0)
+        .filter(|c| !c.screened() && !c.random() && c.done() > 0)
         .collect();
     for cell in &plain {
         if cell.poison().is_none() && cell.policy() == NanPolicy::Torch {
@@ -51,6 +53,54 @@ fn with_seeds(interval: Interval) -> String {
         Some(half) => format!("{:.1} ± {half:.1} % ({} seeds)", interval.mean, interval.n),
         None => format!("{:.1} % (one seed, no interval)", interval.mean),
     }
+}
+
+/// A warning if the records were not all made with the same data, device and program.
+fn mixed(run: &Run) -> Option<String> {
+    let records: Vec<&Record> = run.trials.iter().filter_map(|t| t.record()).collect();
+    let mut parts = Vec::new();
+    let mut count = |what: &str, values: Vec<&str>| {
+        let mut kinds: Vec<(&str, usize)> = Vec::new();
+        for value in values {
+            match kinds.iter_mut().find(|k| k.0 == value) {
+                Some(kind) => kind.1 += 1,
+                None => kinds.push((value, 1)),
+            }
+        }
+        if kinds.len() > 1 {
+            let kinds: Vec<String> = kinds
+                .iter()
+                .map(|(kind, n)| format!("{kind} ({n})"))
+                .collect();
+            parts.push(format!("{what} {}", kinds.join(", ")));
+        }
+    };
+    // Different data sets, or parts of one, have different hashes; only one spec may not.
+    let mut specs: Vec<&DataSpec> = Vec::new();
+    for record in &records {
+        if !specs.contains(&&record.spec.data) {
+            specs.push(&record.spec.data);
+        }
+    }
+    for spec in specs {
+        let same = records.iter().filter(|r| r.spec.data == *spec);
+        let hashes = same.map(|r| {
+            let hash = r.provenance.data_hash.as_str();
+            hash.get(..12).unwrap_or(hash)
+        });
+        count(&format!("data hash of {}", spec.dataset), hashes.collect());
+    }
+    let all = |of: fn(&Provenance) -> &str| records.iter().map(|r| of(&r.provenance)).collect();
+    count("device", all(|p| &p.device));
+    count("version of toxscreen", all(|p| &p.toxscreen));
+    count("instruction set", all(|p| &p.simd));
+    (!parts.is_empty()).then(|| {
+        format!(
+            "Warning: the records come from more than one setup, so cells may differ for that \
+             reason and not for the poison's; the number of trials is in brackets: {}.",
+            parts.join("; ")
+        )
+    })
 }
 
 fn missing(run: &Run, cells: &[Cell]) -> Option<String> {
@@ -96,76 +146,87 @@ fn worst_cell(cells: &[Cell], cell: &Cell, test: Interval) -> String {
         cell.threat(),
         with_seeds(test)
     );
-    let Some(clean) = clean_of(cells, cell).and_then(Cell::test) else {
-        return format!("{head}; there is no clean trial to compare it with.");
-    };
-    let points = test.mean - clean.mean;
-    let doubt = match (test.half, clean.half) {
-        (Some(a), Some(b)) if points.abs() <= a + b => {
-            " The two 95 % intervals overlap, so the difference may be chance."
-        }
-        (Some(_), Some(_)) => " The two 95 % intervals do not overlap.",
-        _ => " With one seed on a side there is no interval to judge it by.",
-    };
-    let side = if points < 0.0 { "below" } else { "above" };
-    format!("{head}, {:.1} points {side} clean.{doubt}", points.abs())
+    let above = clean_of(cells, cell).and_then(|clean| cell.test_above(clean));
+    match above {
+        Some(above) => format!("{head}, {}", against_clean(above)),
+        None => format!("{head}; there is no clean trial of the same seed to compare it with."),
+    }
 }
 
-/// Whether the mean error rises with q, for each set.
+/// What a difference to the clean cell by seed amounts to.
+fn against_clean(above: Interval) -> String {
+    let side = if above.mean < 0.0 { "below" } else { "above" };
+    let points = above.mean.abs();
+    let Some(half) = above.half else {
+        return format!(
+            "{points:.1} points {side} clean. With one seed in common there is no interval to judge \
+             that by."
+        );
+    };
+    let verdict = if above.mean.abs() > half {
+        "excludes 0"
+    } else {
+        "holds 0, so the difference may be chance"
+    };
+    format!(
+        "{points:.1} points {side} clean. The 95 % interval of the differences by seed, {:.1} to \
+         {:.1} points ({} seeds), {verdict}.",
+        above.mean - half,
+        above.mean + half,
+        above.n
+    )
+}
+
+/// How the error moves with q, for each set, in differences by seed.
 fn rise(cells: &[Cell]) -> Option<String> {
     use PoisonSet::{P1, P2, P3, P4, P5};
-    let (mut every, mut ends, mut not) = (Vec::new(), Vec::new(), Vec::new());
+    let mut parts = Vec::new();
     for set in [P1, P2, P3, P4, P5] {
         let mut steps: Vec<&Cell> = cells
             .iter()
             .filter(|c| {
                 c.poison().is_some_and(|p| p.set == set)
                     && !c.screened()
+                    && !c.random()
                     && c.policy() == NanPolicy::Torch
             })
             .collect();
-        steps.sort_by_key(|c| c.poison().map_or(0, |p| p.q));
-        // One data set and one learner, or there is no order to speak of.
+        let q = |c: &Cell| c.poison().map_or(0, |p| p.q);
+        steps.sort_by_key(|c| q(c));
         let Some(clean) = steps.first().and_then(|c| clean_of(cells, c)) else {
             continue;
         };
-        let mut seen = steps.iter().map(|c| c.poison().map_or(0, |p| p.q));
-        let ordered = seen
-            .next()
-            .is_some_and(|mut last| seen.all(|q| std::mem::replace(&mut last, q) < q));
-        let means: Vec<f64> = std::iter::once(clean)
-            .chain(steps.iter().copied())
-            .filter_map(|c| Some(c.test()?.mean))
-            .collect();
-        if !ordered || means.len() != steps.len() + 1 || means.len() < 3 {
+        steps.insert(0, clean);
+        // One data set and one learner, or there is no order to speak of.
+        if steps.len() < 3 || steps.windows(2).any(|w| q(w[0]) == q(w[1])) {
             continue;
         }
-        let (first, last) = (means[1], means[means.len() - 1]);
-        if means.windows(2).all(|w| w[0] < w[1]) {
-            every.push(set.to_string());
-        } else if means[0] < first && first < last {
-            ends.push(set.to_string());
-        } else {
-            not.push(set.to_string());
-        }
+        let moves: Option<Vec<Interval>> =
+            steps.windows(2).map(|w| w[1].test_above(w[0])).collect();
+        let last = steps[steps.len() - 1];
+        let (Some(moves), Some(whole)) = (moves, last.test_above(clean)) else {
+            continue;
+        };
+        let up = moves.iter().filter(|m| m.mean > 0.0);
+        let sure = up.clone().filter(|m| m.excludes_zero() == Some(true));
+        let half = whole.half.map_or(String::new(), |h| format!(" ± {h:.1}"));
+        parts.push(format!(
+            "{set} up at {} of {} steps, {} of them by more than chance; {:+.1}{half} points at \
+             q = {}",
+            up.count(),
+            moves.len(),
+            sure.count(),
+            whole.mean,
+            q(last)
+        ));
     }
-    let mut parts = Vec::new();
-    for (sets, what) in [
-        (every, "at every step of q"),
-        (
-            ends,
-            "from clean over the smallest to the largest q, but not at every step",
-        ),
-        (
-            not,
-            "not even from clean over the smallest to the largest q",
-        ),
-    ] {
-        if !sets.is_empty() {
-            parts.push(format!("{what}: {}", sets.join(", ")));
-        }
-    }
-    (!parts.is_empty()).then(|| format!("Mean test error rises {}.", parts.join("; ")))
+    (!parts.is_empty()).then(|| {
+        format!(
+            "Test error with rising q, from clean step by step (means of the differences by seed; \
+             more than chance: their 95 % interval excludes 0): {}.",
+            parts.join(". ")
+        )
+    })
 }
 
 /// How a cell fared with NaN.
@@ -267,6 +328,23 @@ pub fn unscreened<'c, 'a>(cells: &'c [Cell<'a>], cell: &Cell<'a>) -> Option<&'c 
     })
 }
 
+/// Whether every trial of a screened cell has the outcome of the clean trial of its seed: then it
+/// is the clean search run again and no result of its own.
+pub fn is_clean_again(cells: &[Cell], cell: &Cell) -> bool {
+    let Some(clean) = clean_of(cells, cell).filter(|_| cell.screened() && cell.done() > 0) else {
+        return false;
+    };
+    cell.records().all(|r| {
+        let bare = Outcome {
+            screened: Vec::new(),
+            ..r.outcome.clone()
+        };
+        clean
+            .records()
+            .any(|c| c.spec.seed == r.spec.seed && c.outcome == bare)
+    })
+}
+
 fn screen(cells: &[Cell], cell: &Cell) -> Option<String> {
     if !cell.screened() {
         return None;
@@ -289,14 +367,23 @@ fn screen(cells: &[Cell], cell: &Cell) -> Option<String> {
     let mean = |c: Option<&Cell>| c.and_then(Cell::test).map(|i| format!("{:.1} %", i.mean));
     let mut beside = Vec::new();
     beside.extend(mean(unscreened(cells, cell)).map(|m| format!("{m} without the screen")));
-    beside.extend(mean(clean_of(cells, cell)).map(|m| format!("{m} on the clean space")));
+    let again = is_clean_again(cells, cell);
+    if !again {
+        beside.extend(mean(clean_of(cells, cell)).map(|m| format!("{m} on the clean space")));
+    }
     let beside = if beside.is_empty() {
         String::new()
     } else {
         format!(", beside {}", beside.join(" and "))
     };
+    let same = if again {
+        "identical to clean, seed by seed: the screen gave the clean space back; "
+    } else {
+        ""
+    };
     Some(format!(
-        "Screening the space of {} before the search: {verdict}, {clean_ops}; test error {}{beside}.",
+        "Screening the space of {} before the search: {verdict}, {clean_ops}; {same}test error \
+         {}{beside}.",
         cell.label(),
         with_seeds(test),
     ))
@@ -321,9 +408,9 @@ pub fn text_table(run: &Run, cells: &[Cell], paper: Option<&Paper>) -> String {
     ]];
     let show = |i: Option<Interval>| i.map_or("-".to_owned(), |i| i.to_string());
     for cell in cells {
-        // The paper screened nothing.
+        // The paper screened nothing and has no random search.
         let printed = paper
-            .filter(|_| !cell.screened())
+            .filter(|_| !cell.screened() && !cell.random())
             .map(|p| p.cell(&cell.spec().data.dataset, cell.label()))
             .unwrap_or_default();
         let pair = |v: Option<f64>| v.map_or("-".to_owned(), |v| format!("{v:.2}"));

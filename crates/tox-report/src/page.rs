@@ -2,7 +2,7 @@
 //! through the template's escaping; only drawings, whose texts [`crate::svg`] escapes, pass as they are.
 
 use crate::ReportError;
-use crate::cells::{COLLAPSE_MARGIN, Cell, budget, clean_of, collapsed, config, policy_name};
+use crate::cells::{COLLAPSE_MARGIN, Cell, budget, clean_of, collapsed, policy_name, searched};
 use crate::figures::{self, Figure};
 use crate::paper::Paper;
 use crate::run::{Run, State};
@@ -48,6 +48,17 @@ struct Row {
     above: String,
     retrained: String,
     bar: Value,
+}
+
+/// A row of the control: a search beside the random search on the same space.
+#[derive(Serialize)]
+struct Control {
+    cell: String,
+    threat: String,
+    seeds: String,
+    complete: bool,
+    shared: [String; 3],
+    retrained: [String; 3],
 }
 
 /// One policy's half of a row of Table 2.
@@ -128,6 +139,11 @@ const NONE: &str = "–";
 
 fn show(interval: Option<Interval>) -> String {
     interval.map_or(NONE.to_owned(), |i| i.to_string())
+}
+
+/// A difference with its sign.
+fn signed(interval: Option<Interval>) -> String {
+    interval.map_or(NONE.to_owned(), |i| format!("{i:+}"))
 }
 
 fn number(value: Option<f64>) -> String {
@@ -229,6 +245,7 @@ impl<'a> Report<'a> {
             }),
             table1 => self.table1(),
             table2 => self.table2(),
+            control => self.control(),
             deaths => self.deaths(),
             screened => self.screened(),
             trials => self.trials(),
@@ -243,17 +260,20 @@ impl<'a> Report<'a> {
         })?)
     }
 
-    /// Cells without a defence, but for the one-shot sets and the `guarded` twins of others.
+    /// Cells without a defence, but for the one-shot sets, the `guarded` twins of others and the
+    /// random searches.
     fn table1(&self) -> Vec<Row> {
         let twin = |cell: &Cell| {
             cell.policy() == NanPolicy::Guarded
                 && self.cells.iter().any(|c| {
-                    c.policy() == NanPolicy::Torch && c.spec().threat == cell.spec().threat
+                    c.policy() == NanPolicy::Torch
+                        && c.random() == cell.random()
+                        && c.spec().threat == cell.spec().threat
                 })
         };
         self.cells
             .iter()
-            .filter(|c| !c.screened() && !one_shot(c) && !twin(c))
+            .filter(|c| !c.screened() && !c.random() && !one_shot(c) && !twin(c))
             .map(|c| self.row(c))
             .collect()
     }
@@ -263,13 +283,8 @@ impl<'a> Report<'a> {
         let printed = printed.map(|p| p.cell(&cell.spec().data.dataset, cell.label()));
         let printed = printed.unwrap_or_default();
         let (valid, test) = (cell.valid(), cell.test());
-        let clean = clean_of(&self.cells, cell).and_then(Cell::test);
-        let above = match (test, clean) {
-            (Some(test), Some(clean)) if cell.poison().is_some() => {
-                format!("{:+.1}", test.mean - clean.mean)
-            }
-            _ => String::new(),
-        };
+        let clean = clean_of(&self.cells, cell).filter(|_| cell.poison().is_some());
+        let above = clean.and_then(|clean| cell.test_above(clean));
         Row {
             cell: cell.name.clone(),
             threat: cell.threat(),
@@ -280,26 +295,47 @@ impl<'a> Report<'a> {
             paper_valid: number(printed.valid),
             test: show(test),
             paper_test: number(printed.test),
-            above,
+            above: above.map_or(String::new(), |i| signed(Some(i))),
             retrained: show(cell.retrained()),
             bar: Value::from_safe_string(bar(test, printed.test)),
         }
     }
 
+    /// Every random search with the search that it is the control of.
+    fn control(&self) -> Vec<Control> {
+        let random = self.cells.iter().filter(|c| c.random());
+        random
+            .map(|c| {
+                let search = searched(&self.cells, c);
+                let beside = |of: fn(&Outcome) -> Option<f64>| {
+                    [
+                        show(search.and_then(|s| s.mean(of))),
+                        show(c.mean(of)),
+                        signed(search.and_then(|s| s.above(c, of))),
+                    ]
+                };
+                Control {
+                    cell: c.label().to_owned(),
+                    threat: c.threat(),
+                    seeds: format!("{}, {}", search.map_or(NONE.to_owned(), seeds), seeds(c)),
+                    complete: c.complete() && search.is_some_and(Cell::complete),
+                    shared: beside(|o| Some(o.test_error)),
+                    retrained: beside(|o| o.retrained_test_error),
+                }
+            })
+            .collect()
+    }
+
     /// The clean cell and those that ran under both policies or hold a one-shot set.
     fn table2(&self) -> Vec<Pair> {
-        let plain = || self.cells.iter().filter(|c| !c.screened());
+        let plain = || self.cells.iter().filter(|c| !c.screened() && !c.random());
         if !plain().any(|c| one_shot(c) || c.policy() == NanPolicy::Guarded) {
             return Vec::new();
         }
         let mut rows: Vec<Pair> = Vec::new();
         let mut seen: Vec<&Cell> = Vec::new();
         for cell in plain() {
-            let like = |c: &Cell| {
-                c.label() == cell.label()
-                    && c.spec().data == cell.spec().data
-                    && config(c.spec()).strategy == config(cell.spec()).strategy
-            };
+            let like = |c: &Cell| c.label() == cell.label() && c.spec().data == cell.spec().data;
             if seen.iter().any(|c| like(c)) {
                 continue;
             }
@@ -368,7 +404,12 @@ impl<'a> Report<'a> {
                 seeds: seeds(c),
                 clean: show(clean_of(&self.cells, c).and_then(Cell::test)),
                 unscreened: show(findings::unscreened(&self.cells, c).and_then(Cell::test)),
-                screened: show(c.test()),
+                screened: if findings::is_clean_again(&self.cells, c) {
+                    "identical to clean, seed by seed: the screen gave the clean space back"
+                        .to_owned()
+                } else {
+                    show(c.test())
+                },
                 missed: findings::missed(c).join(", "),
                 ops: findings::dropped(c)
                     .into_iter()

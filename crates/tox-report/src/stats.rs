@@ -17,10 +17,19 @@ pub struct Interval {
 
 impl fmt::Display for Interval {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.half {
-            Some(half) => write!(f, "{:.2} ± {half:.2}", self.mean),
-            None => write!(f, "{:.2}", self.mean),
+        if f.sign_plus() {
+            write!(f, "{:+.2}", self.mean)?;
+        } else {
+            write!(f, "{:.2}", self.mean)?;
         }
+        self.half.map_or(Ok(()), |half| write!(f, " ± {half:.2}"))
+    }
+}
+
+impl Interval {
+    /// Whether the interval excludes 0; `None` for a single value.
+    pub fn excludes_zero(&self) -> Option<bool> {
+        self.half.map(|half| self.mean.abs() > half)
     }
 }
 

@@ -59,9 +59,11 @@ pub fn record(spec: &TrialSpec) -> Record {
     let poison = crate::cells::poison(spec);
     let policy = crate::cells::config(spec).child.nan_policy;
     let screened = spec.defence == Defence::Screen;
-    let one_shot = poison.is_some_and(|p| p.set == PoisonSet::P3Plus);
-    let set = poison.map_or(0, |p| p.set as u64 + 1);
-    let q = poison.map_or(0, |p| p.q);
+    let one_shot = !screened && poison.is_some_and(|p| p.set == PoisonSet::P3Plus);
+    // A screen that drops all poison gives the clean search back.
+    let left = poison.filter(|_| !screened);
+    let set = left.map_or(0, |p| p.set as u64 + 1);
+    let q = left.map_or(0, |p| p.q);
     let budget = if screened {
         0.0
     } else {

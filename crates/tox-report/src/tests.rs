@@ -226,6 +226,144 @@ fn collapse_needs_a_broken_weight_and_an_error_at_chance() {
     }
 }
 
+/// A folder with `clean` and `5d`, each searched and at random.
+fn with_control() -> tempfile::TempDir {
+    let mut specs = Vec::new();
+    for spec in synthetic::specs() {
+        if spec.cell != "clean" && spec.cell != "5d" {
+            continue;
+        }
+        let mut random = spec.clone();
+        random.variant = Some("random".into());
+        let tox_study::spec::Learner::Enas(config) = &mut random.learner;
+        config.strategy = tox_search::enas::config::Strategy::Random;
+        // The random cells come first: the twin must not be the first clean cell.
+        specs.insert(0, random);
+        specs.push(spec);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    synthetic::write(dir.path(), HEAD, &specs, |_| 0);
+    // One point worse at random, and one more for each seed.
+    for spec in specs.iter().filter(|s| s.variant.is_some()) {
+        let path = dir.path().join("trials").join(trial_id(spec));
+        let path = path.join("record.json");
+        let mut record = Record::read(&path).unwrap();
+        record.outcome.test_error += 1.0 + spec.seed as f64;
+        reseal(&path, record);
+    }
+    dir
+}
+
+#[test]
+fn a_cell_is_compared_with_the_clean_cell_of_its_own_learner() {
+    let dir = with_control();
+    let run = crate::run::Run::load(dir.path()).unwrap();
+    let cells = crate::cells::Cell::all(&run);
+    let find = |name: &str| cells.iter().find(|c| c.name == name).unwrap();
+    let clean = |name| crate::cells::clean_of(&cells, find(name)).unwrap();
+    assert_eq!(clean("5d").name, "clean");
+    assert_eq!(clean("5d (random)").name, "clean (random)");
+    let searched = crate::cells::searched(&cells, find("5d (random)")).unwrap();
+    assert_eq!(searched.name, "5d");
+    let alone: Vec<_> = crate::cells::Cell::all(&run)
+        .into_iter()
+        .filter(|c| c.name != "clean")
+        .collect();
+    let cell = alone.iter().find(|c| c.name == "5d").unwrap();
+    assert!(crate::cells::clean_of(&alone, cell).is_none());
+    // Differences -1, -2, -3: mean -2, half 4.3027 / sqrt(3).
+    let html = read(&crate::write(dir.path()).unwrap().html);
+    assert_balanced(&html);
+    assert_eq!(html.matches("<td>-2.00 ± 2.48</td>").count(), 2);
+    assert!(html.contains("<caption>Control: random search."));
+    let none = folder(HEAD, |_| 0);
+    assert!(!read(&crate::write(none.path()).unwrap().html).contains("Control: random"));
+}
+
+#[test]
+fn differences_are_taken_by_seed() {
+    use crate::cells::Cell;
+    // Clean errors far apart, each 1, 2 and 3 points lower than the poisoned one of its seed.
+    let specs: Vec<_> = synthetic::specs()
+        .into_iter()
+        .filter(|s| s.cell == "clean" || s.cell == "5d")
+        .collect();
+    let dir = tempfile::tempdir().unwrap();
+    synthetic::write(dir.path(), HEAD, &specs, |_| 0);
+    let set = |rise: [f64; 3]| {
+        for spec in &specs {
+            let path = dir.path().join("trials").join(trial_id(spec));
+            let path = path.join("record.json");
+            let mut record = Record::read(&path).unwrap();
+            let seed = spec.seed as usize;
+            let clean = [20.0, 40.0, 60.0][seed];
+            record.outcome.test_error = clean + if spec.cell == "5d" { rise[seed] } else { 0.0 };
+            reseal(&path, record);
+        }
+        let run = crate::run::Run::load(dir.path()).unwrap();
+        let cells = Cell::all(&run);
+        crate::findings::findings(&run, &cells, None).join("\n")
+    };
+    // The cells' own intervals, 40 ± 49.7 and 42 ± 52, overlap; the differences, 2 ± 0.4969, do not
+    // hold 0.
+    let found = set([1.8, 2.2, 2.0]);
+    assert!(
+        found.contains("2.0 points above clean. The 95 % interval of the differences by seed, 1.5 to 2.5 points (3 seeds), excludes 0."),
+        "{found}"
+    );
+    let html = read(&crate::write(dir.path()).unwrap().html);
+    assert!(html.contains("<td>+2.00 ± 0.50</td>"));
+    let found = set([1.0, 2.0, 3.0]);
+    assert!(
+        found.contains("-0.5 to 4.5 points (3 seeds), holds 0, so"),
+        "{found}"
+    );
+}
+
+#[test]
+fn a_screened_cell_that_differs_from_clean_in_one_seed_is_a_result() {
+    let same = "identical to clean, seed by seed: the screen gave the clean space back";
+    let dir = folder(HEAD, |_| 0);
+    let said = || {
+        let run = crate::run::Run::load(dir.path()).unwrap();
+        let cells = crate::cells::Cell::all(&run);
+        let found = crate::findings::findings(&run, &cells, None).join("\n");
+        let html = read(&crate::write(dir.path()).unwrap().html);
+        (found.contains(same), html.matches(same).count())
+    };
+    assert_eq!(said(), (true, 2));
+    let path = record_path(dir.path(), synthetic::specs().len() - 1);
+    let mut record = Record::read(&path).unwrap();
+    record.outcome.epochs[3].train_error += 0.5;
+    reseal(&path, record);
+    assert_eq!(said(), (false, 0));
+}
+
+#[test]
+fn records_of_several_setups_are_a_warning_that_comes_first() {
+    let dir = folder(HEAD, some_missing);
+    let first = || {
+        let run = crate::run::Run::load(dir.path()).unwrap();
+        let cells = crate::cells::Cell::all(&run);
+        crate::findings::findings(&run, &cells, None).remove(0)
+    };
+    assert!(first().starts_with("Incomplete"), "{}", first());
+    let path = record_path(dir.path(), 0);
+    let mut record = Record::read(&path).unwrap();
+    record.provenance.device = "vulkan:0".into();
+    record.provenance.data_hash = "ab".repeat(32);
+    reseal(&path, record);
+    let first = first();
+    for part in [
+        "Warning: ",
+        "data hash of cifar10 abababababab (1), 5f1d5f1d5f1d (75)",
+        "device vulkan:0 (1), cpu (75)",
+    ] {
+        assert!(first.contains(part), "{first}");
+    }
+    assert!(!first.contains("version") && !first.contains("instruction set"));
+}
+
 #[test]
 fn settings_that_differ_are_named_and_others_are_not() {
     let dir = folder(HEAD, |_| 2);
@@ -240,6 +378,35 @@ fn settings_that_differ_are_named_and_others_are_not() {
     let policy = find("learner.child.nan_policy").unwrap();
     assert!(policy.cells.contains("oneshot-2") && !policy.cells.contains("1a"));
     assert!(find("learner.child.layers").is_none() && find("data.augment.flip").is_none());
+}
+
+#[test]
+fn the_paper_side_is_that_of_the_data_set() {
+    let mut specs = synthetic::specs();
+    specs.truncate(2);
+    specs[1].data.dataset = "cifar100".into();
+    specs[1].data.rgb = true;
+    let dir = tempfile::tempdir().unwrap();
+    synthetic::write(dir.path(), HEAD, &specs, |_| 0);
+    let run = crate::run::Run::load(dir.path()).unwrap();
+    let differences = crate::settings::differences(&crate::cells::Cell::all(&run));
+    let of = |key: &str| -> Vec<(&str, &str, &str)> {
+        let rows = differences.iter().filter(|d| d.key == key);
+        rows.map(|d| (d.paper.as_str(), d.ours.as_str(), d.cells.as_str()))
+            .collect()
+    };
+    let (ten, hundred) = ("clean, cifar10", "clean, cifar100");
+    assert_eq!(of("data.dataset"), []);
+    assert_eq!(of("data.rgb"), [("false", "true", hundred)]);
+    assert_eq!(
+        of("learner.child.epochs"),
+        [("300", "30", ten), ("150", "30", hundred)]
+    );
+    // 29.9 and 14.9 half periods: near the maximum and near the minimum.
+    assert_eq!(
+        of("learning rate of the last epoch"),
+        [("0.0488", "0.0500", ten), ("0.0017", "0.0500", hundred)]
+    );
 }
 
 /// Writes a report to look at: `TOXSCREEN_REPORT_SAMPLE=DIR cargo test -p tox-report -- --ignored`.
