@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
-/// Lines of a failed trial's stderr that are kept.
+/// Lines of a failed trial's stderr that are kept: its first error, and the last ones.
 const STDERR_LINES: usize = 20;
 
 /// How trials are run.
@@ -309,21 +309,27 @@ fn last_lines(from: impl Read) -> Vec<String> {
         lines.push_back(String::from_utf8_lossy(&bytes).trim_end().to_owned());
         bytes.clear();
         if lines.len() > STDERR_LINES {
-            lines.pop_front();
+            // What followed the first error does not push it out.
+            let oldest = usize::from(lines.front().is_some_and(is_error));
+            lines.remove(oldest);
         }
     }
     lines.into()
 }
 
-/// Why a process without a record ended: its own `error:` line, or how the system ended it.
+fn is_error(line: &String) -> bool {
+    line.starts_with("error:")
+}
+
+/// Why a process without a record ended: its first `error:` line (later ones follow from it), or
+/// how the system ended it and its last words.
 fn reason(status: ExitStatus, stderr: &[String]) -> String {
-    let own = stderr.iter().rev().find_map(|l| l.strip_prefix("error: "));
-    match own {
-        Some(words) => words.to_owned(),
-        None => match stderr.iter().rev().find(|l| !l.is_empty()) {
-            Some(last) => format!("the trial's process ended with {status}: {last}"),
-            None => format!("the trial's process ended with {status} and said nothing"),
-        },
+    if let Some(line) = stderr.iter().find(|l| is_error(l)) {
+        return line.trim_start_matches("error:").trim().to_owned();
+    }
+    match stderr.iter().rev().find(|l| !l.is_empty()) {
+        Some(last) => format!("the trial's process ended with {status}: {last}"),
+        None => format!("the trial's process ended with {status} and said nothing"),
     }
 }
 
@@ -339,4 +345,26 @@ pub fn default_jobs(threads: usize) -> usize {
 /// When the system does not tell.
 pub fn this_program() -> Result<PathBuf, FileError> {
     std::env::current_exe().map_err(files::failed("find", Path::new("this program")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_error_survives_what_follows_it() {
+        let mut text = "loading\n".repeat(30) + "error: the cause\n";
+        for i in 0..50 {
+            text.push_str(&format!("error: follows {i}\n"));
+        }
+        let lines = last_lines(text.as_bytes());
+        assert_eq!(lines.len(), STDERR_LINES);
+        assert_eq!(
+            (lines[0].as_str(), lines[19].as_str()),
+            ("error: the cause", "error: follows 49")
+        );
+        assert_eq!(reason(ExitStatus::default(), &lines), "the cause");
+        let words = ["some".to_owned(), "last words".to_owned(), String::new()];
+        assert!(reason(ExitStatus::default(), &words).ends_with(": last words"));
+    }
 }

@@ -29,6 +29,17 @@ impl Setting {
             hint: Some("for example --set learner.child.epochs=20".into()),
         };
         let (key, value) = text.split_once('=').ok_or_else(refuse)?;
+        if key.trim_start().starts_with("cell.") || key.trim_start().starts_with("cell[") {
+            return Err(RecipeError::Invalid {
+                place: format!("--set {text}"),
+                message: "cells are a list and cannot be set by index or by key".into(),
+                hint: Some(
+                    "edit the [[cell]] in the recipe; keys outside of cells, such as \
+                     learner.child.epochs, can be set"
+                        .into(),
+                ),
+            });
+        }
         let quoted = Value::String(value.trim().to_owned());
         let table: Table = [format!("{key}={value}"), format!("{key}={quoted}")]
             .iter()

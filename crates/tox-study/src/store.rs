@@ -172,9 +172,14 @@ impl Store {
         self.trial_dir(id).join("record.json")
     }
 
+    /// Whether a trial has a record in the study's folder `dir`, which need not exist.
+    pub fn has_record(dir: &Path, id: &str) -> bool {
+        dir.join("trials").join(id).join("record.json").is_file()
+    }
+
     /// Whether a trial has a record.
     pub fn is_done(&self, id: &str) -> bool {
-        self.record_path(id).is_file()
+        Self::has_record(&self.dir, id)
     }
 
     /// How a trial failed, if it did.

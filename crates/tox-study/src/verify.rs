@@ -79,9 +79,17 @@ pub fn verify(
     let mut checks: Vec<Check> = Vec::new();
     for trial in trials {
         let (record, verdict, note) = match store.record(&trial.id) {
-            None => (None, Verdict::Missing, String::new()),
+            None => {
+                let failed = store.failure(&trial.id).map(|f| f.message);
+                let note = failed.map_or_else(String::new, |why| format!("it failed: {why}"));
+                (None, Verdict::Missing, note)
+            }
             Some(Ok(record)) => (Some(record), Verdict::Intact, String::new()),
-            Some(Err(e)) => (None, Verdict::Damaged, e.to_string()),
+            Some(Err(e)) => {
+                let dir = store.trial_dir(&trial.id);
+                let remedy = format!("delete the folder {} and run again", dir.display());
+                (None, Verdict::Damaged, format!("{e}; {remedy}"))
+            }
         };
         records.push(record);
         checks.push(Check {

@@ -13,8 +13,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
-        eprintln!("error: internal error: {panic}");
-        eprintln!("hint: this is a bug in toxscreen; please report it with the command you ran");
+        // In one line, which is what a study quotes of a trial that failed.
+        let panic = panic.to_string().replace('\n', " ");
+        cli::say(format_args!("error: internal error: {panic}"));
+        cli::say(format_args!(
+            "hint: this is a bug in toxscreen; please report it with the command you ran"
+        ));
     }));
     // clap ends the process itself on wrong usage, with exit code 2.
     let args = cli::args::Args::parse();
@@ -25,9 +29,9 @@ fn main() -> ExitCode {
             ExitCode::from(output.code)
         }
         Ok(Err(error)) => {
-            eprintln!("error: {error}");
+            cli::say(format_args!("error: {error}"));
             if let Some(hint) = cli::hint(&error) {
-                eprintln!("hint: {hint}");
+                cli::say(format_args!("hint: {hint}"));
             }
             ExitCode::from(cli::exit_code(&error))
         }

@@ -78,7 +78,13 @@ fn plans_are_tables_or_json() {
     let dir = folder(RECIPE);
     let (code, stdout, _) = toxscreen(dir.path(), &["plan", "r.toml", "--seeds", "0..2"]);
     assert_eq!(code, 0);
-    insta::assert_snapshot!(stdout);
+    // Ids are hashes of all defaults: any new key changes them.
+    let ids = stdout.lines().filter_map(|l| l.split("  ").next());
+    let mut plain = stdout.clone();
+    for id in ids.filter(|w| w.len() == 16 && w.bytes().all(|b| b.is_ascii_hexdigit())) {
+        plain = plain.replace(id, "0123456789abcdef");
+    }
+    insta::assert_snapshot!(plain);
     let (_, stdout, _) = toxscreen(dir.path(), &["plan", "r.toml", "--json"]);
     let plan: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(plan["trials"][1]["spec"]["threat"]["q"], 6);
@@ -206,5 +212,95 @@ fn a_screen_ends_with_1_if_something_is_poisonous() {
         let (code, stdout, stderr) = run(args);
         assert_eq!((code, stdout.as_str()), (expected, ""), "{stderr}");
         assert!(stderr.contains(message), "{stderr}");
+    }
+}
+
+/// As in `toxscreen ... 2>&1 | head`: the exit code when each write fails with a broken pipe. A
+/// panic would make it 70 or 134.
+#[cfg(unix)]
+fn unread(dir: &Path, args: &str) -> String {
+    // `true` ends without reading.
+    let run = format!("{{ sleep 0.2; {PROGRAM} {args}; echo $? >&3; }} 2>&1");
+    let output = Command::new("sh")
+        .args(["-c", &format!("exec 3>&1; ({run}) | true; wait")])
+        .current_dir(dir)
+        .output();
+    let code = String::from_utf8(output.unwrap().stdout).unwrap();
+    code.trim().to_owned()
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_tells_each_reason_once_even_to_nobody_and_verify_finds_what_is_missing() {
+    let dir = folder(RECIPE);
+    let at = dir.path();
+    let (_, plan, _) = toxscreen(at, &["plan", "r.toml", "--json"]);
+    let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
+    let trial = |i: usize| {
+        let id = plan["trials"][i]["trial"].as_str().unwrap();
+        at.join("runs/small/trials").join(id)
+    };
+    for i in [0, 1] {
+        // No log can be written there: the trial fails, and its reason has a path in it.
+        fs::create_dir_all(trial(i).join("events.jsonl")).unwrap();
+    }
+    let (code, stdout, stderr) = toxscreen(at, &["run", "r.toml"]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stdout.contains("0 of 2 trials done"), "{stdout}");
+    let errors: Vec<_> = stderr.lines().filter(|l| l.starts_with("error:")).collect();
+    assert_eq!(errors.len(), 1, "{stderr}");
+    assert!(
+        errors[0].starts_with("error: 2 of 2 trials failed") && errors[0].contains("events.jsonl"),
+        "{stderr}"
+    );
+    for (args, expected) in [("run r.toml", "1"), ("run none.toml", "2"), ("plan", "0")] {
+        assert_eq!(unread(at, args), expected, "{args}");
+    }
+
+    fs::write(trial(1).join("record.json"), "{}").unwrap();
+    let (code, stdout, _) = toxscreen(at, &["verify", "runs/small", "--no-rerun"]);
+    assert_eq!(code, 1, "{stdout}");
+    for part in ["DAMAGED", "delete the folder", "missing", "it failed: "] {
+        assert!(stdout.contains(part), "{part}: {stdout}");
+    }
+    fs::remove_dir_all(trial(1)).unwrap();
+    let (code, stdout, _) = toxscreen(at, &["verify", "runs/small"]);
+    let remedy = "incomplete: 2 of 2 trials have no record; run again: \
+                  toxscreen run runs/small/study.toml --out runs/small\n";
+    assert!(code == 1 && stdout.ends_with(remedy), "{stdout}");
+}
+
+#[test]
+fn a_run_that_cannot_work_starts_nothing() {
+    let dir = folder(RECIPE);
+    let mut cases = vec![
+        (
+            "--set data.dataset=cifar10 --data-dir nowhere",
+            3,
+            "fetch cifar10",
+        ),
+        ("--set data.dataset=absent.npz", 3, "absent.npz"),
+        ("--set data.valid=100000", 3, "100000"),
+    ];
+    if cfg!(not(feature = "vulkan")) {
+        cases.push(("--device vulkan:0", 2, "vulkan"));
+    }
+    for (args, expected, message) in cases {
+        let args: Vec<_> = ["run", "r.toml"]
+            .into_iter()
+            .chain(args.split(' '))
+            .collect();
+        let (code, stdout, stderr) = toxscreen(dir.path(), &args);
+        assert_eq!(
+            (code, stdout.as_str()),
+            (expected, ""),
+            "{args:?}: {stderr}"
+        );
+        assert!(
+            stderr.starts_with("error: ") && stderr.contains(message),
+            "{stderr}"
+        );
+        assert_eq!(stderr.matches("error: ").count(), 1, "{stderr}");
+        assert!(!dir.path().join("runs").exists(), "{args:?}");
     }
 }

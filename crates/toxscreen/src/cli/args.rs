@@ -10,7 +10,8 @@ use tox_study::runner::{RunOptions, default_jobs, this_program};
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done
-  1    some trial failed, a verification found a difference, or a screen found poison
+  1    some trial failed, a verification found a difference or a trial missing, or a screen
+       flagged an op
   2    wrong usage or recipe
   3    data missing or damaged
   70   a bug in toxscreen
@@ -60,7 +61,8 @@ Examples:
   toxscreen run my.toml --set learner.child.epochs=5 --out runs/short
 
 Killed or stopped at any point, the same command goes on and ends with the same results.
-Exit codes: 0 done, 1 some trial failed, 2 wrong usage or recipe, 3 data, 130 stopped.")]
+Exit codes: 0 done, 1 some trial failed, 2 wrong usage or recipe, 3 data, 130 stopped.
+Environment: TOXSCREEN_CHECKPOINT_SECONDS, time between two checkpoints of a trial (30); TOXSCREEN_DATA.")]
 pub struct Run {
     /// Recipe to run [default: the built-in quickstart]
     pub recipe: Option<PathBuf>,
@@ -199,7 +201,8 @@ Examples:
   toxscreen verify runs/ssp-laptop --no-rerun    only check that no record was changed
 
 Each trial is run again on the device and with the threads that its record names.
-Exit codes: 0 all the same, 1 something differs or was changed.")]
+Exit codes: 0 all the same, 1 something differs, was changed or is missing, 2 no study there,
+130 stopped.")]
 pub struct Verify {
     /// Folder of the study
     pub dir: PathBuf,

@@ -101,12 +101,19 @@ pub fn hint(error: &anyhow::Error) -> Option<String> {
     if let Some(usage) = error.downcast_ref::<Usage>() {
         return Some(usage.hint.clone());
     }
-    if let Some(RecordError::Changed { .. }) = error.downcast_ref() {
-        return Some("remove the record and run the study again to make it anew".into());
+    if let Some(RecordError::Changed { .. } | RecordError::Parse { .. }) = error.downcast_ref() {
+        return Some("delete the trial's folder and run the study again to make it anew".into());
     }
     let recipe = error.downcast_ref::<RecipeError>().map(RecipeError::hint);
     let store = || error.downcast_ref::<StoreError>().map(StoreError::hint);
     recipe.or_else(store).flatten()
+}
+
+/// A line on stderr. Nobody may be reading it any more (`2>&1 | head`), which must not end a run,
+/// so unlike `eprintln!` this does not panic.
+pub fn say(line: std::fmt::Arguments<'_>) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Rows under a head, in columns as wide as they need to be.
@@ -149,7 +156,9 @@ fn count_interrupts() -> anyhow::Result<std::sync::Arc<std::sync::atomic::Atomic
     let count = stop.clone();
     ctrlc::set_handler(move || {
         if count.fetch_add(1, Ordering::SeqCst) == 0 {
-            eprintln!("\nstopping: trials write their checkpoints; Ctrl-C again kills them");
+            say(format_args!(
+                "\nstopping: trials write their checkpoints; Ctrl-C again kills them"
+            ));
         }
     })?;
     Ok(stop)

@@ -1,7 +1,7 @@
 //! What a user sees while trials run: bars with the time left on a terminal, plain lines
 //! otherwise. All on stderr.
 
-use super::duration;
+use super::{duration, say};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -132,7 +132,7 @@ impl Progress {
             // A bar shows that its trial has started.
             Some(_) if text == "started" => {}
             Some((multi, _)) => drop(multi.println(line)),
-            None => eprintln!("{line}"),
+            None => say(format_args!("{line}")),
         }
     }
 

@@ -2,14 +2,16 @@
 
 use super::args::Run;
 use super::progress::Progress;
-use super::{DATA, FAILED, INTERRUPTED, Output, count_interrupts, duration, json};
+use super::{DATA, FAILED, INTERRUPTED, Output, Usage, count_interrupts, duration, json, say};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
+use tox_data::DataDir;
+use tox_data::spec::DataSpec;
 use tox_study::recipe::{Overrides, QUICKSTART, RecipeError, Study};
-use tox_study::runner::{self, Summary};
-use tox_study::store::Store;
+use tox_study::runner::{self, RunOptions, Summary};
+use tox_study::store::{Failure, Store};
 
 /// The study of a recipe, or the quickstart.
 pub fn load(recipe: Option<&Path>, overrides: &Overrides) -> Result<Study, RecipeError> {
@@ -24,6 +26,7 @@ pub fn run(args: Run) -> anyhow::Result<Output> {
     let default = || PathBuf::from("runs").join(&study.recipe.name);
     let dir = args.out.clone().unwrap_or_else(default);
     let options = args.options()?;
+    preflight(&study, &dir, &options)?;
     let (store, lock) = Store::create(&dir, &study)?;
     let stop = count_interrupts()?;
     let done = study.trials.iter().filter(|t| store.is_done(&t.id)).count();
@@ -83,20 +86,38 @@ pub fn run(args: Run) -> anyhow::Result<Output> {
     Ok(Output { text, code })
 }
 
+/// What every trial would fail by, found before a folder is made and a process started: a device
+/// that this program does not have, and data that do not load.
+fn preflight(study: &Study, dir: &Path, options: &RunOptions) -> anyhow::Result<()> {
+    tox_nn::device::parse(&options.device)
+        .map_err(|e| Usage::new(e.to_string(), "leave --device out to use the CPU"))?;
+    let data_dir = DataDir::resolve(options.data_dir.as_deref())?;
+    let mut loaded: Vec<&DataSpec> = Vec::new();
+    for trial in &study.trials {
+        let data = &trial.spec.data;
+        if !loaded.contains(&data) && !Store::has_record(dir, &trial.id) {
+            tox_data::load(data, &data_dir)?;
+            loaded.push(data);
+        }
+    }
+    Ok(())
+}
+
 /// Each reason once, however many trials it hit.
 fn complain(summary: &Summary) {
-    let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut reasons: BTreeMap<String, Vec<&Failure>> = BTreeMap::new();
     for failure in &summary.failed {
-        let trials = reasons.entry(&failure.message).or_default();
-        trials.push(&failure.trial);
+        // A path in the message has the trial's id in it.
+        let reason = failure.message.replace(&failure.trial, "");
+        reasons.entry(reason).or_default().push(failure);
     }
-    for (reason, trials) in reasons {
-        let first = trials[0];
-        eprintln!(
+    for trials in reasons.values() {
+        let (first, reason) = (&trials[0].trial, &trials[0].message);
+        say(format_args!(
             "error: {} of {} trials failed, trial {first} first: {reason}",
             trials.len(),
             summary.planned
-        );
+        ));
     }
 }
 

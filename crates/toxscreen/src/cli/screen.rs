@@ -13,7 +13,8 @@ Examples:
   toxscreen screen recipes/ssp/space-p5.toml
   toxscreen screen space.toml --data cifar10 --json
 
-Exit codes: 0 nothing poisonous, 1 poison found, 2 wrong usage or space, 3 data.")]
+Exit codes: 0 nothing flagged, 1 something flagged (a poisonous op, or copies that shift the
+sampling odds), 2 wrong usage or space, 3 data.")]
 pub struct Screen {
     /// Search space: [[op]] tables with op, its numbers and count; or poison and q
     pub space: PathBuf,

@@ -31,15 +31,19 @@ pub fn verify(args: Verify) -> anyhow::Result<Output> {
     progress.close();
     let checks = checks?;
     let bad = checks.iter().filter(|c| c.verdict.is_bad()).count();
+    let count = |v| checks.iter().filter(|c| c.verdict == v).count();
+    let missing = count(Verdict::Missing);
     let code = if bad > 0 {
         FAILED
     } else if stop.load(Ordering::SeqCst) > 0 {
         INTERRUPTED
+    } else if missing > 0 {
+        FAILED
     } else {
         0
     };
     if args.json {
-        let text = json(&serde_json::json!({"bad": bad, "trials": checks}))?;
+        let text = json(&serde_json::json!({"bad": bad, "missing": missing, "trials": checks}))?;
         return Ok(Output { text, code });
     }
     let row = |c: &tox_study::verify::Check| {
@@ -52,13 +56,19 @@ pub fn verify(args: Verify) -> anyhow::Result<Output> {
         ]
     };
     let rows: Vec<_> = checks.iter().map(row).collect();
-    let count = |v| checks.iter().filter(|c| c.verdict == v).count();
-    let text = format!(
-        "{}\n{bad} bad; {} the same when run again, {} intact but not run again, {} missing\n",
+    let mut text = format!(
+        "{}\n{bad} bad; {} the same when run again, {} intact but not run again, {missing} missing\n",
         table(&["trial", "cell", "seed", "verdict", "note"], &rows),
         count(Verdict::Same),
         count(Verdict::Intact),
-        count(Verdict::Missing),
     );
+    if missing > 0 {
+        let dir = args.dir.display();
+        text.push_str(&format!(
+            "incomplete: {missing} of {} trials have no record; run again: \
+             toxscreen run {dir}/study.toml --out {dir}\n",
+            checks.len()
+        ));
+    }
     Ok(Output { text, code })
 }
