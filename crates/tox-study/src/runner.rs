@@ -310,14 +310,14 @@ fn last_lines(from: impl Read) -> Vec<String> {
         bytes.clear();
         if lines.len() > STDERR_LINES {
             // What followed the first error does not push it out.
-            let oldest = usize::from(lines.front().is_some_and(is_error));
+            let oldest = usize::from(lines.front().is_some_and(|l| is_error(l)));
             lines.remove(oldest);
         }
     }
     lines.into()
 }
 
-fn is_error(line: &String) -> bool {
+fn is_error(line: &str) -> bool {
     line.starts_with("error:")
 }
 

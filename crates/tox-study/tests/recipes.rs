@@ -172,7 +172,7 @@ fn every_recipe_of_the_repository_loads() {
     }
     assert!(trials >= 2 * laptop.len(), "{trials}");
     let quickstart = Study::parse("quickstart", QUICKSTART, &Overrides::default()).unwrap();
-    assert_eq!(quickstart.trials.len(), 8);
+    assert_eq!(quickstart.trials.len(), 9);
 }
 
 /// The odds of a poison op that the paper gives for each column of its Table 1.
