@@ -1,4 +1,5 @@
 //! A search that is stopped anywhere and goes on finds, bit for bit, what an undisturbed one does.
+#![allow(clippy::unwrap_used)]
 
 use std::path::Path;
 use std::time::Duration;
@@ -125,7 +126,7 @@ fn a_checkpoint_of_another_trial_is_refused() {
         seed: 3,
         device: Device::flex(),
     };
-    let mut go = |key: &str, stop: bool| {
+    let go = |key: &str, stop: bool| {
         let hooks = Hooks {
             checkpoint: &folder.path().join("checkpoint.safetensors"),
             key,
