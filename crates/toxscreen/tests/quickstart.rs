@@ -64,7 +64,7 @@ fn the_quickstart_shows_a_search_being_poisoned() {
     let page = fs::read_to_string(out.join("report.html")).unwrap();
     // The page says that the seed was chosen, and which share of seeds collapses.
     let share = include_str!("../../../docs/results/ssp.md");
-    let quoted = "11 of 24 seeds";
+    let quoted = "8 of 24 seeds";
     assert!(share.contains(quoted) && page.contains(quoted), "{quoted}");
     assert!(fs::read_dir(out.join("figures")).unwrap().count() > 3);
 }
