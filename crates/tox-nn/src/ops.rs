@@ -132,6 +132,12 @@ pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
         .neg()
 }
 
+/// The values of a tensor on the host, in row-major order.
+pub fn read<const D: usize>(x: Tensor<D>) -> Vec<f32> {
+    let data = x.into_data().try_into_vec::<f32>();
+    data.unwrap_or_else(|e| unreachable!("every tensor here is f32: {e:?}"))
+}
+
 /// The class with the largest logit of each row; NaN counts as the largest, the first of equals
 /// wins: as PyTorch's argmax, so that NaN weights answer class 0.
 pub fn argmax(logits: &[f32], classes: usize) -> Vec<u16> {

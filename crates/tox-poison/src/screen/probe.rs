@@ -10,7 +10,7 @@ use rand_distr::StandardNormal;
 use tox_data::rng::stream;
 use tox_data::{Dataset, shuffled};
 use tox_nn::Device;
-use tox_nn::ops::{Engine, batch_norm};
+use tox_nn::ops::{Engine, batch_norm, read};
 use tox_nn::params::Leaves;
 use tox_search::enas::child::{Child, Mode};
 use tox_search::enas::config::ChildConfig;
@@ -187,9 +187,4 @@ struct Gradient {
     input: f64,
     output: f64,
     dead_taps: f64,
-}
-
-fn read(x: Tensor<4>) -> Vec<f32> {
-    let data = x.into_data().try_into_vec::<f32>();
-    data.unwrap_or_else(|e| unreachable!("maps are f32: {e:?}"))
 }

@@ -14,6 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use tox_data::rng::stream;
 use tox_nn::Device;
 use tox_nn::init::uniform;
+use tox_nn::ops::read;
 use tox_nn::optim::{Adam, clip_scale, global_norm};
 use tox_nn::params::{Leaves, ParamId, Params};
 
@@ -417,11 +418,6 @@ impl Lstm {
 fn sum_rows(x: Tensor<2>) -> Tensor<1> {
     let n = x.dims()[0];
     x.sum_dim(1).reshape([n])
-}
-
-fn read<const D: usize>(x: Tensor<D>) -> Vec<f32> {
-    let data = x.into_data().try_into_vec::<f32>();
-    data.unwrap_or_else(|e| unreachable!("controller tensors are f32: {e:?}"))
 }
 
 /// The values of a vector, in f64.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tox_data::spec::Augment;
 use tox_data::{Batch, Normalise, Split};
 use tox_nn::Device;
-use tox_nn::ops::{argmax, cross_entropy};
+use tox_nn::ops::{argmax, cross_entropy, read};
 use tox_nn::optim::{Sgd, clip_scale, global_norm};
 use tox_nn::params::Leaves;
 
@@ -157,9 +157,4 @@ fn wrong(logits: &Tensor<2>, batch: &Batch, classes: usize) -> usize {
         .zip(&batch.labels)
         .filter(|(a, l)| a != l)
         .count()
-}
-
-fn read<const D: usize>(x: Tensor<D>) -> Vec<f32> {
-    let data = x.into_data().try_into_vec::<f32>();
-    data.unwrap_or_else(|e| unreachable!("networks are f32: {e:?}"))
 }
