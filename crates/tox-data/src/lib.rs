@@ -7,6 +7,7 @@
 
 mod batch;
 mod catalogue;
+pub mod checkpoint;
 mod dir;
 mod error;
 mod fetch;

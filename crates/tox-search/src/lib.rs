@@ -4,7 +4,6 @@
 //! found; [`enas`] is ENAS macro search (Pham et al. 2018) with the conventions of the code that
 //! the search-space-poisoning paper (Wu, Saxena, Jain) ran, and random search over the same space.
 
-pub mod checkpoint;
 pub mod enas;
 pub mod genotype;
 pub mod space;

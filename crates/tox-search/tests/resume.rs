@@ -3,11 +3,12 @@
 
 use std::path::Path;
 use std::time::Duration;
+use tox_data::checkpoint::Hooks;
 use tox_data::spec::{Augment, DataSpec};
 use tox_data::{DataDir, Dataset};
 use tox_nn::Device;
 use tox_search::enas::config::{EnasConfig, Strategy};
-use tox_search::enas::search::{Found, Hooks, Inputs, run};
+use tox_search::enas::search::{Found, Inputs, run};
 use tox_search::space::{Op, Space, SpaceOp};
 
 fn digits() -> Dataset {

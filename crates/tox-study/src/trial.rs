@@ -7,14 +7,14 @@ use crate::spec::{Defence, Learner, Threat, TrialSpec};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tox_data::checkpoint::{CheckpointError, Hooks};
 use tox_data::{DataDir, DataError};
 use tox_nn::Device;
 use tox_nn::device::DeviceError;
 use tox_poison::screen::{ScreenConfig, ScreenError, screen, screened};
 use tox_poison::space::QError;
-use tox_search::checkpoint::CheckpointError;
 use tox_search::enas::config::ConfigError;
-use tox_search::enas::search::{self, Hooks, Inputs};
+use tox_search::enas::search::{self, Inputs};
 use tox_search::space::Space;
 
 /// What a trial needs beside its spec. Nothing here may change the outcome, except the device.

@@ -6,14 +6,14 @@ use super::config::{EnasConfig, Strategy};
 use super::controller::{Controller, Decisions};
 use super::state::{Final, Phase, State, Sums};
 use super::train::{EvaluationSet, Faults, Trainer};
-use crate::checkpoint::{self, CheckpointError};
 use crate::genotype::Genotype;
 use crate::space::Space;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
+use tox_data::checkpoint::{self, CheckpointError, Hooks};
 use tox_data::rng::stream;
 use tox_data::spec::Augment;
 use tox_data::{Batch, Dataset, Split, shuffled};
@@ -87,20 +87,6 @@ pub struct Found {
     pub bad_ops: Vec<u64>,
     /// Trainable parameters of the found network.
     pub parameters: u64,
-}
-
-/// What the surroundings give a search: where to save, when to stop, whom to tell.
-pub struct Hooks<'a> {
-    /// The checkpoint file; read at the start if it is there.
-    pub checkpoint: &'a Path,
-    /// All that the outcome depends on, as text; a checkpoint with another key is refused.
-    pub key: &'a str,
-    /// Time between two checkpoints; it does not change the outcome.
-    pub save_every: Duration,
-    /// Asked between steps; when true, the search saves itself and returns `None`.
-    pub stop: &'a mut dyn FnMut() -> bool,
-    /// Told the share of the work done and what is going on.
-    pub progress: &'a mut dyn FnMut(f64, &str),
 }
 
 /// Runs or resumes a search. `None` means that it was asked to stop and has saved itself.

@@ -1,4 +1,4 @@
-//! Checkpoints of a search: flat f32 buffers and a JSON header in one safetensors file.
+//! Checkpoints of a long computation: flat f32 buffers and a JSON header in one safetensors file.
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use serde::Serialize;
@@ -6,9 +6,24 @@ use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Key of the JSON header among the metadata.
 const HEADER: &str = "toxscreen";
+
+/// What the surroundings give a computation: where to save, when to stop, whom to tell.
+pub struct Hooks<'a> {
+    /// The checkpoint file; read at the start if it is there.
+    pub checkpoint: &'a Path,
+    /// All that the outcome depends on, as text; a checkpoint with another key is refused.
+    pub key: &'a str,
+    /// Time between two checkpoints; it does not change the outcome.
+    pub save_every: Duration,
+    /// Asked between steps; when true, the computation saves itself and ends without a result.
+    pub stop: &'a mut dyn FnMut() -> bool,
+    /// Told the share of the work done and what is going on.
+    pub progress: &'a mut dyn FnMut(f64, &str),
+}
 
 /// Why a checkpoint could not be written or read.
 #[derive(Debug, thiserror::Error)]

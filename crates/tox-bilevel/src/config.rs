@@ -1,0 +1,453 @@
+//! Every number of a bilevel study, as data. `check` turns one into a promise that a run can rely on.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A number that is out of its range.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("`{key}` = {found} is out of range: expected {expected}")]
+pub struct ConfigError {
+    /// Its dotted key below the table, such as `inner.lr`.
+    pub key: &'static str,
+    /// What was found.
+    pub found: String,
+    /// What was expected.
+    pub expected: &'static str,
+}
+
+/// The box of the features, into which poison is projected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Range {
+    /// `[0, 1]`: pixel / 255 (MNIST and Fashion-MNIST in the paper).
+    #[default]
+    Unit,
+    /// `[-1, 1]`: 2 pixel / 255 - 1 (CIFAR-10 in the paper).
+    Symmetric,
+}
+
+/// The penalty in the training loss.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Penalty {
+    /// `exp(lambda) / 2 * ||w||^2`.
+    #[default]
+    L2,
+    /// `exp(lambda) * ||w||_1`, subgradient `sign(w)`.
+    L1,
+}
+
+/// How the learner gets its lambda.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Victim {
+    /// No regularisation.
+    None,
+    /// The constant `lambda.large`.
+    Large,
+    /// Chosen once by k-fold cross-validation on the clean training set (lambda_CLEAN).
+    CrossValidated,
+    /// Learned together with the attack, on the trusted validation set (lambda_RMD).
+    #[default]
+    Learned,
+}
+
+/// How many lambdas there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Groups {
+    /// One for the whole model.
+    #[default]
+    One,
+    /// One for each layer.
+    PerLayer,
+}
+
+/// What reverse mode keeps of the inner training. It changes time and memory, and the result in no
+/// more than the last digits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keep {
+    /// All weights, and each row's first-layer sums (4 n h bytes a step for h units).
+    #[default]
+    Everything,
+    /// All weights (4 m bytes a step for m parameters).
+    States,
+    /// The weights of about every sqrt(T)-th step; the steps between are trained again.
+    Checkpoints,
+}
+
+/// The inner problem: full-batch gradient descent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Inner {
+    /// T, steps of gradient descent: 1 to 100,000.
+    pub steps: usize,
+    /// eta, its learning rate, above 0.
+    pub lr: f64,
+    /// What the reverse pass keeps.
+    pub keep: Keep,
+}
+
+impl Default for Inner {
+    fn default() -> Self {
+        Self {
+            steps: 140,
+            lr: 0.1,
+            keep: Keep::Everything,
+        }
+    }
+}
+
+/// The hyper-parameters lambda.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Lambda {
+    /// How many there are.
+    pub groups: Groups,
+    /// Whether biases are regularised too. The paper does not say; no is usual.
+    pub bias: bool,
+    /// Where learning starts, and starts again with each batch of poison; between `min` and `max`.
+    pub start: f64,
+    /// Least lambda of the feasible box.
+    pub min: f64,
+    /// Largest lambda of the feasible box.
+    pub max: f64,
+    /// Step of the projected descent: lambda moves by this against the hypergradient's sign.
+    pub lr: f64,
+    /// The constant of the victim `large`.
+    pub large: f64,
+    /// Folds of the cross-validation, 2 to 100.
+    pub folds: usize,
+    /// Values between `min` and `max`, equally spaced, that the cross-validation tries.
+    pub grid: usize,
+}
+
+impl Default for Lambda {
+    fn default() -> Self {
+        Self {
+            groups: Groups::One,
+            bias: false,
+            start: -6.0,
+            min: -10.0,
+            max: 3.0,
+            lr: 0.2,
+            large: 2.0,
+            folds: 5,
+            grid: 14,
+        }
+    }
+}
+
+/// Training of the victim on the finished poison, from a fresh initialisation.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retrain {
+    /// Full-batch steps (the paper's epochs); default: `inner.steps`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<usize>,
+    /// Learning rate; default: `inner.lr`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lr: Option<f64>,
+}
+
+/// `[learner] kind = "bilevel"`: a classifier whose regularisation is a hyper-parameter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct BilevelConfig {
+    /// Widths of the hidden layers; none = logistic regression.
+    pub hidden: Vec<usize>,
+    /// Slope of Leaky ReLU below 0, in [0, 1).
+    pub leak: f64,
+    /// Constant that biases start from (networks; logistic regression starts from zeros).
+    pub bias_start: f64,
+    /// The box of the features.
+    pub range: Range,
+    /// The penalty.
+    pub penalty: Penalty,
+    /// How the learner gets lambda.
+    pub victim: Victim,
+    /// Outer steps of Algorithm 2 for each batch of poison (and without poison, for lambda alone).
+    pub hyperiterations: usize,
+    /// The inner problem.
+    pub inner: Inner,
+    /// The hyper-parameters.
+    pub lambda: Lambda,
+    /// The final training.
+    pub retrain: Retrain,
+    /// Top-k sizes at which Kuncheva's index is measured, each below the number of features.
+    pub kuncheva: Vec<usize>,
+}
+
+impl Default for BilevelConfig {
+    fn default() -> Self {
+        Self {
+            hidden: Vec::new(),
+            leak: 0.01,
+            bias_start: 0.01,
+            range: Range::Unit,
+            penalty: Penalty::L2,
+            victim: Victim::Learned,
+            hyperiterations: 50,
+            inner: Inner::default(),
+            lambda: Lambda::default(),
+            retrain: Retrain::default(),
+            kuncheva: Vec::new(),
+        }
+    }
+}
+
+/// What the hypergradient of the poison is divided by before a step. The paper says "their norm".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Norm {
+    /// Each point's by its own L2 norm: every point moves by `lr`.
+    #[default]
+    Point,
+    /// All of the batch's by their joint L2 norm.
+    Batch,
+}
+
+/// `[threat] kind = "bilevel"`: poison by projected hypergradient ascent (Algorithm 2).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct BilevelAttack {
+    /// Points that are optimised together; each replaces a clean training point.
+    pub batch: usize,
+    /// Cumulative batches: a finished one is frozen, the next replaces remaining clean points.
+    pub batches: usize,
+    /// alpha, step of the projected ascent, in units of the features, above 0.
+    pub lr: f64,
+    /// How a step is normalised.
+    pub norm: Norm,
+}
+
+impl Default for BilevelAttack {
+    fn default() -> Self {
+        Self {
+            batch: 350,
+            batches: 5,
+            lr: 0.5,
+            norm: Norm::Point,
+        }
+    }
+}
+
+/// `[learner] kind = "synthetic"`: the paper's Fig. 1, one poison point against logistic regression
+/// on two Gaussians, as maps over the point's position. Its data set is `gaussians`, whose `train`
+/// and `valid` count both classes together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SyntheticConfig {
+    /// T, steps of gradient descent.
+    pub steps: usize,
+    /// eta.
+    pub lr: f64,
+    /// alpha, step of the poison's ascent.
+    pub poison_lr: f64,
+    /// Steps of the ascent.
+    pub hyperiterations: usize,
+    /// Learning rate of the training whose error is shown.
+    pub retrain_lr: f64,
+    /// Its full-batch steps.
+    pub retrain_epochs: usize,
+    /// The fixed lambda of the second map; the paper's is ln 20.
+    pub lambda: f64,
+    /// Least lambda that the third map tries.
+    pub lambda_min: f64,
+    /// Largest lambda that the third map tries; the paper's is ln 500.
+    pub lambda_max: f64,
+    /// Values of lambda that the third map tries.
+    pub lambdas: usize,
+    /// Half the side of the square of positions; the paper's is 9.5.
+    pub half_side: f64,
+    /// Positions along a side.
+    pub grid: usize,
+}
+
+impl Default for SyntheticConfig {
+    fn default() -> Self {
+        Self {
+            steps: 500,
+            lr: 0.2,
+            poison_lr: 0.4,
+            hyperiterations: 50,
+            retrain_lr: 0.2,
+            retrain_epochs: 100,
+            lambda: 20f64.ln(),
+            lambda_min: -8.0,
+            lambda_max: 500f64.ln(),
+            lambdas: 30,
+            half_side: 9.5,
+            grid: 39,
+        }
+    }
+}
+
+/// A check of one number: key, value, whether it holds, what was expected.
+type Rule = (&'static str, f64, bool, &'static str);
+
+fn first_broken(rules: &[Rule]) -> Result<(), ConfigError> {
+    match rules.iter().find(|(_, _, holds, _)| !holds) {
+        Some(&(key, found, _, expected)) => Err(ConfigError {
+            key,
+            found: found.to_string(),
+            expected,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Lambdas beyond these make `exp(lambda)` useless in f32.
+const LAMBDA: std::ops::RangeInclusive<f64> = -30.0..=30.0;
+/// Most steps of any loop.
+const STEPS: std::ops::RangeInclusive<usize> = 1..=100_000;
+
+fn rate(key: &'static str, value: f64) -> Rule {
+    let holds = value > 0.0 && value <= 1e6;
+    (key, value, holds, "above 0 and at most 1e6")
+}
+
+fn steps(key: &'static str, value: usize) -> Rule {
+    (key, value as f64, STEPS.contains(&value), "1 to 100,000")
+}
+
+fn lambda(key: &'static str, value: f64) -> Rule {
+    (key, value, LAMBDA.contains(&value), "-30 to 30")
+}
+
+impl BilevelConfig {
+    /// Whether every number is in its range.
+    ///
+    /// # Errors
+    /// The first that is not.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let l = &self.lambda;
+        let widest = self.hidden.iter().copied().max().unwrap_or(1);
+        let narrowest = self.hidden.iter().copied().min().unwrap_or(1);
+        let start = (l.min..=l.max).contains(&l.start);
+        let layers = self.hidden.len();
+        first_broken(&[
+            ("hidden", layers as f64, layers <= 16, "at most 16 layers"),
+            (
+                "hidden",
+                narrowest as f64,
+                narrowest >= 1,
+                "layers of 1 to 4096 units",
+            ),
+            (
+                "hidden",
+                widest as f64,
+                widest <= 4096,
+                "layers of 1 to 4096 units",
+            ),
+            (
+                "leak",
+                self.leak,
+                (0.0..1.0).contains(&self.leak),
+                "0 up to, not including, 1",
+            ),
+            (
+                "bias_start",
+                self.bias_start,
+                (-10.0..=10.0).contains(&self.bias_start),
+                "-10 to 10",
+            ),
+            steps("hyperiterations", self.hyperiterations),
+            steps("inner.steps", self.inner.steps),
+            rate("inner.lr", self.inner.lr),
+            lambda("lambda.min", l.min),
+            lambda("lambda.max", l.max),
+            ("lambda.max", l.max, l.min < l.max, "above lambda.min"),
+            (
+                "lambda.start",
+                l.start,
+                start,
+                "from lambda.min to lambda.max",
+            ),
+            lambda("lambda.large", l.large),
+            rate("lambda.lr", l.lr),
+            (
+                "lambda.folds",
+                l.folds as f64,
+                (2..=100).contains(&l.folds),
+                "2 to 100",
+            ),
+            (
+                "lambda.grid",
+                l.grid as f64,
+                (2..=1000).contains(&l.grid),
+                "2 to 1000",
+            ),
+            steps("retrain.epochs", self.retrain.epochs.unwrap_or(1)),
+            rate("retrain.lr", self.retrain.lr.unwrap_or(1.0)),
+        ])
+    }
+}
+
+impl BilevelAttack {
+    /// Whether every number is in its range. That the points fit into the training set is checked
+    /// when it is known.
+    ///
+    /// # Errors
+    /// The first that is not.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let (batch, batches) = (self.batch, self.batches);
+        first_broken(&[
+            (
+                "batch",
+                batch as f64,
+                (1..=1_000_000).contains(&batch),
+                "1 to 1,000,000",
+            ),
+            ("batches", batches as f64, batches <= 1000, "0 to 1000"),
+            rate("lr", self.lr),
+        ])
+    }
+
+    /// Points in all.
+    pub fn points(&self) -> usize {
+        self.batch * self.batches
+    }
+}
+
+impl SyntheticConfig {
+    /// Whether every number is in its range.
+    ///
+    /// # Errors
+    /// The first that is not.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let (lambdas, grid) = (self.lambdas, self.grid);
+        let side = self.half_side;
+        first_broken(&[
+            steps("steps", self.steps),
+            rate("lr", self.lr),
+            rate("poison_lr", self.poison_lr),
+            steps("hyperiterations", self.hyperiterations),
+            rate("retrain_lr", self.retrain_lr),
+            steps("retrain_epochs", self.retrain_epochs),
+            lambda("lambda", self.lambda),
+            lambda("lambda_min", self.lambda_min),
+            lambda("lambda_max", self.lambda_max),
+            (
+                "lambda_max",
+                self.lambda_max,
+                self.lambda_min < self.lambda_max,
+                "above lambda_min",
+            ),
+            (
+                "lambdas",
+                lambdas as f64,
+                (2..=1000).contains(&lambdas),
+                "2 to 1000",
+            ),
+            (
+                "half_side",
+                side,
+                side > 0.0 && side <= 1e3,
+                "above 0 and at most 1000",
+            ),
+            ("grid", grid as f64, (2..=500).contains(&grid), "2 to 500"),
+        ])
+    }
+}

@@ -1,0 +1,9 @@
+//! Hyper-parameter learning under data poisoning, as a multiobjective bilevel problem.
+//!
+//! Floor 3 of the house; follows Carnerero-Cano, Munoz-Gonzalez, Spencer and Lupu, "Hyperparameter
+//! Learning under Data Poisoning" (`min over lambda, max over the poison of A(D_val, w*)`, with `w*`
+//! trained on the poisoned set). [`config`] says what a learner and an adversary are, [`outcome`]
+//! what is measured.
+
+pub mod config;
+pub mod outcome;
