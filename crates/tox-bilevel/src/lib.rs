@@ -5,5 +5,13 @@
 //! trained on the poisoned set). [`config`] says what a learner and an adversary are, [`outcome`]
 //! what is measured.
 
+mod block;
 pub mod config;
+pub mod hypergradient;
+pub mod inner;
+mod kernels;
+pub mod model;
 pub mod outcome;
+pub mod pass;
+pub mod points;
+pub mod real;

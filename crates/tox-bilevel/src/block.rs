@@ -1,0 +1,313 @@
+//! One block of rows through a model: forward, backward, and their directional derivatives
+//! (Pearlmutter's R operator). Everything here lies unit by unit, [`ROWS`] values a unit, so that
+//! inner loops run over the rows.
+
+use crate::model::Layer;
+use crate::real::Real;
+
+/// Rows of a block.
+pub const ROWS: usize = 64;
+
+/// A model with its weights.
+#[derive(Clone, Copy)]
+pub struct Net<'a, F> {
+    pub layers: &'a [Layer],
+    pub leak: F,
+    pub w: &'a [F],
+}
+
+impl<'a, F> Net<'a, F> {
+    /// Weights of layer `l`.
+    pub fn weights(&self, l: usize) -> &'a [F] {
+        &self.w[self.layers[l].weights.clone()]
+    }
+
+    /// Biases of layer `l`.
+    pub fn bias(&self, l: usize) -> &'a [F] {
+        &self.w[self.layers[l].bias.clone()]
+    }
+}
+
+/// What a block's rows make at each layer.
+pub struct Block<F> {
+    /// Rows in use, at most [`ROWS`].
+    pub rows: usize,
+    /// Sums of each layer, before its activation.
+    pub z: Vec<Vec<F>>,
+    /// What each layer reads: activations of the one before it. That of the first stays empty.
+    a: Vec<Vec<F>>,
+    /// Probabilities of the classes; for two classes, that of the second.
+    pub p: Vec<F>,
+    /// Derivative of the loss by `z`.
+    pub delta: Vec<Vec<F>>,
+    /// Directional derivative of `z`.
+    pub rz: Vec<Vec<F>>,
+    /// Of `a`.
+    ra: Vec<Vec<F>>,
+    /// Of `delta`.
+    pub rdelta: Vec<Vec<F>>,
+}
+
+impl<F: Real> Block<F> {
+    /// Room for one block of a model with these layers.
+    pub fn new(layers: &[Layer]) -> Self {
+        let outputs = || layers.iter().map(|l| vec![F::zero(); l.outputs * ROWS]);
+        let inputs = || {
+            let hidden = layers.iter().skip(1);
+            let hidden = hidden.map(|l| vec![F::zero(); l.inputs * ROWS]);
+            std::iter::once(Vec::new()).chain(hidden)
+        };
+        let last = layers.last().map_or(0, |l| l.outputs);
+        Self {
+            rows: 0,
+            z: outputs().collect(),
+            a: inputs().collect(),
+            p: vec![F::zero(); last * ROWS],
+            delta: outputs().collect(),
+            rz: outputs().collect(),
+            ra: inputs().collect(),
+            rdelta: outputs().collect(),
+        }
+    }
+
+    /// From the first layer's sums to the last one's.
+    pub fn forward(&mut self, net: Net<'_, F>) {
+        for l in 1..net.layers.len() {
+            for (a, &z) in self.a[l].iter_mut().zip(&self.z[l - 1]) {
+                *a = if z > F::zero() { z } else { net.leak * z };
+            }
+            fill_units(&mut self.z[l], net.bias(l));
+            dense(net.weights(l), &self.a[l], &mut self.z[l]);
+        }
+    }
+
+    /// From the last sums to probabilities.
+    pub fn probabilities(&mut self) {
+        let Some(z) = self.z.last() else { return };
+        if z.len() == ROWS {
+            for (p, &z) in self.p.iter_mut().zip(z) {
+                // Neither branch overflows.
+                let e = (-z.abs()).exp();
+                let small = e / (F::one() + e);
+                *p = if z > F::zero() {
+                    F::one() / (F::one() + e)
+                } else {
+                    small
+                };
+            }
+            return;
+        }
+        for r in 0..self.rows {
+            let unit = |k: usize| k * ROWS + r;
+            let classes = z.len() / ROWS;
+            let most = (0..classes)
+                .map(|k| z[unit(k)])
+                .fold(F::neg_infinity(), F::max);
+            let mut sum = F::zero();
+            for k in 0..classes {
+                let e = (z[unit(k)] - most).exp();
+                self.p[unit(k)] = e;
+                sum += e;
+            }
+            for k in 0..classes {
+                self.p[unit(k)] /= sum;
+            }
+        }
+    }
+
+    /// Sum over the rows of the cross-entropy, from the last sums, in f64.
+    pub fn loss(&self, labels: &[u16]) -> f64 {
+        let Some(z) = self.z.last() else { return 0.0 };
+        let classes = z.len() / ROWS;
+        let row = |(r, &label): (usize, &u16)| {
+            if classes == 1 {
+                let z = z[r].wide();
+                // ln(1 + e^z) - y z, without overflow
+                z.max(0.0) + (-z.abs()).exp().ln_1p() - f64::from(label) * z
+            } else {
+                let z = |k: usize| z[k * ROWS + r].wide();
+                let most = (0..classes).map(z).fold(f64::NEG_INFINITY, f64::max);
+                let sum: f64 = (0..classes).map(|k| (z(k) - most).exp()).sum();
+                most + sum.ln() - z(usize::from(label))
+            }
+        };
+        labels.iter().enumerate().map(row).sum()
+    }
+
+    /// How many rows get the wrong class; a row whose sums are not numbers does.
+    pub fn errors(&self, labels: &[u16]) -> usize {
+        let Some(z) = self.z.last() else { return 0 };
+        let classes = z.len() / ROWS;
+        let wrong = |(r, &label): (usize, &u16)| {
+            if classes == 1 {
+                let z = z[r];
+                if label == 1 {
+                    !(z > F::zero())
+                } else {
+                    !(z <= F::zero())
+                }
+            } else {
+                let z = |k: usize| z[k * ROWS + r];
+                let label = usize::from(label);
+                !(0..classes).all(|k| k == label || z(label) > z(k))
+            }
+        };
+        labels.iter().enumerate().filter(|&row| wrong(row)).count()
+    }
+
+    /// `delta` of every layer from the probabilities; a row weighs `share` (1 / n).
+    pub fn backward(&mut self, net: Net<'_, F>, labels: &[u16], share: F) {
+        let last = net.layers.len() - 1;
+        let delta = &mut self.delta[last];
+        for (delta, &p) in delta.iter_mut().zip(&self.p) {
+            *delta = p * share;
+        }
+        if delta.len() == ROWS {
+            for (delta, &label) in delta.iter_mut().zip(labels) {
+                *delta -= share * F::of(f64::from(label));
+            }
+        } else {
+            for (r, &label) in labels.iter().enumerate() {
+                delta[usize::from(label) * ROWS + r] -= share;
+            }
+        }
+        self.clear_tail(last, false);
+        for l in (1..=last).rev() {
+            let (before, after) = self.delta.split_at_mut(l);
+            let delta = &mut before[l - 1];
+            delta.fill(F::zero());
+            dense_back(net.weights(l), &after[0], delta);
+            slope(&self.z[l - 1], net.leak, delta);
+        }
+    }
+
+    /// `rz` of the later layers from that of the first, along the direction `v` of the weights.
+    pub fn forward_along(&mut self, net: Net<'_, F>, v: Net<'_, F>) {
+        for l in 1..net.layers.len() {
+            self.ra[l].copy_from_slice(&self.rz[l - 1]);
+            slope(&self.z[l - 1], net.leak, &mut self.ra[l]);
+            fill_units(&mut self.rz[l], v.bias(l));
+            dense(net.weights(l), &self.ra[l], &mut self.rz[l]);
+            dense(v.weights(l), &self.a[l], &mut self.rz[l]);
+        }
+    }
+
+    /// `rdelta` of every layer from `rz` of the last and `delta`.
+    pub fn backward_along(&mut self, net: Net<'_, F>, v: Net<'_, F>, share: F) {
+        let last = net.layers.len() - 1;
+        let (rz, p) = (&self.rz[last], &self.p);
+        let rdelta = &mut self.rdelta[last];
+        let classes = rdelta.len() / ROWS;
+        if classes == 1 {
+            for ((rdelta, &p), &rz) in rdelta.iter_mut().zip(p).zip(rz) {
+                *rdelta = p * (F::one() - p) * rz * share;
+            }
+        } else {
+            for r in 0..self.rows {
+                let unit = |k: usize| k * ROWS + r;
+                let mean: F = (0..classes).map(|k| p[unit(k)] * rz[unit(k)]).sum();
+                for k in 0..classes {
+                    rdelta[unit(k)] = p[unit(k)] * (rz[unit(k)] - mean) * share;
+                }
+            }
+        }
+        self.clear_tail(last, true);
+        for l in (1..=last).rev() {
+            let (before, after) = self.rdelta.split_at_mut(l);
+            let rdelta = &mut before[l - 1];
+            rdelta.fill(F::zero());
+            dense_back(net.weights(l), &after[0], rdelta);
+            dense_back(v.weights(l), &self.delta[l], rdelta);
+            slope(&self.z[l - 1], net.leak, rdelta);
+        }
+    }
+
+    /// Adds the gradient of the layers after the first, and of all biases, to `g`.
+    pub fn add_gradient(&self, layers: &[Layer], g: &mut [F]) {
+        for (l, layer) in layers.iter().enumerate() {
+            if l > 0 {
+                outer(&self.delta[l], &self.a[l], &mut g[layer.weights.clone()]);
+            }
+            sum_units(&self.delta[l], &mut g[layer.bias.clone()]);
+        }
+    }
+
+    /// Adds the Hessian's product of the layers after the first, and of all biases, to `g`.
+    pub fn add_gradient_along(&self, layers: &[Layer], g: &mut [F]) {
+        for (l, layer) in layers.iter().enumerate() {
+            if l > 0 {
+                let g = &mut g[layer.weights.clone()];
+                outer(&self.rdelta[l], &self.a[l], g);
+                outer(&self.delta[l], &self.ra[l], g);
+            }
+            sum_units(&self.rdelta[l], &mut g[layer.bias.clone()]);
+        }
+    }
+
+    /// Rows that a short block does not have count for nothing.
+    fn clear_tail(&mut self, l: usize, along: bool) {
+        let values = if along {
+            &mut self.rdelta[l]
+        } else {
+            &mut self.delta[l]
+        };
+        for unit in values.chunks_exact_mut(ROWS) {
+            unit[self.rows..].fill(F::zero());
+        }
+    }
+}
+
+/// Each unit's rows get its bias.
+pub fn fill_units<F: Real>(out: &mut [F], bias: &[F]) {
+    for (unit, &bias) in out.chunks_exact_mut(ROWS).zip(bias) {
+        unit.fill(bias);
+    }
+}
+
+/// `sums[k] += sum of unit k`.
+pub fn sum_units<F: Real>(units: &[F], sums: &mut [F]) {
+    for (unit, sum) in units.chunks_exact(ROWS).zip(sums) {
+        *sum += unit.iter().copied().sum();
+    }
+}
+
+/// `out += w x`.
+fn dense<F: Real>(w: &[F], x: &[F], out: &mut [F]) {
+    let inputs = x.len() / ROWS;
+    for (w, out) in w.chunks_exact(inputs).zip(out.chunks_exact_mut(ROWS)) {
+        for (&w, x) in w.iter().zip(x.chunks_exact(ROWS)) {
+            for (out, &x) in out.iter_mut().zip(x) {
+                *out += w * x;
+            }
+        }
+    }
+}
+
+/// `out += transposed w delta`.
+fn dense_back<F: Real>(w: &[F], delta: &[F], out: &mut [F]) {
+    let inputs = out.len() / ROWS;
+    for (w, delta) in w.chunks_exact(inputs).zip(delta.chunks_exact(ROWS)) {
+        for (&w, out) in w.iter().zip(out.chunks_exact_mut(ROWS)) {
+            for (out, &delta) in out.iter_mut().zip(delta) {
+                *out += w * delta;
+            }
+        }
+    }
+}
+
+/// `g[k][i] += delta[k] . x[i]`.
+fn outer<F: Real>(delta: &[F], x: &[F], g: &mut [F]) {
+    let inputs = x.len() / ROWS;
+    for (g, delta) in g.chunks_exact_mut(inputs).zip(delta.chunks_exact(ROWS)) {
+        for (g, x) in g.iter_mut().zip(x.chunks_exact(ROWS)) {
+            *g += delta.iter().zip(x).map(|(&d, &x)| d * x).sum();
+        }
+    }
+}
+
+/// Multiplies by Leaky ReLU's derivative at `z`.
+fn slope<F: Real>(z: &[F], leak: F, values: &mut [F]) {
+    for (value, &z) in values.iter_mut().zip(z) {
+        *value = if z > F::zero() { *value } else { leak * *value };
+    }
+}

@@ -1,0 +1,158 @@
+//! Reverse-mode differentiation through the inner training (the paper's Algorithm 1).
+
+use super::{Hypergradient, Hypergradients};
+use crate::config::Keep;
+use crate::inner::{Descent, Diverged, Problem};
+use crate::pass::Along;
+use crate::real::Real;
+
+/// Trains forward and differentiates the steps in reverse. Time O(T n m), twice that of training;
+/// memory as `keep` says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ReverseMode {
+    /// What is kept of the training.
+    pub keep: Keep,
+}
+
+impl<F: Real> Hypergradient<F> for ReverseMode {
+    fn of(&self, problem: &Problem<'_, F>) -> Result<Hypergradients<F>, Diverged> {
+        let steps = problem.steps;
+        // Weights are kept at each start of a segment; a segment's own are made again.
+        let segment = match self.keep {
+            Keep::Everything | Keep::States => steps,
+            Keep::Checkpoints => (steps as f64).sqrt().ceil() as usize,
+        }
+        .max(1);
+        let mut descent = Descent::new(problem);
+        let trace_len = match self.keep {
+            Keep::Everything | Keep::Checkpoints => descent.passes.trace_len(),
+            Keep::States => 0,
+        };
+        let mut starts = Vec::new();
+        let mut w = problem.start.to_vec();
+        let mut last = Segment::new(segment, w.len(), trace_len);
+        for from in (0..steps).step_by(segment) {
+            let to = (from + segment).min(steps);
+            starts.push(w.clone());
+            if to == steps {
+                last.train(&mut descent, &mut w, from, to)?;
+            } else {
+                for step in from..to {
+                    descent.step(&mut w, step + 1, None)?;
+                }
+            }
+        }
+
+        let (loss, mut dw) = problem.outer(&w);
+        let mut reverse = Reverse {
+            poison: vec![F::zero(); problem.train.poison.len() * problem.model.features],
+            mixed: vec![F::zero(); problem.train.poison.len() * problem.model.features],
+            lambda: vec![F::zero(); problem.regulariser.as_ref().map_or(0, |r| r.lambda.len())],
+            product: vec![F::zero(); w.len()],
+        };
+        let weights = w;
+        for (i, start) in starts.iter().enumerate().rev() {
+            let (from, to) = (i * segment, ((i + 1) * segment).min(steps));
+            if to < steps {
+                last.train(&mut descent, &mut start.clone(), from, to)?;
+            }
+            for step in (0..to - from).rev() {
+                let (w, trace) = last.at(step);
+                reverse.step(problem, &mut descent, w, trace, &mut dw);
+            }
+        }
+        Ok(Hypergradients {
+            poison: reverse.poison,
+            lambda: reverse.lambda,
+            weights,
+            loss,
+        })
+    }
+}
+
+/// The states of consecutive steps, with their traces where these are kept.
+struct Segment<F> {
+    states: Vec<F>,
+    traces: Vec<F>,
+    parameters: usize,
+    trace_len: usize,
+}
+
+impl<F: Real> Segment<F> {
+    fn new(steps: usize, parameters: usize, trace_len: usize) -> Self {
+        Self {
+            states: vec![F::zero(); steps * parameters],
+            traces: vec![F::zero(); steps * trace_len],
+            parameters,
+            trace_len,
+        }
+    }
+
+    /// Trains from step `from` to `to` and keeps what each step began with.
+    fn train(
+        &mut self,
+        descent: &mut Descent<'_, '_, F>,
+        w: &mut [F],
+        from: usize,
+        to: usize,
+    ) -> Result<(), Diverged> {
+        for step in from..to {
+            let at = step - from;
+            self.states[at * self.parameters..(at + 1) * self.parameters].copy_from_slice(w);
+            let trace = &mut self.traces[at * self.trace_len..(at + 1) * self.trace_len];
+            let trace = (self.trace_len > 0).then_some(trace);
+            descent.step(w, step + 1, trace)?;
+        }
+        Ok(())
+    }
+
+    /// Weights and trace of a step, counted from the segment's start.
+    fn at(&self, step: usize) -> (&[F], Option<&[F]>) {
+        let trace = &self.traces[step * self.trace_len..(step + 1) * self.trace_len];
+        (
+            &self.states[step * self.parameters..(step + 1) * self.parameters],
+            (self.trace_len > 0).then_some(trace),
+        )
+    }
+}
+
+/// The sums of the reverse pass and its room.
+struct Reverse<F> {
+    poison: Vec<F>,
+    mixed: Vec<F>,
+    lambda: Vec<F>,
+    product: Vec<F>,
+}
+
+impl<F: Real> Reverse<F> {
+    /// One step of Algorithm 1, lines 7 to 13: all three products are taken with the old `dw`.
+    fn step(
+        &mut self,
+        problem: &Problem<'_, F>,
+        descent: &mut Descent<'_, '_, F>,
+        w: &[F],
+        trace: Option<&[F]>,
+        dw: &mut [F],
+    ) {
+        let along = Along {
+            v: dw,
+            poison: None,
+            trace,
+            mixed: (!self.mixed.is_empty()).then_some(&mut self.mixed[..]),
+        };
+        descent.passes.along(w, along, &mut self.product);
+        for (sum, &mixed) in self.poison.iter_mut().zip(&self.mixed) {
+            *sum -= problem.lr * mixed;
+        }
+        if let Some(regulariser) = &problem.regulariser {
+            let mixed = regulariser.mixed(&descent.layers, w, dw);
+            for (sum, mixed) in self.lambda.iter_mut().zip(mixed) {
+                *sum -= problem.lr * mixed;
+            }
+            regulariser.add_along(&descent.layers, dw, &mut self.product);
+        }
+        for (dw, &product) in dw.iter_mut().zip(&self.product) {
+            *dw -= problem.lr * product;
+        }
+    }
+}

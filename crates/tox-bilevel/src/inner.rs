@@ -1,0 +1,205 @@
+//! The inner problem: full-batch gradient descent on the penalised training loss.
+
+use crate::config::{Groups, Penalty};
+use crate::model::{Layer, Model};
+use crate::pass::Passes;
+use crate::points::{Points, TrainingSet};
+use crate::real::Real;
+
+/// Training stopped being finite.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error(
+    "training diverged: after step {step} of gradient descent a weight is {what}; lower the \
+     learning rate or lambda"
+)]
+pub struct Diverged {
+    /// Steps taken, from 1.
+    pub step: usize,
+    /// `not a number` or `beyond 1e10`.
+    pub what: &'static str,
+}
+
+/// Weights of this size say nothing any more.
+const TOO_LARGE: f64 = 1e10;
+
+/// A penalty with its lambdas.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Regulariser<F> {
+    /// L2 or L1.
+    pub penalty: Penalty,
+    /// Whether there is one lambda or one for each layer.
+    pub groups: Groups,
+    /// Whether biases are penalised too.
+    pub bias: bool,
+    /// As many as there are groups.
+    pub lambda: Vec<F>,
+}
+
+/// A bilevel problem: what is trained, on what, and what judges it.
+#[derive(Clone, Debug)]
+pub struct Problem<'a, F> {
+    /// The model.
+    pub model: &'a Model,
+    /// What it is trained on.
+    pub train: TrainingSet<'a, F>,
+    /// The trusted points whose mean cross-entropy is the outer objective A.
+    pub valid: &'a Points<F>,
+    /// The penalty; `None` = none.
+    pub regulariser: Option<Regulariser<F>>,
+    /// Weights at step 0.
+    pub start: &'a [F],
+    /// T.
+    pub steps: usize,
+    /// eta.
+    pub lr: F,
+}
+
+impl<F: Real> Regulariser<F> {
+    /// Calls `f(lambda's index, range of parameters)` for each penalised run of parameters.
+    fn each(&self, layers: &[Layer], mut f: impl FnMut(usize, std::ops::Range<usize>)) {
+        for (l, layer) in layers.iter().enumerate() {
+            let group = match self.groups {
+                Groups::One => 0,
+                Groups::PerLayer => l,
+            };
+            let end = if self.bias {
+                layer.bias.end
+            } else {
+                layer.weights.end
+            };
+            f(group, layer.weights.start..end);
+        }
+    }
+
+    /// Adds the penalty's gradient at `w`.
+    pub fn add_gradient(&self, layers: &[Layer], w: &[F], gradient: &mut [F]) {
+        self.each(layers, |group, range| {
+            let strength = self.lambda[group].exp();
+            for (g, &w) in gradient[range.clone()].iter_mut().zip(&w[range]) {
+                *g += strength * self.slope(w);
+            }
+        });
+    }
+
+    /// Adds the product of the penalty's Hessian with `v`; that of L1 is 0.
+    pub fn add_along(&self, layers: &[Layer], v: &[F], product: &mut [F]) {
+        if self.penalty == Penalty::L1 {
+            return;
+        }
+        self.each(layers, |group, range| {
+            let strength = self.lambda[group].exp();
+            for (p, &v) in product[range.clone()].iter_mut().zip(&v[range]) {
+                *p += strength * v;
+            }
+        });
+    }
+
+    /// Derivative of `v . gradient` by each lambda.
+    pub fn mixed(&self, layers: &[Layer], w: &[F], v: &[F]) -> Vec<F> {
+        let mut mixed = vec![F::zero(); self.lambda.len()];
+        self.each(layers, |group, range| {
+            let terms = w[range.clone()].iter().zip(&v[range]);
+            let sum: F = terms.map(|(&w, &v)| self.slope(w) * v).sum();
+            mixed[group] += self.lambda[group].exp() * sum;
+        });
+        mixed
+    }
+
+    /// Adds the derivative of the gradient by lambda along the direction `by` of lambda.
+    pub fn add_along_lambda(&self, layers: &[Layer], w: &[F], by: &[F], product: &mut [F]) {
+        self.each(layers, |group, range| {
+            let strength = self.lambda[group].exp() * by[group];
+            for (p, &w) in product[range.clone()].iter_mut().zip(&w[range]) {
+                *p += strength * self.slope(w);
+            }
+        });
+    }
+
+    /// The penalty's slope at a weight, for a strength of 1; 0 at the kink of L1.
+    fn slope(&self, w: F) -> F {
+        match self.penalty {
+            Penalty::L2 => w,
+            Penalty::L1 if w > F::zero() => F::one(),
+            Penalty::L1 if w < F::zero() => -F::one(),
+            Penalty::L1 => F::zero(),
+        }
+    }
+}
+
+impl<'a, F: Real> Problem<'a, F> {
+    /// Passes over the training set.
+    pub fn passes(&self) -> Passes<'a, F> {
+        Passes::over(self.model, &self.train)
+    }
+
+    /// Trains from the start and returns the last weights.
+    ///
+    /// # Errors
+    /// When a weight becomes useless.
+    pub fn train(&self) -> Result<Vec<F>, Diverged> {
+        let mut inner = Descent::new(self);
+        let mut w = self.start.to_vec();
+        for step in 1..=self.steps {
+            inner.step(&mut w, step, None)?;
+        }
+        Ok(w)
+    }
+
+    /// Value and gradient of the outer objective at `w`.
+    pub fn outer(&self, w: &[F]) -> (f64, Vec<F>) {
+        let mut passes = Passes::of(self.model, self.valid);
+        let mut gradient = vec![F::zero(); w.len()];
+        passes.gradient(w, &mut gradient, None);
+        (passes.loss(w), gradient)
+    }
+}
+
+/// Gradient descent on a problem's training loss, step by step.
+pub struct Descent<'p, 'a, F> {
+    problem: &'p Problem<'a, F>,
+    /// Passes over the training set.
+    pub passes: Passes<'a, F>,
+    /// The model's layers.
+    pub layers: Vec<Layer>,
+    gradient: Vec<F>,
+}
+
+impl<'p, 'a, F: Real> Descent<'p, 'a, F> {
+    /// At no step yet.
+    pub fn new(problem: &'p Problem<'a, F>) -> Self {
+        Self {
+            passes: problem.passes(),
+            layers: problem.model.layers(),
+            gradient: vec![F::zero(); problem.model.parameters()],
+            problem,
+        }
+    }
+
+    /// Step `step`, from 1: `w -= eta * gradient`. A trace is kept in `trace`.
+    ///
+    /// # Errors
+    /// When a weight becomes useless.
+    pub fn step(
+        &mut self,
+        w: &mut [F],
+        step: usize,
+        trace: Option<&mut [F]>,
+    ) -> Result<(), Diverged> {
+        self.passes.gradient(w, &mut self.gradient, trace);
+        if let Some(regulariser) = &self.problem.regulariser {
+            regulariser.add_gradient(&self.layers, w, &mut self.gradient);
+        }
+        for (w, &g) in w.iter_mut().zip(&self.gradient) {
+            *w -= self.problem.lr * g;
+        }
+        let limit = F::of(TOO_LARGE);
+        if w.iter().all(|w| w.abs() <= limit) {
+            return Ok(());
+        }
+        let what = match w.iter().any(|w| !w.is_finite()) {
+            true => "not a number",
+            false => "beyond 1e10",
+        };
+        Err(Diverged { step, what })
+    }
+}
