@@ -1,0 +1,191 @@
+//! The victims: what lambda each uses, how it is trained on a poisoned set, what it then gets wrong.
+
+use crate::config::{BilevelConfig, Groups, Victim};
+use crate::inner::{Diverged, Problem, Regulariser};
+use crate::model::Model;
+use crate::outcome::CrossValidated;
+use crate::pass::Passes;
+use crate::points::{Points, TrainingSet, Values};
+use crate::sets::Sets;
+use rand::seq::SliceRandom;
+use std::collections::BTreeSet;
+use tox_data::rng::stream;
+
+/// Poison points: which clean points they replace, with which labels and features.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Poison {
+    /// Indices of the clean points, each once.
+    pub indices: Vec<usize>,
+    /// The flipped labels.
+    pub labels: Vec<u16>,
+    /// One row a point.
+    pub values: Vec<f32>,
+}
+
+/// A trained victim's errors, percent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    /// Its weights.
+    pub weights: Vec<f32>,
+    /// On the test set.
+    pub test_error: f64,
+    /// On the validation set.
+    pub valid_error: f64,
+    /// On the set it was trained on.
+    pub train_error: f64,
+    /// Mean cross-entropy on the validation set.
+    pub valid_loss: f64,
+}
+
+impl Poison {
+    /// As points of `features` features.
+    pub fn points(&self, features: usize) -> Points<f32> {
+        Points {
+            features,
+            values: Values::Reals(self.values.clone()),
+            labels: self.labels.clone(),
+        }
+    }
+
+    /// Points `range` of them.
+    pub fn range(&self, range: std::ops::Range<usize>, features: usize) -> Self {
+        Self {
+            indices: self.indices[range.clone()].to_vec(),
+            labels: self.labels[range.clone()].to_vec(),
+            values: self.values[range.start * features..range.end * features].to_vec(),
+        }
+    }
+
+    /// The clean points that it leaves.
+    pub fn leaves(&self, train: &Points<f32>) -> Points<f32> {
+        let gone: BTreeSet<usize> = self.indices.iter().copied().collect();
+        let kept: Vec<usize> = (0..train.len()).filter(|i| !gone.contains(i)).collect();
+        train.select(&kept)
+    }
+}
+
+/// The model that a config describes, on these sets.
+pub fn model(config: &BilevelConfig, sets: &Sets) -> Model {
+    Model {
+        features: sets.train.features,
+        hidden: config.hidden.clone(),
+        classes: sets.classes(),
+        leak: config.leak,
+    }
+}
+
+/// Number of lambdas.
+pub fn groups(config: &BilevelConfig) -> usize {
+    match config.lambda.groups {
+        Groups::One => 1,
+        Groups::PerLayer => config.hidden.len() + 1,
+    }
+}
+
+/// The penalty with these lambdas; none for the victim without regularisation.
+pub fn regulariser(config: &BilevelConfig, lambda: &[f64]) -> Option<Regulariser<f32>> {
+    (config.victim != Victim::None).then(|| Regulariser {
+        penalty: config.penalty,
+        groups: config.lambda.groups,
+        bias: config.lambda.bias,
+        lambda: lambda.iter().map(|&l| l as f32).collect(),
+    })
+}
+
+/// Trains on the training set with `poison` in it, from a fresh start keyed by `level`, and
+/// measures the errors. The settings are those of `config.retrain`.
+///
+/// # Errors
+/// When training diverges.
+pub fn retrain(
+    sets: &Sets,
+    config: &BilevelConfig,
+    lambda: &[f64],
+    poison: &Poison,
+    seed: u64,
+    level: usize,
+) -> Result<Evaluation, Diverged> {
+    let model = model(config, sets);
+    let clean = poison.leaves(&sets.train);
+    let poison = poison.points(model.features);
+    let start = model.start(
+        config.bias_start,
+        &mut stream(seed, "retrain", &[level as u64]),
+    );
+    let train = TrainingSet {
+        fixed: vec![&clean],
+        poison: &poison,
+    };
+    let problem = Problem {
+        model: &model,
+        train,
+        valid: &sets.valid,
+        regulariser: regulariser(config, lambda),
+        start: &start,
+        steps: config.retrain.epochs.unwrap_or(config.inner.steps),
+        lr: config.retrain.lr.unwrap_or(config.inner.lr) as f32,
+    };
+    let weights = problem.train()?;
+    Ok(Evaluation {
+        test_error: Passes::of(&model, &sets.test).error(&weights),
+        valid_error: Passes::of(&model, &sets.valid).error(&weights),
+        train_error: problem.passes().error(&weights),
+        valid_loss: Passes::of(&model, &sets.valid).loss(&weights),
+        weights,
+    })
+}
+
+/// The lambdas that cross-validation tries, ascending.
+pub fn grid(config: &BilevelConfig) -> Vec<f64> {
+    let l = &config.lambda;
+    let step = (l.max - l.min) / (l.grid - 1) as f64;
+    (0..l.grid).map(|i| l.min + step * i as f64).collect()
+}
+
+/// Mean cross-entropy of `lambda` on the held-out folds of the clean training set, each fold
+/// weighing the same (Sect. V-B: 5-fold cross-validation gives lambda_CLEAN).
+pub fn cross_validate(
+    sets: &Sets,
+    config: &BilevelConfig,
+    lambda: f64,
+    seed: u64,
+) -> CrossValidated {
+    let model = model(config, sets);
+    let none = Points::none(model.features);
+    let mut order: Vec<usize> = (0..sets.train.len()).collect();
+    order.shuffle(&mut stream(seed, "folds", &[]));
+    let folds = config.lambda.folds;
+    let fold = |f: usize| -> Option<f64> {
+        let border = |f: usize| f * order.len() / folds;
+        let out = border(f)..border(f + 1);
+        let held = sets.train.select(&order[out.clone()]);
+        let rest = [&order[..out.start], &order[out.end..]].concat();
+        let rest = sets.train.select(&rest);
+        let start = model.start(config.bias_start, &mut stream(seed, "fold", &[f as u64]));
+        let problem = Problem {
+            model: &model,
+            train: TrainingSet::clean(&rest, &none),
+            valid: &held,
+            regulariser: regulariser(config, &vec![lambda; groups(config)]),
+            start: &start,
+            steps: config.inner.steps,
+            lr: config.inner.lr as f32,
+        };
+        let weights = problem.train().ok()?;
+        let loss = Passes::of(&model, &held).loss(&weights);
+        loss.is_finite().then_some(loss)
+    };
+    let sum: Option<f64> = (0..folds).map(fold).sum();
+    CrossValidated {
+        lambda,
+        loss: sum.map(|sum| sum / folds as f64),
+    }
+}
+
+/// The lambda of least loss; the smallest of equals.
+pub fn best(tried: &[CrossValidated]) -> Option<f64> {
+    let finite = tried.iter().filter_map(|t| Some((t.lambda, t.loss?)));
+    finite
+        .min_by(|a, b| a.1.total_cmp(&b.1))
+        .map(|(lambda, _)| lambda)
+}
