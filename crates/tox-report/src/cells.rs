@@ -1,12 +1,13 @@
 //! Trials that differ only in their seed, taken together.
 
+use crate::run::Record;
 use crate::run::{Run, Trial};
 use crate::stats::{self, Interval};
 use tox_poison::space::SpacePoison;
 use tox_search::enas::config::{EnasConfig, NanPolicy, Strategy};
 use tox_search::space::Space;
 use tox_study::plan::cell_name;
-use tox_study::record::{Outcome, Record};
+use tox_study::record::EnasOutcome as Outcome;
 use tox_study::spec::{Defence, Learner, Threat, TrialSpec};
 
 /// How close to chance a test error must be to count as a collapse, points.
@@ -22,15 +23,17 @@ pub fn collapsed(outcome: &Outcome) -> bool {
 
 /// The ENAS numbers of a spec.
 pub fn config(spec: &TrialSpec) -> &EnasConfig {
-    let Learner::Enas(config) = &spec.learner;
+    let Learner::Enas(config) = &spec.learner else {
+        unreachable!("Run::load refuses other learners")
+    };
     config
 }
 
 /// The poison of a spec; `None` for a clean space, also for q = 0.
 pub fn poison(spec: &TrialSpec) -> Option<SpacePoison> {
-    match spec.threat {
-        Threat::SearchSpace(poison) if poison.q > 0 => Some(poison),
-        Threat::SearchSpace(_) | Threat::None => None,
+    match &spec.threat {
+        Threat::SearchSpace(poison) if poison.q > 0 => Some(*poison),
+        Threat::SearchSpace(_) | Threat::Bilevel(_) | Threat::None => None,
     }
 }
 

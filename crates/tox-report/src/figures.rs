@@ -7,7 +7,7 @@ use crate::stats::Interval;
 use crate::svg::{Anchor, Ink, Svg};
 use tox_poison::space::PoisonSet;
 use tox_search::enas::config::NanPolicy;
-use tox_study::record::{Epoch, Outcome};
+use tox_study::record::{EnasOutcome as Outcome, Epoch};
 
 /// A figure: drawn in panels, which a page may lay out anew.
 pub struct Figure {

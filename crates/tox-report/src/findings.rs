@@ -3,12 +3,13 @@
 
 use crate::cells::{Cell, clean_of, policy_name};
 use crate::paper::Paper;
+use crate::run::Record;
 use crate::run::{Run, State};
 use crate::stats::{self, Interval};
 use tox_data::spec::DataSpec;
 use tox_poison::space::PoisonSet;
 use tox_search::enas::config::NanPolicy;
-use tox_study::record::{Outcome, Provenance, Record, ScreenedOp};
+use tox_study::record::{EnasOutcome as Outcome, Provenance, ScreenedOp};
 
 /// Sentences, most important first.
 pub fn findings(run: &Run, cells: &[Cell], paper: Option<&Paper>) -> Vec<String> {

@@ -50,6 +50,9 @@ pub enum ReportError {
     /// A record is not to be trusted.
     #[error("{0}. Remove that file and run the study again to have the trial run anew")]
     Record(#[from] RecordError),
+    /// There is no report for the learner.
+    #[error("this toxscreen writes no report for the learner `{0}` yet; its records are whole")]
+    Learner(&'static str),
     /// A file of the run folder is not what it should be.
     #[error(
         "{} does not parse: {found}. It was changed, or written by another version of toxscreen; \

@@ -5,6 +5,7 @@ use crate::ReportError;
 use crate::cells::{COLLAPSE_MARGIN, Cell, budget, clean_of, collapsed, policy_name, searched};
 use crate::figures::{self, Figure};
 use crate::paper::Paper;
+use crate::run::Record;
 use crate::run::{Run, State};
 use crate::stats::{self, Interval};
 use crate::svg::{self, Ink, Svg};
@@ -13,7 +14,7 @@ use minijinja::{Environment, Value, context};
 use serde::Serialize;
 use tox_poison::space::PoisonSet;
 use tox_search::enas::config::NanPolicy;
-use tox_study::record::{Outcome, Record};
+use tox_study::record::EnasOutcome as Outcome;
 
 /// All that is shown of a run.
 pub struct Report<'a> {

@@ -5,8 +5,8 @@ use serde::Deserialize;
 use std::path::Path;
 use tox_study::files::read;
 use tox_study::plan;
-use tox_study::record::Record;
-use tox_study::spec::TrialSpec;
+use tox_study::record::{EnasOutcome, Outcome, Provenance, Timing};
+use tox_study::spec::{Learner, TrialSpec};
 use tox_study::store::Failure;
 
 /// The keys of `study.toml` that a report shows.
@@ -21,6 +21,32 @@ pub struct Head {
     pub description: String,
     /// Key of the paper whose numbers stand beside ours; empty for none.
     pub paper: String,
+}
+
+/// The record of a search.
+#[derive(Clone, Debug)]
+pub struct Record {
+    pub trial: String,
+    pub spec: TrialSpec,
+    pub outcome: EnasOutcome,
+    pub provenance: Provenance,
+    pub timing: Timing,
+}
+
+impl Record {
+    pub fn read(path: &Path) -> Result<Self, ReportError> {
+        let r = tox_study::record::Record::read(path)?;
+        let Outcome::Enas(outcome) = r.outcome else {
+            return Err(ReportError::Learner(r.spec.learner.kind()));
+        };
+        Ok(Self {
+            trial: r.trial,
+            spec: r.spec,
+            outcome,
+            provenance: r.provenance,
+            timing: r.timing,
+        })
+    }
 }
 
 /// What became of a planned trial.
@@ -82,6 +108,9 @@ impl Run {
             }
             let line: plan::Trial = serde_json::from_str(line)
                 .map_err(|e| ReportError::parse(&path, format!("line {}: {e}", number + 1)))?;
+            if !matches!(line.spec.learner, Learner::Enas(_)) {
+                return Err(ReportError::Learner(line.spec.learner.kind()));
+            }
             let state = state(&dir.join("trials").join(&line.id))?;
             trials.push(Trial {
                 id: line.id,

@@ -180,7 +180,7 @@ pub struct Fact {
 /// Versions, hashes, devices, seeds and time of the trials that are done.
 pub fn provenance(run: &Run) -> Vec<Fact> {
     let records: Vec<_> = run.trials.iter().filter_map(|t| t.record()).collect();
-    let distinct = |key: &'static str, of: &dyn Fn(&tox_study::record::Record) -> String| {
+    let distinct = |key: &'static str, of: &dyn Fn(&crate::run::Record) -> String| {
         let mut values: Vec<String> = records.iter().map(|r| of(r)).collect();
         values.sort();
         values.dedup();

@@ -6,7 +6,7 @@ use tox_poison::space::{PoisonSet, SpacePoison};
 use tox_search::enas::config::{EnasConfig, NanPolicy};
 use tox_search::genotype::{Genotype, Layer};
 use tox_search::space::Space;
-use tox_study::record::{Epoch, Outcome, Provenance, Record, ScreenedOp, Timing};
+use tox_study::record::{EnasOutcome, Epoch, Outcome, Provenance, Record, ScreenedOp, Timing};
 use tox_study::spec::{Defence, Learner, Threat, TrialSpec};
 
 /// A fixed pseudo-random number in [0, 1) for a key.
@@ -138,7 +138,7 @@ pub fn record(spec: &TrialSpec) -> Record {
         Vec::new()
     };
     let early = one_shot && screened.is_empty();
-    let outcome = Outcome {
+    let outcome = EnasOutcome {
         valid_error,
         test_error,
         retrained_test_error: (spec.seed != 2 || !one_shot).then_some(26.0 + 6.0 * budget),
@@ -168,7 +168,7 @@ pub fn record(spec: &TrialSpec) -> Record {
         seconds: 61.5,
         resumed: 0,
     };
-    Record::seal(spec.clone(), outcome, provenance, timing).unwrap()
+    Record::seal(spec.clone(), Outcome::Enas(outcome), provenance, timing).unwrap()
 }
 
 /// All specs: Table 1, Table 2 under both policies, one screened cell.

@@ -1,9 +1,10 @@
 //! The report as a whole, over made-up records.
 
+use crate::run::Record;
 use crate::synthetic::{self, HEAD};
 use std::path::{Path, PathBuf};
 use tox_study::plan::trial_id;
-use tox_study::record::Record;
+use tox_study::record::Outcome;
 
 fn some_missing(i: usize) -> u8 {
     match i {
@@ -26,7 +27,8 @@ fn record_path(dir: &Path, i: usize) -> PathBuf {
 
 /// Writes a record with a fresh digest.
 fn reseal(path: &Path, r: Record) {
-    let record = Record::seal(r.spec, r.outcome, r.provenance, r.timing).unwrap();
+    let outcome = Outcome::Enas(r.outcome);
+    let record = tox_study::record::Record::seal(r.spec, outcome, r.provenance, r.timing).unwrap();
     std::fs::write(path, record.to_json()).unwrap();
 }
 
@@ -212,7 +214,7 @@ fn a_broken_folder_is_an_error_that_names_the_file() {
 #[test]
 fn collapse_needs_a_broken_weight_and_an_error_at_chance() {
     let spec = &synthetic::specs()[0];
-    let mut outcome = synthetic::record(spec).outcome;
+    let mut outcome = synthetic::record(spec).outcome.enas().unwrap().clone();
     outcome.chance_error = 89.6;
     for (weight, error, expected) in [
         (Some(5), 90.2, true),
@@ -235,7 +237,9 @@ fn with_control() -> tempfile::TempDir {
         }
         let mut random = spec.clone();
         random.variant = Some("random".into());
-        let tox_study::spec::Learner::Enas(config) = &mut random.learner;
+        let tox_study::spec::Learner::Enas(config) = &mut random.learner else {
+            unreachable!()
+        };
         config.strategy = tox_search::enas::config::Strategy::Random;
         // The random cells come first: the twin must not be the first clean cell.
         specs.insert(0, random);

@@ -12,7 +12,7 @@ use tox_study::child::{self, ChildError, Options};
 use tox_study::files;
 use tox_study::plan::trial_id;
 use tox_study::recipe::{Overrides, Study};
-use tox_study::record::Outcome;
+use tox_study::record::{EnasOutcome, Outcome};
 use tox_study::runner::{self, RunOptions};
 use tox_study::spec::{Learner, TrialSpec};
 use tox_study::store::Store;
@@ -21,7 +21,10 @@ use tox_study::trial::{Finished, Progress, TrialContext, TrialError};
 /// A chain of hashes, one a step, `child.epochs` long; a checkpoint after each. Data set `broken`
 /// aborts, `slow` takes 20 ms a step.
 fn execute(spec: &TrialSpec, context: TrialContext<'_>) -> Result<Finished, TrialError> {
-    let Learner::Enas(config) = &spec.learner;
+    let Learner::Enas(config) = &spec.learner else {
+        eprintln!("error: the fake learner is called enas");
+        std::process::exit(1);
+    };
     let checkpoint = context.dir.join("checkpoint.txt");
     let begin = format!("0 {}", trial_id(spec));
     let state = std::fs::read_to_string(&checkpoint).unwrap_or(begin);
@@ -54,7 +57,7 @@ fn execute(spec: &TrialSpec, context: TrialContext<'_>) -> Result<Finished, Tria
     }
     let bad_ops = state.bytes().map(u64::from).collect();
     Ok(Finished {
-        outcome: Outcome {
+        outcome: Outcome::Enas(EnasOutcome {
             valid_error: 10.0 / 3.0,
             test_error: if spec.data.dataset == "nan" {
                 f64::NAN
@@ -73,7 +76,7 @@ fn execute(spec: &TrialSpec, context: TrialContext<'_>) -> Result<Finished, Tria
             bad_ops,
             parameters: 1,
             screened: Vec::new(),
-        },
+        }),
         data_hash: "none".into(),
         data_notes: Vec::new(),
         simd: "none".into(),

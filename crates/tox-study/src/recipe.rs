@@ -1,24 +1,24 @@
 //! A recipe: a study as a person writes it, in TOML. [`Study`] is what it means.
 
+mod check;
+mod learner;
+
 use crate::plan::{Trial, trial_id};
-use crate::source::{Source, dotted, merge, suggest};
-use crate::spec::{Defence, Learner, Threat, TrialSpec};
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use crate::source::{Source, merge};
+use crate::spec::{Defence, TrialSpec};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 use tox_data::spec::DataSpec;
-use tox_poison::space::{PoisonSet, SpacePoison};
-use tox_search::enas::config::EnasConfig;
-use tox_search::space::Space;
+use tox_poison::space::PoisonSet;
 
 pub use crate::source::Setting;
 
 /// The quickstart that `toxscreen run` runs when it is given no recipe.
 pub const QUICKSTART: &str = include_str!("../../../recipes/quickstart.toml");
 
-/// A study in TOML: one data set, one learner, and the cells of a table.
+/// A study in TOML: a data set, a learner, a threat, and the cells of a table that vary them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
@@ -38,8 +38,13 @@ pub struct Recipe {
     /// The data set and what is done to it.
     pub data: DataSpec,
     /// What is audited: `kind` and the learner's own keys.
-    #[schemars(schema_with = "learner_schema")]
+    #[schemars(schema_with = "learner::learner_schema")]
     pub learner: Table,
+    /// What the adversary does in each cell that does not say otherwise: `kind` and its own keys;
+    /// none = nothing. Search-space poison is written into the cells.
+    #[serde(default, skip_serializing_if = "Table::is_empty")]
+    #[schemars(schema_with = "learner::threat_schema")]
+    pub threat: Table,
     /// The cells: what the adversary does in each.
     #[serde(rename = "cell")]
     pub cells: Vec<Cell>,
@@ -51,6 +56,9 @@ pub struct Recipe {
 pub enum Paper {
     /// "A Recipe for Disaster: Neural Architecture Search with Search Space Poisoning".
     Ssp,
+    /// "Hyperparameter Learning under Data Poisoning: Analysis of the Influence of Regularization
+    /// via Multiobjective Bilevel Optimization".
+    Bilevel,
 }
 
 /// One cell of the table.
@@ -76,29 +84,16 @@ pub struct Cell {
     pub seeds: Option<Vec<u64>>,
     /// Keys of `[learner]` that differ in this cell, such as `learner.child.nan_policy`.
     #[serde(default, skip_serializing_if = "Table::is_empty")]
-    #[schemars(schema_with = "cell_learner_schema")]
+    #[schemars(schema_with = "learner::cell_learner_schema")]
     pub learner: Table,
-}
-
-fn learner_schema(generator: &mut SchemaGenerator) -> Schema {
-    let mut schema = EnasConfig::json_schema(generator);
-    if let Some(keys) = schema.get_mut("properties").and_then(|p| p.as_object_mut()) {
-        keys.insert(
-            "kind".into(),
-            serde_json::json!({"const": "enas", "description": "The learner."}),
-        );
-    }
-    schema.insert("required".into(), serde_json::json!(["kind"]));
-    schema
-}
-
-fn cell_learner_schema(generator: &mut SchemaGenerator) -> Schema {
-    let mut schema = EnasConfig::json_schema(generator);
-    schema.insert(
-        "description".into(),
-        "Keys of [learner] that differ in this cell.".into(),
-    );
-    schema
+    /// Keys of `[threat]` that differ in this cell; `{ kind = "none" }` for no adversary.
+    #[serde(default, skip_serializing_if = "Table::is_empty")]
+    #[schemars(schema_with = "learner::cell_threat_schema")]
+    pub threat: Table,
+    /// Keys of `[data]` that differ in this cell, such as `data.valid`.
+    #[serde(default, skip_serializing_if = "Table::is_empty")]
+    #[schemars(schema_with = "learner::cell_data_schema")]
+    pub data: Table,
 }
 
 /// The JSON schema of a recipe, as published in `recipes/schema.json`.
@@ -183,33 +178,28 @@ impl Study {
             recipe.seeds.clone_from(seeds);
             recipe.cells.iter_mut().for_each(|c| c.seeds = None);
         }
-        let learner = read_learner(&source, &path(&["learner"]), &recipe.learner)?;
-        check_names(&source, &recipe)?;
-        check_data(&source, &recipe.data)?;
-        check_seeds(&source, &path(&["seeds"]), &recipe.seeds)?;
+        let of_study = learner::learner(&source, &path(&["learner"]), recipe.learner.clone())?;
+        let threat_of_study = learner::threat(&source, &recipe)?;
+        check::names(&source, &recipe)?;
+        check::seeds(&source, &path(&["seeds"]), &recipe.seeds)?;
 
         let mut trials = Vec::new();
         for (i, cell) in recipe.cells.iter().enumerate() {
             let at = |key: &str| path(&["cell", &i.to_string(), key]);
-            let learner = if cell.learner.is_empty() {
-                learner.clone()
-            } else {
-                let mut merged = recipe.learner.clone();
-                merge(&mut merged, &cell.learner);
-                // The study's own table was read without complaint: what is wrong is the cell's.
-                read_learner(&source, &at("learner"), &merged)?
-            };
-            let threat = read_threat(&source, &at, cell)?;
+            let learner = learner::learner_of(&source, &recipe, &of_study, i)?;
+            let threat = learner::threat_of(&source, &recipe, &threat_of_study, &learner, i)?;
+            let (data_at, data) = data_of(&source, &recipe, at("data"), cell)?;
+            check::data(&source, &data_at, &data, &learner, &threat)?;
             if let Some(seeds) = &cell.seeds {
-                check_seeds(&source, &at("seeds"), seeds)?;
+                check::seeds(&source, &at("seeds"), seeds)?;
             }
             for &seed in cell.seeds.as_ref().unwrap_or(&recipe.seeds) {
                 let spec = TrialSpec {
                     version: 1,
                     cell: cell.label.clone(),
                     variant: cell.variant.clone(),
-                    data: recipe.data.clone(),
-                    threat,
+                    data: data.clone(),
+                    threat: threat.clone(),
                     learner: learner.clone(),
                     defence: cell.defence,
                     seed,
@@ -218,8 +208,13 @@ impl Study {
                 trials.push(Trial { id, spec });
             }
         }
-        if let Ok(Value::Table(resolved)) = Value::try_from(&learner) {
+        if let Ok(Value::Table(resolved)) = Value::try_from(&of_study) {
             recipe.learner = resolved;
+        }
+        if !recipe.threat.is_empty()
+            && let Ok(Value::Table(resolved)) = Value::try_from(&threat_of_study)
+        {
+            recipe.threat = resolved;
         }
         Ok(Self { recipe, trials })
     }
@@ -235,141 +230,21 @@ fn path(parts: &[&str]) -> Vec<String> {
     parts.iter().map(|p| (*p).to_owned()).collect()
 }
 
-fn read_learner(source: &Source, at: &[String], table: &Table) -> Result<Learner, RecipeError> {
-    let mut table = table.clone();
-    let kind_at = [at, &path(&["kind"])].concat();
-    match table.remove("kind") {
-        Some(Value::String(kind)) if kind == "enas" => {}
-        Some(Value::String(kind)) => {
-            let message = format!("unknown learner \"{kind}\"");
-            return Err(source.refuse(&kind_at, message, Some(suggest(&kind, &["enas"]))));
-        }
-        found => {
-            let message = match found {
-                None => format!("the key `{}` is missing", dotted(&kind_at)),
-                Some(v) => format!("`{}` must be a string, found {v}", dotted(&kind_at)),
-            };
-            let hint = Some("write kind = \"enas\"".into());
-            return Err(source.refuse(&kind_at, message, hint));
-        }
-    }
-    let config: EnasConfig = source.read(at, Value::Table(table))?;
-    config.check().map_err(|e| {
-        let key = [at, &path(&e.key.split('.').collect::<Vec<_>>())].concat();
-        let message = format!(
-            "`{}` = {} is out of range: expected {}",
-            dotted(&key),
-            e.found,
-            e.expected
-        );
-        source.refuse(&key, message, None)
-    })?;
-    Ok(Learner::Enas(config))
-}
-
-fn read_threat(
+/// The data of a cell, and where they are written.
+fn data_of(
     source: &Source,
-    at: &dyn Fn(&str) -> Vec<String>,
+    recipe: &Recipe,
+    at: Vec<String>,
     cell: &Cell,
-) -> Result<Threat, RecipeError> {
-    let of = format!("cell \"{}\"", cell.label);
-    match (cell.poison, cell.q) {
-        (None, None) => Ok(Threat::None),
-        (Some(set), Some(q)) => match set.poison(&Space::enas(), q) {
-            Ok(_) => Ok(Threat::SearchSpace(SpacePoison { set, q })),
-            Err(e) => Err(source.refuse(&at("q"), format!("{of}: {e}"), None)),
-        },
-        (Some(set), None) => Err(source.refuse(
-            &at("poison"),
-            format!("{of} has the poison set {set} but no `q`"),
-            Some("write how often the set is put in, such as q = 6".into()),
-        )),
-        (None, Some(_)) => Err(source.refuse(
-            &at("q"),
-            format!("{of} has a `q` but no `poison`"),
-            Some("name the set: poison = \"P1\" to \"P5\" or \"P3+\"".into()),
-        )),
+) -> Result<(Vec<String>, DataSpec), RecipeError> {
+    if cell.data.is_empty() {
+        return Ok((path(&["data"]), recipe.data.clone()));
     }
-}
-
-fn check_names(source: &Source, recipe: &Recipe) -> Result<(), RecipeError> {
-    let fits = |s: &str, more: &str| {
-        !s.is_empty()
-            && s.len() <= 64
-            && s.chars()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || more.contains(c))
+    let mut merged = match source.table.get("data") {
+        Some(Value::Table(data)) => data.clone(),
+        _ => Table::new(),
     };
-    if !fits(&recipe.name, "-") {
-        let message = format!(
-            "`name` = \"{}\" must be 1 to 64 lower-case letters, digits and dashes: it names a folder",
-            recipe.name
-        );
-        return Err(source.refuse(&path(&["name"]), message, None));
-    }
-    if recipe.cells.is_empty() {
-        let hint = Some("add [[cell]] with label = \"clean\"".into());
-        return Err(source.refuse(&path(&["cell"]), "the recipe has no cell".into(), hint));
-    }
-    let mut seen = BTreeSet::new();
-    for (i, cell) in recipe.cells.iter().enumerate() {
-        for (key, value) in [
-            ("label", Some(&cell.label)),
-            ("variant", cell.variant.as_ref()),
-        ] {
-            let at = path(&["cell", &i.to_string(), key]);
-            if value.is_some_and(|v| !fits(v, "-_.+")) {
-                let message = format!(
-                    "`{}` must be 1 to 64 lower-case letters, digits and any of - _ . +",
-                    dotted(&at)
-                );
-                return Err(source.refuse(&at, message, None));
-            }
-        }
-        if !seen.insert((&cell.label, &cell.variant)) {
-            let at = path(&["cell", &i.to_string(), "label"]);
-            let twin = match &cell.variant {
-                Some(v) => format!("label \"{}\" and variant \"{v}\"", cell.label),
-                None => format!("label \"{}\"", cell.label),
-            };
-            let hint = "give one of them another label, or tell them apart by `variant`";
-            let message = format!("two cells have the {twin}");
-            return Err(source.refuse(&at, message, Some(hint.into())));
-        }
-    }
-    Ok(())
-}
-
-fn check_seeds(source: &Source, at: &[String], seeds: &[u64]) -> Result<(), RecipeError> {
-    let unique: BTreeSet<_> = seeds.iter().collect();
-    let problem = if seeds.is_empty() {
-        "is empty: expected at least one seed"
-    } else if unique.len() < seeds.len() {
-        "names a seed twice: it would be the same trial"
-    } else if seeds.iter().any(|&s| i64::try_from(s).is_err()) {
-        "has a seed above 9223372036854775807"
-    } else {
-        return Ok(());
-    };
-    Err(source.refuse(at, format!("`{}` {problem}", dotted(at)), None))
-}
-
-fn check_data(source: &Source, data: &DataSpec) -> Result<(), RecipeError> {
-    let problems = [
-        ("dataset", data.dataset.is_empty(), "is empty"),
-        ("train", data.train == Some(0), "= 0: expected at least 1"),
-        ("valid", data.valid == 0, "= 0: expected at least 1"),
-        ("test", data.test == Some(0), "= 0: expected at least 1"),
-        (
-            "resize",
-            data.resize.is_some_and(|r| !(4..=1024).contains(&r)),
-            "is out of range: expected 4 to 1024 pixels",
-        ),
-    ];
-    match problems.iter().find(|(_, wrong, _)| *wrong) {
-        Some((key, _, problem)) => {
-            let message = format!("`data.{key}` {problem}");
-            Err(source.refuse(&path(&["data", key]), message, None))
-        }
-        None => Ok(()),
-    }
+    merge(&mut merged, &cell.data);
+    let data = source.read(&at, Value::Table(merged))?;
+    Ok((at, data))
 }

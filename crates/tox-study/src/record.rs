@@ -5,8 +5,13 @@ use crate::plan::trial_id;
 use crate::spec::TrialSpec;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use tox_bilevel::outcome::{BilevelOutcome, SyntheticOutcome};
 pub use tox_search::enas::search::Epoch;
 use tox_search::genotype::Genotype;
+
+/// Version of the records that this program writes, the only one that it reads. Version 1 had the
+/// outcome of ENAS without a `kind`.
+const VERSION: u32 = 2;
 
 /// One trial's measurements: `outcome` is deterministic, the rest says where it came from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,10 +33,22 @@ pub struct Record {
     pub digest: String,
 }
 
-/// What a trial measured. Errors are in percent. A number that is not finite is `None`.
+/// What a trial measured, by its learner.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Outcome {
+    /// What a search found.
+    Enas(EnasOutcome),
+    /// What poison did to a learned regularisation.
+    Bilevel(BilevelOutcome),
+    /// The maps of the synthetic example.
+    Synthetic(SyntheticOutcome),
+}
+
+/// What a search found. Errors are in percent. A number that is not finite is `None`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Outcome {
+pub struct EnasOutcome {
     /// Full validation error of the best of the final candidates, shared weights.
     pub valid_error: f64,
     /// Its test error, shared weights.
@@ -74,6 +91,12 @@ pub struct ScreenedOp {
     pub reason: String,
     /// Whether it really was put there by the adversary.
     pub poison: bool,
+}
+
+/// The field that every version has.
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
 }
 
 /// Where a record came from.
@@ -123,6 +146,18 @@ pub enum RecordError {
         /// What the parser said.
         message: String,
     },
+    /// Another version of toxscreen wrote it.
+    #[error(
+        "{} is a record of version {found}, expected version {VERSION}: another toxscreen wrote it; \
+         read it with that one, or delete the trial's folder and run the study again",
+        path.display()
+    )]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
     /// It was changed after it was written.
     #[error("{} was changed after it was written: {what}", path.display())]
     Changed {
@@ -153,7 +188,7 @@ impl Record {
         timing: Timing,
     ) -> Result<Self, RecordError> {
         let mut record = Self {
-            version: 1,
+            version: VERSION,
             trial: trial_id(&spec),
             spec,
             outcome,
@@ -192,10 +227,18 @@ impl Record {
     /// When it cannot be read, is not a record, or was changed.
     pub fn read(path: &Path) -> Result<Self, RecordError> {
         let text = files::read(path)?;
-        let record: Self = serde_json::from_str(&text).map_err(|e| RecordError::Parse {
+        let parse = |e: serde_json::Error| RecordError::Parse {
             path: path.to_owned(),
             message: e.to_string(),
-        })?;
+        };
+        let Version { version } = serde_json::from_str(&text).map_err(parse)?;
+        if version != VERSION {
+            return Err(RecordError::Version {
+                path: path.to_owned(),
+                found: version,
+            });
+        }
+        let record: Self = serde_json::from_str(&text).map_err(parse)?;
         let wrong = if record.to_json() != text {
             "its text is not the one that toxscreen writes"
         } else if record.fresh_digest() != record.digest {
@@ -216,5 +259,13 @@ impl Outcome {
     /// The bytes by which two runs of a trial are compared.
     pub fn to_json(&self) -> String {
         serde_json::to_string_pretty(self).unwrap_or_default()
+    }
+
+    /// What a search found, if one was run.
+    pub fn enas(&self) -> Option<&EnasOutcome> {
+        match self {
+            Self::Enas(outcome) => Some(outcome),
+            Self::Bilevel(_) | Self::Synthetic(_) => None,
+        }
     }
 }

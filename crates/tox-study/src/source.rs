@@ -253,8 +253,11 @@ fn within(path: &[String]) -> String {
     }
 }
 
-/// Names the nearest of `known`, or all of them.
+/// Names the nearest of `known`, or all of them, if there are any.
 pub(crate) fn suggest(found: &str, known: &[&str]) -> String {
+    if known.is_empty() {
+        return "no key may stand here".to_owned();
+    }
     let nearest = known
         .iter()
         .map(|k| (strsim::damerau_levenshtein(found, k), k))

@@ -2,12 +2,13 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tox_bilevel::config::{BilevelAttack, BilevelConfig, SyntheticConfig};
 use tox_data::spec::DataSpec;
 use tox_poison::space::SpacePoison;
 use tox_search::enas::config::EnasConfig;
 
 /// What the adversary does in a trial.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Threat {
     /// Nothing.
@@ -15,6 +16,19 @@ pub enum Threat {
     None,
     /// Bad ops in the search space.
     SearchSpace(SpacePoison),
+    /// Poison in the training set, by projected hypergradient ascent.
+    Bilevel(BilevelAttack),
+}
+
+impl Threat {
+    /// Its `kind`, as a spec names it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::SearchSpace(_) => "search-space",
+            Self::Bilevel(_) => "bilevel",
+        }
+    }
 }
 
 /// What is audited.
@@ -23,6 +37,46 @@ pub enum Threat {
 pub enum Learner {
     /// ENAS macro search, or random search over the same space (`strategy`).
     Enas(EnasConfig),
+    /// A classifier that learns its regularisation.
+    Bilevel(BilevelConfig),
+    /// The paper's example of one poison point on two Gaussians.
+    Synthetic(SyntheticConfig),
+}
+
+impl Learner {
+    /// Its `kind`, as a recipe names it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Enas(_) => "enas",
+            Self::Bilevel(_) => "bilevel",
+            Self::Synthetic(_) => "synthetic",
+        }
+    }
+
+    /// Whether a trial can pit it against `threat`. The poison point of `synthetic` is its own.
+    pub fn faces(&self, threat: &Threat) -> bool {
+        matches!(
+            (self, threat),
+            (_, Threat::None)
+                | (Self::Enas(_), Threat::SearchSpace(_))
+                | (Self::Bilevel(_), Threat::Bilevel(_))
+        )
+    }
+
+    /// Whether a trial can defend it by `defence`. Only a search has a space to screen.
+    pub fn defended_by(&self, defence: Defence) -> bool {
+        defence == Defence::None || matches!(self, Self::Enas(_))
+    }
+
+    /// Whether its data come from files. `synthetic` draws its own.
+    pub fn loads_data(&self) -> bool {
+        !matches!(self, Self::Synthetic(_))
+    }
+
+    /// Whether it can run on another device than the CPU.
+    pub fn on_device(&self) -> bool {
+        matches!(self, Self::Enas(_))
+    }
 }
 
 /// What the defender does.
@@ -34,6 +88,16 @@ pub enum Defence {
     None,
     /// The search space is screened and the ops found poisonous are dropped before the search.
     Screen,
+}
+
+impl Defence {
+    /// Its name in a recipe.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Screen => "screen",
+        }
+    }
 }
 
 /// One point of a study.

@@ -1,21 +1,22 @@
 //! One trial: data set -> threat -> defence -> learner -> outcome. Joins the floors below; no
 //! science of its own.
 
+mod bilevel;
+mod enas;
+
 use crate::plan::trial_id;
-use crate::record::{Outcome, ScreenedOp};
-use crate::spec::{Defence, Learner, Threat, TrialSpec};
+use crate::record::Outcome;
+use crate::spec::{Learner, TrialSpec};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tox_bilevel::audit::AuditError;
 use tox_data::checkpoint::{CheckpointError, Hooks};
-use tox_data::{DataDir, DataError};
-use tox_nn::Device;
+use tox_data::{DataDir, DataError, Dataset};
 use tox_nn::device::DeviceError;
-use tox_poison::screen::{ScreenConfig, ScreenError, screen, screened};
+use tox_poison::screen::ScreenError;
 use tox_poison::space::QError;
 use tox_search::enas::config::ConfigError;
-use tox_search::enas::search::{self, Inputs};
-use tox_search::space::Space;
 
 /// What a trial needs beside its spec. Nothing here may change the outcome, except the device.
 pub struct TrialContext<'a> {
@@ -72,6 +73,32 @@ pub enum TrialError {
     /// The threat's multiplicity is out of range.
     #[error("the trial's threat: {0}; correct the recipe")]
     Threat(#[from] QError),
+    /// The learner and the threat, or the defence, are not made for each other.
+    #[error(
+        "the trial's learner `{learner}` cannot be run against the threat `{threat}` with the \
+         defence `{defence}`; correct the recipe"
+    )]
+    Unfit {
+        /// Kind of the learner.
+        learner: &'static str,
+        /// Kind of the threat.
+        threat: &'static str,
+        /// The defence.
+        defence: &'static str,
+    },
+    /// The bilevel learner cannot be run.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// A learner that has no code for the device.
+    #[error(
+        "the learner `{learner}` runs on the CPU, but the device is {device}; leave --device out"
+    )]
+    CpuOnly {
+        /// Kind of the learner.
+        learner: &'static str,
+        /// The device string.
+        device: String,
+    },
     /// The checkpoint cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
@@ -91,13 +118,39 @@ pub enum TrialError {
 /// # Errors
 /// See [`TrialError`].
 pub fn execute(spec: &TrialSpec, context: TrialContext<'_>) -> Result<Finished, TrialError> {
-    let device = tox_nn::device::parse(context.device)?;
+    check(spec, context.device)?;
     let threads = context.threads;
     // Burn's own ops ask for rayon's global pool, so ours is that one. A second trial in one
     // process (tests) finds it built; results do not depend on the number of threads.
     let _ = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build_global();
+    match &spec.learner {
+        Learner::Enas(config) => enas::execute(spec, config, context),
+        Learner::Bilevel(config) => bilevel::execute(spec, config, context),
+        Learner::Synthetic(config) => bilevel::synthetic(spec, config, context),
+    }
+}
+
+/// Refuses what a recipe would have refused, but a spec may still say.
+fn check(spec: &TrialSpec, device: &str) -> Result<(), TrialError> {
+    let learner = spec.learner.kind();
+    if !spec.learner.faces(&spec.threat) || !spec.learner.defended_by(spec.defence) {
+        return Err(TrialError::Unfit {
+            learner,
+            threat: spec.threat.kind(),
+            defence: spec.defence.word(),
+        });
+    }
+    if device != "cpu" && !spec.learner.on_device() {
+        let device = device.to_owned();
+        return Err(TrialError::CpuOnly { learner, device });
+    }
+    Ok(())
+}
+
+/// The data of a trial.
+fn load(spec: &TrialSpec, context: &TrialContext<'_>) -> Result<Dataset, TrialError> {
     let data = tox_data::load(&spec.data, &DataDir::resolve(context.data_dir)?)?;
     // One class cannot be told wrong; one image has no batch statistics.
     for (key, found, expected) in [
@@ -116,74 +169,36 @@ pub fn execute(spec: &TrialSpec, context: TrialContext<'_>) -> Result<Finished, 
             .into());
         }
     }
-    let clean = Space::enas();
-    let mut space = match &spec.threat {
-        Threat::None => clean,
-        Threat::SearchSpace(poison) => poison.set.poison(&clean, poison.q)?,
-    };
-    let mut dropped = Vec::new();
-    if spec.defence == Defence::Screen {
-        (space, dropped) = screen_space(&space, &data, spec.seed, &device)?;
-    }
-    let Learner::Enas(config) = &spec.learner;
-    config.check()?;
-    let inputs = Inputs {
-        data: &data,
-        augment: &spec.data.augment,
-        space: &space,
-        config,
-        seed: spec.seed,
-        device,
-    };
-    let progress = context.progress;
+    Ok(data)
+}
+
+/// Calls `run` with what a long computation needs beside its inputs: where its checkpoint is and
+/// what fits it, when to stop, whom to tell.
+fn with_hooks<T>(
+    spec: &TrialSpec,
+    context: TrialContext<'_>,
+    data_hash: &str,
+    run: impl FnOnce(Hooks<'_>) -> T,
+) -> T {
+    let TrialContext { stop, progress, .. } = context;
     // A checkpoint goes on only where everything that the outcome depends on is as it was.
     let key = format!(
-        "trial {}, data {}, device {}, toxscreen {}",
+        "trial {}, data {data_hash}, device {}, toxscreen {}",
         trial_id(spec),
-        data.hash,
         context.device,
         env!("CARGO_PKG_VERSION")
     );
-    let hooks = Hooks {
+    run(Hooks {
         key: &key,
         checkpoint: &context.dir.join("checkpoint.safetensors"),
         save_every: checkpoint_interval(),
-        stop: &mut || context.stop.load(Ordering::SeqCst),
+        stop: &mut || stop.load(Ordering::SeqCst),
         progress: &mut |done, message| {
             progress(Progress {
                 done,
                 message: message.to_owned(),
             })
         },
-    };
-    let found = search::run(&inputs, hooks)?.ok_or(TrialError::Stopped)?;
-    let outcome = Outcome {
-        valid_error: found.valid_error,
-        test_error: found.test_error,
-        retrained_test_error: found.retrained_test_error,
-        chance_error: data.chance_error(),
-        first_nonfinite_step: found.faults.first_nonfinite_step,
-        first_nan_weight_step: found.faults.first_nan_weight_step,
-        nonfinite_steps: found.faults.nonfinite_steps,
-        retrain_first_nonfinite_step: found.retrain_faults.first_nonfinite_step,
-        steps: found.steps,
-        epochs: found.epochs,
-        genotype: found.genotype,
-        bad_ops: found.bad_ops,
-        parameters: found.parameters,
-        screened: dropped,
-    };
-    let kernels = tox_nn::kernels::wanted() && context.device == "cpu";
-    let simd = if kernels {
-        tox_nn::kernels::instruction_set()
-    } else {
-        "plain"
-    };
-    Ok(Finished {
-        outcome,
-        data_hash: data.hash,
-        data_notes: data.notes,
-        simd: simd.to_owned(),
     })
 }
 
@@ -194,33 +209,4 @@ fn checkpoint_interval() -> Duration {
         .and_then(|s| s.parse::<f64>().ok())
         .filter(|s| (0.0..1e6).contains(s));
     Duration::from_secs_f64(seconds.unwrap_or(30.0))
-}
-
-/// The space without what the screen finds poisonous, and what that was.
-fn screen_space(
-    space: &Space,
-    data: &tox_data::Dataset,
-    seed: u64,
-    device: &Device,
-) -> Result<(Space, Vec<ScreenedOp>), TrialError> {
-    let reports = screen(space, data, &ScreenConfig::default(), seed, device)?;
-    let dropped = space
-        .ops
-        .iter()
-        .zip(&reports)
-        .filter(|(_, report)| report.poisonous());
-    let dropped = dropped
-        .map(|(op, report)| ScreenedOp {
-            op: op.op.to_string(),
-            verdict: report.verdict_names(),
-            reason: report.reasons(),
-            poison: op.poison,
-        })
-        .collect();
-    let space = screened(space, &reports);
-    if space.ops.is_empty() {
-        Err(TrialError::NothingLeft)
-    } else {
-        Ok((space, dropped))
-    }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tox_study::files::Lock;
 use tox_study::recipe::{Overrides, Study};
-use tox_study::record::Record;
+use tox_study::record::{Outcome, Record};
 use tox_study::runner::{self, End, News, RunOptions, Summary};
 use tox_study::status::Status;
 use tox_study::store::{Store, StoreError};
@@ -355,7 +355,10 @@ fn verification_runs_trials_again_and_finds_what_was_changed() {
     // A forger who seals the record anew passes the digest, not the second run.
     let path = store.record_path(&study.trials[1].id);
     let mut forged = Record::read(&path).unwrap();
-    forged.outcome.test_error = 0.05;
+    let Outcome::Enas(outcome) = &mut forged.outcome else {
+        unreachable!()
+    };
+    outcome.test_error = 0.05;
     let forged = Record::seal(
         forged.spec,
         forged.outcome,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
+use tox_bilevel::config::{BilevelAttack, Range, Victim};
 use tox_search::enas::config::NanPolicy;
 use tox_study::plan::trial_id;
 use tox_study::recipe::{Overrides, QUICKSTART, RecipeError, Setting, Study, schema};
@@ -32,6 +33,51 @@ poison = "P3+"
 q = 1
 seeds = [7]
 learner.child.nan_policy = "guarded"
+"#;
+
+const BILEVEL: &str = r#"
+name = "small"
+paper = "bilevel"
+seeds = [0, 1]
+[data]
+dataset = "mnist"
+train = 1000
+valid = 100
+[learner]
+kind = "bilevel"
+inner = { steps = 20, lr = 0.5 }
+[threat]
+kind = "bilevel"
+batch = 35
+batches = 2
+[[cell]]
+label = "learned"
+[[cell]]
+label = "large"
+learner = { victim = "large", lambda.large = 1.5 }
+[[cell]]
+label = "clean"
+threat = { kind = "none" }
+[[cell]]
+label = "strong"
+threat.batches = 4
+data.valid = 50
+learner.range = "symmetric"
+data.dataset = "cifar10"
+"#;
+
+const SYNTHETIC: &str = r#"
+name = "fig1"
+seeds = [0]
+[data]
+dataset = "gaussians"
+train = 64
+valid = 64
+[learner]
+kind = "synthetic"
+grid = 5
+[[cell]]
+label = "map"
 "#;
 
 fn parse(text: &str, set: &[&str]) -> Result<Study, RecipeError> {
@@ -73,8 +119,11 @@ fn cells_and_seeds_become_trials_with_overrides_resolved() {
     ];
     assert_eq!(short, expected.map(|(c, s)| (c.to_owned(), s)));
     assert_eq!(trials[0].spec.threat, Threat::None);
-    let Learner::Enas(first) = &trials[0].spec.learner;
-    let Learner::Enas(last) = &trials[4].spec.learner;
+    let (Learner::Enas(first), Learner::Enas(last)) =
+        (&trials[0].spec.learner, &trials[4].spec.learner)
+    else {
+        unreachable!()
+    };
     assert_eq!(
         (first.child.layers, first.child.lr_max, first.child.channels),
         (6, 0.1, 36)
@@ -142,6 +191,121 @@ fn refusals_name_the_place_the_key_and_the_remedy() {
         refusal(SMALL, &["cell.q=3"]),
         refusal(SMALL, &["cell.0.q=5"]),
         refusal(SMALL, &["cell[0].q=5"]),
+    ];
+    insta::assert_snapshot!(cases.join("\n"));
+}
+
+#[test]
+fn a_cell_overrides_keys_of_learner_threat_and_data() {
+    let study = parse(BILEVEL, &[]).unwrap();
+    let of = |cell: &str| {
+        let trial = study.trials.iter().find(|t| t.spec.cell == cell).unwrap();
+        let Learner::Bilevel(config) = &trial.spec.learner else {
+            unreachable!()
+        };
+        (trial.spec.data.clone(), trial.spec.threat.clone(), config)
+    };
+    let attack = |batches| {
+        Threat::Bilevel(BilevelAttack {
+            batch: 35,
+            batches,
+            ..BilevelAttack::default()
+        })
+    };
+    let (data, threat, config) = of("learned");
+    assert_eq!((data.valid, data.train), (100, Some(1000)));
+    assert_eq!(threat, attack(2));
+    assert_eq!((config.victim, config.inner.steps), (Victim::Learned, 20));
+    let (_, threat, config) = of("large");
+    assert_eq!(threat, attack(2));
+    assert_eq!((config.victim, config.lambda.large), (Victim::Large, 1.5));
+    assert_eq!(config.lambda.folds, 5);
+    assert_eq!(of("clean").1, Threat::None);
+    let (data, threat, config) = of("strong");
+    assert_eq!((data.valid, data.train), (50, Some(1000)));
+    assert_eq!((data.dataset.as_str(), threat), ("cifar10", attack(4)));
+    assert_eq!(config.range, Range::Symmetric);
+    // A change of this value orphans every record that exists: raise `TrialSpec::version` then.
+    assert_eq!(study.trials[0].id, "5eeb021ca2b59269");
+
+    let text = study.to_toml();
+    assert!(
+        text.contains("batch = 35") && text.contains("folds = 5"),
+        "{text}"
+    );
+    assert_eq!(parse(&text, &[]).unwrap(), study);
+    let synthetic = parse(SYNTHETIC, &["learner.lambda=2"]).unwrap();
+    assert_eq!(parse(&synthetic.to_toml(), &[]).unwrap(), synthetic);
+    assert!(matches!(&synthetic.trials[0].spec.learner,
+        Learner::Synthetic(c) if c.grid == 5 && c.lambda == 2.0));
+}
+
+#[test]
+fn learners_refuse_threats_data_and_keys_that_are_not_theirs() {
+    let with = |from: &str, to: &str| {
+        assert!(BILEVEL.contains(from), "{from}");
+        refusal(&BILEVEL.replacen(from, to, 1), &[])
+    };
+    let fig1 = |from: &str, to: &str| {
+        assert!(SYNTHETIC.contains(from), "{from}");
+        refusal(&SYNTHETIC.replacen(from, to, 1), &[])
+    };
+    let enas = |more: &str| refusal(&format!("{SMALL}{more}"), &[]);
+    let cases = [
+        // Keys and numbers of the learner.
+        with("inner = {", "iner = {"),
+        with("steps = 20", "steps = 0"),
+        with("lr = 0.5", "lr = nan"),
+        with("\"large\", ", "\"huge\", "),
+        with("lambda.large = 1.5", "lambda.large = 31"),
+        with("lambda.large = 1.5", "kind = \"enas\""),
+        with(
+            "learner.range = \"symmetric\"",
+            "learner.range = \"signed\"",
+        ),
+        refusal(BILEVEL, &["learner.lambda.start=-11"]),
+        // The threat.
+        with("batch = 35", "bach = 35"),
+        with("batch = 35", "batch = 0"),
+        with("batch = 35", "batch = 600"),
+        with(
+            "[threat]\nkind = \"bilevel\"",
+            "[threat]\nkind = \"bilvel\"",
+        ),
+        with("[threat]\nkind = \"bilevel\"", "[threat]"),
+        with("{ kind = \"none\" }", "{ kind = \"none\", batch = 3 }"),
+        with("threat.batches = 4", "threat.batches = 40"),
+        with("threat.batches = 4", "threat.batches = 4000"),
+        with("threat.batches = 4", "poison = \"P1\"\nq = 6"),
+        with(
+            "threat = { kind = \"none\" }",
+            "threat = { kind = \"none\" }\npoison = \"P1\"\nq = 6",
+        ),
+        refusal(
+            &BILEVEL
+                .replace("[threat]\nkind = \"bilevel\"\nbatch = 35\nbatches = 2", "")
+                .replace("threat.batches = 4", "poison = \"P1\"\nq = 6"),
+            &[],
+        ),
+        with("threat.batches = 4", "defence = \"screen\""),
+        enas("[threat]\nkind = \"bilevel\"\n"),
+        enas("threat = { kind = \"bilevel\" }\n"),
+        enas("[[cell]]\nlabel = \"x\"\nthreat = { kind = \"bilevel\" }\n"),
+        // The data.
+        with("valid = 100", "valid = 100\naugment = { flip = true }"),
+        with("\"mnist\"", "\"gaussians\""),
+        with("data.valid = 50", "data.vaild = 50"),
+        with("data.valid = 50", "data.valid = 0"),
+        with("data.valid = 50", "data.valid = true"),
+        // The synthetic example.
+        fig1("gaussians", "digits"),
+        fig1("train = 64\n", ""),
+        fig1("train = 64", "train = 63"),
+        fig1("valid = 64", "valid = 64\nresize = 8"),
+        fig1("grid = 5", "grid = 1"),
+        fig1("grid = 5", "lambda_min = 7"),
+        fig1("\"map\"", "\"map\"\nthreat = { kind = \"bilevel\" }"),
+        fig1("\"map\"", "\"map\"\ndefence = \"screen\""),
     ];
     insta::assert_snapshot!(cases.join("\n"));
 }

@@ -3,7 +3,8 @@
 use super::args::Plan;
 use super::run::load;
 use super::{Output, json, table};
-use tox_search::enas::config::{NanPolicy, Strategy};
+use tox_bilevel::config::{BilevelConfig, Groups, Penalty, Victim};
+use tox_search::enas::config::{EnasConfig, NanPolicy, Strategy};
 use tox_study::spec::{Defence, Learner, Threat, TrialSpec};
 
 pub fn plan(args: &Plan) -> anyhow::Result<Output> {
@@ -39,11 +40,23 @@ fn threat(threat: &Threat) -> String {
     match threat {
         Threat::None => "none".into(),
         Threat::SearchSpace(p) => format!("{} x {}", p.set, p.q),
+        Threat::Bilevel(attack) => format!("{} points", attack.points()),
     }
 }
 
 fn learner(spec: &TrialSpec) -> String {
-    let Learner::Enas(config) = &spec.learner;
+    let mut text = match &spec.learner {
+        Learner::Enas(config) => enas(config),
+        Learner::Bilevel(config) => bilevel(config),
+        Learner::Synthetic(_) => "synthetic".to_owned(),
+    };
+    if spec.defence == Defence::Screen {
+        text.push_str(", screened space");
+    }
+    text
+}
+
+fn enas(config: &EnasConfig) -> String {
     let mut text = match config.strategy {
         Strategy::Enas => "enas".to_owned(),
         Strategy::Random => "random".to_owned(),
@@ -51,8 +64,29 @@ fn learner(spec: &TrialSpec) -> String {
     if config.child.nan_policy == NanPolicy::Guarded {
         text.push_str(", guarded");
     }
-    if spec.defence == Defence::Screen {
-        text.push_str(", screened space");
-    }
     text
+}
+
+fn bilevel(config: &BilevelConfig) -> String {
+    let model = match config.hidden.as_slice() {
+        [] => "logistic regression".to_owned(),
+        widths => {
+            let widths: Vec<String> = widths.iter().map(usize::to_string).collect();
+            format!("net {}", widths.join("-"))
+        }
+    };
+    let penalty = match config.penalty {
+        Penalty::L2 => "L2",
+        Penalty::L1 => "L1",
+    };
+    let groups = match config.lambda.groups {
+        Groups::One => "",
+        Groups::PerLayer => " per layer",
+    };
+    match config.victim {
+        Victim::None => format!("{model}, unregularised"),
+        Victim::Large => format!("{model}, large {penalty}"),
+        Victim::CrossValidated => format!("{model}, cross-validated {penalty}"),
+        Victim::Learned => format!("{model}, learned {penalty}{groups}"),
+    }
 }

@@ -87,15 +87,26 @@ pub fn run(args: Run) -> anyhow::Result<Output> {
 }
 
 /// What every trial would fail by, found before a folder is made and a process started: a device
-/// that this program does not have, and data that do not load.
+/// that this program does not have or the learner cannot use, and data that do not load.
 fn preflight(study: &Study, dir: &Path, options: &RunOptions) -> anyhow::Result<()> {
     tox_nn::device::parse(&options.device)
         .map_err(|e| Usage::new(e.to_string(), "leave --device out to use the CPU"))?;
     let data_dir = DataDir::resolve(options.data_dir.as_deref())?;
     let mut loaded: Vec<&DataSpec> = Vec::new();
     for trial in &study.trials {
-        let data = &trial.spec.data;
-        if !loaded.contains(&data) && !Store::has_record(dir, &trial.id) {
+        let (data, learner) = (&trial.spec.data, &trial.spec.learner);
+        if Store::has_record(dir, &trial.id) {
+            continue;
+        }
+        if options.device != "cpu" && !learner.on_device() {
+            let kind = learner.kind();
+            let message = format!(
+                "the learner \"{kind}\" runs on the CPU, not on {}",
+                options.device
+            );
+            return Err(Usage::new(message, "leave --device out").into());
+        }
+        if learner.loads_data() && !loaded.contains(&data) {
             tox_data::load(data, &data_dir)?;
             loaded.push(data);
         }

@@ -4,6 +4,7 @@ use super::args::Trial;
 use super::{DATA, FAILED, Output, USAGE};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use tox_bilevel::audit::AuditError;
 use tox_study::child::{self, ChildError, Options, STOPPED};
 use tox_study::trial::{TrialError, execute};
 
@@ -31,9 +32,22 @@ pub fn exit_code(error: &ChildError) -> u8 {
     match error {
         ChildError::Trial(TrialError::Stopped) => STOPPED,
         ChildError::Trial(TrialError::Data(_)) => DATA,
+        ChildError::Trial(TrialError::Audit(error)) => audit(error),
         ChildError::Trial(
-            TrialError::Device(_) | TrialError::Config(_) | TrialError::Threat(_),
+            TrialError::Device(_)
+            | TrialError::CpuOnly { .. }
+            | TrialError::Config(_)
+            | TrialError::Threat(_)
+            | TrialError::Unfit { .. },
         ) => USAGE,
         _ => FAILED,
+    }
+}
+
+fn audit(error: &AuditError) -> u8 {
+    match error {
+        AuditError::Sets(_) | AuditError::TooFewPoints { .. } => DATA,
+        AuditError::Config(_) | AuditError::TopK { .. } | AuditError::Folds { .. } => USAGE,
+        AuditError::NoLambda { .. } | AuditError::Checkpoint(_) => FAILED,
     }
 }

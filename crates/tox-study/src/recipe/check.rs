@@ -1,0 +1,161 @@
+//! What must hold of a recipe beyond its types.
+
+use super::{Recipe, RecipeError, path};
+use crate::source::{Source, dotted};
+use crate::spec::{Learner, Threat};
+use std::collections::BTreeSet;
+use tox_data::spec::{Augment, DataSpec};
+
+/// The data set that `synthetic` draws, and no other learner can use.
+const GAUSSIANS: &str = "gaussians";
+
+/// Names of the study and of its cells.
+pub fn names(source: &Source, recipe: &Recipe) -> Result<(), RecipeError> {
+    let fits = |s: &str, more: &str| {
+        !s.is_empty()
+            && s.len() <= 64
+            && s.chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || more.contains(c))
+    };
+    if !fits(&recipe.name, "-") {
+        let message = format!(
+            "`name` = \"{}\" must be 1 to 64 lower-case letters, digits and dashes: it names a folder",
+            recipe.name
+        );
+        return Err(source.refuse(&path(&["name"]), message, None));
+    }
+    if recipe.cells.is_empty() {
+        let hint = Some("add [[cell]] with label = \"clean\"".into());
+        return Err(source.refuse(&path(&["cell"]), "the recipe has no cell".into(), hint));
+    }
+    let mut seen = BTreeSet::new();
+    for (i, cell) in recipe.cells.iter().enumerate() {
+        for (key, value) in [
+            ("label", Some(&cell.label)),
+            ("variant", cell.variant.as_ref()),
+        ] {
+            let at = path(&["cell", &i.to_string(), key]);
+            if value.is_some_and(|v| !fits(v, "-_.+")) {
+                let message = format!(
+                    "`{}` must be 1 to 64 lower-case letters, digits and any of - _ . +",
+                    dotted(&at)
+                );
+                return Err(source.refuse(&at, message, None));
+            }
+        }
+        if !seen.insert((&cell.label, &cell.variant)) {
+            let at = path(&["cell", &i.to_string(), "label"]);
+            let twin = match &cell.variant {
+                Some(v) => format!("label \"{}\" and variant \"{v}\"", cell.label),
+                None => format!("label \"{}\"", cell.label),
+            };
+            let hint = "give one of them another label, or tell them apart by `variant`";
+            let message = format!("two cells have the {twin}");
+            return Err(source.refuse(&at, message, Some(hint.into())));
+        }
+    }
+    Ok(())
+}
+
+/// The seeds at `at`.
+pub fn seeds(source: &Source, at: &[String], seeds: &[u64]) -> Result<(), RecipeError> {
+    let unique: BTreeSet<_> = seeds.iter().collect();
+    let problem = if seeds.is_empty() {
+        "is empty: expected at least one seed"
+    } else if unique.len() < seeds.len() {
+        "names a seed twice: it would be the same trial"
+    } else if seeds.iter().any(|&s| i64::try_from(s).is_err()) {
+        "has a seed above 9223372036854775807"
+    } else {
+        return Ok(());
+    };
+    Err(source.refuse(at, format!("`{}` {problem}", dotted(at)), None))
+}
+
+/// The data at `at`, for this learner and this threat.
+pub fn data(
+    source: &Source,
+    at: &[String],
+    data: &DataSpec,
+    learner: &Learner,
+    threat: &Threat,
+) -> Result<(), RecipeError> {
+    let general = [
+        ("dataset", data.dataset.is_empty(), "is empty"),
+        ("train", data.train == Some(0), "= 0: expected at least 1"),
+        ("valid", data.valid == 0, "= 0: expected at least 1"),
+        ("test", data.test == Some(0), "= 0: expected at least 1"),
+        (
+            "resize",
+            data.resize.is_some_and(|r| !(4..=1024).contains(&r)),
+            "is out of range: expected 4 to 1024 pixels",
+        ),
+    ];
+    let (train, augment) = (data.train, data.augment != Augment::default());
+    let gaussians = data.dataset == GAUSSIANS;
+    let even = |n: usize| n >= 2 && n.is_multiple_of(2);
+    let special = match learner {
+        Learner::Enas(_) => Vec::new(),
+        Learner::Bilevel(_) => vec![(
+            "augment",
+            augment,
+            "cannot be used with the learner \"bilevel\": its gradients are of the points as they are",
+        )],
+        Learner::Synthetic(_) => vec![
+            (
+                "dataset",
+                !gaussians,
+                "must be \"gaussians\" for the learner \"synthetic\", which draws its own points",
+            ),
+            (
+                "train",
+                !train.is_some_and(even),
+                "must be the points of both classes together, an even number such as 64",
+            ),
+            (
+                "valid",
+                !even(data.valid),
+                "must be the points of both classes together, an even number such as 64",
+            ),
+            (
+                "test",
+                data.test.is_some(),
+                "has no meaning for \"gaussians\"",
+            ),
+            (
+                "resize",
+                data.resize.is_some(),
+                "has no meaning for \"gaussians\"",
+            ),
+            ("rgb", data.rgb, "has no meaning for \"gaussians\""),
+            ("augment", augment, "has no meaning for \"gaussians\""),
+        ],
+    };
+    let drawn = (
+        "dataset",
+        gaussians && !matches!(learner, Learner::Synthetic(_)),
+        "= \"gaussians\" is for the learner \"synthetic\" alone",
+    );
+    let problems = general.iter().chain([&drawn]).chain(&special);
+    if let Some((key, _, problem)) = problems.into_iter().find(|(_, wrong, _)| *wrong) {
+        let at = [at, &path(&[key])].concat();
+        return Err(source.refuse(&at, format!("`{}` {problem}", dotted(&at)), None));
+    }
+    if let (Threat::Bilevel(attack), Some(train)) = (threat, train)
+        && attack.points() >= train
+    {
+        let at = [at, &path(&["train"])].concat();
+        let message = format!(
+            "`{}` = {train}, but the threat poisons {} points ({} batches of {}): expected \
+             more training points than that",
+            dotted(&at),
+            attack.points(),
+            attack.batches,
+            attack.batch
+        );
+        let hint = "each poison point replaces a training point: raise `train`, or lower `batch` \
+                    or `batches` of the threat";
+        return Err(source.refuse(&at, message, Some(hint.into())));
+    }
+    Ok(())
+}

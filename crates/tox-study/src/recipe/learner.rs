@@ -1,0 +1,335 @@
+//! `[learner]` and `[threat]`: tables whose `kind` says which keys they have.
+
+use super::{Cell, Recipe, RecipeError, path};
+use crate::source::{Source, dotted, merge, suggest};
+use crate::spec::{Learner, Threat};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use toml::{Table, Value};
+use tox_bilevel::config::{BilevelAttack, BilevelConfig, SyntheticConfig};
+use tox_poison::space::SpacePoison;
+use tox_search::enas::config::EnasConfig;
+use tox_search::space::Space;
+
+/// What a table with a `kind` may be: here a learner or a threat is registered.
+struct Kind<T> {
+    name: &'static str,
+    read: fn(&Source, &[String], Table) -> Result<T, RecipeError>,
+    schema: fn(&mut SchemaGenerator) -> Schema,
+}
+
+const LEARNERS: [Kind<Learner>; 3] = [
+    Kind {
+        name: "enas",
+        read: |s, at, t| checked(s, at, t, EnasConfig::check).map(Learner::Enas),
+        schema: EnasConfig::json_schema,
+    },
+    Kind {
+        name: "bilevel",
+        read: |s, at, t| checked(s, at, t, BilevelConfig::check).map(Learner::Bilevel),
+        schema: BilevelConfig::json_schema,
+    },
+    Kind {
+        name: "synthetic",
+        read: |s, at, t| checked(s, at, t, SyntheticConfig::check).map(Learner::Synthetic),
+        schema: SyntheticConfig::json_schema,
+    },
+];
+
+const THREATS: [Kind<Threat>; 2] = [
+    Kind {
+        name: "bilevel",
+        read: |s, at, t| checked(s, at, t, BilevelAttack::check).map(Threat::Bilevel),
+        schema: BilevelAttack::json_schema,
+    },
+    Kind {
+        name: "none",
+        read: |s, at, t| s.read(at, Value::Table(t)).map(|NoKeys {}| Threat::None),
+        schema: NoKeys::json_schema,
+    },
+];
+
+/// The adversary does nothing.
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NoKeys {}
+
+/// A number out of its range, in whichever crate it was found.
+struct OutOfRange {
+    key: &'static str,
+    found: String,
+    expected: String,
+}
+
+impl From<tox_search::enas::config::ConfigError> for OutOfRange {
+    fn from(e: tox_search::enas::config::ConfigError) -> Self {
+        let (key, found, expected) = (e.key, e.found, e.expected);
+        Self {
+            key,
+            found,
+            expected,
+        }
+    }
+}
+
+impl From<tox_bilevel::config::ConfigError> for OutOfRange {
+    fn from(e: tox_bilevel::config::ConfigError) -> Self {
+        let (key, found, expected) = (e.key, e.found, e.expected.to_owned());
+        Self {
+            key,
+            found,
+            expected,
+        }
+    }
+}
+
+fn checked<T: DeserializeOwned, E: Into<OutOfRange>>(
+    source: &Source,
+    at: &[String],
+    table: Table,
+    check: fn(&T) -> Result<(), E>,
+) -> Result<T, RecipeError> {
+    let config: T = source.read(at, Value::Table(table))?;
+    check(&config).map_err(|e| {
+        let e: OutOfRange = e.into();
+        let key = [at, &path(&e.key.split('.').collect::<Vec<_>>())].concat();
+        let message = format!(
+            "`{}` = {} is out of range: expected {}",
+            dotted(&key),
+            e.found,
+            e.expected
+        );
+        source.refuse(&key, message, None)
+    })?;
+    Ok(config)
+}
+
+/// Reads the table at `at` by its `kind`. `what` is the word for such a table.
+fn by_kind<T>(
+    source: &Source,
+    at: &[String],
+    mut table: Table,
+    what: &str,
+    kinds: &[Kind<T>],
+) -> Result<T, RecipeError> {
+    let kind_at = [at, &path(&["kind"])].concat();
+    let names: Vec<&str> = kinds.iter().map(|k| k.name).collect();
+    let found = match table.remove("kind") {
+        Some(Value::String(kind)) => kind,
+        found => {
+            let message = match found {
+                None => format!("the key `{}` is missing", dotted(&kind_at)),
+                Some(v) => format!("`{}` must be a string, found {v}", dotted(&kind_at)),
+            };
+            let known: Vec<String> = names.iter().map(|n| format!("\"{n}\"")).collect();
+            let hint = format!("write kind = {}", known.join(" or "));
+            return Err(source.refuse(&kind_at, message, Some(hint)));
+        }
+    };
+    match kinds.iter().find(|k| k.name == found) {
+        Some(kind) => (kind.read)(source, at, table),
+        None => {
+            let message = format!("unknown {what} \"{found}\"");
+            Err(source.refuse(&kind_at, message, Some(suggest(&found, &names))))
+        }
+    }
+}
+
+/// Reads `[learner]`, or a cell's, merged, at `at`.
+pub fn learner(source: &Source, at: &[String], table: Table) -> Result<Learner, RecipeError> {
+    by_kind(source, at, table, "learner", &LEARNERS)
+}
+
+/// The learner of a cell: `study`'s, with the cell's own keys.
+pub fn learner_of(
+    source: &Source,
+    recipe: &Recipe,
+    study: &Learner,
+    index: usize,
+) -> Result<Learner, RecipeError> {
+    let own = &recipe.cells[index].learner;
+    if own.is_empty() {
+        return Ok(study.clone());
+    }
+    let at = path(&["cell", &index.to_string(), "learner"]);
+    if let Some(kind) = own.get("kind").filter(|k| k.as_str() != Some(study.kind())) {
+        let at = [at, path(&["kind"])].concat();
+        let message = format!(
+            "`{}` = {kind}, but the study's learner is \"{}\"",
+            dotted(&at),
+            study.kind()
+        );
+        let hint = "a study has one kind of learner: write a recipe for each".to_owned();
+        return Err(source.refuse(&at, message, Some(hint)));
+    }
+    let mut merged = recipe.learner.clone();
+    merge(&mut merged, own);
+    // The study's own table was read without complaint: what is wrong is the cell's.
+    learner(source, &at, merged)
+}
+
+/// Reads the recipe's `[threat]`, if it has one.
+pub fn threat(source: &Source, recipe: &Recipe) -> Result<Threat, RecipeError> {
+    if recipe.threat.is_empty() {
+        return Ok(Threat::None);
+    }
+    let table = recipe.threat.clone();
+    by_kind(source, &path(&["threat"]), table, "threat", &THREATS)
+}
+
+/// What a cell's learner is pitted against, which it must be made for: search-space poison by
+/// `poison` and `q`, else the study's threat with the cell's own keys.
+pub fn threat_of(
+    source: &Source,
+    recipe: &Recipe,
+    study: &Threat,
+    learner: &Learner,
+    index: usize,
+) -> Result<Threat, RecipeError> {
+    let cell = &recipe.cells[index];
+    let at = |key: &str| path(&["cell", &index.to_string(), key]);
+    let of = format!("cell \"{}\"", cell.label);
+    let (place, threat) = if let Some(poison) = space_poison(source, &at, cell)? {
+        if *study != Threat::None || !cell.threat.is_empty() {
+            let message = format!("{of} has both `poison` and a `threat`");
+            let hint = "leave one out: `poison` and `q` poison the search space, `threat` is \
+                        another adversary, and a trial has one";
+            return Err(source.refuse(&at("poison"), message, Some(hint.into())));
+        }
+        (at("poison"), Threat::SearchSpace(poison))
+    } else if cell.threat.is_empty() {
+        (path(&["threat"]), study.clone())
+    } else {
+        (
+            at("threat"),
+            merged_threat(source, &at("threat"), recipe, cell)?,
+        )
+    };
+    if !learner.faces(&threat) {
+        let message = format!(
+            "{of}: the learner \"{}\" cannot face the threat \"{}\"",
+            learner.kind(),
+            threat.kind()
+        );
+        let hint = match learner {
+            Learner::Enas(_) => "enas faces search-space poison: `poison` and `q` in a cell",
+            Learner::Bilevel(_) => {
+                "bilevel faces poisoned training data: [threat] kind = \"bilevel\""
+            }
+            Learner::Synthetic(_) => "synthetic has its own poison point: leave the threat out",
+        };
+        return Err(source.refuse(&place, message, Some(hint.into())));
+    }
+    if !learner.defended_by(cell.defence) {
+        let message = format!(
+            "{of}: the defence \"{}\" cannot help the learner \"{}\"",
+            cell.defence.word(),
+            learner.kind()
+        );
+        let hint = "the screen drops ops of a search space, which this learner does not have: \
+                    leave `defence` out";
+        return Err(source.refuse(&at("defence"), message, Some(hint.into())));
+    }
+    Ok(threat)
+}
+
+/// A cell's threat: keys that it does not have are the study's, unless its kind is another.
+fn merged_threat(
+    source: &Source,
+    at: &[String],
+    recipe: &Recipe,
+    cell: &Cell,
+) -> Result<Threat, RecipeError> {
+    let other = |kind| recipe.threat.get("kind") != Some(kind);
+    let mut merged = Table::new();
+    if !cell.threat.get("kind").is_some_and(other) {
+        merged = recipe.threat.clone();
+    }
+    merge(&mut merged, &cell.threat);
+    by_kind(source, at, merged, "threat", &THREATS)
+}
+
+fn space_poison(
+    source: &Source,
+    at: &dyn Fn(&str) -> Vec<String>,
+    cell: &Cell,
+) -> Result<Option<SpacePoison>, RecipeError> {
+    let of = format!("cell \"{}\"", cell.label);
+    match (cell.poison, cell.q) {
+        (None, None) => Ok(None),
+        (Some(set), Some(q)) => match set.poison(&Space::enas(), q) {
+            Ok(_) => Ok(Some(SpacePoison { set, q })),
+            Err(e) => Err(source.refuse(&at("q"), format!("{of}: {e}"), None)),
+        },
+        (Some(set), None) => Err(source.refuse(
+            &at("poison"),
+            format!("{of} has the poison set {set} but no `q`"),
+            Some("write how often the set is put in, such as q = 6".into()),
+        )),
+        (None, Some(_)) => Err(source.refuse(
+            &at("q"),
+            format!("{of} has a `q` but no `poison`"),
+            Some("name the set: poison = \"P1\" to \"P5\" or \"P3+\"".into()),
+        )),
+    }
+}
+
+/// One schema for each kind. In a cell, which only says what differs, `kind` may be left out.
+fn one_of<T>(
+    generator: &mut SchemaGenerator,
+    what: &str,
+    kinds: &[Kind<T>],
+    required: bool,
+) -> Schema {
+    let schemas = kinds.iter().map(|kind| {
+        let mut schema = (kind.schema)(generator);
+        let properties = schema.ensure_object().entry("properties");
+        if let Some(keys) = properties.or_insert_with(|| json!({})).as_object_mut() {
+            let word = format!("The {what}.");
+            let named = json!({"const": kind.name, "description": word});
+            keys.insert("kind".into(), named);
+        }
+        if required {
+            schema.insert("required".into(), json!(["kind"]));
+        }
+        schema
+    });
+    let schemas: Vec<Schema> = schemas.collect();
+    let mut schema = Schema::default();
+    // Without its `kind`, a cell's table may fit several.
+    let word = if required { "oneOf" } else { "anyOf" };
+    schema.insert(word.into(), json!(schemas));
+    if !required {
+        let words = format!("Keys of [{what}] that differ in this cell.");
+        schema.insert("description".into(), words.into());
+    }
+    schema
+}
+
+pub fn learner_schema(generator: &mut SchemaGenerator) -> Schema {
+    one_of(generator, "learner", &LEARNERS, true)
+}
+
+pub fn cell_learner_schema(generator: &mut SchemaGenerator) -> Schema {
+    one_of(generator, "learner", &LEARNERS, false)
+}
+
+pub fn threat_schema(generator: &mut SchemaGenerator) -> Schema {
+    one_of(generator, "threat", &THREATS, true)
+}
+
+pub fn cell_threat_schema(generator: &mut SchemaGenerator) -> Schema {
+    one_of(generator, "threat", &THREATS, false)
+}
+
+/// Keys of `[data]`, none of them required.
+pub fn cell_data_schema(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = tox_data::spec::DataSpec::json_schema(generator);
+    schema.remove("required");
+    schema.insert(
+        "description".into(),
+        "Keys of [data] that differ in this cell.".into(),
+    );
+    schema
+}
