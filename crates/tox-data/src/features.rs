@@ -156,7 +156,15 @@ impl Features {
                 });
             }
             [rows, columns] => (Layout::Columns, [rows as usize, 1, 1, columns as usize]),
-            _ => npz::pictures(path, &array)?,
+            [_, _, _] | [_, _, _, _] => npz::pictures(path, &array)?,
+            _ => {
+                return Err(DataError::NpyShape {
+                    path: path.clone(),
+                    key: array.key,
+                    expected: "(N, D), or that of images: (N, H, W), (N, H, W, C), (N, C, H, W)",
+                    found: array.shape,
+                });
+            }
         };
         let mut values = array.values(path)?;
         if layout == Layout::ChannelsLast {

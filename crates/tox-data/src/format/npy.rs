@@ -119,7 +119,9 @@ impl Array {
         if self.kind == Kind::Unsigned(1) {
             return Ok(Values::Bytes(self.bytes));
         }
-        let columns: u64 = self.shape.iter().skip(1).product();
+        // Of a set without rows the other sizes can be anything.
+        let sizes = self.shape.iter().skip(1);
+        let columns = sizes.fold(1, |columns: u64, &size| columns.saturating_mul(size));
         let columns = (columns as usize).max(1);
         let value = |(index, found): (usize, f64)| match (found as f32).is_finite() {
             true => Ok(found as f32),
