@@ -3,9 +3,9 @@
 //! Classes are the folder names in byte order. Images come in the order of the BLAKE3 hash of
 //! `class/file`, so that every stretch of them mixes the classes, a copy of the folder gives the
 //! same order, and a new file moves no other. Of a flat folder the last fifth in that order
-//! (rounded down, at least one) is the test set. Images are grey if all of them are, else all have
-//! three channels; transparency is dropped and 16-bit images become 8-bit. Names that begin with a
-//! dot and files of other types are skipped.
+//! (rounded down, at least one) is the test set. Images are grey if all that are
+//! kept are, else all have three channels; transparency is dropped and 16-bit images become 8-bit.
+//! Names that begin with a dot and files of other types are skipped.
 
 use std::fs;
 use std::path::{Path, PathBuf};
