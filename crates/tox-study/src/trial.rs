@@ -151,7 +151,7 @@ fn check(spec: &TrialSpec, device: &str) -> Result<(), TrialError> {
 
 /// The data of a trial.
 fn load(spec: &TrialSpec, context: &TrialContext<'_>) -> Result<Dataset, TrialError> {
-    let data = tox_data::load(&spec.data, &DataDir::resolve(context.data_dir)?)?;
+    let data = tox_data::load_seeded(&spec.data, &DataDir::resolve(context.data_dir)?, spec.seed)?;
     // One class cannot be told wrong; one image has no batch statistics.
     for (key, found, expected) in [
         ("dataset (classes)", data.classes, "at least 2 classes"),

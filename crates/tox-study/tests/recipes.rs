@@ -294,6 +294,15 @@ fn learners_refuse_threats_data_and_keys_that_are_not_theirs() {
         // The data.
         with("valid = 100", "valid = 100\naugment = { flip = true }"),
         with("\"mnist\"", "\"gaussians\""),
+        with("data.valid = 50", "data.classes = [3, 3]"),
+        with("data.valid = 50", "data.classes = [3]"),
+        with("data.valid = 50", "data.split = \"randon\""),
+        with(
+            "train = 1000\nvalid = 100",
+            "split = \"random\"\nvalid = 100",
+        ),
+        fig1("train = 64", "train = 64\nclasses = [0, 1]"),
+        fig1("train = 64", "train = 64\nsplit = \"random\""),
         with("data.valid = 50", "data.vaild = 50"),
         with("data.valid = 50", "data.valid = 0"),
         with("data.valid = 50", "data.valid = true"),
@@ -335,6 +344,12 @@ fn every_recipe_of_the_repository_loads() {
         assert!(policies >= 2, "{one_shot}: {laptop:?}");
     }
     assert!(trials >= 2 * laptop.len(), "{trials}");
+    // Three data sets, seven cells each, ten repetitions; Fig. 4: four sizes of three cells.
+    let of = |file: &str| count(&format!("recipes/bilevel/{file}.toml"));
+    assert_eq!((of("fig1").1, of("fig2").1, of("fig6").1), (5, 210, 210));
+    assert_eq!(of("fig4").1, 360);
+    assert_eq!((of("laptop").1, of("laptop-net").1), (21, 8));
+    assert_eq!(of("quickstart").1, 12);
     let quickstart = Study::parse("quickstart", QUICKSTART, &Overrides::default()).unwrap();
     assert_eq!(quickstart.trials.len(), 9);
 }

@@ -4,7 +4,7 @@ use super::{Recipe, RecipeError, path};
 use crate::source::{Source, dotted};
 use crate::spec::{Learner, Threat};
 use std::collections::BTreeSet;
-use tox_data::spec::{Augment, DataSpec};
+use tox_data::spec::{Augment, DataSpec, SplitKind};
 
 /// The data set that `synthetic` draws, and no other learner can use.
 const GAUSSIANS: &str = "gaussians";
@@ -86,6 +86,16 @@ pub fn data(
         ("valid", data.valid == 0, "= 0: expected at least 1"),
         ("test", data.test == Some(0), "= 0: expected at least 1"),
         (
+            "classes",
+            data.classes.as_ref().is_some_and(|c| !distinct(c)),
+            "must name at least 2 classes, none of them twice, such as [0, 8]",
+        ),
+        (
+            "split",
+            data.split == SplitKind::Random && data.train.is_none(),
+            "= \"random\" draws its training images: say how many with `train`",
+        ),
+        (
             "resize",
             data.resize.is_some_and(|r| !(4..=1024).contains(&r)),
             "is out of range: expected 4 to 1024 pixels",
@@ -116,6 +126,16 @@ pub fn data(
                 "valid",
                 !even(data.valid),
                 "must be the points of both classes together, an even number such as 64",
+            ),
+            (
+                "classes",
+                data.classes.is_some(),
+                "has no meaning for \"gaussians\"",
+            ),
+            (
+                "split",
+                data.split != SplitKind::Official,
+                "has no meaning for \"gaussians\", which are always drawn",
             ),
             (
                 "test",
@@ -158,4 +178,10 @@ pub fn data(
         return Err(source.refuse(&at, message, Some(hint.into())));
     }
     Ok(())
+}
+
+/// Whether there are at least two, all different.
+fn distinct(classes: &[u16]) -> bool {
+    let unique: BTreeSet<_> = classes.iter().collect();
+    classes.len() >= 2 && unique.len() == classes.len()
 }
