@@ -1,7 +1,7 @@
 //! The two number types: f32 for work, f64 for checks. One code for both; only the first layer's
 //! products are written twice, once for speed.
 
-use crate::kernels;
+use crate::kernels::{plain, simd};
 use num_traits::{Float, NumAssign};
 use std::fmt::Debug;
 use std::iter::Sum;
@@ -33,7 +33,7 @@ pub trait Real: Float + NumAssign + Sum + Default + Debug + Send + Sync + 'stati
         out: &mut [Self],
         pitch: usize,
     ) {
-        kernels::project_plain(x, rows, d, w, out, pitch);
+        plain::project(x, rows, d, w, out, pitch);
     }
 
     /// `g[k * d + j] += sum over r of delta[k * pitch + r] * x[r][j]`, the transposed product.
@@ -45,7 +45,7 @@ pub trait Real: Float + NumAssign + Sum + Default + Debug + Send + Sync + 'stati
         pitch: usize,
         g: &mut [Self],
     ) {
-        kernels::accumulate_plain(x, rows, d, delta, pitch, g);
+        plain::accumulate(x, rows, d, delta, pitch, g);
     }
 }
 
@@ -66,5 +66,20 @@ impl Real for f32 {
 
     fn wide(self) -> f64 {
         f64::from(self)
+    }
+
+    fn project(x: Raw<'_, f32>, rows: usize, d: usize, w: &[f32], out: &mut [f32], pitch: usize) {
+        simd::project(x, rows, d, w, out, pitch);
+    }
+
+    fn accumulate(
+        x: Raw<'_, f32>,
+        rows: usize,
+        d: usize,
+        delta: &[f32],
+        pitch: usize,
+        g: &mut [f32],
+    ) {
+        simd::accumulate(x, rows, d, delta, pitch, g);
     }
 }

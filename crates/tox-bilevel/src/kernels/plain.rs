@@ -1,9 +1,9 @@
-//! The products with the training rows, which are where the time goes: in plain loops.
+//! The products in plain loops.
 
 use crate::real::{Raw, Real};
 
 /// [`Real::project`] in plain loops.
-pub fn project_plain<F: Real>(
+pub fn project<F: Real>(
     x: Raw<'_, F>,
     rows: usize,
     d: usize,
@@ -31,7 +31,7 @@ pub fn project_plain<F: Real>(
 }
 
 /// [`Real::accumulate`] in plain loops.
-pub fn accumulate_plain<F: Real>(
+pub fn accumulate<F: Real>(
     x: Raw<'_, F>,
     rows: usize,
     d: usize,
