@@ -10,6 +10,7 @@ pub mod config;
 pub mod hypergradient;
 pub mod inner;
 mod kernels;
+pub mod measures;
 pub mod model;
 pub mod outcome;
 pub mod pass;
