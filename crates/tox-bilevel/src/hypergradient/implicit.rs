@@ -2,7 +2,8 @@
 //! `-(d/dtheta grad L) v` with `H v = grad A`, H the Hessian of L. Two ways to solve the system.
 //!
 //! It holds at a minimum alone. Neither way checks that training got there; [`Solve::slope`] says how
-//! flat L is. The Hessian of an L1 penalty is 0: its system has no penalty term, may be singular where
+//! flat L is. Nets seldom get there however long they train: with Leaky ReLU the minimum of a
+//! penalised loss mostly puts some rows right on the kink, where L is not flat. The Hessian of an L1 penalty is 0: its system has no penalty term, may be singular where
 //! training alone does not fix the weights (logistic regression with a feature that is always 0),
 //! and takes every weight's sign as fixed, which is wrong for weights that the penalty holds at 0.
 //! With L1, or without a penalty, `damping` makes the system solvable and biases its answer; prefer
