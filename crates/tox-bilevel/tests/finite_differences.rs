@@ -1,5 +1,6 @@
 //! Hypergradients against central differences in f64, and the ways of keeping states against each
 //! other.
+#![allow(clippy::unwrap_used)]
 
 mod case;
 

@@ -1,5 +1,6 @@
 //! Everything against PyTorch in float64: `fixtures/bilevel.json`, which
 //! `benches/peers/make_bilevel_fixtures.py` writes.
+#![allow(clippy::unwrap_used)]
 
 mod case;
 

@@ -1,8 +1,12 @@
 //! Gradients of the outer objective by the outer variables: the poison's features and lambda.
 
+pub mod compare;
 mod fmd;
 mod implicit;
+mod reference;
 mod rmd;
+mod system;
+mod table;
 
 pub use fmd::ForwardMode;
 pub use implicit::{ConjugateGradient, Exact, ImplicitError};
