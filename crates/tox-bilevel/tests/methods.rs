@@ -87,7 +87,7 @@ fn conjugate_gradient_and_exact_agree_with_reverse_mode_at_convergence() {
         println!("case {i}");
         clusters(&mut case);
         let problem = Problem {
-            steps: 6000,
+            steps: 12_000,
             ..case.problem()
         };
         let reverse = ReverseMode::default().of(&problem).unwrap();
