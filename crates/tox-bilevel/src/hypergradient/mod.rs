@@ -1,7 +1,15 @@
 //! Gradients of the outer objective by the outer variables: the poison's features and lambda.
 
+pub mod compare;
+mod fmd;
+mod implicit;
+mod reference;
 mod rmd;
+mod system;
+mod table;
 
+pub use fmd::ForwardMode;
+pub use implicit::{ConjugateGradient, Exact, ImplicitError};
 pub use rmd::ReverseMode;
 
 use crate::inner::{Diverged, Problem};
@@ -18,13 +26,37 @@ pub struct Hypergradients<F> {
     pub weights: Vec<F>,
     /// The outer objective at them.
     pub loss: f64,
+    /// How well the implicit system was solved; `None` for the ways that follow the training.
+    pub solve: Option<Solve>,
+}
+
+/// What the solution of the implicit system is worth.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Solve {
+    /// `||H v - grad A|| / ||grad A||`.
+    pub residual: f64,
+    /// Products with the Hessian that were taken.
+    pub products: usize,
+    /// `||grad L||` at the weights: the implicit function theorem holds where it is 0, so the
+    /// hypergradients are as good as this is small.
+    pub slope: f64,
+    /// Whether the Hessian was positive in every direction met: the weights are near a minimum, not
+    /// near a saddle.
+    pub definite: bool,
 }
 
 /// A way to compute them (the paper's Table II).
 pub trait Hypergradient<F: Real> {
+    /// Why there may be none.
+    type Error: std::error::Error + From<Diverged>;
+
     /// The hypergradients of `problem`.
     ///
     /// # Errors
-    /// When the inner training diverges.
-    fn of(&self, problem: &Problem<'_, F>) -> Result<Hypergradients<F>, Diverged>;
+    /// When the inner training diverges; further ones are the way's own.
+    fn of(&self, problem: &Problem<'_, F>) -> Result<Hypergradients<F>, Self::Error>;
+
+    /// Bytes of the buffers that it holds for `problem` at its peak, counted, not measured. The data,
+    /// the room of a single pass, which is the same for every way, and the few lambdas are not in it.
+    fn bytes(&self, problem: &Problem<'_, F>) -> usize;
 }

@@ -3,7 +3,7 @@
 use super::{Hypergradient, Hypergradients};
 use crate::config::Keep;
 use crate::inner::{Descent, Diverged, Problem};
-use crate::pass::Along;
+use crate::pass::{Along, Passes};
 use crate::real::Real;
 
 /// Trains forward and differentiates the steps in reverse. Time O(T n m), twice that of training;
@@ -14,20 +14,43 @@ pub struct ReverseMode {
     pub keep: Keep,
 }
 
-impl<F: Real> Hypergradient<F> for ReverseMode {
-    fn of(&self, problem: &Problem<'_, F>) -> Result<Hypergradients<F>, Diverged> {
-        let steps = problem.steps;
-        // Weights are kept at each start of a segment; a segment's own are made again.
-        let segment = match self.keep {
+impl ReverseMode {
+    /// Steps of a segment: weights are kept at each start of one, and its own are made again.
+    fn segment(self, steps: usize) -> usize {
+        match self.keep {
             Keep::Everything | Keep::States => steps,
             Keep::Checkpoints => (steps as f64).sqrt().ceil() as usize,
         }
-        .max(1);
-        let mut descent = Descent::new(problem);
-        let trace_len = match self.keep {
-            Keep::Everything | Keep::Checkpoints => descent.passes.trace_len(),
+        .max(1)
+    }
+
+    /// Values of a trace, if traces are kept.
+    fn trace_len<F: Real>(self, passes: &Passes<'_, F>) -> usize {
+        match self.keep {
+            Keep::Everything | Keep::Checkpoints => passes.trace_len(),
             Keep::States => 0,
-        };
+        }
+    }
+}
+
+impl<F: Real> Hypergradient<F> for ReverseMode {
+    type Error = Diverged;
+
+    fn bytes(&self, problem: &Problem<'_, F>) -> usize {
+        let segment = self.segment(problem.steps);
+        let m = problem.model.parameters();
+        let states = problem.steps.div_ceil(segment) + segment;
+        let traces = segment * self.trace_len(&problem.passes());
+        let poison = problem.train.poison.len() * problem.model.features;
+        // w, its gradient, dw and its product
+        size_of::<F>() * ((states + 4) * m + traces + 2 * poison)
+    }
+
+    fn of(&self, problem: &Problem<'_, F>) -> Result<Hypergradients<F>, Diverged> {
+        let steps = problem.steps;
+        let segment = self.segment(steps);
+        let mut descent = Descent::new(problem);
+        let trace_len = self.trace_len(&descent.passes);
         let mut starts = Vec::new();
         let mut w = problem.start.to_vec();
         let mut last = Segment::new(segment, w.len(), trace_len);
@@ -66,6 +89,7 @@ impl<F: Real> Hypergradient<F> for ReverseMode {
             lambda: reverse.lambda,
             weights,
             loss,
+            solve: None,
         })
     }
 }

@@ -1,0 +1,360 @@
+//! The paper's Table II, measured: what each way to a hypergradient costs, and how far from the
+//! truth it is, at several lengths of the inner training.
+
+pub use super::table::table;
+
+use super::reference::converged;
+use super::{
+    ConjugateGradient, Exact, ForwardMode, Hypergradient, Hypergradients, ReverseMode, Solve,
+};
+use crate::config::{ConfigError, Keep};
+use crate::inner::{Diverged, Problem};
+use crate::real::Real;
+use serde::Serialize;
+use std::time::Instant;
+
+/// What is compared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// The lengths T of the inner training, each 1 to 100,000.
+    pub steps: Vec<usize>,
+    /// Conjugate gradient as it is compared.
+    pub conjugate_gradient: ConjugateGradient,
+    /// The exact inverse as it is compared; also the limit of the reference's.
+    pub exact: Exact,
+    /// Features of the poison that forward mode is run for, from 1; if there are more, its time is
+    /// extrapolated. Those of largest hypergradient are taken.
+    pub features: usize,
+    /// Each time is the least of so many, from 1.
+    pub repeats: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            steps: vec![35, 70, 140, 280, 560],
+            conjugate_gradient: ConjugateGradient::default(),
+            exact: Exact::default(),
+            features: 4,
+            repeats: 1,
+        }
+    }
+}
+
+/// A way to a hypergradient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// Reverse mode, everything kept.
+    Reverse,
+    /// Reverse mode, weights kept.
+    ReverseStates,
+    /// Reverse mode, checkpoints kept.
+    ReverseCheckpoints,
+    /// Forward mode.
+    Forward,
+    /// Conjugate gradient.
+    ConjugateGradient,
+    /// The exact inverse.
+    Exact,
+}
+
+/// All, in the order of a table.
+const METHODS: [Method; 6] = [
+    Method::Reverse,
+    Method::ReverseStates,
+    Method::ReverseCheckpoints,
+    Method::Forward,
+    Method::ConjugateGradient,
+    Method::Exact,
+];
+
+impl Method {
+    /// As a table names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reverse => "RMD",
+            Self::ReverseStates => "RMD, weights kept",
+            Self::ReverseCheckpoints => "RMD, checkpoints",
+            Self::Forward => "FMD",
+            Self::ConjugateGradient => "CG",
+            Self::Exact => "exact",
+        }
+    }
+}
+
+/// A line of the table: one way at one T.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MethodRow {
+    /// The way.
+    pub method: Method,
+    /// T.
+    pub steps: usize,
+    /// For the training and both hypergradients; `None` if it failed.
+    pub seconds: Option<f64>,
+    /// For the training alone.
+    pub training_seconds: f64,
+    /// Features of the poison that were run, if the time is extrapolated from them; the errors are
+    /// then over these alone.
+    pub extrapolated_from: Option<usize>,
+    /// Bytes of all buffers that it holds at its peak, for the whole hypergradient, counted from their
+    /// lengths, without the data.
+    pub peak_bytes: usize,
+    /// `||g - e|| / ||e||` of the poison's hypergradient g, e being exact at convergence.
+    pub error_poison: Option<f64>,
+    /// The same of lambda's.
+    pub error_lambda: Option<f64>,
+    /// `||g - r|| / ||r||`, r being reverse mode's at the same T.
+    pub off_reverse_poison: Option<f64>,
+    /// The same of lambda's.
+    pub off_reverse_lambda: Option<f64>,
+    /// Relative residual of the implicit system.
+    pub residual: Option<f64>,
+    /// Products with the Hessian that solving it took.
+    pub products: Option<usize>,
+    /// Norm of the training loss's gradient at the weights where it was solved; it should be 0.
+    pub slope: Option<f64>,
+    /// Why there is no result.
+    pub failure: Option<String>,
+}
+
+/// The table, and what it was measured on.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Comparison {
+    /// Training points, the poison among them.
+    pub train: usize,
+    /// Poison points.
+    pub poison: usize,
+    /// Validation points.
+    pub valid: usize,
+    /// Features of a point.
+    pub features: usize,
+    /// Parameters of the model.
+    pub parameters: usize,
+    /// Lambdas.
+    pub lambdas: usize,
+    /// Bits of a number: 32 or 64.
+    pub bits: usize,
+    /// Threads.
+    pub threads: usize,
+    /// Norm of the training loss's gradient where the reference was taken.
+    pub reference_slope: Option<f64>,
+    /// Why there is no reference, so that no error is known.
+    pub no_reference: Option<String>,
+    /// All ways at the first T, then at the next.
+    pub rows: Vec<MethodRow>,
+}
+
+/// How far a comparison is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress {
+    /// Measurements done.
+    pub done: usize,
+    /// Of so many.
+    pub of: usize,
+    /// The one that begins: a way and T, or the reference.
+    pub next: Option<(Method, usize)>,
+}
+
+/// Measures all ways on `problem` at each T of `settings` (its own `steps` are not used). The
+/// reference is exact at the minimum that Newton's method reaches in f64 from the weights of the
+/// largest T. What fails is a row or a note that says why.
+///
+/// # Errors
+/// When a setting is out of range.
+pub fn run<F: Real>(
+    problem: &Problem<'_, F>,
+    settings: &Settings,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Comparison, ConfigError> {
+    check(settings)?;
+    let of = 1 + settings.steps.len() * METHODS.len();
+    let mut done = 0;
+    let mut begin = |next| {
+        progress(Progress { done, of, next });
+        done += 1;
+    };
+    begin(None);
+    let longest = settings.steps.iter().copied().max().unwrap_or(1);
+    let reference = converged(problem, longest, settings.exact);
+    let mut rows = Vec::new();
+    for &steps in &settings.steps {
+        let problem = Problem {
+            steps,
+            ..problem.clone()
+        };
+        let mut bench = Bench {
+            training: timed(settings.repeats, || problem.train()).0,
+            problem: &problem,
+            settings,
+            exact: reference.as_ref().ok(),
+            reverse: None,
+        };
+        for method in METHODS {
+            begin(Some((method, steps)));
+            rows.push(bench.row(method));
+        }
+    }
+    let slope = |r: &Hypergradients<f64>| r.solve.map(|s| s.slope);
+    Ok(Comparison {
+        train: problem.train.len(),
+        poison: problem.train.poison.len(),
+        valid: problem.valid.len(),
+        features: problem.model.features,
+        parameters: problem.model.parameters(),
+        lambdas: problem.regulariser.as_ref().map_or(0, |r| r.lambda.len()),
+        bits: 8 * size_of::<F>(),
+        threads: rayon::current_num_threads(),
+        reference_slope: reference.as_ref().ok().and_then(slope),
+        no_reference: reference.err(),
+        rows,
+    })
+}
+
+fn check(settings: &Settings) -> Result<(), ConfigError> {
+    let broken = |key, found: String, expected| ConfigError {
+        key,
+        found,
+        expected,
+    };
+    let steps = 1..=100_000;
+    if settings.steps.is_empty() || !settings.steps.iter().all(|t| steps.contains(t)) {
+        let found = format!("{:?}", settings.steps);
+        return Err(broken("steps", found, "at least one, each 1 to 100,000"));
+    }
+    for (key, value) in [
+        ("features", settings.features),
+        ("repeats", settings.repeats),
+    ] {
+        if value == 0 {
+            return Err(broken(key, "0".into(), "at least 1"));
+        }
+    }
+    Ok(())
+}
+
+/// One T.
+struct Bench<'b, 'a, F> {
+    problem: &'b Problem<'a, F>,
+    settings: &'b Settings,
+    training: f64,
+    exact: Option<&'b Hypergradients<f64>>,
+    /// Reverse mode's, once it is known.
+    reverse: Option<Hypergradients<F>>,
+}
+
+/// A measurement: seconds, result, and for forward mode the poison's features that it is of.
+type Measured<F> = (f64, Result<Hypergradients<F>, String>, Option<Vec<usize>>);
+
+impl<F: Real> Bench<'_, '_, F> {
+    fn row(&mut self, method: Method) -> MethodRow {
+        let reverse = |keep| ReverseMode { keep };
+        let (peak_bytes, (seconds, found, features)) = match method {
+            Method::Reverse => self.measure(&reverse(Keep::Everything)),
+            Method::ReverseStates => self.measure(&reverse(Keep::States)),
+            Method::ReverseCheckpoints => self.measure(&reverse(Keep::Checkpoints)),
+            Method::Forward => (ForwardMode::default().bytes(self.problem), self.forward()),
+            Method::ConjugateGradient => self.measure(&self.settings.conjugate_gradient),
+            Method::Exact => self.measure(&self.settings.exact),
+        };
+        let mut row = MethodRow {
+            method,
+            steps: self.problem.steps,
+            seconds: None,
+            training_seconds: self.training,
+            extrapolated_from: features.as_ref().map(Vec::len),
+            peak_bytes,
+            error_poison: None,
+            error_lambda: None,
+            off_reverse_poison: None,
+            off_reverse_lambda: None,
+            residual: None,
+            products: None,
+            slope: None,
+            failure: None,
+        };
+        match found {
+            Err(failure) => row.failure = Some(failure),
+            Ok(found) => {
+                row.seconds = Some(seconds);
+                if let Some(exact) = self.exact {
+                    let theirs = pick(&exact.poison, &features);
+                    row.error_poison = distance(&found.poison, &theirs);
+                    row.error_lambda = distance(&found.lambda, &exact.lambda);
+                }
+                if let Some(reverse) = &self.reverse {
+                    let theirs = pick(&reverse.poison, &features);
+                    row.off_reverse_poison = distance(&found.poison, &theirs);
+                    row.off_reverse_lambda = distance(&found.lambda, &reverse.lambda);
+                }
+                row.residual = found.solve.map(|s: Solve| s.residual);
+                row.products = found.solve.map(|s| s.products);
+                row.slope = found.solve.map(|s| s.slope);
+                if method == Method::Reverse {
+                    self.reverse = Some(found);
+                }
+            }
+        }
+        row
+    }
+
+    fn measure<M: Hypergradient<F>>(&self, method: &M) -> (usize, Measured<F>) {
+        let (seconds, found) = timed(self.settings.repeats, || method.of(self.problem));
+        let found = found.map_err(|e| e.to_string());
+        (method.bytes(self.problem), (seconds, found, None))
+    }
+
+    /// Forward mode, of a few features of the poison if there are many.
+    fn forward(&self) -> Measured<F> {
+        let run = |method: &ForwardMode| {
+            let (seconds, found): (f64, Result<_, Diverged>) =
+                timed(self.settings.repeats, || method.of(self.problem));
+            (seconds, found.map_err(|e| e.to_string()))
+        };
+        let all = self.problem.train.poison.len() * self.problem.model.features;
+        let few = self.settings.features;
+        let Some(reverse) = self.reverse.as_ref().filter(|_| all > few) else {
+            let (seconds, found) = run(&ForwardMode::default());
+            return (seconds, found, None);
+        };
+        let size = |i: usize| reverse.poison[i].abs().wide();
+        let mut features: Vec<usize> = (0..all).collect();
+        features.sort_by(|&a, &b| size(b).total_cmp(&size(a)));
+        features.truncate(few);
+        let poison = Some(features.clone());
+        let (with, found) = run(&ForwardMode { poison });
+        let (without, _) = run(&ForwardMode::lambda());
+        let each = (with - without).max(0.0) / few as f64;
+        (without + each * all as f64, found, Some(features))
+    }
+}
+
+/// The least time of `repeats` runs, and what the last returned.
+fn timed<T>(repeats: usize, mut f: impl FnMut() -> T) -> (f64, T) {
+    let mut once = || {
+        let start = Instant::now();
+        let result = f();
+        (start.elapsed().as_secs_f64(), result)
+    };
+    let (mut least, mut result) = once();
+    for _ in 1..repeats {
+        let (seconds, next) = once();
+        (least, result) = (least.min(seconds), next);
+    }
+    (least, result)
+}
+
+fn pick<F: Real>(values: &[F], at: &Option<Vec<usize>>) -> Vec<F> {
+    match at {
+        Some(at) => at.iter().map(|&i| values[i]).collect(),
+        None => values.to_vec(),
+    }
+}
+
+/// `||a - b|| / ||b||`; `None` if there is nothing to compare or b is 0.
+fn distance<F: Real, G: Real>(a: &[F], b: &[G]) -> Option<f64> {
+    let size: f64 = b.iter().map(|b| b.wide().powi(2)).sum();
+    let terms = a.iter().zip(b).map(|(a, b)| (a.wide() - b.wide()).powi(2));
+    let distance = (terms.sum::<f64>() / size).sqrt();
+    distance.is_finite().then_some(distance)
+}
