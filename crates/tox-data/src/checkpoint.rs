@@ -8,6 +8,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::atomic;
+
 /// Key of the JSON header among the metadata.
 const HEADER: &str = "toxscreen";
 
@@ -79,16 +81,7 @@ pub fn write(
         .map_err(|e| io(std::io::Error::other(e)))?;
     let metadata = HashMap::from([(HEADER.to_owned(), header)]);
     let file = serialize(views, Some(metadata)).map_err(|e| io(std::io::Error::other(e)))?;
-    let folder = path.parent().unwrap_or(Path::new("."));
-    // The prefix that the store clears away after a kill.
-    let temporary = tempfile::Builder::new()
-        .prefix(".unfinished-")
-        .tempfile_in(folder);
-    let mut temporary = temporary.map_err(io)?;
-    temporary.write_all(&file).map_err(io)?;
-    temporary.as_file().sync_all().map_err(io)?;
-    temporary.persist(path).map_err(|e| io(e.error))?;
-    Ok(())
+    atomic::write(path, |out| out.write_all(&file)).map_err(io)
 }
 
 /// A checkpoint's header and its buffers by name.

@@ -146,13 +146,13 @@ pub enum DataError {
     Npz { path: PathBuf, reason: String },
     /// The .npz file lacks arrays.
     #[error(
-        "{} lacks the array `{key}`: expected x_train, y_train, x_test and y_test, or images and \
-         labels; found {found}",
+        "{} lacks the array `{key}`: expected {expected}; found {found}",
         path.display()
     )]
     NpzKey {
         path: PathBuf,
         key: &'static str,
+        expected: &'static str,
         found: String,
     },
     /// The header of an array cannot be understood.
@@ -205,6 +205,22 @@ pub enum DataError {
         index: usize,
         found: f64,
     },
+    /// A feature that is not a finite float32.
+    #[error(
+        "row {row}, column {column} (counted from 0) of array `{key}` in {} is {found}, expected \
+         a finite number within float32; drop the row or fill the value in",
+        path.display()
+    )]
+    NotFinite {
+        path: PathBuf,
+        key: String,
+        row: usize,
+        column: usize,
+        found: f64,
+    },
+    /// The operating system refused.
+    #[error("cannot write {}: {source}; free space or fix the folder's rights", path.display())]
+    Write { path: PathBuf, source: io::Error },
     /// A folder without class folders or images where they should be.
     #[error(
         "{} holds no {what}, expected one folder for each class with .png, .jpg or .jpeg files in \
@@ -242,6 +258,47 @@ pub enum DataError {
         path: PathBuf,
         line: usize,
         reason: String,
+    },
+    /// A name that the loader knows, but that stands for no image set.
+    #[error(
+        "`{name}` is no image set: the `synthetic` learner draws it itself; use it with kind = \
+         \"synthetic\" in the recipe's learner section, or name one of digits, mnist, \
+         fashion-mnist, cifar10, cifar100"
+    )]
+    Synthetic { name: String },
+    /// The classes to keep are not a choice from those of the set.
+    #[error("`classes` = {found} does not fit {name}: expected {expected}; change `classes`")]
+    Classes {
+        name: String,
+        found: String,
+        expected: String,
+    },
+    /// All examples are of one class.
+    #[error(
+        "all examples of {name} are of one class, expected at least 2 classes; there is nothing \
+         to tell apart"
+    )]
+    OneClass { name: String },
+    /// A random split without the number of training images.
+    #[error(
+        "a random split of {name} needs `train`, found none: expected the number of training \
+         images to draw from all {pool}; set it in the recipe's data section"
+    )]
+    RandomTrain { name: String, pool: usize },
+    /// Too few examples of a class for a balanced split.
+    #[error(
+        "class {class} of {name} has {found} examples, expected at least {needed} ({train} for \
+         training, {valid} for validation, {test} for test); ask for smaller `train`, `valid` or \
+         `test`"
+    )]
+    FewOfClass {
+        name: String,
+        class: usize,
+        found: usize,
+        needed: usize,
+        train: usize,
+        valid: usize,
+        test: usize,
     },
     /// The specification asks for what the data cannot give.
     #[error(

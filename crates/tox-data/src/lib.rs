@@ -2,19 +2,26 @@
 //!
 //! Floor 1 of the house: no tensors here, only 8-bit images, labels, and the batches made of them.
 //! [`load`] turns a [`spec::DataSpec`] into a [`Dataset`]; [`fetch()`] downloads what is missing and
-//! [`list`] says what is there. Every loader checks magic, sizes, counts and label ranges before it
+//! [`list`] says what is there. [`features`] holds users' own tables of numbers, [`patch`] the
+//! poison that replaces some of their rows. Every loader checks magic, sizes, counts and label ranges before it
 //! believes a file, because users bring files of every origin.
 
+mod atomic;
 mod batch;
 mod catalogue;
 pub mod checkpoint;
+mod classes;
 mod dir;
+pub mod draw;
 mod error;
+pub mod features;
 mod fetch;
+mod files;
 mod format;
 mod input;
 mod list;
 mod load;
+pub mod patch;
 mod resize;
 pub mod rng;
 mod set;
@@ -26,6 +33,6 @@ pub use dir::DataDir;
 pub use error::DataError;
 pub use fetch::{FetchError, fetch, fetch_from};
 pub use list::{DatasetInfo, list};
-pub use load::load;
+pub use load::{load, load_seeded};
 pub use resize::{resize, to_rgb};
 pub use set::{Dataset, Images, Normalise, Split};

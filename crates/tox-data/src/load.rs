@@ -5,10 +5,14 @@ use std::path::Path;
 use crate::catalogue::{self, NAMES};
 use crate::dir::DataDir;
 use crate::error::DataError;
+use crate::files::Files;
 use crate::format::cifar::{CIFAR10, CIFAR100};
 use crate::format::{digits, folder, idx, npz};
-use crate::set::{Dataset, Files};
+use crate::set::Dataset;
 use crate::spec::DataSpec;
+
+/// A data set of recipes that no file holds.
+const SYNTHETIC: &str = "gaussians";
 
 /// Loads, checks and splits the data set that `spec` names.
 ///
@@ -19,11 +23,25 @@ use crate::spec::DataSpec;
 ///
 /// Normalisation constants are the published ones of the four known sets (also after resizing),
 /// and for `digits`, `.npz` and folders those of the training images as used.
+///
+/// A random split is drawn with seed 0; [`load_seeded`] draws others.
 pub fn load(spec: &DataSpec, data_dir: &DataDir) -> Result<Dataset, DataError> {
+    load_seeded(spec, data_dir, 0)
+}
+
+/// As [`load`]; a random split is drawn with `seed` by [`crate::draw::balanced`] from the training
+/// file followed by the test file. The official split is the same for every seed.
+pub fn load_seeded(spec: &DataSpec, data_dir: &DataDir, seed: u64) -> Result<Dataset, DataError> {
     let name = spec.dataset.as_str();
     let folder = |known: &str| data_dir.path().join(catalogue::folder(known));
     let published = catalogue::normalise;
+    let keep = spec.classes.as_deref();
     let files = match name {
+        SYNTHETIC => {
+            return Err(DataError::Synthetic {
+                name: name.to_owned(),
+            });
+        }
         "digits" => digits::load()?,
         "mnist" | "fashion-mnist" => idx::load(
             name,
@@ -31,29 +49,34 @@ pub fn load(spec: &DataSpec, data_dir: &DataDir) -> Result<Dataset, DataError> {
             catalogue::class_names(name),
             published(name),
         )?,
-        "cifar10" => CIFAR10.load(&folder(name), published(name))?,
-        "cifar100" => CIFAR100.load(&folder(name), published(name))?,
-        _ => return of_path(spec, Path::new(name)),
+        "cifar10" => CIFAR10.load(&folder(name), published(name), keep)?,
+        "cifar100" => CIFAR100.load(&folder(name), published(name), keep)?,
+        _ => return of_path(spec, Path::new(name), seed),
     };
-    files.cut(name, spec)
+    files.cut(name, spec, seed)
 }
 
-fn of_path(spec: &DataSpec, path: &Path) -> Result<Dataset, DataError> {
+fn of_path(spec: &DataSpec, path: &Path, seed: u64) -> Result<Dataset, DataError> {
     let files: Files = if path.is_dir() {
-        folder::load(path, spec.resize)?
-    } else if path
-        .extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case("npz"))
-    {
+        folder::load(path, spec.resize, spec.classes.as_deref())?
+    } else if is_npz(path) {
         npz::load(path)?
     } else {
         return Err(unknown(&spec.dataset));
     };
-    let name = path
-        .file_name()
-        .unwrap_or(path.as_os_str())
-        .to_string_lossy();
-    files.cut(&name, spec)
+    files.cut(&file_name(path), spec, seed)
+}
+
+/// Whether the name ends in `.npz`.
+pub(crate) fn is_npz(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("npz"))
+}
+
+/// What messages and results call the set at `path`.
+pub(crate) fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    name.to_string_lossy().into_owned()
 }
 
 /// The error for a name nobody knows, with the nearest known one.

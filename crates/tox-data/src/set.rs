@@ -1,8 +1,5 @@
 //! Images with labels, and the three splits that a trial sees.
 
-use crate::error::DataError;
-use crate::resize;
-
 /// 8-bit images, one after the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Images {
@@ -37,7 +34,7 @@ pub struct Dataset {
     pub name: String,
     /// Training images.
     pub train: Split,
-    /// Validation images, from the end of the training file.
+    /// Validation images.
     pub valid: Split,
     /// Test images.
     pub test: Split,
@@ -71,18 +68,48 @@ impl Split {
         self.len() == 0
     }
 
-    /// A copy of the images `from..to`.
-    pub(crate) fn range(&self, from: usize, to: usize) -> Self {
-        let stride = self.images.stride();
+    /// Takes the images from `at` on away, into a split of their own.
+    pub(crate) fn split_off(&mut self, at: usize) -> Self {
+        let [n, c, h, w] = self.images.shape;
+        let pixels = self.images.pixels.split_off(at * self.images.stride());
+        self.images.shape[0] = at;
+        Self {
+            images: Images {
+                pixels,
+                shape: [n - at, c, h, w],
+            },
+            labels: self.labels.split_off(at),
+        }
+    }
+
+    /// Drops the images from `at` on, and gives their memory back.
+    pub(crate) fn truncate(&mut self, at: usize) {
+        self.images.pixels.truncate(at * self.images.stride());
+        self.images.pixels.shrink_to_fit();
+        self.images.shape[0] = at;
+        self.labels.truncate(at);
+    }
+
+    /// The images at `rows`, in their order; each below [`Split::len`].
+    pub(crate) fn rows(&self, rows: &[usize]) -> Self {
         let [_, c, h, w] = self.images.shape;
         Self {
             images: Images {
-                pixels: self.images.pixels[from * stride..to * stride].to_vec(),
-                shape: [to - from, c, h, w],
+                pixels: gather(&self.images.pixels, self.images.stride(), rows),
+                shape: [rows.len(), c, h, w],
             },
-            labels: self.labels[from..to].to_vec(),
+            labels: gather(&self.labels, 1, rows),
         }
     }
+}
+
+/// The rows of `stride` values at `rows`, one after the other.
+pub(crate) fn gather<T: Copy>(values: &[T], stride: usize, rows: &[usize]) -> Vec<T> {
+    let mut gathered = Vec::with_capacity(rows.len() * stride);
+    for &row in rows {
+        gathered.extend_from_slice(&values[row * stride..][..stride]);
+    }
+    gathered
 }
 
 impl Normalise {
@@ -146,111 +173,5 @@ impl Dataset {
             }
         }
         hasher.finalize().to_hex().to_string()
-    }
-}
-
-/// What a loader returns: the training and the test file as they are on disk.
-#[derive(Debug)]
-pub(crate) struct Files {
-    pub train: Split,
-    pub test: Split,
-    pub class_names: Vec<String>,
-    /// Published constants; measured on the training split where there are none.
-    pub normalise: Option<Normalise>,
-    pub notes: Vec<String>,
-}
-
-impl Files {
-    /// Cuts the splits that `spec` asks for, then resizes and colours them.
-    pub fn cut(self, name: &str, spec: &crate::spec::DataSpec) -> Result<Dataset, DataError> {
-        let refuse = |key, found, expected: String| {
-            Err(DataError::Spec {
-                name: name.to_owned(),
-                key,
-                found,
-                expected,
-            })
-        };
-        let (all, all_test) = (self.train.len(), self.test.len());
-        if spec.valid >= all {
-            return refuse(
-                "valid",
-                spec.valid,
-                format!("fewer than the {all} training images"),
-            );
-        }
-        let train = spec.train.unwrap_or(all - spec.valid);
-        if train == 0 || train > all - spec.valid {
-            let left = all - spec.valid;
-            return refuse(
-                "train",
-                train,
-                format!(
-                    "1..={left}, what `valid` = {} leaves of {all} images",
-                    spec.valid
-                ),
-            );
-        }
-        let test = spec.test.unwrap_or(all_test);
-        if test == 0 || test > all_test {
-            return refuse("test", test, format!("1..={all_test} test images"));
-        }
-        if let Some(side @ (0 | 1025..)) = spec.resize {
-            return refuse("resize", side, "1..=1024 pixels".to_owned());
-        }
-        let [_, channels, h, w] = self.train.images.shape;
-        let side = spec.resize.unwrap_or(h.min(w));
-        if spec.augment.crop >= side {
-            return refuse(
-                "augment.crop",
-                spec.augment.crop,
-                format!("less than {side} pixels"),
-            );
-        }
-        if spec.augment.cutout > side {
-            return refuse(
-                "augment.cutout",
-                spec.augment.cutout,
-                format!("at most {side} pixels"),
-            );
-        }
-
-        let prepare = |split: Split| {
-            let mut images = split.images;
-            if let Some(side) = spec.resize {
-                images = resize::resize(images, side);
-            }
-            if spec.rgb {
-                images = resize::to_rgb(images);
-            }
-            Split {
-                images,
-                labels: split.labels,
-            }
-        };
-        let mut dataset = Dataset {
-            name: name.to_owned(),
-            train: prepare(self.train.range(0, train)),
-            valid: prepare(self.train.range(all - spec.valid, all)),
-            test: prepare(self.test.range(0, test)),
-            classes: self.class_names.len(),
-            class_names: self.class_names,
-            normalise: Normalise {
-                mean: Vec::new(),
-                std: Vec::new(),
-            },
-            hash: String::new(),
-            notes: self.notes,
-        };
-        dataset.normalise = match self.normalise {
-            None => Normalise::measured(&dataset.train.images),
-            Some(Normalise { mean, std }) if spec.rgb && channels == 1 => Normalise {
-                mean: mean.repeat(3),
-                std: std.repeat(3),
-            },
-            Some(published) => published,
-        };
-        dataset.hash = dataset.content_hash();
-        Ok(dataset)
     }
 }

@@ -10,12 +10,22 @@ pub struct DataSpec {
     /// `digits`, `mnist`, `fashion-mnist`, `cifar10`, `cifar100`; or a path to an `.npz` file or
     /// to a folder of class folders.
     pub dataset: String,
-    /// Training images used (the first ones); default: all that `valid` leaves.
+    /// Classes kept, at least 2, without repeats; the first becomes class 0, the next 1, and so
+    /// on. Images of other classes are dropped before anything else. Default: all, as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Vec<u16>>,
+    /// Where training, validation and test images are taken from.
+    #[serde(default, skip_serializing_if = "SplitKind::is_official")]
+    pub split: SplitKind,
+    /// Training images used (the first ones); default: all that `valid` leaves. A random split
+    /// needs it, and draws so many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train: Option<usize>,
-    /// Validation images: the last `valid` images of the training file.
+    /// Validation images: the last `valid` images of the training file; with a random split, so
+    /// many drawn.
     pub valid: usize,
-    /// Test images used (the first ones); default: all.
+    /// Test images used (the first ones); default: all. With a random split so many are drawn,
+    /// or, by default, all that training and validation leave, balanced or not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<usize>,
     /// Side in pixels to which images are resized; default: as they are.
@@ -27,6 +37,42 @@ pub struct DataSpec {
     /// What happens to training (and, as the reference code does, validation) batches.
     #[serde(default)]
     pub augment: Augment,
+}
+
+impl DataSpec {
+    /// All of `dataset` as it stands, with its last `valid` training images for validation.
+    pub fn of(dataset: &str, valid: usize) -> Self {
+        Self {
+            dataset: dataset.to_owned(),
+            classes: None,
+            split: SplitKind::Official,
+            train: None,
+            valid,
+            test: None,
+            resize: None,
+            rgb: false,
+            augment: Augment::default(),
+        }
+    }
+}
+
+/// Where training, validation and test images are taken from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SplitKind {
+    /// Training and validation from the training file, test from the test file, in file order.
+    #[default]
+    Official,
+    /// All three at random from both files together, without replacement, as many of each class
+    /// (give or take one), anew for each seed (bilevel paper: "balanced and drawn at random from
+    /// the joint pool").
+    Random,
+}
+
+impl SplitKind {
+    fn is_official(&self) -> bool {
+        *self == Self::Official
+    }
 }
 
 /// Random changes of a batch; all off by default.

@@ -11,15 +11,7 @@ use tox_data::spec::DataSpec;
 use tox_data::{DataDir, DataError, Dataset, list, load};
 
 fn spec(dataset: impl AsRef<Path>, valid: usize) -> DataSpec {
-    DataSpec {
-        dataset: dataset.as_ref().to_str().unwrap().to_owned(),
-        train: None,
-        valid,
-        test: None,
-        resize: None,
-        rgb: false,
-        augment: Default::default(),
-    }
+    DataSpec::of(dataset.as_ref().to_str().unwrap(), valid)
 }
 
 fn at(path: &Path) -> DataDir {

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)] // helpers of tests
 
 use std::path::Path;
-use tox_data::spec::{Augment, DataSpec};
+use tox_data::spec::DataSpec;
 use tox_data::{DataDir, Dataset, load};
 use tox_nn::Device;
 use tox_poison::screen::{OpReport, ScreenConfig, ScreenError, Verdict, screen, screened, table};
@@ -20,15 +20,7 @@ const SETS: [PoisonSet; 6] = [
 ];
 
 fn dataset(name: &str, dir: &Path) -> Dataset {
-    let spec = DataSpec {
-        dataset: name.into(),
-        train: None,
-        valid: 100,
-        test: None,
-        resize: None,
-        rgb: false,
-        augment: Augment::default(),
-    };
+    let spec = DataSpec::of(name, 100);
     load(&spec, &DataDir::resolve(Some(dir)).unwrap()).unwrap()
 }
 

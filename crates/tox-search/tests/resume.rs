@@ -13,13 +13,9 @@ use tox_search::space::{Op, Space, SpaceOp};
 
 fn digits() -> Dataset {
     let spec = DataSpec {
-        dataset: "digits".into(),
         train: Some(64),
-        valid: 32,
         test: Some(32),
-        resize: None,
-        rgb: false,
-        augment: Augment::default(),
+        ..DataSpec::of("digits", 32)
     };
     tox_data::load(&spec, &DataDir::resolve(Some(Path::new("."))).unwrap()).unwrap()
 }

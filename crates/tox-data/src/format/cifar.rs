@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::numbered;
 use crate::error::DataError;
+use crate::files::Files;
 use crate::input::{Input, MAX_BYTES, check_labels};
-use crate::set::{Files, Images, Normalise, Split};
+use crate::set::{Images, Normalise, Split};
 
 const PIXELS: usize = 3 * 32 * 32;
 
@@ -93,23 +94,39 @@ impl Layout {
         }
     }
 
-    /// Adds the records of `bytes`, the contents of `path`, to `split`.
-    pub fn append(&self, path: &Path, bytes: &[u8], split: &mut Split) -> Result<(), DataError> {
+    /// Adds the records of `bytes`, the contents of `path`, to `split`, but for those of classes
+    /// that are not among `keep`; returns how many `path` has.
+    fn append(
+        &self,
+        path: &Path,
+        bytes: &[u8],
+        keep: Option<&[u16]>,
+        split: &mut Split,
+    ) -> Result<usize, DataError> {
         let count = self.records(path, bytes.len() as u64)?;
-        let mut labels = Vec::with_capacity(count);
-        split.images.pixels.reserve(count * PIXELS);
-        for record in bytes.chunks_exact(self.record() as usize) {
-            let (label, pixels) = record.split_at(self.label_bytes);
-            labels.push(u16::from(label[self.label_bytes - 1]));
-            split.images.pixels.extend_from_slice(pixels);
-        }
+        let records = bytes.chunks_exact(self.record() as usize);
+        let label = |record: &[u8]| u16::from(record[self.label_bytes - 1]);
+        let labels: Vec<u16> = records.clone().map(label).collect();
         check_labels(path, &labels, self.classes)?;
-        split.images.shape[0] += count;
-        split.labels.extend(labels);
-        Ok(())
+        let kept = |label: &u16| keep.is_none_or(|keep| keep.contains(label));
+        let room = labels.iter().filter(|label| kept(label)).count();
+        split.images.pixels.reserve(room * PIXELS);
+        for (record, label) in records.zip(labels).filter(|(_, label)| kept(label)) {
+            let pixels = &record[self.label_bytes..];
+            split.images.pixels.extend_from_slice(pixels);
+            split.images.shape[0] += 1;
+            split.labels.push(label);
+        }
+        Ok(count)
     }
 
-    fn split(&self, folder: &Path, files: &[&str]) -> Result<Split, DataError> {
+    /// The kept records of `files`, and how many these have in all.
+    fn split(
+        &self,
+        folder: &Path,
+        files: &[&str],
+        keep: Option<&[u16]>,
+    ) -> Result<(Split, usize), DataError> {
         let images = Images {
             pixels: Vec::new(),
             shape: [0, 3, 32, 32],
@@ -118,23 +135,27 @@ impl Layout {
             images,
             labels: Vec::new(),
         };
+        let mut count = 0;
         for file in files {
             let path = self.locate(folder, file)?;
             let bytes = Input::open(&path)?.all(MAX_BYTES, "records")?;
-            self.append(&path, &bytes, &mut split)?;
+            count += self.append(&path, &bytes, keep, &mut split)?;
         }
-        Ok(split)
+        Ok((split, count))
     }
 
-    /// All files, from `folder`.
-    pub fn load(&self, folder: &Path, normalise: Normalise) -> Result<Files, DataError> {
-        let train = self.split(folder, self.train)?;
-        let test = self.split(folder, &[self.test])?;
+    /// All files, from `folder`; images of classes that are not among `keep` are left out.
+    pub fn load(
+        &self,
+        folder: &Path,
+        normalise: Normalise,
+        keep: Option<&[u16]>,
+    ) -> Result<Files, DataError> {
+        let (train, all_train) = self.split(folder, self.train, keep)?;
+        let (test, all_test) = self.split(folder, &[self.test], keep)?;
         let mut notes = Vec::new();
-        for (what, found, official) in [
-            ("training", train.len(), 50_000),
-            ("test", test.len(), 10_000),
-        ] {
+        for (what, found, official) in [("training", all_train, 50_000), ("test", all_test, 10_000)]
+        {
             if found != official {
                 notes.push(format!(
                     "this copy of {} has {found} {what} images, the official one {official}",

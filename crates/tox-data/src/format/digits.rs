@@ -4,8 +4,9 @@ use std::path::Path;
 
 use super::numbered;
 use crate::error::DataError;
+use crate::files::Files;
 use crate::input::Input;
-use crate::set::{Files, Images, Split};
+use crate::set::{Images, Split};
 
 const DIGITS: &[u8] = include_bytes!("../../data/digits.csv.gz");
 const PATH: &str = "the embedded digits.csv.gz";
@@ -17,11 +18,11 @@ pub(crate) const COUNT: usize = 1797;
 
 /// Training file: all but the last 360 images; test file: these.
 pub(crate) fn load() -> Result<Files, DataError> {
-    let all = parse(Path::new(PATH), DIGITS)?;
-    let border = all.len().saturating_sub(TEST);
+    let mut train = parse(Path::new(PATH), DIGITS)?;
+    let test = train.split_off(train.len().saturating_sub(TEST));
     Ok(Files {
-        train: all.range(0, border),
-        test: all.range(border, all.len()),
+        train,
+        test,
         class_names: numbered(10),
         normalise: None,
         notes: Vec::new(),

@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 use image::{ColorType, DynamicImage, ImageReader, Limits};
 
 use crate::error::DataError;
+use crate::files::Files;
 use crate::resize;
-use crate::set::{Files, Images, Split};
+use crate::set::{Images, Split};
 
 /// Largest side of an image, in pixels; a header that says more is not believed.
 const MAX_SIDE: u32 = 16_384;
@@ -25,20 +26,28 @@ const MAX_DECODED: u64 = 1 << 30;
 type Listing = Vec<(PathBuf, u16)>;
 
 /// Training and test set of the folder at `path`; `resize` (pixels) is applied to each image as it
-/// is read, so that images of different sizes can meet.
-pub(crate) fn load(path: &Path, resize: Option<usize>) -> Result<Files, DataError> {
-    let (class_names, train, test) = listing(path)?;
+/// is read, so that images of different sizes can meet. Images of classes that are not among
+/// `keep` are not decoded.
+pub(crate) fn load(
+    path: &Path,
+    resize: Option<usize>,
+    keep: Option<&[u16]>,
+) -> Result<Files, DataError> {
+    let (class_names, mut train, mut test) = listing(path)?;
+    if let Some(keep) = keep {
+        train.retain(|(_, label)| keep.contains(label));
+        test.retain(|(_, label)| keep.contains(label));
+    }
     let count = train.len();
-    let all: Listing = train.into_iter().chain(test).collect();
     let mut reader = Reader {
         resize,
         ..Reader::default()
     };
-    for (file, label) in all {
+    for (file, label) in train.into_iter().chain(test) {
         reader.push(&file, label)?;
     }
-    let all = reader.finish();
-    let (train, test) = (all.range(0, count), all.range(count, all.len()));
+    let mut train = reader.finish();
+    let test = train.split_off(count);
     Ok(Files {
         train,
         test,

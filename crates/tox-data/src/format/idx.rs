@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::dimensions;
 use crate::error::DataError;
+use crate::files::Files;
 use crate::input::{Input, check_labels};
-use crate::set::{Files, Images, Normalise, Split};
+use crate::set::{Images, Normalise, Split};
 
 /// Names of images and labels, of training and test, without `.gz`.
 pub(crate) const FILES: [[&str; 2]; 2] = [

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use crate::error::DataError;
+use crate::features::Values;
 use crate::input::Input;
 
 /// Longest header accepted; NumPy's own limit is 10,000.
@@ -103,63 +104,76 @@ impl Array {
             index,
             found,
         };
-        let width = match self.kind {
-            Kind::Unsigned(1) => return Ok(self.bytes),
-            Kind::Float(width) => width,
-            other => return Err(self.wrong(path, "uint8, float32 or float64", other)),
+        if self.kind == Kind::Unsigned(1) {
+            return Ok(self.bytes);
+        }
+        let value = |(index, value): (usize, f64)| match (0.0..=1.0).contains(&value) {
+            true => Ok((255.0 * value).round() as u8),
+            false => Err(range(index, value)),
         };
-        let value = |(index, element): (usize, &[u8])| {
-            let bits = self.bits(element);
-            let value = if width == 4 {
-                f64::from(f32::from_bits(bits as u32))
-            } else {
-                f64::from_bits(bits)
-            };
-            match (0.0..=1.0).contains(&value) {
-                true => Ok((255.0 * value).round() as u8),
-                false => Err(range(index, value)),
-            }
+        self.floats(path)?.enumerate().map(value).collect()
+    }
+
+    /// Elements as features: `uint8` as they are, floats as float32, all of them finite.
+    pub fn values(self, path: &Path) -> Result<Values, DataError> {
+        if self.kind == Kind::Unsigned(1) {
+            return Ok(Values::Bytes(self.bytes));
+        }
+        let columns: u64 = self.shape.iter().skip(1).product();
+        let columns = (columns as usize).max(1);
+        let value = |(index, found): (usize, f64)| match (found as f32).is_finite() {
+            true => Ok(found as f32),
+            false => Err(DataError::NotFinite {
+                path: path.to_path_buf(),
+                key: self.key.clone(),
+                row: index / columns,
+                column: index % columns,
+                found,
+            }),
         };
-        self.bytes
-            .chunks_exact(width)
-            .enumerate()
-            .map(value)
-            .collect()
+        let values = self.floats(path)?.enumerate().map(value);
+        Ok(Values::Floats(values.collect::<Result<_, _>>()?))
+    }
+
+    fn floats(&self, path: &Path) -> Result<impl Iterator<Item = f64> + '_, DataError> {
+        let Kind::Float(width) = self.kind else {
+            return Err(self.wrong(path, "uint8, float32 or float64"));
+        };
+        let value = move |element: &[u8]| match (self.bits(element), width) {
+            (bits, 4) => f64::from(f32::from_bits(bits as u32)),
+            (bits, _) => f64::from_bits(bits),
+        };
+        Ok(self.bytes.chunks_exact(width).map(value))
     }
 
     /// Elements as labels, each in `0..=65535`.
     pub fn labels(self, path: &Path) -> Result<Vec<u16>, DataError> {
+        let label = |(index, found): (usize, i128)| match u16::try_from(found) {
+            Ok(label) if label < u16::MAX => Ok(label),
+            _ => Err(DataError::Label {
+                path: path.to_path_buf(),
+                index,
+                found,
+                classes: usize::from(u16::MAX),
+            }),
+        };
+        self.integers(path)?.enumerate().map(label).collect()
+    }
+
+    /// Elements of any integer type.
+    pub fn integers(&self, path: &Path) -> Result<impl Iterator<Item = i128> + '_, DataError> {
         let signed = match self.kind {
             Kind::Unsigned(_) => false,
             Kind::Signed(_) => true,
-            other => return Err(self.wrong(path, "an integer type", other)),
+            Kind::Float(_) => return Err(self.wrong(path, "an integer type")),
         };
         let width = self.kind.width();
-        let label = |(index, element): (usize, &[u8])| {
-            let bits = self.bits(element);
-            let unused = 64 - 8 * width as u32;
-            let value = match signed {
-                true => i128::from((bits as i64) << unused >> unused),
-                false => i128::from(bits),
-            };
-            u16::try_from(value)
-                .ok()
-                .filter(|&label| label < u16::MAX)
-                .ok_or_else(|| {
-                    let (path, classes) = (path.to_path_buf(), usize::from(u16::MAX));
-                    DataError::Label {
-                        path,
-                        index,
-                        found: value,
-                        classes,
-                    }
-                })
+        let unused = 64 - 8 * width as u32;
+        let value = move |element: &[u8]| match (self.bits(element), signed) {
+            (bits, true) => i128::from((bits as i64) << unused >> unused),
+            (bits, false) => i128::from(bits),
         };
-        self.bytes
-            .chunks_exact(width)
-            .enumerate()
-            .map(label)
-            .collect()
+        Ok(self.bytes.chunks_exact(width).map(value))
     }
 
     fn bits(&self, element: &[u8]) -> u64 {
@@ -170,9 +184,10 @@ impl Array {
         }
     }
 
-    fn wrong(&self, path: &Path, expected: &'static str, found: Kind) -> DataError {
+    /// The error for an element type other than `expected`.
+    pub fn wrong(&self, path: &Path, expected: &'static str) -> DataError {
         let (path, key) = (path.to_path_buf(), self.key.clone());
-        let found = format!("{found:?} bytes")
+        let found = format!("{:?} bytes", self.kind)
             .to_lowercase()
             .replace(['(', ')'], " ");
         DataError::NpyType {
@@ -182,6 +197,21 @@ impl Array {
             found,
         }
     }
+}
+
+/// What a file with elements of type `descr` begins with, as NumPy writes it: 64-byte aligned.
+pub(crate) fn header(descr: &str, shape: &[usize]) -> Vec<u8> {
+    let sizes: String = shape.iter().map(|size| format!("{size}, ")).collect();
+    let sizes = match shape {
+        [_] => sizes.trim_end(),
+        _ => sizes.trim_end_matches(", "),
+    };
+    let text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({sizes}), }}");
+    let length = (10 + text.len() + 1).next_multiple_of(64) - 10;
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((length as u16).to_le_bytes());
+    bytes.extend(format!("{text:<width$}\n", width = length - 1).bytes());
+    bytes
 }
 
 /// Element type and whether it is big-endian, of a `descr` such as `<f4` or `|u1`.
@@ -264,6 +294,17 @@ mod tests {
         }
         let text = "{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }";
         assert_eq!(parse(text), None);
+    }
+
+    #[test]
+    fn headers_are_written_as_numpy_does() {
+        let bytes = header("<f4", &[2, 3]);
+        let text = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }";
+        assert_eq!(bytes[..10], *b"\x93NUMPY\x01\x00\x76\x00");
+        assert_eq!((bytes.len(), bytes[127]), (128, b'\n'));
+        assert_eq!(std::str::from_utf8(&bytes[10..]).unwrap().trim_end(), text);
+        let one = header("|u1", &[7]);
+        assert!(String::from_utf8_lossy(&one).contains("'shape': (7,), }"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::{FAILED, Output, Usage, json};
 use std::path::PathBuf;
-use tox_data::spec::{Augment, DataSpec};
+use tox_data::spec::DataSpec;
 use tox_data::{DataDir, load};
 use tox_poison::screen::{OpReport, ScreenConfig, screen as screen_space, table};
 use tox_poison::space_file;
@@ -40,15 +40,7 @@ pub fn screen(args: &Screen) -> anyhow::Result<Output> {
     let device = tox_nn::device::parse(&args.device)
         .map_err(|e| Usage::new(e.to_string(), "leave --device out to use the CPU"))?;
     // Training images only; the screen has no use for a validation split.
-    let spec = DataSpec {
-        dataset: args.data.clone(),
-        train: None,
-        valid: 0,
-        test: None,
-        resize: None,
-        rgb: false,
-        augment: Augment::default(),
-    };
+    let spec = DataSpec::of(&args.data, 0);
     let data = load(&spec, &DataDir::resolve(args.data_dir.as_deref())?)?;
     let reports = screen_space(&space, &data, &ScreenConfig::default(), args.seed, &device)?;
     let text = if args.json {

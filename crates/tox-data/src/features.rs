@@ -1,0 +1,352 @@
+//! Sets of labelled rows of numbers, images or not, as users bring them for `poison` and `harden`.
+//!
+//! Unlike [`crate::load`], which makes everything 8-bit images, this keeps what is in the file:
+//! floats stay floats, and a row may be any features. An archive (`.npz`) holds `x_train` and
+//! `y_train` and perhaps `x_test` and `y_test`, or only `images` and `labels`, or `x` and `y`, which
+//! are then all training rows. Rows have shape (D), or those of images, see [`Layout`].
+
+use std::io::{BufWriter, Read, Seek, Write};
+use std::path::Path;
+
+use crate::atomic;
+use crate::classes::Selection;
+use crate::dir::DataDir;
+use crate::error::DataError;
+use crate::format::npz::{self, Archive, Elements, Item};
+use crate::format::{dimensions, numbered};
+use crate::load::{file_name, is_npz, load};
+use crate::set::{Dataset, Split, gather};
+use crate::spec::DataSpec;
+
+/// The numbers of a set, row after row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    /// 8-bit, such as pixels: 0..=255.
+    Bytes(Vec<u8>),
+    /// Finite floats in the user's own units.
+    Floats(Vec<f32>),
+}
+
+/// How the array of a file holds its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// (N, D): features that are no image.
+    Columns,
+    /// (N, H, W).
+    Grey,
+    /// (N, C, H, W).
+    ChannelsFirst,
+    /// (N, H, W, C).
+    ChannelsLast,
+}
+
+/// Labelled rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Features {
+    /// As many as `rows` x `columns`; images in C, H, W order whatever the file's layout is.
+    pub values: Values,
+    /// Number of rows.
+    pub rows: usize,
+    /// Features of a row.
+    pub columns: usize,
+    /// Channels, height and width of a row, if rows are images; their product is `columns`.
+    pub shape: Option<[usize; 3]>,
+    /// How the file held the rows, and how [`FeatureSets::save`] writes them.
+    pub layout: Layout,
+    /// One a row, below the number of `class_names`.
+    pub labels: Vec<u16>,
+    /// One name a class.
+    pub class_names: Vec<String>,
+}
+
+/// A training set and, if the file has one, a test set with the same columns, classes and kind of
+/// values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FeatureSets {
+    /// Training rows, of at least two classes.
+    pub train: Features,
+    /// Test rows.
+    pub test: Option<Features>,
+}
+
+impl Features {
+    /// The images of `split`, whose classes have these names.
+    pub fn of(split: Split, class_names: Vec<String>) -> Self {
+        let columns = split.images.stride();
+        let [rows, c, h, w] = split.images.shape;
+        Self {
+            values: Values::Bytes(split.images.pixels),
+            rows,
+            columns,
+            shape: Some([c, h, w]),
+            layout: match c {
+                1 => Layout::Grey,
+                _ => Layout::ChannelsFirst,
+            },
+            labels: split.labels,
+            class_names,
+        }
+    }
+
+    /// A copy of the rows at `rows`, in their order.
+    ///
+    /// # Panics
+    /// If an index is not below `self.rows`.
+    pub fn rows(&self, rows: &[usize]) -> Self {
+        Self {
+            values: match &self.values {
+                Values::Bytes(values) => Values::Bytes(gather(values, self.columns, rows)),
+                Values::Floats(values) => Values::Floats(gather(values, self.columns, rows)),
+            },
+            rows: rows.len(),
+            labels: gather(&self.labels, 1, rows),
+            class_names: self.class_names.clone(),
+            ..*self
+        }
+    }
+
+    /// Turns 8-bit values v into floats v / 255; floats stay as they are.
+    pub fn into_floats(mut self) -> Self {
+        if let Values::Bytes(values) = &self.values {
+            let floats = values.iter().map(|&value| f32::from(value) / 255.0);
+            self.values = Values::Floats(floats.collect());
+        }
+        self
+    }
+
+    /// BLAKE3 (hexadecimal) over kind of values, sizes, values and labels; the layout of the file
+    /// and the names of classes do not count.
+    pub fn hash(&self) -> String {
+        let mut hasher = blake3::Hasher::new_derive_key("toxscreen 2026 feature set v1");
+        for size in [self.rows, self.columns] {
+            hasher.update(&(size as u64).to_le_bytes());
+        }
+        match &self.values {
+            Values::Bytes(values) => {
+                hasher.update(b"uint8").update(values);
+            }
+            Values::Floats(values) => {
+                hasher.update(b"float32");
+                for values in values.chunks(1 << 14) {
+                    let bytes = values.iter().flat_map(|value| value.to_le_bytes());
+                    hasher.update(&bytes.collect::<Vec<u8>>());
+                }
+            }
+        }
+        for label in &self.labels {
+            hasher.update(&label.to_le_bytes());
+        }
+        hasher.finalize().to_hex().to_string()
+    }
+
+    fn read<R: Read + Seek>(
+        archive: &mut Archive<R>,
+        rows_key: &'static str,
+        labels_key: &'static str,
+    ) -> Result<Self, DataError> {
+        let array = archive.array(rows_key)?;
+        let path = &archive.path;
+        let (layout, [rows, c, h, w]) = match array.shape[..] {
+            [0, _] | [_, 0] => {
+                return Err(DataError::NpyShape {
+                    path: path.clone(),
+                    key: array.key,
+                    expected: "at least one row and one column",
+                    found: array.shape,
+                });
+            }
+            [rows, columns] => (Layout::Columns, [rows as usize, 1, 1, columns as usize]),
+            _ => npz::pictures(path, &array)?,
+        };
+        let mut values = array.values(path)?;
+        if layout == Layout::ChannelsLast {
+            values = match values {
+                Values::Bytes(values) => Values::Bytes(npz::transposed(&values, h * w, c)),
+                Values::Floats(values) => Values::Floats(npz::transposed(&values, h * w, c)),
+            };
+        }
+        Ok(Self {
+            values,
+            rows,
+            columns: c * h * w,
+            shape: (layout != Layout::Columns).then_some([c, h, w]),
+            layout,
+            labels: archive.labels(labels_key, rows_key, rows)?,
+            class_names: Vec::new(),
+        })
+    }
+
+    /// Keeps the rows of the classes selected.
+    fn select(&mut self, selection: &Selection) {
+        let names = selection.names(&self.class_names);
+        *self = self.rows(&selection.rows(&self.labels));
+        selection.relabel(&mut self.labels);
+        self.class_names = names;
+    }
+
+    /// The two arrays of this (arranged) set to write.
+    fn items(&self, rows_key: &'static str, labels_key: &'static str) -> [Item<'_>; 2] {
+        let [c, h, w] = self.shape.unwrap_or([1, 1, self.columns]);
+        let shape = match self.layout {
+            Layout::Columns => vec![self.rows, self.columns],
+            Layout::Grey => vec![self.rows, h, w],
+            Layout::ChannelsFirst => vec![self.rows, c, h, w],
+            Layout::ChannelsLast => vec![self.rows, h, w, c],
+        };
+        let rows = Item {
+            key: rows_key,
+            shape,
+            elements: match &self.values {
+                Values::Bytes(values) => Elements::Bytes(values),
+                Values::Floats(values) => Elements::Floats(values),
+            },
+        };
+        let labels = self.labels.iter().map(|&label| i64::from(label));
+        let labels = Item {
+            key: labels_key,
+            shape: vec![self.rows],
+            elements: Elements::Integers(labels.collect()),
+        };
+        [rows, labels]
+    }
+
+    /// The rows as the file's layout orders them.
+    fn arranged(&self) -> Self {
+        let mut arranged = self.clone();
+        if let (Layout::ChannelsLast, Some([c, h, w])) = (self.layout, self.shape) {
+            arranged.values = match &self.values {
+                Values::Bytes(values) => Values::Bytes(npz::transposed(values, c, h * w)),
+                Values::Floats(values) => Values::Floats(npz::transposed(values, c, h * w)),
+            };
+        }
+        arranged
+    }
+}
+
+impl FeatureSets {
+    /// What `--data DATA --classes CLASSES` means: an `.npz` file by [`Self::load`], or a known
+    /// name or folder of images by [`crate::load`], of which only `classes` are kept.
+    ///
+    /// # Errors
+    /// Those of loading, classes that are not in the set, and a training set of one class.
+    pub fn open(
+        data: &str,
+        classes: Option<&[u16]>,
+        data_dir: &DataDir,
+    ) -> Result<Self, DataError> {
+        let path = Path::new(data);
+        if !is_npz(path) || path.is_dir() {
+            let spec = DataSpec {
+                classes: classes.map(<[u16]>::to_vec),
+                ..DataSpec::of(data, 0)
+            };
+            return Self::of(load(&spec, data_dir)?);
+        }
+        let mut sets = Self::read(path)?;
+        if let Some(classes) = classes {
+            let name = file_name(path);
+            let selection = Selection::new(&name, classes, sets.train.class_names.len())?;
+            sets.train.select(&selection);
+            selection.check(&name, [&sets.train.labels, &[]])?;
+            if let Some(test) = &mut sets.test {
+                test.select(&selection);
+            }
+            // A test set without any of these classes is none.
+            sets.test = sets.test.filter(|test| test.rows > 0);
+        }
+        sets.checked(&file_name(path))
+    }
+
+    /// All of the archive at `path`.
+    ///
+    /// # Errors
+    /// A file that is not what this module describes, a number that is not finite, a training set
+    /// of one class.
+    pub fn load(path: &Path) -> Result<Self, DataError> {
+        Self::read(path)?.checked(&file_name(path))
+    }
+
+    /// Training and test images of `dataset`. Its validation images are left out: load it with
+    /// `valid` = 0 to have them among the training images.
+    ///
+    /// # Errors
+    /// A training set of one class.
+    pub fn of(dataset: Dataset) -> Result<Self, DataError> {
+        let test = (!dataset.test.is_empty())
+            .then(|| Features::of(dataset.test, dataset.class_names.clone()));
+        let train = Features::of(dataset.train, dataset.class_names);
+        Self { train, test }.checked(&dataset.name)
+    }
+
+    fn read(path: &Path) -> Result<Self, DataError> {
+        let expected = "x_train and y_train (and x_test and y_test), images and labels, or x and y";
+        let mut archive = Archive::open(path, expected)?;
+        let (rows, labels) = [("x_train", "y_train"), ("images", "labels"), ("x", "y")]
+            .into_iter()
+            .find(|(rows, _)| archive.has(rows))
+            .unwrap_or(("x_train", "y_train"));
+        let mut train = Features::read(&mut archive, rows, labels)?;
+        let tested = rows == "x_train" && (archive.has("x_test") || archive.has("y_test"));
+        let mut test = match tested {
+            true => Some(Features::read(&mut archive, "x_test", "y_test")?),
+            false => None,
+        };
+        if let Some(test) = &test {
+            let describe = |set: &Features| {
+                let sizes = set
+                    .shape
+                    .map_or(set.columns.to_string(), |s| dimensions(&s));
+                match set.values {
+                    Values::Bytes(_) => format!("{sizes} of uint8"),
+                    Values::Floats(_) => format!("{sizes} of floats"),
+                }
+            };
+            let (expected, found) = (describe(&train), describe(test));
+            if expected != found {
+                return Err(DataError::Shape {
+                    path: path.to_path_buf(),
+                    expected,
+                    found,
+                });
+            }
+        }
+        let tested = test.iter().flat_map(|test| &test.labels);
+        let largest = train.labels.iter().chain(tested).max();
+        let names = numbered(largest.map_or(0, |&label| usize::from(label) + 1));
+        if let Some(test) = &mut test {
+            test.class_names = names.clone();
+        }
+        train.class_names = names;
+        Ok(Self { train, test })
+    }
+
+    fn checked(self, name: &str) -> Result<Self, DataError> {
+        let labels = &self.train.labels;
+        match labels.iter().any(|label| *label != labels[0]) {
+            true => Ok(self),
+            false => Err(DataError::OneClass {
+                name: name.to_owned(),
+            }),
+        }
+    }
+
+    /// Writes `x_train`, `y_train` and, with a test set, `x_test` and `y_test` to the archive at
+    /// `path`, atomically: rows as the file had them laid out, labels as int64. The same sets give
+    /// the same bytes.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), DataError> {
+        let train = self.train.arranged();
+        let test = self.test.as_ref().map(Features::arranged);
+        let mut items: Vec<Item> = train.items("x_train", "y_train").into();
+        if let Some(test) = &test {
+            items.extend(test.items("x_test", "y_test"));
+        }
+        let write = |out: &mut std::fs::File| npz::write(BufWriter::new(out), &items)?.flush();
+        atomic::write(path, write).map_err(|source| DataError::Write {
+            path: path.to_path_buf(),
+            source,
+        })
+    }
+}

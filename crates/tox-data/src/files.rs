@@ -1,0 +1,180 @@
+//! The training and the test file as they are on disk, and the three splits cut from them.
+
+use crate::classes::Selection;
+use crate::draw::{self, Counts};
+use crate::error::DataError;
+use crate::resize;
+use crate::set::{Dataset, Normalise, Split};
+use crate::spec::{DataSpec, SplitKind};
+
+/// What a loader returns.
+#[derive(Debug)]
+pub(crate) struct Files {
+    pub train: Split,
+    pub test: Split,
+    pub class_names: Vec<String>,
+    /// Published constants; measured on the training split where there are none.
+    pub normalise: Option<Normalise>,
+    pub notes: Vec<String>,
+}
+
+impl Files {
+    /// Keeps the classes that `spec` names, cuts the splits it asks for, then resizes and colours
+    /// them. `seed` is that of a random split.
+    pub fn cut(mut self, name: &str, spec: &DataSpec, seed: u64) -> Result<Dataset, DataError> {
+        if let Some(classes) = &spec.classes {
+            let selection = Selection::new(name, classes, self.class_names.len())?;
+            for split in [&mut self.train, &mut self.test] {
+                let rows = selection.rows(&split.labels);
+                if rows.len() < split.len() {
+                    *split = split.rows(&rows);
+                }
+                selection.relabel(&mut split.labels);
+            }
+            selection.check(name, [&self.train.labels, &self.test.labels])?;
+            self.class_names = selection.names(&self.class_names);
+        }
+        check_images(name, spec, &self.train)?;
+        let channels = self.train.images.shape[1];
+        let classes = self.class_names.len();
+        let [train, valid, test] = match spec.split {
+            SplitKind::Official => official(name, spec, self.train, self.test)?,
+            SplitKind::Random => random(name, spec, classes, self.train, self.test, seed)?,
+        };
+        let prepare = |split: Split| {
+            let mut images = split.images;
+            if let Some(side) = spec.resize {
+                images = resize::resize(images, side);
+            }
+            if spec.rgb {
+                images = resize::to_rgb(images);
+            }
+            Split {
+                images,
+                labels: split.labels,
+            }
+        };
+        let mut dataset = Dataset {
+            name: name.to_owned(),
+            train: prepare(train),
+            valid: prepare(valid),
+            test: prepare(test),
+            classes,
+            class_names: self.class_names,
+            normalise: Normalise {
+                mean: Vec::new(),
+                std: Vec::new(),
+            },
+            hash: String::new(),
+            notes: self.notes,
+        };
+        dataset.normalise = match self.normalise {
+            None => Normalise::measured(&dataset.train.images),
+            Some(Normalise { mean, std }) if spec.rgb && channels == 1 => Normalise {
+                mean: mean.repeat(3),
+                std: std.repeat(3),
+            },
+            Some(published) => published,
+        };
+        dataset.hash = dataset.content_hash();
+        Ok(dataset)
+    }
+}
+
+fn refuse<T>(
+    name: &str,
+    key: &'static str,
+    found: usize,
+    expected: String,
+) -> Result<T, DataError> {
+    Err(DataError::Spec {
+        name: name.to_owned(),
+        key,
+        found,
+        expected,
+    })
+}
+
+/// Whether the sizes asked for fit images like those of `train`.
+fn check_images(name: &str, spec: &DataSpec, train: &Split) -> Result<(), DataError> {
+    if let Some(side @ (0 | 1025..)) = spec.resize {
+        return refuse(name, "resize", side, "1..=1024 pixels".to_owned());
+    }
+    let [_, _, h, w] = train.images.shape;
+    let side = spec.resize.unwrap_or(h.min(w));
+    let (crop, cutout) = (spec.augment.crop, spec.augment.cutout);
+    if crop >= side {
+        return refuse(
+            name,
+            "augment.crop",
+            crop,
+            format!("less than {side} pixels"),
+        );
+    }
+    if cutout > side {
+        return refuse(
+            name,
+            "augment.cutout",
+            cutout,
+            format!("at most {side} pixels"),
+        );
+    }
+    Ok(())
+}
+
+/// First images for training, last ones of the training file for validation, first ones for test.
+fn official(
+    name: &str,
+    spec: &DataSpec,
+    mut train: Split,
+    mut test: Split,
+) -> Result<[Split; 3], DataError> {
+    let (all, all_test) = (train.len(), test.len());
+    if spec.valid >= all {
+        let expected = format!("fewer than the {all} training images");
+        return refuse(name, "valid", spec.valid, expected);
+    }
+    let left = all - spec.valid;
+    let wanted = spec.train.unwrap_or(left);
+    if wanted == 0 || wanted > left {
+        let valid = spec.valid;
+        let expected = format!("1..={left}, what `valid` = {valid} leaves of {all} images");
+        return refuse(name, "train", wanted, expected);
+    }
+    let wanted_test = spec.test.unwrap_or(all_test);
+    if wanted_test == 0 || wanted_test > all_test {
+        let expected = format!("1..={all_test} test images");
+        return refuse(name, "test", wanted_test, expected);
+    }
+    let valid = train.split_off(left);
+    train.truncate(wanted);
+    test.truncate(wanted_test);
+    Ok([train, valid, test])
+}
+
+/// All three at random from both files together.
+fn random(
+    name: &str,
+    spec: &DataSpec,
+    classes: usize,
+    mut pool: Split,
+    test: Split,
+    seed: u64,
+) -> Result<[Split; 3], DataError> {
+    pool.images.pixels.extend(test.images.pixels);
+    pool.images.shape[0] += test.images.shape[0];
+    pool.labels.extend(test.labels);
+    let Some(train) = spec.train else {
+        return Err(DataError::RandomTrain {
+            name: name.to_owned(),
+            pool: pool.len(),
+        });
+    };
+    let counts = Counts {
+        train,
+        valid: spec.valid,
+        test: spec.test,
+    };
+    let drawn = draw::balanced(name, &pool.labels, classes, &counts, seed)?;
+    Ok(drawn.map(|rows| pool.rows(&rows)))
+}

@@ -1,0 +1,339 @@
+//! Poison patches: which rows of a training set an attack replaced, by what, and under which label.
+//!
+//! A patch is a file, `.npz` or `.safetensors`, of three arrays: `indices` (n; rows of the training
+//! set, from 0) and `labels` (n) as int64, `values` (n x columns, images in C, H, W order) as
+//! float32. Beside it lies its manifest, `NAME.json` where `NAME` is the patch's whole file name:
+//! what made it, and the hashes of the patch and of the clean training set. Nothing is believed:
+//! [`Patch::load`] holds the file against the manifest, [`Patch::apply`] both against the set.
+
+mod points;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::atomic;
+use crate::error::DataError;
+use crate::features::{Features, Values};
+use crate::input::{Input, MAX_BYTES};
+use points::{Format, Points};
+
+/// Name and version of the format.
+const FORMAT: &str = "toxscreen poison patch 1";
+
+/// Most bytes of a manifest.
+const MAX_MANIFEST: u64 = 1 << 20;
+
+/// Why a patch could not be made, saved, loaded or applied.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
+pub enum PatchError {
+    /// The points do not make a patch of the training set.
+    #[error("cannot make a poison patch of these points: {what}")]
+    Points { what: String },
+    /// Neither `.npz` nor `.safetensors`.
+    #[error("cannot tell the format of {}: expected a name that ends in .npz or .safetensors", path.display())]
+    Extension { path: PathBuf },
+    /// The operating system refused.
+    #[error("cannot write {}: {source}; free space or fix the folder's rights", path.display())]
+    Write {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    /// The manifest is no manifest of this version.
+    #[error(
+        "{} is not the manifest of a poison patch: {what}; keep it beside its patch, and craft \
+         both again if it is damaged",
+        path.display()
+    )]
+    Manifest { path: PathBuf, what: String },
+    /// The patch file is not the one that its manifest describes.
+    #[error("the poison patch {} is not what its manifest says: {what}; craft it again", path.display())]
+    Damaged { path: PathBuf, what: String },
+    /// The training set is not the one that was poisoned.
+    #[error(
+        "the poison patch was made for another training set: {what}; load the same data with the \
+         same classes"
+    )]
+    OtherSet { what: String },
+    /// A file of either could not be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
+}
+
+/// What the values of a patch mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Units {
+    /// Pixel / 255, each in 0..=1: the training set is 8-bit.
+    Unit,
+    /// Those of the training set, which is floats.
+    Own,
+}
+
+/// What is known of a patch beside its numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Always `toxscreen poison patch 1`.
+    pub format: String,
+    /// Name of the attack.
+    pub attack: String,
+    /// Its settings.
+    pub settings: serde_json::Value,
+    /// Version of toxscreen that made the patch.
+    pub version: String,
+    /// Rows replaced.
+    pub points: usize,
+    /// Of these, rows whose label differs from the clean one.
+    pub flipped: usize,
+    /// Rows of the training set.
+    pub train_rows: usize,
+    /// Features of a row.
+    pub columns: usize,
+    /// Channels, height and width of a row, if rows are images.
+    pub shape: Option<[usize; 3]>,
+    /// Classes of the training set.
+    pub classes: usize,
+    /// What the values mean.
+    pub units: Units,
+    /// [`Features::hash`] of the clean training set.
+    pub train_hash: String,
+    /// BLAKE3 (hexadecimal) of the patch file; empty until it is saved.
+    pub patch_hash: String,
+}
+
+/// Poison points, each in the place of a training row. What it holds has been checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Patch {
+    points: Points,
+    manifest: Manifest,
+}
+
+impl Patch {
+    /// The patch of `train`, still clean, that puts a row of `values` (`train.columns` each: in
+    /// 0..=1, pixel / 255, if the set is 8-bit) and a label in the place of each row of `indices`.
+    /// `attack` and `settings` say what made it.
+    ///
+    /// # Errors
+    /// No points, counts that do not pair up, an index or a label that the set does not have, an
+    /// index twice, a value that is not finite or, for 8-bit sets, not in 0..=1.
+    pub fn new(
+        train: &Features,
+        indices: Vec<u64>,
+        labels: Vec<u16>,
+        values: Vec<f32>,
+        attack: &str,
+        settings: serde_json::Value,
+    ) -> Result<Self, PatchError> {
+        let points = Points {
+            indices,
+            labels,
+            values,
+        };
+        let mut manifest = Manifest {
+            format: FORMAT.to_owned(),
+            attack: attack.to_owned(),
+            settings,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            points: points.indices.len(),
+            flipped: 0,
+            train_rows: train.rows,
+            columns: train.columns,
+            shape: train.shape,
+            classes: train.class_names.len(),
+            units: units(train),
+            train_hash: train.hash(),
+            patch_hash: String::new(),
+        };
+        let wrong = |what| PatchError::Points { what };
+        points.check(&manifest).map_err(wrong)?;
+        manifest.flipped = points.flipped(train);
+        Ok(Self { points, manifest })
+    }
+
+    /// Rows of the training set replaced, each once.
+    pub fn indices(&self) -> &[u64] {
+        &self.points.indices
+    }
+
+    /// Labels of the points.
+    pub fn labels(&self) -> &[u16] {
+        &self.points.labels
+    }
+
+    /// The points, row after row, in [`Manifest::units`].
+    pub fn values(&self) -> &[f32] {
+        &self.points.values
+    }
+
+    /// What is known beside the numbers.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Where the manifest of the patch at `path` lies.
+    pub fn manifest_path(path: &Path) -> PathBuf {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".json");
+        PathBuf::from(name)
+    }
+
+    /// Writes the patch to `path` (`.npz` or `.safetensors`) and then its manifest beside it, each
+    /// atomically; notes the file's hash in the manifest. The same patch gives the same bytes.
+    ///
+    /// # Errors
+    /// Another extension, or a file that cannot be written.
+    pub fn save(&mut self, path: &Path) -> Result<(), PatchError> {
+        let bytes = self.points.encode(path)?;
+        self.manifest.patch_hash = blake3::hash(&bytes).to_hex().to_string();
+        let beside = Self::manifest_path(path);
+        let manifest = serde_json::to_string_pretty(&self.manifest);
+        let manifest = manifest.map_err(|error| PatchError::Write {
+            path: beside.clone(),
+            source: error.into(),
+        })?;
+        let manifest = manifest + "\n";
+        for (path, bytes) in [(path, &bytes[..]), (&beside, manifest.as_bytes())] {
+            atomic::write(path, |file| file.write_all(bytes)).map_err(|source| {
+                PatchError::Write {
+                    path: path.to_path_buf(),
+                    source,
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Reads the patch at `path` and its manifest, and holds one against the other.
+    ///
+    /// # Errors
+    /// Another extension, a file that is missing or damaged, numbers out of range, and anything
+    /// that the manifest says otherwise.
+    pub fn load(path: &Path) -> Result<Self, PatchError> {
+        Format::of(path)?;
+        let beside = Self::manifest_path(path);
+        let text = Input::open(&beside)?.all(MAX_MANIFEST, "a manifest")?;
+        let unreadable = |what| PatchError::Manifest {
+            path: beside.clone(),
+            what,
+        };
+        let manifest: Manifest =
+            serde_json::from_slice(&text).map_err(|error| unreadable(error.to_string()))?;
+        if manifest.format != FORMAT {
+            let found = &manifest.format;
+            return Err(unreadable(format!(
+                "expected the format {FORMAT:?}, found {found:?}"
+            )));
+        }
+        let bytes = Input::open(path)?.all(MAX_BYTES, "a patch")?;
+        let damaged = |what| PatchError::Damaged {
+            path: path.to_path_buf(),
+            what,
+        };
+        let hash = blake3::hash(&bytes).to_hex().to_string();
+        if hash != manifest.patch_hash {
+            let expected = &manifest.patch_hash;
+            return Err(damaged(format!("BLAKE3 {hash}, expected {expected}")));
+        }
+        let (points, columns) = Points::decode(path, &bytes)?;
+        if columns != manifest.columns {
+            let expected = manifest.columns;
+            return Err(damaged(format!("{columns} columns, expected {expected}")));
+        }
+        points.check(&manifest).map_err(damaged)?;
+        Ok(Self { points, manifest })
+    }
+
+    /// Poisons `train`, which must be the clean set that the patch was made for. In an 8-bit set
+    /// each value v becomes `round(255 v)`.
+    ///
+    /// # Errors
+    /// Another training set, or a manifest that counts flipped labels wrongly; `train` is then
+    /// untouched.
+    pub fn apply(&self, train: &mut Features) -> Result<(), PatchError> {
+        self.check_set(train)?;
+        self.place(train);
+        Ok(())
+    }
+
+    /// As [`Patch::apply`], but an 8-bit set becomes floats (pixel / 255) first, so that nothing is
+    /// rounded.
+    ///
+    /// # Errors
+    /// As [`Patch::apply`].
+    pub fn apply_unrounded(&self, train: Features) -> Result<Features, PatchError> {
+        self.check_set(&train)?;
+        let mut train = train.into_floats();
+        self.place(&mut train);
+        Ok(train)
+    }
+
+    /// Whether `train` is the clean set that this was made for.
+    fn check_set(&self, train: &Features) -> Result<(), PatchError> {
+        let manifest = &self.manifest;
+        let other = |what| PatchError::OtherSet { what };
+        let expected = [manifest.train_rows, manifest.columns, manifest.classes];
+        let found = [train.rows, train.columns, train.class_names.len()];
+        if expected != found || manifest.units != units(train) || manifest.shape != train.shape {
+            let describe =
+                |[rows, columns, classes]: [usize; 3], shape: Option<[usize; 3]>, units| {
+                    let kind = match units {
+                        Units::Unit => "8-bit",
+                        Units::Own => "float",
+                    };
+                    let image = match shape {
+                        Some([c, h, w]) => format!(" ({c} x {h} x {w})"),
+                        None => String::new(),
+                    };
+                    format!("{rows} rows of {columns}{image} {kind} values in {classes} classes")
+                };
+            return Err(other(format!(
+                "expected {}, found {}",
+                describe(expected, manifest.shape, manifest.units),
+                describe(found, train.shape, units(train))
+            )));
+        }
+        let (expected, found) = (&manifest.train_hash, train.hash());
+        if *expected != found {
+            return Err(other(format!("expected BLAKE3 {expected}, found {found}")));
+        }
+        let (expected, found) = (manifest.flipped, self.points.flipped(train));
+        if expected != found {
+            return Err(other(format!(
+                "its manifest counts {expected} flipped labels, these rows make it {found}"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Puts the points into a set that has been checked.
+    fn place(&self, train: &mut Features) {
+        let columns = train.columns;
+        let points = self.points.values.chunks_exact(columns);
+        let rows = self.points.indices.iter().zip(&self.points.labels);
+        for ((&index, &label), point) in rows.zip(points) {
+            let row = index as usize;
+            train.labels[row] = label;
+            match &mut train.values {
+                Values::Floats(values) => {
+                    values[row * columns..][..columns].copy_from_slice(point);
+                }
+                Values::Bytes(values) => {
+                    let row = &mut values[row * columns..][..columns];
+                    for (byte, &value) in row.iter_mut().zip(point) {
+                        *byte = (255.0 * value).round() as u8;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn units(train: &Features) -> Units {
+    match train.values {
+        Values::Bytes(_) => Units::Unit,
+        Values::Floats(_) => Units::Own,
+    }
+}

@@ -1,0 +1,216 @@
+//! The three arrays of a patch: what they must hold, and how a file holds them.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+
+use super::{Manifest, PatchError, Units};
+use crate::features::{Features, Values};
+use crate::format::npz::{self, Archive, Elements, Item};
+
+/// Formats of a patch file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    Npz,
+    SafeTensors,
+}
+
+impl Format {
+    /// The format that the name `path` asks for.
+    pub fn of(path: &Path) -> Result<Self, PatchError> {
+        let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
+        match extension.to_str() {
+            Some("npz") => Ok(Format::Npz),
+            Some("safetensors") => Ok(Format::SafeTensors),
+            _ => Err(PatchError::Extension {
+                path: path.to_path_buf(),
+            }),
+        }
+    }
+}
+
+/// The three arrays.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Points {
+    pub indices: Vec<u64>,
+    pub labels: Vec<u16>,
+    pub values: Vec<f32>,
+}
+
+impl Points {
+    /// Whether these are points as `manifest` describes them; if not, what is wrong.
+    pub fn check(&self, manifest: &Manifest) -> Result<(), String> {
+        let (n, columns) = (manifest.points, manifest.columns);
+        if n == 0 || columns == 0 {
+            return Err(format!(
+                "{n} points of {columns} columns, expected at least one"
+            ));
+        }
+        if self.indices.len() != n || self.labels.len() != n {
+            let (indices, labels) = (self.indices.len(), self.labels.len());
+            return Err(format!(
+                "{indices} indices and {labels} labels, expected {n} of each"
+            ));
+        }
+        if Some(self.values.len()) != n.checked_mul(columns) {
+            let found = self.values.len();
+            return Err(format!("{found} values, expected {n} x {columns}"));
+        }
+        let sides = manifest.shape.into_iter().flatten();
+        let product = sides.fold(1, usize::saturating_mul);
+        if let Some(shape) = manifest.shape.filter(|_| product != columns) {
+            return Err(format!("shape {shape:?} with {columns} columns"));
+        }
+        let (rows, classes) = (manifest.train_rows, manifest.classes);
+        let mut sorted = self.indices.clone();
+        sorted.sort_unstable();
+        if let Some(last) = sorted.last().filter(|&&last| last >= rows as u64) {
+            return Err(format!(
+                "index {last}, expected one below the {rows} training rows"
+            ));
+        }
+        if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(format!("index {} more than once", pair[0]));
+        }
+        let wrong = self.labels.iter().find(|&&l| usize::from(l) >= classes);
+        if let Some(label) = wrong {
+            return Err(format!(
+                "label {label}, expected one below the {classes} classes"
+            ));
+        }
+        let right = |value: &f32| match manifest.units {
+            Units::Unit => (0.0..=1.0).contains(value),
+            Units::Own => value.is_finite(),
+        };
+        if let Some(at) = self.values.iter().position(|value| !right(value)) {
+            let expected = match manifest.units {
+                Units::Unit => "0 to 1 (pixel / 255)",
+                Units::Own => "a finite number",
+            };
+            return Err(format!(
+                "value {} of point {}, column {}, expected {expected}",
+                self.values[at],
+                at / columns,
+                at % columns
+            ));
+        }
+        Ok(())
+    }
+
+    /// Points whose label is not that of the row they replace.
+    pub fn flipped(&self, train: &Features) -> usize {
+        let pairs = self.indices.iter().zip(&self.labels);
+        pairs
+            .filter(|&(&index, label)| train.labels[index as usize] != *label)
+            .count()
+    }
+
+    /// The bytes of a file of the format that the name `path` asks for.
+    pub fn encode(&self, path: &Path) -> Result<Vec<u8>, PatchError> {
+        let shape = [self.indices.len(), self.values.len() / self.indices.len()];
+        // Indices are below the number of rows in memory, so that they fit.
+        let indices: Vec<i64> = self.indices.iter().map(|&index| index as i64).collect();
+        let labels: Vec<i64> = self.labels.iter().map(|&label| i64::from(label)).collect();
+        let failed = |source| PatchError::Write {
+            path: path.to_path_buf(),
+            source,
+        };
+        if Format::of(path)? == Format::Npz {
+            let item = |key, shape: &[usize], elements| Item {
+                key,
+                shape: shape.to_vec(),
+                elements,
+            };
+            let items = [
+                item("indices", &shape[..1], Elements::Integers(indices)),
+                item("labels", &shape[..1], Elements::Integers(labels)),
+                item("values", &shape, Elements::Floats(&self.values)),
+            ];
+            let file = npz::write(Cursor::new(Vec::new()), &items).map_err(failed)?;
+            return Ok(file.into_inner());
+        }
+        let integers = |values: &[i64]| -> Vec<u8> {
+            values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect()
+        };
+        let values = self.values.iter().flat_map(|value| value.to_le_bytes());
+        let parts = [
+            ("indices", Dtype::I64, &shape[..1], integers(&indices)),
+            ("labels", Dtype::I64, &shape[..1], integers(&labels)),
+            ("values", Dtype::F32, &shape, values.collect()),
+        ];
+        let views = parts.iter().map(|(name, dtype, shape, bytes)| {
+            Ok((*name, TensorView::new(*dtype, shape.to_vec(), bytes)?))
+        });
+        views
+            .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
+            .and_then(|views| serialize(views, None))
+            .map_err(|error| failed(std::io::Error::other(error)))
+    }
+
+    /// The arrays in `bytes`, the contents of `path`, and the number of columns.
+    pub fn decode(path: &Path, bytes: &[u8]) -> Result<(Self, usize), PatchError> {
+        let damaged = |what: String| PatchError::Damaged {
+            path: path.to_path_buf(),
+            what,
+        };
+        let (indices, labels, values, shape): (Vec<i128>, Vec<i128>, _, Vec<usize>);
+        match Format::of(path)? {
+            Format::Npz => {
+                let mut archive =
+                    Archive::new(path, Cursor::new(bytes), "indices, labels and values")?;
+                indices = archive.array("indices")?.integers(path)?.collect();
+                labels = archive.array("labels")?.integers(path)?.collect();
+                let array = archive.array("values")?;
+                shape = array.shape.iter().map(|&size| size as usize).collect();
+                values = match array.values(path)? {
+                    Values::Floats(values) => values,
+                    Values::Bytes(_) => return Err(damaged("values of uint8".into())),
+                };
+            }
+            Format::SafeTensors => {
+                let bad = |error: safetensors::SafeTensorError| damaged(error.to_string());
+                let file = SafeTensors::deserialize(bytes).map_err(bad)?;
+                let tensor = |name: &str, dtype: Dtype| {
+                    let view = file.tensor(name).map_err(bad)?;
+                    match view.dtype() == dtype {
+                        true => Ok(view),
+                        false => Err(damaged(format!(
+                            "`{name}` is {:?}, expected {dtype:?}",
+                            view.dtype()
+                        ))),
+                    }
+                };
+                let integers = |name: &str| -> Result<Vec<i128>, PatchError> {
+                    let view = tensor(name, Dtype::I64)?;
+                    let (words, _) = view.data().as_chunks::<8>();
+                    let value = |word: &[u8; 8]| i128::from(i64::from_le_bytes(*word));
+                    Ok(words.iter().map(value).collect())
+                };
+                indices = integers("indices")?;
+                labels = integers("labels")?;
+                let view = tensor("values", Dtype::F32)?;
+                shape = view.shape().to_vec();
+                let (words, _) = view.data().as_chunks::<4>();
+                values = words.iter().map(|word| f32::from_le_bytes(*word)).collect();
+            }
+        }
+        let [_, columns] = shape[..] else {
+            return Err(damaged(format!(
+                "values of shape {shape:?}, expected (points, columns)"
+            )));
+        };
+        let outside = |what: &str, value: i128| damaged(format!("{what} {value} out of range"));
+        let index = |&value| u64::try_from(value).map_err(|_| outside("index", value));
+        let label = |&value| u16::try_from(value).map_err(|_| outside("label", value));
+        let points = Self {
+            indices: indices.iter().map(index).collect::<Result<_, _>>()?,
+            labels: labels.iter().map(label).collect::<Result<_, _>>()?,
+            values,
+        };
+        Ok((points, columns))
+    }
+}
