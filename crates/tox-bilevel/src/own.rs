@@ -162,6 +162,22 @@ impl Own {
         let squares = sides.map(|(&low, &high)| f64::from(high - low).powi(2));
         squares.sum::<f64>().sqrt()
     }
+
+    /// A learning rate with which gradient descent on logistic regression is stable: 2 / L, where
+    /// L, the largest curvature of the mean cross-entropy, is at most a quarter of the mean squared
+    /// length of the rows with a 1 for the bias. Networks have no such bound.
+    pub fn steady_rate(&self) -> f64 {
+        let train = &self.sets.train;
+        let square = |i| {
+            train
+                .row(i)
+                .iter()
+                .map(|&x| f64::from(x).powi(2))
+                .sum::<f64>()
+        };
+        let mean = (0..train.len()).map(square).sum::<f64>() / train.len() as f64;
+        8.0 / (1.0 + mean)
+    }
 }
 
 /// The fastest way to keep the inner training of `steps` steps over `rows` rows that takes at most
@@ -177,6 +193,12 @@ pub fn keep_within(bytes: usize, model: &Model, rows: usize, steps: usize) -> Ke
     } else {
         Keep::Checkpoints
     }
+}
+
+/// Largest lambda whose penalty alone shrinks weights at a learning rate of `lr` without turning
+/// their sign, `lr exp(lambda) <= 1`; beyond twice the strength training diverges.
+pub fn steady_lambda(lr: f64) -> f64 {
+    -lr.ln()
 }
 
 fn kind(set: &Features) -> &'static str {
