@@ -98,6 +98,14 @@ pub enum AuditError {
         /// eta.
         lr: f64,
     },
+    /// Fixed lambdas that do not pair up with the layers.
+    #[error("{found} fixed lambdas were given: expected {expected}, one for each group of weights")]
+    Lambdas {
+        /// How many.
+        found: usize,
+        /// Groups of the config.
+        expected: usize,
+    },
     /// The checkpoint cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
@@ -134,8 +142,27 @@ struct Audit<'a> {
 /// # Errors
 /// See [`AuditError`].
 pub fn run(inputs: &Inputs<'_>, hooks: Hooks<'_>) -> Result<Option<Finished>, AuditError> {
+    let lambda = vec![inputs.config.lambda.large; groups(inputs.config)];
+    run_fixed(inputs, &lambda, hooks)
+}
+
+/// As [`run`]; the victim `large` has these lambdas, one for each group, instead of its constant.
+///
+/// # Errors
+/// See [`AuditError`].
+pub fn run_fixed(
+    inputs: &Inputs<'_>,
+    lambda: &[f64],
+    hooks: Hooks<'_>,
+) -> Result<Option<Finished>, AuditError> {
     check(inputs)?;
-    let mut audit = Audit::new(inputs, hooks.key);
+    if lambda.len() != groups(inputs.config) {
+        return Err(AuditError::Lambdas {
+            found: lambda.len(),
+            expected: groups(inputs.config),
+        });
+    }
+    let mut audit = Audit::new(inputs, lambda, hooks.key);
     if let Some((state, buffers)) = checkpoint::read::<State>(hooks.checkpoint)? {
         let damaged = |what: &str| CheckpointError::Damaged {
             path: hooks.checkpoint.to_owned(),
@@ -192,13 +219,13 @@ fn check(inputs: &Inputs<'_>) -> Result<(), AuditError> {
 }
 
 impl<'a> Audit<'a> {
-    fn new(inputs: &'a Inputs<'a>, key: &str) -> Self {
+    fn new(inputs: &'a Inputs<'a>, fixed: &[f64], key: &str) -> Self {
         let mut order: Vec<usize> = (0..inputs.sets.train.len()).collect();
         order.shuffle(&mut stream(inputs.seed, "poison points", &[]));
         let lambda = &inputs.config.lambda;
         let start = match inputs.config.victim {
             Victim::None => Vec::new(),
-            Victim::Large => vec![lambda.large; groups(inputs.config)],
+            Victim::Large => fixed.to_vec(),
             Victim::CrossValidated | Victim::Learned => vec![lambda.start; groups(inputs.config)],
         };
         Self {

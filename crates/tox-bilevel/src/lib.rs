@@ -5,15 +5,18 @@
 //! trained on the poisoned set). [`config`] says what a learner and an adversary are, [`outcome`]
 //! what is measured.
 
+pub mod advice;
 pub mod audit;
 mod block;
 pub mod config;
+pub mod effect;
 pub mod hypergradient;
 pub mod inner;
 mod kernels;
 pub mod measures;
 pub mod model;
 pub mod outcome;
+pub mod own;
 pub mod pass;
 pub mod points;
 pub mod real;

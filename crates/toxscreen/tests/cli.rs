@@ -129,8 +129,10 @@ fn every_command_has_help_with_an_example() {
         top.contains("Exit codes") && !top.contains("one trial"),
         "{top}"
     );
-    let commands: [&[&str]; 9] = [
+    let commands: [&[&str]; 11] = [
         &["screen"],
+        &["poison"],
+        &["harden"],
         &["run"],
         &["plan"],
         &["status"],

@@ -1,6 +1,8 @@
 //! The command line as it is written; the commands' files turn it into checked options.
 
 use super::Usage;
+use super::harden::Harden;
+use super::poison::Poison;
 use super::screen::Screen;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -10,8 +12,8 @@ use tox_study::runner::{RunOptions, default_jobs, this_program};
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done
-  1    some trial failed, a verification found a difference or a trial missing, or a screen
-       flagged an op
+  1    some trial failed, a verification found a difference or a trial missing, a screen flagged
+       an op, an attack did not attack, or training diverged
   2    wrong usage or recipe
   3    data missing or damaged
   70   a bug in toxscreen
@@ -40,6 +42,10 @@ pub enum Command {
     Verify(Verify),
     /// Find poisonous ops in a search space, before a search and without training
     Screen(Screen),
+    /// Poison a copy of your data, and measure what that does to a learner
+    Poison(Poison),
+    /// Learn how strongly to regularise when some of your data may be poison
+    Harden(Harden),
     /// List or fetch data sets
     Data(Data),
     /// Write a commented recipe to start from

@@ -1,9 +1,12 @@
 //! One file for each command; what they share is here.
 
 pub mod args;
+mod bilevel;
 mod data;
+mod harden;
 mod init;
 mod plan;
+mod poison;
 mod progress;
 mod report;
 mod run;
@@ -13,6 +16,8 @@ mod trial;
 mod verify;
 
 use args::{Args, Command};
+use tox_bilevel::audit::AuditError;
+use tox_bilevel::own::OwnError;
 use tox_poison::screen::ScreenError;
 use tox_poison::space_file::SpaceFileError;
 use tox_study::child::ChildError;
@@ -69,6 +74,8 @@ pub fn dispatch(args: Args) -> anyhow::Result<Output> {
         Command::Report(args) => report::report(&args),
         Command::Verify(args) => verify::verify(args),
         Command::Screen(args) => screen::screen(&args),
+        Command::Poison(args) => poison::poison(&args),
+        Command::Harden(args) => harden::harden(&args),
         Command::Data(args) => data::data(args.command),
         Command::Init(args) => init::init(&args),
         Command::Schema => Ok(Output::done(tox_study::recipe::schema())),
@@ -82,11 +89,13 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         || error.is::<RecipeError>()
         || error.is::<StoreError>()
         || error.is::<SpaceFileError>()
+        || matches!(error.downcast_ref(), Some(AuditError::Folds { .. }))
     {
         USAGE
     } else if error.is::<tox_data::DataError>()
         || error.is::<tox_data::FetchError>()
         || error.is::<ScreenError>()
+        || error.is::<OwnError>()
     {
         DATA
     } else if let Some(error) = error.downcast_ref::<ChildError>() {
@@ -103,6 +112,9 @@ pub fn hint(error: &anyhow::Error) -> Option<String> {
     }
     if let Some(RecordError::Changed { .. } | RecordError::Parse { .. }) = error.downcast_ref() {
         return Some("delete the trial's folder and run the study again to make it anew".into());
+    }
+    if error.is::<poison::Diverged>() {
+        return Some(poison::Diverged::hint());
     }
     let recipe = error.downcast_ref::<RecipeError>().map(RecipeError::hint);
     let store = || error.downcast_ref::<StoreError>().map(StoreError::hint);

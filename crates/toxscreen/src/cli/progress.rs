@@ -144,6 +144,51 @@ impl Progress {
     }
 }
 
+/// The progress of one computation in this process.
+pub struct Bar {
+    name: String,
+    bar: Option<ProgressBar>,
+    told: Instant,
+}
+
+impl Bar {
+    /// Of a computation that has just begun.
+    pub fn new(name: &str) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(STEPS as u64);
+            bar.set_style(style(
+                "{prefix} {bar:30} {percent:>3} %, {eta} left  {wide_msg}",
+            ));
+            bar.set_prefix(name.to_owned());
+            bar
+        });
+        Self {
+            name: name.to_owned(),
+            bar,
+            told: Instant::now(),
+        }
+    }
+
+    /// Share of the work done, 0 to 1, and what is going on.
+    pub fn tell(&mut self, share: f64, what: &str) {
+        let share = share.clamp(0.0, 1.0);
+        if let Some(bar) = &self.bar {
+            bar.set_position((share * STEPS) as u64);
+            bar.set_message(what.to_owned());
+        } else if self.told.elapsed() >= PACE {
+            self.told = Instant::now();
+            say(format_args!("{} {:.0} %: {what}", self.name, share * 100.0));
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn close(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

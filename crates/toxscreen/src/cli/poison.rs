@@ -1,0 +1,488 @@
+//! `toxscreen poison`: poison a copy of the user's data and say what it does to a learner.
+
+use super::bilevel::{self, Adversary, Learner, Loaded, Rows, beside, lambdas};
+use super::{FAILED, INTERRUPTED, Output, Usage, json, say, table};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use serde_json::{Value, json as object};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+use tox_bilevel::audit::{self, Finished, Inputs};
+use tox_bilevel::config::{BilevelAttack, BilevelConfig, Victim};
+use tox_bilevel::effect::Effect;
+use tox_bilevel::outcome::{Divergence, Level};
+use tox_bilevel::victim::{Evaluation, Poison as Points};
+use tox_data::checkpoint::Hooks;
+use tox_data::features::FeatureSets;
+use tox_data::patch::Patch;
+
+/// Time between two checkpoints.
+const SAVE_EVERY: Duration = Duration::from_secs(30);
+
+/// What crafts the poison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Attack {
+    /// Flipped labels whose points then climb the trusted set's loss by hypergradients (Algorithm 2
+    /// of "Hyperparameter Learning under Data Poisoning")
+    Bilevel,
+}
+
+impl Attack {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Bilevel => "bilevel",
+        }
+    }
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  toxscreen poison --data digits --classes 3,8 --out poisoned.npz
+  toxscreen poison --data my.npz --trusted trusted.npz --budget 0.05 --out out/poisoned.npz
+  toxscreen poison --data mnist --classes 0,8 --victim large --lambda -2 --points 350 --out m.npz
+  toxscreen poison --data my.npz --hidden 32,8 --steps 700 --out poisoned.npz --json
+
+Writes, beside --out FILE.npz:
+  FILE.npz             the data with the poison in the place of the rows it replaces, rounded to
+                       8 bits where the data are 8-bit
+  FILE.float.npz       the same without rounding, pixel / 255 (8-bit data only)
+  FILE.patch.npz       the poison alone: indices, labels, values
+  FILE.patch.npz.json  its manifest: settings, seed, hashes, which rows were held out
+
+Exit codes: 0 done, 1 the attack did not attack or training diverged, 2 wrong usage, 3 data,
+130 stopped by Ctrl-C; the same command goes on.")]
+pub struct Poison {
+    /// What crafts the poison
+    #[arg(long, value_enum, default_value = "bilevel")]
+    pub attack: Attack,
+    #[command(flatten)]
+    pub rows: Rows,
+    /// .npz file of rows that the learner trusts, and the adversary aims at [default: a tenth of
+    /// the training rows, held out]
+    #[arg(long, value_name = "FILE", conflicts_with = "valid")]
+    pub trusted: Option<String>,
+    /// Hold out this many training rows as the trusted set
+    #[arg(long, value_name = "N")]
+    pub valid: Option<usize>,
+    /// Share of the training rows that poison replaces, between 0 and 1
+    #[arg(
+        long,
+        value_name = "SHARE",
+        default_value_t = 0.1,
+        allow_negative_numbers = true
+    )]
+    pub budget: f64,
+    /// Number of rows that poison replaces, instead of a share
+    #[arg(long, value_name = "N", conflicts_with = "budget")]
+    pub points: Option<usize>,
+    /// The .npz file to write
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// How the victim gets its regularisation [default: learned; large with --lambda]
+    #[arg(long, value_parser = victim())]
+    pub victim: Option<Victim>,
+    /// The lambda of the victim large
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub lambda: Option<f64>,
+    #[command(flatten)]
+    pub learner: Learner,
+    #[command(flatten)]
+    pub adversary: Adversary,
+    /// Seed of all that is drawn: rows held out, rows replaced, initial weights
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn victim() -> impl TypedValueParser<Value = Victim> {
+    let names = ["learned", "none", "large", "cross-validated"];
+    PossibleValuesParser::new(names).map(|name| match name.as_str() {
+        "none" => Victim::None,
+        "large" => Victim::Large,
+        "cross-validated" => Victim::CrossValidated,
+        _ => Victim::Learned,
+    })
+}
+
+/// Training stopped being finite, so that there is no poison to write.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "training diverged with {} poison points, at {}, after step {} of gradient descent: expected \
+     weights that stay finite", .0.points, .0.training, .0.step
+)]
+pub struct Diverged(Divergence);
+
+impl Diverged {
+    /// What to do about it.
+    pub fn hint() -> String {
+        "lower --lr (or --lambda), or scale the features to about [0, 1] first".to_owned()
+    }
+}
+
+/// The files that are written.
+struct Files {
+    /// As the data were: 8-bit or floats.
+    main: PathBuf,
+    /// Floats of 8-bit data.
+    float: Option<PathBuf>,
+    patch: PathBuf,
+    manifest: PathBuf,
+}
+
+pub fn poison(args: &Poison) -> anyhow::Result<Output> {
+    let begun = Instant::now();
+    writable(args)?;
+    let stop = bilevel::interrupted()?;
+    let loaded = args
+        .rows
+        .load(args.trusted.as_deref(), args.valid, args.seed)?;
+    let sets = &loaded.own.sets;
+    let points = bilevel::points(args.budget, args.points, sets.train.len())?;
+    let config = config(args, &loaded)?;
+    let attack = args.adversary.attack(&loaded.own, points)?;
+    config.check().map_err(|e| bilevel::usage(&e))?;
+    attack.check().map_err(|e| bilevel::usage(&e))?;
+    if !args.json {
+        say(format_args!("{}", loaded.say().trim_end()));
+    }
+    let checkpoint = beside(&args.out, "checkpoint.safetensors");
+    let Some(finished) = craft(args, &loaded, &config, &attack, &checkpoint, &stop)? else {
+        say(format_args!(
+            "stopped; the same command goes on from {}",
+            checkpoint.display()
+        ));
+        return Ok(Output {
+            text: String::new(),
+            code: INTERRUPTED,
+        });
+    };
+    if let Some(divergence) = finished.outcome.divergence {
+        return Err(Diverged(divergence).into());
+    }
+    let levels = &finished.outcome.levels;
+    let (Some(clean), Some(last)) = (levels.first(), levels.last()) else {
+        anyhow::bail!("the audit measured nothing; this is a bug in toxscreen, please report it");
+    };
+    let effect = Effect::of(
+        sets,
+        &config,
+        (&clean.lambda, &last.lambda),
+        &finished.poison,
+        (args.seed, levels.len() - 1),
+    )
+    .map_err(|diverged| {
+        Diverged(Divergence {
+            points: points as u64,
+            training: "retraining".to_owned(),
+            step: diverged.step as u64,
+        })
+    })?;
+    let files = write(args, &loaded, &config, &attack, &finished.poison)?;
+    // A checkpoint of what is done is of no use; that there may be none is no matter.
+    let _ = std::fs::remove_file(&checkpoint);
+    let code = if effect.attacked() { 0 } else { FAILED };
+    let text = match args.json {
+        true => {
+            let mut report = report(args, &loaded, &effect, [clean, last], &files);
+            report["points"] = points.into();
+            report["seconds"] = begun.elapsed().as_secs_f64().into();
+            json(&report)?
+        }
+        false => tell(args, &loaded, &effect, [clean, last], &files),
+    };
+    Ok(Output { text, code })
+}
+
+fn config(args: &Poison, loaded: &Loaded) -> anyhow::Result<BilevelConfig> {
+    let hyperiterations = args.adversary.hyperiterations;
+    let mut config = args.learner.config(&loaded.own, hyperiterations, false);
+    config.victim = match (args.victim, args.lambda) {
+        (None, Some(_)) => Victim::Large,
+        (victim, None) => victim.unwrap_or_default(),
+        (Some(Victim::Large), Some(_)) => Victim::Large,
+        (Some(_), Some(lambda)) => {
+            return Err(Usage::new(
+                format!("--lambda {lambda} with a victim that chooses lambda itself or has none"),
+                "leave --lambda or --victim out; --lambda belongs to --victim large",
+            )
+            .into());
+        }
+    };
+    if let Some(lambda) = args.lambda {
+        config.lambda.large = lambda;
+    }
+    Ok(config)
+}
+
+/// Crafts the poison; `None` if it was stopped, with a checkpoint left.
+fn craft(
+    args: &Poison,
+    loaded: &Loaded,
+    config: &BilevelConfig,
+    attack: &BilevelAttack,
+    checkpoint: &Path,
+    stop: &AtomicBool,
+) -> anyhow::Result<Option<Finished>> {
+    let Attack::Bilevel = args.attack;
+    let inputs = Inputs {
+        sets: &loaded.own.sets,
+        config,
+        attack: Some(attack),
+        seed: args.seed,
+    };
+    let key = object!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "data": loaded.hashes,
+        "settings": settings(args, loaded, config, attack),
+    });
+    let key = key.to_string();
+    let finished = bilevel::with_bar("poison", stop, |stop, progress| {
+        let hooks = Hooks {
+            checkpoint,
+            key: &key,
+            save_every: SAVE_EVERY,
+            stop,
+            progress,
+        };
+        audit::run(&inputs, hooks)
+    });
+    Ok(finished?)
+}
+
+/// All that the poison depends on beside the data.
+fn settings(
+    args: &Poison,
+    loaded: &Loaded,
+    config: &BilevelConfig,
+    attack: &BilevelAttack,
+) -> Value {
+    object!({
+        "data": args.rows.data,
+        "classes": args.rows.classes,
+        "learner": config,
+        "attack": attack,
+        "seed": args.seed,
+        "trusted_rows": loaded.own.trusted_rows,
+        "test_rows": loaded.own.test_rows,
+        "hashes": loaded.hashes,
+    })
+}
+
+/// Whether the files can be written, found before hours of work.
+fn writable(args: &Poison) -> anyhow::Result<()> {
+    let out = &args.out;
+    let refuse = |message: String, hint: &str| Err(Usage::new(message, hint).into());
+    if out.extension().is_none_or(|e| e != "npz") {
+        let message = format!("--out {}: expected a name that ends in .npz", out.display());
+        return refuse(message, "name the file FILE.npz");
+    }
+    let folder = out.parent().filter(|f| *f != Path::new(""));
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        let message = format!("--out {}: there is no such folder", out.display());
+        return refuse(
+            message,
+            &format!("make it first: mkdir -p {}", folder.display()),
+        );
+    }
+    let inputs = [Some(args.rows.data.as_str()), args.trusted.as_deref()];
+    for input in inputs.into_iter().flatten() {
+        let same = |a: &Path, b: &Path| {
+            let (a, b) = (a.canonicalize(), b.canonicalize());
+            matches!((a, b), (Ok(a), Ok(b)) if a == b)
+        };
+        let written = [
+            out.clone(),
+            beside(out, "float.npz"),
+            beside(out, "patch.npz"),
+        ];
+        if let Some(file) = written.iter().find(|file| same(file, Path::new(input))) {
+            let message = format!("--out would overwrite {}, which is read", file.display());
+            return refuse(message, "give --out another name");
+        }
+    }
+    Ok(())
+}
+
+fn write(
+    args: &Poison,
+    loaded: &Loaded,
+    config: &BilevelConfig,
+    attack: &BilevelAttack,
+    poison: &Points,
+) -> anyhow::Result<Files> {
+    let data = &loaded.data;
+    // Of the audit's training rows, some of the user's were left out.
+    let indices = poison.indices.iter().map(|&i| loaded.own.rows[i] as u64);
+    let mut patch = Patch::new(
+        &data.train,
+        indices.collect(),
+        poison.labels.clone(),
+        poison.values.clone(),
+        args.attack.name(),
+        settings(args, loaded, config, attack),
+    )?;
+    let path = beside(&args.out, "patch.npz");
+    patch.save(&path)?;
+    let mut poisoned = data.clone();
+    patch.apply(&mut poisoned.train)?;
+    poisoned.save(&args.out)?;
+    let mut files = Files {
+        main: args.out.clone(),
+        float: None,
+        manifest: Patch::manifest_path(&path),
+        patch: path,
+    };
+    if loaded.own.sets.shape.is_some() {
+        let float = beside(&args.out, "float.npz");
+        let sets = FeatureSets {
+            train: patch.apply_unrounded(data.train.clone())?,
+            test: data.test.clone().map(|test| test.into_floats()),
+        };
+        sets.save(&float)?;
+        files.float = Some(float);
+    }
+    Ok(files)
+}
+
+/// The four trainings by name, in the order of the table.
+fn trainings(effect: &Effect) -> Vec<(&'static str, &Evaluation)> {
+    let all = [
+        ("clean", Some(&effect.clean)),
+        ("flipped", Some(&effect.flipped)),
+        ("poison", Some(&effect.poisoned)),
+        ("rounded", effect.rounded.as_ref()),
+    ];
+    let done = all.into_iter();
+    done.filter_map(|(name, found)| Some((name, found?)))
+        .collect()
+}
+
+fn report(
+    args: &Poison,
+    loaded: &Loaded,
+    effect: &Effect,
+    [clean, last]: [&Level; 2],
+    files: &Files,
+) -> Value {
+    let mut trained = object!({});
+    for (name, found) in trainings(effect) {
+        trained[name] = object!({
+            "test_error": found.test_error,
+            "trusted_error": found.valid_error,
+            "trusted_loss": found.valid_loss,
+        });
+    }
+    object!({
+        "attack": args.attack.name(),
+        "attacked": effect.attacked(),
+        "data": args.rows.data,
+        "rows": loaded.json(),
+        "share": last.fraction,
+        "lambda": {"clean": clean.lambda, "poison": last.lambda},
+        "trained": trained,
+        "rounding_leaves_percent": {
+            "of_the_rise": effect.survives(),
+            "of_what_movement_adds": effect.movement_survives(),
+        },
+        "flipped_labels": effect.flips,
+        "moved": {"mean_l2": effect.l2, "linf": effect.linf},
+        "files": {
+            "poisoned": files.main,
+            "float": files.float,
+            "patch": files.patch,
+            "manifest": files.manifest,
+        },
+    })
+}
+
+fn tell(
+    args: &Poison,
+    loaded: &Loaded,
+    effect: &Effect,
+    [clean, last]: [&Level; 2],
+    files: &Files,
+) -> String {
+    let title = |name: &str| match name {
+        "clean" => "clean data",
+        "flipped" => "flipped labels only",
+        "poison" => "poison, floats",
+        _ => "poison, 8-bit",
+    };
+    let row = |(name, found): (&str, &Evaluation)| {
+        let lambda = if name == "clean" { clean } else { last };
+        vec![
+            title(name).to_owned(),
+            format!("{:.2} %", found.test_error),
+            format!("{:.2} %", found.valid_error),
+            format!("{:.4}", found.valid_loss),
+            lambdas(&lambda.lambda),
+        ]
+    };
+    let rows: Vec<_> = trainings(effect).into_iter().map(row).collect();
+    let head = [
+        "trained on",
+        "test error",
+        "trusted error",
+        "trusted loss",
+        "lambda",
+    ];
+    let mut text = table(&head, &rows);
+    text.push_str(&format!(
+        "\n{} of {} training rows replaced ({:.1} %), {} labels flipped; points moved {:.3} on \
+         average (L2), a feature by at most {:.3}{}\n",
+        last.points,
+        loaded.own.rows.len(),
+        100.0 * last.fraction,
+        effect.flips,
+        effect.l2,
+        effect.linf,
+        match files.float {
+            Some(_) => " of [0, 1]",
+            None => "",
+        }
+    ));
+    text.push_str(&match (files.float.is_some(), effect.survives()) {
+        (false, _) => {
+            "the data are floats: there is no 8-bit file, and nothing is rounded\n".to_owned()
+        }
+        (true, None) => {
+            "the test error did not rise, so there is nothing for rounding to take\n".to_owned()
+        }
+        (true, Some(whole)) => {
+            let movement = effect.movement_survives().map_or(String::new(), |part| {
+                format!(", {part:.0} % of what moving the points adds to flipped labels")
+            });
+            format!("8-bit rounding leaves {whole:.0} % of the rise in test error{movement}\n")
+        }
+    });
+    if let Some(classes) = &args.rows.classes {
+        let numbered: Vec<String> = (0..classes.len()).map(|i| i.to_string()).collect();
+        let classes: Vec<String> = classes.iter().map(u16::to_string).collect();
+        text.push_str(&format!(
+            "classes {} are written as {}\n",
+            classes.join(", "),
+            numbered.join(", ")
+        ));
+    }
+    if !effect.attacked() {
+        text.push_str(&format!(
+            "THE ATTACK DID NOT ATTACK: the loss on the trusted rows is {:.4} with the poison, {:.4} \
+             with flipped labels only and {:.4} without; try more --hyperiterations, another \
+             --poison-lr, or a weaker regularisation\n",
+            effect.poisoned.valid_loss, effect.flipped.valid_loss, effect.clean.valid_loss
+        ));
+    }
+    let written = [
+        Some(&files.main),
+        files.float.as_ref(),
+        Some(&files.patch),
+        Some(&files.manifest),
+    ];
+    for file in written.into_iter().flatten() {
+        text.push_str(&format!("wrote {}\n", file.display()));
+    }
+    text
+}
