@@ -125,39 +125,65 @@ pub fn growth(
     Some(of(level(outcome, to)?)? - of(level(outcome, from)?)?)
 }
 
-/// Cells that differ in the victim alone: what one panel compares.
+/// Cells that differ in the victim alone: what one panel compares. A learner without regularisation
+/// has no penalty, so its cell stands in the settings of both.
 pub struct Setting<'c, 'a> {
     /// Data set, penalty and what else tells it from the study's other settings.
     pub title: String,
     /// Its cells, in plan order; never empty.
     pub cells: Vec<&'c Cell<'a>>,
+    /// What its cells have in common.
+    key: TrialSpec,
 }
 
 impl<'c, 'a> Setting<'c, 'a> {
     /// The settings of a study, in plan order.
     pub fn all(cells: &'c [Cell<'a>]) -> Vec<Self> {
-        let mut keys: Vec<TrialSpec> = Vec::new();
         let mut settings: Vec<Self> = Vec::new();
-        for cell in cells {
+        let regular = |c: &&Cell| c.config.victim != Victim::None;
+        let bare = |spec: &TrialSpec| with_penalty(spec.clone(), Penalty::L2);
+        // Those with a penalty say which settings there are.
+        for cell in cells
+            .iter()
+            .filter(regular)
+            .chain(cells.iter().filter(|c| !regular(c)))
+        {
             let key = key(cell.spec());
-            match keys.iter().position(|k| *k == key) {
-                Some(at) => settings[at].cells.push(cell),
-                None => {
-                    keys.push(key);
-                    settings.push(Self {
-                        title: String::new(),
-                        cells: vec![cell],
-                    });
-                }
+            let penalised = regular(&cell);
+            let fits = |s: &Self| match penalised {
+                true => s.key == key,
+                false => bare(&s.key) == bare(&key),
+            };
+            if !settings.iter().any(fits) {
+                settings.push(Self {
+                    title: String::new(),
+                    cells: Vec::new(),
+                    key: key.clone(),
+                });
+            }
+            for setting in settings.iter_mut().filter(|s| fits(s)) {
+                setting.cells.push(cell);
             }
         }
+        let place = |c: &Cell| cells.iter().position(|other| std::ptr::eq(other, c));
+        for setting in &mut settings {
+            let exact = |c: &&Cell| !regular(c) && key(c.spec()) == setting.key;
+            // A study may run one for each penalty all the same.
+            if setting.cells.iter().any(&exact) {
+                let own = setting.cells.iter().copied();
+                setting.cells = own.filter(|c| regular(c) || exact(c)).collect();
+            }
+            setting.cells.sort_by_key(|c| place(c));
+        }
+        settings.sort_by_key(|s| place(s.cells[0]));
+        let keys: Vec<TrialSpec> = settings.iter().map(|s| s.key.clone()).collect();
         let several = |of: fn(&TrialSpec) -> usize| keys.windows(2).any(|w| of(&w[0]) != of(&w[1]));
         let valid = several(|s| s.data.valid);
         for setting in &mut settings {
             let cell = setting.cells[0];
             let mut parts = vec![
                 cell.spec().data.dataset.clone(),
-                penalty(cell.config.penalty).to_owned(),
+                penalty(setting.penalty()).to_owned(),
             ];
             if !cell.config.hidden.is_empty() {
                 let widths: Vec<String> = cell.config.hidden.iter().map(usize::to_string).collect();
@@ -196,10 +222,24 @@ impl<'c, 'a> Setting<'c, 'a> {
     /// Whether it is `other` but for what `change` makes equal.
     pub fn twin(&self, other: &Self, change: impl Fn(&mut TrialSpec)) -> bool {
         let bare = |setting: &Self| {
-            let mut spec = key(setting.cells[0].spec());
+            let mut spec = setting.key.clone();
             change(&mut spec);
             spec
         };
+        bare(self) == bare(other)
+    }
+
+    /// The penalty.
+    pub fn penalty(&self) -> Penalty {
+        match &self.key.learner {
+            Learner::Bilevel(config) => config.penalty,
+            _ => Penalty::default(),
+        }
+    }
+
+    /// Whether it is `other` but for the penalty.
+    pub fn twin_but_penalty(&self, other: &Self) -> bool {
+        let bare = |s: &Self| with_penalty(s.key.clone(), Penalty::L2);
         bare(self) == bare(other)
     }
 
@@ -230,14 +270,17 @@ fn key(spec: &TrialSpec) -> TrialSpec {
     key.variant = None;
     key.seed = 0;
     if let Learner::Bilevel(config) = &mut key.learner {
-        let given = Lambda {
-            bias: config.lambda.bias,
-            ..Lambda::default()
-        };
         config.victim = Victim::None;
-        config.lambda = given;
+        config.lambda = Lambda::default();
         config.hyperiterations = 1;
         config.kuncheva = Vec::new();
     }
     key
+}
+
+fn with_penalty(mut spec: TrialSpec, penalty: Penalty) -> TrialSpec {
+    if let Learner::Bilevel(config) = &mut spec.learner {
+        config.penalty = penalty;
+    }
+    spec
 }

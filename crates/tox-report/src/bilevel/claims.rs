@@ -7,7 +7,6 @@ use super::cells::{Cell, Setting, average, growth, level};
 use crate::stats::Interval;
 use tox_bilevel::config::{Groups, Penalty, Victim};
 use tox_bilevel::outcome::{BilevelOutcome, Level};
-use tox_study::spec::Learner;
 
 /// Two errors within so many points of each other are alike.
 pub const LIKE: f64 = 1.0;
@@ -334,17 +333,10 @@ pub fn all(settings: &[Setting]) -> Vec<Claim> {
 fn penalties(settings: &[Setting]) -> Claim {
     let mut cases = Vec::new();
     for l1 in settings {
-        if l1.cells[0].config.penalty != Penalty::L1 {
+        if l1.penalty() != Penalty::L1 {
             continue;
         }
-        let same = |s: &&Setting| {
-            s.cells[0].config.penalty == Penalty::L2
-                && s.twin(l1, |spec| {
-                    if let Learner::Bilevel(config) = &mut spec.learner {
-                        config.penalty = Penalty::L2;
-                    }
-                })
-        };
+        let same = |s: &&Setting| s.penalty() == Penalty::L2 && s.twin_but_penalty(l1);
         let Some(l2) = settings.iter().find(same) else {
             continue;
         };

@@ -216,7 +216,10 @@ pub fn specs() -> Vec<TrialSpec> {
             Victim::CrossValidated,
             Victim::Learned,
         ] {
-            add(place, victim, Groups::One);
+            // Without regularisation there is no penalty to vary, as in the recipes.
+            if victim != Victim::None || place.penalty == Penalty::L2 {
+                add(place, victim, Groups::One);
+            }
         }
     }
     let net = Place {

@@ -15,7 +15,7 @@ use tox_study::spec::TrialSpec;
 fn some_missing(i: usize) -> u8 {
     match i {
         7 => 1,
-        14..=15 => 2,
+        13..=14 => 2,
         _ => 0,
     }
 }
@@ -169,6 +169,31 @@ fn an_unfinished_run_still_has_a_report() {
         assert_eq!(read(&paths.csv).lines().count(), 6 * keep + 1);
         assert!(findings(dir.path()).starts_with("Incomplete"));
     }
+}
+
+#[test]
+fn a_learner_without_regularisation_stands_beside_both_penalties() {
+    let dir = folder(&synthetic::specs(), |_| 0);
+    let run = crate::run::Run::load(dir.path()).unwrap();
+    let cells = cells::all(&run);
+    let names = |cells: &[cells::Cell]| -> Vec<(String, Vec<String>)> {
+        let settings = Setting::all(cells);
+        let of = |s: &Setting| s.cells.iter().map(|c| c.label().to_owned()).collect();
+        settings.iter().map(|s| (s.title.clone(), of(s))).collect()
+    };
+    let found = names(&cells);
+    assert_eq!(found[0].0, "mnist, L2, 1000 valid.");
+    assert_eq!(found[0].1, ["none", "large", "clean-cv", "learned"]);
+    assert_eq!(found[1].0, "mnist, L1, 1000 valid.");
+    assert_eq!(
+        found[1].1,
+        ["none", "large-l1", "clean-cv-l1", "learned-l1"]
+    );
+    assert_eq!(found.len(), 6);
+    assert_eq!(
+        names(&cells[..1]),
+        [("mnist, L2".to_owned(), vec!["none".to_owned()])]
+    );
 }
 
 #[test]

@@ -132,7 +132,7 @@ fn panel(family: &[&Setting]) -> Option<crate::svg::Svg> {
     let title = format!(
         "{}, {}",
         first.spec().data.dataset,
-        super::cells::penalty(first.config.penalty)
+        super::cells::penalty(family[0].penalty())
     );
     let x = Axis::linear(widest * 1.04, 4, "validation points");
     let y = Axis::span(low, high, 4, "decrease, %");

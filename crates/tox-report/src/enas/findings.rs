@@ -169,7 +169,7 @@ fn collapse(cell: &Cell) -> String {
         ),
         ("first non-finite weight", |o| o.first_nan_weight_step),
     ] {
-        let steps = cell.records().map(|r| of(&r.outcome));
+        let steps = cell.records().map(|r| of(r.outcome));
         if let Some(steps) = range(&steps.flatten().collect::<Vec<_>>()) {
             text = format!("{text}; {what} at {steps}");
         }
