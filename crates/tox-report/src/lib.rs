@@ -2,27 +2,28 @@
 //!
 //! Floor 7 of the house. [`write()`] turns a run folder into `results.csv`, `figures/*.svg` and a
 //! self-contained `report.html`; [`headline`] into the table that a terminal shows. Both work on
-//! an unfinished run and say what is missing. The tables and figures are those of "A Recipe for
-//! Disaster: Neural Architecture Search with Search Space Poisoning", each of our numbers beside
-//! the paper's.
+//! an unfinished run and say what is missing. What is drawn and said depends on the learner that a
+//! study audits: [`enas`] or [`bilevel`], which also knows the paper's synthetic example.
 
+mod bilevel;
 mod cells;
-mod figures;
+mod csv;
+mod enas;
+mod figure;
 mod findings;
-mod network;
+#[cfg(test)]
+mod made_up;
 mod page;
-mod paper;
 mod plot;
+mod provenance;
+mod raster;
 mod run;
 mod settings;
 mod stats;
 mod svg;
-#[cfg(test)]
-mod synthetic;
-mod table;
-#[cfg(test)]
-mod tests;
+mod terminal;
 
+use run::{Kind, Run};
 use std::path::{Path, PathBuf};
 use tox_study::files::{self, FileError};
 use tox_study::record::RecordError;
@@ -50,9 +51,6 @@ pub enum ReportError {
     /// A record is not to be trusted.
     #[error("{0}. Remove that file and run the study again to have the trial run anew")]
     Record(#[from] RecordError),
-    /// There is no report for the learner.
-    #[error("this toxscreen writes no report for the learner `{0}` yet; its records are whole")]
-    Learner(&'static str),
     /// A file of the run folder is not what it should be.
     #[error(
         "{} does not parse: {found}. It was changed, or written by another version of toxscreen; \
@@ -83,16 +81,29 @@ impl ReportError {
 /// # Errors
 /// When the folder cannot be read, holds a file that does not parse, or cannot be written.
 pub fn write(run_dir: &Path) -> Result<ReportPaths, ReportError> {
-    let run = run::Run::load(run_dir)?;
-    let report = page::Report::new(&run);
-    let html = report.html(&folder_name(run_dir))?;
+    let run = Run::load(run_dir)?;
+    let folder = folder_name(run_dir);
+    let (csv, html, drawn) = match run.kind() {
+        Kind::Enas => {
+            let report = enas::Report::new(&run);
+            (enas::csv(&run), report.html(&folder)?, report.files())
+        }
+        Kind::Bilevel => {
+            let report = bilevel::Report::new(&run);
+            (bilevel::csv(&run), report.html(&folder)?, report.files())
+        }
+        Kind::Synthetic => {
+            let report = bilevel::maps::Report::new(&run);
+            (report.csv(), report.html(&folder)?, report.files())
+        }
+    };
 
     let csv_path = run_dir.join("results.csv");
-    files::write_atomic(&csv_path, table::csv(&run).as_bytes())?;
+    files::write_atomic(&csv_path, csv.as_bytes())?;
     let folder = run_dir.join("figures");
     files::create_dir(&folder)?;
     let mut figures = Vec::new();
-    for (name, content) in report.files() {
+    for (name, content) in drawn {
         let path = folder.join(format!("{name}.svg"));
         files::write_atomic(&path, content.as_bytes())?;
         figures.push(path);
@@ -106,16 +117,18 @@ pub fn write(run_dir: &Path) -> Result<ReportPaths, ReportError> {
     })
 }
 
-/// The table for a terminal: cell, threat, NaN policy, seeds done of planned, our validation and
-/// test error (mean ± half of the 95 % t-interval, percent), collapses, the paper's two errors.
+/// The table for a terminal: a row a cell, with seeds done of planned and errors in percent (mean ±
+/// half of the 95 % t-interval).
 ///
 /// # Errors
 /// When the folder cannot be read or holds a file that does not parse.
 pub fn headline(run_dir: &Path) -> Result<String, ReportError> {
-    let run = run::Run::load(run_dir)?;
-    let cells = cells::Cell::all(&run);
-    let paper = paper::Paper::find(&run.head.paper);
-    Ok(findings::text_table(&run, &cells, paper.as_ref()))
+    let run = Run::load(run_dir)?;
+    Ok(match run.kind() {
+        Kind::Enas => enas::headline(&run),
+        Kind::Bilevel => bilevel::headline(&run),
+        Kind::Synthetic => bilevel::maps::headline(&run),
+    })
 }
 
 /// The last part of a path; a report names no other part of this machine.

@@ -36,6 +36,27 @@ impl Axis {
         }
     }
 
+    /// A linear axis from `low` to `high` with about `n` round ticks, widened where they are equal.
+    pub fn span(low: f64, high: f64, n: usize, caption: &str) -> Self {
+        let (low, high) = if high > low {
+            (low, high)
+        } else {
+            (low - 0.5, low + 0.5)
+        };
+        let step = round_step(high - low, n);
+        let (first, last) = ((low / step - 1e-9).ceil(), (high / step + 1e-9).floor());
+        let count = (last - first).max(0.0) as usize;
+        Self {
+            range: (low, high),
+            stretch: Stretch::Linear,
+            // Adding 0 makes -0 a 0.
+            ticks: (0..=count)
+                .map(|i| (first + i as f64) * step + 0.0)
+                .collect(),
+            caption: caption.to_owned(),
+        }
+    }
+
     /// An error axis, 0 to 100 %.
     pub fn percent(caption: &str) -> Self {
         Self {
@@ -65,15 +86,20 @@ impl Axis {
     }
 }
 
-/// Multiples of 1, 2 or 5 times a power of ten, about `n` of them up to `max`.
-fn round_ticks(max: f64, n: usize) -> Vec<f64> {
-    let raw = max / n.max(1) as f64;
+/// 1, 2 or 5 times a power of ten, about `n` of them in `span`.
+fn round_step(span: f64, n: usize) -> f64 {
+    let raw = span / n.max(1) as f64;
     let power = 10f64.powf(raw.log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0]
+    [1.0, 2.0, 5.0, 10.0]
         .map(|m| m * power)
         .into_iter()
         .find(|s| *s >= raw * 0.999)
-        .unwrap_or(raw);
+        .unwrap_or(raw)
+}
+
+/// Multiples of a round step, about `n` of them up to `max`.
+fn round_ticks(max: f64, n: usize) -> Vec<f64> {
+    let step = round_step(max, n);
     let count = (max / step + 1e-9).floor() as usize;
     (0..=count).map(|i| i as f64 * step).collect()
 }
@@ -208,9 +234,11 @@ fn spread(ys: &mut [f64], gap: f64, floor: f64) {
 }
 
 /// A tick's number.
-fn number(v: f64) -> String {
+pub fn number(v: f64) -> String {
     if v >= 10_000.0 {
         format!("{}k", trimmed(v / 1000.0))
+    } else if v != 0.0 && v.abs() < 0.02 {
+        format!("{v:.1e}").replace(".0e", "e")
     } else {
         trimmed(v)
     }
@@ -231,6 +259,10 @@ mod tests {
         assert_eq!(round_ticks(1.0, 4), vec![0.0, 0.5, 1.0]);
         assert_eq!(number(12_500.0), "12.5k");
         assert_eq!(number(0.5), "0.5");
+        assert_eq!(number(3.0 * 1e-4), "3e-4");
+        let axis = Axis::span(-9.7, 3.0, 5, "");
+        assert_eq!(axis.ticks, vec![-5.0, 0.0]);
+        assert_eq!(Axis::span(2.0, 2.0, 2, "").range, (1.5, 2.5));
     }
 
     #[test]

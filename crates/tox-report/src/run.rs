@@ -5,7 +5,7 @@ use serde::Deserialize;
 use std::path::Path;
 use tox_study::files::read;
 use tox_study::plan;
-use tox_study::record::{EnasOutcome, Outcome, Provenance, Timing};
+use tox_study::record::{Outcome, Record};
 use tox_study::spec::{Learner, TrialSpec};
 use tox_study::store::Failure;
 
@@ -21,32 +21,6 @@ pub struct Head {
     pub description: String,
     /// Key of the paper whose numbers stand beside ours; empty for none.
     pub paper: String,
-}
-
-/// The record of a search.
-#[derive(Clone, Debug)]
-pub struct Record {
-    pub trial: String,
-    pub spec: TrialSpec,
-    pub outcome: EnasOutcome,
-    pub provenance: Provenance,
-    pub timing: Timing,
-}
-
-impl Record {
-    pub fn read(path: &Path) -> Result<Self, ReportError> {
-        let r = tox_study::record::Record::read(path)?;
-        let Outcome::Enas(outcome) = r.outcome else {
-            return Err(ReportError::Learner(r.spec.learner.kind()));
-        };
-        Ok(Self {
-            trial: r.trial,
-            spec: r.spec,
-            outcome,
-            provenance: r.provenance,
-            timing: r.timing,
-        })
-    }
 }
 
 /// What became of a planned trial.
@@ -81,6 +55,35 @@ impl Trial {
     }
 }
 
+/// What a study audits; all its trials have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// ENAS under search-space poisoning.
+    Enas,
+    /// A bilevel learner under data poisoning.
+    Bilevel,
+    /// The synthetic example of the bilevel paper.
+    Synthetic,
+}
+
+impl Kind {
+    fn of(spec: &TrialSpec) -> Self {
+        match spec.learner {
+            Learner::Enas(_) => Self::Enas,
+            Learner::Bilevel(_) => Self::Bilevel,
+            Learner::Synthetic(_) => Self::Synthetic,
+        }
+    }
+
+    fn of_outcome(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Enas(_) => Self::Enas,
+            Outcome::Bilevel(_) => Self::Bilevel,
+            Outcome::Synthetic(_) => Self::Synthetic,
+        }
+    }
+}
+
 /// A run folder.
 #[derive(Clone, Debug)]
 pub struct Run {
@@ -108,10 +111,14 @@ impl Run {
             }
             let line: plan::Trial = serde_json::from_str(line)
                 .map_err(|e| ReportError::parse(&path, format!("line {}: {e}", number + 1)))?;
-            if !matches!(line.spec.learner, Learner::Enas(_)) {
-                return Err(ReportError::Learner(line.spec.learner.kind()));
+            let kind = Kind::of(&line.spec);
+            let first: Option<&Trial> = trials.first();
+            if let Some(other) = first.map(|t| Kind::of(&t.spec)).filter(|k| *k != kind) {
+                let number = number + 1;
+                let found = format!("line {number} is a {kind:?} trial in a study of {other:?}");
+                return Err(ReportError::parse(&path, found));
             }
-            let state = state(&dir.join("trials").join(&line.id))?;
+            let state = state(&dir.join("trials").join(&line.id), kind)?;
             trials.push(Trial {
                 id: line.id,
                 spec: line.spec,
@@ -120,12 +127,24 @@ impl Run {
         }
         Ok(Self { head, trials })
     }
+
+    /// What it audits; ENAS if it has no trial.
+    pub fn kind(&self) -> Kind {
+        let first = self.trials.first();
+        first.map_or(Kind::Enas, |t| Kind::of(&t.spec))
+    }
 }
 
-fn state(dir: &Path) -> Result<State, ReportError> {
+fn state(dir: &Path, kind: Kind) -> Result<State, ReportError> {
     let path = dir.join("record.json");
     if path.exists() {
-        return Ok(State::Done(Box::new(Record::read(&path)?)));
+        let record = Record::read(&path)?;
+        let found = Kind::of_outcome(&record.outcome);
+        if found != kind {
+            let found = format!("it has an outcome of {found:?}, its learner is {kind:?}");
+            return Err(ReportError::parse(&path, found));
+        }
+        return Ok(State::Done(Box::new(record)));
     }
     let path = dir.join("failure.json");
     if path.exists() {

@@ -3,6 +3,7 @@
 //! Every shape carries its light colour as an attribute, so that a figure looks right in any
 //! viewer, and a class, so that a browser in dark mode can recolour it.
 
+use crate::raster::Png;
 use std::fmt::Write;
 
 /// A colour with a meaning.
@@ -149,6 +150,21 @@ impl Svg {
             "<path d=\"M{:.1} {:.1}Q{:.1} {:.1} {:.1} {:.1}\" fill=\"none\" stroke=\"{light}\" \
              class=\"s-{class}\" stroke-width=\"1.2\" stroke-opacity=\"0.75\"/>",
             from.0, from.1, pull.0, pull.1, to.0, to.1
+        ));
+    }
+
+    /// A picture, `data` a PNG of pixels that stay squares; `title` says what it shows.
+    pub fn image(&mut self, at: (f64, f64), size: (f64, f64), title: &str, data: &Png) {
+        self.push(format_args!(
+            "<image x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\" \
+             preserveAspectRatio=\"none\" style=\"image-rendering:pixelated\" \
+             href=\"data:image/png;base64,{}\"><title>{}</title></image>",
+            at.0,
+            at.1,
+            size.0,
+            size.1,
+            data.0,
+            escape(title)
         ));
     }
 

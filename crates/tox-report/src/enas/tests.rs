@@ -1,10 +1,10 @@
 //! The report as a whole, over made-up records.
 
-use crate::run::Record;
-use crate::synthetic::{self, HEAD};
+use super::synthetic::{self, HEAD};
+use crate::made_up::{self, assert_balanced, assert_offline, read, reseal};
 use std::path::{Path, PathBuf};
 use tox_study::plan::trial_id;
-use tox_study::record::Outcome;
+use tox_study::record::{EnasOutcome, Outcome, Record};
 
 fn some_missing(i: usize) -> u8 {
     match i {
@@ -16,7 +16,13 @@ fn some_missing(i: usize) -> u8 {
 
 fn folder(head: &str, state: impl Fn(usize) -> u8) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    synthetic::write(dir.path(), head, &synthetic::specs(), state);
+    made_up::write(
+        dir.path(),
+        head,
+        &synthetic::specs(),
+        synthetic::record,
+        state,
+    );
     dir
 }
 
@@ -25,15 +31,12 @@ fn record_path(dir: &Path, i: usize) -> PathBuf {
     dir.join("trials").join(id).join("record.json")
 }
 
-/// Writes a record with a fresh digest.
-fn reseal(path: &Path, r: Record) {
-    let outcome = Outcome::Enas(r.outcome);
-    let record = tox_study::record::Record::seal(r.spec, outcome, r.provenance, r.timing).unwrap();
-    std::fs::write(path, record.to_json()).unwrap();
-}
-
-fn read(path: &Path) -> String {
-    std::fs::read_to_string(path).unwrap()
+/// What an ENAS record measured.
+fn enas(record: &mut Record) -> &mut EnasOutcome {
+    match &mut record.outcome {
+        Outcome::Enas(outcome) => outcome,
+        other => panic!("not of ENAS: {other:?}"),
+    }
 }
 
 #[test]
@@ -43,9 +46,9 @@ fn csv_and_headline_are_as_before() {
     insta::assert_snapshot!("results_csv", read(&paths.csv));
     insta::assert_snapshot!("headline", crate::headline(dir.path()).unwrap());
     let run = crate::run::Run::load(dir.path()).unwrap();
-    let cells = crate::cells::Cell::all(&run);
-    let paper = crate::paper::Paper::find("ssp");
-    let findings = crate::findings::findings(&run, &cells, paper.as_ref());
+    let cells = super::cells::all(&run);
+    let paper = super::paper::Paper::find("ssp");
+    let findings = super::findings::findings(&run, &cells, paper.as_ref());
     insta::assert_snapshot!("findings", findings.join("\n"));
 }
 
@@ -59,42 +62,6 @@ fn timing_and_device_do_not_reach_the_csv() {
     record.provenance.device = "vulkan:0".into();
     reseal(&path, record);
     assert_eq!(before, read(&crate::write(dir.path()).unwrap().csv));
-}
-
-/// Tags that HTML never closes.
-const VOID: [&str; 3] = ["meta", "br", "!DOCTYPE"];
-
-/// Panics unless every tag is closed in order.
-fn assert_balanced(html: &str) {
-    let mut open: Vec<String> = Vec::new();
-    let mut rest = html;
-    while let Some(at) = rest.find('<') {
-        let end = at + rest[at..].find('>').unwrap();
-        let tag = &rest[at + 1..end];
-        rest = &rest[end + 1..];
-        let name = tag
-            .trim_start_matches('/')
-            .split([' ', '\n', '/'])
-            .next()
-            .unwrap();
-        if VOID.contains(&name) || tag.ends_with('/') {
-            continue;
-        }
-        if tag.starts_with('/') {
-            assert_eq!(open.pop().as_deref(), Some(name), "before {:.80}", rest);
-        } else {
-            open.push(name.to_owned());
-        }
-    }
-    assert!(open.is_empty(), "left open: {open:?}");
-}
-
-fn assert_offline(html: &str) {
-    for outside in [
-        "http://", "https://", "src=", "<link", "url(", "@import", "<script",
-    ] {
-        assert!(!html.contains(outside), "{outside} in the page");
-    }
 }
 
 #[test]
@@ -157,14 +124,14 @@ fn text_from_recipes_and_records_is_escaped() {
         spec.data.dataset = evil.into();
     }
     let dir = tempfile::tempdir().unwrap();
-    synthetic::write(dir.path(), &head, &specs, |_| 0);
+    made_up::write(dir.path(), &head, &specs, synthetic::record, |_| 0);
     let path = dir
         .path()
         .join("trials")
         .join(trial_id(&specs[3]))
         .join("record.json");
     let mut record = Record::read(&path).unwrap();
-    for layer in &mut record.outcome.genotype.layers {
+    for layer in &mut enas(&mut record).genotype.layers {
         layer.op = evil.into();
     }
     record.provenance.simd = evil.into();
@@ -190,7 +157,7 @@ fn a_run_without_records_or_poison_still_has_a_report() {
         assert_eq!(read(&paths.csv).lines().count(), keep + 1);
     }
     let dir = tempfile::tempdir().unwrap();
-    synthetic::write(dir.path(), "", &[], |_| 0);
+    made_up::write(dir.path(), "", &[], synthetic::record, |_| 0);
     assert_balanced(&read(&crate::write(dir.path()).unwrap().html));
 }
 
@@ -214,7 +181,8 @@ fn a_broken_folder_is_an_error_that_names_the_file() {
 #[test]
 fn collapse_needs_a_broken_weight_and_an_error_at_chance() {
     let spec = &synthetic::specs()[0];
-    let mut outcome = synthetic::record(spec).outcome.enas().unwrap().clone();
+    let mut record = synthetic::record(spec);
+    let outcome = enas(&mut record);
     outcome.chance_error = 89.6;
     for (weight, error, expected) in [
         (Some(5), 90.2, true),
@@ -224,7 +192,7 @@ fn collapse_needs_a_broken_weight_and_an_error_at_chance() {
     ] {
         outcome.first_nan_weight_step = weight;
         outcome.test_error = error;
-        assert_eq!(crate::cells::collapsed(&outcome), expected);
+        assert_eq!(super::cells::collapsed(outcome), expected);
     }
 }
 
@@ -238,7 +206,7 @@ fn with_control() -> tempfile::TempDir {
         let mut random = spec.clone();
         random.variant = Some("random".into());
         let tox_study::spec::Learner::Enas(config) = &mut random.learner else {
-            unreachable!()
+            panic!("not of ENAS");
         };
         config.strategy = tox_search::enas::config::Strategy::Random;
         // The random cells come first: the twin must not be the first clean cell.
@@ -246,13 +214,13 @@ fn with_control() -> tempfile::TempDir {
         specs.push(spec);
     }
     let dir = tempfile::tempdir().unwrap();
-    synthetic::write(dir.path(), HEAD, &specs, |_| 0);
+    made_up::write(dir.path(), HEAD, &specs, synthetic::record, |_| 0);
     // One point worse at random, and one more for each seed.
     for spec in specs.iter().filter(|s| s.variant.is_some()) {
         let path = dir.path().join("trials").join(trial_id(spec));
         let path = path.join("record.json");
         let mut record = Record::read(&path).unwrap();
-        record.outcome.test_error += 1.0 + spec.seed as f64;
+        enas(&mut record).test_error += 1.0 + spec.seed as f64;
         reseal(&path, record);
     }
     dir
@@ -262,19 +230,19 @@ fn with_control() -> tempfile::TempDir {
 fn a_cell_is_compared_with_the_clean_cell_of_its_own_learner() {
     let dir = with_control();
     let run = crate::run::Run::load(dir.path()).unwrap();
-    let cells = crate::cells::Cell::all(&run);
+    let cells = super::cells::all(&run);
     let find = |name: &str| cells.iter().find(|c| c.name == name).unwrap();
-    let clean = |name| crate::cells::clean_of(&cells, find(name)).unwrap();
+    let clean = |name| super::cells::clean_of(&cells, find(name)).unwrap();
     assert_eq!(clean("5d").name, "clean");
     assert_eq!(clean("5d (random)").name, "clean (random)");
-    let searched = crate::cells::searched(&cells, find("5d (random)")).unwrap();
+    let searched = super::cells::searched(&cells, find("5d (random)")).unwrap();
     assert_eq!(searched.name, "5d");
-    let alone: Vec<_> = crate::cells::Cell::all(&run)
+    let alone: Vec<_> = super::cells::all(&run)
         .into_iter()
         .filter(|c| c.name != "clean")
         .collect();
     let cell = alone.iter().find(|c| c.name == "5d").unwrap();
-    assert!(crate::cells::clean_of(&alone, cell).is_none());
+    assert!(super::cells::clean_of(&alone, cell).is_none());
     // Differences -1, -2, -3: mean -2, half 4.3027 / sqrt(3).
     let html = read(&crate::write(dir.path()).unwrap().html);
     assert_balanced(&html);
@@ -286,14 +254,13 @@ fn a_cell_is_compared_with_the_clean_cell_of_its_own_learner() {
 
 #[test]
 fn differences_are_taken_by_seed() {
-    use crate::cells::Cell;
     // Clean errors far apart, each 1, 2 and 3 points lower than the poisoned one of its seed.
     let specs: Vec<_> = synthetic::specs()
         .into_iter()
         .filter(|s| s.cell == "clean" || s.cell == "5d")
         .collect();
     let dir = tempfile::tempdir().unwrap();
-    synthetic::write(dir.path(), HEAD, &specs, |_| 0);
+    made_up::write(dir.path(), HEAD, &specs, synthetic::record, |_| 0);
     let set = |rise: [f64; 3]| {
         for spec in &specs {
             let path = dir.path().join("trials").join(trial_id(spec));
@@ -301,12 +268,12 @@ fn differences_are_taken_by_seed() {
             let mut record = Record::read(&path).unwrap();
             let seed = spec.seed as usize;
             let clean = [20.0, 40.0, 60.0][seed];
-            record.outcome.test_error = clean + if spec.cell == "5d" { rise[seed] } else { 0.0 };
+            enas(&mut record).test_error = clean + if spec.cell == "5d" { rise[seed] } else { 0.0 };
             reseal(&path, record);
         }
         let run = crate::run::Run::load(dir.path()).unwrap();
-        let cells = Cell::all(&run);
-        crate::findings::findings(&run, &cells, None).join("\n")
+        let cells = super::cells::all(&run);
+        super::findings::findings(&run, &cells, None).join("\n")
     };
     // The cells' own intervals, 40 ± 49.7 and 42 ± 52, overlap; the differences, 2 ± 0.4969, do not
     // hold 0.
@@ -330,15 +297,15 @@ fn a_screened_cell_that_differs_from_clean_in_one_seed_is_a_result() {
     let dir = folder(HEAD, |_| 0);
     let said = || {
         let run = crate::run::Run::load(dir.path()).unwrap();
-        let cells = crate::cells::Cell::all(&run);
-        let found = crate::findings::findings(&run, &cells, None).join("\n");
+        let cells = super::cells::all(&run);
+        let found = super::findings::findings(&run, &cells, None).join("\n");
         let html = read(&crate::write(dir.path()).unwrap().html);
         (found.contains(same), html.matches(same).count())
     };
     assert_eq!(said(), (true, 2));
     let path = record_path(dir.path(), synthetic::specs().len() - 1);
     let mut record = Record::read(&path).unwrap();
-    record.outcome.epochs[3].train_error += 0.5;
+    enas(&mut record).epochs[3].train_error += 0.5;
     reseal(&path, record);
     assert_eq!(said(), (false, 0));
 }
@@ -348,8 +315,8 @@ fn records_of_several_setups_are_a_warning_that_comes_first() {
     let dir = folder(HEAD, some_missing);
     let first = || {
         let run = crate::run::Run::load(dir.path()).unwrap();
-        let cells = crate::cells::Cell::all(&run);
-        crate::findings::findings(&run, &cells, None).remove(0)
+        let cells = super::cells::all(&run);
+        super::findings::findings(&run, &cells, None).remove(0)
     };
     assert!(first().starts_with("Incomplete"), "{}", first());
     let path = record_path(dir.path(), 0);
@@ -372,8 +339,8 @@ fn records_of_several_setups_are_a_warning_that_comes_first() {
 fn settings_that_differ_are_named_and_others_are_not() {
     let dir = folder(HEAD, |_| 2);
     let run = crate::run::Run::load(dir.path()).unwrap();
-    let cells = crate::cells::Cell::all(&run);
-    let differences = crate::settings::differences(&cells);
+    let cells = super::cells::all(&run);
+    let differences = super::settings::differences(&cells);
     let find = |key: &str| differences.iter().find(|d| d.key == key);
     let epochs = find("learner.child.epochs").unwrap();
     assert_eq!((epochs.paper.as_str(), epochs.ours.as_str()), ("300", "30"));
@@ -391,9 +358,9 @@ fn the_paper_side_is_that_of_the_data_set() {
     specs[1].data.dataset = "cifar100".into();
     specs[1].data.rgb = true;
     let dir = tempfile::tempdir().unwrap();
-    synthetic::write(dir.path(), HEAD, &specs, |_| 0);
+    made_up::write(dir.path(), HEAD, &specs, synthetic::record, |_| 0);
     let run = crate::run::Run::load(dir.path()).unwrap();
-    let differences = crate::settings::differences(&crate::cells::Cell::all(&run));
+    let differences = super::settings::differences(&super::cells::all(&run));
     let of = |key: &str| -> Vec<(&str, &str, &str)> {
         let rows = differences.iter().filter(|d| d.key == key);
         rows.map(|d| (d.paper.as_str(), d.ours.as_str(), d.cells.as_str()))
@@ -418,6 +385,12 @@ fn the_paper_side_is_that_of_the_data_set() {
 #[ignore = "writes where TOXSCREEN_REPORT_SAMPLE says"]
 fn sample() {
     let dir = std::env::var("TOXSCREEN_REPORT_SAMPLE").unwrap();
-    synthetic::write(Path::new(&dir), HEAD, &synthetic::specs(), some_missing);
+    made_up::write(
+        Path::new(&dir),
+        HEAD,
+        &synthetic::specs(),
+        synthetic::record,
+        some_missing,
+    );
     crate::write(Path::new(&dir)).unwrap();
 }

@@ -1,23 +1,13 @@
 //! Made-up records for tests: all cells of both tables, three seeds, some missing, some failed.
 //! The numbers come from a formula, not from a search.
 
-use std::path::Path;
+use crate::made_up::{noise, seal};
 use tox_poison::space::{PoisonSet, SpacePoison};
 use tox_search::enas::config::{EnasConfig, NanPolicy};
 use tox_search::genotype::{Genotype, Layer};
 use tox_search::space::Space;
-use tox_study::record::{EnasOutcome, Epoch, Outcome, Provenance, Record, ScreenedOp, Timing};
+use tox_study::record::{EnasOutcome, Epoch, Outcome, Record, ScreenedOp};
 use tox_study::spec::{Defence, Learner, Threat, TrialSpec};
-
-/// A fixed pseudo-random number in [0, 1) for a key.
-fn noise(key: u64) -> f64 {
-    let mut x = key.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5851_f42d_4c95_7f2d;
-    for _ in 0..3 {
-        x ^= x >> 33;
-        x = x.wrapping_mul(0xff51_afd7_ed55_8ccd);
-    }
-    (x >> 11) as f64 / (1u64 << 53) as f64
-}
 
 const LAYERS: usize = 12;
 const EPOCHS: usize = 30;
@@ -54,10 +44,17 @@ pub fn spec(
     .unwrap()
 }
 
+fn config(spec: &TrialSpec) -> &EnasConfig {
+    match &spec.learner {
+        Learner::Enas(config) => config,
+        other => panic!("not an ENAS learner: {other:?}"),
+    }
+}
+
 /// A plausible record for a spec.
 pub fn record(spec: &TrialSpec) -> Record {
-    let poison = crate::cells::poison(spec);
-    let policy = crate::cells::config(spec).child.nan_policy;
+    let poison = super::cells::poison(spec);
+    let policy = config(spec).child.nan_policy;
     let screened = spec.defence == Defence::Screen;
     let one_shot = !screened && poison.is_some_and(|p| p.set == PoisonSet::P3Plus);
     // A screen that drops all poison gives the clean search back.
@@ -67,7 +64,7 @@ pub fn record(spec: &TrialSpec) -> Record {
     let budget = if screened {
         0.0
     } else {
-        crate::cells::budget(poison)
+        super::cells::budget(poison)
     };
     let key = spec.seed * 1000 + set * 100 + q as u64;
     let steps = (EPOCHS * 125) as u64;
@@ -154,21 +151,7 @@ pub fn record(spec: &TrialSpec) -> Record {
         parameters: 12_345,
         screened,
     };
-    let provenance = Provenance {
-        toxscreen: "0.1.0".into(),
-        data_hash: "5f1d".repeat(16),
-        data_notes: vec!["this copy of cifar10 is synthetic".into()],
-        device: "cpu".into(),
-        threads: 1,
-        platform: "linux x86_64".into(),
-        simd: "avx512".into(),
-    };
-    let timing = Timing {
-        started_unix: 1_700_000_000,
-        seconds: 61.5,
-        resumed: 0,
-    };
-    Record::seal(spec.clone(), Outcome::Enas(outcome), provenance, timing).unwrap()
+    seal(spec, Outcome::Enas(outcome))
 }
 
 /// All specs: Table 1, Table 2 under both policies, one screened cell.
@@ -210,33 +193,6 @@ pub fn specs() -> Vec<TrialSpec> {
     let poison = Some(SpacePoison { set: P3Plus, q: 1 });
     add("oneshot-2", poison, NanPolicy::Torch, Defence::Screen);
     out
-}
-
-/// Writes a run folder; `state` says of a trial (by its place in the plan) whether it is done
-/// (0), failed (1) or missing (2).
-pub fn write(dir: &Path, head: &str, specs: &[TrialSpec], state: impl Fn(usize) -> u8) {
-    std::fs::create_dir_all(dir).unwrap();
-    std::fs::write(dir.join("study.toml"), head).unwrap();
-    let mut plan = String::new();
-    for (i, spec) in specs.iter().enumerate() {
-        let id = tox_study::plan::trial_id(spec);
-        plan += &serde_json::json!({"trial": id, "spec": spec}).to_string();
-        plan.push('\n');
-        let trial = dir.join("trials").join(&id);
-        std::fs::create_dir_all(&trial).unwrap();
-        let (name, text) = match state(i) {
-            0 => ("record.json", record(spec).to_json()),
-            1 => (
-                "failure.json",
-                format!(
-                    r#"{{"trial": "{id}", "message": "killed <b>", "exit_code": 137, "stderr": []}}"#
-                ),
-            ),
-            _ => continue,
-        };
-        std::fs::write(trial.join(name), text).unwrap();
-    }
-    std::fs::write(dir.join("plan.jsonl"), plan).unwrap();
 }
 
 /// The head of a study for tests.

@@ -1,8 +1,12 @@
 //! `results.csv`: one row a trial, in plan order, nothing but what is deterministic.
 
-use crate::cells::{budget, collapsed, config, defence_name, poison, policy_name, variant};
+use super::cells::{budget, collapsed, defence_name, poison, policy_name};
+use crate::cells::variant;
+use crate::csv;
 use crate::run::Run;
 use tox_search::enas::config::Strategy;
+use tox_study::record::Outcome;
+use tox_study::spec::Learner;
 
 const HEADER: &str = "trial,cell,variant,dataset,threat,q,budget,learner,nan_policy,defence,seed,\
 valid_error,test_error,retrained_test_error,chance_error,collapsed,steps,nonfinite_steps,\
@@ -13,9 +17,12 @@ first_nonfinite_step,first_nan_weight_step,bad_ops_in_genotype,layers,parameters
 pub fn csv(run: &Run) -> String {
     let mut out = String::from(HEADER);
     for record in run.trials.iter().filter_map(|t| t.record()) {
-        let (spec, o) = (&record.spec, &record.outcome);
+        let spec = &record.spec;
+        let (Learner::Enas(config), Outcome::Enas(o)) = (&spec.learner, &record.outcome) else {
+            continue;
+        };
         let poison = poison(spec);
-        let row = [
+        out.push_str(&csv::row([
             record.trial.clone(),
             spec.cell.clone(),
             variant(spec).to_owned(),
@@ -23,8 +30,8 @@ pub fn csv(run: &Run) -> String {
             poison.map_or("none".to_owned(), |p| p.set.to_string()),
             poison.map_or(0, |p| p.q).to_string(),
             format!("{:.4}", budget(poison)),
-            learner(config(spec).strategy).to_owned(),
-            policy_name(config(spec).child.nan_policy).to_owned(),
+            learner(config.strategy).to_owned(),
+            policy_name(config.child.nan_policy).to_owned(),
             defence_name(spec.defence).to_owned(),
             spec.seed.to_string(),
             percent(Some(o.valid_error)),
@@ -39,9 +46,7 @@ pub fn csv(run: &Run) -> String {
             o.genotype.bad_ops().to_string(),
             o.genotype.layers.len().to_string(),
             o.parameters.to_string(),
-        ];
-        out.push_str(&row.map(|field| quote(&field)).join(","));
-        out.push('\n');
+        ]));
     }
     out
 }
@@ -60,22 +65,4 @@ fn percent(value: Option<f64>) -> String {
 
 fn step(value: Option<u64>) -> String {
     value.map_or(String::new(), |v| v.to_string())
-}
-
-/// RFC 4180.
-fn quote(field: &str) -> String {
-    if field.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", field.replace('"', "\"\""))
-    } else {
-        field.to_owned()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn fields_are_quoted_where_needed() {
-        assert_eq!(super::quote("a\"b,c"), "\"a\"\"b,c\"");
-        assert_eq!(super::quote("plain"), "plain");
-    }
 }

@@ -35,7 +35,7 @@ impl Paper {
     /// The paper that a recipe calls `key`; `None` when there are no numbers for it.
     pub fn find(key: &str) -> Option<Self> {
         match key {
-            "ssp" => toml::from_str(include_str!("../data/ssp.toml")).ok(),
+            "ssp" => toml::from_str(include_str!("../../data/ssp.toml")).ok(),
             _ => None,
         }
     }

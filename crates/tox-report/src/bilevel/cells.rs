@@ -1,0 +1,286 @@
+//! What is asked of bilevel cells, and which of them share a panel.
+
+use crate::cells;
+use crate::run::Run;
+use crate::stats::Interval;
+use crate::svg::Ink;
+use tox_bilevel::config::{BilevelAttack, BilevelConfig, Groups, Lambda, Penalty, Victim};
+use tox_bilevel::outcome::{BilevelOutcome, Level};
+use tox_study::record::Outcome;
+use tox_study::spec::{Learner, Threat, TrialSpec};
+
+/// A cell of bilevel trials.
+pub type Cell<'a> = cells::Cell<'a, BilevelConfig, BilevelOutcome>;
+
+/// The bilevel cells of a run, in plan order.
+pub fn all(run: &Run) -> Vec<Cell<'_>> {
+    fn config(learner: &Learner) -> Option<&BilevelConfig> {
+        match learner {
+            Learner::Bilevel(config) => Some(config),
+            _ => None,
+        }
+    }
+    fn outcome(outcome: &Outcome) -> Option<&BilevelOutcome> {
+        match outcome {
+            Outcome::Bilevel(outcome) => Some(outcome),
+            _ => None,
+        }
+    }
+    Cell::group(run, config, outcome)
+}
+
+/// The level of a trial with so many poison points.
+pub fn level(outcome: &BilevelOutcome, points: u64) -> Option<&Level> {
+    outcome.levels.iter().find(|l| l.points == points)
+}
+
+/// The mean of numbers; `None` for none.
+pub fn average(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+impl<'a> Cell<'a> {
+    /// The attack, if there is one.
+    pub fn attack(&self) -> Option<&'a BilevelAttack> {
+        match &self.spec().threat {
+            Threat::Bilevel(attack) => Some(attack),
+            _ => None,
+        }
+    }
+
+    /// Poison points of each planned level; the first is 0.
+    pub fn planned(&self) -> Vec<u64> {
+        let (batch, batches) = self.attack().map_or((0, 0), |a| (a.batch, a.batches));
+        (0..=batches).map(|n| (n * batch) as u64).collect()
+    }
+
+    /// Poison points of the last planned level.
+    pub fn most(&self) -> u64 {
+        self.planned().last().copied().unwrap_or(0)
+    }
+
+    /// The planned level at half of the poison (rounded up), between the first and the last.
+    pub fn half_way(&self) -> Option<u64> {
+        let planned = self.planned();
+        (planned.len() > 2).then(|| planned[planned.len() / 2])
+    }
+
+    /// Share of the training set that so many points are, percent; `None` without a record.
+    pub fn percent(&self, points: u64) -> Option<f64> {
+        let found = self.records().find_map(|r| level(r.outcome, points));
+        found.map(|l| 100.0 * l.fraction)
+    }
+
+    /// Mean of a number at a level.
+    pub fn at(&self, points: u64, of: impl Fn(&Level) -> Option<f64>) -> Option<Interval> {
+        self.mean(|o| of(level(o, points)?))
+    }
+
+    /// Mean of the differences of a number between two levels, trial by trial.
+    pub fn growth(
+        &self,
+        from: u64,
+        to: u64,
+        of: impl Fn(&Level) -> Option<f64>,
+    ) -> Option<Interval> {
+        self.mean(|o| growth(o, from, to, &of))
+    }
+
+    /// Rise of the test error from the clean level to that of most poison.
+    pub fn rise(&self) -> Option<Interval> {
+        self.growth(0, self.most(), |l| Some(l.test_error))
+    }
+
+    /// How the learner gets lambda, in a word or two.
+    pub fn victim(&self) -> &'static str {
+        match (self.config.victim, self.config.lambda.groups) {
+            (Victim::None, _) => "none",
+            (Victim::Large, _) => "large",
+            (Victim::CrossValidated, Groups::One) => "clean CV",
+            (Victim::CrossValidated, Groups::PerLayer) => "CV per layer",
+            (Victim::Learned, Groups::One) => "learned",
+            (Victim::Learned, Groups::PerLayer) => "per layer",
+        }
+    }
+
+    /// Ink and dash of its lines.
+    pub fn look(&self) -> (Ink, &'static str) {
+        match (self.config.victim, self.config.lambda.groups) {
+            (Victim::None, _) => (Ink::BadLine, ""),
+            (Victim::Large, _) => (Ink::GoodLine, "2 4"),
+            (Victim::CrossValidated, _) => (Ink::Dose(0), "8 4"),
+            (Victim::Learned, Groups::One) => (Ink::Clean, ""),
+            (Victim::Learned, Groups::PerLayer) => (Ink::Dose(3), "6 3"),
+        }
+    }
+}
+
+/// The difference of a number between two levels of a trial.
+pub fn growth(
+    outcome: &BilevelOutcome,
+    from: u64,
+    to: u64,
+    of: impl Fn(&Level) -> Option<f64>,
+) -> Option<f64> {
+    Some(of(level(outcome, to)?)? - of(level(outcome, from)?)?)
+}
+
+/// Cells that differ in the victim alone: what one panel compares. A learner without regularisation
+/// has no penalty, so its cell stands in the settings of both.
+pub struct Setting<'c, 'a> {
+    /// Data set, penalty and what else tells it from the study's other settings.
+    pub title: String,
+    /// Its cells, in plan order; never empty.
+    pub cells: Vec<&'c Cell<'a>>,
+    /// What its cells have in common.
+    key: TrialSpec,
+}
+
+impl<'c, 'a> Setting<'c, 'a> {
+    /// The settings of a study, in plan order.
+    pub fn all(cells: &'c [Cell<'a>]) -> Vec<Self> {
+        let mut settings: Vec<Self> = Vec::new();
+        let regular = |c: &&Cell| c.config.victim != Victim::None;
+        let bare = |spec: &TrialSpec| with_penalty(spec.clone(), Penalty::L2);
+        // Those with a penalty say which settings there are.
+        for cell in cells
+            .iter()
+            .filter(regular)
+            .chain(cells.iter().filter(|c| !regular(c)))
+        {
+            let key = key(cell.spec());
+            let penalised = regular(&cell);
+            let fits = |s: &Self| match penalised {
+                true => s.key == key,
+                false => bare(&s.key) == bare(&key),
+            };
+            if !settings.iter().any(fits) {
+                settings.push(Self {
+                    title: String::new(),
+                    cells: Vec::new(),
+                    key: key.clone(),
+                });
+            }
+            for setting in settings.iter_mut().filter(|s| fits(s)) {
+                setting.cells.push(cell);
+            }
+        }
+        let place = |c: &Cell| cells.iter().position(|other| std::ptr::eq(other, c));
+        for setting in &mut settings {
+            let exact = |c: &&Cell| !regular(c) && key(c.spec()) == setting.key;
+            // A study may run one for each penalty all the same.
+            if setting.cells.iter().any(&exact) {
+                let own = setting.cells.iter().copied();
+                setting.cells = own.filter(|c| regular(c) || exact(c)).collect();
+            }
+            setting.cells.sort_by_key(|c| place(c));
+        }
+        settings.sort_by_key(|s| place(s.cells[0]));
+        let keys: Vec<TrialSpec> = settings.iter().map(|s| s.key.clone()).collect();
+        let several = |of: fn(&TrialSpec) -> usize| keys.windows(2).any(|w| of(&w[0]) != of(&w[1]));
+        let valid = several(|s| s.data.valid);
+        for setting in &mut settings {
+            let cell = setting.cells[0];
+            let mut parts = vec![
+                cell.spec().data.dataset.clone(),
+                penalty(setting.penalty()).to_owned(),
+            ];
+            if !cell.config.hidden.is_empty() {
+                let widths: Vec<String> = cell.config.hidden.iter().map(usize::to_string).collect();
+                parts.push(format!("net {}", widths.join("-")));
+            }
+            if valid {
+                parts.push(format!("{} valid.", cell.spec().data.valid));
+            }
+            setting.title = parts.join(", ");
+        }
+        let titles: Vec<String> = settings.iter().map(|s| s.title.clone()).collect();
+        for setting in &mut settings {
+            if titles.iter().filter(|t| **t == setting.title).count() > 1 {
+                setting.title = format!("{}, {}", setting.title, setting.cells[0].name);
+            }
+        }
+        settings
+    }
+
+    /// The first cell with this victim that has a record; one lambda before one for each layer.
+    pub fn victim(&self, victim: Victim) -> Option<&'c Cell<'a>> {
+        let fit = |c: &&&Cell| c.config.victim == victim && c.done() > 0;
+        let cells = self.cells.iter().filter(fit);
+        let cells = cells.copied();
+        cells.min_by_key(|c| c.config.lambda.groups == Groups::PerLayer)
+    }
+
+    /// The first cell that learns one lambda (or one for each layer) and has a record.
+    pub fn learned(&self, groups: Groups) -> Option<&'c Cell<'a>> {
+        let fit = |c: &&Cell| {
+            c.config.victim == Victim::Learned && c.config.lambda.groups == groups && c.done() > 0
+        };
+        self.cells.iter().copied().find(|c| fit(c))
+    }
+
+    /// Whether it is `other` but for what `change` makes equal.
+    pub fn twin(&self, other: &Self, change: impl Fn(&mut TrialSpec)) -> bool {
+        let bare = |setting: &Self| {
+            let mut spec = setting.key.clone();
+            change(&mut spec);
+            spec
+        };
+        bare(self) == bare(other)
+    }
+
+    /// The penalty.
+    pub fn penalty(&self) -> Penalty {
+        match &self.key.learner {
+            Learner::Bilevel(config) => config.penalty,
+            _ => Penalty::default(),
+        }
+    }
+
+    /// Whether it is `other` but for the penalty.
+    pub fn twin_but_penalty(&self, other: &Self) -> bool {
+        let bare = |s: &Self| with_penalty(s.key.clone(), Penalty::L2);
+        bare(self) == bare(other)
+    }
+
+    /// A label for each cell: the victim, or the cell's name where several have the same.
+    pub fn label(&self, cell: &Cell) -> String {
+        let alike = self.cells.iter().filter(|c| c.victim() == cell.victim());
+        if alike.count() > 1 {
+            crate::figure::short(&cell.name)
+        } else {
+            cell.victim().to_owned()
+        }
+    }
+}
+
+/// The name of a penalty.
+pub fn penalty(penalty: Penalty) -> &'static str {
+    match penalty {
+        Penalty::L1 => "L1",
+        Penalty::L2 => "L2",
+    }
+}
+
+/// A spec without what may differ within a panel: names, seed, victim and what only some victims
+/// use.
+fn key(spec: &TrialSpec) -> TrialSpec {
+    let mut key = spec.clone();
+    key.cell = String::new();
+    key.variant = None;
+    key.seed = 0;
+    if let Learner::Bilevel(config) = &mut key.learner {
+        config.victim = Victim::None;
+        config.lambda = Lambda::default();
+        config.hyperiterations = 1;
+        config.kuncheva = Vec::new();
+    }
+    key
+}
+
+fn with_penalty(mut spec: TrialSpec, penalty: Penalty) -> TrialSpec {
+    if let Learner::Bilevel(config) = &mut spec.learner {
+        config.penalty = penalty;
+    }
+    spec
+}

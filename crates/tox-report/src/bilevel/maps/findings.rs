@@ -1,0 +1,142 @@
+//! Claim 6 of the paper, put to the maps.
+
+use super::Cell;
+use crate::findings::{missing, mixed};
+use crate::run::Run;
+use tox_bilevel::outcome::{Path, SyntheticOutcome};
+
+/// Sentences, most important first.
+pub fn findings(run: &Run, cells: &[Cell]) -> Vec<String> {
+    let mut out = Vec::new();
+    out.extend(mixed(run));
+    out.extend(missing(run, cells));
+    for cell in cells.iter().filter(|c| c.done() > 0) {
+        out.push(flip(cell));
+        out.extend(where_it_hurts(cell));
+    }
+    out
+}
+
+/// The angle between two boundaries' normals, degrees: 0 if the boundary only moved, above 90 if
+/// its sides changed places. `None` for weights of 0.
+pub fn turn(clean: &[f64; 3], poisoned: &[f64; 3]) -> Option<f64> {
+    let dot = clean[0] * poisoned[0] + clean[1] * poisoned[1];
+    let norms = clean[0].hypot(clean[1]) * poisoned[0].hypot(poisoned[1]);
+    (norms > 0.0).then(|| (dot / norms).clamp(-1.0, 1.0).acos().to_degrees())
+}
+
+/// Whether the point flips the boundary: 6a.
+fn flip(cell: &Cell) -> String {
+    let turns: Vec<f64> = cell
+        .records()
+        .filter_map(|r| turn(&r.outcome.clean_none, &r.outcome.attack_none.weights))
+        .collect();
+    let flipped = turns.iter().filter(|t| **t > 90.0).count();
+    let n = cell.done();
+    let verdict = match flipped {
+        0 => "not held",
+        k if k == n => "held",
+        _ => "cannot tell",
+    };
+    let error = |of: fn(&SyntheticOutcome) -> &Path| {
+        let text = |value: fn(&Path) -> f64| {
+            let mean = cell.mean(|o| Some(value(of(o))));
+            mean.map_or("–".to_owned(), |i| format!("{i} %"))
+        };
+        format!("{} to {}", text(|p| p.clean_error), text(|p| p.error))
+    };
+    let degrees: Vec<String> = turns.iter().map(|t| format!("{t:.0}")).collect();
+    format!(
+        "Claim 6a, one point flips the boundary without regularisation (its normal turns by more than \
+         90 degrees): {verdict}. {}: flipped in {flipped} of {n} trials, turned by {} degrees; \
+         validation error {}, with the fixed lambda {}.",
+        cell.name,
+        degrees.join(", "),
+        error(|o| &o.attack_none),
+        error(|o| &o.attack_fixed),
+    )
+}
+
+/// Whether the best lambda is largest where the point hurts most: 6b.
+fn where_it_hurts(cell: &Cell) -> Option<String> {
+    let ranks: Vec<f64> = cell
+        .records()
+        .filter_map(|r| spearman(&r.outcome.error_none, &r.outcome.best_lambda))
+        .collect();
+    let tenths: Vec<f64> = cell
+        .records()
+        .filter_map(|r| lead(&r.outcome.error_none, &r.outcome.best_lambda))
+        .collect();
+    if ranks.is_empty() || ranks.len() != tenths.len() {
+        return Some(format!(
+            "Claim 6b, the best lambda is largest where the point hurts most: cannot tell. {}: a map \
+             has one value only.",
+            cell.name
+        ));
+    }
+    let both = ranks.iter().zip(&tenths);
+    let verdict = if both.clone().all(|(r, t)| *r >= 0.5 && *t > 0.0) {
+        "held"
+    } else if both.clone().all(|(r, t)| *r <= 0.0 && *t <= 0.0) {
+        "not held"
+    } else {
+        "cannot tell"
+    };
+    let list = |values: &[f64]| {
+        let texts: Vec<String> = values.iter().map(|v| format!("{v:+.2}")).collect();
+        texts.join(", ")
+    };
+    Some(format!(
+        "Claim 6b, the best lambda is largest where the point hurts most (held if Spearman's rank \
+         correlation of the two maps is at least 0.5 and the tenth of the positions with most error \
+         has a larger mean best lambda than the others, in every trial; not held if neither is above \
+         0 in any): {verdict}. {}: rank correlation {}; lead of the worst tenth {}.",
+        cell.name,
+        list(&ranks),
+        list(&tenths),
+    ))
+}
+
+/// Ranks from 0, ties at their mean.
+fn ranks(values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|a, b| values[*a].total_cmp(&values[*b]));
+    let mut out = vec![0.0; values.len()];
+    let mut from = 0;
+    while from < order.len() {
+        let same = |at: &&usize| values[**at] == values[order[from]];
+        let n = order[from..].iter().take_while(same).count();
+        for at in &order[from..from + n] {
+            out[*at] = from as f64 + (n - 1) as f64 / 2.0;
+        }
+        from += n;
+    }
+    out
+}
+
+/// Spearman's rank correlation; `None` if one side has one value only, or they differ in length.
+pub fn spearman(a: &[f64], b: &[f64]) -> Option<f64> {
+    if a.len() != b.len() || a.is_empty() {
+        return None;
+    }
+    let (a, b) = (ranks(a), ranks(b));
+    let middle = (a.len() - 1) as f64 / 2.0;
+    let product = |x: &[f64], y: &[f64]| -> f64 {
+        let both = x.iter().zip(y);
+        both.map(|(x, y)| (x - middle) * (y - middle)).sum()
+    };
+    let scale = (product(&a, &a) * product(&b, &b)).sqrt();
+    (scale > 0.0).then(|| product(&a, &b) / scale)
+}
+
+/// Mean best lambda over the tenth of the positions with most error less that over the others.
+pub fn lead(error: &[f64], lambda: &[f64]) -> Option<f64> {
+    if error.len() != lambda.len() || error.len() < 2 {
+        return None;
+    }
+    let mut order: Vec<usize> = (0..error.len()).collect();
+    order.sort_by(|a, b| error[*b].total_cmp(&error[*a]));
+    let (worst, rest) = order.split_at(error.len().div_ceil(10));
+    let mean = |at: &[usize]| at.iter().map(|i| lambda[*i]).sum::<f64>() / at.len() as f64;
+    Some(mean(worst) - mean(rest))
+}

@@ -1,0 +1,75 @@
+//! The page of a bilevel study: what its template is given.
+
+use super::cells::{self, Cell, Setting};
+use super::{claims, climb, examples, figures, findings, settings, tables, valid};
+use crate::ReportError;
+use crate::figure::{self, Figure};
+use crate::page;
+use crate::provenance;
+use crate::run::Run;
+use minijinja::{Value, context};
+
+/// Title and authors of the paper.
+pub const PAPER: (&str, &str) = (
+    "Hyperparameter Learning under Data Poisoning: Analysis of the Influence of Regularization via \
+     Multiobjective Bilevel Optimization",
+    "J. Carnerero-Cano, L. Muñoz-González, P. Spencer, E. C. Lupu",
+);
+
+/// All that is shown of a run.
+pub struct Report<'a> {
+    run: &'a Run,
+    cells: Vec<Cell<'a>>,
+    figures: Vec<Figure>,
+}
+
+impl<'a> Report<'a> {
+    /// Draws everything.
+    pub fn new(run: &'a Run) -> Self {
+        let cells = cells::all(run);
+        let settings = Setting::all(&cells);
+        let figures = vec![
+            figures::errors(&settings),
+            figures::lambdas(&settings),
+            figures::norms(&settings),
+            figures::stability(&settings),
+            valid::figure(&settings),
+            climb::losses(&settings),
+            climb::lambdas(&settings),
+            figures::ablation(&settings),
+            examples::figure(&settings),
+            climb::cross_validation(&settings),
+        ];
+        Self {
+            run,
+            cells,
+            figures,
+        }
+    }
+
+    /// Name (without its end) and content of every figure file.
+    pub fn files(&self) -> Vec<(String, String)> {
+        figure::files(&self.figures)
+    }
+
+    /// The page. `folder` is the run folder's name.
+    pub fn html(&self, folder: &str) -> Result<String, ReportError> {
+        let settings = Setting::all(&self.cells);
+        let drawn = self.figures.iter().filter(|f| !f.panels.is_empty());
+        let own = context! {
+            paper => context! { name => PAPER.0, authors => PAPER.1, setting => "curves, no tables" },
+            row => "a trial and level",
+            like => claims::LIKE,
+            grids => tables::grids(&settings),
+            checks => tables::checks(&self.cells),
+            folds => tables::folds(&self.cells),
+            trials => tables::trials(&self.cells),
+            figures => drawn.map(Figure::value).collect::<Vec<Value>>(),
+            differences => settings::differences(&self.cells),
+            choices => settings::choices(&self.cells),
+        };
+        let findings = findings::findings(self.run, &self.cells, &settings);
+        let facts = provenance::facts(self.run);
+        page::render("bilevel.html", self.run, folder, &findings, &facts, own)
+    }
+}

@@ -1,0 +1,162 @@
+//! What the size of the validation set changes (Fig. 4 and 9, claim 5).
+
+use super::cells::{Cell, Setting, level};
+use super::claims::{Case, Claim, Expect, Verdict, beside, error};
+use crate::figure::Figure;
+use crate::plot::{Axis, Panel};
+use crate::stats::{self, Interval};
+use crate::svg::Ink;
+use tox_bilevel::config::Victim;
+
+/// Settings that differ in the validation size alone, the smallest first.
+pub fn families<'s, 'c, 'a>(settings: &'s [Setting<'c, 'a>]) -> Vec<Vec<&'s Setting<'c, 'a>>> {
+    let mut families: Vec<Vec<&Setting>> = Vec::new();
+    for setting in settings {
+        let same = |s: &Setting| s.twin(setting, |spec| spec.data.valid = 0);
+        match families.iter_mut().find(|f| same(f[0])) {
+            Some(family) => family.push(setting),
+            None => families.push(vec![setting]),
+        }
+    }
+    families.retain(|f| f.len() > 1);
+    for family in &mut families {
+        family.sort_by_key(|s| size(s));
+    }
+    families
+}
+
+fn size(setting: &Setting) -> usize {
+    setting.cells[0].spec().data.valid
+}
+
+/// `(e_none - e_learned) / e_none` at a level, percent, by seed; seeds without an error to decrease
+/// are left out.
+pub fn decrease(none: &Cell, learned: &Cell, points: u64) -> Option<Interval> {
+    let values: Vec<f64> = none
+        .records()
+        .filter_map(|r| {
+            let twin = learned.records().find(|t| t.spec.seed == r.spec.seed)?;
+            let before = level(r.outcome, points)?.test_error;
+            let after = level(twin.outcome, points)?.test_error;
+            (before > 0.0).then(|| 100.0 * (before - after) / before)
+        })
+        .collect();
+    stats::mean(&values)
+}
+
+/// Claim 5, largest validation set beside smallest at the most poison.
+pub fn claims(settings: &[Setting]) -> Vec<Claim> {
+    let (mut none, mut learned) = (Vec::new(), Vec::new());
+    for family in families(settings) {
+        let (small, large) = (family[0], family[family.len() - 1]);
+        let name = &small.cells[0].spec().data.dataset;
+        let (stronger, better) = match name.as_str() {
+            "mnist" => (Some(Expect::Up), Some(Expect::Up)),
+            "fashion-mnist" => (None, Some(Expect::Up)),
+            "cifar10" => (Some(Expect::Up), Some(Expect::Down)),
+            _ => (None, None),
+        };
+        let case = |victim, expect: Option<Expect>, to: &mut Vec<Case>| {
+            let (Some(a), Some(b)) = (large.victim(victim), small.victim(victim)) else {
+                return;
+            };
+            let found = beside(a, b, a.most(), error);
+            let title = format!("{} against {}", large.title, size(small));
+            let mut case = Case::of(&title, found, expect.unwrap_or(Expect::Up), " points");
+            if expect.is_none() {
+                case.verdict = Verdict::CannotTell;
+                case.evidence += ", but the paper claims nothing of this data set";
+            }
+            to.push(case);
+        };
+        case(Victim::None, stronger, &mut none);
+        case(Victim::Learned, better, &mut learned);
+    }
+    vec![
+        Claim {
+            number: "5a",
+            words: "without regularisation a larger validation set makes the attack stronger \
+                    (MNIST, CIFAR-10; error of the largest less that of the smallest)",
+            cases: none,
+        },
+        Claim {
+            number: "5b",
+            words: "with a learned lambda a smaller validation set is better on MNIST and \
+                    Fashion-MNIST, a larger one on CIFAR-10 (error of the largest less that of the \
+                    smallest)",
+            cases: learned,
+        },
+    ]
+}
+
+/// Relative decrease of the test error against the size of the validation set.
+pub fn figure(settings: &[Setting]) -> Figure {
+    let panels = families(settings)
+        .into_iter()
+        .filter_map(|family| panel(&family))
+        .collect();
+    Figure {
+        name: "validation-size",
+        title: "Relative decrease of the test error against the validation size",
+        caption: "(error without regularisation - error with a learned lambda) / error without \
+                  regularisation, percent, mean over seeds with the 95 % t-interval; one line for \
+                  each amount of poison."
+            .to_owned(),
+        panels,
+    }
+}
+
+fn panel(family: &[&Setting]) -> Option<crate::svg::Svg> {
+    let first = family[0].cells[0];
+    let planned = first.planned();
+    let mut lines = Vec::new();
+    for points in &planned {
+        let line: Vec<(f64, Interval)> = family
+            .iter()
+            .filter_map(|s| {
+                let (none, learned) = (s.victim(Victim::None)?, s.victim(Victim::Learned)?);
+                Some((size(s) as f64, decrease(none, learned, *points)?))
+            })
+            .collect();
+        if !line.is_empty() {
+            lines.push((*points, line));
+        }
+    }
+    let ends = |sign: f64| {
+        let all = lines.iter().flat_map(|l| &l.1);
+        all.map(move |(_, i)| i.mean + sign * i.half.unwrap_or(0.0))
+    };
+    let low = ends(-1.0).reduce(f64::min)?.clamp(-100.0, 0.0);
+    let high = ends(1.0).reduce(f64::max)?.clamp(10.0, 100.0);
+    let widest = size(family[family.len() - 1]) as f64;
+    let title = format!(
+        "{}, {}",
+        first.spec().data.dataset,
+        super::cells::penalty(family[0].penalty())
+    );
+    let x = Axis::linear(widest * 1.04, 4, "validation points");
+    let y = Axis::span(low, high, 4, "decrease, %");
+    let mut panel = Panel::new(&title, x, y, 64.0);
+    for (points, line) in &lines {
+        let place = planned.iter().position(|p| p == points).unwrap_or(0);
+        let ink = if place == 0 {
+            Ink::Clean
+        } else {
+            Ink::Dose((place * 3).div_ceil((planned.len() - 1).max(1)))
+        };
+        let means: Vec<(f64, f64)> = line.iter().map(|(x, i)| (*x, i.mean)).collect();
+        panel.line(&means, ink, 1.8, "");
+        for (x, i) in line {
+            if let Some(half) = i.half {
+                panel.bar(*x, i.mean - half, i.mean + half, ink);
+            }
+            let at = panel.at(*x, i.mean);
+            panel.svg.dot(at, 3.0, ink, false);
+        }
+        if let Some(last) = means.last() {
+            let percent = first.percent(*points).unwrap_or(0.0);
+            panel.label(last.1, ink, &format!("{percent:.1} %"));
+        }
+    }
+    Some(panel.finish())
+}

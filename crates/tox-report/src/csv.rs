@@ -1,0 +1,23 @@
+//! Rows of `results.csv`.
+
+/// Fields as a line, quoted where RFC 4180 wants it.
+pub fn row<const N: usize>(fields: [String; N]) -> String {
+    fields.map(|field| quote(&field)).join(",") + "\n"
+}
+
+fn quote(field: &str) -> String {
+    if field.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn fields_are_quoted_where_needed() {
+        let row = super::row(["a\"b,c".to_owned(), "plain".to_owned()]);
+        assert_eq!(row, "\"a\"\"b,c\",plain\n");
+    }
+}

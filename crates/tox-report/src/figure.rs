@@ -1,0 +1,60 @@
+//! A figure: drawn in panels, which a page may lay out anew.
+
+use crate::svg::Svg;
+use minijinja::{Value, context};
+
+/// A figure.
+pub struct Figure {
+    /// File name without its end.
+    pub name: &'static str,
+    /// Heading.
+    pub title: &'static str,
+    /// What is drawn, and how to read it.
+    pub caption: String,
+    /// The panels; empty when there is nothing to draw.
+    pub panels: Vec<Svg>,
+}
+
+impl Figure {
+    /// All panels as one drawing.
+    pub fn whole(&self) -> Svg {
+        Svg::grid(&self.panels, 3)
+    }
+
+    /// What a template needs.
+    pub fn value(&self) -> Value {
+        let panels: Vec<Value> = self
+            .panels
+            .iter()
+            .enumerate()
+            .map(|(i, panel)| {
+                let id = format!("{}-{i}", self.name);
+                Value::from_safe_string(panel.inline(&id, self.title))
+            })
+            .collect();
+        context! {
+            name => self.name,
+            title => self.title,
+            caption => self.caption,
+            wide => self.panels.len() == 1,
+            panels,
+        }
+    }
+}
+
+/// Name (without its end) and content of the files of those figures that have something drawn.
+pub fn files(figures: &[Figure]) -> Vec<(String, String)> {
+    let drawn = figures.iter().filter(|f| !f.panels.is_empty());
+    drawn
+        .map(|f| (f.name.to_owned(), f.whole().file(f.title)))
+        .collect()
+}
+
+/// A name, cut to what fits beside a line.
+pub fn short(name: &str) -> String {
+    if name.chars().count() <= 20 {
+        name.to_owned()
+    } else {
+        name.chars().take(19).chain(['…']).collect()
+    }
+}

@@ -1,0 +1,42 @@
+//! Tables for a terminal.
+
+use crate::run::Run;
+use crate::stats::Interval;
+
+/// A mean with its interval, in a terminal.
+pub fn show(interval: Option<Interval>) -> String {
+    interval.map_or("-".to_owned(), |i| i.to_string())
+}
+
+/// The study's title, and rows (the first is the head) in columns as wide as they need. Control
+/// characters in names are dropped.
+pub fn table<const N: usize>(run: &Run, mut rows: Vec<[String; N]>) -> String {
+    let title = if run.head.title.is_empty() {
+        &run.head.name
+    } else {
+        &run.head.title
+    };
+    for row in &mut rows {
+        for field in row.iter_mut() {
+            field.retain(|c| !c.is_control());
+        }
+    }
+    let width = |column: usize| rows.iter().map(|r| r[column].chars().count()).max();
+    let widths: Vec<usize> = (0..N).map(|c| width(c).unwrap_or(0)).collect();
+    let mut out: String = title.chars().filter(|c| !c.is_control()).collect();
+    out.push('\n');
+    for row in &rows {
+        let line: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .map(|(field, width)| format!("{field:<width$}"))
+            .collect();
+        out.push_str(line.join("  ").trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// The line that says that cells are incomplete.
+pub const INCOMPLETE: &str =
+    "incomplete: cells with fewer seeds done than planned are means of those\n";
