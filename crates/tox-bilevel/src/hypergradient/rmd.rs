@@ -16,6 +16,13 @@ pub struct ReverseMode {
 
 impl<F: Real> Hypergradient<F> for ReverseMode {
     fn of(&self, problem: &Problem<'_, F>) -> Result<Hypergradients<F>, Diverged> {
+        // Inside the pool, so that a pass does not have to enter it.
+        rayon::scope(|_| self.run(problem))
+    }
+}
+
+impl ReverseMode {
+    fn run<F: Real>(&self, problem: &Problem<'_, F>) -> Result<Hypergradients<F>, Diverged> {
         let steps = problem.steps;
         // Weights are kept at each start of a segment; a segment's own are made again.
         let segment = match self.keep {
