@@ -240,15 +240,18 @@ fn bandwidth(size: usize, threads: usize) -> f64 {
 
 /// A sum that the widest vectors of the machine take.
 fn sum(values: &[u64]) -> u64 {
-    pulp::Arch::new().dispatch(|| {
-        let mut lanes = [0u64; 64];
-        for values in values.as_chunks::<64>().0 {
-            for (lane, &value) in lanes.iter_mut().zip(values) {
-                *lane = lane.wrapping_add(value);
+    pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            let mut lanes = [0u64; 64];
+            for values in values.as_chunks::<64>().0 {
+                for (lane, &value) in lanes.iter_mut().zip(values) {
+                    *lane = lane.wrapping_add(value);
+                }
             }
-        }
-        lanes.into_iter().fold(0, u64::wrapping_add)
-    })
+            lanes.into_iter().fold(0, u64::wrapping_add)
+        },
+    )
 }
 
 /// A line of /proc/self/status, in MB; `None` where there is no such file.

@@ -159,7 +159,10 @@ impl<'a, F: Real> Passes<'a, F> {
                 let (block, labels) = (&mut task.block, &points.labels[place.range()]);
                 block.rows = place.rows;
                 first_sums(rows, net, digits, block.rows, &mut block.z[0]);
-                fast(|| block.forward(net));
+                fast(
+                    #[inline(always)]
+                    || block.forward(net),
+                );
                 task.loss += block.loss(labels);
                 task.errors += block.errors(labels);
             }
@@ -185,12 +188,15 @@ impl<'a, F: Real> Passes<'a, F> {
                 block.rows = place.rows;
                 first_sums(rows, net, digits, block.rows, &mut block.z[0]);
                 let sums = &mut task.sums;
-                fast(|| {
-                    block.forward(net);
-                    block.probabilities();
-                    block.backward(net, labels, share);
-                    block.add_gradient(net.layers, sums);
-                });
+                fast(
+                    #[inline(always)]
+                    || {
+                        block.forward(net);
+                        block.probabilities();
+                        block.backward(net, labels, share);
+                        block.add_gradient(net.layers, sums);
+                    },
+                );
                 if let Some(trace) = &mut trace {
                     let kept = if net.layers.len() == 1 {
                         &block.p
@@ -267,19 +273,22 @@ impl<'a, F: Real> Passes<'a, F> {
                     }
                 }
                 let sums = &mut task.sums;
-                fast(|| {
-                    if trace.is_none() || layers > 1 {
-                        block.forward(net);
-                        block.probabilities();
-                    }
-                    block.forward_along(net, v);
-                    // Without hidden layers `delta` matters to the poison's products alone.
-                    if layers > 1 || is_poison {
-                        block.backward(net, labels, share);
-                    }
-                    block.backward_along(net, v, share);
-                    block.add_gradient_along(net.layers, sums);
-                });
+                fast(
+                    #[inline(always)]
+                    || {
+                        if trace.is_none() || layers > 1 {
+                            block.forward(net);
+                            block.probabilities();
+                        }
+                        block.forward_along(net, v);
+                        // Without hidden layers `delta` matters to the poison's products alone.
+                        if layers > 1 || is_poison {
+                            block.backward(net, labels, share);
+                        }
+                        block.backward_along(net, v, share);
+                        block.add_gradient_along(net.layers, sums);
+                    },
+                );
                 let g = &mut sums[net.layers[0].weights.clone()];
                 rows.accumulate(d, &block.rdelta[0], ROWS, &mut room.digits, g);
                 if let Some(x) = direction {
@@ -313,14 +322,17 @@ impl<'a, F: Real> Passes<'a, F> {
 
     /// Adds up what the tasks have.
     fn add(&self, out: &mut [F]) {
-        fast(|| {
-            out.fill(F::zero());
-            for task in &self.tasks {
-                for (out, &sum) in out.iter_mut().zip(&task.sums) {
-                    *out += sum;
+        fast(
+            #[inline(always)]
+            || {
+                out.fill(F::zero());
+                for task in &self.tasks {
+                    for (out, &sum) in out.iter_mut().zip(&task.sums) {
+                        *out += sum;
+                    }
                 }
-            }
-        });
+            },
+        );
     }
 }
 

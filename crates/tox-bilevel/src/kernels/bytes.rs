@@ -48,7 +48,10 @@ pub struct Digits {
 impl Digits {
     /// Takes the matrix `w` of `d` columns.
     pub fn set(&mut self, w: &[f32], d: usize) {
-        super::fast(|| self.fill(w, d));
+        super::fast(
+            #[inline(always)]
+            || self.fill(w, d),
+        );
     }
 
     #[inline(always)]
@@ -167,28 +170,31 @@ pub fn accumulate(
     assert!(rows <= ROWS && units * pitch <= delta.len() && available());
     let quads = rows.div_ceil(4);
     let mut scales = Vec::with_capacity(units);
-    super::fast(|| {
-        room.clear();
-        for delta in delta.chunks_exact(pitch).take(units) {
-            let delta = &delta[..rows];
-            let (step, per_step) = scale(delta);
-            for four in delta.chunks(4) {
-                let mut packed = [[0u8; 4]; DIGITS];
-                for (i, &value) in four.iter().enumerate() {
-                    let digits = digits(value, per_step);
-                    for (packed, digit) in packed.iter_mut().zip(digits) {
-                        packed[i] = digit as u8;
+    super::fast(
+        #[inline(always)]
+        || {
+            room.clear();
+            for delta in delta.chunks_exact(pitch).take(units) {
+                let delta = &delta[..rows];
+                let (step, per_step) = scale(delta);
+                for four in delta.chunks(4) {
+                    let mut packed = [[0u8; 4]; DIGITS];
+                    for (i, &value) in four.iter().enumerate() {
+                        let digits = digits(value, per_step);
+                        for (packed, digit) in packed.iter_mut().zip(digits) {
+                            packed[i] = digit as u8;
+                        }
                     }
+                    room.push(packed.map(i32::from_le_bytes));
                 }
-                room.push(packed.map(i32::from_le_bytes));
+                let shift = match offset == 0.0 {
+                    true => 0.0,
+                    false => offset * delta.iter().sum::<f32>(),
+                };
+                scales.push((times * step, shift));
             }
-            let shift = match offset == 0.0 {
-                true => 0.0,
-                false => offset * delta.iter().sum::<f32>(),
-            };
-            scales.push((times * step, shift));
-        }
-    });
+        },
+    );
     debug_assert_eq!(room.len(), units * quads);
     #[cfg(target_arch = "x86_64")]
     // SAFETY: the machine has the instructions, asserted above.
@@ -203,17 +209,16 @@ mod vnni {
     use crate::block::ROWS;
     use std::arch::x86_64::*;
 
-    /// Up to 64 bytes from `at`, zeros behind the end of `from`.
+    /// Bytes of a vector.
+    const VECTOR: usize = 4 * LANES;
+
+    /// The 64 columns of a row from `j`, zeros behind its last.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
-    fn load(from: &[u8], at: usize) -> __m512i {
-        let from = &from[at..];
-        let mask = match from.len() {
-            0 => 0,
-            length => u64::MAX >> (64 - length.min(64)),
-        };
-        // SAFETY: only bytes inside `from` are read.
-        unsafe { _mm512_maskz_loadu_epi8(mask, from.as_ptr().cast()) }
+    fn columns_of(row: &[u8], j: usize) -> __m512i {
+        let mask = u64::MAX >> (VECTOR - (row.len() - j).min(VECTOR));
+        // SAFETY: only bytes inside `row` are read.
+        unsafe { _mm512_maskz_loadu_epi8(mask, row.as_ptr().add(j).cast()) }
     }
 
     /// The sums of the three digits as one number.
@@ -229,7 +234,7 @@ mod vnni {
         _mm512_fmadd_ps(a, _mm512_set1_ps(65536.0), low)
     }
 
-    /// Four rows at a time, the columns in the lanes.
+    /// Rows at a time, the columns in the lanes.
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     pub fn project_few(
         bytes: &[u8],
@@ -246,16 +251,20 @@ mod vnni {
             let x: [&[u8]; R] = std::array::from_fn(|i| &bytes[(r + i).min(rows - 1) * d..][..d]);
             for (k, w_k) in w.digits.chunks_exact(DIGITS * padded(d)).enumerate() {
                 let mut sums = [[_mm512_setzero_si512(); DIGITS]; R];
-                for j in (0..d).step_by(64) {
-                    let w: [__m512i; DIGITS] = std::array::from_fn(|digit| {
-                        let w = &w_k[digit * padded(d) + j..][..64];
-                        // SAFETY: `w` has 64 values.
-                        unsafe { _mm512_loadu_si512(w.as_ptr().cast()) }
-                    });
-                    for (sums, x) in sums.iter_mut().zip(&x) {
-                        let x = load(x, j);
-                        for (sum, &w) in sums.iter_mut().zip(&w) {
-                            *sum = _mm512_dpbusd_epi32(*sum, x, w);
+                for j in (0..d).step_by(VECTOR) {
+                    let x = [
+                        columns_of(x[0], j),
+                        columns_of(x[1], j),
+                        columns_of(x[2], j),
+                        columns_of(x[3], j),
+                    ];
+                    for digit in 0..DIGITS {
+                        // SAFETY: a unit's digits have 64 values from each whole vector's column.
+                        let w = unsafe {
+                            _mm512_loadu_si512(w_k.as_ptr().add(digit * padded(d) + j).cast())
+                        };
+                        for i in 0..R {
+                            sums[i][digit] = _mm512_dpbusd_epi32(sums[i][digit], x[i], w);
                         }
                     }
                 }
@@ -268,7 +277,10 @@ mod vnni {
         }
     }
 
-    /// Eight rows at a time, sixteen units in the lanes.
+    /// Rows that [`project_many`] takes at a time.
+    const R: usize = 8;
+
+    /// Rows at a time, sixteen units in the lanes.
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     pub fn project_many(
         bytes: &[u8],
@@ -278,34 +290,22 @@ mod vnni {
         out: &mut [f32],
         pitch: usize,
     ) {
-        const R: usize = 8;
-        const VECTOR: usize = 4 * LANES;
         let (rows, units) = (bytes.len() / d, w.steps.len());
         let (quads, whole) = (d.div_ceil(4), d / 4);
         for r in (0..rows).step_by(R) {
             let x: [&[u8]; R] = std::array::from_fn(|i| &bytes[(r + i).min(rows - 1) * d..][..d]);
-            let fours = x.map(|x| &x.as_chunks::<4>().0[..whole]);
-            for (group, w_k) in w.digits.chunks_exact(quads * DIGITS * VECTOR).enumerate() {
-                let mut sums = [[_mm512_setzero_si512(); DIGITS]; R];
-                let (w_k, _) = w_k.as_chunks::<{ DIGITS * VECTOR }>();
-                for (quad, w) in w_k.iter().enumerate() {
-                    let w: [__m512i; DIGITS] = std::array::from_fn(|digit| {
-                        let w = &w[digit * VECTOR..(digit + 1) * VECTOR];
-                        // SAFETY: `w` has 64 values.
-                        unsafe { _mm512_loadu_si512(w.as_ptr().cast()) }
-                    });
-                    for i in 0..R {
-                        let four = if quad < whole {
-                            fours[i][quad]
-                        } else {
-                            let rest = &x[i][4 * whole..];
-                            std::array::from_fn(|j| rest.get(j).copied().unwrap_or(0))
-                        };
-                        let x = _mm512_set1_epi32(i32::from_le_bytes(four));
-                        for digit in 0..DIGITS {
-                            sums[i][digit] = _mm512_dpbusd_epi32(sums[i][digit], x, w[digit]);
-                        }
-                    }
+            // Columns behind the last whole four.
+            let rest = x.map(|x| {
+                let rest = &x[4 * whole..];
+                std::array::from_fn::<u8, 4, _>(|j| rest.get(j).copied().unwrap_or(0))
+            });
+            let groups = w.digits.chunks_exact(quads * DIGITS * VECTOR);
+            for (group, w_k) in groups.enumerate() {
+                let zero = [[_mm512_setzero_si512(); DIGITS]; R];
+                let (w_k, w_rest) = w_k.split_at(whole * DIGITS * VECTOR);
+                let mut sums = add_fours(zero, w_k, x);
+                if !w_rest.is_empty() {
+                    sums = add_fours(sums, w_rest, rest.each_ref().map(|rest| &rest[..]));
                 }
                 let first = group * LANES;
                 for (i, &sums) in sums.iter().enumerate().take(rows - r) {
@@ -318,6 +318,36 @@ mod vnni {
                 }
             }
         }
+    }
+
+    /// Adds the whole fours of columns that `w` has to the sums of some rows with sixteen units.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    fn add_fours(
+        mut sums: [[__m512i; DIGITS]; R],
+        w: &[i8],
+        x: [&[u8]; R],
+    ) -> [[__m512i; DIGITS]; R] {
+        let fours = w.len() / (DIGITS * VECTOR);
+        assert!(x.iter().all(|x| 4 * fours <= x.len()));
+        for four in 0..fours {
+            // Read by pointer: from slices the compiler gathers these into vectors of its own.
+            // SAFETY: `w` has three vectors and each row four bytes for each four, asserted above.
+            unsafe {
+                let w = w.as_ptr().add(four * DIGITS * VECTOR);
+                let a = _mm512_loadu_si512(w.cast());
+                let b = _mm512_loadu_si512(w.add(VECTOR).cast());
+                let c = _mm512_loadu_si512(w.add(2 * VECTOR).cast());
+                for i in 0..R {
+                    let x = x[i].as_ptr().add(4 * four).cast::<i32>().read_unaligned();
+                    let x = _mm512_set1_epi32(x);
+                    sums[i][0] = _mm512_dpbusd_epi32(sums[i][0], x, a);
+                    sums[i][1] = _mm512_dpbusd_epi32(sums[i][1], x, b);
+                    sums[i][2] = _mm512_dpbusd_epi32(sums[i][2], x, c);
+                }
+            }
+        }
+        sums
     }
 
     /// 64 columns at a time: the rows of a block are interleaved by fours, then go to two units at
@@ -337,7 +367,7 @@ mod vnni {
         for j in (0..d).step_by(64) {
             for (quad, x) in x.iter_mut().enumerate() {
                 let row = |i: usize| match quad * 4 + i {
-                    r if r < rows => load(&bytes[r * d..(r + 1) * d], j),
+                    r if r < rows => columns_of(&bytes[r * d..(r + 1) * d], j),
                     _ => _mm512_setzero_si512(),
                 };
                 *x = interleave([row(0), row(1), row(2), row(3)]);

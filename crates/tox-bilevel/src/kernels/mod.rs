@@ -15,8 +15,8 @@ use bytes::Digits;
 use pulp::Arch;
 use std::ops::Range;
 
-/// Runs `f` compiled for the best instruction set that this machine has. What `f` calls must be
-/// inlined to profit.
+/// Runs `f` compiled for the best instruction set that this machine has. To profit, `f` and what it
+/// calls must be `#[inline(always)]`.
 #[inline(always)]
 pub fn fast<R>(f: impl FnOnce() -> R) -> R {
     Arch::new().dispatch(f)
@@ -82,11 +82,14 @@ impl<'a, F: Real> Rows<'a, F> {
                 offset,
             } if !integers::<F>(points.features) => {
                 room.resize(bytes.len(), F::zero());
-                fast(|| {
-                    for (x, &byte) in room.iter_mut().zip(bytes) {
-                        *x = scale * F::of_byte(byte) + offset;
-                    }
-                });
+                fast(
+                    #[inline(always)]
+                    || {
+                        for (x, &byte) in room.iter_mut().zip(bytes) {
+                            *x = scale * F::of_byte(byte) + offset;
+                        }
+                    },
+                );
                 Rows::Reals(room)
             }
             rows => rows,
