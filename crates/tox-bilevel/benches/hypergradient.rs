@@ -10,6 +10,7 @@
 //! Printed: how fast the machine reads a buffer much larger than its caches, and one of the size of
 //! the rows, with the same threads; then median and least seconds, rows' bytes read a second against
 //! both, and for nets the products with the rows a second. `--json` adds one line of JSON.
+//! Processor time says what a run costs where other programs share the cores.
 //! Peak memory beyond the data is the growth of the process's largest resident set.
 //!
 //! PyTorch beside it, in the same run: `python benches/peers/compare_hypergradient.py`.
@@ -139,6 +140,7 @@ fn measure(s: &Setting) {
     let mode = ReverseMode { keep: s.keep };
     let before = status("VmRSS:");
     let mut seconds = Vec::new();
+    let cpu = cpu_seconds();
     for _ in 0..s.repeats {
         let begin = Instant::now();
         match mode.of(black_box(&problem)) {
@@ -151,6 +153,8 @@ fn measure(s: &Setting) {
         seconds.push(begin.elapsed().as_secs_f64());
     }
     let memory = status("VmHWM:").zip(before).map(|(peak, now)| peak - now);
+    let cpu = cpu_seconds().zip(cpu);
+    let cpu = cpu.map(|(after, before)| (after - before) / s.repeats as f64);
     // Last, so that its buffers do not count.
     let (far, near) = (
         bandwidth(512 << 20, s.threads),
@@ -176,6 +180,9 @@ fn measure(s: &Setting) {
         s.n, s.poison, s.steps, s.keep, s.threads
     );
     println!("seconds: median {median:.4}, least {least:.4}");
+    if let Some(cpu) = cpu {
+        println!("seconds of processor time, all threads: mean {cpu:.4}");
+    }
     println!(
         "rows read: {:.1} GB/s; memory gives {:.1} GB/s, and {:.1} GB/s at the rows' size",
         rate / 1e9,
@@ -192,7 +199,7 @@ fn measure(s: &Setting) {
             serde_json::json!({
                 "program": "toxscreen", "model": name, "n": s.n, "d": s.d, "poison": s.poison,
                 "steps": s.steps, "keep": s.keep, "threads": s.threads, "median_s": median,
-                "least_s": least, "rows_gb_per_s": rate / 1e9, "memory_gb_per_s": far / 1e9,
+                "least_s": least, "cpu_s": cpu, "rows_gb_per_s": rate / 1e9, "memory_gb_per_s": far / 1e9,
                 "rows_size_gb_per_s": near / 1e9, "gproducts_per_s": products / 1e9,
                 "peak_mb_beyond_data": memory,
             })
@@ -218,7 +225,7 @@ fn bytes(n: usize, d: usize, purpose: &str) -> Points<f32> {
 /// Bytes a second at which `threads` threads together sum a buffer of `size` bytes, the best of
 /// several passes.
 fn bandwidth(size: usize, threads: usize) -> f64 {
-    let buffer = vec![1u64; (size / 8).max(1)];
+    let buffer = vec![1f32; (size / 4).max(1)];
     let share = buffer.len().div_ceil(threads);
     // Threads stay for all passes of a run, so that starting them does not count.
     let passes = ((1 << 30) / size.max(1)).clamp(1, 1000);
@@ -228,30 +235,33 @@ fn bandwidth(size: usize, threads: usize) -> f64 {
             for part in buffer.chunks(share) {
                 scope.spawn(move |_| {
                     for _ in 0..passes {
-                        black_box(sum(black_box(part)));
+                        black_box(pulp::Arch::new().dispatch(Sum(black_box(part))));
                     }
                 });
             }
         });
-        (passes * 8 * buffer.len()) as f64 / begin.elapsed().as_secs_f64()
+        (passes * 4 * buffer.len()) as f64 / begin.elapsed().as_secs_f64()
     };
     (0..5).map(|_| run()).fold(0.0, f64::max)
 }
 
-/// A sum that the widest vectors of the machine take.
-fn sum(values: &[u64]) -> u64 {
-    pulp::Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            let mut lanes = [0u64; 64];
-            for values in values.as_chunks::<64>().0 {
-                for (lane, &value) in lanes.iter_mut().zip(values) {
-                    *lane = lane.wrapping_add(value);
-                }
+/// A sum of whole vectors.
+struct Sum<'a>(&'a [f32]);
+
+impl pulp::WithSimd for Sum<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, simd: S) -> f32 {
+        let mut sums = [simd.splat_f32s(0.0); 8];
+        for values in S::as_simd_f32s(self.0).0.as_chunks::<8>().0 {
+            for (sum, &value) in sums.iter_mut().zip(values) {
+                *sum = simd.add_f32s(*sum, value);
             }
-            lanes.into_iter().fold(0, u64::wrapping_add)
-        },
-    )
+        }
+        let sum = |sum| simd.reduce_sum_f32s(sum);
+        sums.into_iter().map(sum).sum()
+    }
 }
 
 /// A line of /proc/self/status, in MB; `None` where there is no such file.
@@ -260,4 +270,14 @@ fn status(name: &str) -> Option<f64> {
     let line = status.lines().find(|line| line.starts_with(name))?;
     let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kib * 1024.0 / 1e6)
+}
+
+/// Processor time of this process so far, user's and system's, to a hundredth of a second.
+fn cpu_seconds() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The name, in parentheses, may hold spaces; ticks are the 14th and 15th field.
+    let fields = stat.rsplit_once(')')?.1;
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    let ticks: Vec<f64> = ticks.filter_map(|ticks| ticks.parse().ok()).collect();
+    Some(ticks.iter().sum::<f64>() / 100.0)
 }

@@ -9,8 +9,9 @@ use crate::block::ROWS;
 
 /// Digits of a number.
 const DIGITS: usize = 3;
-/// The largest number that three digits of -128 to 127 can write.
-const LARGEST: f32 = 8_355_711.0;
+/// What the largest of a row becomes: three digits of -128 to 127 can write 8,355,711, and rounding
+/// must not lead beyond.
+const LARGEST: f32 = 8_355_600.0;
 /// Below this a row counts as zero: the step would leave f32's normal numbers.
 const LEAST: f32 = 1e-30;
 /// Most columns for which no sum of 255 * 128 can leave 32 bits.
@@ -209,6 +210,8 @@ mod vnni {
     use crate::block::ROWS;
     use std::arch::x86_64::*;
 
+    /// Rows that a product takes at a time.
+    const R: usize = 8;
     /// Bytes of a vector.
     const VECTOR: usize = 4 * LANES;
 
@@ -234,6 +237,20 @@ mod vnni {
         _mm512_fmadd_ps(a, _mm512_set1_ps(65536.0), low)
     }
 
+    /// Adds 64 columns of some rows to their sums with a unit, whose digits lie `pitch` apart.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    fn add_columns(sums: &mut [[__m512i; DIGITS]; R], x: [__m512i; R], w: &[i8], pitch: usize) {
+        for digit in 0..DIGITS {
+            let w = &w[digit * pitch..][..VECTOR];
+            // SAFETY: `w` has 64 values.
+            let w = unsafe { _mm512_loadu_si512(w.as_ptr().cast()) };
+            for i in 0..R {
+                sums[i][digit] = _mm512_dpbusd_epi32(sums[i][digit], x[i], w);
+            }
+        }
+    }
+
     /// Rows at a time, the columns in the lanes.
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     pub fn project_few(
@@ -244,29 +261,33 @@ mod vnni {
         out: &mut [f32],
         pitch: usize,
     ) {
-        const R: usize = 4;
-        let rows = bytes.len() / d;
+        let (rows, whole) = (bytes.len() / d, d / VECTOR * VECTOR);
         for r in (0..rows).step_by(R) {
             // Past the last row: that one again, its sum dropped.
             let x: [&[u8]; R] = std::array::from_fn(|i| &bytes[(r + i).min(rows - 1) * d..][..d]);
             for (k, w_k) in w.digits.chunks_exact(DIGITS * padded(d)).enumerate() {
                 let mut sums = [[_mm512_setzero_si512(); DIGITS]; R];
-                for j in (0..d).step_by(VECTOR) {
-                    let x = [
-                        columns_of(x[0], j),
-                        columns_of(x[1], j),
-                        columns_of(x[2], j),
-                        columns_of(x[3], j),
-                    ];
-                    for digit in 0..DIGITS {
-                        // SAFETY: a unit's digits have 64 values from each whole vector's column.
-                        let w = unsafe {
-                            _mm512_loadu_si512(w_k.as_ptr().add(digit * padded(d) + j).cast())
-                        };
-                        for i in 0..R {
-                            sums[i][digit] = _mm512_dpbusd_epi32(sums[i][digit], x[i], w);
+                // Whole vectors without a mask, then what is left.
+                for j in (0..whole).step_by(VECTOR) {
+                    let mut vectors = [_mm512_setzero_si512(); R];
+                    for (vector, x) in vectors.iter_mut().zip(x) {
+                        let x = &x[j..j + VECTOR];
+                        // Rows are too short for the machine to foresee the next ones.
+                        let later = x.as_ptr().wrapping_add(R * d).cast();
+                        // SAFETY: `x` has 64 values; a prefetch may have any address.
+                        unsafe {
+                            _mm_prefetch::<_MM_HINT_T0>(later);
+                            *vector = _mm512_loadu_si512(x.as_ptr().cast());
                         }
                     }
+                    add_columns(&mut sums, vectors, &w_k[j..], padded(d));
+                }
+                if whole < d {
+                    let mut vectors = [_mm512_setzero_si512(); R];
+                    for (vector, x) in vectors.iter_mut().zip(x) {
+                        *vector = columns_of(x, whole);
+                    }
+                    add_columns(&mut sums, vectors, &w_k[whole..], padded(d));
                 }
                 let base = offset * w.sums[k];
                 for (i, &sums) in sums.iter().enumerate().take(rows - r) {
@@ -276,9 +297,6 @@ mod vnni {
             }
         }
     }
-
-    /// Rows that [`project_many`] takes at a time.
-    const R: usize = 8;
 
     /// Rows at a time, sixteen units in the lanes.
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
@@ -471,6 +489,107 @@ mod vnni {
                 for (g, sum) in g.iter_mut().zip(rest) {
                     *g += sum;
                 }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{Rng, RngCore};
+    use tox_data::rng::stream;
+
+    /// Products with odd sizes against f64, relative to the sum of the products' sizes.
+    #[test]
+    fn integer_products_are_as_exact_as_f32() {
+        if !available() {
+            eprintln!("no AVX-512 VNNI on this machine: nothing to test");
+            return;
+        }
+        let mut rng = stream(1, "bytes", &[]);
+        let (scale, offset) = (2.0f32 / 255.0, -1.0f32);
+        for d in [1, 3, 7, 64, 784, 785] {
+            for rows in [1, 2, 5, 31, 64, 127, ROWS] {
+                for units in [1, 3, 8, 10, 16, 33] {
+                    let mut bytes = vec![0; rows * d];
+                    rng.fill_bytes(&mut bytes);
+                    let x = |r: usize, j: usize| {
+                        f64::from(scale) * f64::from(bytes[r * d + j]) + f64::from(offset)
+                    };
+                    let mut reals = |n: usize| -> Vec<f32> {
+                        (0..n).map(|_| rng.random::<f32>() - 0.5).collect()
+                    };
+                    let (w, delta, start) =
+                        (reals(units * d), reals(units * ROWS), reals(units * d));
+
+                    let mut digits = Digits::default();
+                    digits.set(&w, d);
+                    let mut out = vec![7.0; units * ROWS];
+                    project(&bytes, d, (scale, offset), &digits, &mut out, ROWS);
+                    for (k, out) in out.chunks_exact(ROWS).enumerate() {
+                        for (r, &out) in out[..rows].iter().enumerate() {
+                            let terms = || (0..d).map(|j| f64::from(w[k * d + j]) * x(r, j));
+                            let exact: f64 = terms().sum();
+                            let size: f64 =
+                                w[k * d..][..d].iter().map(|w| f64::from(w.abs())).sum();
+                            assert!(
+                                (f64::from(out) - exact).abs() <= 4e-7 * size,
+                                "{d} {rows} {units}: {out} {exact} {size}"
+                            );
+                        }
+                        assert!(out[rows..].iter().all(|&out| out == 7.0));
+                    }
+
+                    let mut g = start.clone();
+                    accumulate(
+                        &bytes,
+                        d,
+                        (scale, offset),
+                        &delta,
+                        ROWS,
+                        &mut Vec::new(),
+                        &mut g,
+                    );
+                    for (at, (&g, &start)) in g.iter().zip(&start).enumerate() {
+                        let (delta, j) = (&delta[at / d * ROWS..][..rows], at % d);
+                        let terms = delta.iter().enumerate();
+                        let exact: f64 = terms.map(|(r, &by)| f64::from(by) * x(r, j)).sum();
+                        let size: f64 = delta.iter().map(|by| f64::from(by.abs())).sum();
+                        let error = f64::from(g) - f64::from(start) - exact;
+                        assert!(
+                            error.abs() <= 4e-7 * (size + 1.0),
+                            "{d} {rows} {units}: {error}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn digits_write_every_number() {
+        for number in (-8_355_711..=8_355_711i32).step_by(37).chain([8_355_711]) {
+            let [a, b, c] = digits(number as f32, 1.0).map(i32::from);
+            assert_eq!(65_536 * a + 256 * b + c, number);
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_number_stays_so() {
+        if !available() {
+            return;
+        }
+        for bad in [f32::NAN, f32::INFINITY] {
+            for units in [1, 8] {
+                let mut w = vec![0.25; units * 5];
+                w[3] = bad;
+                let mut digits = Digits::default();
+                digits.set(&w, 5);
+                let mut out = vec![0.0; units * ROWS];
+                project(&[1; 10], 5, (1.0, 0.0), &digits, &mut out, ROWS);
+                assert!(out[..2].iter().all(|out| out.is_nan()));
+                assert!(units == 1 || (out[ROWS] - 1.25).abs() < 1e-6);
             }
         }
     }

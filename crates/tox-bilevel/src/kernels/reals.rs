@@ -163,3 +163,101 @@ impl Combine<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::plain;
+    use rand::Rng;
+    use tox_data::rng::stream;
+
+    /// Both products by `run`'s instruction set against plain loops in f64.
+    fn check(name: &str, run: impl Fn(Product<'_>)) {
+        let mut rng = stream(1, "reals", &[]);
+        for d in [1, 7, 784, 785] {
+            for rows in [1, 2, 5, 31, 64] {
+                for units in [1, 3, 8, 10, 32] {
+                    let mut reals = |n: usize| -> Vec<f32> {
+                        (0..n).map(|_| rng.random::<f32>() - 0.5).collect()
+                    };
+                    let (x, w) = (reals(rows * d), reals(units * d));
+                    let (by, start) = (reals(units * 64), reals(units * d));
+                    let wide = |x: &[f32]| x.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
+                    let close = |ours: &[f32], exact: &[f64], terms: usize| {
+                        let limit = 1e-7 * (1 + terms) as f64;
+                        for (&a, &b) in ours.iter().zip(exact) {
+                            assert!(
+                                (f64::from(a) - b).abs() <= limit,
+                                "{name} {d} {rows} {units}"
+                            );
+                        }
+                    };
+
+                    let (mut out, mut exact) = (vec![7.0; units * 64], vec![7.0; units * 64]);
+                    run(Product::Project(Project {
+                        x: &x,
+                        d,
+                        w: &w,
+                        out: &mut out,
+                        pitch: 64,
+                    }));
+                    plain::project(&wide(&x), d, &wide(&w), &mut exact, 64);
+                    close(&out, &exact, d);
+
+                    let (mut g, mut exact) = (start.clone(), wide(&start));
+                    run(Product::Combine(Combine {
+                        by: Coefficients::by_unit(&by, 64),
+                        rows: &x,
+                        d,
+                        out: &mut g,
+                    }));
+                    let by_wide = wide(&by);
+                    plain::combine(
+                        Coefficients::by_unit(&by_wide, 64),
+                        &wide(&x),
+                        d,
+                        &mut exact,
+                    );
+                    close(&g, &exact, rows);
+
+                    let (mut spread, mut exact) = (x.clone(), wide(&x));
+                    run(Product::Combine(Combine {
+                        by: Coefficients::by_row(&by, 64),
+                        rows: &w,
+                        d,
+                        out: &mut spread,
+                    }));
+                    plain::combine(Coefficients::by_row(&by_wide, 64), &wide(&w), d, &mut exact);
+                    close(&spread, &exact, units);
+                }
+            }
+        }
+    }
+
+    enum Product<'a> {
+        Project(Project<'a>),
+        Combine(Combine<'a>),
+    }
+
+    impl WithSimd for Product<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            match self {
+                Product::Project(op) => op.with_simd(simd),
+                Product::Combine(op) => op.with_simd(simd),
+            }
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_agrees_with_plain_loops() {
+        check("best", |op| Arch::new().dispatch(op));
+        check("portable", |op| op.with_simd(pulp::Scalar::new()));
+        #[cfg(target_arch = "x86_64")]
+        if let Some(avx2) = pulp::x86::V3::try_new() {
+            check("avx2", |op| Simd::vectorize(avx2, op));
+        }
+    }
+}
