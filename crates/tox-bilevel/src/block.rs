@@ -6,7 +6,12 @@ use crate::model::Layer;
 use crate::real::Real;
 
 /// Rows of a block.
-pub const ROWS: usize = 64;
+pub const ROWS: usize = 128;
+
+/// Sums over rows are taken in this many lanes, so that they fill a vector.
+const LANES: usize = 16;
+/// Rows that a sum over units takes at a time.
+const RUN: usize = 64;
 
 /// A model with its weights.
 #[derive(Clone, Copy)]
@@ -71,6 +76,7 @@ impl<F: Real> Block<F> {
     }
 
     /// From the first layer's sums to the last one's.
+    #[inline(always)]
     pub fn forward(&mut self, net: Net<'_, F>) {
         for l in 1..net.layers.len() {
             for (a, &z) in self.a[l].iter_mut().zip(&self.z[l - 1]) {
@@ -82,35 +88,42 @@ impl<F: Real> Block<F> {
     }
 
     /// From the last sums to probabilities.
+    #[inline(always)]
     pub fn probabilities(&mut self) {
         let Some(z) = self.z.last() else { return };
         if z.len() == ROWS {
+            // Of the smaller class's odds, so that nothing overflows.
             for (p, &z) in self.p.iter_mut().zip(z) {
-                // Neither branch overflows.
-                let e = (-z.abs()).exp();
-                let small = e / (F::one() + e);
-                *p = if z > F::zero() {
-                    F::one() / (F::one() + e)
-                } else {
-                    small
-                };
+                *p = -z.abs();
+            }
+            F::exp_all(&mut self.p);
+            for (p, &z) in self.p.iter_mut().zip(z) {
+                let larger = F::one() / (F::one() + *p);
+                *p = if z > F::zero() { larger } else { *p * larger };
             }
             return;
         }
-        for r in 0..self.rows {
-            let unit = |k: usize| k * ROWS + r;
-            let classes = z.len() / ROWS;
-            let most = (0..classes)
-                .map(|k| z[unit(k)])
-                .fold(F::neg_infinity(), F::max);
-            let mut sum = F::zero();
-            for k in 0..classes {
-                let e = (z[unit(k)] - most).exp();
-                self.p[unit(k)] = e;
-                sum += e;
+        let mut most = [F::neg_infinity(); ROWS];
+        for z in z.chunks_exact(ROWS) {
+            for (most, &z) in most.iter_mut().zip(z) {
+                *most = if z > *most { z } else { *most };
             }
-            for k in 0..classes {
-                self.p[unit(k)] /= sum;
+        }
+        for (p, z) in self.p.chunks_exact_mut(ROWS).zip(z.chunks_exact(ROWS)) {
+            for ((p, &z), &most) in p.iter_mut().zip(z).zip(&most) {
+                *p = z - most;
+            }
+        }
+        F::exp_all(&mut self.p);
+        let mut sums = [F::zero(); ROWS];
+        for p in self.p.chunks_exact(ROWS) {
+            for (sum, &p) in sums.iter_mut().zip(p) {
+                *sum += p;
+            }
+        }
+        for p in self.p.chunks_exact_mut(ROWS) {
+            for (p, &sum) in p.iter_mut().zip(&sums) {
+                *p /= sum;
             }
         }
     }
@@ -156,6 +169,7 @@ impl<F: Real> Block<F> {
     }
 
     /// `delta` of every layer from the probabilities; a row weighs `share` (1 / n).
+    #[inline(always)]
     pub fn backward(&mut self, net: Net<'_, F>, labels: &[u16], share: F) {
         let last = net.layers.len() - 1;
         let delta = &mut self.delta[last];
@@ -182,6 +196,7 @@ impl<F: Real> Block<F> {
     }
 
     /// `rz` of the later layers from that of the first, along the direction `v` of the weights.
+    #[inline(always)]
     pub fn forward_along(&mut self, net: Net<'_, F>, v: Net<'_, F>) {
         for l in 1..net.layers.len() {
             self.ra[l].copy_from_slice(&self.rz[l - 1]);
@@ -193,6 +208,7 @@ impl<F: Real> Block<F> {
     }
 
     /// `rdelta` of every layer from `rz` of the last and `delta`.
+    #[inline(always)]
     pub fn backward_along(&mut self, net: Net<'_, F>, v: Net<'_, F>, share: F) {
         let last = net.layers.len() - 1;
         let (rz, p) = (&self.rz[last], &self.p);
@@ -203,11 +219,16 @@ impl<F: Real> Block<F> {
                 *rdelta = p * (F::one() - p) * rz * share;
             }
         } else {
-            for r in 0..self.rows {
-                let unit = |k: usize| k * ROWS + r;
-                let mean: F = (0..classes).map(|k| p[unit(k)] * rz[unit(k)]).sum();
-                for k in 0..classes {
-                    rdelta[unit(k)] = p[unit(k)] * (rz[unit(k)] - mean) * share;
+            let mut means = [F::zero(); ROWS];
+            for (p, rz) in p.chunks_exact(ROWS).zip(rz.chunks_exact(ROWS)) {
+                for ((mean, &p), &rz) in means.iter_mut().zip(p).zip(rz) {
+                    *mean += p * rz;
+                }
+            }
+            for (k, rdelta) in rdelta.chunks_exact_mut(ROWS).enumerate() {
+                let (p, rz) = (&p[k * ROWS..], &rz[k * ROWS..]);
+                for (r, rdelta) in rdelta.iter_mut().enumerate() {
+                    *rdelta = p[r] * (rz[r] - means[r]) * share;
                 }
             }
         }
@@ -223,6 +244,7 @@ impl<F: Real> Block<F> {
     }
 
     /// Adds the gradient of the layers after the first, and of all biases, to `g`.
+    #[inline(always)]
     pub fn add_gradient(&self, layers: &[Layer], g: &mut [F]) {
         for (l, layer) in layers.iter().enumerate() {
             if l > 0 {
@@ -233,6 +255,7 @@ impl<F: Real> Block<F> {
     }
 
     /// Adds the Hessian's product of the layers after the first, and of all biases, to `g`.
+    #[inline(always)]
     pub fn add_gradient_along(&self, layers: &[Layer], g: &mut [F]) {
         for (l, layer) in layers.iter().enumerate() {
             if l > 0 {
@@ -245,6 +268,7 @@ impl<F: Real> Block<F> {
     }
 
     /// Rows that a short block does not have count for nothing.
+    #[inline(always)]
     fn clear_tail(&mut self, l: usize, along: bool) {
         let values = if along {
             &mut self.rdelta[l]
@@ -258,54 +282,89 @@ impl<F: Real> Block<F> {
 }
 
 /// Each unit's rows get its bias.
-pub fn fill_units<F: Real>(out: &mut [F], bias: &[F]) {
+#[inline(always)]
+fn fill_units<F: Real>(out: &mut [F], bias: &[F]) {
     for (unit, &bias) in out.chunks_exact_mut(ROWS).zip(bias) {
         unit.fill(bias);
     }
 }
 
+/// The first `rows` rows of each unit are moved by its bias.
+pub fn add_units<F: Real>(out: &mut [F], rows: usize, bias: &[F]) {
+    for (unit, &bias) in out.chunks_exact_mut(ROWS).zip(bias) {
+        for z in &mut unit[..rows] {
+            *z += bias;
+        }
+    }
+}
+
 /// `sums[k] += sum of unit k`.
-pub fn sum_units<F: Real>(units: &[F], sums: &mut [F]) {
+#[inline(always)]
+fn sum_units<F: Real>(units: &[F], sums: &mut [F]) {
     for (unit, sum) in units.chunks_exact(ROWS).zip(sums) {
-        *sum += unit.iter().copied().sum();
+        let mut lanes = [F::zero(); LANES];
+        for values in unit.as_chunks::<LANES>().0 {
+            for (lane, &value) in lanes.iter_mut().zip(values) {
+                *lane += value;
+            }
+        }
+        *sum += lanes.into_iter().sum();
     }
 }
 
 /// `out += w x`.
+#[inline(always)]
 fn dense<F: Real>(w: &[F], x: &[F], out: &mut [F]) {
     let inputs = x.len() / ROWS;
     for (w, out) in w.chunks_exact(inputs).zip(out.chunks_exact_mut(ROWS)) {
-        for (&w, x) in w.iter().zip(x.chunks_exact(ROWS)) {
-            for (out, &x) in out.iter_mut().zip(x) {
-                *out += w * x;
-            }
-        }
+        combine(w.iter().copied(), x, out);
     }
 }
 
 /// `out += transposed w delta`.
+#[inline(always)]
 fn dense_back<F: Real>(w: &[F], delta: &[F], out: &mut [F]) {
     let inputs = out.len() / ROWS;
-    for (w, delta) in w.chunks_exact(inputs).zip(delta.chunks_exact(ROWS)) {
-        for (&w, out) in w.iter().zip(out.chunks_exact_mut(ROWS)) {
-            for (out, &delta) in out.iter_mut().zip(delta) {
-                *out += w * delta;
+    for (i, out) in out.chunks_exact_mut(ROWS).enumerate() {
+        combine(w[i..].iter().copied().step_by(inputs), delta, out);
+    }
+}
+
+/// `out += sum of w * unit`, a run of rows at a time in registers.
+#[inline(always)]
+fn combine<F: Real>(w: impl Iterator<Item = F> + Clone, units: &[F], out: &mut [F]) {
+    for (at, out) in out.as_chunks_mut::<RUN>().0.iter_mut().enumerate() {
+        let mut sums = *out;
+        for (w, unit) in w.clone().zip(units.chunks_exact(ROWS)) {
+            let unit = &unit.as_chunks::<RUN>().0[at];
+            for r in 0..RUN {
+                sums[r] += w * unit[r];
             }
         }
+        *out = sums;
     }
 }
 
 /// `g[k][i] += delta[k] . x[i]`.
+#[inline(always)]
 fn outer<F: Real>(delta: &[F], x: &[F], g: &mut [F]) {
     let inputs = x.len() / ROWS;
     for (g, delta) in g.chunks_exact_mut(inputs).zip(delta.chunks_exact(ROWS)) {
         for (g, x) in g.iter_mut().zip(x.chunks_exact(ROWS)) {
-            *g += delta.iter().zip(x).map(|(&d, &x)| d * x).sum();
+            let mut lanes = [F::zero(); LANES];
+            let (deltas, xs) = (delta.as_chunks::<LANES>().0, x.as_chunks::<LANES>().0);
+            for (delta, x) in deltas.iter().zip(xs) {
+                for i in 0..LANES {
+                    lanes[i] += delta[i] * x[i];
+                }
+            }
+            *g += lanes.into_iter().sum();
         }
     }
 }
 
 /// Multiplies by Leaky ReLU's derivative at `z`.
+#[inline(always)]
 fn slope<F: Real>(z: &[F], leak: F, values: &mut [F]) {
     for (value, &z) in values.iter_mut().zip(z) {
         *value = if z > F::zero() { *value } else { leak * *value };

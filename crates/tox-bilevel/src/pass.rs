@@ -5,10 +5,12 @@
 //! Rows are cut into the same tasks whatever the number of threads, and sums are added in their
 //! order, so that threads do not change a result.
 
-use crate::block::{Block, Net, ROWS, sum_units};
+use crate::block::{Block, Net, ROWS, add_units};
+use crate::kernels::bytes::Digits;
+use crate::kernels::{Coefficients, Rows, fast, integers};
 use crate::model::{Layer, Model};
-use crate::points::{Points, TrainingSet};
-use crate::real::{Raw, Real};
+use crate::points::{Points, TrainingSet, Values};
+use crate::real::Real;
 use rayon::prelude::*;
 
 /// Tasks of a pass.
@@ -22,18 +24,30 @@ struct Place {
     rows: usize,
 }
 
+impl Place {
+    /// The rows in their part.
+    fn range(&self) -> std::ops::Range<usize> {
+        self.start..self.start + self.rows
+    }
+}
+
 /// A task's blocks and the room it works in.
 struct Task<F> {
     places: Vec<Place>,
     block: Block<F>,
     /// A sum over its rows for each parameter.
     sums: Vec<F>,
-    /// The first layer's sums of one part, of raw values.
-    raw: Vec<F>,
-    /// The same without the values, for the shift.
-    shift: Vec<F>,
+    room: Room<F>,
     loss: f64,
     errors: usize,
+}
+
+/// Room for rows made real, for digits, and for a direction's share.
+#[derive(Default)]
+struct Room<F> {
+    rows: Vec<F>,
+    digits: Vec<[i32; 3]>,
+    extra: Vec<F>,
 }
 
 /// Passes over one set with one model. It owns the room that they need.
@@ -44,6 +58,8 @@ pub struct Passes<'a, F> {
     points: usize,
     poison: usize,
     tasks: Vec<Task<F>>,
+    /// The first layer of the weights and of their direction, for parts of 8-bit rows.
+    digits: [Digits; 2],
     /// Values that a trace holds for one block.
     stride: usize,
 }
@@ -80,21 +96,32 @@ impl<'a, F: Real> Passes<'a, F> {
                 places.push(Place { part, start, rows });
             }
         }
-        let first = &layers[0];
-        let task = |i: usize| Task {
-            places: places[i * places.len() / TASKS..(i + 1) * places.len() / TASKS].to_vec(),
+        // Tasks of about the same work; real rows take about three times as long as bytes.
+        let works = places.iter().map(|place| match parts[place.part].values {
+            Values::Bytes { .. } => place.rows,
+            Values::Reals(_) => 3 * place.rows,
+        });
+        let all: usize = works.clone().sum();
+        let mut shares = vec![Vec::new(); TASKS];
+        let mut before = 0;
+        for (place, work) in places.iter().zip(works) {
+            shares[(2 * before + work) * TASKS / (2 * all)].push(*place);
+            before += work;
+        }
+        let task = |places| Task {
+            places,
             block: Block::new(&layers),
             sums: vec![F::zero(); model.parameters()],
-            raw: vec![F::zero(); first.weights.len()],
-            shift: vec![F::zero(); first.outputs],
+            room: Room::default(),
             loss: 0.0,
             errors: 0,
         };
         Self {
-            tasks: (0..TASKS).map(task).collect(),
-            stride: first.outputs * ROWS,
+            tasks: shares.into_iter().map(task).collect(),
+            stride: layers[0].outputs * ROWS,
             leak: F::of(model.leak),
             points: parts.iter().map(|p| p.len()).sum(),
+            digits: Default::default(),
             layers,
             parts,
             poison,
@@ -121,21 +148,23 @@ impl<'a, F: Real> Passes<'a, F> {
 
     /// Forward only.
     fn look(&mut self, w: &[F]) {
-        let (net, firsts) = (
-            net(&self.layers, self.leak, w),
-            firsts(&self.layers, &self.parts, w),
-        );
+        self.ready(0, w);
+        let (net, digits) = (net(&self.layers, self.leak, w), &self.digits[0]);
         let parts = &self.parts;
         self.tasks.par_iter_mut().for_each(|task| {
             (task.loss, task.errors) = (0.0, 0);
             for &place in &task.places {
                 let points = parts[place.part];
-                task.block.rows = place.rows;
-                first_sums(points, place, &firsts[place.part], &mut task.block.z[0]);
-                task.block.forward(net);
-                let labels = &points.labels[place.start..place.start + place.rows];
-                task.loss += task.block.loss(labels);
-                task.errors += task.block.errors(labels);
+                let rows = Rows::of(points, place.range(), &mut task.room.rows);
+                let (block, labels) = (&mut task.block, &points.labels[place.range()]);
+                block.rows = place.rows;
+                first_sums(rows, net, digits, block.rows, &mut block.z[0]);
+                fast(
+                    #[inline(always)]
+                    || block.forward(net),
+                );
+                task.loss += block.loss(labels);
+                task.errors += block.errors(labels);
             }
         });
     }
@@ -143,241 +172,185 @@ impl<'a, F: Real> Passes<'a, F> {
     /// Gradient of the mean cross-entropy at `w` into `gradient`; `trace` is kept for
     /// [`Passes::along`].
     pub fn gradient(&mut self, w: &[F], gradient: &mut [F], trace: Option<&mut [F]>) {
-        let (net, firsts) = (
-            net(&self.layers, self.leak, w),
-            firsts(&self.layers, &self.parts, w),
-        );
+        self.ready(0, w);
+        let (net, digits) = (net(&self.layers, self.leak, w), &self.digits[0]);
         let (parts, share) = (&self.parts, F::one() / F::of(self.points as f64));
         let stride = self.stride;
-        let lengths = self.tasks.iter().map(|t| t.places.len() * stride).collect();
-        let traces = cut(trace, lengths);
-        self.tasks
-            .par_iter_mut()
-            .zip(traces)
-            .for_each(|(task, mut trace)| {
-                task.begin();
-                for i in 0..task.places.len() {
-                    let place = task.places[i];
-                    let points = parts[place.part];
-                    let labels = &points.labels[place.start..place.start + place.rows];
-                    let block = &mut task.block;
-                    block.rows = place.rows;
-                    first_sums(points, place, &firsts[place.part], &mut block.z[0]);
-                    block.forward(net);
-                    block.probabilities();
-                    if let Some(trace) = &mut trace {
-                        let kept = if net.layers.len() == 1 {
-                            &block.p
-                        } else {
-                            &block.z[0]
-                        };
-                        trace[i * stride..(i + 1) * stride].copy_from_slice(kept);
-                    }
-                    block.backward(net, labels, share);
-                    block.add_gradient(net.layers, &mut task.sums);
-                    let raw = points.raw(place.start..place.start + place.rows);
-                    let d = points.features;
-                    F::accumulate(raw, place.rows, d, &block.delta[0], ROWS, &mut task.raw);
-                    sum_units(&block.delta[0], &mut task.shift);
-                    task.end_of_part(i, points, net.layers);
+        let lengths = self.tasks.iter().map(|t| t.places.len() * stride);
+        let traces = cut(trace, lengths.collect());
+        let tasks = self.tasks.par_iter_mut().zip(traces);
+        tasks.for_each(|(task, mut trace)| {
+            task.sums.fill(F::zero());
+            for (i, &place) in task.places.iter().enumerate() {
+                let points = parts[place.part];
+                let rows = Rows::of(points, place.range(), &mut task.room.rows);
+                let (block, labels) = (&mut task.block, &points.labels[place.range()]);
+                block.rows = place.rows;
+                first_sums(rows, net, digits, block.rows, &mut block.z[0]);
+                let sums = &mut task.sums;
+                fast(
+                    #[inline(always)]
+                    || {
+                        block.forward(net);
+                        block.probabilities();
+                        block.backward(net, labels, share);
+                        block.add_gradient(net.layers, sums);
+                    },
+                );
+                if let Some(trace) = &mut trace {
+                    let kept = if net.layers.len() == 1 {
+                        &block.p
+                    } else {
+                        &block.z[0]
+                    };
+                    trace[i * stride..(i + 1) * stride].copy_from_slice(kept);
                 }
-            });
+                let g = &mut sums[net.layers[0].weights.clone()];
+                let d = points.features;
+                rows.accumulate(d, &block.delta[0], ROWS, &mut task.room.digits, g);
+            }
+        });
         self.add(gradient);
     }
 
     /// Gradient of `v . gradient(w)` by the weights, the Hessian's product with `v` (plus the change
     /// of the gradient along `along.poison`), into `product`; by the poison into `along.mixed`.
     pub fn along(&mut self, w: &[F], along: Along<'_, F>, product: &mut [F]) {
-        let (net, firsts) = (
-            net(&self.layers, self.leak, w),
-            firsts(&self.layers, &self.parts, w),
-        );
-        let v = along.v;
-        let (v, firsts_v) = (
-            self::net(&self.layers, self.leak, v),
-            self::firsts(&self.layers, &self.parts, v),
-        );
+        if along.trace.is_none() {
+            self.ready(0, w);
+        }
+        self.ready(1, along.v);
+        let net = net(&self.layers, self.leak, w);
+        let v = self::net(&self.layers, self.leak, along.v);
+        let [digits, digits_v] = &self.digits;
         let (parts, share) = (&self.parts, F::one() / F::of(self.points as f64));
         let (stride, layers) = (self.stride, net.layers.len());
-        let poison_part = parts.len() - 1;
-        let has_poison = self.poison > 0;
-        let is_poison = |place: &Place| has_poison && place.part == poison_part;
-        let mixed = cut(
-            along.mixed,
-            self.tasks
-                .iter()
-                .map(|t| {
-                    let rows = t.places.iter().filter(|p| is_poison(p)).map(|p| p.rows);
-                    rows.sum::<usize>() * net.layers[0].inputs
-                })
-                .collect(),
-        );
-        let mut before = 0;
-        let firsts_of_tasks: Vec<usize> = self
-            .tasks
-            .iter()
-            .map(|t| {
-                before += t.places.len();
-                before - t.places.len()
-            })
-            .collect();
-        self.tasks
-            .par_iter_mut()
-            .zip(mixed)
-            .zip(firsts_of_tasks)
-            .for_each(|((task, mut mixed), first_block)| {
-                task.begin();
-                let mut mixed_at = 0;
-                for i in 0..task.places.len() {
-                    let place = task.places[i];
-                    let points = parts[place.part];
-                    let (d, rows) = (points.features, place.start..place.start + place.rows);
-                    let labels = &points.labels[rows.clone()];
-                    let block = &mut task.block;
-                    block.rows = place.rows;
-                    match along.trace {
-                        Some(trace) => {
-                            let at = (first_block + i) * stride;
-                            let kept = &trace[at..at + stride];
-                            if layers == 1 {
-                                block.p.copy_from_slice(kept);
-                            } else {
-                                block.z[0].copy_from_slice(kept);
-                            }
-                        }
-                        None => first_sums(points, place, &firsts[place.part], &mut block.z[0]),
+        let (has_poison, last) = (self.poison > 0, parts.len() - 1);
+        let is_poison = |place: &Place| has_poison && place.part == last;
+        let features = net.layers[0].inputs;
+        let poison_values = |task: &Task<F>| {
+            let places = task.places.iter().filter(|place| is_poison(place));
+            places.map(|place| place.rows * features).sum()
+        };
+        let mixed = cut(along.mixed, self.tasks.iter().map(poison_values).collect());
+        let mut blocks = 0;
+        let traces = self.tasks.iter().map(|task| {
+            let from = blocks * stride;
+            blocks += task.places.len();
+            along.trace.map(|trace| &trace[from..blocks * stride])
+        });
+        let traces: Vec<_> = traces.collect();
+        let tasks = self.tasks.par_iter_mut().zip(mixed).zip(traces);
+        tasks.for_each(|((task, mut mixed), trace)| {
+            task.sums.fill(F::zero());
+            let mut mixed_at = 0;
+            for (i, &place) in task.places.iter().enumerate() {
+                let (points, range) = (parts[place.part], place.range());
+                let room = &mut task.room;
+                let rows = Rows::of(points, range.clone(), &mut room.rows);
+                let (block, labels) = (&mut task.block, &points.labels[range.clone()]);
+                let (d, is_poison) = (features, is_poison(&place));
+                block.rows = place.rows;
+                match trace {
+                    Some(trace) => {
+                        let kept = if layers == 1 {
+                            &mut block.p
+                        } else {
+                            &mut block.z[0]
+                        };
+                        kept.copy_from_slice(&trace[i * stride..(i + 1) * stride]);
                     }
-                    if along.trace.is_none() || layers > 1 {
-                        block.forward(net);
-                        block.probabilities();
-                    }
-                    first_sums(points, place, &firsts_v[place.part], &mut block.rz[0]);
-                    let direction = along.poison.filter(|_| is_poison(&place));
-                    let direction = direction.map(|p| &p[rows.start * d..rows.end * d]);
-                    if let Some(x) = direction {
-                        let mut extra = vec![F::zero(); stride];
-                        let x = Raw::Reals(x);
-                        F::project(x, place.rows, d, net.weights(0), &mut extra, ROWS);
-                        for (rz, &extra) in block.rz[0].iter_mut().zip(&extra) {
-                            *rz += extra;
-                        }
-                    }
-                    block.forward_along(net, v);
-                    // Without hidden layers `delta` matters to the poison's products alone.
-                    if layers > 1 || is_poison(&place) {
-                        block.backward(net, labels, share);
-                    }
-                    block.backward_along(net, v, share);
-                    block.add_gradient_along(net.layers, &mut task.sums);
-                    let raw = points.raw(rows.clone());
-                    F::accumulate(raw, place.rows, d, &block.rdelta[0], ROWS, &mut task.raw);
-                    if let Some(x) = direction {
-                        let x = Raw::Reals(x);
-                        F::accumulate(x, place.rows, d, &block.delta[0], ROWS, &mut task.raw);
-                    }
-                    sum_units(&block.rdelta[0], &mut task.shift);
-                    if let Some(mixed) = mixed.as_deref_mut().filter(|_| is_poison(&place)) {
-                        let out = &mut mixed[mixed_at..mixed_at + place.rows * d];
-                        out.fill(F::zero());
-                        spread(&block.rdelta[0], net.weights(0), out);
-                        spread(&block.delta[0], v.weights(0), out);
-                        mixed_at += place.rows * d;
-                    }
-                    task.end_of_part(i, points, net.layers);
+                    None => first_sums(rows, net, digits, block.rows, &mut block.z[0]),
                 }
-            });
+                first_sums(rows, v, digits_v, block.rows, &mut block.rz[0]);
+                let direction = along.poison.filter(|_| is_poison);
+                let direction = direction.map(|p| &p[range.start * d..range.end * d]);
+                if let Some(x) = direction {
+                    room.extra.resize(stride, F::zero());
+                    F::project(x, d, net.weights(0), &mut room.extra, ROWS);
+                    for (rz, &extra) in block.rz[0].iter_mut().zip(&room.extra) {
+                        *rz += extra;
+                    }
+                }
+                let sums = &mut task.sums;
+                fast(
+                    #[inline(always)]
+                    || {
+                        if trace.is_none() || layers > 1 {
+                            block.forward(net);
+                            block.probabilities();
+                        }
+                        block.forward_along(net, v);
+                        // Without hidden layers `delta` matters to the poison's products alone.
+                        if layers > 1 || is_poison {
+                            block.backward(net, labels, share);
+                        }
+                        block.backward_along(net, v, share);
+                        block.add_gradient_along(net.layers, sums);
+                    },
+                );
+                let g = &mut sums[net.layers[0].weights.clone()];
+                rows.accumulate(d, &block.rdelta[0], ROWS, &mut room.digits, g);
+                if let Some(x) = direction {
+                    let delta = Coefficients::by_unit(&block.delta[0], ROWS);
+                    F::combine(delta, x, d, g);
+                }
+                if let Some(mixed) = mixed.as_deref_mut().filter(|_| is_poison) {
+                    let out = &mut mixed[mixed_at..mixed_at + place.rows * d];
+                    out.fill(F::zero());
+                    let (delta, rdelta) = (&block.delta[0], &block.rdelta[0]);
+                    F::combine(Coefficients::by_row(rdelta, ROWS), net.weights(0), d, out);
+                    F::combine(Coefficients::by_row(delta, ROWS), v.weights(0), d, out);
+                    mixed_at += place.rows * d;
+                }
+            }
+        });
         self.add(product);
+    }
+
+    /// Makes the digits of the first layer of `w`, where 8-bit rows want them.
+    fn ready(&mut self, which: usize, w: &[F]) {
+        let first = &self.layers[0];
+        let bytes = |points: &&Points<F>| matches!(points.values, Values::Bytes { .. });
+        if integers::<F>(first.inputs)
+            && self.parts.iter().any(bytes)
+            && let Some(w) = F::singles(&w[first.weights.clone()])
+        {
+            self.digits[which].set(w, first.inputs);
+        }
     }
 
     /// Adds up what the tasks have.
     fn add(&self, out: &mut [F]) {
-        out.fill(F::zero());
-        for task in &self.tasks {
-            for (out, &sum) in out.iter_mut().zip(&task.sums) {
-                *out += sum;
-            }
-        }
+        fast(
+            #[inline(always)]
+            || {
+                out.fill(F::zero());
+                for task in &self.tasks {
+                    for (out, &sum) in out.iter_mut().zip(&task.sums) {
+                        *out += sum;
+                    }
+                }
+            },
+        );
     }
-}
-
-impl<F: Real> Task<F> {
-    fn begin(&mut self) {
-        self.sums.fill(F::zero());
-        self.raw.fill(F::zero());
-        self.shift.fill(F::zero());
-    }
-
-    /// After block `i`: if it is the part's last here, puts its raw sums into the sums.
-    fn end_of_part(&mut self, i: usize, points: &Points<F>, layers: &[Layer]) {
-        let part = |i: usize| self.places.get(i).map(|p| p.part);
-        if part(i) == part(i + 1) {
-            return;
-        }
-        let (scale, offset) = points.affine();
-        let sums = &mut self.sums[layers[0].weights.clone()];
-        let rows = sums.chunks_exact_mut(points.features);
-        let raw = self.raw.chunks_exact_mut(points.features);
-        for ((sums, raw), shift) in rows.zip(raw).zip(&mut self.shift) {
-            let shift = offset * std::mem::replace(shift, F::zero());
-            for (sum, raw) in sums.iter_mut().zip(raw) {
-                *sum += scale * std::mem::replace(raw, F::zero()) + shift;
-            }
-        }
-    }
-}
-
-/// The first layer as raw values meet it: a feature's scale and shift are in it.
-struct First<F> {
-    weights: Vec<F>,
-    bias: Vec<F>,
 }
 
 fn net<'b, F: Real>(layers: &'b [Layer], leak: F, w: &'b [F]) -> Net<'b, F> {
     Net { layers, leak, w }
 }
 
-/// For each part, the first layer of `w` for its raw values.
-fn firsts<F: Real>(layers: &[Layer], parts: &[&Points<F>], w: &[F]) -> Vec<First<F>> {
-    let first = &layers[0];
-    let (weights, bias) = (&w[first.weights.clone()], &w[first.bias.clone()]);
-    let of = |points: &&Points<F>| {
-        let (scale, offset) = points.affine();
-        let rows = weights.chunks_exact(first.inputs).zip(bias);
-        let bias = rows
-            .map(|(row, &bias)| match offset == F::zero() {
-                true => bias,
-                false => bias + offset * row.iter().copied().sum(),
-            })
-            .collect();
-        First {
-            weights: weights.iter().map(|&w| scale * w).collect(),
-            bias,
-        }
-    };
-    parts.iter().map(of).collect()
-}
-
 /// The first layer's sums of a block's rows.
-fn first_sums<F: Real>(points: &Points<F>, place: Place, first: &First<F>, out: &mut [F]) {
-    let raw = points.raw(place.start..place.start + place.rows);
-    F::project(raw, place.rows, points.features, &first.weights, out, ROWS);
-    for (unit, &bias) in out.chunks_exact_mut(ROWS).zip(&first.bias) {
-        for z in &mut unit[..place.rows] {
-            *z += bias;
-        }
-    }
-}
-
-/// `out[r][j] += sum over k of units[k][r] * w[k][j]`.
-fn spread<F: Real>(units: &[F], w: &[F], out: &mut [F]) {
-    let d = w.len() / (units.len() / ROWS);
-    for (unit, w) in units.chunks_exact(ROWS).zip(w.chunks_exact(d)) {
-        for (&unit, out) in unit.iter().zip(out.chunks_exact_mut(d)) {
-            for (out, &w) in out.iter_mut().zip(w) {
-                *out += unit * w;
-            }
-        }
-    }
+fn first_sums<F: Real>(
+    rows: Rows<'_, F>,
+    net: Net<'_, F>,
+    digits: &Digits,
+    count: usize,
+    out: &mut [F],
+) {
+    let d = net.layers[0].inputs;
+    rows.project(d, net.weights(0), digits, out, ROWS);
+    add_units(out, count, net.bias(0));
 }
 
 /// Cuts `values` into pieces of these lengths.

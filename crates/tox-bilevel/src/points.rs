@@ -1,6 +1,7 @@
 //! Labelled points: clean ones stay 8-bit, which is exact and a quarter of the bytes; poison is real.
 
-use crate::real::{Raw, Real};
+use crate::kernels::Rows;
+use crate::real::Real;
 use std::ops::Range;
 
 /// The features of some points, row by row.
@@ -50,32 +51,35 @@ impl<F: Real> Points<F> {
         self.labels.is_empty()
     }
 
-    /// Rows as the kernels read them.
-    pub(crate) fn raw(&self, rows: Range<usize>) -> Raw<'_, F> {
+    /// Rows as they are stored.
+    pub(crate) fn rows(&self, rows: Range<usize>) -> Rows<'_, F> {
         let at = rows.start * self.features..rows.end * self.features;
         match &self.values {
-            Values::Bytes { bytes, .. } => Raw::Bytes(&bytes[at]),
-            Values::Reals(reals) => Raw::Reals(&reals[at]),
-        }
-    }
-
-    /// What a raw value is multiplied by and shifted by.
-    pub(crate) fn affine(&self) -> (F, F) {
-        match self.values {
-            Values::Bytes { scale, offset, .. } => (scale, offset),
-            Values::Reals(_) => (F::one(), F::zero()),
+            Values::Bytes {
+                bytes,
+                scale,
+                offset,
+            } => Rows::Bytes {
+                bytes: &bytes[at],
+                scale: *scale,
+                offset: *offset,
+            },
+            Values::Reals(reals) => Rows::Reals(&reals[at]),
         }
     }
 
     /// The features of a point.
     pub fn row(&self, i: usize) -> Vec<F> {
-        let (scale, offset) = self.affine();
-        match self.raw(i..i + 1) {
-            Raw::Bytes(row) => row
+        match self.rows(i..i + 1) {
+            Rows::Bytes {
+                bytes,
+                scale,
+                offset,
+            } => bytes
                 .iter()
-                .map(|&b| scale * F::of(f64::from(b)) + offset)
+                .map(|&b| scale * F::of_byte(b) + offset)
                 .collect(),
-            Raw::Reals(row) => row.to_vec(),
+            Rows::Reals(row) => row.to_vec(),
         }
     }
 

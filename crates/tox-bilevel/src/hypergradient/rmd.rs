@@ -47,6 +47,13 @@ impl<F: Real> Hypergradient<F> for ReverseMode {
     }
 
     fn of(&self, problem: &Problem<'_, F>) -> Result<Hypergradients<F>, Diverged> {
+        // Inside the pool, so that a pass does not have to enter it.
+        rayon::scope(|_| self.run(problem))
+    }
+}
+
+impl ReverseMode {
+    fn run<F: Real>(&self, problem: &Problem<'_, F>) -> Result<Hypergradients<F>, Diverged> {
         let steps = problem.steps;
         let segment = self.segment(steps);
         let mut descent = Descent::new(problem);

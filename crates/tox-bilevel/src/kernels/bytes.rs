@@ -1,0 +1,596 @@
+//! 8-bit rows, multiplied as integers (AVX-512 VNNI: 64 products an instruction).
+//!
+//! The real side becomes fixed-point numbers of 24 bits, relative to the largest of its row: three
+//! digits of 8 bits with a sign, `step * (65536 a + 256 b + c)`. The bytes are exact as they are, so are
+//! the integer sums, and each value is rounded once, by at most 2^-23 of the largest: as exact as
+//! f32 sums of as many products, three quarters of their instructions, and nothing is converted.
+
+use crate::block::ROWS;
+
+/// Digits of a number.
+const DIGITS: usize = 3;
+/// What the largest of a row becomes: three digits of -128 to 127 can write 8,355,711, and rounding
+/// must not lead beyond.
+const LARGEST: f32 = 8_355_600.0;
+/// Below this a row counts as zero: the step would leave f32's normal numbers.
+const LEAST: f32 = 1e-30;
+/// Most columns for which no sum of 255 * 128 can leave 32 bits.
+pub const MAX_COLUMNS: usize = 65_536;
+/// Units side by side in a vector; fewer than [`FEW`] are taken one by one.
+const LANES: usize = 16;
+const FEW: usize = 4;
+
+/// Whether this machine has the instructions.
+pub fn available() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vnni")
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        false
+    }
+}
+
+/// A matrix of weights in digits, laid out for [`project`]. It keeps its room from one use to the
+/// next.
+#[derive(Debug, Default)]
+pub struct Digits {
+    /// Few units: `[unit][digit][column]`; else `[16 units][4 columns][digit][unit][column]`.
+    /// Columns, and units, are filled up with zeros.
+    digits: Vec<i8>,
+    /// What 1 is worth, and the sum of the weights, for each unit.
+    steps: Vec<f32>,
+    sums: Vec<f32>,
+}
+
+impl Digits {
+    /// Takes the matrix `w` of `d` columns.
+    pub fn set(&mut self, w: &[f32], d: usize) {
+        super::fast(
+            #[inline(always)]
+            || self.fill(w, d),
+        );
+    }
+
+    #[inline(always)]
+    fn fill(&mut self, w: &[f32], d: usize) {
+        let units = w.len() / d;
+        self.steps.clear();
+        self.sums.clear();
+        let size = if units < FEW {
+            units * DIGITS * padded(d)
+        } else {
+            units.div_ceil(LANES) * d.div_ceil(4) * DIGITS * 4 * LANES
+        };
+        self.digits.resize(size, 0);
+        for (k, w) in w.chunks_exact(d).enumerate() {
+            let (step, per_step) = scale(w);
+            self.steps.push(step);
+            self.sums
+                .push(w.iter().map(|&w| f64::from(w)).sum::<f64>() as f32);
+            if units < FEW {
+                let (pitch, rows) = (padded(d), &mut self.digits);
+                let rows = &mut rows[k * DIGITS * pitch..(k + 1) * DIGITS * pitch];
+                let (a, rest) = rows.split_at_mut(pitch);
+                let (b, c) = rest.split_at_mut(pitch);
+                for (((&w, a), b), c) in w.iter().zip(a).zip(b).zip(c) {
+                    [*a, *b, *c] = digits(w, per_step);
+                }
+            } else {
+                let group = k / LANES * d.div_ceil(4) * DIGITS * 4 * LANES;
+                for (quad, w) in w.chunks(4).enumerate() {
+                    let at = group + quad * DIGITS * 4 * LANES + k % LANES * 4;
+                    for (j, &w) in w.iter().enumerate() {
+                        for (i, digit) in digits(w, per_step).into_iter().enumerate() {
+                            self.digits[at + i * 4 * LANES + j] = digit;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Columns filled up to whole vectors.
+fn padded(d: usize) -> usize {
+    d.next_multiple_of(64)
+}
+
+/// The step of a row's fixed-point numbers, and how many there are to 1. Values that are not finite
+/// make the step not a number, and with it all that comes of it.
+#[inline(always)]
+fn scale(values: &[f32]) -> (f32, f32) {
+    let mut most = [0.0f32; 16];
+    let mut broken = [0.0f32; 16];
+    for values in values.chunks(16) {
+        for ((most, broken), &value) in most.iter_mut().zip(&mut broken).zip(values) {
+            let size = value.abs();
+            *most = if size > *most { size } else { *most };
+            *broken += 0.0 * value;
+        }
+    }
+    let most = most.into_iter().fold(0.0, f32::max);
+    let broken: f32 = broken.into_iter().sum();
+    if broken.is_nan() {
+        (f32::NAN, 0.0)
+    } else if most < LEAST {
+        (0.0, 0.0)
+    } else {
+        (most / LARGEST, LARGEST / most)
+    }
+}
+
+/// The digits of a value, the most significant first.
+#[inline(always)]
+fn digits(value: f32, per_step: f32) -> [i8; DIGITS] {
+    let number = (value * per_step).round_ties_even() as i32;
+    let low = number as i8;
+    let rest = (number - i32::from(low)) >> 8;
+    let middle = rest as i8;
+    [((rest - i32::from(middle)) >> 8) as i8, middle, low]
+}
+
+/// `out[k * pitch + r] = x[r] . w[k]`, where `x = scale * byte + offset`.
+pub fn project(
+    bytes: &[u8],
+    d: usize,
+    affine: (f32, f32),
+    w: &Digits,
+    out: &mut [f32],
+    pitch: usize,
+) {
+    assert!(d <= MAX_COLUMNS && available());
+    let units = w.steps.len();
+    assert!(units * pitch <= out.len() && bytes.len() / d <= pitch);
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the machine has the instructions, asserted above.
+    unsafe {
+        if units < FEW {
+            vnni::project_few(bytes, d, affine, w, out, pitch);
+        } else {
+            vnni::project_many(bytes, d, affine, w, out, pitch);
+        }
+    }
+}
+
+/// `g[k * d + j] += sum over r of delta[k * pitch + r] * x[r][j]`, where `x = scale * byte + offset`.
+/// At most [`ROWS`] rows; `room` is kept between calls.
+pub fn accumulate(
+    bytes: &[u8],
+    d: usize,
+    (times, offset): (f32, f32),
+    delta: &[f32],
+    pitch: usize,
+    room: &mut Vec<[i32; DIGITS]>,
+    g: &mut [f32],
+) {
+    let (rows, units) = (bytes.len() / d, g.len() / d);
+    assert!(rows <= ROWS && units * pitch <= delta.len() && available());
+    let quads = rows.div_ceil(4);
+    let mut scales = Vec::with_capacity(units);
+    super::fast(
+        #[inline(always)]
+        || {
+            room.clear();
+            for delta in delta.chunks_exact(pitch).take(units) {
+                let delta = &delta[..rows];
+                let (step, per_step) = scale(delta);
+                for four in delta.chunks(4) {
+                    let mut packed = [[0u8; 4]; DIGITS];
+                    for (i, &value) in four.iter().enumerate() {
+                        let digits = digits(value, per_step);
+                        for (packed, digit) in packed.iter_mut().zip(digits) {
+                            packed[i] = digit as u8;
+                        }
+                    }
+                    room.push(packed.map(i32::from_le_bytes));
+                }
+                let shift = match offset == 0.0 {
+                    true => 0.0,
+                    false => offset * delta.iter().sum::<f32>(),
+                };
+                scales.push((times * step, shift));
+            }
+        },
+    );
+    debug_assert_eq!(room.len(), units * quads);
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the machine has the instructions, asserted above.
+    unsafe {
+        vnni::accumulate(bytes, d, room, &scales, g);
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod vnni {
+    use super::{DIGITS, Digits, LANES, padded};
+    use crate::block::ROWS;
+    use std::arch::x86_64::*;
+
+    /// Rows that a product takes at a time.
+    const R: usize = 8;
+    /// Bytes of a vector.
+    const VECTOR: usize = 4 * LANES;
+
+    /// The 64 columns of a row from `j`, zeros behind its last.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn columns_of(row: &[u8], j: usize) -> __m512i {
+        let mask = u64::MAX >> (VECTOR - (row.len() - j).min(VECTOR));
+        // SAFETY: only bytes inside `row` are read.
+        unsafe { _mm512_maskz_loadu_epi8(mask, row.as_ptr().add(j).cast()) }
+    }
+
+    /// The sums of the three digits as one number.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn join([a, b, c]: [__m512i; DIGITS]) -> __m512 {
+        let (a, b, c) = (
+            _mm512_cvtepi32_ps(a),
+            _mm512_cvtepi32_ps(b),
+            _mm512_cvtepi32_ps(c),
+        );
+        let low = _mm512_fmadd_ps(b, _mm512_set1_ps(256.0), c);
+        _mm512_fmadd_ps(a, _mm512_set1_ps(65536.0), low)
+    }
+
+    /// Adds 64 columns of some rows to their sums with a unit, whose digits lie `pitch` apart.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    fn add_columns(sums: &mut [[__m512i; DIGITS]; R], x: [__m512i; R], w: &[i8], pitch: usize) {
+        for digit in 0..DIGITS {
+            let w = &w[digit * pitch..][..VECTOR];
+            // SAFETY: `w` has 64 values.
+            let w = unsafe { _mm512_loadu_si512(w.as_ptr().cast()) };
+            for i in 0..R {
+                sums[i][digit] = _mm512_dpbusd_epi32(sums[i][digit], x[i], w);
+            }
+        }
+    }
+
+    /// Rows at a time, the columns in the lanes.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    pub fn project_few(
+        bytes: &[u8],
+        d: usize,
+        (scale, offset): (f32, f32),
+        w: &Digits,
+        out: &mut [f32],
+        pitch: usize,
+    ) {
+        let (rows, whole) = (bytes.len() / d, d / VECTOR * VECTOR);
+        for r in (0..rows).step_by(R) {
+            // Past the last row: that one again, its sum dropped.
+            let x: [&[u8]; R] = std::array::from_fn(|i| &bytes[(r + i).min(rows - 1) * d..][..d]);
+            for (k, w_k) in w.digits.chunks_exact(DIGITS * padded(d)).enumerate() {
+                let mut sums = [[_mm512_setzero_si512(); DIGITS]; R];
+                // Whole vectors without a mask, then what is left.
+                for j in (0..whole).step_by(VECTOR) {
+                    let mut vectors = [_mm512_setzero_si512(); R];
+                    for (vector, x) in vectors.iter_mut().zip(x) {
+                        let x = &x[j..j + VECTOR];
+                        // Rows are too short for the machine to foresee the next ones.
+                        let later = x.as_ptr().wrapping_add(R * d).cast();
+                        // SAFETY: `x` has 64 values; a prefetch may have any address.
+                        unsafe {
+                            _mm_prefetch::<_MM_HINT_T0>(later);
+                            *vector = _mm512_loadu_si512(x.as_ptr().cast());
+                        }
+                    }
+                    add_columns(&mut sums, vectors, &w_k[j..], padded(d));
+                }
+                if whole < d {
+                    let mut vectors = [_mm512_setzero_si512(); R];
+                    for (vector, x) in vectors.iter_mut().zip(x) {
+                        *vector = columns_of(x, whole);
+                    }
+                    add_columns(&mut sums, vectors, &w_k[whole..], padded(d));
+                }
+                let base = offset * w.sums[k];
+                for (i, &sums) in sums.iter().enumerate().take(rows - r) {
+                    let sum = _mm512_reduce_add_ps(join(sums));
+                    out[k * pitch + r + i] = scale * (w.steps[k] * sum) + base;
+                }
+            }
+        }
+    }
+
+    /// Rows at a time, sixteen units in the lanes.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    pub fn project_many(
+        bytes: &[u8],
+        d: usize,
+        (scale, offset): (f32, f32),
+        w: &Digits,
+        out: &mut [f32],
+        pitch: usize,
+    ) {
+        let (rows, units) = (bytes.len() / d, w.steps.len());
+        let (quads, whole) = (d.div_ceil(4), d / 4);
+        for r in (0..rows).step_by(R) {
+            let x: [&[u8]; R] = std::array::from_fn(|i| &bytes[(r + i).min(rows - 1) * d..][..d]);
+            // Columns behind the last whole four.
+            let rest = x.map(|x| {
+                let rest = &x[4 * whole..];
+                std::array::from_fn::<u8, 4, _>(|j| rest.get(j).copied().unwrap_or(0))
+            });
+            let groups = w.digits.chunks_exact(quads * DIGITS * VECTOR);
+            for (group, w_k) in groups.enumerate() {
+                let zero = [[_mm512_setzero_si512(); DIGITS]; R];
+                let (w_k, w_rest) = w_k.split_at(whole * DIGITS * VECTOR);
+                let mut sums = add_fours(zero, w_k, x);
+                if !w_rest.is_empty() {
+                    sums = add_fours(sums, w_rest, rest.each_ref().map(|rest| &rest[..]));
+                }
+                let first = group * LANES;
+                for (i, &sums) in sums.iter().enumerate().take(rows - r) {
+                    let mut sum = [0.0f32; LANES];
+                    // SAFETY: `sum` has 16 values.
+                    unsafe { _mm512_storeu_ps(sum.as_mut_ptr(), join(sums)) };
+                    for (k, sum) in (first..units).zip(sum) {
+                        out[k * pitch + r + i] = scale * (w.steps[k] * sum) + offset * w.sums[k];
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adds the whole fours of columns that `w` has to the sums of some rows with sixteen units.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    fn add_fours(
+        mut sums: [[__m512i; DIGITS]; R],
+        w: &[i8],
+        x: [&[u8]; R],
+    ) -> [[__m512i; DIGITS]; R] {
+        let fours = w.len() / (DIGITS * VECTOR);
+        assert!(x.iter().all(|x| 4 * fours <= x.len()));
+        for four in 0..fours {
+            // Read by pointer: from slices the compiler gathers these into vectors of its own.
+            // SAFETY: `w` has three vectors and each row four bytes for each four, asserted above.
+            unsafe {
+                let w = w.as_ptr().add(four * DIGITS * VECTOR);
+                let a = _mm512_loadu_si512(w.cast());
+                let b = _mm512_loadu_si512(w.add(VECTOR).cast());
+                let c = _mm512_loadu_si512(w.add(2 * VECTOR).cast());
+                for i in 0..R {
+                    let x = x[i].as_ptr().add(4 * four).cast::<i32>().read_unaligned();
+                    let x = _mm512_set1_epi32(x);
+                    sums[i][0] = _mm512_dpbusd_epi32(sums[i][0], x, a);
+                    sums[i][1] = _mm512_dpbusd_epi32(sums[i][1], x, b);
+                    sums[i][2] = _mm512_dpbusd_epi32(sums[i][2], x, c);
+                }
+            }
+        }
+        sums
+    }
+
+    /// 64 columns at a time: the rows of a block are interleaved by fours, then go to two units at
+    /// a time.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    pub fn accumulate(
+        bytes: &[u8],
+        d: usize,
+        delta: &[[i32; DIGITS]],
+        scales: &[(f32, f32)],
+        g: &mut [f32],
+    ) {
+        let rows = bytes.len() / d;
+        let quads = rows.div_ceil(4);
+        let mut room = [[_mm512_setzero_si512(); 4]; ROWS / 4];
+        let x = &mut room[..quads];
+        for j in (0..d).step_by(64) {
+            for (quad, x) in x.iter_mut().enumerate() {
+                let row = |i: usize| match quad * 4 + i {
+                    r if r < rows => columns_of(&bytes[r * d..(r + 1) * d], j),
+                    _ => _mm512_setzero_si512(),
+                };
+                *x = interleave([row(0), row(1), row(2), row(3)]);
+            }
+            let mut units = delta.chunks_exact(quads).zip(scales);
+            let mut g = g.chunks_exact_mut(d);
+            while let Some((delta, scale)) = units.next() {
+                match units.next() {
+                    Some((delta2, scale2)) => {
+                        let sums = columns(x, [delta, delta2]);
+                        add(sums[0], *scale, g.next(), j);
+                        add(sums[1], *scale2, g.next(), j);
+                    }
+                    None => {
+                        let [sums] = columns(x, [delta]);
+                        add(sums, *scale, g.next(), j);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Vector q gets, in its 128-bit lane l, the four rows' bytes of columns 16 l + 4 q to + 3, a
+    /// column's side by side.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn interleave(rows: [__m512i; 4]) -> [__m512i; 4] {
+        let low = _mm512_unpacklo_epi8(rows[0], rows[1]);
+        let high = _mm512_unpackhi_epi8(rows[0], rows[1]);
+        let low2 = _mm512_unpacklo_epi8(rows[2], rows[3]);
+        let high2 = _mm512_unpackhi_epi8(rows[2], rows[3]);
+        [
+            _mm512_unpacklo_epi16(low, low2),
+            _mm512_unpackhi_epi16(low, low2),
+            _mm512_unpacklo_epi16(high, high2),
+            _mm512_unpackhi_epi16(high, high2),
+        ]
+    }
+
+    /// The sums of 64 columns for each unit, in the order of [`interleave`].
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    fn columns<const K: usize>(
+        x: &[[__m512i; 4]],
+        delta: [&[[i32; DIGITS]]; K],
+    ) -> [[[__m512i; DIGITS]; 4]; K] {
+        let delta = delta.map(|delta| &delta[..x.len()]);
+        let mut sums = [[[_mm512_setzero_si512(); DIGITS]; 4]; K];
+        for (quad, x) in x.iter().enumerate() {
+            for k in 0..K {
+                for digit in 0..DIGITS {
+                    let delta = _mm512_set1_epi32(delta[k][quad][digit]);
+                    for q in 0..4 {
+                        sums[k][q][digit] = _mm512_dpbusd_epi32(sums[k][q][digit], x[q], delta);
+                    }
+                }
+            }
+        }
+        sums
+    }
+
+    /// Adds the sums of columns `j` to `j + 63` to a unit's gradient.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn add(
+        sums: [[__m512i; DIGITS]; 4],
+        (scale, shift): (f32, f32),
+        g: Option<&mut [f32]>,
+        j: usize,
+    ) {
+        let Some(g) = g else { return };
+        let [a, b, c, d] = sums.map(|sums| join(sums));
+        // From vectors of lanes to columns in order: 4 x 4 blocks transposed.
+        let (ab, cd) = (
+            _mm512_shuffle_f32x4::<0x44>(a, b),
+            _mm512_shuffle_f32x4::<0x44>(c, d),
+        );
+        let (ab2, cd2) = (
+            _mm512_shuffle_f32x4::<0xee>(a, b),
+            _mm512_shuffle_f32x4::<0xee>(c, d),
+        );
+        let sums = [
+            _mm512_shuffle_f32x4::<0x88>(ab, cd),
+            _mm512_shuffle_f32x4::<0xdd>(ab, cd),
+            _mm512_shuffle_f32x4::<0x88>(ab2, cd2),
+            _mm512_shuffle_f32x4::<0xdd>(ab2, cd2),
+        ];
+        let (scale, shift) = (_mm512_set1_ps(scale), _mm512_set1_ps(shift));
+        for (g, sum) in g[j..].chunks_mut(LANES).zip(sums) {
+            let sum = _mm512_fmadd_ps(sum, scale, shift);
+            if g.len() == LANES {
+                // SAFETY: `g` has 16 values.
+                unsafe {
+                    let old = _mm512_loadu_ps(g.as_ptr());
+                    _mm512_storeu_ps(g.as_mut_ptr(), _mm512_add_ps(old, sum));
+                }
+            } else {
+                let mut rest = [0.0f32; LANES];
+                // SAFETY: `rest` has 16 values.
+                unsafe { _mm512_storeu_ps(rest.as_mut_ptr(), sum) };
+                for (g, sum) in g.iter_mut().zip(rest) {
+                    *g += sum;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{Rng, RngCore};
+    use tox_data::rng::stream;
+
+    /// Products with odd sizes against f64, relative to the sum of the products' sizes.
+    #[test]
+    fn integer_products_are_as_exact_as_f32() {
+        if !available() {
+            eprintln!("no AVX-512 VNNI on this machine: nothing to test");
+            return;
+        }
+        let mut rng = stream(1, "bytes", &[]);
+        let (scale, offset) = (2.0f32 / 255.0, -1.0f32);
+        for d in [1, 3, 7, 64, 784, 785] {
+            for rows in [1, 2, 5, 31, 64, 127, ROWS] {
+                for units in [1, 3, 8, 10, 16, 33] {
+                    let mut bytes = vec![0; rows * d];
+                    rng.fill_bytes(&mut bytes);
+                    let x = |r: usize, j: usize| {
+                        f64::from(scale) * f64::from(bytes[r * d + j]) + f64::from(offset)
+                    };
+                    let mut reals = |n: usize| -> Vec<f32> {
+                        (0..n).map(|_| rng.random::<f32>() - 0.5).collect()
+                    };
+                    let (w, delta, start) =
+                        (reals(units * d), reals(units * ROWS), reals(units * d));
+
+                    let mut digits = Digits::default();
+                    digits.set(&w, d);
+                    let mut out = vec![7.0; units * ROWS];
+                    project(&bytes, d, (scale, offset), &digits, &mut out, ROWS);
+                    for (k, out) in out.chunks_exact(ROWS).enumerate() {
+                        for (r, &out) in out[..rows].iter().enumerate() {
+                            let terms = || (0..d).map(|j| f64::from(w[k * d + j]) * x(r, j));
+                            let exact: f64 = terms().sum();
+                            let size: f64 =
+                                w[k * d..][..d].iter().map(|w| f64::from(w.abs())).sum();
+                            assert!(
+                                (f64::from(out) - exact).abs() <= 4e-7 * size,
+                                "{d} {rows} {units}: {out} {exact} {size}"
+                            );
+                        }
+                        assert!(out[rows..].iter().all(|&out| out == 7.0));
+                    }
+
+                    let mut g = start.clone();
+                    accumulate(
+                        &bytes,
+                        d,
+                        (scale, offset),
+                        &delta,
+                        ROWS,
+                        &mut Vec::new(),
+                        &mut g,
+                    );
+                    for (at, (&g, &start)) in g.iter().zip(&start).enumerate() {
+                        let (delta, j) = (&delta[at / d * ROWS..][..rows], at % d);
+                        let terms = delta.iter().enumerate();
+                        let exact: f64 = terms.map(|(r, &by)| f64::from(by) * x(r, j)).sum();
+                        let size: f64 = delta.iter().map(|by| f64::from(by.abs())).sum();
+                        let error = f64::from(g) - f64::from(start) - exact;
+                        assert!(
+                            error.abs() <= 4e-7 * (size + 1.0),
+                            "{d} {rows} {units}: {error}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn digits_write_every_number() {
+        for number in (-8_355_711..=8_355_711i32).step_by(37).chain([8_355_711]) {
+            let [a, b, c] = digits(number as f32, 1.0).map(i32::from);
+            assert_eq!(65_536 * a + 256 * b + c, number);
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_number_stays_so() {
+        if !available() {
+            return;
+        }
+        for bad in [f32::NAN, f32::INFINITY] {
+            for units in [1, 8] {
+                let mut w = vec![0.25; units * 5];
+                w[3] = bad;
+                let mut digits = Digits::default();
+                digits.set(&w, 5);
+                let mut out = vec![0.0; units * ROWS];
+                project(&[1; 10], 5, (1.0, 0.0), &digits, &mut out, ROWS);
+                assert!(out[..2].iter().all(|out| out.is_nan()));
+                assert!(units == 1 || (out[ROWS] - 1.25).abs() < 1e-6);
+            }
+        }
+    }
+}
