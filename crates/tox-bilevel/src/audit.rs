@@ -9,8 +9,6 @@ use crate::outcome::{BilevelOutcome, CrossValidated, Divergence, Example, Hyperi
 use crate::points::{Points, TrainingSet};
 use crate::sets::{Sets, SetsError};
 use crate::victim::{self, Poison, cross_validate, groups, model, regulariser, retrain};
-use rand::Rng;
-use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::Instant;
@@ -220,8 +218,6 @@ fn check(inputs: &Inputs<'_>) -> Result<(), AuditError> {
 
 impl<'a> Audit<'a> {
     fn new(inputs: &'a Inputs<'a>, fixed: &[f64], key: &str) -> Self {
-        let mut order: Vec<usize> = (0..inputs.sets.train.len()).collect();
-        order.shuffle(&mut stream(inputs.seed, "poison points", &[]));
         let lambda = &inputs.config.lambda;
         let start = match inputs.config.victim {
             Victim::None => Vec::new(),
@@ -238,7 +234,7 @@ impl<'a> Audit<'a> {
                 divergence: None,
             },
             poison: Poison::default(),
-            order,
+            order: victim::order(inputs.sets, inputs.seed),
             clean_weights: Vec::new(),
             clean: inputs.sets.train.clone(),
             inputs,
@@ -474,18 +470,11 @@ impl<'a> Audit<'a> {
         if self.state.levels.len() > self.batches() {
             return;
         }
-        let train = &self.inputs.sets.train;
-        let classes = self.inputs.sets.classes() as u16;
+        let Inputs { sets, seed, .. } = *self.inputs;
         for at in batch {
-            let i = self.order[at];
-            let mut rng = stream(self.inputs.seed, "flip", &[i as u64]);
-            // Of two classes it is the other one.
-            let label = (train.labels[i] + rng.random_range(1..classes)) % classes;
-            self.poison.indices.push(i);
-            self.poison.labels.push(label);
-            self.poison.values.extend(train.row(i));
+            self.poison.clone_flipped(sets, self.order[at], seed);
         }
-        self.clean = self.poison.leaves(train);
+        self.clean = self.poison.leaves(&sets.train);
     }
 
     fn save(&self, path: &Path) -> Result<(), CheckpointError> {

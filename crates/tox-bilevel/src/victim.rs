@@ -7,6 +7,7 @@ use crate::outcome::CrossValidated;
 use crate::pass::Passes;
 use crate::points::{Points, TrainingSet, Values};
 use crate::sets::Sets;
+use rand::Rng;
 use rand::seq::SliceRandom;
 use std::collections::BTreeSet;
 use tox_data::rng::stream;
@@ -38,6 +39,27 @@ pub struct Evaluation {
 }
 
 impl Poison {
+    /// The first `points` points that the adversary of `seed` replaces, as they begin: clones with
+    /// flipped labels.
+    pub fn flipped(sets: &Sets, points: usize, seed: u64) -> Self {
+        let mut poison = Self::default();
+        for &i in order(sets, seed).iter().take(points) {
+            poison.clone_flipped(sets, i, seed);
+        }
+        poison
+    }
+
+    /// Line 1 of Algorithm 2, for training point `i`: adds its clone with another label; of two
+    /// classes it is the other one.
+    pub fn clone_flipped(&mut self, sets: &Sets, i: usize, seed: u64) {
+        let classes = sets.classes() as u16;
+        let mut rng = stream(seed, "flip", &[i as u64]);
+        let label = (sets.train.labels[i] + rng.random_range(1..classes)) % classes;
+        self.indices.push(i);
+        self.labels.push(label);
+        self.values.extend(sets.train.row(i));
+    }
+
     /// As points of `features` features.
     pub fn points(&self, features: usize) -> Points<f32> {
         Points {
@@ -62,6 +84,13 @@ impl Poison {
         let kept: Vec<usize> = (0..train.len()).filter(|i| !gone.contains(i)).collect();
         train.select(&kept)
     }
+}
+
+/// All training points in the order in which poison replaces them.
+pub fn order(sets: &Sets, seed: u64) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..sets.train.len()).collect();
+    order.shuffle(&mut stream(seed, "poison points", &[]));
+    order
 }
 
 /// The model that a config describes, on these sets.

@@ -2,6 +2,7 @@
 
 use super::Usage;
 use super::harden::Harden;
+use super::hypergradients::Hypergradients;
 use super::poison::Poison;
 use super::screen::Screen;
 use clap::{Parser, Subcommand};
@@ -46,6 +47,8 @@ pub enum Command {
     Poison(Poison),
     /// Learn how strongly to regularise when some of your data may be poison
     Harden(Harden),
+    /// Compare the ways to a hypergradient in time, memory and error
+    Hypergradients(Hypergradients),
     /// List or fetch data sets
     Data(Data),
     /// Write a commented recipe to start from

@@ -168,6 +168,8 @@ pub fn usage(error: &ConfigError) -> Usage {
         "inner.steps" => "--steps",
         "inner.lr" => "--lr",
         "lambda.large" => "--lambda",
+        "steps" => "--steps",
+        "repeats" => "--repeats",
         "hyperiterations" => "--hyperiterations",
         "batch" | "batches" => "--batch",
         "lr" => "--poison-lr",

@@ -4,6 +4,7 @@ pub mod args;
 mod bilevel;
 mod data;
 mod harden;
+mod hypergradients;
 mod init;
 mod plan;
 mod poison;
@@ -16,6 +17,7 @@ mod trial;
 mod verify;
 
 use args::{Args, Command};
+use tox_bilevel::advice::AdviceError;
 use tox_bilevel::audit::AuditError;
 use tox_bilevel::own::OwnError;
 use tox_poison::screen::ScreenError;
@@ -76,6 +78,7 @@ pub fn dispatch(args: Args) -> anyhow::Result<Output> {
         Command::Screen(args) => screen::screen(&args),
         Command::Poison(args) => poison::poison(&args),
         Command::Harden(args) => harden::harden(&args),
+        Command::Hypergradients(args) => hypergradients::hypergradients(&args),
         Command::Data(args) => data::data(args.command),
         Command::Init(args) => init::init(&args),
         Command::Schema => Ok(Output::done(tox_study::recipe::schema())),
@@ -89,7 +92,6 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         || error.is::<RecipeError>()
         || error.is::<StoreError>()
         || error.is::<SpaceFileError>()
-        || matches!(error.downcast_ref(), Some(AuditError::Folds { .. }))
     {
         USAGE
     } else if error.is::<tox_data::DataError>()
@@ -100,6 +102,10 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         DATA
     } else if let Some(error) = error.downcast_ref::<ChildError>() {
         trial::exit_code(error)
+    } else if let Some(error) = error.downcast_ref::<AuditError>() {
+        trial::audit(error)
+    } else if let Some(AdviceError::Audit(error)) = error.downcast_ref() {
+        trial::audit(error)
     } else {
         FAILED
     }

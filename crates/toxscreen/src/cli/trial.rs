@@ -44,7 +44,8 @@ pub fn exit_code(error: &ChildError) -> u8 {
     }
 }
 
-fn audit(error: &AuditError) -> u8 {
+/// The exit code of an audit that could not be run.
+pub fn audit(error: &AuditError) -> u8 {
     match error {
         AuditError::Sets(_) | AuditError::TooFewPoints { .. } => DATA,
         AuditError::Config(_)
