@@ -153,12 +153,12 @@ impl<F: Real> Block<F> {
         let classes = z.len() / ROWS;
         let wrong = |(r, &label): (usize, &u16)| {
             if classes == 1 {
-                let z = z[r];
-                if label == 1 {
-                    !(z > F::zero())
+                let right = if label == 1 {
+                    z[r] > F::zero()
                 } else {
-                    !(z <= F::zero())
-                }
+                    z[r] <= F::zero()
+                };
+                !right
             } else {
                 let z = |k: usize| z[k * ROWS + r];
                 let label = usize::from(label);
