@@ -102,7 +102,7 @@ impl WithSimd for Combine<'_> {
     fn with_simd<S: Simd>(mut self, simd: S) {
         match (S::REGISTER_COUNT >= 32, self.out.len() / self.d) {
             (_, 1) => self.tiles::<S, 1, 8>(simd),
-            (true, _) => self.tiles::<S, 6, 4>(simd),
+            (true, _) => self.tiles::<S, 4, 4>(simd),
             (false, _) => self.tiles::<S, 2, 4>(simd),
         }
     }
