@@ -157,11 +157,11 @@ impl<F: Real> Block<F> {
         let wrong = |(r, &label): (usize, &u16)| {
             if classes == 1 {
                 let z = z[r];
-                if label == 1 {
-                    !(z > F::zero())
-                } else {
-                    !(z <= F::zero())
-                }
+                let right = match label {
+                    1 => z > F::zero(),
+                    _ => z <= F::zero(),
+                };
+                !right
             } else {
                 let z = |k: usize| z[k * ROWS + r];
                 let label = usize::from(label);
@@ -321,7 +321,8 @@ fn sum_units<F: Real>(units: &[F], sums: &mut [F]) {
 fn total<F: Real>(mut lanes: [F; LANES]) -> F {
     for half in [8, 4, 2, 1] {
         for i in 0..half {
-            lanes[i] = lanes[i] + lanes[i + half];
+            let other = lanes[i + half];
+            lanes[i] += other;
         }
     }
     lanes[0]

@@ -1,6 +1,8 @@
 //! Hypergradients against central differences in f64, and the ways of keeping states against each
 //! other.
 
+#![allow(clippy::unwrap_used)]
+
 use rand::Rng;
 use tox_bilevel::config::{Groups, Keep, Penalty};
 use tox_bilevel::hypergradient::{Hypergradient, ReverseMode};

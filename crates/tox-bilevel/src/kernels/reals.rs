@@ -76,10 +76,9 @@ impl Project<'_> {
                         }
                     }
                 }
-                for j in 0..K.min(units - k) {
-                    let out = &mut self.out[(k + j) * self.pitch + r..];
-                    for (i, out) in out.iter_mut().enumerate().take(R.min(rows - r)) {
-                        *out = simd.reduce_sum_f32s(sums[i][j]);
+                for (i, sums) in sums.iter().enumerate().take(rows - r) {
+                    for (j, &sum) in sums.iter().enumerate().take(units - k) {
+                        self.out[(k + j) * self.pitch + r + i] = simd.reduce_sum_f32s(sum);
                     }
                 }
             }
