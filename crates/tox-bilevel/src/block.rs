@@ -51,6 +51,8 @@ pub struct Block<F> {
     ra: Vec<Vec<F>>,
     /// Of `delta`.
     pub rdelta: Vec<Vec<F>>,
+    /// Room for one layer's gradient.
+    room: Vec<F>,
 }
 
 impl<F: Real> Block<F> {
@@ -72,6 +74,7 @@ impl<F: Real> Block<F> {
             rz: outputs().collect(),
             ra: inputs().collect(),
             rdelta: outputs().collect(),
+            room: Vec::new(),
         }
     }
 
@@ -153,10 +156,10 @@ impl<F: Real> Block<F> {
         let classes = z.len() / ROWS;
         let wrong = |(r, &label): (usize, &u16)| {
             if classes == 1 {
-                let right = if label == 1 {
-                    z[r] > F::zero()
-                } else {
-                    z[r] <= F::zero()
+                let z = z[r];
+                let right = match label {
+                    1 => z > F::zero(),
+                    _ => z <= F::zero(),
                 };
                 !right
             } else {
@@ -245,10 +248,11 @@ impl<F: Real> Block<F> {
 
     /// Adds the gradient of the layers after the first, and of all biases, to `g`.
     #[inline(always)]
-    pub fn add_gradient(&self, layers: &[Layer], g: &mut [F]) {
+    pub fn add_gradient(&mut self, layers: &[Layer], g: &mut [F]) {
         for (l, layer) in layers.iter().enumerate() {
             if l > 0 {
-                outer(&self.delta[l], &self.a[l], &mut g[layer.weights.clone()]);
+                let g = &mut g[layer.weights.clone()];
+                outer(&self.delta[l], &self.a[l], &mut self.room, g);
             }
             sum_units(&self.delta[l], &mut g[layer.bias.clone()]);
         }
@@ -256,12 +260,12 @@ impl<F: Real> Block<F> {
 
     /// Adds the Hessian's product of the layers after the first, and of all biases, to `g`.
     #[inline(always)]
-    pub fn add_gradient_along(&self, layers: &[Layer], g: &mut [F]) {
+    pub fn add_gradient_along(&mut self, layers: &[Layer], g: &mut [F]) {
         for (l, layer) in layers.iter().enumerate() {
             if l > 0 {
                 let g = &mut g[layer.weights.clone()];
-                outer(&self.rdelta[l], &self.a[l], g);
-                outer(&self.delta[l], &self.ra[l], g);
+                outer(&self.rdelta[l], &self.a[l], &mut self.room, g);
+                outer(&self.delta[l], &self.ra[l], &mut self.room, g);
             }
             sum_units(&self.rdelta[l], &mut g[layer.bias.clone()]);
         }
@@ -308,8 +312,20 @@ fn sum_units<F: Real>(units: &[F], sums: &mut [F]) {
                 *lane += value;
             }
         }
-        *sum += lanes.into_iter().sum();
+        *sum += total(lanes);
     }
+}
+
+/// Sum of lanes, by halves: one by one each addition would wait for the one before.
+#[inline(always)]
+fn total<F: Real>(mut lanes: [F; LANES]) -> F {
+    for half in [8, 4, 2, 1] {
+        for i in 0..half {
+            let other = lanes[i + half];
+            lanes[i] += other;
+        }
+    }
+    lanes[0]
 }
 
 /// `out += w x`.
@@ -347,19 +363,11 @@ fn combine<F: Real>(w: impl Iterator<Item = F> + Clone, units: &[F], out: &mut [
 
 /// `g[k][i] += delta[k] . x[i]`.
 #[inline(always)]
-fn outer<F: Real>(delta: &[F], x: &[F], g: &mut [F]) {
-    let inputs = x.len() / ROWS;
-    for (g, delta) in g.chunks_exact_mut(inputs).zip(delta.chunks_exact(ROWS)) {
-        for (g, x) in g.iter_mut().zip(x.chunks_exact(ROWS)) {
-            let mut lanes = [F::zero(); LANES];
-            let (deltas, xs) = (delta.as_chunks::<LANES>().0, x.as_chunks::<LANES>().0);
-            for (delta, x) in deltas.iter().zip(xs) {
-                for i in 0..LANES {
-                    lanes[i] += delta[i] * x[i];
-                }
-            }
-            *g += lanes.into_iter().sum();
-        }
+fn outer<F: Real>(delta: &[F], x: &[F], room: &mut Vec<F>, g: &mut [F]) {
+    room.resize(g.len(), F::zero());
+    F::project(x, ROWS, delta, room, x.len() / ROWS);
+    for (g, &sum) in g.iter_mut().zip(room.iter()) {
+        *g += sum;
     }
 }
 

@@ -1,6 +1,8 @@
 //! The fast f32 path against the plain f64 one, 8-bit rows against real ones, and one number of
 //! threads against another.
 
+#![allow(clippy::unwrap_used)]
+
 use rand::RngCore;
 use tox_bilevel::config::{Groups, Keep, Penalty};
 use tox_bilevel::hypergradient::{Hypergradient, Hypergradients, ReverseMode};

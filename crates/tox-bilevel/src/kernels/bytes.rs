@@ -178,15 +178,14 @@ pub fn accumulate(
             for delta in delta.chunks_exact(pitch).take(units) {
                 let delta = &delta[..rows];
                 let (step, per_step) = scale(delta);
-                for four in delta.chunks(4) {
-                    let mut packed = [[0u8; 4]; DIGITS];
-                    for (i, &value) in four.iter().enumerate() {
-                        let digits = digits(value, per_step);
-                        for (packed, digit) in packed.iter_mut().zip(digits) {
-                            packed[i] = digit as u8;
-                        }
-                    }
-                    room.push(packed.map(i32::from_le_bytes));
+                let mut written = [[0u8; ROWS]; DIGITS];
+                let [high, middle, low] = &mut written;
+                for (((&value, high), middle), low) in delta.iter().zip(high).zip(middle).zip(low) {
+                    [*high, *middle, *low] = digits(value, per_step).map(|digit| digit as u8);
+                }
+                let fours = written.each_ref().map(|digits| digits.as_chunks::<4>().0);
+                for quad in 0..quads {
+                    room.push(fours.map(|fours| i32::from_le_bytes(fours[quad])));
                 }
                 let shift = match offset == 0.0 {
                     true => 0.0,

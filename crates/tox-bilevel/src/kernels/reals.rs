@@ -76,8 +76,8 @@ impl Project<'_> {
                         }
                     }
                 }
-                for (i, sums) in sums.iter().enumerate().take(R.min(rows - r)) {
-                    for (j, &sum) in sums.iter().enumerate().take(K.min(units - k)) {
+                for (i, sums) in sums.iter().enumerate().take(rows - r) {
+                    for (j, &sum) in sums.iter().enumerate().take(units - k) {
                         self.out[(k + j) * self.pitch + r + i] = simd.reduce_sum_f32s(sum);
                     }
                 }
@@ -101,7 +101,7 @@ impl WithSimd for Combine<'_> {
     fn with_simd<S: Simd>(mut self, simd: S) {
         match (S::REGISTER_COUNT >= 32, self.out.len() / self.d) {
             (_, 1) => self.tiles::<S, 1, 8>(simd),
-            (true, _) => self.tiles::<S, 6, 4>(simd),
+            (true, _) => self.tiles::<S, 4, 4>(simd),
             (false, _) => self.tiles::<S, 2, 4>(simd),
         }
     }
