@@ -41,7 +41,8 @@ def main():
 
     threads, hidden = str(args.threads), args.hidden
     sizes = [str(size) for size in (args.n, args.d, args.poison, args.steps)]
-    ours = OURS + sizes + ["--threads", threads, "--json"] + (["--hidden", hidden] if hidden else [])
+    ours = OURS + sizes + ["--threads", threads, f"--repeats={5 * args.runs}", "--json"]
+    ours += (["--hidden", hidden] if hidden else [])
     peer = PEER + [f"--threads={threads}", f"--hidden={hidden}", f"--runs={args.runs}"]
     peer += [f"--{n}={s}" for n, s in zip(("n", "d", "poison", "steps"), sizes)]
 
