@@ -25,7 +25,7 @@ FIELDS = ["program", "hidden", "n", "d", "poison", "steps", "threads", "median_s
 
 
 def last_json(command):
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     return json.loads(output.strip().splitlines()[-1])
 
 
@@ -41,7 +41,7 @@ def main():
 
     threads, hidden = str(args.threads), args.hidden
     sizes = [str(size) for size in (args.n, args.d, args.poison, args.steps)]
-    ours = OURS + sizes + ["--threads", threads, f"--repeats={5 * args.runs}", "--json"]
+    ours = OURS + sizes + ["--threads", threads, "--repeats", str(5 * args.runs), "--json"]
     ours += (["--hidden", hidden] if hidden else [])
     peer = PEER + [f"--threads={threads}", f"--hidden={hidden}", f"--runs={args.runs}"]
     peer += [f"--{n}={s}" for n, s in zip(("n", "d", "poison", "steps"), sizes)]

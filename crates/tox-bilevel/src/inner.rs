@@ -6,16 +6,16 @@ use crate::pass::Passes;
 use crate::points::{Points, TrainingSet};
 use crate::real::Real;
 
-/// Training stopped being finite.
+/// Training stopped being finite, or did not descend.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error(
-    "training diverged: after step {step} of gradient descent a weight is {what}; lower the \
-     learning rate or lambda"
+    "training diverged: after step {step} of gradient descent {what}; lower the learning rate or \
+     lambda"
 )]
 pub struct Diverged {
     /// Steps taken, from 1.
     pub step: usize,
-    /// `not a number` or `beyond 1e10`.
+    /// What is wrong then.
     pub what: &'static str,
 }
 
@@ -69,6 +69,19 @@ impl<F: Real> Regulariser<F> {
             };
             f(group, layer.weights.start..end);
         }
+    }
+
+    /// The penalty at `w`.
+    pub fn value(&self, layers: &[Layer], w: &[F]) -> f64 {
+        let mut sum = 0.0;
+        self.each(layers, |group, range| {
+            let sizes = w[range].iter().map(|w| match self.penalty {
+                Penalty::L2 => w.wide().powi(2) / 2.0,
+                Penalty::L1 => w.wide().abs(),
+            });
+            sum += self.lambda[group].wide().exp() * sizes.sum::<f64>();
+        });
+        sum
     }
 
     /// Adds the penalty's gradient at `w`.
@@ -145,6 +158,30 @@ impl<'a, F: Real> Problem<'a, F> {
         Ok(w)
     }
 
+    /// The training loss at `w`: mean cross-entropy and penalty.
+    pub fn loss(&self, w: &[F]) -> f64 {
+        let penalty = self.regulariser.as_ref();
+        let penalty = penalty.map_or(0.0, |r| r.value(&self.model.layers(), w));
+        self.passes().loss(w) + penalty
+    }
+
+    /// As [`Problem::train`], and refuses weights whose training loss is above that of the start:
+    /// a learning rate too large may swing for ever and stay finite.
+    ///
+    /// # Errors
+    /// When a weight becomes useless, or nothing was learned.
+    pub fn descend(&self) -> Result<Vec<F>, Diverged> {
+        let w = self.train()?;
+        // Rounding apart: at a strong penalty both may be the same.
+        if self.loss(&w) <= 1.001 * self.loss(self.start) {
+            return Ok(w);
+        }
+        Err(Diverged {
+            step: self.steps,
+            what: "the training loss is above that of the start",
+        })
+    }
+
     /// Value and gradient of the outer objective at `w`.
     pub fn outer(&self, w: &[F]) -> (f64, Vec<F>) {
         let mut passes = Passes::of(self.model, self.valid);
@@ -197,8 +234,8 @@ impl<'p, 'a, F: Real> Descent<'p, 'a, F> {
             return Ok(());
         }
         let what = match w.iter().any(|w| !w.is_finite()) {
-            true => "not a number",
-            false => "beyond 1e10",
+            true => "a weight is not a number",
+            false => "a weight is beyond 1e10",
         };
         Err(Diverged { step, what })
     }

@@ -20,7 +20,7 @@ pub struct BilevelOutcome {
     pub levels: Vec<Level>,
     /// Some poison points of the last level beside the clean points that they began as.
     pub examples: Vec<Example>,
-    /// Where training stopped being finite, if it did; later levels are then missing.
+    /// Where training diverged, if it did; later levels are then missing.
     pub divergence: Option<Divergence>,
 }
 
@@ -96,7 +96,7 @@ pub struct Example {
     pub poison: String,
 }
 
-/// Where a training stopped being finite.
+/// Where a training diverged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Divergence {
@@ -104,7 +104,8 @@ pub struct Divergence {
     pub points: u64,
     /// Which training, such as `hyperiteration 3` or `retraining`.
     pub training: String,
-    /// Step of gradient descent after which a weight was not finite, or a loss above any use.
+    /// Step of gradient descent after which a weight was of no use; the last one if the training
+    /// loss ended above that of the start.
     pub step: u64,
 }
 

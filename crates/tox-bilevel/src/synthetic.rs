@@ -71,13 +71,10 @@ pub fn run(
     let start = example.valid.row(*cloned.unwrap_or(&0));
     let fixed = Some(config.lambda);
 
-    let diverged = |e: Diverged| ConfigError {
+    let diverged = |_: Diverged| ConfigError {
         key: "lr",
         found: config.lr.to_string(),
-        expected: match e.what {
-            "not a number" => "a learning rate at which training stays finite",
-            _ => "a learning rate at which weights stay below 1e10",
-        },
+        expected: "a learning rate at which weights stay finite and below 1e10",
     };
     (hooks.progress)(0.0, "attacks");
     let attack_none = example.attack(&start, None).map_err(diverged)?;

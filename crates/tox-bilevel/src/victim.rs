@@ -154,7 +154,7 @@ pub fn retrain(
         steps: config.retrain.epochs.unwrap_or(config.inner.steps),
         lr: config.retrain.lr.unwrap_or(config.inner.lr) as f32,
     };
-    let weights = problem.train()?;
+    let weights = problem.descend()?;
     Ok(Evaluation {
         test_error: Passes::of(&model, &sets.test).error(&weights),
         valid_error: Passes::of(&model, &sets.valid).error(&weights),

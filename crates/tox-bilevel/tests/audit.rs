@@ -202,6 +202,22 @@ fn a_learning_rate_that_diverges_is_reported() {
 }
 
 #[test]
+fn a_learning_rate_that_swings_and_stays_finite_is_reported() {
+    let sets = digits();
+    let mut config = config(Victim::None);
+    config.inner.lr = 1e5;
+    config.inner.steps = 7;
+    let outcome = audit(&sets, &config, Some(&attack()), 1000)
+        .unwrap()
+        .outcome;
+    let divergence = outcome.divergence.unwrap();
+    assert_eq!(
+        (divergence.training.as_str(), divergence.step),
+        ("retraining", 7)
+    );
+}
+
+#[test]
 fn what_cannot_work_is_refused_with_a_reason() {
     let sets = digits();
     let says = |sets: &Sets, config: &BilevelConfig, attack: &BilevelAttack, words: &str| {
