@@ -49,7 +49,7 @@ fn config(victim: Victim) -> BilevelConfig {
         ..BilevelConfig::default()
     };
     config.inner.steps = 60;
-    config.inner.lr = 0.5;
+    config.inner.lr = 0.2;
     config.lambda.max = 1.0;
     config.lambda.large = 0.0;
     config
