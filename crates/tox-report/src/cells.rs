@@ -50,7 +50,7 @@ impl<'a, C: PartialEq, O> Cell<'a, C, O> {
                     cell.outcomes.push(measured);
                 }
                 None => {
-                    let mut name = cell_name(&trial.spec);
+                    let mut name = cell_name(&trial.spec.cell, trial.spec.variant.as_deref());
                     if several {
                         name = format!("{name}, {}", trial.spec.data.dataset);
                     }

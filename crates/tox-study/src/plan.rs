@@ -17,15 +17,15 @@ pub struct Trial {
 impl Trial {
     /// `1a`, or `oneshot-2 (guarded)` where the cell has variants.
     pub fn cell(&self) -> String {
-        cell_name(&self.spec)
+        cell_name(&self.spec.cell, self.spec.variant.as_deref())
     }
 }
 
 /// `1a`, or `oneshot-2 (guarded)` where the cell has variants.
-pub fn cell_name(spec: &TrialSpec) -> String {
-    match &spec.variant {
-        Some(variant) => format!("{} ({variant})", spec.cell),
-        None => spec.cell.clone(),
+pub fn cell_name(label: &str, variant: Option<&str>) -> String {
+    match variant {
+        Some(variant) => format!("{label} ({variant})"),
+        None => label.to_owned(),
     }
 }
 

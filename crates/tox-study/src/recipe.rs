@@ -3,7 +3,7 @@
 mod check;
 mod learner;
 
-use crate::plan::{Trial, trial_id};
+use crate::plan::{Trial, cell_name, trial_id};
 use crate::source::{Source, merge};
 use crate::spec::{Defence, TrialSpec};
 use schemars::JsonSchema;
@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 use tox_data::spec::DataSpec;
 use tox_poison::space::PoisonSet;
+use wildmatch::WildMatch;
 
 pub use crate::source::Setting;
 
@@ -110,6 +111,25 @@ pub struct Overrides {
     pub set: Vec<Setting>,
     /// `--seeds`: replaces the study's seeds and every cell's.
     pub seeds: Option<Vec<u64>>,
+    /// `--cells`: keeps the cells whose label, variant or whole name fits one of these patterns, in
+    /// which `*` is any text; none keeps all.
+    pub cells: Vec<String>,
+}
+
+impl Overrides {
+    /// Whether a cell is kept.
+    fn keeps(&self, cell: &Cell) -> bool {
+        let name = cell_name(&cell.label, cell.variant.as_deref());
+        let names = [Some(&cell.label), cell.variant.as_ref(), Some(&name)];
+        let fits = |pattern: &String| {
+            let pattern = WildMatch::new(pattern);
+            names
+                .into_iter()
+                .flatten()
+                .any(|name| pattern.matches(name))
+        };
+        self.cells.is_empty() || self.cells.iter().any(fits)
+    }
 }
 
 /// Why a recipe is refused.
@@ -183,8 +203,27 @@ impl Study {
         check::names(&source, &recipe)?;
         check::seeds(&source, &path(&["seeds"]), &recipe.seeds)?;
 
+        if !recipe.cells.iter().any(|cell| overrides.keeps(cell)) {
+            let names = recipe.cells.iter();
+            let names = names.map(|c| cell_name(&c.label, c.variant.as_deref()));
+            return Err(RecipeError::Invalid {
+                place: "--cells".into(),
+                message: format!(
+                    "no cell of {} fits {}",
+                    recipe.name,
+                    overrides.cells.join(", ")
+                ),
+                hint: Some(format!(
+                    "its cells are {}; `*` stands for any text",
+                    names.collect::<Vec<_>>().join(", ")
+                )),
+            });
+        }
         let mut trials = Vec::new();
         for (i, cell) in recipe.cells.iter().enumerate() {
+            if !overrides.keeps(cell) {
+                continue;
+            }
             let at = |key: &str| path(&["cell", &i.to_string(), key]);
             let learner = learner::learner_of(&source, &recipe, &of_study, i)?;
             let threat = learner::threat_of(&source, &recipe, &threat_of_study, &learner, i)?;
@@ -208,6 +247,7 @@ impl Study {
                 trials.push(Trial { id, spec });
             }
         }
+        recipe.cells.retain(|cell| overrides.keeps(cell));
         if let Ok(Value::Table(resolved)) = Value::try_from(&of_study) {
             recipe.learner = resolved;
         }

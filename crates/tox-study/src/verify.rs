@@ -2,7 +2,6 @@
 //! outcome, byte for byte?
 
 use crate::files::{self, FileError, failed};
-use crate::plan::cell_name;
 use crate::record::Record;
 use crate::runner::{End, Job, News, Notice, RunOptions, Stop, run_jobs};
 use crate::store::Store;
@@ -94,7 +93,7 @@ pub fn verify(
         records.push(record);
         checks.push(Check {
             trial: trial.id.clone(),
-            cell: cell_name(&trial.spec),
+            cell: trial.cell(),
             seed: trial.spec.seed,
             verdict,
             note,

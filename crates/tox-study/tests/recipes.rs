@@ -85,7 +85,14 @@ fn parse(text: &str, set: &[&str]) -> Result<Study, RecipeError> {
         .iter()
         .map(|s| Setting::parse(s))
         .collect::<Result<_, _>>()?;
-    Study::parse("r.toml", text, &Overrides { set, seeds: None })
+    Study::parse(
+        "r.toml",
+        text,
+        &Overrides {
+            set,
+            ..Overrides::default()
+        },
+    )
 }
 
 /// The message and the hint of a refused recipe.
@@ -99,6 +106,39 @@ fn refusal(text: &str, set: &[&str]) -> String {
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+#[test]
+fn cells_are_kept_by_label_variant_or_name() {
+    let file = root().join("recipes/bilevel/fig2.toml");
+    let kept = |cells: &[&str]| {
+        let cells = cells.iter().map(|s| (*s).to_owned()).collect();
+        let overrides = Overrides {
+            cells,
+            ..Overrides::default()
+        };
+        Study::load(&file, &overrides)
+    };
+    let names = |cells: &[&str]| {
+        let study = kept(cells).unwrap();
+        assert_eq!(study.trials.len(), 10 * study.recipe.cells.len());
+        let cells = study.recipe.cells.iter();
+        cells
+            .map(|c| c.variant.clone().unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names(&["none"]), ["mnist", "fashion-mnist", "cifar10"]);
+    assert_eq!(names(&["large (mnist-l?)"]), ["mnist-l2", "mnist-l1"]);
+    assert_eq!(names(&["mnist*"]).len(), 7);
+    assert_eq!(names(&["mnist", "*-l1"]).len(), 1 + 9);
+    let error = kept(&["minst*"]).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("no cell of bilevel-fig2 fits minst*"),
+        "{error}"
+    );
+    assert!(error.hint().unwrap().contains("learned (mnist-l1)"));
 }
 
 #[test]

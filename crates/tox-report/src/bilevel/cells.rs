@@ -237,6 +237,13 @@ impl<'c, 'a> Setting<'c, 'a> {
         }
     }
 
+    /// The title without the penalty, for what is about no regularisation.
+    pub fn without_penalty(&self) -> String {
+        let name = penalty(self.penalty());
+        let parts = self.title.split(", ").filter(|part| *part != name);
+        parts.collect::<Vec<_>>().join(", ")
+    }
+
     /// Whether it is `other` but for the penalty.
     pub fn twin_but_penalty(&self, other: &Self) -> bool {
         let bare = |s: &Self| with_penalty(s.key.clone(), Penalty::L2);

@@ -1,155 +1,10 @@
-//! The paper's claims, put to the numbers. Every judgement is of one 95 % t-interval of differences
-//! between trials of the same seed (or between levels of one trial): a claim held if the interval
-//! lies where the claim says, did not hold if it lies wholly elsewhere, and otherwise nobody can
-//! tell.
+//! The paper's claims, put to the numbers.
 
 use super::cells::{Cell, Setting, average, growth, level};
+use super::verdict::{Case, Claim, Expect};
 use crate::stats::Interval;
 use tox_bilevel::config::{Groups, Penalty, Victim};
 use tox_bilevel::outcome::{BilevelOutcome, Level};
-
-/// Two errors within so many points of each other are alike.
-pub const LIKE: f64 = 1.0;
-
-/// Where a claim says that a difference lies.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Expect {
-    /// Above 0.
-    Up,
-    /// Below 0.
-    Down,
-    /// Within [`LIKE`] of 0.
-    Near,
-}
-
-/// What the numbers say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// The interval lies where the claim says.
-    Held,
-    /// The interval lies wholly elsewhere.
-    NotHeld,
-    /// It does neither, or there is none.
-    CannotTell,
-}
-
-impl Verdict {
-    /// In words.
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::Held => "held",
-            Self::NotHeld => "not held",
-            Self::CannotTell => "cannot tell",
-        }
-    }
-}
-
-/// Judges a difference.
-pub fn judge(found: Option<Interval>, expect: Expect) -> Verdict {
-    let Some((mean, half)) = found.and_then(|i| Some((i.mean, i.half?))) else {
-        return Verdict::CannotTell;
-    };
-    let (low, high) = (mean - half, mean + half);
-    let (held, not) = match expect {
-        Expect::Up => (low > 0.0, high < 0.0),
-        Expect::Down => (high < 0.0, low > 0.0),
-        Expect::Near => (low >= -LIKE && high <= LIKE, low > LIKE || high < -LIKE),
-    };
-    match (held, not) {
-        (true, _) => Verdict::Held,
-        (_, true) => Verdict::NotHeld,
-        _ => Verdict::CannotTell,
-    }
-}
-
-/// A claim in one setting.
-pub struct Case {
-    /// The setting's title.
-    pub setting: String,
-    /// What the numbers say.
-    pub verdict: Verdict,
-    /// The numbers.
-    pub evidence: String,
-}
-
-impl Case {
-    /// A case with the difference that decides it.
-    pub fn of(setting: &str, found: Option<Interval>, expect: Expect, unit: &str) -> Self {
-        let evidence = match found {
-            None => "no trial has the numbers".to_owned(),
-            Some(i) => match i.half {
-                None => format!("{}{unit}, one seed and so no interval", plain(i.mean, true)),
-                Some(half) => format!(
-                    "{} ± {}{unit} ({} seeds)",
-                    plain(i.mean, true),
-                    plain(half, false),
-                    i.n
-                ),
-            },
-        };
-        Self {
-            setting: setting.to_owned(),
-            verdict: judge(found, expect),
-            evidence,
-        }
-    }
-}
-
-/// A number with two decimals, or two digits where it is small.
-fn plain(value: f64, sign: bool) -> String {
-    match ((1e-9..0.05).contains(&value.abs()), sign) {
-        (true, true) => format!("{value:+.1e}"),
-        (true, false) => format!("{value:.1e}"),
-        (false, true) => format!("{value:+.2}"),
-        (false, false) => format!("{value:.2}"),
-    }
-}
-
-/// A claim and its cases.
-pub struct Claim {
-    /// Number of the paper's claim and a letter, such as `1a`.
-    pub number: &'static str,
-    /// What it says, and what was measured.
-    pub words: &'static str,
-    /// One for each setting that has the cells for it.
-    pub cases: Vec<Case>,
-}
-
-impl Claim {
-    /// The claim with its verdicts and numbers, as a sentence.
-    pub fn sentence(&self) -> String {
-        let verdicts = [Verdict::Held, Verdict::NotHeld, Verdict::CannotTell];
-        let head = match self.cases.as_slice() {
-            [one] => one.verdict.words().to_owned(),
-            all => {
-                let counts = verdicts.map(|v| (v, self.count(v)));
-                let counts = counts.iter().filter(|(_, n)| *n > 0);
-                let parts: Vec<String> = counts
-                    .map(|(v, n)| format!("{} in {n} of {} settings", v.words(), all.len()))
-                    .collect();
-                parts.join(", ")
-            }
-        };
-        let cases: Vec<String> = self
-            .cases
-            .iter()
-            .map(|c| match self.cases.len() {
-                1 => format!("{}: {}", c.setting, c.evidence),
-                _ => format!("{}: {}, {}", c.setting, c.verdict.words(), c.evidence),
-            })
-            .collect();
-        format!(
-            "Claim {}, {}: {head}. {}.",
-            self.number,
-            self.words,
-            cases.join("; ")
-        )
-    }
-
-    fn count(&self, verdict: Verdict) -> usize {
-        self.cases.iter().filter(|c| c.verdict == verdict).count()
-    }
-}
 
 /// The outer `Option`: whether the setting has the cells; the inner: whether they have the numbers.
 type Measure = fn(&Setting) -> Option<Option<Interval>>;
@@ -309,6 +164,9 @@ const TESTS: [(&str, &str, Expect, &str, Measure); 15] = [
     ),
 ];
 
+/// Those that are about the cell without regularisation alone.
+const OF_NONE: [&str; 3] = ["1a", "2c", "3b"];
+
 /// All claims for which the study has cells, in the paper's order.
 pub fn all(settings: &[Setting]) -> Vec<Claim> {
     let mut claims: Vec<Claim> = TESTS
@@ -316,10 +174,13 @@ pub fn all(settings: &[Setting]) -> Vec<Claim> {
         .map(|&(number, words, expect, unit, measure)| Claim {
             number,
             words,
-            cases: settings
-                .iter()
-                .filter_map(|s| Some(Case::of(&s.title, measure(s)?, expect, unit)))
-                .collect(),
+            cases: match OF_NONE.contains(&number) {
+                true => unregularised(settings, measure, expect, unit),
+                false => settings
+                    .iter()
+                    .filter_map(|s| Some(Case::of(&s.title, measure(s)?, expect, unit)))
+                    .collect(),
+            },
         })
         .collect();
     claims.push(penalties(settings));
@@ -327,6 +188,26 @@ pub fn all(settings: &[Setting]) -> Vec<Claim> {
     claims.retain(|c| !c.cases.is_empty());
     claims.sort_by_key(|c| c.number);
     claims
+}
+
+/// The cases of a claim that is about the cell without regularisation alone, which settings of both
+/// penalties share: each cell once, under the names that its settings have in common.
+fn unregularised(settings: &[Setting], measure: Measure, expect: Expect, unit: &str) -> Vec<Case> {
+    let mut seen: Vec<&Cell> = Vec::new();
+    let mut cases = Vec::new();
+    for setting in settings {
+        let Some(none) = setting.victim(Victim::None) else {
+            continue;
+        };
+        if seen.iter().any(|cell| std::ptr::eq(*cell, none)) {
+            continue;
+        }
+        seen.push(none);
+        if let Some(found) = measure(setting) {
+            cases.push(Case::of(&setting.without_penalty(), found, expect, unit));
+        }
+    }
+    cases
 }
 
 /// Claim 3a: the two penalties beside each other.

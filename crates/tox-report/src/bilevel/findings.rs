@@ -3,6 +3,7 @@
 use super::cells::{Cell, Setting};
 use super::checks::{Check, check};
 use super::claims;
+use super::verdict::Claim;
 use crate::findings::{missing, mixed, with_seeds};
 use crate::run::Run;
 use crate::stats::Interval;
@@ -16,7 +17,7 @@ pub fn findings(run: &Run, cells: &[Cell], settings: &[Setting]) -> Vec<String> 
     let checks: Vec<(&Cell, Check)> = cells.iter().filter_map(|c| Some((c, check(c)?))).collect();
     out.extend(idle(&checks));
     out.extend(settings.iter().filter_map(extremes));
-    out.extend(claims::all(settings).iter().map(claims::Claim::sentence));
+    out.extend(claims::all(settings).iter().map(Claim::sentence));
     out.extend(worth(&checks));
     out.extend(rounded(&checks));
     out

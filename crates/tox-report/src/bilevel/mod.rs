@@ -21,6 +21,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod valid;
+mod verdict;
 
 pub use headline::headline;
 pub use page::Report;

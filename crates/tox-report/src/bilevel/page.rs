@@ -1,7 +1,7 @@
 //! The page of a bilevel study: what its template is given.
 
 use super::cells::{self, Cell, Setting};
-use super::{claims, climb, examples, figures, findings, settings, tables, valid};
+use super::{climb, examples, figures, findings, settings, tables, valid, verdict};
 use crate::ReportError;
 use crate::figure::{self, Figure};
 use crate::page;
@@ -59,7 +59,7 @@ impl<'a> Report<'a> {
         let own = context! {
             paper => context! { name => PAPER.0, authors => PAPER.1, setting => "curves, no tables" },
             row => "a trial and level",
-            like => claims::LIKE,
+            like => verdict::LIKE,
             grids => tables::grids(&settings),
             checks => tables::checks(&self.cells),
             folds => tables::folds(&self.cells),

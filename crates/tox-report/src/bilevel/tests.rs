@@ -1,8 +1,8 @@
 //! The report as a whole, over made-up records.
 
 use super::cells::{self, Setting};
-use super::claims::{Expect, Verdict, judge};
 use super::synthetic::{self, HEAD};
+use super::verdict::{Expect, Verdict, judge};
 use crate::made_up::{self, assert_balanced, assert_offline, read, reseal};
 use crate::stats;
 use std::path::{Path, PathBuf};
@@ -190,6 +190,18 @@ fn a_learner_without_regularisation_stands_beside_both_penalties() {
         ["none", "large-l1", "clean-cv-l1", "learned-l1"]
     );
     assert_eq!(found.len(), 6);
+    // What is claimed of it alone counts each of its cells once.
+    let none = cells
+        .iter()
+        .filter(|c| c.config.victim == Victim::None)
+        .count();
+    assert!(none < found.len());
+    let settings = Setting::all(&cells);
+    for claim in super::claims::all(&settings) {
+        if claim.number == "1a" {
+            assert_eq!(claim.cases.len(), none);
+        }
+    }
     assert_eq!(
         names(&cells[..1]),
         [("mnist, L2".to_owned(), vec!["none".to_owned()])]
@@ -232,7 +244,7 @@ fn the_rise_is_taken_within_a_trial() {
     });
     let found = findings(dir.path());
     assert!(
-        found.contains("rises with the poison: held. mnist, L2: +2.00 ± 0.50 points (3 seeds)."),
+        found.contains("rises with the poison: held. mnist: +2.00 ± 0.50 points (3 seeds)."),
         "{found}"
     );
     change(dir.path(), &specs[..3], |spec, o| {
@@ -240,9 +252,7 @@ fn the_rise_is_taken_within_a_trial() {
     });
     let found = findings(dir.path());
     assert!(
-        found.contains(
-            "rises with the poison: cannot tell. mnist, L2: -2.00 ± 2.48 points (3 seeds)."
-        ),
+        found.contains("rises with the poison: cannot tell. mnist: -2.00 ± 2.48 points (3 seeds)."),
         "{found}"
     );
     change(dir.path(), &specs[..3], |_, o| {
@@ -250,7 +260,7 @@ fn the_rise_is_taken_within_a_trial() {
     });
     let found = findings(dir.path());
     assert!(
-        found.contains("rises with the poison: not held. mnist, L2: -2.00 ± 0.00 points"),
+        found.contains("rises with the poison: not held. mnist: -2.00 ± 0.00 points"),
         "{found}"
     );
 }

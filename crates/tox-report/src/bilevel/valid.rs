@@ -1,7 +1,8 @@
 //! What the size of the validation set changes (Fig. 4 and 9, claim 5).
 
 use super::cells::{Cell, Setting, level};
-use super::claims::{Case, Claim, Expect, Verdict, beside, error};
+use super::claims::{beside, error};
+use super::verdict::{Case, Claim, Expect, Verdict};
 use crate::figure::Figure;
 use crate::plot::{Axis, Panel};
 use crate::stats::{self, Interval};

@@ -67,6 +67,7 @@ Examples:
   toxscreen run                                  the built-in quickstart on the embedded digits
   toxscreen run recipes/ssp/laptop.toml --data-dir ~/data
   toxscreen run recipes/ssp/table2.toml --device vulkan:0 --seeds 0..10
+  toxscreen run recipes/bilevel/fig2.toml --cells 'mnist*' --out runs/fig2-mnist
   toxscreen run my.toml --set learner.child.epochs=5 --out runs/short
 
 Killed or stopped at any point, the same command goes on and ends with the same results.
@@ -122,6 +123,10 @@ pub struct Changes {
     /// Seeds in place of the recipe's: 0..5 (without 5) or 0,1,2
     #[arg(long, value_name = "SEEDS")]
     seeds: Option<String>,
+    /// Only the cells whose label, variant or name fits: none or 'mnist*' ('*' is any text); may be
+    /// given again
+    #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
+    cells: Vec<String>,
     /// Change a key of the recipe, such as learner.child.epochs=5; may be given again
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -133,6 +138,7 @@ impl Changes {
         Ok(Overrides {
             set: set.collect::<Result<_, RecipeError>>()?,
             seeds: self.seeds.as_deref().map(seeds).transpose()?,
+            cells: self.cells.clone(),
         })
     }
 }
