@@ -1,5 +1,6 @@
 //! Algorithm 2 on the digits 3 and 8: what it does, what zero poison does, how it stops and goes on,
 //! and what it refuses.
+#![allow(clippy::unwrap_used)]
 
 use std::cell::Cell;
 use std::collections::BTreeSet;

@@ -1,4 +1,5 @@
 //! The measured table of methods.
+#![allow(clippy::unwrap_used)]
 
 mod case;
 

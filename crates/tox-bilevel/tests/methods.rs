@@ -1,4 +1,5 @@
 //! The ways to a hypergradient against each other and against what is known in closed form.
+#![allow(clippy::unwrap_used)]
 
 mod case;
 
