@@ -20,8 +20,8 @@ Exit codes:
   70   a bug in toxscreen
   130  stopped by Ctrl-C; the same command goes on";
 
-/// Poisons what an adversary could reach, runs the real architecture search on it, and reports
-/// what the poison did.
+/// Poisons what an adversary could reach, runs the real learner on it, and reports what the poison
+/// did.
 #[derive(Parser)]
 #[command(version, after_help = EXIT_CODES, max_term_width = 100)]
 pub struct Args {
