@@ -23,3 +23,5 @@ pub mod real;
 pub mod sets;
 pub mod synthetic;
 pub mod victim;
+
+pub use kernels::bytes::available as multiplies_bytes;

@@ -23,7 +23,7 @@ pub const MAX_COLUMNS: usize = 65_536;
 const LANES: usize = 16;
 const FEW: usize = 4;
 
-/// Whether this machine has the instructions.
+/// Whether this machine multiplies 8-bit rows as integers: AVX-512 with VNNI.
 pub fn available() -> bool {
     #[cfg(target_arch = "x86_64")]
     {

@@ -31,8 +31,17 @@ pub fn execute(
         outcome: Outcome::Bilevel(finished.outcome),
         data_hash: data.hash,
         data_notes: data.notes,
-        simd: tox_nn::kernels::instruction_set().to_owned(),
+        simd: simd(),
     })
+}
+
+/// What decides the last digits: 8-bit rows are integers to one instruction set alone.
+fn simd() -> String {
+    let set = tox_nn::kernels::instruction_set();
+    match tox_bilevel::multiplies_bytes() {
+        true => format!("{set} with vnni"),
+        false => set.to_owned(),
+    }
 }
 
 /// Runs the synthetic example, whose points come from the seed alone.
