@@ -197,7 +197,7 @@ impl Adversary {
     /// With `points` of the `rows` training rows.
     pub fn attack(&self, own: &Own, points: usize) -> Result<BilevelAttack, Usage> {
         let batch = self.batch.unwrap_or(points);
-        if batch == 0 || points % batch != 0 {
+        if batch == 0 || !points.is_multiple_of(batch) {
             return Err(Usage::new(
                 format!("--batch {batch}: expected batches that make up {points} points exactly"),
                 "give --batch a divisor of the number of points, or --points a multiple of the batch",
