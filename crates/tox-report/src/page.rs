@@ -36,6 +36,25 @@ pub fn state(state: &State) -> String {
     }
 }
 
+/// Text as it is printed: true minus signs, and no line break between a number and its unit or its
+/// interval.
+fn typeset(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut before = ' ';
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        let digit = |c: Option<&char>| c.is_some_and(char::is_ascii_digit);
+        let unit = |c: Option<&char>| matches!(c, Some('%' | '±'));
+        out.push(match c {
+            '-' if matches!(before, ' ' | '(') && digit(rest.peek()) => '\u{2212}',
+            ' ' if unit(rest.peek()) || before == '±' => '\u{a0}',
+            other => other,
+        });
+        before = c;
+    }
+    out
+}
+
 /// The page. `folder` is the run folder's name, `own` what the kind's template needs beside the
 /// frame.
 pub fn render(
@@ -47,6 +66,7 @@ pub fn render(
     own: Value,
 ) -> Result<String, ReportError> {
     let mut env = Environment::new();
+    env.add_filter("typeset", |text: &str| typeset(text));
     env.add_template("frame.html", include_str!("templates/frame.html"))?;
     env.add_template("parts.html", include_str!("templates/parts.html"))?;
     env.add_template("enas.html", include_str!("enas/templates/enas.html"))?;

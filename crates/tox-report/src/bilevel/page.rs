@@ -1,7 +1,7 @@
 //! The page of a bilevel study: what its template is given.
 
 use super::cells::{self, Cell, Setting};
-use super::{climb, examples, figures, findings, settings, tables, valid, verdict};
+use super::{claims, climb, examples, figures, findings, settings, tables, valid, verdict};
 use crate::ReportError;
 use crate::figure::{self, Figure};
 use crate::page;
@@ -29,15 +29,15 @@ impl<'a> Report<'a> {
         let cells = cells::all(run);
         let settings = Setting::all(&cells);
         let figures = vec![
+            valid::figure(&settings),
             figures::errors(&settings),
             figures::lambdas(&settings),
             figures::norms(&settings),
             figures::stability(&settings),
-            valid::figure(&settings),
+            examples::figure(&settings),
+            figures::flips(&settings),
             climb::losses(&settings),
             climb::lambdas(&settings),
-            figures::ablation(&settings),
-            examples::figure(&settings),
             climb::cross_validation(&settings),
         ];
         Self {
@@ -56,11 +56,14 @@ impl<'a> Report<'a> {
     pub fn html(&self, folder: &str) -> Result<String, ReportError> {
         let settings = Setting::all(&self.cells);
         let drawn = self.figures.iter().filter(|f| !f.panels.is_empty());
+        let claims = claims::all(&settings);
+        let findings = findings::findings(self.run, &self.cells, &settings, &claims);
         let own = context! {
             paper => context! { name => PAPER.0, authors => PAPER.1, setting => "curves, no tables" },
             row => "a trial and level",
             like => verdict::LIKE,
             grids => tables::grids(&settings),
+            claims => Value::from_serialize(&claims),
             checks => tables::checks(&self.cells),
             folds => tables::folds(&self.cells),
             trials => tables::trials(&self.cells),
@@ -68,7 +71,6 @@ impl<'a> Report<'a> {
             differences => settings::differences(&self.cells),
             choices => settings::choices(&self.cells),
         };
-        let findings = findings::findings(self.run, &self.cells, &settings);
         let facts = provenance::facts(self.run);
         page::render("bilevel.html", self.run, folder, &findings, &facts, own)
     }

@@ -51,7 +51,19 @@ fn findings(dir: &Path) -> String {
     let run = crate::run::Run::load(dir).unwrap();
     let cells = cells::all(&run);
     let settings = Setting::all(&cells);
-    super::findings::findings(&run, &cells, &settings).join("\n")
+    let claims = super::claims::all(&settings);
+    let mut found = super::findings::findings(&run, &cells, &settings, &claims);
+    for claim in &claims {
+        found.push(format!("{}, {}", claim.number, claim.words));
+        for case in &claim.cases {
+            let (setting, evidence) = (&case.setting, &case.evidence);
+            found.push(format!(
+                "  {} {setting}: {evidence}: {:?}",
+                claim.number, case.verdict
+            ));
+        }
+    }
+    found.join("\n")
 }
 
 /// The specs of LR on MNIST with L2 and 1000 validation points.
@@ -108,15 +120,15 @@ fn page_and_figures_are_well_formed_and_offline() {
     assert_eq!(
         names,
         [
+            "validation-size",
             "error-against-poison",
             "lambda-against-poison",
             "weights-against-poison",
             "kuncheva",
-            "validation-size",
+            "poisoned-images",
+            "attack-beside-flips",
             "how-the-attack-climbs",
             "how-lambda-is-learned",
-            "attack-beside-flips",
-            "poisoned-images",
             "cross-validation",
         ]
     );
@@ -182,9 +194,9 @@ fn a_learner_without_regularisation_stands_beside_both_penalties() {
         settings.iter().map(|s| (s.title.clone(), of(s))).collect()
     };
     let found = names(&cells);
-    assert_eq!(found[0].0, "mnist, L2, 1000 valid.");
+    assert_eq!(found[0].0, "MNIST, L2, 1000 valid.");
     assert_eq!(found[0].1, ["none", "large", "clean-cv", "learned"]);
-    assert_eq!(found[1].0, "mnist, L1, 1000 valid.");
+    assert_eq!(found[1].0, "MNIST, L1, 1000 valid.");
     assert_eq!(
         found[1].1,
         ["none", "large-l1", "clean-cv-l1", "learned-l1"]
@@ -204,7 +216,7 @@ fn a_learner_without_regularisation_stands_beside_both_penalties() {
     }
     assert_eq!(
         names(&cells[..1]),
-        [("mnist, L2".to_owned(), vec!["none".to_owned()])]
+        [("MNIST, L2".to_owned(), vec!["none".to_owned()])]
     );
 }
 
@@ -244,7 +256,7 @@ fn the_rise_is_taken_within_a_trial() {
     });
     let found = findings(dir.path());
     assert!(
-        found.contains("rises with the poison: held. mnist: +2.00 ± 0.50 points (3 seeds)."),
+        found.contains("1a MNIST: +2.00 ± 0.50 points (3 seeds): Held"),
         "{found}"
     );
     change(dir.path(), &specs[..3], |spec, o| {
@@ -252,7 +264,7 @@ fn the_rise_is_taken_within_a_trial() {
     });
     let found = findings(dir.path());
     assert!(
-        found.contains("rises with the poison: cannot tell. mnist: -2.00 ± 2.48 points (3 seeds)."),
+        found.contains("1a MNIST: -2.00 ± 2.48 points (3 seeds): CannotTell"),
         "{found}"
     );
     change(dir.path(), &specs[..3], |_, o| {
@@ -260,7 +272,7 @@ fn the_rise_is_taken_within_a_trial() {
     });
     let found = findings(dir.path());
     assert!(
-        found.contains("rises with the poison: not held. mnist: -2.00 ± 0.00 points"),
+        found.contains("1a MNIST: -2.00 ± 0.00 points (3 seeds): NotHeld"),
         "{found}"
     );
 }
@@ -340,7 +352,7 @@ fn divergence_and_mixed_data_are_warnings() {
         "{found}"
     );
     assert!(
-        found.contains("diverged in 1 of 3 trials of none"),
+        found.contains("diverged in trials of none (1 of 3)"),
         "{found}"
     );
     assert!(

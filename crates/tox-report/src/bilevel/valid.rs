@@ -99,9 +99,10 @@ pub fn figure(settings: &[Setting]) -> Figure {
     Figure {
         name: "validation-size",
         title: "Relative decrease of the test error against the validation size",
-        caption: "(error without regularisation - error with a learned lambda) / error without \
-                  regularisation, percent, mean over seeds with the 95 % t-interval; one line for \
-                  each amount of poison."
+        caption: "Fig. 4 (L2) and 9 (L1) of the paper. (error without regularisation \u{2212} error with \
+                  a learned lambda) / error without regularisation, percent, mean over seeds with \
+                  the 95 % t-interval; one line for each share of poison, written at its end. The \
+                  axis ends at \u{2212}100 %."
             .to_owned(),
         panels,
     }
@@ -132,7 +133,7 @@ fn panel(family: &[&Setting]) -> Option<crate::svg::Svg> {
     let widest = size(family[family.len() - 1]) as f64;
     let title = format!(
         "{}, {}",
-        first.spec().data.dataset,
+        super::cells::dataset(&first.spec().data.dataset),
         super::cells::penalty(family[0].penalty())
     );
     let x = Axis::linear(widest * 1.04, 4, "validation points");
