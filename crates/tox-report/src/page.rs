@@ -70,6 +70,7 @@ pub fn render(
     env.add_template("frame.html", include_str!("templates/frame.html"))?;
     env.add_template("parts.html", include_str!("templates/parts.html"))?;
     env.add_template("enas.html", include_str!("enas/templates/enas.html"))?;
+    env.add_template("claims.html", include_str!("bilevel/templates/claims.html"))?;
     env.add_template(
         "bilevel.html",
         include_str!("bilevel/templates/bilevel.html"),
@@ -87,4 +88,17 @@ pub fn render(
         folder,
         ..own
     })?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::typeset;
+
+    #[test]
+    fn numbers_keep_their_units_and_get_true_minus_signs() {
+        assert_eq!(
+            typeset("-1.5 ± 0.2 % (-0.1), net 32-8, l2-0.5 a - b"),
+            "\u{2212}1.5\u{a0}±\u{a0}0.2\u{a0}% (\u{2212}0.1), net 32-8, l2-0.5 a - b"
+        );
+    }
 }

@@ -14,7 +14,7 @@ pub struct Line {
     pub label: String,
     /// Ink and dash.
     pub look: (Ink, &'static str),
-    /// Percent of poison and the mean there.
+    /// Percent of poison, or another place on the x axis, and the mean there.
     pub points: Vec<(f64, Interval)>,
 }
 
@@ -29,10 +29,12 @@ pub fn line(cell: &Cell, label: String, of: impl Fn(&Level) -> Option<f64>) -> L
 }
 
 /// A panel of lines with bars for their 95 % intervals; `None` without a point. `range` is given the
-/// lowest and the highest end and says where the y axis begins and ends; bars are cut there.
+/// lowest and the highest end and says where the y axis begins and ends; bars are cut there. A rule
+/// stands at 0 with `rule`.
 pub fn panel(
     title: &str,
-    y: &str,
+    x: Axis,
+    (y, rule): (&str, bool),
     range: impl Fn(f64, f64) -> (f64, f64),
     lines: &[Line],
 ) -> Option<Svg> {
@@ -41,9 +43,8 @@ pub fn panel(
     let (low, high) = range(low, high);
     let longest = lines.iter().map(|l| l.label.chars().count()).max();
     let margin = 6.6 * longest.unwrap_or(0) as f64 + 10.0;
-    let axes = (shares(lines), Axis::span(low, high, 5, y));
-    let mut panel = Panel::new(title, axes.0, axes.1, margin);
-    if low < 0.0 && high > 0.0 {
+    let mut panel = Panel::new(title, x, Axis::span(low, high, 5, y), margin);
+    if rule {
         let (left, right) = panel.sides();
         panel.line(&[(left, 0.0), (right, 0.0)], Ink::Muted, 1.0, "");
     }
@@ -76,6 +77,16 @@ pub fn panel(
         }
     }
     Some(panel.finish())
+}
+
+/// A panel whose x axis is the share of poison.
+fn against_poison(
+    title: &str,
+    y: &str,
+    range: impl Fn(f64, f64) -> (f64, f64),
+    lines: &[Line],
+) -> Option<Svg> {
+    panel(title, shares(lines), (y, false), range, lines)
 }
 
 /// The axis of the shares of poison, with ticks at those measured where these are few.
@@ -145,7 +156,7 @@ pub fn errors(settings: &[Setting]) -> Figure {
         let lines: Vec<Line> = lines
             .map(|c| line(c, s.label(c), |l| Some(l.test_error)))
             .collect();
-        panel(&s.title, "test error, %", from_zero, &lines)
+        against_poison(&s.title, "test error, %", from_zero, &lines)
     };
     Figure {
         name: "error-against-poison",
@@ -193,10 +204,10 @@ pub fn lambdas(settings: &[Setting]) -> Figure {
                 })
                 .collect();
             let title = format!("{}: {}", s.title, s.label(cell));
-            apart.extend(panel(&title, "lambda", range, &lines));
+            apart.extend(against_poison(&title, "lambda", range, &lines));
         }
         shared.retain(|l| !l.points.is_empty());
-        panels.extend(panel(&s.title, "lambda", range, &shared));
+        panels.extend(against_poison(&s.title, "lambda", range, &shared));
         panels.extend(apart);
     }
     Figure {
@@ -246,7 +257,7 @@ pub fn norms(settings: &[Setting]) -> Figure {
                 1 => s.title.clone(),
                 _ => format!("{}: {}", s.title, layer_name(layer, layers)),
             };
-            panels.extend(panel(&title, "‖w‖² / d", from_zero, &lines));
+            panels.extend(against_poison(&title, "‖w‖² / d", from_zero, &lines));
         }
     }
     Figure {
@@ -286,7 +297,7 @@ pub fn stability(settings: &[Setting]) -> Figure {
                 })
                 .collect();
             let title = format!("{}, k = {k}", s.title);
-            panels.extend(panel(&title, "Kuncheva's index", unit, &lines));
+            panels.extend(against_poison(&title, "Kuncheva's index", unit, &lines));
         }
     }
     Figure {
@@ -309,7 +320,13 @@ pub fn flips(settings: &[Setting]) -> Figure {
         let cells = s.cells.iter().filter(|c| c.attack().is_some());
         let lines: Vec<Line> = cells.map(|c| line(c, s.label(c), gain)).collect();
         let range = |low: f64, high: f64| around(low.min(0.0), high.max(0.0));
-        panel(&s.title, "error above flips, points", range, &lines)
+        panel(
+            &s.title,
+            shares(&lines),
+            ("error above flips, points", true),
+            range,
+            &lines,
+        )
     };
     Figure {
         name: "attack-beside-flips",

@@ -1,7 +1,7 @@
 //! What the data show, in sentences: warnings, whether the attack attacked, what each victim lost, and
 //! how many of the paper's claims held.
 
-use super::cells::{Cell, Setting, average};
+use super::cells::{Cell, Setting, average, level};
 use super::checks::{Check, check};
 use super::claims;
 use super::valid::families;
@@ -25,44 +25,92 @@ pub fn findings(run: &Run, cells: &[Cell], settings: &[Setting], claims: &[Claim
     out.extend(idle(&checks));
     out.extend(attacked(&checks));
     out.extend(losses(settings));
-    if claims.iter().flat_map(|c| &c.cases).any(|c| c.seeds > 0) {
+    if claims.iter().any(|c| c.measured().count() > 0) {
         out.extend(summary(claims));
     }
+    out.extend(edges(cells));
     out.extend(rounded(&checks));
     out
+}
+
+/// Where lambda, chosen or learned, lies on an edge of its box.
+fn edges(cells: &[Cell]) -> Option<String> {
+    let chosen = |c: &&Cell| {
+        matches!(c.config.victim, Victim::CrossValidated | Victim::Learned) && c.done() > 0
+    };
+    let on_edge = |cell: &Cell, lambda: f64| {
+        let b = &cell.config.lambda;
+        (lambda - b.min).abs() < 1e-9 || (lambda - b.max).abs() < 1e-9
+    };
+    let at = |with: &str, points: fn(&Cell) -> u64| {
+        let mut names = Vec::new();
+        for cell in cells.iter().filter(chosen) {
+            let levels = || {
+                cell.records()
+                    .filter_map(|r| level(r.outcome, points(cell)))
+            };
+            let edge = levels().filter(|l| l.lambda.iter().any(|v| on_edge(cell, *v)));
+            match edge.count() {
+                0 => {}
+                n => names.push(format!(
+                    "{} ({n} of {} trials)",
+                    cell.name,
+                    levels().count()
+                )),
+            }
+        }
+        let all = cells.iter().filter(chosen).count();
+        match names.len() {
+            0 => None,
+            n if n > NAMES => Some(format!("{with} in trials of {n} of {all} cells")),
+            _ => Some(format!("{with} in {}", names.join(", "))),
+        }
+    };
+    let parts = [
+        at("without poison", |_| 0),
+        at("with the most poison", |c| c.most()),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| {
+        format!(
+            "Lambda lies on an edge of the box that the recipe allows it, lambda.min to lambda.max, {}; \
+             a wider box could give another.",
+            parts.join("; ")
+        )
+    })
 }
 
 /// Cells whose training stopped being finite, and where it did so.
 fn diverged(cells: &[Cell]) -> Option<String> {
     let mut names = Vec::new();
-    let mut first = None;
+    let mut stops = Vec::new();
     for cell in cells {
-        let stops: Vec<_> = cell
-            .records()
-            .filter_map(|r| Some((r.spec.seed, r.outcome.divergence.as_ref()?)))
-            .collect();
-        let Some((seed, d)) = stops.first() else {
-            continue;
-        };
-        names.push(format!(
-            "{} ({} of {})",
-            cell.name,
-            stops.len(),
-            cell.done()
-        ));
-        first.get_or_insert_with(|| {
-            format!(
-                "{}, seed {seed} in {} with {} poison points, step {}",
-                cell.name, d.training, d.points, d.step
-            )
-        });
+        let before = stops.len();
+        stops.extend(cell.records().filter_map(|r| {
+            let d = r.outcome.divergence.as_ref()?;
+            Some(format!(
+                "{}, seed {} in {} with {} poison points, step {}",
+                cell.name, r.spec.seed, d.training, d.points, d.step
+            ))
+        }));
+        if stops.len() > before {
+            names.push(format!(
+                "{} ({} of {})",
+                cell.name,
+                stops.len() - before,
+                cell.done()
+            ));
+        }
     }
-    let first = first?;
+    let others = match stops.len() {
+        1 => "",
+        _ => "; the others are in the table of every trial",
+    };
     Some(format!(
         "Warning: training diverged in trials of {}, which have no later levels; means there are over \
-         the other seeds. The first: {first}; the others are in the table of every trial. A smaller \
-         learner.inner.lr or lambda.max may help.",
-        names.join(", ")
+         the other seeds. The first: {}{others}. A smaller learner.inner.lr or lambda.max may help.",
+        names.join(", "),
+        stops.first()?,
     ))
 }
 

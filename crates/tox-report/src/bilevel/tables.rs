@@ -89,7 +89,6 @@ fn grid(setting: &Setting) -> Grid {
 #[derive(Serialize)]
 pub struct CheckRow {
     cell: String,
-    climbed: &'static str,
     check: Check,
     rise: String,
     moved: String,
@@ -118,7 +117,6 @@ pub fn checks(cells: &[Cell]) -> Vec<CheckRow> {
             };
             Some(CheckRow {
                 cell: c.name.clone(),
-                climbed: check.in_short(),
                 rise: fine(check.rise),
                 moved: show(check.moved),
                 gain: signed(check.gain),

@@ -118,7 +118,7 @@ pub struct Claim {
 
 impl Claim {
     /// The cases that have numbers.
-    fn measured(&self) -> impl Iterator<Item = &Case> {
+    pub fn measured(&self) -> impl Iterator<Item = &Case> {
         self.cases.iter().filter(|c| c.seeds > 0)
     }
 
@@ -147,22 +147,22 @@ pub fn summary(claims: &[Claim]) -> Option<String> {
     let shares = |c: &&Claim| {
         let held = c.measured().filter(|k| k.verdict == Verdict::Held);
         format!(
-            "{} in {} of {}",
+            "{} held in {} of {}",
             c.number,
             held.count(),
             c.measured().count()
         )
     };
-    let list = |what: &str, claims: &[&Claim], each: &dyn Fn(&&Claim) -> String| {
+    let list = |what: &str, claims: &[&Claim], each: &dyn Fn(&&Claim) -> String, between| {
         let names: Vec<String> = claims.iter().map(each).collect();
-        (!claims.is_empty()).then(|| format!("{} {what} ({})", claims.len(), names.join("; ")))
+        (!claims.is_empty()).then(|| format!("{} {what} ({})", claims.len(), names.join(between)))
     };
     let parts: Vec<String> = [
-        list("held", &held, &number),
-        list("did not hold", &not, &named),
-        list("held in some settings", &mixed, &shares),
-        list("cannot be told from these trials", &open, &number),
-        list("not measured", &absent, &number),
+        list("held", &held, &number, ", "),
+        list("did not hold", &not, &named, "; "),
+        list("differ between settings", &mixed, &shares, ", "),
+        list("cannot be told from these trials", &open, &number, ", "),
+        list("not measured", &absent, &number, ", "),
     ]
     .into_iter()
     .flatten()
@@ -174,7 +174,7 @@ pub fn summary(claims: &[Claim]) -> Option<String> {
     };
     (!claims.is_empty()).then(|| {
         format!(
-            "Claims of the paper that this study puts to the test, {}: {}.{single}",
+            "Of {} claims of the paper, {}.{single}",
             claims.len(),
             parts.join(", ")
         )

@@ -41,7 +41,7 @@ pub fn figure(cells: &[Cell]) -> Figure {
                 none,
             ),
             (
-                "fixed lambda",
+                &format!("fixed lambda {:.2}", cell.config.lambda),
                 &o.error_fixed,
                 ends,
                 "validation error, %",
@@ -115,8 +115,13 @@ fn map(
         if let (Some(first), Some(last)) = ends {
             let (first, last) = (panel.at(first.0, first.1), panel.at(last.0, last.1));
             panel.svg.dot(first, 3.4, Ink::Dose(0), true);
-            panel.svg.cross(last, 4.6, Ink::Page);
-            panel.svg.cross(last, 4.0, Ink::Text);
+            let (x, y) = last;
+            for (reach, ink, width) in [(5.0, Ink::Page, 5.0), (4.0, Ink::Text, 2.2)] {
+                for slope in [-reach, reach] {
+                    let ends = ((x - reach, y - slope), (x + reach, y + slope));
+                    panel.svg.line(ends.0, ends.1, ink, width, "");
+                }
+            }
         }
     }
     legend(
