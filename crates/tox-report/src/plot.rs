@@ -279,7 +279,7 @@ pub fn label(v: f64) -> String {
 pub fn number(v: f64) -> String {
     if v >= 10_000.0 {
         format!("{}k", trimmed(v / 1000.0))
-    } else if v != 0.0 && v.abs() < 0.001 {
+    } else if v != 0.0 && v.abs() < 0.0001 {
         format!("{v:.1e}").replace(".0e", "e")
     } else {
         trimmed(v)
@@ -287,7 +287,7 @@ pub fn number(v: f64) -> String {
 }
 
 fn trimmed(v: f64) -> String {
-    let text = format!("{v:.3}");
+    let text = format!("{v:.4}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
@@ -301,7 +301,8 @@ mod tests {
         assert_eq!(round_ticks(1.0, 4), vec![0.0, 0.5, 1.0]);
         assert_eq!(number(12_500.0), "12.5k");
         assert_eq!(number(0.5), "0.5");
-        assert_eq!(number(3.0 * 1e-4), "3e-4");
+        assert_eq!(number(3.0 * 1e-4), "0.0003");
+        assert_eq!(number(3e-5), "3e-5");
         let axis = Axis::span(-9.7, 3.0, 5, "");
         assert_eq!(axis.ticks, vec![-5.0, 0.0]);
         assert_eq!(Axis::span(2.0, 2.0, 2, "").range, (1.5, 2.5));

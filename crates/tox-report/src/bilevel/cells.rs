@@ -185,10 +185,21 @@ impl<'c, 'a> Setting<'c, 'a> {
             }
             setting.cells.sort_by_key(|c| place(c));
         }
-        settings.sort_by_key(|s| place(s.cells[0]));
+        // The data sets beside each other, a row for each penalty.
+        settings.sort_by_key(|s| {
+            (
+                s.penalty() == Penalty::L1,
+                s.cells.iter().map(|c| place(c)).min(),
+            )
+        });
         let keys: Vec<TrialSpec> = settings.iter().map(|s| s.key.clone()).collect();
-        let several = |of: fn(&TrialSpec) -> usize| keys.windows(2).any(|w| of(&w[0]) != of(&w[1]));
-        let valid = several(|s| s.data.valid);
+        let sizes = |setting: &Self| {
+            let data = &setting.key.data;
+            let others = keys.iter().map(|k| &k.data);
+            others
+                .filter(|d| d.dataset == data.dataset)
+                .any(|d| d.valid != data.valid)
+        };
         for setting in &mut settings {
             let cell = setting.cells[0];
             let mut parts = vec![
@@ -199,7 +210,7 @@ impl<'c, 'a> Setting<'c, 'a> {
                 let widths: Vec<String> = cell.config.hidden.iter().map(usize::to_string).collect();
                 parts.push(format!("net {}", widths.join("-")));
             }
-            if valid {
+            if sizes(setting) {
                 parts.push(format!("{} valid.", cell.spec().data.valid));
             }
             setting.title = parts.join(", ");

@@ -66,8 +66,10 @@ fn row_name(setting: &Setting, cell: &Cell) -> String {
 
 /// Whether the clean images and both labels are the same.
 fn alike(a: &[Example], b: &[Example]) -> bool {
-    let key = |e: &Example| (e.clean.clone(), e.class.clone(), e.label.clone(), e.shape);
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| key(a) == key(b))
+    let same = |(a, b): (&Example, &Example)| {
+        (&a.clean, &a.class, &a.label, a.shape) == (&b.clean, &b.class, &b.label, b.shape)
+    };
+    a.len() == b.len() && a.iter().zip(b).all(same)
 }
 
 fn draw(group: &Group) -> Svg {

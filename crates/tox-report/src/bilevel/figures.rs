@@ -103,7 +103,8 @@ fn shares(lines: &[Line]) -> Axis {
         "poison, % of the training set",
     );
     if shares.len() <= 7 {
-        axis.ticks = shares;
+        // A tick is written with a decimal, and so stands there.
+        axis.ticks = shares.iter().map(|s| (10.0 * s).round() / 10.0).collect();
     }
     axis
 }
@@ -207,7 +208,11 @@ pub fn lambdas(settings: &[Setting]) -> Figure {
             apart.extend(against_poison(&title, "lambda", range, &lines));
         }
         shared.retain(|l| !l.points.is_empty());
-        panels.extend(against_poison(&s.title, "lambda", range, &shared));
+        // Constants alone are no figure.
+        let constant = |c: &&Cell| matches!(c.config.victim, Victim::None | Victim::Large);
+        if !s.cells.iter().filter(|c| c.done() > 0).all(constant) {
+            panels.extend(against_poison(&s.title, "lambda", range, &shared));
+        }
         panels.extend(apart);
     }
     Figure {

@@ -33,47 +33,46 @@ pub fn findings(run: &Run, cells: &[Cell], settings: &[Setting], claims: &[Claim
     out
 }
 
-/// Where lambda, chosen or learned, lies on an edge of its box.
+/// Where lambda, chosen or learned, lies on an edge of its box. One from cross-validation is the same at
+/// every level.
 fn edges(cells: &[Cell]) -> Option<String> {
-    let chosen = |c: &&Cell| {
-        matches!(c.config.victim, Victim::CrossValidated | Victim::Learned) && c.done() > 0
-    };
-    let on_edge = |cell: &Cell, lambda: f64| {
-        let b = &cell.config.lambda;
-        (lambda - b.min).abs() < 1e-9 || (lambda - b.max).abs() < 1e-9
-    };
-    let at = |with: &str, points: fn(&Cell) -> u64| {
+    let at = |with: &str, victims: &[Victim], most: bool| {
+        let fits = |c: &&Cell| victims.contains(&c.config.victim) && c.done() > 0;
         let mut names = Vec::new();
-        for cell in cells.iter().filter(chosen) {
-            let levels = || {
-                cell.records()
-                    .filter_map(|r| level(r.outcome, points(cell)))
-            };
-            let edge = levels().filter(|l| l.lambda.iter().any(|v| on_edge(cell, *v)));
-            match edge.count() {
+        for cell in cells.iter().filter(fits) {
+            let b = &cell.config.lambda;
+            let edge = |v: f64| (v - b.min).abs() < 1e-9 || (v - b.max).abs() < 1e-9;
+            let points = if most { cell.most() } else { 0 };
+            let levels: Vec<&Level> = cell
+                .records()
+                .filter_map(|r| level(r.outcome, points))
+                .collect();
+            let on = |l: &&&Level| l.lambda.iter().any(|v| edge(*v));
+            match levels.iter().filter(on).count() {
                 0 => {}
-                n => names.push(format!(
-                    "{} ({n} of {} trials)",
-                    cell.name,
-                    levels().count()
-                )),
+                n if n == levels.len() => names.push(cell.name.clone()),
+                n => names.push(format!("{} ({n} of {} trials)", cell.name, levels.len())),
             }
         }
-        let all = cells.iter().filter(chosen).count();
+        let all = cells.iter().filter(fits).count();
         match names.len() {
             0 => None,
-            n if n > NAMES => Some(format!("{with} in trials of {n} of {all} cells")),
+            n if n > NAMES => Some(format!("{with} in {n} of {all} cells")),
             _ => Some(format!("{with} in {}", names.join(", "))),
         }
     };
     let parts = [
-        at("without poison", |_| 0),
-        at("with the most poison", |c| c.most()),
+        at(
+            "without poison",
+            &[Victim::CrossValidated, Victim::Learned],
+            false,
+        ),
+        at("with the most poison", &[Victim::Learned], true),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     (!parts.is_empty()).then(|| {
         format!(
-            "Lambda lies on an edge of the box that the recipe allows it, lambda.min to lambda.max, {}; \
+            "Lambda lies on an edge of the box that the recipe allows it (lambda.min to lambda.max) {}; \
              a wider box could give another.",
             parts.join("; ")
         )

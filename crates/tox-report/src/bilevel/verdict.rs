@@ -72,12 +72,16 @@ impl Case {
             None => "not measured".to_owned(),
             Some(i) => match i.half {
                 None => format!("{}{unit} (one seed)", signed(i.mean, i.mean)),
-                Some(half) => format!(
-                    "{} ± {}{unit} ({} seeds)",
-                    signed(i.mean, half),
-                    plain(half, half),
-                    i.n
-                ),
+                Some(half) => {
+                    // Equal differences leave an interval of rounding errors.
+                    let scale = if half > 1e-9 * i.mean.abs() {
+                        half
+                    } else {
+                        0.0
+                    };
+                    let (mean, half) = (signed(i.mean, scale), plain(half, scale));
+                    format!("{mean} ± {half}{unit} ({} seeds)", i.n)
+                }
             },
         };
         Self {
@@ -179,4 +183,51 @@ pub fn summary(claims: &[Claim]) -> Option<String> {
             parts.join(", ")
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats;
+
+    #[test]
+    fn a_verdict_needs_the_whole_interval() {
+        use Expect::{Down, Near, Up};
+        use Verdict::{CannotTell, Held, NotHeld};
+        // Mean 2, half 4.3027 / sqrt(3) = 2.484: holds 0.
+        let wide = stats::mean(&[1.0, 2.0, 3.0]);
+        // Mean 2, half 0.497.
+        let narrow = stats::mean(&[1.8, 2.0, 2.2]);
+        // Mean 0.6, half 0.248: within 1 of 0, above 0.
+        let like = stats::mean(&[0.5, 0.6, 0.7]);
+        let single = stats::mean(&[9.0]);
+        for (found, up, down, near) in [
+            (wide, CannotTell, CannotTell, CannotTell),
+            (narrow, Held, NotHeld, NotHeld),
+            (like, Held, NotHeld, Held),
+            (single, CannotTell, CannotTell, CannotTell),
+            (None, CannotTell, CannotTell, CannotTell),
+        ] {
+            let verdicts = [Up, Down, Near].map(|e| judge(found, e));
+            assert_eq!(verdicts, [up, down, near], "{found:?}");
+        }
+    }
+
+    #[test]
+    fn evidence_has_two_digits_of_its_interval() {
+        let of = |values: &[f64]| {
+            let found = stats::mean(values);
+            Case::of("s", found, Expect::Up, " points").evidence
+        };
+        assert_eq!(
+            of(&[0.0023, 0.0025, 0.0024]),
+            "+0.00240 ± 0.00025 points (3 seeds)"
+        );
+        assert_eq!(
+            of(&[6.8, 6.8 + 1e-15, 6.8]),
+            "+6.80 ± 0.00 points (3 seeds)"
+        );
+        assert_eq!(of(&[9.416]), "+9.42 points (one seed)");
+        assert_eq!(of(&[]), "not measured");
+    }
 }

@@ -64,8 +64,8 @@ pub fn figure(cells: &[Cell]) -> Figure {
             "Fig. 1 of the paper. Colour: validation error with the poison point at each position, \
              without regularisation and with the fixed lambda, on one scale; and the lambda of least \
              validation loss there. Dots: training points, blue and red by class. Dashed: the boundary \
-             without poison; solid: with the point at the end of its way (orange line, from its ring \
-             to its cross). First trial of each cell (seed {}).",
+             without poison; solid: with the point at the end of its way (the line from its ring to \
+             its cross). First trial of each cell (seed {}).",
             seeds.join(", ")
         ),
         panels,
