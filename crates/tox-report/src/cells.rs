@@ -51,7 +51,8 @@ impl<'a, C: PartialEq, O> Cell<'a, C, O> {
                 }
                 None => {
                     let mut name = cell_name(&trial.spec.cell, trial.spec.variant.as_deref());
-                    if several {
+                    // A variant often says it already.
+                    if several && !name.contains(&trial.spec.data.dataset) {
                         name = format!("{name}, {}", trial.spec.data.dataset);
                     }
                     cells.push(Self {

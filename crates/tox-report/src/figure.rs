@@ -32,11 +32,14 @@ impl Figure {
                 Value::from_safe_string(panel.inline(&id, self.title))
             })
             .collect();
+        // Drawings wider than a panel need wider columns.
+        let large = self.panels.iter().any(|p| p.width > 400.0);
         context! {
             name => self.name,
             title => self.title,
             caption => self.caption,
-            wide => self.panels.len() == 1,
+            wide => large && self.panels.len() == 1,
+            large,
             panels,
         }
     }

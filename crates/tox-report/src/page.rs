@@ -36,6 +36,25 @@ pub fn state(state: &State) -> String {
     }
 }
 
+/// Text as it is printed: true minus signs, and no line break between a number and its unit or its
+/// interval.
+fn typeset(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut before = ' ';
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        let digit = |c: Option<&char>| c.is_some_and(char::is_ascii_digit);
+        let unit = |c: Option<&char>| matches!(c, Some('%' | '±'));
+        out.push(match c {
+            '-' if matches!(before, ' ' | '(') && digit(rest.peek()) => '\u{2212}',
+            ' ' if unit(rest.peek()) || before == '±' => '\u{a0}',
+            other => other,
+        });
+        before = c;
+    }
+    out
+}
+
 /// The page. `folder` is the run folder's name, `own` what the kind's template needs beside the
 /// frame.
 pub fn render(
@@ -47,9 +66,11 @@ pub fn render(
     own: Value,
 ) -> Result<String, ReportError> {
     let mut env = Environment::new();
+    env.add_filter("typeset", |text: &str| typeset(text));
     env.add_template("frame.html", include_str!("templates/frame.html"))?;
     env.add_template("parts.html", include_str!("templates/parts.html"))?;
     env.add_template("enas.html", include_str!("enas/templates/enas.html"))?;
+    env.add_template("claims.html", include_str!("bilevel/templates/claims.html"))?;
     env.add_template(
         "bilevel.html",
         include_str!("bilevel/templates/bilevel.html"),
@@ -67,4 +88,17 @@ pub fn render(
         folder,
         ..own
     })?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::typeset;
+
+    #[test]
+    fn numbers_keep_their_units_and_get_true_minus_signs() {
+        assert_eq!(
+            typeset("-1.5 ± 0.2 % (-0.1), net 32-8, l2-0.5 a - b"),
+            "\u{2212}1.5\u{a0}±\u{a0}0.2\u{a0}% (\u{2212}0.1), net 32-8, l2-0.5 a - b"
+        );
+    }
 }

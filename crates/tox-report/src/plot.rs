@@ -120,13 +120,45 @@ pub struct Panel {
 /// Size of the standard panel.
 const SIZE: (f64, f64) = (344.0, 262.0);
 
+/// Room for a panel's title.
+const TOP: f64 = 30.0;
+
+/// Room for the ticks and the caption of an x axis.
+const BOTTOM: f64 = 46.0;
+
 impl Panel {
     /// A standard panel with `right` pixels for labels at the ends of lines.
     pub fn new(title: &str, x: Axis, y: Axis, right: f64) -> Self {
-        let (left, top) = (46.0, 30.0);
-        let (width, height) = (SIZE.0 - left - right, SIZE.1 - top - 46.0);
+        let left = Self::left(&y);
+        let height = SIZE.1 - TOP - BOTTOM;
+        Self::sized(title, x, y, (left, SIZE.0 - left - right), height, SIZE)
+    }
+
+    /// A square panel as wide as a standard one, with `right` pixels for a legend.
+    pub fn square(title: &str, x: Axis, y: Axis, right: f64) -> Self {
+        let left = Self::left(&y);
+        let side = SIZE.0 - left - right;
+        let size = (SIZE.0, side + TOP + BOTTOM);
+        Self::sized(title, x, y, (left, side), side, size)
+    }
+
+    /// Room for the caption and the ticks of a y axis.
+    fn left(y: &Axis) -> f64 {
+        let ticks = y.ticks.iter().map(|t| number(*t).chars().count());
+        (29.0 + 6.3 * ticks.max().unwrap_or(0) as f64).max(46.0)
+    }
+
+    fn sized(
+        title: &str,
+        x: Axis,
+        y: Axis,
+        (left, width): (f64, f64),
+        height: f64,
+        size: (f64, f64),
+    ) -> Self {
+        let top = TOP;
         let mut panel = Self {
-            svg: Svg::new(SIZE.0, SIZE.1),
+            svg: Svg::new(size.0, size.1),
             x,
             y,
             left,
@@ -147,7 +179,7 @@ impl Panel {
         for tick in self.y.ticks.clone() {
             let y = self.at(0.0, tick).1;
             self.svg.line((l, y), (l + w, y), Ink::Grid, 1.0, "");
-            let text = number(tick);
+            let text = label(tick);
             self.svg
                 .text((l - 6.0, y + 3.5), 10.5, Anchor::End, Ink::Muted, &text);
         }
@@ -157,7 +189,7 @@ impl Panel {
             let x = l + w * self.x.place(tick);
             self.svg
                 .line((x, t + h), (x, t + h + 4.0), Ink::Muted, 1.0, "");
-            let text = number(tick);
+            let text = label(tick);
             self.svg
                 .text((x, t + h + 16.0), 10.5, Anchor::Middle, Ink::Muted, &text);
         }
@@ -171,6 +203,11 @@ impl Panel {
         );
         self.svg
             .vertical((13.0, t + h / 2.0), 11.0, Ink::Muted, &yc);
+    }
+
+    /// Where the x axis begins and ends, in data.
+    pub fn sides(&self) -> (f64, f64) {
+        self.x.range
     }
 
     /// Pixels of a data point.
@@ -187,12 +224,12 @@ impl Panel {
         self.svg.polyline(&points, ink, width, dash);
     }
 
-    /// A band: `(x, low, high)`.
+    /// A faint band: `(x, low, high)`. Bands belong under all lines.
     pub fn band(&mut self, points: &[(f64, f64, f64)], ink: Ink) {
         let high = points.iter().map(|p| self.at(p.0, p.2));
         let low = points.iter().rev().map(|p| self.at(p.0, p.1));
         let outline: Vec<_> = high.chain(low).collect();
-        self.svg.area(&outline, ink, 0.18);
+        self.svg.area(&outline, ink, 0.13);
     }
 
     /// A vertical error bar.
@@ -233,11 +270,16 @@ fn spread(ys: &mut [f64], gap: f64, floor: f64) {
     }
 }
 
+/// A tick's number with a true minus.
+pub fn label(v: f64) -> String {
+    number(v).replace('-', "\u{2212}")
+}
+
 /// A tick's number.
 pub fn number(v: f64) -> String {
     if v >= 10_000.0 {
         format!("{}k", trimmed(v / 1000.0))
-    } else if v != 0.0 && v.abs() < 0.02 {
+    } else if v != 0.0 && v.abs() < 0.0001 {
         format!("{v:.1e}").replace(".0e", "e")
     } else {
         trimmed(v)
@@ -245,7 +287,7 @@ pub fn number(v: f64) -> String {
 }
 
 fn trimmed(v: f64) -> String {
-    let text = format!("{v:.2}");
+    let text = format!("{v:.4}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
@@ -259,7 +301,8 @@ mod tests {
         assert_eq!(round_ticks(1.0, 4), vec![0.0, 0.5, 1.0]);
         assert_eq!(number(12_500.0), "12.5k");
         assert_eq!(number(0.5), "0.5");
-        assert_eq!(number(3.0 * 1e-4), "3e-4");
+        assert_eq!(number(3.0 * 1e-4), "0.0003");
+        assert_eq!(number(3e-5), "3e-5");
         let axis = Axis::span(-9.7, 3.0, 5, "");
         assert_eq!(axis.ticks, vec![-5.0, 0.0]);
         assert_eq!(Axis::span(2.0, 2.0, 2, "").range, (1.5, 2.5));

@@ -2,6 +2,7 @@
 
 use crate::run::Run;
 use serde::Serialize;
+use tox_data::spec::SplitKind;
 use tox_study::record::Record;
 
 /// A fact about where the numbers come from.
@@ -41,7 +42,14 @@ pub fn facts(run: &Run) -> Vec<Fact> {
         distinct("toxscreen", |r| r.provenance.toxscreen.clone()),
         distinct(
             "Data set and blake3 of its pixels, labels and splits",
-            |r| format!("{} {}", r.spec.data.dataset, r.provenance.data_hash),
+            |r| {
+                // A random split is another for each seed.
+                let split = match r.spec.data.split {
+                    SplitKind::Random => format!(" seed {}", r.spec.seed),
+                    SplitKind::Official => String::new(),
+                };
+                format!("{}{split} {}", r.spec.data.dataset, r.provenance.data_hash)
+            },
         ),
         distinct("Notes on the data", |r| r.provenance.data_notes.join("; ")),
         distinct("Device", |r| r.provenance.device.clone()),

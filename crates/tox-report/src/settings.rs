@@ -10,7 +10,7 @@ pub struct Difference {
     pub key: String,
     /// The paper's value.
     pub paper: String,
-    /// Ours, all that occur.
+    /// Ours.
     pub ours: String,
     /// The cells concerned; empty for all.
     pub cells: String,
@@ -19,9 +19,12 @@ pub struct Difference {
 /// Differences while they are gathered, cell by cell.
 #[derive(Default)]
 pub struct Differences<'a> {
-    /// Key, paper's value, our values, cells.
-    rows: Vec<(String, String, Vec<String>, Vec<&'a str>)>,
+    /// Key, paper's value, our value, cells.
+    rows: Vec<(String, String, String, Vec<&'a str>)>,
 }
+
+/// Cells that a row names; where more share a value, it may be that of "the other cells".
+const NAMES: usize = 3;
 
 impl<'a> Differences<'a> {
     /// Notes what a cell has; nothing if the paper has the same.
@@ -30,33 +33,42 @@ impl<'a> Differences<'a> {
             return;
         }
         let rows = &mut self.rows;
-        let at = match rows.iter().position(|r| r.0 == key && r.1 == paper) {
-            Some(at) => at,
+        let same = |r: &(String, String, String, Vec<&str>)| r.0 == key && r.1 == paper;
+        match rows.iter().position(|r| same(r) && r.2 == ours) {
+            Some(at) => rows[at].3.push(cell),
             None => {
-                rows.push((key, paper, Vec::new(), Vec::new()));
-                rows.len() - 1
+                // The values of a key stand together.
+                let after = rows.iter().rposition(|r| r.0 == key);
+                let at = after.map_or(rows.len(), |last| last + 1);
+                rows.insert(at, (key, paper, ours, vec![cell]));
             }
-        };
-        if !rows[at].2.contains(&ours) {
-            rows[at].2.push(ours);
         }
-        rows[at].3.push(cell);
     }
 
-    /// The rows, in the order in which their keys came; a row that concerns all `cells` names none.
+    /// The rows, in the order in which their keys came, one for each value. A row that concerns all
+    /// `cells` names none.
     pub fn finish(self, cells: usize) -> Vec<Difference> {
-        let row =
-            |(key, paper, ours, names): (String, String, Vec<String>, Vec<&str>)| Difference {
-                key,
-                paper,
-                ours: ours.join(", "),
-                cells: if names.len() == cells {
-                    String::new()
-                } else {
-                    names.join(", ")
+        let rows = &self.rows;
+        let row = |r: &(String, String, String, Vec<&str>)| {
+            let same = rows.iter().filter(|s| s.0 == r.0);
+            let sizes: Vec<usize> = same.map(|s| s.3.len()).collect();
+            let all: usize = sizes.iter().sum();
+            let most = sizes.iter().max().copied().unwrap_or(0);
+            let alone = sizes.iter().filter(|n| **n == most).count() == 1;
+            Difference {
+                key: r.0.clone(),
+                paper: r.1.clone(),
+                ours: r.2.clone(),
+                cells: match r.3.len() {
+                    n if n == cells => String::new(),
+                    n if n > NAMES && n == most && alone && all == cells => {
+                        "the other cells".to_owned()
+                    }
+                    _ => r.3.join(", "),
                 },
-            };
-        self.rows.into_iter().map(row).collect()
+            }
+        };
+        rows.iter().map(row).collect()
     }
 }
 

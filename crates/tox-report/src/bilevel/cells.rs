@@ -65,10 +65,15 @@ impl<'a> Cell<'a> {
         (planned.len() > 2).then(|| planned[planned.len() / 2])
     }
 
-    /// Share of the training set that so many points are, percent; `None` without a record.
+    /// Share of the training set that so many points are, percent; `None` where neither a record nor
+    /// the spec says how large that is.
     pub fn percent(&self, points: u64) -> Option<f64> {
         let found = self.records().find_map(|r| level(r.outcome, points));
-        found.map(|l| 100.0 * l.fraction)
+        match (found, self.spec().data.train) {
+            (Some(l), _) => Some(100.0 * l.fraction),
+            (None, Some(n)) if n > 0 => Some(100.0 * points as f64 / n as f64),
+            (None, _) => None,
+        }
     }
 
     /// Mean of a number at a level.
@@ -88,7 +93,12 @@ impl<'a> Cell<'a> {
 
     /// Rise of the test error from the clean level to that of most poison.
     pub fn rise(&self) -> Option<Interval> {
-        self.growth(0, self.most(), |l| Some(l.test_error))
+        self.rise_to(self.most())
+    }
+
+    /// Rise of the test error from the clean level to another.
+    pub fn rise_to(&self, points: u64) -> Option<Interval> {
+        self.growth(0, points, |l| Some(l.test_error))
     }
 
     /// How the learner gets lambda, in a word or two.
@@ -175,21 +185,32 @@ impl<'c, 'a> Setting<'c, 'a> {
             }
             setting.cells.sort_by_key(|c| place(c));
         }
-        settings.sort_by_key(|s| place(s.cells[0]));
+        // The data sets beside each other, a row for each penalty.
+        settings.sort_by_key(|s| {
+            (
+                s.penalty() == Penalty::L1,
+                s.cells.iter().map(|c| place(c)).min(),
+            )
+        });
         let keys: Vec<TrialSpec> = settings.iter().map(|s| s.key.clone()).collect();
-        let several = |of: fn(&TrialSpec) -> usize| keys.windows(2).any(|w| of(&w[0]) != of(&w[1]));
-        let valid = several(|s| s.data.valid);
+        let sizes = |setting: &Self| {
+            let data = &setting.key.data;
+            let others = keys.iter().map(|k| &k.data);
+            others
+                .filter(|d| d.dataset == data.dataset)
+                .any(|d| d.valid != data.valid)
+        };
         for setting in &mut settings {
             let cell = setting.cells[0];
             let mut parts = vec![
-                cell.spec().data.dataset.clone(),
+                dataset(&cell.spec().data.dataset).to_owned(),
                 penalty(setting.penalty()).to_owned(),
             ];
             if !cell.config.hidden.is_empty() {
                 let widths: Vec<String> = cell.config.hidden.iter().map(usize::to_string).collect();
                 parts.push(format!("net {}", widths.join("-")));
             }
-            if valid {
+            if sizes(setting) {
                 parts.push(format!("{} valid.", cell.spec().data.valid));
             }
             setting.title = parts.join(", ");
@@ -258,6 +279,16 @@ impl<'c, 'a> Setting<'c, 'a> {
         } else {
             cell.victim().to_owned()
         }
+    }
+}
+
+/// The name of a data set as papers write it.
+pub fn dataset(key: &str) -> &str {
+    match key {
+        "mnist" => "MNIST",
+        "fashion-mnist" => "Fashion-MNIST",
+        "cifar10" => "CIFAR-10",
+        other => other,
     }
 }
 

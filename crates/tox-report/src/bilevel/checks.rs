@@ -34,6 +34,16 @@ pub struct Check {
     pub rounding: Option<Interval>,
 }
 
+impl Check {
+    /// Whether the objective rose, in a word or two.
+    pub fn in_short(&self) -> &'static str {
+        match self.mark {
+            "" => "climbed",
+            _ => "did not climb",
+        }
+    }
+}
+
 /// The objective's rise over a level's hyperiterations.
 fn climb(level: &Level) -> Option<f64> {
     let (first, last) = (level.trace.first()?, level.trace.last()?);

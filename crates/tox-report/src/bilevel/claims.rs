@@ -100,7 +100,7 @@ const TESTS: [(&str, &str, Expect, &str, Measure); 15] = [
     ),
     (
         "2c",
-        "without regularisation ||w||^2/d grows (mean over layers)",
+        "without regularisation ‖w‖²/d grows (mean over layers)",
         Expect::Up,
         "",
         |s| {

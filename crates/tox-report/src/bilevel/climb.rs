@@ -29,6 +29,7 @@ fn panel(
     setting: &Setting,
     y: &str,
     with: impl Fn(&Cell) -> bool,
+    box_of: impl Fn(&Cell) -> (f64, f64),
     of: impl Fn(&Hyperiteration) -> Option<f64>,
 ) -> Option<Svg> {
     let mut lines = Vec::new();
@@ -54,6 +55,10 @@ fn panel(
     }
     let all = lines.iter().flat_map(|l| l.1.iter().flatten());
     let (low, high) = ends(all.clone().map(|(_, i)| (i.mean, i.half)))?;
+    // No interval may widen the axis to what cannot be.
+    let boxes = lines.iter().map(|l| box_of(l.0));
+    let (least, most) = boxes.fold((f64::MAX, f64::MIN), |a, b| (a.0.min(b.0), a.1.max(b.1)));
+    let (low, high) = (low.max(least), high.min(most));
     let room = 0.04 * (high - low);
     let last = edges.iter().copied().fold(1.0, f64::max);
     let x = Axis::linear(last, 5, "hyperiteration, batch after batch");
@@ -66,7 +71,7 @@ fn panel(
         panel.line(&[(*edge, low), (*edge, high)], Ink::Grid, 1.0, "3 3");
     }
     for (cell, parts) in &lines {
-        let (ink, dash) = cell.look();
+        let (ink, _) = cell.look();
         for part in parts {
             let band: Vec<(f64, f64, f64)> = part
                 .iter()
@@ -75,6 +80,11 @@ fn panel(
             if band.len() > 1 {
                 panel.band(&band, ink);
             }
+        }
+    }
+    for (cell, parts) in &lines {
+        let (ink, dash) = cell.look();
+        for part in parts {
             let means: Vec<(f64, f64)> = part.iter().map(|(x, i)| (*x, i.mean)).collect();
             panel.line(&means, ink, 1.6, dash);
         }
@@ -87,9 +97,15 @@ fn panel(
 
 /// The adversary's objective over its hyperiterations.
 pub fn losses(settings: &[Setting]) -> Figure {
-    let panels = settings
-        .iter()
-        .filter_map(|s| panel(s, "validation loss", |_| true, |h| Some(h.loss)));
+    let panels = settings.iter().filter_map(|s| {
+        panel(
+            s,
+            "validation loss",
+            |_| true,
+            |_| (0.0, f64::MAX),
+            |h| Some(h.loss),
+        )
+    });
     Figure {
         name: "how-the-attack-climbs",
         title: "How the attack climbs",
@@ -105,7 +121,8 @@ pub fn losses(settings: &[Setting]) -> Figure {
 pub fn lambdas(settings: &[Setting]) -> Figure {
     let of = |h: &Hyperiteration| average(&h.lambda);
     let panels = settings.iter();
-    let panels = panels.filter_map(|s| panel(s, "lambda", learns, of));
+    let feasible = |c: &Cell| (c.config.lambda.min, c.config.lambda.max);
+    let panels = panels.filter_map(|s| panel(s, "lambda", learns, feasible, of));
     Figure {
         name: "how-lambda-is-learned",
         title: "How lambda is learned",

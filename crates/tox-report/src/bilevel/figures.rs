@@ -14,7 +14,7 @@ pub struct Line {
     pub label: String,
     /// Ink and dash.
     pub look: (Ink, &'static str),
-    /// Percent of poison and the mean there.
+    /// Percent of poison, or another place on the x axis, and the mean there.
     pub points: Vec<(f64, Interval)>,
 }
 
@@ -28,43 +28,96 @@ pub fn line(cell: &Cell, label: String, of: impl Fn(&Level) -> Option<f64>) -> L
     }
 }
 
-/// A panel of lines with their 95 % bands; `None` without a point. The y axis begins at 0 unless
-/// `free`.
-pub fn panel(title: &str, y: &str, free: bool, lines: &[Line]) -> Option<Svg> {
+/// A panel of lines with bars for their 95 % intervals; `None` without a point. `range` is given the
+/// lowest and the highest end and says where the y axis begins and ends; bars are cut there. A rule
+/// stands at 0 with `rule`.
+pub fn panel(
+    title: &str,
+    x: Axis,
+    (y, rule): (&str, bool),
+    range: impl Fn(f64, f64) -> (f64, f64),
+    lines: &[Line],
+) -> Option<Svg> {
     let all = || lines.iter().flat_map(|l| &l.points);
     let (low, high) = ends(all().map(|(_, i)| (i.mean, i.half)))?;
-    let wide = all().map(|p| p.0).fold(0.0, f64::max);
+    let (low, high) = range(low, high);
     let longest = lines.iter().map(|l| l.label.chars().count()).max();
-    let x = Axis::linear(wide * 1.02, 5, "poison, % of the training set");
-    let y = if free {
-        let room = 0.04 * (high - low);
-        Axis::span(low - room, high + room, 5, y)
-    } else {
-        Axis::linear(high * 1.04, 4, y)
-    };
     let margin = 6.6 * longest.unwrap_or(0) as f64 + 10.0;
-    let mut panel = Panel::new(title, x, y, margin);
-    for line in lines {
-        let (ink, dash) = line.look;
-        let band: Vec<(f64, f64, f64)> = line
-            .points
-            .iter()
-            .filter_map(|(x, i)| Some((*x, i.mean - i.half?, i.mean + i.half?)))
-            .collect();
-        if band.len() > 1 {
-            panel.band(&band, ink);
+    let mut panel = Panel::new(title, x, Axis::span(low, high, 5, y), margin);
+    if rule {
+        let (left, right) = panel.sides();
+        panel.line(&[(left, 0.0), (right, 0.0)], Ink::Muted, 1.0, "");
+    }
+    // Bars would cover each other, so their lines stand a little apart.
+    let bars = all().any(|(_, i)| i.half.is_some_and(|half| half > 0.0));
+    let apart = match (bars, lines.len()) {
+        (true, n @ 2..) => (12.0 / (n - 1) as f64).min(3.5),
+        _ => 0.0,
+    };
+    let shift = |i: usize| apart * (i as f64 - (lines.len().saturating_sub(1)) as f64 / 2.0);
+    for (i, line) in lines.iter().enumerate() {
+        for (x, v) in &line.points {
+            if let Some(half) = v.half {
+                let (from, to) = (panel.at(*x, v.mean - half), panel.at(*x, v.mean + half));
+                let moved = |p: (f64, f64)| (p.0 + shift(i), p.1);
+                panel.svg.line(moved(from), moved(to), line.look.0, 1.1, "");
+            }
         }
-        let means: Vec<(f64, f64)> = line.points.iter().map(|(x, i)| (*x, i.mean)).collect();
-        panel.line(&means, ink, 1.9, dash);
-        for (x, y) in &means {
-            let at = panel.at(*x, *y);
+    }
+    for (i, line) in lines.iter().enumerate() {
+        let (ink, dash) = line.look;
+        let means = line.points.iter().map(|(x, v)| panel.at(*x, v.mean));
+        let means: Vec<(f64, f64)> = means.map(|p| (p.0 + shift(i), p.1)).collect();
+        panel.svg.polyline(&means, ink, 1.9, dash);
+        for at in means {
             panel.svg.dot(at, 2.4, ink, !dash.is_empty());
         }
-        if let Some(last) = means.last() {
-            panel.label(last.1, ink, &line.label);
+        if let Some((_, last)) = line.points.last() {
+            panel.label(last.mean, ink, &line.label);
         }
     }
     Some(panel.finish())
+}
+
+/// A panel whose x axis is the share of poison.
+fn against_poison(
+    title: &str,
+    y: &str,
+    range: impl Fn(f64, f64) -> (f64, f64),
+    lines: &[Line],
+) -> Option<Svg> {
+    panel(title, shares(lines), (y, false), range, lines)
+}
+
+/// The axis of the shares of poison, with ticks at those measured where these are few.
+fn shares(lines: &[Line]) -> Axis {
+    let all = lines.iter().flat_map(|l| &l.points);
+    let mut shares: Vec<f64> = all.map(|p| p.0).collect();
+    shares.sort_by(f64::total_cmp);
+    shares.dedup_by(|a, b| (*a - *b).abs() < 1e-9);
+    let wide = shares.last().copied().unwrap_or(0.0).max(1e-9);
+    let mut axis = Axis::span(
+        -0.04 * wide,
+        1.04 * wide,
+        5,
+        "poison, % of the training set",
+    );
+    if shares.len() <= 7 {
+        // A tick is written with a decimal, and so stands there.
+        axis.ticks = shares.iter().map(|s| (10.0 * s).round() / 10.0).collect();
+    }
+    axis
+}
+
+/// A y axis from 0.
+fn from_zero(_: f64, high: f64) -> (f64, f64) {
+    (0.0, 1.04 * high.max(1e-9))
+}
+
+/// A y axis with a little room beyond what is drawn.
+fn around(low: f64, high: f64) -> (f64, f64) {
+    let room = 0.04 * (high - low);
+    (low - room, high + room)
 }
 
 /// The lowest and the highest end of intervals. Wide intervals of few seeds may not squeeze the
@@ -80,6 +133,23 @@ pub fn ends(values: impl Iterator<Item = (f64, Option<f64>)> + Clone) -> Option<
     ))
 }
 
+/// Where the paper has a figure, for logistic regression and for networks.
+fn paper(settings: &[Setting], regression: &str, network: &str) -> String {
+    let nets = |net: bool| {
+        settings
+            .iter()
+            .any(|s| net != s.cells[0].config.hidden.is_empty())
+    };
+    let parts: Vec<&str> = [(nets(false), regression), (nets(true), network)]
+        .into_iter()
+        .filter_map(|(is, name)| (is && !name.is_empty()).then_some(name))
+        .collect();
+    match parts.as_slice() {
+        [] => String::new(),
+        parts => format!("{} of the paper.", parts.join(" and ")),
+    }
+}
+
 /// Test error of each victim.
 pub fn errors(settings: &[Setting]) -> Figure {
     let panel = |s: &Setting| {
@@ -87,17 +157,19 @@ pub fn errors(settings: &[Setting]) -> Figure {
         let lines: Vec<Line> = lines
             .map(|c| line(c, s.label(c), |l| Some(l.test_error)))
             .collect();
-        panel(&s.title, "test error, %", false, &lines)
+        against_poison(&s.title, "test error, %", from_zero, &lines)
     };
     Figure {
         name: "error-against-poison",
         title: "Test error against the share of poison",
-        caption: "Error of the victim, trained anew on the poisoned set. Line: mean over seeds; \
-                  band: its 95 % t-interval, cut at the panel's edge. none: no regularisation; \
-                  large: a large constant lambda; clean CV: lambda from cross-validation on clean \
-                  data; learned, per layer: learned on the trusted validation set during the \
-                  attack, one lambda or one a layer."
-            .to_owned(),
+        caption: format!(
+            "{} Error of the victim, trained anew on the poisoned set. Dots: mean over seeds; bars: \
+             its 95 % t-interval, cut at the panel's edge; lines stand a little apart where bars \
+             would meet. none: no regularisation; large: a large constant lambda; clean CV: lambda \
+             from cross-validation on clean data; learned, per layer: learned on the trusted \
+             validation set during the attack, one lambda or one a layer.",
+            paper(settings, "Fig. 2", "Fig. 6 (L2) and 11 (L1)")
+        ),
         panels: settings.iter().filter_map(panel).collect(),
     }
 }
@@ -106,6 +178,14 @@ pub fn errors(settings: &[Setting]) -> Figure {
 pub fn lambdas(settings: &[Setting]) -> Figure {
     let mut panels = Vec::new();
     for s in settings {
+        // No lambda is outside of its box, however wide an interval is.
+        let boxes = s.cells.iter().map(|c| &c.config.lambda);
+        let least = boxes
+            .clone()
+            .map(|b| b.min.min(b.large))
+            .fold(f64::MAX, f64::min);
+        let most = boxes.map(|b| b.max.max(b.large)).fold(f64::MIN, f64::max);
+        let range = |low: f64, high: f64| around(low.max(least), high.min(most));
         let mut shared = Vec::new();
         let mut apart = Vec::new();
         for cell in &s.cells {
@@ -119,26 +199,44 @@ pub fn lambdas(settings: &[Setting]) -> Figure {
             let lines: Vec<Line> = (0..layers)
                 .map(|layer| Line {
                     look: layer_look(layer),
-                    ..line(cell, format!("layer {}", layer + 1), |l| {
+                    ..line(cell, layer_name(layer, layers), |l| {
                         l.lambda.get(layer).copied()
                     })
                 })
                 .collect();
             let title = format!("{}: {}", s.title, s.label(cell));
-            apart.extend(panel(&title, "lambda", true, &lines));
+            apart.extend(against_poison(&title, "lambda", range, &lines));
         }
         shared.retain(|l| !l.points.is_empty());
-        panels.extend(panel(&s.title, "lambda", true, &shared));
+        // Constants alone are no figure.
+        let constant = |c: &&Cell| matches!(c.config.victim, Victim::None | Victim::Large);
+        if !s.cells.iter().filter(|c| c.done() > 0).all(constant) {
+            panels.extend(against_poison(&s.title, "lambda", range, &shared));
+        }
         panels.extend(apart);
     }
     Figure {
         name: "lambda-against-poison",
         title: "Lambda against the share of poison",
-        caption: "The lambda with which the victim was trained; the penalty is multiplied by \
-                  exp(lambda). One line for each layer where layers have their own. Mean over seeds \
-                  with the 95 % t-interval."
-            .to_owned(),
+        caption: format!(
+            "{} The lambda with which the victim was trained; the penalty is multiplied by \
+             exp(lambda). One line for each layer where layers have their own. Mean over seeds with \
+             the 95 % t-interval.",
+            paper(
+                settings,
+                "Fig. 3 (MNIST) and 8 (Fashion-MNIST, CIFAR-10)",
+                "Fig. 7 (per layer, L2), 12 (per layer, L1) and 14 (one lambda)"
+            )
+        ),
         panels,
+    }
+}
+
+/// Layer 0 to `layers - 1`, the last of which is the output's.
+fn layer_name(layer: usize, layers: usize) -> String {
+    match layer + 1 {
+        n if n == layers => "output".to_owned(),
+        n => format!("layer {n}"),
     }
 }
 
@@ -162,23 +260,31 @@ pub fn norms(settings: &[Setting]) -> Figure {
             let lines: Vec<Line> = s.cells.iter().map(|c| line(c, s.label(c), of)).collect();
             let title = match layers {
                 1 => s.title.clone(),
-                _ => format!("{}: layer {}", s.title, layer + 1),
+                _ => format!("{}: {}", s.title, layer_name(layer, layers)),
             };
-            panels.extend(panel(&title, "||w||² / d", false, &lines));
+            panels.extend(against_poison(&title, "‖w‖² / d", from_zero, &lines));
         }
     }
     Figure {
         name: "weights-against-poison",
         title: "Size of the weights against the share of poison",
-        caption: "Squared norm of a layer's weights by their number, biases left out. Mean over \
-                  seeds with the 95 % t-interval."
-            .to_owned(),
+        caption: format!(
+            "{} Squared norm of a layer's weights by their number d, biases left out. Mean over seeds \
+             with the 95 % t-interval.",
+            paper(
+                settings,
+                "Fig. 3 (MNIST) and 8 (Fashion-MNIST, CIFAR-10)",
+                "Fig. 13 (each layer) and 14 (one lambda)"
+            )
+        ),
         panels,
     }
 }
 
 /// Kuncheva's index at each k.
 pub fn stability(settings: &[Setting]) -> Figure {
+    // One scale for every k, or they cannot be compared.
+    let unit = |low: f64, _: f64| (low.clamp(-1.0, 0.0), 1.02);
     let mut panels = Vec::new();
     for s in settings {
         let sizes = s.cells.iter().flat_map(|c| &c.config.kuncheva);
@@ -196,49 +302,45 @@ pub fn stability(settings: &[Setting]) -> Figure {
                 })
                 .collect();
             let title = format!("{}, k = {k}", s.title);
-            panels.extend(panel(&title, "Kuncheva's index", true, &lines));
+            panels.extend(against_poison(&title, "Kuncheva's index", unit, &lines));
         }
     }
     Figure {
         name: "kuncheva",
         title: "Stability of the selected features",
-        caption:
-            "Kuncheva's index of the k largest weights against those of the clean level: 1 if \
-                  the same features are chosen, about 0 if as many agree as chance would have it."
-                .to_owned(),
+        caption: format!(
+            "{} Kuncheva's index of the k largest weights against those of the same learner without \
+             poison: 1 if the same features are chosen, about 0 if as many agree as chance would have \
+             it. Mean over seeds with the 95 % t-interval.",
+            paper(settings, "Fig. 5 (L2) and 10 (L1)", "")
+        ),
         panels,
     }
 }
 
-/// The poison beside its labels alone and beside its 8-bit copy.
-pub fn ablation(settings: &[Setting]) -> Figure {
-    let mut panels = Vec::new();
-    for s in settings {
-        for cell in s.cells.iter().filter(|c| c.attack().is_some()) {
-            let of = |label: &str, look, number: fn(&Level) -> Option<f64>| Line {
-                look,
-                ..line(cell, label.to_owned(), number)
-            };
-            let lines = [
-                of("8-bit", (Ink::Dose(0), "2 4"), |l| l.rounded_test_error),
-                of("flips", (Ink::Muted, "6 4"), |l| l.flipped_test_error),
-                of("attack", (Ink::BadLine, ""), |l| Some(l.test_error)),
-            ];
-            if lines[0].points.is_empty() && lines[1].points.is_empty() {
-                continue;
-            }
-            let title = format!("{}: {}", s.title, s.label(cell));
-            panels.extend(panel(&title, "test error, %", false, &lines));
-        }
-    }
+/// How far the poison is above its labels alone.
+pub fn flips(settings: &[Setting]) -> Figure {
+    let gain = |l: &Level| Some(l.test_error - l.flipped_test_error?);
+    let panel = |s: &Setting| {
+        let cells = s.cells.iter().filter(|c| c.attack().is_some());
+        let lines: Vec<Line> = cells.map(|c| line(c, s.label(c), gain)).collect();
+        let range = |low: f64, high: f64| around(low.min(0.0), high.max(0.0));
+        panel(
+            &s.title,
+            shares(&lines),
+            ("error above flips, points", true),
+            range,
+            &lines,
+        )
+    };
     Figure {
         name: "attack-beside-flips",
-        title: "What optimising adds to flipped labels, and what 8 bits leave",
-        caption: "attack: test error under the optimised poison. flips: the level's last batch as \
-                  it began, labels flipped and nothing optimised. 8-bit: the poison rounded to 8 \
-                  bits. Mean over seeds with the 95 % t-interval."
+        title: "What optimising adds to flipped labels",
+        caption: "Test error under the poison less that with the level's last batch as it began, its \
+                  labels flipped and nothing optimised, by seed. Above 0: optimising the points does \
+                  harm of its own. Mean over seeds with the 95 % t-interval."
             .to_owned(),
-        panels,
+        panels: settings.iter().filter_map(panel).collect(),
     }
 }
 

@@ -33,8 +33,7 @@ pub fn headline(run: &Run) -> String {
         };
         let attack = match check(cell) {
             None => "-",
-            Some(c) if c.mark.is_empty() => "climbed",
-            Some(_) => "did not climb",
+            Some(c) => c.in_short(),
         };
         rows.push([
             cell.name.clone(),

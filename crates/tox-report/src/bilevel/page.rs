@@ -1,7 +1,7 @@
 //! The page of a bilevel study: what its template is given.
 
 use super::cells::{self, Cell, Setting};
-use super::{climb, examples, figures, findings, settings, tables, valid, verdict};
+use super::{claims, climb, examples, figures, findings, settings, tables, valid, verdict};
 use crate::ReportError;
 use crate::figure::{self, Figure};
 use crate::page;
@@ -16,6 +16,9 @@ pub const PAPER: (&str, &str) = (
     "J. Carnerero-Cano, L. Muñoz-González, P. Spencer, E. C. Lupu",
 );
 
+/// Settings beyond which the claims are counted first.
+const MANY: usize = 8;
+
 /// All that is shown of a run.
 pub struct Report<'a> {
     run: &'a Run,
@@ -29,15 +32,15 @@ impl<'a> Report<'a> {
         let cells = cells::all(run);
         let settings = Setting::all(&cells);
         let figures = vec![
+            valid::figure(&settings),
             figures::errors(&settings),
             figures::lambdas(&settings),
             figures::norms(&settings),
             figures::stability(&settings),
-            valid::figure(&settings),
+            examples::figure(&settings),
+            figures::flips(&settings),
             climb::losses(&settings),
             climb::lambdas(&settings),
-            figures::ablation(&settings),
-            examples::figure(&settings),
             climb::cross_validation(&settings),
         ];
         Self {
@@ -56,11 +59,16 @@ impl<'a> Report<'a> {
     pub fn html(&self, folder: &str) -> Result<String, ReportError> {
         let settings = Setting::all(&self.cells);
         let drawn = self.figures.iter().filter(|f| !f.panels.is_empty());
+        let claims = claims::all(&settings);
+        let findings = findings::findings(self.run, &self.cells, &settings, &claims);
+        let measured: Vec<_> = claims.iter().filter(|c| c.measured().count() > 0).collect();
         let own = context! {
             paper => context! { name => PAPER.0, authors => PAPER.1, setting => "curves, no tables" },
             row => "a trial and level",
             like => verdict::LIKE,
             grids => tables::grids(&settings),
+            claims => Value::from_serialize(&measured),
+            many_settings => settings.len() > MANY,
             checks => tables::checks(&self.cells),
             folds => tables::folds(&self.cells),
             trials => tables::trials(&self.cells),
@@ -68,7 +76,6 @@ impl<'a> Report<'a> {
             differences => settings::differences(&self.cells),
             choices => settings::choices(&self.cells),
         };
-        let findings = findings::findings(self.run, &self.cells, &settings);
         let facts = provenance::facts(self.run);
         page::render("bilevel.html", self.run, folder, &findings, &facts, own)
     }

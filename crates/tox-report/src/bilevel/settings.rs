@@ -2,7 +2,7 @@
 
 use super::cells::Cell;
 use crate::settings::{Difference, Differences, leaves};
-use tox_bilevel::config::SyntheticConfig;
+use tox_bilevel::config::{BilevelConfig, SyntheticConfig, Victim};
 use tox_data::spec::DataSpec;
 use tox_study::spec::TrialSpec;
 
@@ -47,10 +47,31 @@ fn said(key: &str, spec: &TrialSpec, net: bool) -> Option<String> {
     Some(value)
 }
 
-/// The keys of a cell's spec with its values.
+/// Whether a cell's victim reads a key; the others have a value too, but it changes nothing.
+fn read(key: &str, config: &BilevelConfig) -> bool {
+    let victim = config.victim;
+    match key {
+        "learner.leak" | "learner.bias_start" => !config.hidden.is_empty(),
+        "learner.lambda.large" => victim == Victim::Large,
+        "learner.lambda.folds" | "learner.lambda.grid" => victim == Victim::CrossValidated,
+        "learner.lambda.start" | "learner.lambda.lr" => victim == Victim::Learned,
+        "learner.lambda.min" | "learner.lambda.max" => {
+            matches!(victim, Victim::CrossValidated | Victim::Learned)
+        }
+        key if key.starts_with("learner.lambda.") => victim != Victim::None,
+        _ => true,
+    }
+}
+
+/// The keys of a cell's spec that it reads, with its values.
 fn ours(cell: &Cell) -> Vec<(String, String)> {
     let mut out = data(&cell.spec().data);
-    out.extend(leaves("learner", cell.config));
+    let learner = leaves("learner", cell.config);
+    out.extend(
+        learner
+            .into_iter()
+            .filter(|(key, _)| read(key, cell.config)),
+    );
     if let Some(attack) = cell.attack() {
         out.extend(leaves("threat", attack));
     }

@@ -23,11 +23,19 @@ pub struct Grid {
 struct GridRow {
     name: String,
     victim: &'static str,
+    /// The lambda of all levels; empty where there is none, or one for each level.
+    constant: String,
     seeds: String,
     complete: bool,
-    errors: Vec<String>,
-    above: Vec<String>,
-    lambda: Vec<String>,
+    levels: Vec<GridCell>,
+}
+
+/// A victim at a level; what is below the error is empty where it says nothing.
+#[derive(Serialize)]
+struct GridCell {
+    error: String,
+    above: String,
+    lambda: String,
 }
 
 /// One table a setting.
@@ -40,29 +48,35 @@ fn grid(setting: &Setting) -> Grid {
     let planned = setting.cells[0].planned();
     let percent = |points| setting.cells.iter().find_map(|c| c.percent(points));
     let level = |points: &u64| match percent(*points) {
+        Some(_) if *points == 0 => "clean".to_owned(),
         Some(p) => format!("{p:.1} %"),
         None => format!("{points} points"),
+    };
+    let lambda = |c: &Cell, points| show(c.at(points, |l| average(&l.lambda)));
+    let cell = |c: &Cell, points: u64| {
+        let error = c.at(points, error);
+        let measured = error.is_some();
+        let below = |with: bool, text: String| match measured && with {
+            true => text,
+            false => String::new(),
+        };
+        GridCell {
+            error: show(error),
+            above: below(points > 0, signed(c.rise_to(points))),
+            lambda: below(c.config.victim == Victim::Learned, lambda(c, points)),
+        }
     };
     let row = |c: &&Cell| GridRow {
         name: c.name.clone(),
         victim: c.victim(),
+        constant: match c.config.victim {
+            Victim::Large => format!("{:.2}", c.config.lambda.large),
+            Victim::CrossValidated if c.done() > 0 => lambda(c, 0),
+            _ => String::new(),
+        },
         seeds: c.seeds(),
         complete: c.complete(),
-        errors: planned.iter().map(|p| show(c.at(*p, error))).collect(),
-        above: planned
-            .iter()
-            .map(|p| match p {
-                0 => String::new(),
-                p => signed(c.growth(0, *p, error)),
-            })
-            .collect(),
-        lambda: match c.config.victim {
-            Victim::None => Vec::new(),
-            _ => planned
-                .iter()
-                .map(|p| show(c.at(*p, |l| average(&l.lambda))))
-                .collect(),
-        },
+        levels: planned.iter().map(|p| cell(c, *p)).collect(),
     };
     Grid {
         title: setting.title.clone(),

@@ -2,9 +2,7 @@
 
 use super::cells::{self, Setting};
 use super::synthetic::{self, HEAD};
-use super::verdict::{Expect, Verdict, judge};
 use crate::made_up::{self, assert_balanced, assert_offline, read, reseal};
-use crate::stats;
 use std::path::{Path, PathBuf};
 use tox_bilevel::config::Victim;
 use tox_bilevel::outcome::{BilevelOutcome, Divergence};
@@ -51,7 +49,19 @@ fn findings(dir: &Path) -> String {
     let run = crate::run::Run::load(dir).unwrap();
     let cells = cells::all(&run);
     let settings = Setting::all(&cells);
-    super::findings::findings(&run, &cells, &settings).join("\n")
+    let claims = super::claims::all(&settings);
+    let mut found = super::findings::findings(&run, &cells, &settings, &claims);
+    for claim in &claims {
+        found.push(format!("{}, {}", claim.number, claim.words));
+        for case in &claim.cases {
+            let (setting, evidence) = (&case.setting, &case.evidence);
+            found.push(format!(
+                "  {} {setting}: {evidence}: {:?}",
+                claim.number, case.verdict
+            ));
+        }
+    }
+    found.join("\n")
 }
 
 /// The specs of LR on MNIST with L2 and 1000 validation points.
@@ -108,15 +118,15 @@ fn page_and_figures_are_well_formed_and_offline() {
     assert_eq!(
         names,
         [
+            "validation-size",
             "error-against-poison",
             "lambda-against-poison",
             "weights-against-poison",
             "kuncheva",
-            "validation-size",
+            "poisoned-images",
+            "attack-beside-flips",
             "how-the-attack-climbs",
             "how-lambda-is-learned",
-            "attack-beside-flips",
-            "poisoned-images",
             "cross-validation",
         ]
     );
@@ -182,14 +192,17 @@ fn a_learner_without_regularisation_stands_beside_both_penalties() {
         settings.iter().map(|s| (s.title.clone(), of(s))).collect()
     };
     let found = names(&cells);
-    assert_eq!(found[0].0, "mnist, L2, 1000 valid.");
+    assert_eq!(found.len(), 6);
+    assert_eq!(found[0].0, "MNIST, L2, 1000 valid.");
     assert_eq!(found[0].1, ["none", "large", "clean-cv", "learned"]);
-    assert_eq!(found[1].0, "mnist, L1, 1000 valid.");
+    // CIFAR-10 has one size of the validation set only.
+    assert_eq!(found[1].0, "CIFAR-10, L2");
+    // L1 stands after all of L2.
+    assert_eq!(found[5].0, "MNIST, L1, 1000 valid.");
     assert_eq!(
-        found[1].1,
+        found[5].1,
         ["none", "large-l1", "clean-cv-l1", "learned-l1"]
     );
-    assert_eq!(found.len(), 6);
     // What is claimed of it alone counts each of its cells once.
     let none = cells
         .iter()
@@ -204,31 +217,34 @@ fn a_learner_without_regularisation_stands_beside_both_penalties() {
     }
     assert_eq!(
         names(&cells[..1]),
-        [("mnist, L2".to_owned(), vec!["none".to_owned()])]
+        [("MNIST, L2".to_owned(), vec!["none".to_owned()])]
     );
 }
 
 #[test]
-fn a_verdict_needs_the_whole_interval() {
-    use Expect::{Down, Near, Up};
-    use Verdict::{CannotTell, Held, NotHeld};
-    // Mean 2, half 4.3027 / sqrt(3) = 2.484: holds 0.
-    let wide = stats::mean(&[1.0, 2.0, 3.0]);
-    // Mean 2, half 0.497.
-    let narrow = stats::mean(&[1.8, 2.0, 2.2]);
-    // Mean 0.6, half 0.248: within 1 of 0, above 0.
-    let like = stats::mean(&[0.5, 0.6, 0.7]);
-    let single = stats::mean(&[9.0]);
-    for (found, up, down, near) in [
-        (wide, CannotTell, CannotTell, CannotTell),
-        (narrow, Held, NotHeld, NotHeld),
-        (like, Held, NotHeld, Held),
-        (single, CannotTell, CannotTell, CannotTell),
-        (None, CannotTell, CannotTell, CannotTell),
-    ] {
-        let verdicts = [Up, Down, Near].map(|e| judge(found, e));
-        assert_eq!(verdicts, [up, down, near], "{found:?}");
-    }
+fn a_lambda_on_the_edge_of_its_box_is_named() {
+    let specs = small();
+    let dir = folder(&specs, |_| 0);
+    assert!(!findings(dir.path()).contains("edge of the box"));
+    change(dir.path(), &specs[9..11], |_, o| {
+        o.levels[0].lambda = vec![-10.0]
+    });
+    assert!(findings(dir.path()).contains("without poison in learned (2 of 3 trials)"));
+}
+
+#[test]
+fn a_learner_at_chance_is_a_warning() {
+    let specs = small();
+    let dir = folder(&specs, |_| 0);
+    change(dir.path(), &specs[3..6], |_, o| {
+        o.levels[0].test_error = o.chance_error
+    });
+    let found = findings(dir.path());
+    assert!(
+        found.starts_with("Warning: without poison already"),
+        "{found}"
+    );
+    assert!(found.contains("class does: large ("), "{found}");
 }
 
 #[test]
@@ -244,7 +260,7 @@ fn the_rise_is_taken_within_a_trial() {
     });
     let found = findings(dir.path());
     assert!(
-        found.contains("rises with the poison: held. mnist: +2.00 ± 0.50 points (3 seeds)."),
+        found.contains("1a MNIST: +2.00 ± 0.50 points (3 seeds): Held"),
         "{found}"
     );
     change(dir.path(), &specs[..3], |spec, o| {
@@ -252,7 +268,7 @@ fn the_rise_is_taken_within_a_trial() {
     });
     let found = findings(dir.path());
     assert!(
-        found.contains("rises with the poison: cannot tell. mnist: -2.00 ± 2.48 points (3 seeds)."),
+        found.contains("1a MNIST: -2.00 ± 2.48 points (3 seeds): CannotTell"),
         "{found}"
     );
     change(dir.path(), &specs[..3], |_, o| {
@@ -260,7 +276,7 @@ fn the_rise_is_taken_within_a_trial() {
     });
     let found = findings(dir.path());
     assert!(
-        found.contains("rises with the poison: not held. mnist: -2.00 ± 0.00 points"),
+        found.contains("1a MNIST: -2.00 ± 0.00 points (3 seeds): NotHeld"),
         "{found}"
     );
 }
@@ -340,7 +356,7 @@ fn divergence_and_mixed_data_are_warnings() {
         "{found}"
     );
     assert!(
-        found.contains("diverged in 1 of 3 trials of none"),
+        found.contains("diverged in trials of none (1 of 3)"),
         "{found}"
     );
     assert!(

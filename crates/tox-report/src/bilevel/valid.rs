@@ -2,9 +2,10 @@
 
 use super::cells::{Cell, Setting, level};
 use super::claims::{beside, error};
+use super::figures::{self, Line};
 use super::verdict::{Case, Claim, Expect, Verdict};
 use crate::figure::Figure;
-use crate::plot::{Axis, Panel};
+use crate::plot::Axis;
 use crate::stats::{self, Interval};
 use crate::svg::Ink;
 use tox_bilevel::config::Victim;
@@ -66,7 +67,7 @@ pub fn claims(settings: &[Setting]) -> Vec<Claim> {
             let mut case = Case::of(&title, found, expect.unwrap_or(Expect::Up), " points");
             if expect.is_none() {
                 case.verdict = Verdict::CannotTell;
-                case.evidence += ", but the paper claims nothing of this data set";
+                case.evidence += "; the paper says nothing of this data set";
             }
             to.push(case);
         };
@@ -99,9 +100,10 @@ pub fn figure(settings: &[Setting]) -> Figure {
     Figure {
         name: "validation-size",
         title: "Relative decrease of the test error against the validation size",
-        caption: "(error without regularisation - error with a learned lambda) / error without \
-                  regularisation, percent, mean over seeds with the 95 % t-interval; one line for \
-                  each amount of poison."
+        caption: "Fig. 4 (L2) and 9 (L1) of the paper. (error without regularisation \u{2212} error with \
+                  a learned lambda) / error without regularisation, percent, mean over seeds with \
+                  the 95 % t-interval, cut at the panel's edge; one line for each share of poison, \
+                  written at its end."
             .to_owned(),
         panels,
     }
@@ -111,53 +113,52 @@ fn panel(family: &[&Setting]) -> Option<crate::svg::Svg> {
     let first = family[0].cells[0];
     let planned = first.planned();
     let mut lines = Vec::new();
-    for points in &planned {
-        let line: Vec<(f64, Interval)> = family
+    for (place, points) in planned.iter().enumerate() {
+        let found: Vec<(f64, Interval)> = family
             .iter()
             .filter_map(|s| {
                 let (none, learned) = (s.victim(Victim::None)?, s.victim(Victim::Learned)?);
                 Some((size(s) as f64, decrease(none, learned, *points)?))
             })
             .collect();
-        if !line.is_empty() {
-            lines.push((*points, line));
+        if !found.is_empty() {
+            lines.push(Line {
+                label: format!("{:.1} %", first.percent(*points).unwrap_or(0.0)),
+                look: look(place, planned.len() - 1),
+                points: found,
+            });
         }
     }
-    let ends = |sign: f64| {
-        let all = lines.iter().flat_map(|l| &l.1);
-        all.map(move |(_, i)| i.mean + sign * i.half.unwrap_or(0.0))
-    };
-    let low = ends(-1.0).reduce(f64::min)?.clamp(-100.0, 0.0);
-    let high = ends(1.0).reduce(f64::max)?.clamp(10.0, 100.0);
-    let widest = size(family[family.len() - 1]) as f64;
     let title = format!(
         "{}, {}",
-        first.spec().data.dataset,
+        super::cells::dataset(&first.spec().data.dataset),
         super::cells::penalty(family[0].penalty())
     );
-    let x = Axis::linear(widest * 1.04, 4, "validation points");
-    let y = Axis::span(low, high, 4, "decrease, %");
-    let mut panel = Panel::new(&title, x, y, 64.0);
-    for (points, line) in &lines {
-        let place = planned.iter().position(|p| p == points).unwrap_or(0);
-        let ink = if place == 0 {
-            Ink::Clean
-        } else {
-            Ink::Dose((place * 3).div_ceil((planned.len() - 1).max(1)))
-        };
-        let means: Vec<(f64, f64)> = line.iter().map(|(x, i)| (*x, i.mean)).collect();
-        panel.line(&means, ink, 1.8, "");
-        for (x, i) in line {
-            if let Some(half) = i.half {
-                panel.bar(*x, i.mean - half, i.mean + half, ink);
-            }
-            let at = panel.at(*x, i.mean);
-            panel.svg.dot(at, 3.0, ink, false);
-        }
-        if let Some(last) = means.last() {
-            let percent = first.percent(*points).unwrap_or(0.0);
-            panel.label(last.1, ink, &format!("{percent:.1} %"));
-        }
+    let sizes: Vec<f64> = family.iter().map(|s| size(s) as f64).collect();
+    let widest = sizes[sizes.len() - 1];
+    let mut x = Axis::linear(widest * 1.04, 4, "validation points");
+    // Sizes that stand too close for their numbers keep round ticks.
+    if sizes.windows(2).all(|w| w[1] - w[0] >= 0.1 * widest) {
+        x.ticks = sizes;
     }
-    Some(panel.finish())
+    let range = |low: f64, high: f64| (low.clamp(-100.0, 0.0), high.clamp(10.0, 100.0));
+    figures::panel(&title, x, ("decrease, %", true), range, &lines)
+}
+
+/// Ink and dash of a level: darker with more poison.
+fn look(place: usize, last: usize) -> (Ink, &'static str) {
+    const INKS: [Ink; 5] = [
+        Ink::Dose(0),
+        Ink::Dose(1),
+        Ink::Dose(2),
+        Ink::Dose(3),
+        Ink::Text,
+    ];
+    match place {
+        0 => (Ink::Clean, "2 4"),
+        n => (
+            INKS[(n * INKS.len()).div_ceil(last.max(1)).clamp(1, INKS.len()) - 1],
+            "",
+        ),
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::Cell;
 use crate::figure::{Figure, short};
-use crate::plot::{Axis, Panel, number};
+use crate::plot::{Axis, Panel, label};
 use crate::raster::Png;
 use crate::svg::{Anchor, Ink, Svg};
 use tox_bilevel::outcome::{Path, SyntheticOutcome};
@@ -41,7 +41,7 @@ pub fn figure(cells: &[Cell]) -> Figure {
                 none,
             ),
             (
-                "fixed lambda",
+                &format!("fixed lambda {:.2}", cell.config.lambda),
                 &o.error_fixed,
                 ends,
                 "validation error, %",
@@ -61,11 +61,11 @@ pub fn figure(cells: &[Cell]) -> Figure {
         name: "maps",
         title: "Where one poison point hurts, and which lambda helps there",
         caption: format!(
-            "Colour: validation error with the poison point at each position, without regularisation \
-             and with the fixed lambda, and the lambda of least validation loss there. Dots: training \
-             points, blue and red by class. Dashed: the boundary without poison; solid: with the \
-             point at the end of its way (yellow line, from its ring to its cross). First trial of \
-             each cell (seed {}).",
+            "Fig. 1 of the paper. Colour: validation error with the poison point at each position, \
+             without regularisation and with the fixed lambda, on one scale; and the lambda of least \
+             validation loss there. Dots: training points, blue and red by class. Dashed: the boundary \
+             without poison; solid: with the point at the end of its way (the line from its ring to \
+             its cross). First trial of each cell (seed {}).",
             seeds.join(", ")
         ),
         panels,
@@ -88,7 +88,7 @@ fn map(
     // A position's colour fills the square around it.
     let edge = o.half_side * (1.0 + 1.0 / (o.grid - 1) as f64);
     let axis = |caption| Axis::span(-edge, edge, 4, caption);
-    let mut panel = Panel::new(title, axis("x"), axis("y"), 112.0);
+    let mut panel = Panel::square(title, axis("x"), axis("y"), 84.0);
     let (corner, far) = (panel.at(-edge, edge), panel.at(edge, -edge));
     let size = (far.0 - corner.0, far.1 - corner.1);
     panel.svg.image(corner, size, title, &picture);
@@ -115,8 +115,13 @@ fn map(
         if let (Some(first), Some(last)) = ends {
             let (first, last) = (panel.at(first.0, first.1), panel.at(last.0, last.1));
             panel.svg.dot(first, 3.4, Ink::Dose(0), true);
-            panel.svg.cross(last, 4.6, Ink::Page);
-            panel.svg.cross(last, 4.0, Ink::Text);
+            let (x, y) = last;
+            for (reach, ink, width) in [(5.0, Ink::Page, 5.0), (4.0, Ink::Text, 2.2)] {
+                for slope in [-reach, reach] {
+                    let ends = ((x - reach, y - slope), (x + reach, y + slope));
+                    panel.svg.line(ends.0, ends.1, ink, width, "");
+                }
+            }
         }
     }
     legend(
@@ -135,12 +140,17 @@ fn legend(svg: &mut Svg, x: f64, y: f64, height: f64, (low, high): (f64, f64), u
     if let Some(png) = Png::map(1, &scale, (0.0, 63.0)) {
         svg.image((x, y), (12.0, height), unit, &png);
     }
-    for part in [0.0, 0.25, 0.5, 0.75, 1.0] {
+    let (low, high) = if high > low {
+        (low, high)
+    } else {
+        (low, low + 1.0)
+    };
+    for tick in Axis::span(low, high, 5, "").ticks {
+        let part = (tick - low) / (high - low);
         let at = (x + 17.0, y + height * (1.0 - part) + 3.5);
-        let value = number(low + part * (high - low));
-        svg.text(at, 10.5, Anchor::Start, Ink::Muted, &value);
+        svg.text(at, 10.5, Anchor::Start, Ink::Muted, &label(tick));
     }
-    svg.vertical((x + 62.0, y + height / 2.0), 11.0, Ink::Muted, unit);
+    svg.vertical((x + 50.0, y + height / 2.0), 11.0, Ink::Muted, unit);
 }
 
 /// Where the line `w . x + b = 0` crosses the square of this half side.

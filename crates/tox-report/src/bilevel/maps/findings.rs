@@ -1,6 +1,7 @@
 //! Claim 6 of the paper, put to the maps.
 
 use super::Cell;
+use crate::bilevel::verdict::{Case, Claim, Verdict};
 use crate::findings::{missing, mixed};
 use crate::run::Run;
 use tox_bilevel::outcome::{Path, SyntheticOutcome};
@@ -10,11 +11,71 @@ pub fn findings(run: &Run, cells: &[Cell]) -> Vec<String> {
     let mut out = Vec::new();
     out.extend(mixed(run));
     out.extend(missing(run, cells));
-    for cell in cells.iter().filter(|c| c.done() > 0) {
-        out.push(flip(cell));
-        out.extend(where_it_hurts(cell));
-    }
+    out.extend(cells.iter().filter(|c| c.done() > 0).map(hurt));
     out
+}
+
+/// How many training points the point joins.
+fn points(cell: &Cell) -> String {
+    let n = cell.spec().data.train;
+    n.map_or("the training points".to_owned(), |n| {
+        format!("{n} training points")
+    })
+}
+
+/// What the point does to the validation error, without regularisation and with the fixed lambda.
+fn hurt(cell: &Cell) -> String {
+    let error = |of: fn(&SyntheticOutcome) -> &Path| {
+        let mean = |value: fn(&Path) -> f64| {
+            let mean = cell.mean(|o| Some(value(of(o))));
+            mean.map_or("–".to_owned(), |i| format!("{:.1}", i.mean))
+        };
+        let rise = cell.mean(|o| Some(of(o).error - of(o).clean_error));
+        let rise = rise.map_or(String::new(), |r| format!(" ({r:+})"));
+        format!(
+            "{} to {} %{rise}",
+            mean(|p| p.clean_error),
+            mean(|p| p.error)
+        )
+    };
+    let seeds = match cell.done() {
+        1 => "one trial".to_owned(),
+        n => format!("{n} trials"),
+    };
+    format!(
+        "One poison point among {}, moved to where it raises the validation loss, takes the validation \
+         error from {} without regularisation and from {} with the fixed lambda {:.2} ({seeds}).",
+        points(cell),
+        error(|o| &o.attack_none),
+        error(|o| &o.attack_fixed),
+        cell.config.lambda,
+    )
+}
+
+/// Claim 6, in its two halves.
+pub fn claims(cells: &[Cell]) -> Vec<Claim> {
+    let done = || cells.iter().filter(|c| c.done() > 0);
+    let claims = [
+        (
+            "6a",
+            "one point flips the boundary without regularisation (its normal turns by more than 90 \
+             degrees, in every trial)",
+            done().map(flip).collect(),
+        ),
+        (
+            "6b",
+            "the best lambda is largest where the point hurts most (Spearman's rank correlation of the \
+             two maps is at least 0.5, and the tenth of the positions with most error has a larger \
+             mean best lambda than the others, in every trial; not held if neither is above 0 in any)",
+            done().map(where_it_hurts).collect(),
+        ),
+    ];
+    let claims = claims.into_iter().map(|(number, words, cases)| Claim {
+        number,
+        words,
+        cases,
+    });
+    claims.filter(|c: &Claim| !c.cases.is_empty()).collect()
 }
 
 /// The angle between two boundaries' normals, degrees: 0 if the boundary only moved, above 90 if
@@ -26,7 +87,7 @@ pub fn turn(clean: &[f64; 3], poisoned: &[f64; 3]) -> Option<f64> {
 }
 
 /// Whether the point flips the boundary: 6a.
-fn flip(cell: &Cell) -> String {
+fn flip(cell: &Cell) -> Case {
     let turns: Vec<f64> = cell
         .records()
         .filter_map(|r| turn(&r.outcome.clean_none, &r.outcome.attack_none.weights))
@@ -34,31 +95,24 @@ fn flip(cell: &Cell) -> String {
     let flipped = turns.iter().filter(|t| **t > 90.0).count();
     let n = cell.done();
     let verdict = match flipped {
-        0 => "not held",
-        k if k == n => "held",
-        _ => "cannot tell",
-    };
-    let error = |of: fn(&SyntheticOutcome) -> &Path| {
-        let text = |value: fn(&Path) -> f64| {
-            let mean = cell.mean(|o| Some(value(of(o))));
-            mean.map_or("–".to_owned(), |i| format!("{i} %"))
-        };
-        format!("{} to {}", text(|p| p.clean_error), text(|p| p.error))
+        0 => Verdict::NotHeld,
+        k if k == n => Verdict::Held,
+        _ => Verdict::CannotTell,
     };
     let degrees: Vec<String> = turns.iter().map(|t| format!("{t:.0}")).collect();
-    format!(
-        "Claim 6a, one point flips the boundary without regularisation (its normal turns by more than \
-         90 degrees): {verdict}. {}: flipped in {flipped} of {n} trials, turned by {} degrees; \
-         validation error {}, with the fixed lambda {}.",
-        cell.name,
-        degrees.join(", "),
-        error(|o| &o.attack_none),
-        error(|o| &o.attack_fixed),
-    )
+    Case {
+        setting: cell.name.clone(),
+        verdict,
+        evidence: format!(
+            "flipped in {flipped} of {n} trials; turned by {} degrees",
+            degrees.join(", ")
+        ),
+        seeds: n,
+    }
 }
 
 /// Whether the best lambda is largest where the point hurts most: 6b.
-fn where_it_hurts(cell: &Cell) -> Option<String> {
+fn where_it_hurts(cell: &Cell) -> Case {
     let ranks: Vec<f64> = cell
         .records()
         .filter_map(|r| spearman(&r.outcome.error_none, &r.outcome.best_lambda))
@@ -67,34 +121,34 @@ fn where_it_hurts(cell: &Cell) -> Option<String> {
         .records()
         .filter_map(|r| lead(&r.outcome.error_none, &r.outcome.best_lambda))
         .collect();
-    if ranks.is_empty() || ranks.len() != tenths.len() {
-        return Some(format!(
-            "Claim 6b, the best lambda is largest where the point hurts most: cannot tell. {}: a map \
-             has one value only.",
-            cell.name
-        ));
-    }
     let both = ranks.iter().zip(&tenths);
-    let verdict = if both.clone().all(|(r, t)| *r >= 0.5 && *t > 0.0) {
-        "held"
-    } else if both.clone().all(|(r, t)| *r <= 0.0 && *t <= 0.0) {
-        "not held"
-    } else {
-        "cannot tell"
-    };
     let list = |values: &[f64]| {
         let texts: Vec<String> = values.iter().map(|v| format!("{v:+.2}")).collect();
         texts.join(", ")
     };
-    Some(format!(
-        "Claim 6b, the best lambda is largest where the point hurts most (held if Spearman's rank \
-         correlation of the two maps is at least 0.5 and the tenth of the positions with most error \
-         has a larger mean best lambda than the others, in every trial; not held if neither is above \
-         0 in any): {verdict}. {}: rank correlation {}; lead of the worst tenth {}.",
-        cell.name,
-        list(&ranks),
-        list(&tenths),
-    ))
+    let (verdict, evidence) = if ranks.is_empty() || ranks.len() != tenths.len() {
+        (Verdict::CannotTell, "a map has one value only".to_owned())
+    } else {
+        let verdict = if both.clone().all(|(r, t)| *r >= 0.5 && *t > 0.0) {
+            Verdict::Held
+        } else if both.clone().all(|(r, t)| *r <= 0.0 && *t <= 0.0) {
+            Verdict::NotHeld
+        } else {
+            Verdict::CannotTell
+        };
+        let evidence = format!(
+            "rank correlation {}; worst tenth above the others by {}",
+            list(&ranks),
+            list(&tenths)
+        );
+        (verdict, evidence)
+    };
+    Case {
+        setting: cell.name.clone(),
+        verdict,
+        evidence,
+        seeds: cell.done(),
+    }
 }
 
 /// Ranks from 0, ties at their mean.

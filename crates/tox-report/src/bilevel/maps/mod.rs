@@ -76,6 +76,7 @@ impl<'a> Report<'a> {
             paper => context! { name => PAPER.0, authors => PAPER.1, setting => "Fig. 1" },
             synthetic => true,
             row => "a trial and position",
+            claims => Value::from_serialize(findings::claims(&self.cells)),
             trials => self.trials(),
             figures => drawn.map(Figure::value).collect::<Vec<Value>>(),
             differences,

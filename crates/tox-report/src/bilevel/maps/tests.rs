@@ -1,7 +1,7 @@
 //! Fig. 1 over made-up records.
 
 use super::draw::boundary;
-use super::findings::{findings, lead, spearman, turn};
+use super::findings::{claims, findings, lead, spearman, turn};
 use crate::made_up::{self, assert_balanced, noise, read, seal};
 use std::path::Path as File;
 use tox_bilevel::config::SyntheticConfig;
@@ -83,7 +83,10 @@ fn page_table_and_csv_of_the_example() {
     roxmltree::Document::parse(&figure).unwrap();
     insta::assert_snapshot!("maps_headline", crate::headline(dir.path()).unwrap());
     let run = crate::run::Run::load(dir.path()).unwrap();
-    let found = findings(&run, &super::all(&run)).join("\n");
+    let cells = super::all(&run);
+    let mut found = findings(&run, &cells);
+    found.extend(claims(&cells).iter().map(|c| format!("{c:?}")));
+    let found = found.join("\n");
     insta::assert_snapshot!("maps_findings", found);
 }
 
