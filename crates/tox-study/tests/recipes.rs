@@ -388,7 +388,7 @@ fn every_recipe_of_the_repository_loads() {
     let of = |file: &str| count(&format!("recipes/bilevel/{file}.toml"));
     assert_eq!((of("fig1").1, of("fig2").1, of("fig6").1), (5, 210, 210));
     assert_eq!(of("fig4").1, 360);
-    assert_eq!((of("laptop").1, of("laptop-net").1), (21, 8));
+    assert_eq!((of("laptop").1, of("laptop-net").1), (21, 24));
     assert_eq!(of("quickstart").1, 40);
     let quickstart = Study::parse("quickstart", QUICKSTART, &Overrides::default()).unwrap();
     assert_eq!(quickstart.trials.len(), 9);
