@@ -5,7 +5,7 @@
 //! that can only ever see padding (the outer taps of a stretched conv) are left out; they would
 //! add zeros. The input gradient is the same sum with the taps negated.
 
-use super::{par_chunks, scratch};
+use super::{par_chunks, room, scratch};
 use pulp::{Arch, Simd, WithSimd};
 
 /// Shape of a stride-1, size-preserving convolution with a square kernel.
@@ -230,7 +230,7 @@ fn shifted_sum(
             }
         }
     }
-    let mut out = vec![0.0; s.n * c_out * plane];
+    let mut out = room::take(s.n * c_out * plane);
     let tile_in = layout.tile * s.c_in * plane;
     par_chunks(&mut out, layout.tile * c_out * plane, |t, out| {
         let x = &x[t * tile_in..(t * tile_in + tile_in).min(x.len())];

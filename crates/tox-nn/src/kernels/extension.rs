@@ -3,6 +3,7 @@
 use super::conv::{self, Geometry};
 use super::norm::{self, Stats};
 use super::pool::{self, Pool};
+use super::room;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
@@ -53,7 +54,7 @@ fn shape(tensor: &FlexTensor) -> [usize; 4] {
 
 fn tensor(values: Vec<f32>, shape: [usize; 4]) -> FlexTensor {
     debug_assert_eq!(values.len(), shape.iter().product::<usize>());
-    FlexTensor::from_data(burn::tensor::TensorData::new(values, shape))
+    FlexTensor::from_data(room::data(values, shape))
 }
 
 fn conv_sizes(x: &FlexTensor, weight: &FlexTensor) -> conv::Sizes {

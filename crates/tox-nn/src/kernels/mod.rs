@@ -9,6 +9,7 @@ pub mod conv;
 mod extension;
 pub mod norm;
 pub mod pool;
+mod room;
 pub mod update;
 
 pub use extension::KernelBackend;

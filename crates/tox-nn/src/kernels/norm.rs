@@ -1,6 +1,6 @@
 //! Batch normalisation with the batch's own statistics, ReLU included if wanted.
 
-use super::{Lanes, par_chunks};
+use super::{Lanes, par_chunks, room};
 use pulp::{Arch, Simd, WithSimd};
 
 /// What the backward pass needs of a forward pass: `[mean, 1 / sqrt(var + eps)]` a channel.
@@ -54,20 +54,22 @@ impl WithSimd for Statistics<'_> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let count = (self.s.n * self.s.plane) as f64;
-        let total: f64 = self
-            .s
-            .planes(self.c)
-            .map(|p| Lanes::sum(&self.x[p], |v| v))
-            .sum();
-        let mean = (total / count) as f32;
-        let square = |v: f32| (v - mean) * (v - mean);
-        let total: f64 = self
-            .s
-            .planes(self.c)
-            .map(|p| Lanes::sum(&self.x[p], square))
-            .sum();
-        let var = (total / count) as f32;
+        // One reading of the map: a plane is in cache for its second sum, and planes are joined by
+        // the formula of Chan, Golub and LeVeque.
+        let (mut count, mut mean, mut squares) = (0.0f64, 0.0f64, 0.0f64);
+        for plane in self.s.planes(self.c) {
+            let x = &self.x[plane];
+            let size = x.len() as f64;
+            let here = Lanes::sum(x, |v| v) / size;
+            let centre = here as f32;
+            let around = Lanes::sum(x, |v| (v - centre) * (v - centre));
+            let delta = here - mean;
+            let all = count + size;
+            squares += around + delta * delta * (count * size / all);
+            mean += delta * (size / all);
+            count = all;
+        }
+        let (mean, var) = (mean as f32, (squares / count) as f32);
         *self.out = [mean, 1.0 / (var + self.eps).sqrt()];
     }
 }
@@ -81,7 +83,7 @@ pub fn forward(
     relu: bool,
     s: Sizes,
 ) -> Vec<f32> {
-    let mut out = vec![0.0; x.len()];
+    let mut out = room::take(x.len());
     par_chunks(&mut out, s.c * s.plane, |m, out| {
         let x = &x[m * s.c * s.plane..][..out.len()];
         Arch::new().dispatch(Forward {
@@ -155,7 +157,7 @@ pub fn backward(
             out: &mut sums[0],
         });
     });
-    let mut dx = vec![0.0; x.len()];
+    let mut dx = room::take(x.len());
     let count = (s.n * s.plane) as f32;
     par_chunks(&mut dx, s.c * s.plane, |m, dx| {
         for (c, dx) in dx.chunks_exact_mut(s.plane).enumerate() {

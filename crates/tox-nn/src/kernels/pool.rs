@@ -1,6 +1,6 @@
 //! Pooling 3x3, stride 1, padding 1, and the pixel gather of a factorised reduction.
 
-use super::{par_chunks, scratch};
+use super::{par_chunks, room, scratch};
 use pulp::{Arch, Simd, WithSimd};
 
 /// Which pooling.
@@ -31,7 +31,7 @@ const PLANES: usize = 16;
 
 fn planes(x: &[f32], dy: Option<&[f32]>, kind: Pool, h: usize, w: usize) -> Vec<f32> {
     let plane = h * w;
-    let mut out = vec![0.0; x.len()];
+    let mut out = room::take(x.len());
     par_chunks(&mut out, PLANES * plane, |t, out| {
         let pitch = w + 2;
         let padded = (h + 2) * pitch;
@@ -164,33 +164,44 @@ pub fn halved(h: usize, w: usize) -> (usize, usize) {
 pub fn gather(x: &[f32], map: Map) -> Vec<f32> {
     let [n, c, h, w] = map;
     let (oh, ow) = halved(h, w);
-    let mut out = vec![0.0; n * 2 * c * oh * ow];
-    each_pixel(map, |from, to| out[to] = x[from]);
-    out
-}
-
-/// The gradient of [`gather`] with respect to `x`.
-pub fn scatter(dy: &[f32], map: Map) -> Vec<f32> {
-    let mut dx = vec![0.0; map.iter().product()];
-    each_pixel(map, |to, from| dx[to] += dy[from]);
-    dx
-}
-
-/// Calls `f(index in x, index in the gathered map)` for every pixel that has a source.
-fn each_pixel([n, c, h, w]: Map, mut f: impl FnMut(usize, usize)) {
-    let (oh, ow) = halved(h, w);
-    for m in 0..n {
-        for half in 0..2 {
-            for ch in 0..c {
-                let source = (m * c + ch) * h * w;
-                let target = ((m * 2 + half) * c + ch) * oh * ow;
-                for y in 0..(h - half).div_ceil(2) {
-                    for x in 0..(w - half).div_ceil(2) {
-                        let from = source + (2 * y + half) * w + 2 * x + half;
-                        f(from, target + y * ow + x);
+    let mut out = room::take(n * 2 * c * oh * ow);
+    par_chunks(&mut out, 2 * c * oh * ow, |m, out| {
+        let x = &x[m * c * h * w..][..c * h * w];
+        for (half, out) in out.chunks_exact_mut(c * oh * ow).enumerate() {
+            let planes = x.chunks_exact(h * w).zip(out.chunks_exact_mut(oh * ow));
+            for (x, out) in planes {
+                for (y, out) in out.chunks_exact_mut(ow).enumerate() {
+                    let row = x.chunks_exact(w).nth(2 * y + half).unwrap_or(&[]);
+                    let pixels = row.iter().skip(half).step_by(2);
+                    let source = pixels.chain(std::iter::repeat(&0.0));
+                    for (out, &pixel) in out.iter_mut().zip(source) {
+                        *out = pixel;
                     }
                 }
             }
         }
-    }
+    });
+    out
+}
+
+/// The gradient of [`gather`] with respect to `x`. Each pixel is gathered at most once: those in even
+/// rows and columns unshifted, those in odd ones shifted, the others never.
+pub fn scatter(dy: &[f32], map: Map) -> Vec<f32> {
+    let [_, c, h, w] = map;
+    let (oh, ow) = halved(h, w);
+    let mut dx = room::take(map.iter().product());
+    par_chunks(&mut dx, c * h * w, |m, dx| {
+        let dy = &dy[m * 2 * c * oh * ow..][..2 * c * oh * ow];
+        for (ch, dx) in dx.chunks_exact_mut(h * w).enumerate() {
+            for (y, dx) in dx.chunks_exact_mut(w).enumerate() {
+                let half = y % 2;
+                let row = &dy[((half * c + ch) * oh + y / 2) * ow..][..ow];
+                dx.fill(0.0);
+                for (dx, &dy) in dx.iter_mut().skip(half).step_by(2).zip(row) {
+                    *dx = dy;
+                }
+            }
+        }
+    });
+    dx
 }

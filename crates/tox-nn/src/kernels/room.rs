@@ -1,0 +1,121 @@
+//! Room for maps. A map of a training step is some megabytes, and a step makes and drops a hundred of
+//! them: from an allocator each would be zeroed, and its pages given back and faulted in again. Here
+//! the buffer of a dropped tensor waits for the next map of its size.
+
+use burn::tensor::{DType, TensorData};
+use cubecl_environment::bytes::{
+    AccessError, AccessPolicy, AllocationController, AllocationProperty, Bytes,
+};
+use std::mem::MaybeUninit;
+use std::sync::{Mutex, PoisonError};
+
+/// Shorter buffers are left to the allocator.
+const LEAST: usize = 1 << 14;
+/// Values that may wait, 1 GiB; beyond it those that have waited longest are freed.
+const MOST: usize = 1 << 28;
+
+/// Buffers that wait, the latest last.
+static WAITING: Mutex<Vec<Vec<f32>>> = Mutex::new(Vec::new());
+
+/// A buffer of `len` values with whatever it last held: every value must be written.
+pub fn take(len: usize) -> Vec<f32> {
+    if len >= LEAST {
+        let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
+        // The latest is the likeliest to be in cache.
+        if let Some(at) = waiting.iter().rposition(|buffer| buffer.len() == len) {
+            return waiting.remove(at);
+        }
+    }
+    vec![0.0; len]
+}
+
+/// Keeps a buffer for [`take`].
+fn give(buffer: Vec<f32>) {
+    if buffer.len() < LEAST {
+        return;
+    }
+    let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut all: usize = buffer.len() + waiting.iter().map(Vec::len).sum::<usize>();
+    while all > MOST && !waiting.is_empty() {
+        all -= waiting.remove(0).len();
+    }
+    waiting.push(buffer);
+}
+
+/// The data of a tensor whose buffer comes back when it is dropped.
+pub fn data(values: Vec<f32>, shape: [usize; 4]) -> TensorData {
+    let length = size_of_val(values.as_slice());
+    // SAFETY: all `length` bytes of the buffer are those of its values.
+    let bytes = unsafe { Bytes::from_controller(Box::new(Lent(values)), length) };
+    TensorData::from_bytes(bytes, shape, DType::F32)
+}
+
+/// A buffer lent to a tensor.
+struct Lent(Vec<f32>);
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        give(std::mem::take(&mut self.0));
+    }
+}
+
+impl AllocationController for Lent {
+    fn alloc_align(&self) -> usize {
+        align_of::<f32>()
+    }
+
+    fn property(&self) -> AllocationProperty {
+        AllocationProperty::Native
+    }
+
+    unsafe fn memory_mut(
+        &mut self,
+        _: AccessPolicy,
+    ) -> Result<&mut [MaybeUninit<u8>], AccessError> {
+        let values = self.0.as_mut_slice();
+        let length = size_of_val(values);
+        // SAFETY: the values are plain bytes, borrowed as long as the result; the caller promises to
+        // write none that are not initialised.
+        Ok(unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), length) })
+    }
+
+    fn memory(&self, _: AccessPolicy) -> Result<&[MaybeUninit<u8>], AccessError> {
+        let values = self.0.as_slice();
+        // SAFETY: as above, to read.
+        Ok(unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dropped_tensor_gives_its_buffer_to_the_next_of_its_size() {
+        // A size that no other test of this program asks for.
+        let len = LEAST + 12_345;
+        let shape = [1, 1, 1, len];
+        let buffer = take(len);
+        let place = buffer.as_ptr();
+        let tensor = data(buffer, shape);
+        let copy = tensor.clone();
+        drop(tensor);
+        assert_eq!(copy.num_elements(), len);
+        drop(copy);
+        let again = take(len);
+        assert_eq!(again.len(), len);
+        // Either this very buffer came back, or the copy's.
+        let other = take(len);
+        assert!([again.as_ptr(), other.as_ptr()].contains(&place));
+    }
+
+    #[test]
+    fn no_more_waits_than_may() {
+        for _ in 0..3 {
+            give(vec![1.0; MOST / 2]);
+        }
+        let all: usize = WAITING.lock().unwrap().iter().map(Vec::len).sum();
+        assert!(all <= MOST, "{all}");
+        WAITING.lock().unwrap().clear();
+    }
+}
