@@ -136,14 +136,12 @@ impl Backward<Flex, 2> for Conv {
         let (x, weight, g) = ops.state;
         let (s, x_shape, w_shape) = (conv_sizes(&x, &weight), shape(&x), shape(&weight));
         let [x_node, w_node] = ops.parents;
+        let (x, weight) = (Values::new(x), Values::new(weight));
+        let (dx, dw) = conv::gradients(x.get(), dy.get(), weight.get(), g, s, x_node.is_some());
         if let Some(node) = w_node {
-            let x = Values::new(x);
-            let dw = conv::weight_gradient(x.get(), dy.get(), g, s);
             grads.register::<Flex>(node.id, tensor(dw, w_shape));
         }
-        if let Some(node) = x_node {
-            let weight = Values::new(weight);
-            let dx = conv::input_gradient(dy.get(), weight.get(), g, s);
+        if let Some((node, dx)) = x_node.zip(dx) {
             grads.register::<Flex>(node.id, tensor(dx, x_shape));
         }
     }
