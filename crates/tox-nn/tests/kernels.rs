@@ -217,6 +217,59 @@ fn batch_norm_and_its_gradients_match_finite_differences() {
     }
 }
 
+/// Buffers of maps are used again, with what they held.
+#[test]
+fn what_a_buffer_held_before_is_never_read() {
+    let rng = &mut rng(9);
+    // Odd, so that a gathered map has pixels without a source; large enough to be kept.
+    let shape = [16, 36, 9, 9];
+    let x = Array::uniform(shape, -1.0, 1.0, rng);
+    let mut bad = x.clone();
+    bad.values.fill(f32::NAN);
+    let weight = Array::uniform([36, 36, 3, 3], -1.0, 1.0, rng);
+    let norm = Array::uniform([36, 1, 1, 1], 0.5, 1.5, rng);
+    let gathered = Array::uniform([16, 72, 5, 5], -1.0, 1.0, rng);
+    let run = |x: &Array, dy: &Array, gathered: &Array| {
+        let mut all = Vec::new();
+        let mut keep = |(out, gradients): (Vec<f32>, Vec<Vec<f32>>)| {
+            all.push(out);
+            all.extend(gradients);
+        };
+        keep(differentiate(&[x, &weight], dy, |t| {
+            ops::conv(
+                Engine::Kernels,
+                t[0].clone(),
+                t[1].clone(),
+                Geometry::same(3),
+            )
+        }));
+        keep(differentiate(&[x, &norm, &norm], dy, |t| {
+            ops::batch_norm(
+                Engine::Kernels,
+                t[0].clone(),
+                t[1].clone(),
+                t[2].clone(),
+                true,
+            )
+        }));
+        for kind in [Pool::Average, Pool::Max] {
+            keep(differentiate(&[x], dy, |t| {
+                ops::pool(Engine::Kernels, t[0].clone(), kind)
+            }));
+        }
+        keep(differentiate(&[x], gathered, |t| {
+            ops::gather(Engine::Kernels, t[0].clone())
+        }));
+        all
+    };
+    let first = run(&x, &x, &gathered);
+    assert!(first.iter().flatten().all(|v| v.is_finite()));
+    let mut worst = gathered.clone();
+    worst.values.fill(f32::NAN);
+    run(&bad, &bad, &worst);
+    assert_eq!(run(&x, &x, &gathered), first);
+}
+
 /// Sums are cut alike whatever the number of threads.
 #[test]
 fn threads_do_not_change_a_bit() {
