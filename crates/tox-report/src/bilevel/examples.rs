@@ -102,14 +102,16 @@ fn draw(group: &Group) -> Svg {
         row(first + pitch * i as f64, name, examples, |e| &e.poison);
     }
     let last = first + pitch * group.rows.len() as f64;
-    let labels: [(f64, &str, fn(&Example) -> &str, Ink); 2] = [
-        (top + side + 13.0, "class", |e| &e.class, Ink::Muted),
-        (last + 8.0, "labelled", |e| &e.label, Ink::BadLine),
-    ];
-    for (y, what, of, ink) in labels {
+    for (y, what, ink) in [
+        (top + side + 13.0, "class", Ink::Muted),
+        (last + 8.0, "labelled", Ink::BadLine),
+    ] {
         svg.text((left - 8.0, y), 10.5, Anchor::End, Ink::Muted, what);
         for (i, example) in examples.iter().enumerate() {
-            let name = of(example);
+            let name = match what {
+                "class" => &example.class,
+                _ => &example.label,
+            };
             let name: String = match name.chars().count() {
                 0..=9 => short(name),
                 _ => name.chars().take(8).chain(['…']).collect(),
