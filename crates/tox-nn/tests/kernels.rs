@@ -53,6 +53,11 @@ fn convs_of_every_odd_size_are_exact() {
     check_conv(5, 3, 36, (7, 7), Geometry::same(3), 8);
     check_conv(5, 16, 8, (5, 9), Geometry::same(1).groups(2), 9);
     check_conv(131, 2, 5, (2, 3), Geometry::same(3), 10);
+    // Planes that are read where they lie, with one tap of one or of nine.
+    for g in [Geometry::same(1), geometries()[3]] {
+        check_conv(11, 12, 20, (8, 8), Geometry { groups: 1, ..g }, 11);
+        check_conv(3, 6, 15, (16, 12), g.groups(3), 12);
+    }
 }
 
 proptest! {

@@ -78,6 +78,15 @@ pub fn forward(x: &[f32], weight: &[f32], g: Geometry, s: Sizes) -> Vec<f32> {
     par_chunks(&mut out, layout.tile * s.c_out * plane, |t, out| {
         let x = &x[t * tile_in..(t * tile_in + tile_in).min(x.len())];
         let len = layout.len(out.len() / (s.c_out * plane));
+        if layout.flat {
+            let rows = x
+                .chunks_exact(ci * plane)
+                .zip(out.chunks_exact_mut(co * plane));
+            for (group, (x, out)) in rows.enumerate() {
+                shifted.group(group, &layout, x, out, len);
+            }
+            return;
+        }
         scratch(
             [ci * layout.stride, co * layout.stride],
             |[padded, rows]| {
@@ -136,12 +145,18 @@ pub fn gradients(
                 let at = (t - part * per_part) * tile_in;
                 let mut dx = dx.as_deref_mut().map(|dx| &mut dx[at..at + x.len()]);
                 for group in 0..g.groups {
-                    layout.pad(x, s.c_in, group * ci, ci, layout.front, padded);
-                    layout.pad(dy, s.c_out, group * co, co, layout.front, gradient);
+                    let (x, dy): (&[f32], &[f32]) = if layout.flat {
+                        let (x, dy) = (&x[group * ci * plane..], &dy[group * co * plane..]);
+                        (&x[..ci * plane], &dy[..co * plane])
+                    } else {
+                        layout.pad(x, s.c_in, group * ci, ci, layout.front, padded);
+                        layout.pad(dy, s.c_out, group * co, co, layout.front, gradient);
+                        (padded, gradient)
+                    };
                     Arch::new().dispatch(Dots {
-                        x: padded,
+                        x,
                         views: &views,
-                        dy: gradient,
+                        dy,
                         front: layout.front,
                         stride: layout.stride,
                         sums: &mut sums[group * co * views.len()..][..co * views.len()],
@@ -150,7 +165,12 @@ pub fn gradients(
                     let Some((shifted, dx)) = shifted.as_ref().zip(dx.as_deref_mut()) else {
                         continue;
                     };
-                    shifted.group(group, &layout, gradient, rows, len);
+                    if layout.flat {
+                        let dx = &mut dx[group * ci * plane..][..ci * plane];
+                        shifted.group(group, &layout, dy, dx, len);
+                        continue;
+                    }
+                    shifted.group(group, &layout, dy, rows, len);
                     for (i, row) in rows.chunks_exact(layout.stride).enumerate() {
                         layout.unpad(row, s.c_in, group * ci + i, dx);
                     }

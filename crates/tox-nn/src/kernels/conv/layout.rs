@@ -2,7 +2,7 @@
 
 use super::{Geometry, Sizes};
 
-/// Vectors of slack after each scratch row, so that blocks of four may run over its end.
+/// Values of slack after each scratch row, so that blocks of four may run over its end.
 const SLACK: usize = 64;
 /// Images are put side by side until a row has this many values.
 const MIN_ROW: usize = 256;
@@ -28,6 +28,9 @@ pub struct Layout {
     pub stride: usize,
     /// Images in a full tile.
     pub tile: usize,
+    /// Whether planes can be read and written where they lie: a single tap, that sees the pixel
+    /// itself, and planes of whole blocks of vectors.
+    pub flat: bool,
     /// The taps that can see an image.
     pub taps: Vec<Tap>,
 }
@@ -51,7 +54,7 @@ impl Layout {
         let image = (s.h + py) * pitch;
         let front = py * pitch + px;
         let tile = (MIN_ROW / image).clamp(1, s.n.max(1));
-        let taps = seen
+        let taps: Vec<Tap> = seen
             .into_iter()
             .map(|(index, dy, dx)| Tap {
                 index,
@@ -59,6 +62,8 @@ impl Layout {
             })
             .collect();
         let stride = front + tile * image + front + SLACK;
+        let flat = (py, px) == (0, 0) && image.is_multiple_of(SLACK);
+        let (tile, stride) = if flat { (1, image) } else { (tile, stride) };
         Self {
             h: s.h,
             w: s.w,
@@ -67,6 +72,7 @@ impl Layout {
             front,
             stride,
             tile,
+            flat,
             taps,
         }
     }
