@@ -275,11 +275,11 @@ fn what_a_buffer_held_before_is_never_read() {
     assert_eq!(run(&x, &x, &gathered), first);
 }
 
-/// Sums are cut alike whatever the number of threads.
+/// Sums are cut alike whatever the number of threads; the maps are large enough to be shared out.
 #[test]
 fn threads_do_not_change_a_bit() {
     let s = conv::Sizes {
-        n: 37,
+        n: 97,
         c_in: 12,
         c_out: 12,
         h: 7,
@@ -287,7 +287,7 @@ fn threads_do_not_change_a_bit() {
     };
     let rng = &mut rng(8);
     let mut uniform = |shape| Array::uniform(shape, -1.0, 1.0, rng);
-    let (x, dy) = (uniform([37, 12, 7, 5]), uniform([37, 12, 7, 5]));
+    let (x, dy) = (uniform([97, 12, 7, 5]), uniform([97, 12, 7, 5]));
     let (dense, depthwise) = (uniform([12, 12, 3, 3]), uniform([12, 1, 5, 5]));
     let (gamma, beta) = (uniform([12, 1, 1, 1]), uniform([12, 1, 1, 1]));
     let run = || {
@@ -301,7 +301,7 @@ fn threads_do_not_change_a_bit() {
             all.extend([dx.unwrap(), dw]);
         }
         let sizes = norm::Sizes {
-            n: 37,
+            n: 97,
             c: 12,
             plane: 35,
         };

@@ -9,7 +9,7 @@ mod dots;
 mod layout;
 mod sum;
 
-use super::{par_chunks, room, scratch};
+use super::{par_chunks, room, scratch, shared_out};
 use dots::Dots;
 use layout::{Layout, Tap};
 use pulp::{Arch, Simd};
@@ -179,12 +179,30 @@ pub fn gradients(
         });
     };
     match &mut dx {
-        None => par_chunks(&mut parts, size, |i, sums| part(i, sums, None)),
-        Some(dx) => parts
-            .par_chunks_mut(size.max(1))
-            .zip(dx.par_chunks_mut((per_part * tile_in).max(1)))
+        None if shared_out(x.len()) => {
+            let parts = parts.par_chunks_mut(size.max(1)).enumerate();
+            parts.for_each(|(i, sums)| part(i, sums, None));
+        }
+        None => parts
+            .chunks_mut(size.max(1))
             .enumerate()
-            .for_each(|(i, (sums, dx))| part(i, sums, Some(dx))),
+            .for_each(|(i, sums)| part(i, sums, None)),
+        Some(dx) => {
+            let each = (per_part * tile_in).max(1);
+            if shared_out(x.len()) {
+                let parts = parts.par_chunks_mut(size.max(1)).enumerate();
+                let both = parts.zip(dx.par_chunks_mut(each));
+                both.for_each(|((i, sums), dx)| part(i, sums, Some(dx)));
+            } else {
+                for ((i, sums), dx) in parts
+                    .chunks_mut(size.max(1))
+                    .enumerate()
+                    .zip(dx.chunks_mut(each))
+                {
+                    part(i, sums, Some(dx));
+                }
+            }
+        }
     }
     let mut gradient = vec![0.0; s.c_out * ci * kk];
     for part in parts.chunks_exact(size.max(1)) {

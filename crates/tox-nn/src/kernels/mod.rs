@@ -44,10 +44,18 @@ pub fn instruction_set() -> &'static str {
     Arch::new().dispatch(Name)
 }
 
+/// Maps of fewer values are left to one thread: waking another costs more than it does.
+const SMALL: usize = 1 << 15;
+
+/// Whether work on so many values is shared out.
+fn shared_out(values: usize) -> bool {
+    values >= SMALL && rayon::current_num_threads() > 1
+}
+
 /// Calls `f(i, chunk i)` for every chunk of `size`, on the threads of the current pool.
 fn par_chunks<T: Send>(data: &mut [T], size: usize, f: impl Fn(usize, &mut [T]) + Sync + Send) {
     let size = size.max(1);
-    if rayon::current_num_threads() == 1 || data.len() <= size {
+    if data.len() <= size || !shared_out(data.len()) {
         data.chunks_mut(size)
             .enumerate()
             .for_each(|(i, chunk)| f(i, chunk));
