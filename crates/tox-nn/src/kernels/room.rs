@@ -15,31 +15,32 @@ const LEAST: usize = 1 << 14;
 const MOST: usize = 1 << 28;
 
 /// Buffers that wait, the latest last.
-static WAITING: Mutex<Vec<Vec<f32>>> = Mutex::new(Vec::new());
+struct Waiting(Vec<Vec<f32>>);
+
+static WAITING: Mutex<Waiting> = Mutex::new(Waiting(Vec::new()));
+
+impl Waiting {
+    /// One of `len` values. The latest is the likeliest to be in cache.
+    fn take(&mut self, len: usize) -> Option<Vec<f32>> {
+        let at = self.0.iter().rposition(|buffer| buffer.len() == len)?;
+        Some(self.0.remove(at))
+    }
+
+    /// Keeps a buffer, and at most `most` values in all.
+    fn give(&mut self, buffer: Vec<f32>, most: usize) {
+        self.0.push(buffer);
+        let mut all: usize = self.0.iter().map(Vec::len).sum();
+        while all > most {
+            all -= self.0.remove(0).len();
+        }
+    }
+}
 
 /// A buffer of `len` values with whatever it last held: every value must be written.
 pub fn take(len: usize) -> Vec<f32> {
-    if len >= LEAST {
-        let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
-        // The latest is the likeliest to be in cache.
-        if let Some(at) = waiting.iter().rposition(|buffer| buffer.len() == len) {
-            return waiting.remove(at);
-        }
-    }
-    vec![0.0; len]
-}
-
-/// Keeps a buffer for [`take`].
-fn give(buffer: Vec<f32>) {
-    if buffer.len() < LEAST {
-        return;
-    }
-    let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut all: usize = buffer.len() + waiting.iter().map(Vec::len).sum::<usize>();
-    while all > MOST && !waiting.is_empty() {
-        all -= waiting.remove(0).len();
-    }
-    waiting.push(buffer);
+    let waiting = || WAITING.lock().unwrap_or_else(PoisonError::into_inner);
+    let found = (len >= LEAST).then(|| waiting().take(len)).flatten();
+    found.unwrap_or_else(|| vec![0.0; len])
 }
 
 /// The data of a tensor whose buffer comes back when it is dropped.
@@ -55,7 +56,10 @@ struct Lent(Vec<f32>);
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        give(std::mem::take(&mut self.0));
+        if self.0.len() >= LEAST {
+            let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.give(std::mem::take(&mut self.0), MOST);
+        }
     }
 }
 
@@ -110,12 +114,17 @@ mod tests {
     }
 
     #[test]
-    fn no_more_waits_than_may() {
-        for _ in 0..3 {
-            give(vec![1.0; MOST / 2]);
+    fn no_more_waits_than_may_and_the_oldest_goes_first() {
+        let mut waiting = Waiting(Vec::new());
+        for value in 0..4u8 {
+            waiting.give(vec![f32::from(value); 10], 25);
         }
-        let all: usize = WAITING.lock().unwrap().iter().map(Vec::len).sum();
-        assert!(all <= MOST, "{all}");
-        WAITING.lock().unwrap().clear();
+        assert_eq!(waiting.take(11), None);
+        assert_eq!(waiting.take(10), Some(vec![3.0; 10]));
+        assert_eq!(waiting.take(10), Some(vec![2.0; 10]));
+        assert_eq!(waiting.take(10), None);
+        // What is larger than all that may wait does not.
+        waiting.give(vec![0.0; 26], 25);
+        assert_eq!(waiting.take(26), None);
     }
 }
