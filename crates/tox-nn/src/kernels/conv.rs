@@ -75,31 +75,36 @@ pub fn forward(x: &[f32], weight: &[f32], g: Geometry, s: Sizes) -> Vec<f32> {
     let plane = s.h * s.w;
     let mut out = room::take(s.n * s.c_out * plane);
     let tile_in = layout.tile * s.c_in * plane;
-    par_chunks(&mut out, layout.tile * s.c_out * plane, |t, out| {
-        let x = &x[t * tile_in..(t * tile_in + tile_in).min(x.len())];
-        let len = layout.len(out.len() / (s.c_out * plane));
-        if layout.flat {
-            let rows = x
-                .chunks_exact(ci * plane)
-                .zip(out.chunks_exact_mut(co * plane));
-            for (group, (x, out)) in rows.enumerate() {
-                shifted.group(group, &layout, x, out, len);
-            }
-            return;
-        }
-        scratch(
-            [ci * layout.stride, co * layout.stride],
-            |[padded, rows]| {
-                for group in 0..g.groups {
-                    layout.pad(x, s.c_in, group * ci, ci, layout.front, padded);
-                    shifted.group(group, &layout, padded, rows, len);
-                    for (o, row) in rows.chunks_exact(layout.stride).enumerate() {
-                        layout.unpad(row, s.c_out, group * co + o, out);
-                    }
+    par_chunks(
+        &mut out,
+        layout.tile * s.c_out * plane,
+        x.len(),
+        |t, out| {
+            let x = &x[t * tile_in..(t * tile_in + tile_in).min(x.len())];
+            let len = layout.len(out.len() / (s.c_out * plane));
+            if layout.flat {
+                let rows = x
+                    .chunks_exact(ci * plane)
+                    .zip(out.chunks_exact_mut(co * plane));
+                for (group, (x, out)) in rows.enumerate() {
+                    shifted.group(group, &layout, x, out, len);
                 }
-            },
-        );
-    });
+                return;
+            }
+            scratch(
+                [ci * layout.stride, co * layout.stride],
+                |[padded, rows]| {
+                    for group in 0..g.groups {
+                        layout.pad(x, s.c_in, group * ci, ci, layout.front, padded);
+                        shifted.group(group, &layout, padded, rows, len);
+                        for (o, row) in rows.chunks_exact(layout.stride).enumerate() {
+                            layout.unpad(row, s.c_out, group * co + o, out);
+                        }
+                    }
+                },
+            );
+        },
+    );
     out
 }
 

@@ -52,10 +52,16 @@ fn shared_out(values: usize) -> bool {
     values >= SMALL && rayon::current_num_threads() > 1
 }
 
-/// Calls `f(i, chunk i)` for every chunk of `size`, on the threads of the current pool.
-fn par_chunks<T: Send>(data: &mut [T], size: usize, f: impl Fn(usize, &mut [T]) + Sync + Send) {
+/// Calls `f(i, chunk i)` for every chunk of `size`, on the threads of the current pool if it is worth
+/// it for the `work` values that they look at.
+fn par_chunks<T: Send>(
+    data: &mut [T],
+    size: usize,
+    work: usize,
+    f: impl Fn(usize, &mut [T]) + Sync + Send,
+) {
     let size = size.max(1);
-    if data.len() <= size || !shared_out(data.len()) {
+    if data.len() <= size || !shared_out(work) {
         data.chunks_mut(size)
             .enumerate()
             .for_each(|(i, chunk)| f(i, chunk));

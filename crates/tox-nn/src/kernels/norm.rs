@@ -30,7 +30,7 @@ impl Sizes {
 /// rounding of the mean.
 pub fn statistics(x: &[f32], s: Sizes, eps: f32) -> Stats {
     let mut stats = vec![[0.0; 2]; s.c];
-    par_chunks(&mut stats, 1, |c, stats| {
+    par_chunks(&mut stats, 1, x.len(), |c, stats| {
         Arch::new().dispatch(Statistics {
             x,
             s,
@@ -84,7 +84,7 @@ pub fn forward(
     s: Sizes,
 ) -> Vec<f32> {
     let mut out = room::take(x.len());
-    par_chunks(&mut out, s.c * s.plane, |m, out| {
+    par_chunks(&mut out, s.c * s.plane, x.len(), |m, out| {
         let x = &x[m * s.c * s.plane..][..out.len()];
         Arch::new().dispatch(Forward {
             x,
@@ -140,7 +140,7 @@ pub fn backward(
 ) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
     // Per channel: sum of g and of g * xhat, where g is the gradient behind the ReLU.
     let mut sums = vec![[0.0f32; 2]; s.c];
-    par_chunks(&mut sums, 1, |c, sums| {
+    par_chunks(&mut sums, 1, x.len(), |c, sums| {
         let pass = Pass {
             mean: stats[c][0],
             rstd: stats[c][1],
@@ -159,7 +159,7 @@ pub fn backward(
     });
     let mut dx = room::take(x.len());
     let count = (s.n * s.plane) as f32;
-    par_chunks(&mut dx, s.c * s.plane, |m, dx| {
+    par_chunks(&mut dx, s.c * s.plane, x.len(), |m, dx| {
         for (c, dx) in dx.chunks_exact_mut(s.plane).enumerate() {
             let at = (m * s.c + c) * s.plane;
             let (x, dy) = (&x[at..at + s.plane], &dy[at..at + s.plane]);

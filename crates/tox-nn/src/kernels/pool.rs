@@ -32,7 +32,7 @@ const PLANES: usize = 16;
 fn planes(x: &[f32], dy: Option<&[f32]>, kind: Pool, h: usize, w: usize) -> Vec<f32> {
     let plane = h * w;
     let mut out = room::take(x.len());
-    par_chunks(&mut out, PLANES * plane, |t, out| {
+    par_chunks(&mut out, PLANES * plane, x.len(), |t, out| {
         let pitch = w + 2;
         let padded = (h + 2) * pitch;
         scratch([padded, padded, padded], |[xs, best, arg]| {
@@ -165,7 +165,7 @@ pub fn gather(x: &[f32], map: Map) -> Vec<f32> {
     let [n, c, h, w] = map;
     let (oh, ow) = halved(h, w);
     let mut out = room::take(n * 2 * c * oh * ow);
-    par_chunks(&mut out, 2 * c * oh * ow, |m, out| {
+    par_chunks(&mut out, 2 * c * oh * ow, x.len(), |m, out| {
         let x = &x[m * c * h * w..][..c * h * w];
         for (half, out) in out.chunks_exact_mut(c * oh * ow).enumerate() {
             let planes = x.chunks_exact(h * w).zip(out.chunks_exact_mut(oh * ow));
@@ -190,7 +190,7 @@ pub fn scatter(dy: &[f32], map: Map) -> Vec<f32> {
     let [_, c, h, w] = map;
     let (oh, ow) = halved(h, w);
     let mut dx = room::take(map.iter().product());
-    par_chunks(&mut dx, c * h * w, |m, dx| {
+    par_chunks(&mut dx, c * h * w, dy.len(), |m, dx| {
         let dy = &dy[m * 2 * c * oh * ow..][..2 * c * oh * ow];
         for (ch, dx) in dx.chunks_exact_mut(h * w).enumerate() {
             for (y, dx) in dx.chunks_exact_mut(w).enumerate() {
