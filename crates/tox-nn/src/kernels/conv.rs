@@ -9,11 +9,10 @@ mod dots;
 mod layout;
 mod sum;
 
-use super::{par_chunks, room, scratch, shared_out};
+use super::{par_chunks, room, scratch};
 use dots::Dots;
 use layout::{Layout, Tap};
 use pulp::{Arch, Simd};
-use rayon::prelude::*;
 use sum::Shifted;
 
 /// Shape of a stride-1, size-preserving convolution with a square kernel.
@@ -183,32 +182,21 @@ pub fn gradients(
             }
         });
     };
-    match &mut dx {
-        None if shared_out(x.len()) => {
-            let parts = parts.par_chunks_mut(size.max(1)).enumerate();
-            parts.for_each(|(i, sums)| part(i, sums, None));
+    let mut pieces: Vec<Option<&mut [f32]>> = match &mut dx {
+        Some(dx) => dx
+            .chunks_mut((per_part * tile_in).max(1))
+            .map(Some)
+            .collect(),
+        None => Vec::new(),
+    };
+    pieces.resize_with(tiles.div_ceil(per_part), || None);
+    let sums = parts.chunks_mut(size.max(1));
+    let mut pieces: Vec<_> = sums.zip(pieces).collect();
+    par_chunks(&mut pieces, 1, x.len(), |i, piece| {
+        for (sums, dx) in piece {
+            part(i, sums, dx.as_deref_mut());
         }
-        None => parts
-            .chunks_mut(size.max(1))
-            .enumerate()
-            .for_each(|(i, sums)| part(i, sums, None)),
-        Some(dx) => {
-            let each = (per_part * tile_in).max(1);
-            if shared_out(x.len()) {
-                let parts = parts.par_chunks_mut(size.max(1)).enumerate();
-                let both = parts.zip(dx.par_chunks_mut(each));
-                both.for_each(|((i, sums), dx)| part(i, sums, Some(dx)));
-            } else {
-                for ((i, sums), dx) in parts
-                    .chunks_mut(size.max(1))
-                    .enumerate()
-                    .zip(dx.chunks_mut(each))
-                {
-                    part(i, sums, Some(dx));
-                }
-            }
-        }
-    }
+    });
     let mut gradient = vec![0.0; s.c_out * ci * kk];
     for part in parts.chunks_exact(size.max(1)) {
         for (pair, sums) in part.chunks_exact(layout.taps.len().max(1)).enumerate() {
