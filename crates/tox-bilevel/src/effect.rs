@@ -41,15 +41,7 @@ impl Effect {
         let with =
             |lambda: &[f64], poison: &Poison| retrain(sets, config, lambda, poison, seed, level);
         let train = &sets.train;
-        let origins = poison.indices.iter().flat_map(|&i| train.row(i)).collect();
-        let flipped = Poison {
-            values: origins,
-            ..poison.clone()
-        };
-        let rounded = sets.shape.map(|_| Poison {
-            values: sets.features(&sets.pixels(&poison.values)),
-            ..poison.clone()
-        });
+        let (flipped, rounded) = (poison.begun(sets, 0), poison.rounded(sets));
         let (mut l2, mut linf) = (0.0, 0f64);
         let rows = poison.values.chunks_exact(train.features);
         for (row, origin) in rows.zip(flipped.values.chunks_exact(train.features)) {

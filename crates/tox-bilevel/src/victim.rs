@@ -60,6 +60,24 @@ impl Poison {
         self.values.extend(sets.train.row(i));
     }
 
+    /// With the points from the `first` on as they began: clones of what they replace, labels flipped.
+    pub fn begun(&self, sets: &Sets, first: usize) -> Self {
+        let mut begun = self.clone();
+        let rows = begun.values.chunks_exact_mut(sets.train.features);
+        for (row, &i) in rows.zip(&self.indices).skip(first) {
+            row.copy_from_slice(&sets.train.row(i));
+        }
+        begun
+    }
+
+    /// Rounded to 8 bits; `None` where features are no pixels.
+    pub fn rounded(&self, sets: &Sets) -> Option<Self> {
+        sets.shape.map(|_| Self {
+            values: sets.features(&sets.pixels(&self.values)),
+            ..self.clone()
+        })
+    }
+
     /// As points of `features` features.
     pub fn points(&self, features: usize) -> Points<f32> {
         Points {

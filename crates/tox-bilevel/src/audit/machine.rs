@@ -228,14 +228,7 @@ impl<'a> Audit<'a> {
         let found = with(&self.poison)?;
         let (mut flipped, mut rounded, mut moved) = (None, None, 0.0);
         if level > 0 {
-            let mut start = self.poison.clone();
-            let values = &mut start.values[batch.start * features..];
-            for (row, &i) in values
-                .chunks_exact_mut(features)
-                .zip(&self.poison.indices[batch.clone()])
-            {
-                row.copy_from_slice(&sets.train.row(i));
-            }
+            let start = self.poison.begun(sets, batch.start);
             let pairs = self
                 .poison
                 .values
@@ -247,11 +240,8 @@ impl<'a> Audit<'a> {
             };
             moved = pairs.skip(batch.start).map(distance).sum::<f64>() / batch.len() as f64;
             flipped = Some(with(&start)?.test_error);
-            if sets.shape.is_some() {
-                let mut whole = self.poison.clone();
-                whole.values = sets.features(&sets.pixels(&whole.values));
-                rounded = Some(with(&whole)?.test_error);
-            }
+            let whole = self.poison.rounded(sets).map(|whole| with(&whole));
+            rounded = whole.transpose()?.map(|found| found.test_error);
         }
         let model = model(config, sets);
         if level == 0 {
@@ -329,10 +319,9 @@ impl<'a> Audit<'a> {
         if !fits {
             return Err("it has more levels or lambdas than the trial");
         }
-        let levels = state.levels.len();
         // Labels and indices are drawn again: they depend on the seed alone.
-        for done in 1..=levels {
-            self.state.levels.clone_from(&state.levels[..done].to_vec());
+        for level in &state.levels {
+            self.state.levels.push(level.clone());
             self.begin_batch();
         }
         self.state = state;
