@@ -33,15 +33,15 @@ impl Engine {
     }
 }
 
-/// Stride-1 convolution that keeps the map's size; `weight`: `[c_out, c_in / groups, k, k]`.
+/// Convolution; `weight`: `[c_out, c_in / groups, k, k]`.
 pub fn conv(engine: Engine, x: Tensor<4>, weight: Tensor<4>, g: Geometry) -> Tensor<4> {
     match engine {
-        Engine::Kernels => {
+        Engine::Kernels if g.stride == 1 => {
             Tensor::from_dispatch(Dispatch::conv(x.into_dispatch(), weight.into_dispatch(), g))
         }
-        Engine::Plain => {
-            let both = |v| [v, v];
-            let options = ConvOptions::new([1, 1], both(g.padding), both(g.dilation), g.groups);
+        _ => {
+            let [stride, padding, dilation] = [g.stride, g.padding, g.dilation].map(|v| [v, v]);
+            let options = ConvOptions::new(stride, padding, dilation, g.groups);
             module::conv2d(x, weight, None, options)
         }
     }

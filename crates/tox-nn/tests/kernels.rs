@@ -70,7 +70,7 @@ proptest! {
     ) {
         let kernel = 2 * kernel + 1;
         let padding = dilation * (kernel / 2);
-        let g = Geometry { kernel, padding, dilation, groups };
+        let g = Geometry { kernel, padding, dilation, groups, stride: 1 };
         check_conv(n, groups * ci, groups * co, map, g, seed);
     }
 

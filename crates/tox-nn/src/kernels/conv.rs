@@ -15,7 +15,7 @@ use layout::{Layout, Tap};
 use pulp::{Arch, Simd};
 use sum::Shifted;
 
-/// Shape of a stride-1, size-preserving convolution with a square kernel.
+/// Shape of a convolution with a square kernel that keeps the map's size, but for its stride.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
     /// Kernel size.
@@ -26,6 +26,8 @@ pub struct Geometry {
     pub dilation: usize,
     /// Groups; divides both channel counts.
     pub groups: usize,
+    /// From one window to the next, in both directions. A side of `h` becomes `h.div_ceil(stride)`.
+    pub stride: usize,
 }
 
 impl Geometry {
@@ -36,12 +38,27 @@ impl Geometry {
             padding: kernel / 2,
             dilation: 1,
             groups: 1,
+            stride: 1,
+        }
+    }
+
+    /// A kernel of odd size `kernel`, its taps `dilation` apart, with the padding that keeps the size.
+    pub fn dilated(kernel: usize, dilation: usize) -> Self {
+        Self {
+            padding: dilation * (kernel / 2),
+            dilation,
+            ..Self::same(kernel)
         }
     }
 
     /// With `groups` groups.
     pub fn groups(self, groups: usize) -> Self {
         Self { groups, ..self }
+    }
+
+    /// With stride `stride`.
+    pub fn stride(self, stride: usize) -> Self {
+        Self { stride, ..self }
     }
 }
 

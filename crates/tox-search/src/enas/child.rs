@@ -205,6 +205,7 @@ impl Builder<'_> {
                         padding,
                         dilation,
                         groups: 1,
+                        stride: 1,
                     },
                 ),
             },
