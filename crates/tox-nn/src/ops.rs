@@ -1,9 +1,10 @@
 //! The ops of the searched networks, on any device: a kernel where there is one, Burn's own ops
 //! elsewhere. Maps are NCHW, f32; channel vectors are `[c, 1, 1, 1]`.
 
+use crate::kernels::chain::Link;
 use crate::kernels::conv::Geometry;
 use crate::kernels::pool::{Pool, halved};
-use crate::kernels::{KernelBackend, wanted};
+use crate::kernels::{KernelBackend, List, MOST_INPUTS, wanted};
 use burn::backend::{Dispatch, DispatchDevice};
 use burn::tensor::activation::{log_softmax, relu};
 use burn::tensor::module;
@@ -36,10 +37,10 @@ impl Engine {
 /// Convolution; `weight`: `[c_out, c_in / groups, k, k]`.
 pub fn conv(engine: Engine, x: Tensor<4>, weight: Tensor<4>, g: Geometry) -> Tensor<4> {
     match engine {
-        Engine::Kernels if g.stride == 1 => {
+        Engine::Kernels => {
             Tensor::from_dispatch(Dispatch::conv(x.into_dispatch(), weight.into_dispatch(), g))
         }
-        _ => {
+        Engine::Plain => {
             let [stride, padding, dilation] = [g.stride, g.padding, g.dilation].map(|v| [v, v]);
             let options = ConvOptions::new(stride, padding, dilation, g.groups);
             module::conv2d(x, weight, None, options)
@@ -55,6 +56,33 @@ pub fn conv_transposed(engine: Engine, x: Tensor<4>, weight: Tensor<4>) -> Tenso
     conv(engine, x, turned, Geometry::same(kernel))
 }
 
+/// Convolutions in a row, with what follows each; `weights` of all links in order: that of the
+/// convolution, then gamma and beta if it has a batch norm (see [`batch_norm`]). At most 13.
+pub fn chain(engine: Engine, x: Tensor<4>, links: &[Link], weights: Vec<Tensor<4>>) -> Tensor<4> {
+    match engine {
+        Engine::Kernels => {
+            let weights = List(weights.into_iter().map(Tensor::into_dispatch).collect());
+            let x = x.into_dispatch();
+            Tensor::from_dispatch(Dispatch::chain(x, weights, links.to_vec(), BN_EPS))
+        }
+        Engine::Plain => {
+            let mut weights = weights.into_iter();
+            let mut next = || {
+                weights
+                    .next()
+                    .unwrap_or_else(|| unreachable!("all weights"))
+            };
+            links.iter().fold(x, |x, link| {
+                let y = conv(engine, x, next(), link.conv);
+                match link.norm {
+                    Some(relu) => batch_norm(engine, y, next(), next(), relu),
+                    None => y,
+                }
+            })
+        }
+    }
+}
+
 /// Batch normalisation with the batch's own statistics, in training and in evaluation.
 pub fn batch_norm(
     engine: Engine,
@@ -63,15 +91,35 @@ pub fn batch_norm(
     beta: Tensor<4>,
     with_relu: bool,
 ) -> Tensor<4> {
+    sum_norm(engine, vec![x], gamma, beta, with_relu)
+}
+
+/// [`batch_norm`] of the sum of `maps`, of which there is at least one, added in their order.
+pub fn sum_norm(
+    engine: Engine,
+    mut maps: Vec<Tensor<4>>,
+    gamma: Tensor<4>,
+    beta: Tensor<4>,
+    with_relu: bool,
+) -> Tensor<4> {
     match engine {
-        Engine::Kernels => Tensor::from_dispatch(Dispatch::batch_norm(
-            x.into_dispatch(),
-            gamma.into_dispatch(),
-            beta.into_dispatch(),
-            BN_EPS,
-            with_relu,
-        )),
+        Engine::Kernels => {
+            // Two inputs are gamma and beta.
+            while maps.len() > MOST_INPUTS - 2 {
+                let first = maps.remove(0);
+                maps[0] = first + maps[0].clone();
+            }
+            Tensor::from_dispatch(Dispatch::sum_norm(
+                List(maps.into_iter().map(Tensor::into_dispatch).collect()),
+                gamma.into_dispatch(),
+                beta.into_dispatch(),
+                BN_EPS,
+                with_relu,
+            ))
+        }
         Engine::Plain => {
+            let sum = maps.into_iter().reduce(|sum, x| sum + x);
+            let x = sum.unwrap_or_else(|| unreachable!("at least one map"));
             let c = x.dims()[1];
             let centred = x.clone() - x.mean_dims(&[0, 2, 3]);
             let var = (centred.clone() * centred.clone()).mean_dims(&[0, 2, 3]);

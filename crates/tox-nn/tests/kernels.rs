@@ -296,9 +296,10 @@ fn threads_do_not_change_a_bit() {
             (&dense, Geometry::same(3)),
             (&depthwise, Geometry::same(5).groups(12)),
         ] {
-            all.push(conv::forward(&x.values, &weight.values, g, s));
-            let (dx, dw) = conv::gradients(&x.values, &dy.values, &weight.values, g, s, true);
-            all.extend([dx.unwrap(), dw]);
+            let (x, dy) = (x.values.as_slice(), dy.values.as_slice());
+            all.push(conv::forward(x.into(), &weight.values, g, s, false).0);
+            let made = conv::gradients(x.into(), dy.into(), &weight.values, g, s, true);
+            all.extend([made.input.unwrap(), made.weight]);
         }
         let sizes = norm::Sizes {
             n: 97,
@@ -307,10 +308,13 @@ fn threads_do_not_change_a_bit() {
         };
         let (gamma, beta) = (&gamma.values, &beta.values);
         let stats = norm::statistics(&x.values, sizes, BN_EPS);
-        all.push(norm::forward(&x.values, &stats, gamma, beta, true, sizes));
-        let (dx, dgamma, dbeta) =
-            norm::backward(&x.values, &dy.values, &stats, gamma, beta, true, sizes);
-        all.extend([dx, dgamma, dbeta]);
+        let channels = norm::Channel::all(&stats, gamma, beta, true);
+        all.push(norm::forward(&x.values, &channels, sizes));
+        let totals = norm::totals(&x.values, &dy.values, &channels, sizes);
+        all.push(norm::backward(
+            &x.values, &dy.values, &channels, &totals, sizes,
+        ));
+        all.extend([totals.gamma, totals.beta]);
         for kind in [Pool::Average, Pool::Max] {
             all.push(pool::forward(&x.values, kind, 7, 5));
             all.push(pool::backward(&x.values, &dy.values, kind, 7, 5));

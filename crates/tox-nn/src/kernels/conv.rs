@@ -1,18 +1,26 @@
-//! Stride-1 convolutions that keep the map's size: forward, input gradient, weight gradient.
+//! Convolutions that keep the map's size, or halve it: forward, input gradient, weight gradient.
 //!
 //! A few images are laid side by side in a zero-padded scratch, one flat row per channel, so that
 //! a convolution is a sum of shifted views of that row and small maps fill whole vectors. Taps
 //! that can only ever see padding (the outer taps of a stretched conv) are left out; they would
-//! add zeros. The input gradient is the same sum with the taps negated.
+//! add zeros. The input gradient is the same sum with the taps negated. A stride splits the input
+//! into phases, a row each.
+//!
+//! On the way into the scratch a batch norm may be applied to the input, and the gradient of one to
+//! the output's; on the way out, while a tile is in cache, what the next one needs is measured.
 
 mod dots;
 mod layout;
+mod read;
 mod sum;
 
+use super::norm;
 use super::{par_chunks, room, scratch};
 use dots::Dots;
 use layout::{Layout, Tap};
 use pulp::{Arch, Simd};
+use read::Read;
+pub use read::{Gradient, Source};
 use sum::Shifted;
 
 /// Shape of a convolution with a square kernel that keeps the map's size, but for its stride.
@@ -71,149 +79,218 @@ pub struct Sizes {
     pub c_in: usize,
     /// Channels out.
     pub c_out: usize,
-    /// Rows.
+    /// Rows in.
     pub h: usize,
-    /// Columns.
+    /// Columns in.
     pub w: usize,
+}
+
+impl Sizes {
+    /// Rows and columns out.
+    pub fn out(self, g: Geometry) -> (usize, usize) {
+        (self.h.div_ceil(g.stride), self.w.div_ceil(g.stride))
+    }
 }
 
 /// Gradients are made in this many parts, whatever the number of threads.
 const PARTS: usize = 8;
 
-/// `y = conv(x, w)`. `x`: NCHW with `c_in`, `weight`: `[c_out, c_in / groups, k, k]`.
-pub fn forward(x: &[f32], weight: &[f32], g: Geometry, s: Sizes) -> Vec<f32> {
+/// `y = conv(x, w)`. `x`: NCHW with `c_in`, `weight`: `[c_out, c_in / groups, k, k]`. With `measure`
+/// also the [`norm::moments`] of the planes of `y`.
+pub fn forward(
+    x: Source<'_>,
+    weight: &[f32],
+    g: Geometry,
+    s: Sizes,
+    measure: bool,
+) -> (Vec<f32>, Vec<[f64; 2]>) {
     let layout = Layout::new(g, s);
     let (ci, co) = (s.c_in / g.groups, s.c_out / g.groups);
     let at = |group: usize, o: usize, i: usize, tap: &Tap| {
         weight[((group * co + o) * ci + i) * g.kernel * g.kernel + tap.index]
     };
-    let shifted = Shifted::new(&layout, g.groups, (ci, co), 1, at);
-    let plane = s.h * s.w;
+    let shifted = Shifted::forward(&layout, g.groups, (ci, co), at);
+    let (oh, ow) = s.out(g);
+    let (plane_in, plane) = (s.h * s.w, oh * ow);
     let mut out = room::take(s.n * s.c_out * plane);
-    let tile_in = layout.tile * s.c_in * plane;
-    par_chunks(
-        &mut out,
-        layout.tile * s.c_out * plane,
-        x.len(),
-        |t, out| {
-            let x = &x[t * tile_in..(t * tile_in + tile_in).min(x.len())];
-            let len = layout.len(out.len() / (s.c_out * plane));
-            if layout.flat {
-                let rows = x
-                    .chunks_exact(ci * plane)
-                    .zip(out.chunks_exact_mut(co * plane));
-                for (group, (x, out)) in rows.enumerate() {
-                    shifted.group(group, &layout, x, out, len);
-                }
-                return;
-            }
-            scratch(
-                [ci * layout.stride, co * layout.stride],
-                |[padded, rows]| {
-                    for group in 0..g.groups {
-                        layout.pad(x, s.c_in, group * ci, ci, layout.front, padded);
-                        shifted.group(group, &layout, padded, rows, len);
-                        for (o, row) in rows.chunks_exact(layout.stride).enumerate() {
-                            layout.unpad(row, s.c_out, group * co + o, out);
-                        }
+    let mut moments = vec![[0.0; 2]; if measure { s.n * s.c_out } else { 0 }];
+    let (wide, narrow) = (ci * layout.input.phases.len(), co);
+    let tile = |t: usize, out: &mut [f32]| {
+        let images = out.len() / (s.c_out * plane);
+        let (base, len) = (t * layout.tile * s.c_in * plane_in, layout.len(images));
+        let scratched = if layout.flat { 0 } else { narrow * layout.row };
+        scratch([wide * layout.row, scratched], |[padded, rows]| {
+            for group in 0..g.groups {
+                let first = group * ci;
+                let x = match x.plain().filter(|_| layout.flat) {
+                    Some(x) => &x[base + first * plane_in..][..ci * plane_in],
+                    None => {
+                        let (grid, tile) = (&layout.input, (base, images));
+                        layout.pad(grid, &x, tile, (s.c_in, first), padded);
+                        &*padded
                     }
-                },
-            );
-        },
-    );
-    out
+                };
+                if layout.flat {
+                    let out = &mut out[group * co * plane..][..co * plane];
+                    shifted.group(group, &layout, x, out, len);
+                    continue;
+                }
+                shifted.group(group, &layout, x, rows, len);
+                for (o, row) in rows.chunks_exact(layout.row).enumerate() {
+                    layout.unpad(&layout.output, 0, row, (s.c_out, group * co + o), out);
+                }
+            }
+        });
+    };
+    let tiles = out.chunks_mut((layout.tile * s.c_out * plane).max(1));
+    let mut measured = moments.chunks_mut((layout.tile * s.c_out).max(1));
+    let mut pieces: Vec<_> = tiles.map(|tile| (tile, measured.next())).collect();
+    par_chunks(&mut pieces, 1, x.map.len(), |t, piece| {
+        for (out, moments) in piece {
+            tile(t, out);
+            if let Some(moments) = moments {
+                norm::moments(out, plane, moments);
+            }
+        }
+    });
+    drop(pieces);
+    (out, moments)
+}
+
+/// What [`gradients`] makes.
+pub struct Gradients {
+    /// By the input, or by what a batch norm made of it.
+    pub input: Option<Vec<f32>>,
+    /// By the weights.
+    pub weight: Vec<f32>,
+    /// If a batch norm is applied to the input, and its gradient is wanted: its [`norm::sums`].
+    pub sums: Vec<[f64; 2]>,
 }
 
 /// The gradients of `conv(x, w)` from that of its output: by `w`, and by `x` if it is wanted. A tile
-/// of the output's gradient is padded once for both.
+/// of both is padded once for both.
 pub fn gradients(
-    x: &[f32],
-    dy: &[f32],
+    x: Source<'_>,
+    dy: Gradient<'_>,
     weight: &[f32],
     g: Geometry,
     s: Sizes,
     by_input: bool,
-) -> (Option<Vec<f32>>, Vec<f32>) {
+) -> Gradients {
     let layout = Layout::new(g, s);
     let (ci, co, kk) = (s.c_in / g.groups, s.c_out / g.groups, g.kernel * g.kernel);
     let at = |group: usize, i: usize, o: usize, tap: &Tap| {
         weight[((group * co + o) * ci + i) * kk + tap.index]
     };
-    let shifted = by_input.then(|| Shifted::new(&layout, g.groups, (co, ci), -1, at));
+    let phases = layout.input.phases.len();
+    let shifted: Vec<Shifted> = (0..if by_input { phases } else { 0 })
+        .map(|phase| Shifted::backward(&layout, phase, g.groups, (co, ci), at))
+        .collect();
     // One view a pair of input channel and tap; a gradient is the dot product of a view and dy.
     let views: Vec<usize> = (0..ci)
         .flat_map(|i| {
-            let start = i * layout.stride + layout.front;
-            layout
-                .taps
-                .iter()
-                .map(move |t| start.wrapping_add_signed(t.offset))
+            let channel = i * phases * layout.row + layout.front;
+            let view = |t: &Tap| (channel + t.phase * layout.row).wrapping_add_signed(t.offset);
+            layout.taps.iter().map(view).collect::<Vec<_>>()
         })
         .collect();
     let (plane, size) = (s.h * s.w, g.groups * co * views.len());
+    let plane_out = layout.output.h * layout.output.w;
     let tiles = s.n.div_ceil(layout.tile);
     let per_part = tiles.div_ceil(PARTS).max(1);
-    let (tile_in, tile_out) = (layout.tile * s.c_in * plane, layout.tile * s.c_out * plane);
+    let (tile_in, tile_out) = (
+        layout.tile * s.c_in * plane,
+        layout.tile * s.c_out * plane_out,
+    );
     let mut parts = vec![0.0; tiles.div_ceil(per_part) * size];
-    let mut dx = by_input.then(|| room::take(x.len()));
-    let part = |part: usize, sums: &mut [f32], mut dx: Option<&mut [f32]>| {
-        let [wide, narrow] = [ci, co].map(|channels| channels * layout.stride);
-        scratch([wide, narrow, wide], |[padded, gradient, rows]| {
+    let mut dx = by_input.then(|| room::take(x.map.len()));
+    let below = x.norm.filter(|_| by_input);
+    let mut norm_sums = vec![[0.0; 2]; below.map_or(0, |_| s.n * s.c_in)];
+    let part = |part: usize, piece: &mut Piece<'_>| {
+        let [wide, narrow, rows] = [ci * phases, co, ci].map(|rows| rows * layout.row);
+        scratch([wide, narrow, rows], |[padded, gradient, rows]| {
             for t in part * per_part..((part + 1) * per_part).min(tiles) {
-                let x = &x[t * tile_in..(t * tile_in + tile_in).min(x.len())];
-                let dy = &dy[t * tile_out..(t * tile_out + tile_out).min(dy.len())];
-                let len = layout.len(x.len() / (s.c_in * plane));
-                let at = (t - part * per_part) * tile_in;
-                let mut dx = dx.as_deref_mut().map(|dx| &mut dx[at..at + x.len()]);
+                let (first_in, first_out) = (t * tile_in, t * tile_out);
+                let images = layout.tile.min(s.n - t * layout.tile);
+                let len = layout.len(images);
+                let here = (t - part * per_part) * tile_in;
+                let mut dx = piece.dx.as_deref_mut();
+                let mut dx = dx
+                    .as_mut()
+                    .map(|dx| &mut dx[here..here + images * s.c_in * plane]);
                 for group in 0..g.groups {
-                    let (x, dy): (&[f32], &[f32]) = if layout.flat {
-                        let (x, dy) = (&x[group * ci * plane..], &dy[group * co * plane..]);
-                        (&x[..ci * plane], &dy[..co * plane])
-                    } else {
-                        layout.pad(x, s.c_in, group * ci, ci, layout.front, padded);
-                        layout.pad(dy, s.c_out, group * co, co, layout.front, gradient);
-                        (padded, gradient)
+                    let x = match x.plain().filter(|_| layout.flat) {
+                        Some(x) => &x[first_in + group * ci * plane..][..ci * plane],
+                        None => {
+                            let (grid, from) = (&layout.input, (first_in, images));
+                            layout.pad(grid, &x, from, (s.c_in, group * ci), padded);
+                            &*padded
+                        }
+                    };
+                    let dy = match dy.plain().filter(|_| layout.flat) {
+                        Some(dy) => &dy[first_out + group * co * plane_out..][..co * plane_out],
+                        None => {
+                            let (grid, from) = (&layout.output, (first_out, images));
+                            layout.pad(grid, &dy, from, (s.c_out, group * co), gradient);
+                            &*gradient
+                        }
                     };
                     Arch::new().dispatch(Dots {
                         x,
                         views: &views,
                         dy,
                         front: layout.front,
-                        stride: layout.stride,
-                        sums: &mut sums[group * co * views.len()..][..co * views.len()],
+                        stride: layout.row,
+                        sums: &mut piece.weight[group * co * views.len()..][..co * views.len()],
                         len,
                     });
-                    let Some((shifted, dx)) = shifted.as_ref().zip(dx.as_deref_mut()) else {
+                    let Some(dx) = dx.as_deref_mut() else {
                         continue;
                     };
-                    if layout.flat {
-                        let dx = &mut dx[group * ci * plane..][..ci * plane];
-                        shifted.group(group, &layout, dy, dx, len);
-                        continue;
+                    if group == 0 && phases < g.stride * g.stride {
+                        dx.fill(0.0); // No tap sees the other phases.
                     }
-                    shifted.group(group, &layout, dy, rows, len);
-                    for (i, row) in rows.chunks_exact(layout.stride).enumerate() {
-                        layout.unpad(row, s.c_in, group * ci + i, dx);
+                    for (phase, shifted) in shifted.iter().enumerate() {
+                        if layout.flat {
+                            let dx = &mut dx[group * ci * plane..][..ci * plane];
+                            shifted.group(group, &layout, dy, dx, len);
+                            continue;
+                        }
+                        shifted.group(group, &layout, dy, rows, len);
+                        for (i, row) in rows.chunks_exact(layout.row).enumerate() {
+                            let channel = (s.c_in, group * ci + i);
+                            layout.unpad(&layout.input, phase, row, channel, dx);
+                        }
                     }
+                }
+                if let Some(((channels, sums), dx)) = below.zip(piece.sums.as_mut()).zip(dx) {
+                    let here = (t - part * per_part) * layout.tile * s.c_in;
+                    let sums = &mut sums[here..here + images * s.c_in];
+                    let x = &x.map[first_in..first_in + dx.len()];
+                    norm::sums(x, dx, channels, plane, sums);
                 }
             }
         });
     };
-    let mut pieces: Vec<Option<&mut [f32]>> = match &mut dx {
-        Some(dx) => dx
-            .chunks_mut((per_part * tile_in).max(1))
-            .map(Some)
-            .collect(),
-        None => Vec::new(),
-    };
-    pieces.resize_with(tiles.div_ceil(per_part), || None);
-    let sums = parts.chunks_mut(size.max(1));
-    let mut pieces: Vec<_> = sums.zip(pieces).collect();
-    par_chunks(&mut pieces, 1, x.len(), |i, piece| {
-        for (sums, dx) in piece {
-            part(i, sums, dx.as_deref_mut());
+    let mut inputs = dx
+        .iter_mut()
+        .flat_map(|dx| dx.chunks_mut((per_part * tile_in).max(1)));
+    let mut sums = norm_sums.chunks_mut((per_part * layout.tile * s.c_in).max(1));
+    let mut pieces: Vec<Piece<'_>> = parts
+        .chunks_mut(size.max(1))
+        .map(|weight| Piece {
+            weight,
+            dx: inputs.next(),
+            sums: sums.next(),
+        })
+        .collect();
+    drop(inputs);
+    par_chunks(&mut pieces, 1, x.map.len(), |i, piece| {
+        for piece in piece {
+            part(i, piece);
         }
     });
+    drop(pieces);
     let mut gradient = vec![0.0; s.c_out * ci * kk];
     for part in parts.chunks_exact(size.max(1)) {
         for (pair, sums) in part.chunks_exact(layout.taps.len().max(1)).enumerate() {
@@ -222,7 +299,18 @@ pub fn gradients(
             }
         }
     }
-    (dx, gradient)
+    Gradients {
+        input: dx,
+        weight: gradient,
+        sums: norm_sums,
+    }
+}
+
+/// What one part of the images adds to.
+struct Piece<'a> {
+    weight: &'a mut [f32],
+    dx: Option<&'a mut [f32]>,
+    sums: Option<&'a mut [[f64; 2]]>,
 }
 
 /// # Safety

@@ -1,13 +1,15 @@
 //! The kernels as differentiable ops of Burn's `Flex` backend.
 
+use super::chain::{self, Kept, Link};
 use super::conv::{self, Geometry};
-use super::norm::{self, Stats};
+use super::list::List;
+use super::norm::{self, Channel};
 use super::pool::{self, Pool};
 use super::room;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Flex, backend_extension};
@@ -16,11 +18,18 @@ use std::sync::Arc;
 /// The ops that have a kernel. Every tensor is f32 and NCHW; channel vectors are `[c, 1, 1, 1]`.
 #[backend_extension(Flex, Autodiff)]
 pub trait KernelBackend: Backend {
-    /// Stride-1 convolution that keeps the map's size.
+    /// Convolution.
     fn conv(x: FloatTensor<Self>, weight: FloatTensor<Self>, g: Geometry) -> FloatTensor<Self>;
-    /// Batch normalisation with the batch's statistics, then ReLU if `relu`.
-    fn batch_norm(
+    /// Convolutions in a row; the weights of all links in order, at most ten.
+    fn chain(
         x: FloatTensor<Self>,
+        #[extension_type] weights: List<Self>,
+        links: Vec<Link>,
+        eps: f32,
+    ) -> FloatTensor<Self>;
+    /// The sum of one map or several, batch norm with the batch's statistics, then ReLU if `relu`.
+    fn sum_norm(
+        #[extension_type] maps: List<Self>,
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
         eps: f32,
@@ -68,43 +77,95 @@ fn conv_sizes(x: &FlexTensor, weight: &FlexTensor) -> conv::Sizes {
     }
 }
 
+/// Of every convolution of a chain; `weights` in order.
+fn chain_sizes(x: &FlexTensor, weights: &[FlexTensor], links: &[Link]) -> Vec<conv::Sizes> {
+    let [n, mut c_in, mut h, mut w] = shape(x);
+    let mut first = 0;
+    let mut sizes = Vec::with_capacity(links.len());
+    for link in links {
+        let [c_out, ..] = shape(&weights[first]);
+        let s = conv::Sizes {
+            n,
+            c_in,
+            c_out,
+            h,
+            w,
+        };
+        ((h, w), c_in) = (s.out(link.conv), c_out);
+        first += link.weights();
+        sizes.push(s);
+    }
+    sizes
+}
+
+fn chain_forward(
+    x: FlexTensor,
+    weights: &[FlexTensor],
+    links: &[Link],
+    eps: f32,
+) -> (FlexTensor, Kept) {
+    let sizes = chain_sizes(&x, weights, links);
+    let weights: Vec<Values> = weights.iter().cloned().map(Values::new).collect();
+    let slices: Vec<&[f32]> = weights.iter().map(Values::get).collect();
+    let (out, kept) = chain::forward(Values::new(x.clone()).get(), links, &sizes, &slices, eps);
+    let dims = links.iter().zip(&sizes).next_back().map(|(link, s)| {
+        let (h, w) = s.out(link.conv);
+        [s.n, s.c_out, h, w]
+    });
+    (tensor(out, dims.unwrap_or_else(|| shape(&x))), kept)
+}
+
 fn norm_sizes(x: &FlexTensor) -> norm::Sizes {
     let [n, c, h, w] = shape(x);
     norm::Sizes { n, c, plane: h * w }
 }
 
+/// The output, the input of the batch norm and its channels.
 fn norm_forward(
-    x: FlexTensor,
+    mut maps: Vec<FlexTensor>,
     gamma: FlexTensor,
     beta: FlexTensor,
     eps: f32,
     relu: bool,
-) -> (FlexTensor, Stats) {
-    let (s, dims) = (norm_sizes(&x), shape(&x));
-    let (x, gamma, beta) = (Values::new(x), Values::new(gamma), Values::new(beta));
-    let stats = norm::statistics(x.get(), s, eps);
-    let out = norm::forward(x.get(), &stats, gamma.get(), beta.get(), relu, s);
-    (tensor(out, dims), stats)
+) -> (FlexTensor, FlexTensor, Vec<Channel>) {
+    let (gamma, beta) = (Values::new(gamma), Values::new(beta));
+    let (s, dims) = (norm_sizes(&maps[0]), shape(&maps[0]));
+    let (x, stats) = if maps.len() == 1 {
+        let x = Values::new(maps.remove(0));
+        let stats = norm::statistics(x.get(), s, eps);
+        (x, stats)
+    } else {
+        let maps: Vec<Values> = maps.into_iter().map(Values::new).collect();
+        let slices: Vec<&[f32]> = maps.iter().map(Values::get).collect();
+        let (sum, moments) = norm::sum(&slices, s);
+        (Values(tensor(sum, dims)), norm::join(&moments, s, eps))
+    };
+    let channels = Channel::all(&stats, gamma.get(), beta.get(), relu);
+    let out = tensor(norm::forward(x.get(), &channels, s), dims);
+    (out, x.0, channels)
 }
 
 impl KernelBackend for Flex {
     fn conv(x: FlexTensor, weight: FlexTensor, g: Geometry) -> FlexTensor {
         let s = conv_sizes(&x, &weight);
         let (x, weight) = (Values::new(x), Values::new(weight));
-        tensor(
-            conv::forward(x.get(), weight.get(), g, s),
-            [s.n, s.c_out, s.h, s.w],
-        )
+        let (out, _) = conv::forward(x.get().into(), weight.get(), g, s, false);
+        let (h, w) = s.out(g);
+        tensor(out, [s.n, s.c_out, h, w])
     }
 
-    fn batch_norm(
-        x: FlexTensor,
+    fn chain(x: FlexTensor, weights: List<Self>, links: Vec<Link>, eps: f32) -> FlexTensor {
+        chain_forward(x, &weights.0, &links, eps).0
+    }
+
+    fn sum_norm(
+        maps: List<Self>,
         gamma: FlexTensor,
         beta: FlexTensor,
         eps: f32,
         relu: bool,
     ) -> FlexTensor {
-        norm_forward(x, gamma, beta, eps, relu).0
+        norm_forward(maps.0, gamma, beta, eps, relu).0
     }
 
     fn pool(x: FlexTensor, kind: Pool) -> FlexTensor {
@@ -137,9 +198,43 @@ impl Backward<Flex, 2> for Conv {
         let (s, x_shape, w_shape) = (conv_sizes(&x, &weight), shape(&x), shape(&weight));
         let [x_node, w_node] = ops.parents;
         let (x, weight) = (Values::new(x), Values::new(weight));
-        let (dx, dw) = conv::gradients(x.get(), dy.get(), weight.get(), g, s, x_node.is_some());
+        let (x, dy) = (x.get().into(), dy.get().into());
+        let made = conv::gradients(x, dy, weight.get(), g, s, x_node.is_some());
         if let Some(node) = w_node {
-            grads.register::<Flex>(node.id, tensor(dw, w_shape));
+            grads.register::<Flex>(node.id, tensor(made.weight, w_shape));
+        }
+        if let Some((node, dx)) = x_node.zip(made.input) {
+            grads.register::<Flex>(node.id, tensor(dx, x_shape));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Chain;
+
+/// Input, weights, links, what the forward pass kept.
+type ChainState = (FlexTensor, Vec<FlexTensor>, Vec<Link>, Arc<Kept>);
+
+impl<const N: usize> Backward<Flex, N> for Chain {
+    type State = ChainState;
+
+    fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let dy = Values::new(grads.consume::<Flex>(&ops.node));
+        let (x, weights, links, kept) = ops.state;
+        let (sizes, x_shape) = (chain_sizes(&x, &weights, &links), shape(&x));
+        let shapes: Vec<[usize; 4]> = weights.iter().map(shape).collect();
+        let x = Values::new(x);
+        let weights: Vec<Values> = weights.into_iter().map(Values::new).collect();
+        let slices: Vec<&[f32]> = weights.iter().map(Values::get).collect();
+        let mut nodes = ops.parents.into_iter();
+        let x_node = nodes.next().flatten();
+        let by_input = x_node.is_some();
+        let (dx, gradients) =
+            chain::backward(x.get(), &links, &sizes, &slices, &kept, dy.get(), by_input);
+        for ((node, gradient), dims) in nodes.zip(gradients).zip(shapes) {
+            if let Some(node) = node {
+                grads.register::<Flex>(node.id, tensor(gradient, dims));
+            }
         }
         if let Some((node, dx)) = x_node.zip(dx) {
             grads.register::<Flex>(node.id, tensor(dx, x_shape));
@@ -148,27 +243,31 @@ impl Backward<Flex, 2> for Conv {
 }
 
 #[derive(Debug)]
-struct BatchNorm;
+struct SumNorm;
 
-/// Input, gamma, beta, what the forward pass measured, ReLU.
-type NormState = (FlexTensor, FlexTensor, FlexTensor, Arc<Stats>, bool);
+/// The batch norm's input, and its channels.
+type NormState = (FlexTensor, Arc<Vec<Channel>>);
 
-impl Backward<Flex, 3> for BatchNorm {
+impl<const N: usize> Backward<Flex, N> for SumNorm {
     type State = NormState;
 
-    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+    /// Parents: gamma, beta, and the maps.
+    fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
         let dy = Values::new(grads.consume::<Flex>(&ops.node));
-        let (x, gamma, beta, stats, relu) = ops.state;
+        let (x, channels) = ops.state;
         let (s, dims) = (norm_sizes(&x), shape(&x));
-        let (x, gamma, beta) = (Values::new(x), Values::new(gamma), Values::new(beta));
-        let (dx, dgamma, dbeta) =
-            norm::backward(x.get(), dy.get(), &stats, gamma.get(), beta.get(), relu, s);
-        let channel = [s.c, 1, 1, 1];
-        let all = [(dx, dims), (dgamma, channel), (dbeta, channel)];
-        for (node, (gradient, dims)) in ops.parents.into_iter().zip(all) {
-            if let Some(node) = node {
-                grads.register::<Flex>(node.id, tensor(gradient, dims));
+        let x = Values::new(x);
+        let totals = norm::totals(x.get(), dy.get(), &channels, s);
+        let mut nodes = ops.parents.into_iter();
+        let dx = norm::backward(x.get(), dy.get(), &channels, &totals, s);
+        for gradient in [totals.gamma, totals.beta] {
+            if let Some(node) = nodes.next().flatten() {
+                grads.register::<Flex>(node.id, tensor(gradient, [s.c, 1, 1, 1]));
             }
+        }
+        let dx = tensor(dx, dims);
+        for node in nodes.flatten() {
+            grads.register::<Flex>(node.id, dx.clone());
         }
     }
 }
@@ -209,6 +308,32 @@ impl Backward<Flex, 1> for Gather {
     }
 }
 
+/// Burn counts an op's inputs at compile time, so one with a list of them is made for each number.
+macro_rules! by_number {
+    ($number:expr, $n:ident => $body:block) => {
+        by_number!($number, $n => $body, 2 3 4 5 6 7 8 9 10 11 12 13 14)
+    };
+    ($number:expr, $n:ident => $body:block, $($count:literal)*) => {
+        match $number {
+            $($count => { const $n: usize = $count; $body })*
+            number => unreachable!("an op with {number} inputs; at most {MOST_INPUTS} are asked for"),
+        }
+    };
+}
+
+/// Most tensors that [`KernelBackend::chain`] and [`KernelBackend::sum_norm`] take, weights included.
+pub const MOST_INPUTS: usize = 14;
+
+/// The values and the nodes of an op's inputs.
+fn parts<C: CheckpointStrategy, const N: usize>(
+    inputs: impl Iterator<Item = FloatTensor<Autodiff<Flex, C>>>,
+) -> (Vec<FlexTensor>, [NodeGuard; N]) {
+    let (values, nodes): (_, Vec<_>) = inputs.map(|x| x.into_parts()).unzip();
+    let nodes = nodes.try_into();
+    let nodes = nodes.unwrap_or_else(|_| unreachable!("the inputs were counted"));
+    (values, nodes)
+}
+
 impl<C: CheckpointStrategy> KernelBackend for Autodiff<Flex, C> {
     fn conv(x: FloatTensor<Self>, weight: FloatTensor<Self>, g: Geometry) -> FloatTensor<Self> {
         let prep = Conv
@@ -226,25 +351,43 @@ impl<C: CheckpointStrategy> KernelBackend for Autodiff<Flex, C> {
         }
     }
 
-    fn batch_norm(
+    fn chain(
         x: FloatTensor<Self>,
+        weights: List<Self>,
+        links: Vec<Link>,
+        eps: f32,
+    ) -> FloatTensor<Self> {
+        by_number!(1 + weights.0.len(), N => {
+            let (mut inputs, nodes) = parts::<C, N>(std::iter::once(x).chain(weights.0));
+            let x = inputs.remove(0);
+            match Chain.prepare::<C>(nodes).compute_bound().stateful() {
+                OpsKind::Tracked(prep) => {
+                    let (out, kept) = chain_forward(x.clone(), &inputs, &links, eps);
+                    prep.finish((x, inputs, links, Arc::new(kept)), out)
+                }
+                OpsKind::UnTracked(prep) => prep.finish(Flex::chain(x, List(inputs), links, eps)),
+            }
+        })
+    }
+
+    fn sum_norm(
+        maps: List<Self>,
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
         eps: f32,
         relu: bool,
     ) -> FloatTensor<Self> {
-        let nodes = [x.node(), gamma.node(), beta.node()];
-        let prep = BatchNorm.prepare::<C>(nodes).compute_bound().stateful();
-        let (x, _x) = x.into_parts();
-        let (gamma, _gamma) = gamma.into_parts();
-        let (beta, _beta) = beta.into_parts();
-        match prep {
-            OpsKind::Tracked(prep) => {
-                let (out, stats) = norm_forward(x.clone(), gamma.clone(), beta.clone(), eps, relu);
-                prep.finish((x, gamma, beta, Arc::new(stats), relu), out)
+        by_number!(2 + maps.0.len(), N => {
+            let (mut inputs, nodes) = parts::<C, N>([gamma, beta].into_iter().chain(maps.0));
+            let maps = inputs.split_off(2);
+            let prep = SumNorm.prepare::<C>(nodes).compute_bound().stateful();
+            let [gamma, beta] = [inputs[0].clone(), inputs[1].clone()];
+            let (out, x, channels) = norm_forward(maps, gamma, beta, eps, relu);
+            match prep {
+                OpsKind::Tracked(prep) => prep.finish((x, Arc::new(channels)), out),
+                OpsKind::UnTracked(prep) => prep.finish(out),
             }
-            OpsKind::UnTracked(prep) => prep.finish(norm_forward(x, gamma, beta, eps, relu).0),
-        }
+        })
     }
 
     fn pool(x: FloatTensor<Self>, kind: Pool) -> FloatTensor<Self> {

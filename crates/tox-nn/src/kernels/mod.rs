@@ -5,14 +5,17 @@
 //! chosen at run time (AVX-512, AVX2, portable). Sums are cut into the same parts whatever the
 //! number of threads, so threads do not change a result; instruction sets do, in the last digits.
 
+pub mod chain;
 pub mod conv;
 mod extension;
+mod list;
 pub mod norm;
 pub mod pool;
 mod room;
 pub mod update;
 
-pub use extension::KernelBackend;
+pub use extension::{KernelBackend, MOST_INPUTS};
+pub use list::List;
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;

@@ -1,4 +1,5 @@
-//! Batch normalisation with the batch's own statistics, ReLU included if wanted.
+//! Batch normalisation with the batch's own statistics, ReLU included if wanted: as an op, and as the
+//! parts of it that a convolution makes of a map while it is in cache (see [`super::chain`]).
 
 use super::{Lanes, par_chunks, room};
 use pulp::{Arch, Simd, WithSimd};
@@ -17,82 +18,165 @@ pub struct Sizes {
     pub plane: usize,
 }
 
-impl Sizes {
-    fn planes(self, c: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
-        (0..self.n).map(move |m| {
-            let at = (m * self.c + c) * self.plane;
-            at..at + self.plane
+/// One channel's numbers.
+#[derive(Clone, Copy, Debug)]
+pub struct Channel {
+    mean: f32,
+    rstd: f32,
+    gamma: f32,
+    beta: f32,
+    relu: bool,
+}
+
+impl Channel {
+    /// Those of every channel.
+    pub fn all(stats: &Stats, gamma: &[f32], beta: &[f32], relu: bool) -> Vec<Self> {
+        let each = stats.iter().zip(gamma).zip(beta);
+        each.map(|((&[mean, rstd], &gamma), &beta)| Self {
+            mean,
+            rstd,
+            gamma,
+            beta,
+            relu,
         })
+        .collect()
+    }
+
+    /// `gamma * (x - mean) * rstd + beta`, then ReLU. NaN passes both.
+    #[inline(always)]
+    pub fn value(self, x: f32) -> f32 {
+        let y = (x - self.mean) * (self.gamma * self.rstd) + self.beta;
+        if self.relu && y <= 0.0 { 0.0 } else { y }
+    }
+
+    /// The gradient behind the ReLU, and the normalised input.
+    #[inline(always)]
+    fn behind(self, x: f32, dy: f32) -> (f32, f32) {
+        let centred = x - self.mean;
+        let y = centred * (self.gamma * self.rstd) + self.beta;
+        let dead = self.relu && y <= 0.0;
+        (if dead { 0.0 } else { dy }, centred * self.rstd)
+    }
+
+    /// The gradient by `x`; `means` of the gradient behind the ReLU, and of its product with the
+    /// normalised input, over the channel.
+    #[inline(always)]
+    pub fn gradient(self, x: f32, dy: f32, means: [f32; 2]) -> f32 {
+        let (g, xhat) = self.behind(x, dy);
+        self.gamma * self.rstd * (g - means[0] - xhat * means[1])
     }
 }
 
-/// Mean and biased variance of every channel; the variance of a constant channel is 0 up to the
-/// rounding of the mean.
-pub fn statistics(x: &[f32], s: Sizes, eps: f32) -> Stats {
-    let mut stats = vec![[0.0; 2]; s.c];
-    par_chunks(&mut stats, 1, x.len(), |c, stats| {
-        Arch::new().dispatch(Statistics {
-            x,
-            s,
-            c,
-            eps,
-            out: &mut stats[0],
-        });
-    });
-    stats
+/// Mean, and sum of squared distances from it, of every plane of `map`. A plane is read twice, so it
+/// should be in cache, or small enough to be.
+pub fn moments(map: &[f32], plane: usize, out: &mut [[f64; 2]]) {
+    Arch::new().dispatch(Moments { map, plane, out });
 }
 
-struct Statistics<'a> {
-    x: &'a [f32],
-    s: Sizes,
-    c: usize,
-    eps: f32,
-    out: &'a mut [f32; 2],
+struct Moments<'a> {
+    map: &'a [f32],
+    plane: usize,
+    out: &'a mut [[f64; 2]],
 }
 
-impl WithSimd for Statistics<'_> {
+impl WithSimd for Moments<'_> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        // One reading of the map: a plane is in cache for its second sum, and planes are joined by
-        // the formula of Chan, Golub and LeVeque.
+        for (x, out) in self.map.chunks_exact(self.plane).zip(self.out) {
+            let mean = Lanes::sum(x, |v| v) / x.len() as f64;
+            let centre = mean as f32;
+            *out = [mean, Lanes::sum(x, |v| (v - centre) * (v - centre))];
+        }
+    }
+}
+
+/// Joins the [`moments`] of the planes of a map to mean and biased variance of its channels, by the
+/// formula of Chan, Golub and LeVeque. The variance of a constant channel is 0 up to the rounding of
+/// the mean.
+pub fn join(moments: &[[f64; 2]], s: Sizes, eps: f32) -> Stats {
+    let size = s.plane as f64;
+    let channel = |c: usize| {
         let (mut count, mut mean, mut squares) = (0.0f64, 0.0f64, 0.0f64);
-        for plane in self.s.planes(self.c) {
-            let x = &self.x[plane];
-            let size = x.len() as f64;
-            let here = Lanes::sum(x, |v| v) / size;
-            let centre = here as f32;
-            let around = Lanes::sum(x, |v| (v - centre) * (v - centre));
+        for [here, around] in moments.iter().skip(c).step_by(s.c) {
             let delta = here - mean;
             let all = count + size;
             squares += around + delta * delta * (count * size / all);
             mean += delta * (size / all);
             count = all;
         }
-        let (mean, var) = (mean as f32, (squares / count) as f32);
-        *self.out = [mean, 1.0 / (var + self.eps).sqrt()];
+        let var = (squares / count) as f32;
+        [mean as f32, 1.0 / (var + eps).sqrt()]
+    };
+    (0..s.c).map(channel).collect()
+}
+
+/// Mean and `1 / sqrt(biased variance + eps)` of every channel.
+pub fn statistics(x: &[f32], s: Sizes, eps: f32) -> Stats {
+    let mut all = vec![[0.0; 2]; s.n * s.c];
+    par_chunks(&mut all, s.c, x.len(), |m, out| {
+        moments(&x[m * s.c * s.plane..][..s.c * s.plane], s.plane, out);
+    });
+    join(&all, s, eps)
+}
+
+/// The sum of several maps, in their order, and the [`moments`] of its planes.
+pub fn sum(maps: &[&[f32]], s: Sizes) -> (Vec<f32>, Vec<[f64; 2]>) {
+    let (size, work) = (s.c * s.plane, s.n * s.c * s.plane);
+    let (mut out, mut all) = (room::take(work), vec![[0.0; 2]; s.n * s.c]);
+    let images = out.chunks_mut(size.max(1));
+    let mut pieces: Vec<_> = images.zip(all.chunks_mut(s.c.max(1))).collect();
+    par_chunks(&mut pieces, 1, work, |m, piece| {
+        for (out, moments) in piece {
+            Arch::new().dispatch(Sum {
+                maps,
+                at: m * size,
+                out,
+            });
+            self::moments(out, s.plane, moments);
+        }
+    });
+    drop(pieces);
+    (out, all)
+}
+
+struct Sum<'a> {
+    maps: &'a [&'a [f32]],
+    at: usize,
+    out: &'a mut [f32],
+}
+
+impl WithSimd for Sum<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        // Stretches that stay in the first-level cache while one map after the other is added.
+        const STRETCH: usize = 1 << 11;
+        for (i, out) in self.out.chunks_mut(STRETCH).enumerate() {
+            let from = self.at + i * STRETCH;
+            let here = from..from + out.len();
+            if let Some((first, others)) = self.maps.split_first() {
+                out.copy_from_slice(&first[here.clone()]);
+                for map in others {
+                    for (out, x) in out.iter_mut().zip(&map[here.clone()]) {
+                        *out += x;
+                    }
+                }
+            }
+        }
     }
 }
 
-/// `gamma * (x - mean) * rstd + beta`, then ReLU if `relu`. NaN passes both.
-pub fn forward(
-    x: &[f32],
-    stats: &Stats,
-    gamma: &[f32],
-    beta: &[f32],
-    relu: bool,
-    s: Sizes,
-) -> Vec<f32> {
+/// [`Channel::value`] of every value.
+pub fn forward(x: &[f32], channels: &[Channel], s: Sizes) -> Vec<f32> {
     let mut out = room::take(x.len());
     par_chunks(&mut out, s.c * s.plane, x.len(), |m, out| {
         let x = &x[m * s.c * s.plane..][..out.len()];
+        let plane = s.plane;
         Arch::new().dispatch(Forward {
             x,
-            stats,
-            gamma,
-            beta,
-            relu,
-            plane: s.plane,
+            channels,
+            plane,
             out,
         });
     });
@@ -101,10 +185,7 @@ pub fn forward(
 
 struct Forward<'a> {
     x: &'a [f32],
-    stats: &'a Stats,
-    gamma: &'a [f32],
-    beta: &'a [f32],
-    relu: bool,
+    channels: &'a [Channel],
     plane: usize,
     out: &'a mut [f32],
 }
@@ -113,136 +194,119 @@ impl WithSimd for Forward<'_> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let planes = self
-            .x
-            .chunks_exact(self.plane)
-            .zip(self.out.chunks_exact_mut(self.plane));
-        for (c, (x, out)) in planes.enumerate() {
-            let [mean, rstd] = self.stats[c];
-            let (scale, beta) = (self.gamma[c] * rstd, self.beta[c]);
+        let x = self.x.chunks_exact(self.plane);
+        let out = self.out.chunks_exact_mut(self.plane);
+        for ((x, out), channel) in x.zip(out).zip(self.channels) {
             for (out, x) in out.iter_mut().zip(x) {
-                let y = (x - mean) * scale + beta;
-                *out = if self.relu && y <= 0.0 { 0.0 } else { y };
+                *out = channel.value(*x);
             }
         }
     }
 }
 
-/// Gradients of [`forward`] with respect to `x`, `gamma` and `beta`.
-pub fn backward(
-    x: &[f32],
-    dy: &[f32],
-    stats: &Stats,
-    gamma: &[f32],
-    beta: &[f32],
-    relu: bool,
-    s: Sizes,
-) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
-    // Per channel: sum of g and of g * xhat, where g is the gradient behind the ReLU.
-    let mut sums = vec![[0.0f32; 2]; s.c];
-    par_chunks(&mut sums, 1, x.len(), |c, sums| {
-        let pass = Pass {
-            mean: stats[c][0],
-            rstd: stats[c][1],
-            gamma: gamma[c],
-            beta: beta[c],
-            relu,
-        };
-        Arch::new().dispatch(Sums {
-            x,
-            dy,
-            s,
-            c,
-            pass,
-            out: &mut sums[0],
-        });
+/// For every plane of the input `x` of a batch norm and the gradient `dy` of its output: the sums of
+/// the gradient behind the ReLU, and of its product with the normalised input.
+pub fn sums(x: &[f32], dy: &[f32], channels: &[Channel], plane: usize, out: &mut [[f64; 2]]) {
+    Arch::new().dispatch(Sums {
+        x,
+        dy,
+        channels,
+        plane,
+        out,
     });
-    let mut dx = room::take(x.len());
-    let count = (s.n * s.plane) as f32;
-    par_chunks(&mut dx, s.c * s.plane, x.len(), |m, dx| {
-        for (c, dx) in dx.chunks_exact_mut(s.plane).enumerate() {
-            let at = (m * s.c + c) * s.plane;
-            let (x, dy) = (&x[at..at + s.plane], &dy[at..at + s.plane]);
-            let pass = Pass {
-                mean: stats[c][0],
-                rstd: stats[c][1],
-                gamma: gamma[c],
-                beta: beta[c],
-                relu,
-            };
-            let means = sums[c].map(|v| v / count);
-            Arch::new().dispatch(InputGradient {
-                x,
-                dy,
-                pass,
-                means,
-                dx,
-            });
-        }
-    });
-    (
-        dx,
-        sums.iter().map(|s| s[1]).collect(),
-        sums.iter().map(|s| s[0]).collect(),
-    )
-}
-
-/// One channel's numbers.
-#[derive(Clone, Copy)]
-struct Pass {
-    mean: f32,
-    rstd: f32,
-    gamma: f32,
-    beta: f32,
-    relu: bool,
-}
-
-impl Pass {
-    /// The gradient behind the ReLU, and the normalised input.
-    #[inline(always)]
-    fn at(self, x: f32, dy: f32) -> (f32, f32) {
-        let centred = x - self.mean;
-        let y = centred * (self.gamma * self.rstd) + self.beta;
-        (
-            if self.relu && y <= 0.0 { 0.0 } else { dy },
-            centred * self.rstd,
-        )
-    }
 }
 
 struct Sums<'a> {
     x: &'a [f32],
     dy: &'a [f32],
-    s: Sizes,
-    c: usize,
-    pass: Pass,
-    out: &'a mut [f32; 2],
+    channels: &'a [Channel],
+    plane: usize,
+    out: &'a mut [[f64; 2]],
 }
 
 impl WithSimd for Sums<'_> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let mut totals = [0.0f64; 2];
-        for plane in self.s.planes(self.c) {
-            let (x, dy) = (&self.x[plane.clone()], &self.dy[plane]);
-            let sums = Lanes::sum2(x, dy, |x, dy| {
-                let (g, xhat) = self.pass.at(x, dy);
+        let x = self.x.chunks_exact(self.plane);
+        let dy = self.dy.chunks_exact(self.plane);
+        let channels = self.channels.iter().cycle();
+        for (((x, dy), channel), out) in x.zip(dy).zip(channels).zip(self.out) {
+            *out = Lanes::sum2(x, dy, |x, dy| {
+                let (g, xhat) = channel.behind(x, dy);
                 (g, g * xhat)
             });
-            totals[0] += sums[0];
-            totals[1] += sums[1];
         }
-        *self.out = totals.map(|t| t as f32);
     }
+}
+
+/// What batch norm's backward pass knows of each channel once all [`sums`] are there.
+pub struct Totals {
+    /// The gradient of gamma.
+    pub gamma: Vec<f32>,
+    /// The gradient of beta.
+    pub beta: Vec<f32>,
+    /// For [`Channel::gradient`].
+    pub means: Vec<[f32; 2]>,
+}
+
+impl Totals {
+    /// Of the sums of all planes of a map, image by image.
+    pub fn of(sums: &[[f64; 2]], s: Sizes) -> Self {
+        let count = (s.n * s.plane) as f32;
+        let channel = |c: usize| {
+            let planes = sums.iter().skip(c).step_by(s.c);
+            let total = planes.fold([0.0; 2], |t, s| [t[0] + s[0], t[1] + s[1]]);
+            total.map(|t| t as f32)
+        };
+        let totals: Vec<[f32; 2]> = (0..s.c).map(channel).collect();
+        Self {
+            gamma: totals.iter().map(|t| t[1]).collect(),
+            beta: totals.iter().map(|t| t[0]).collect(),
+            means: totals.iter().map(|t| t.map(|v| v / count)).collect(),
+        }
+    }
+}
+
+/// [`Totals`] of the input `x` and the output's gradient `dy`.
+pub fn totals(x: &[f32], dy: &[f32], channels: &[Channel], s: Sizes) -> Totals {
+    let mut all = vec![[0.0; 2]; s.n * s.c];
+    par_chunks(&mut all, s.c, x.len(), |m, out| {
+        let image = m * s.c * s.plane..(m + 1) * s.c * s.plane;
+        sums(&x[image.clone()], &dy[image], channels, s.plane, out);
+    });
+    Totals::of(&all, s)
+}
+
+/// The gradient of [`forward`] by `x`.
+pub fn backward(
+    x: &[f32],
+    dy: &[f32],
+    channels: &[Channel],
+    totals: &Totals,
+    s: Sizes,
+) -> Vec<f32> {
+    let mut dx = room::take(x.len());
+    par_chunks(&mut dx, s.c * s.plane, x.len(), |m, dx| {
+        let at = m * s.c * s.plane;
+        Arch::new().dispatch(InputGradient {
+            x: &x[at..at + dx.len()],
+            dy: &dy[at..at + dx.len()],
+            channels,
+            means: &totals.means,
+            plane: s.plane,
+            dx,
+        });
+    });
+    dx
 }
 
 struct InputGradient<'a> {
     x: &'a [f32],
     dy: &'a [f32],
-    pass: Pass,
-    /// Means of g and of g * xhat over the channel.
-    means: [f32; 2],
+    channels: &'a [Channel],
+    means: &'a [[f32; 2]],
+    plane: usize,
     dx: &'a mut [f32],
 }
 
@@ -250,10 +314,13 @@ impl WithSimd for InputGradient<'_> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let scale = self.pass.gamma * self.pass.rstd;
-        for ((dx, x), dy) in self.dx.iter_mut().zip(self.x).zip(self.dy) {
-            let (g, xhat) = self.pass.at(*x, *dy);
-            *dx = scale * (g - self.means[0] - xhat * self.means[1]);
+        let plane = self.plane;
+        for (c, dx) in self.dx.chunks_exact_mut(plane).enumerate() {
+            let (channel, means) = (self.channels[c], self.means[c]);
+            let (x, dy) = (&self.x[c * plane..], &self.dy[c * plane..]);
+            for ((dx, x), dy) in dx.iter_mut().zip(x).zip(dy) {
+                *dx = channel.gradient(*x, *dy, means);
+            }
         }
     }
 }

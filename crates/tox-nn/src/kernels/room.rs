@@ -51,8 +51,16 @@ pub fn data(values: Vec<f32>, shape: [usize; 4]) -> TensorData {
     TensorData::from_bytes(bytes, shape, DType::F32)
 }
 
-/// A buffer lent to a tensor.
-struct Lent(Vec<f32>);
+/// A buffer that comes back when it is dropped.
+#[derive(Debug)]
+pub struct Lent(pub Vec<f32>);
+
+impl Lent {
+    /// The buffer, which does not come back.
+    pub fn into_values(mut self) -> Vec<f32> {
+        std::mem::take(&mut self.0)
+    }
+}
 
 impl Drop for Lent {
     fn drop(&mut self) {

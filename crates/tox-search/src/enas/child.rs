@@ -9,6 +9,7 @@ use rand::Rng;
 use rand_distr::StandardNormal;
 use tox_data::rng::stream;
 use tox_nn::init;
+use tox_nn::kernels::chain::Link;
 use tox_nn::kernels::conv::Geometry;
 use tox_nn::kernels::pool::Pool;
 use tox_nn::ops::{self, Engine};
@@ -81,6 +82,15 @@ struct ConvNorm {
     weight: ParamId,
     geometry: Geometry,
     norm: Norm,
+}
+
+/// A convolution, and the batch norm behind it with or without ReLU.
+type Step = (ParamId, Geometry, Option<(Norm, bool)>);
+
+impl ConvNorm {
+    fn step(self) -> Step {
+        (self.weight, self.geometry, Some((self.norm, true)))
+    }
 }
 
 /// The weights of one op in one layer.
@@ -342,11 +352,11 @@ impl Child {
             if i > 0 {
                 x = self.reduced(&pass, &mut outputs, i - 1, reduced);
             }
-            let mut sum = pass.op(x, self.modules[i][choice.op], i);
+            let mut maps = vec![pass.op(x, self.modules[i][choice.op], i)];
             for (j, _) in choice.skips.iter().enumerate().filter(|(_, on)| **on) {
-                sum = sum + self.reduced(&pass, &mut outputs, j, reduced);
+                maps.push(self.reduced(&pass, &mut outputs, j, reduced));
             }
-            x = pass.norm(sum, self.norms[i], false);
+            x = pass.sum_norm(maps, self.norms[i]);
             outputs.push((x.clone(), reduced));
         }
         let features = pass.dropout(ops::global_average(x), 1.0 - self.keep_prob, u64::MAX);
@@ -361,8 +371,8 @@ impl Child {
             leaves,
             mode: Mode::Evaluate,
         };
-        let map = ops::conv(pass.engine, x, leaves.get(self.stem.0), Geometry::same(3));
-        pass.norm(map, self.stem.1, false)
+        let (weight, norm) = self.stem;
+        pass.chain(x, &[(weight, Geometry::same(3), Some((norm, false)))])
     }
 
     /// Op number `op` of the space as `layer` computes it, without skips and the layer's BN.
@@ -395,9 +405,9 @@ impl Child {
         while outputs[j].1 < wanted {
             let reduction = self.reductions[outputs[j].1].1[j];
             let pixels = ops::gather(pass.engine, outputs[j].0.clone());
-            let weight = pass.leaves.get(reduction.weight);
-            let halved = ops::conv(pass.engine, pixels, weight, Geometry::same(1).groups(2));
-            outputs[j] = (pass.norm(halved, reduction.norm, false), outputs[j].1 + 1);
+            let geometry = Geometry::same(1).groups(2);
+            let step = (reduction.weight, geometry, Some((reduction.norm, false)));
+            outputs[j] = (pass.chain(pixels, &[step]), outputs[j].1 + 1);
         }
         outputs[j].0.clone()
     }
@@ -421,31 +431,39 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    fn norm(&self, x: Tensor<4>, norm: Norm, relu: bool) -> Tensor<4> {
+    fn sum_norm(&self, maps: Vec<Tensor<4>>, norm: Norm) -> Tensor<4> {
         let (gamma, beta) = (self.leaves.get(norm.0), self.leaves.get(norm.1));
-        ops::batch_norm(self.engine, x, gamma, beta, relu)
+        ops::sum_norm(self.engine, maps, gamma, beta, false)
     }
 
-    fn conv_norm(&self, x: Tensor<4>, m: ConvNorm) -> Tensor<4> {
-        let y = ops::conv(self.engine, x, self.leaves.get(m.weight), m.geometry);
-        self.norm(y, m.norm, true)
+    fn chain(&self, x: Tensor<4>, steps: &[Step]) -> Tensor<4> {
+        let (mut links, mut weights) = (Vec::new(), Vec::new());
+        for &(weight, conv, norm) in steps {
+            weights.push(self.leaves.get(weight));
+            let relu = norm.map(|(Norm(gamma, beta), relu)| {
+                weights.extend([gamma, beta].map(|id| self.leaves.get(id)));
+                relu
+            });
+            links.push(Link { conv, norm: relu });
+        }
+        ops::chain(self.engine, x, &links, weights)
     }
 
     fn op(&self, x: Tensor<4>, module: Module, layer: usize) -> Tensor<4> {
         match module {
-            Module::Conv { pre, main } => self.conv_norm(self.conv_norm(x, pre), main),
+            Module::Conv { pre, main } => self.chain(x, &[pre.step(), main.step()]),
             Module::Sep {
                 pre,
                 depthwise,
                 kernel,
                 point,
             } => {
-                let x = self.conv_norm(x, pre);
                 let g = Geometry::same(kernel).groups(x.dims()[1]);
-                let x = ops::conv(self.engine, x, self.leaves.get(depthwise), g);
-                self.conv_norm(x, point)
+                self.chain(x, &[pre.step(), (depthwise, g, None), point.step()])
             }
-            Module::Pool { pre, kind } => ops::pool(self.engine, self.conv_norm(x, pre), kind),
+            Module::Pool { pre, kind } => {
+                ops::pool(self.engine, self.chain(x, &[pre.step()]), kind)
+            }
             Module::Identity => x,
             Module::Gaussian { sigma } => self.gaussian(x, sigma, layer as u64),
             Module::Dropout { p } => self.dropout(x, p, layer as u64),

@@ -4,12 +4,14 @@ use super::layout::{Layout, Tap};
 use super::{load, store};
 use pulp::{Arch, Simd, WithSimd};
 
-/// `out[o] = sum over i, taps of at(group, o, i, tap) * in[i]` shifted by `sign * tap`, for the
-/// rows of one group of one tile.
+/// `out[o] = sum over i, taps of at(group, o, i, tap) * in[i]` shifted by the tap, for the rows of one
+/// group of one tile.
 pub struct Shifted {
     /// Channels in and out of a group.
     channels: (usize, usize),
-    /// Where each tap's view begins in a row.
+    /// Values from one channel in to the next.
+    stride: usize,
+    /// Where each tap's view begins in a channel's rows.
     offsets: Vec<usize>,
     /// First channel and size of each block of channels out.
     blocks: Vec<(usize, usize)>,
@@ -18,25 +20,46 @@ pub struct Shifted {
 }
 
 impl Shifted {
-    /// Packs the weights.
-    pub fn new(
+    /// The convolution: every tap reads its phase's row.
+    pub fn forward(
         layout: &Layout,
         groups: usize,
-        (ci, co): (usize, usize),
-        sign: isize,
+        channels: (usize, usize),
         at: impl Fn(usize, usize, usize, &Tap) -> f32,
     ) -> Self {
-        let offsets: Vec<usize> = layout
-            .taps
-            .iter()
-            .map(|t| layout.front.wrapping_add_signed(sign * t.offset))
-            .collect();
+        let start = |t: &Tap| t.phase * layout.row + layout.front.wrapping_add_signed(t.offset);
+        let taps = layout.taps.iter().map(|t| (t, start(t))).collect();
+        let stride = layout.input.phases.len() * layout.row;
+        Self::new(taps, stride, groups, channels, at)
+    }
+
+    /// The gradient by one phase of the input: its taps, negated.
+    pub fn backward(
+        layout: &Layout,
+        phase: usize,
+        groups: usize,
+        channels: (usize, usize),
+        at: impl Fn(usize, usize, usize, &Tap) -> f32,
+    ) -> Self {
+        let taps = layout.taps.iter().filter(|t| t.phase == phase);
+        let taps = taps.map(|t| (t, layout.front.wrapping_add_signed(-t.offset)));
+        Self::new(taps.collect(), layout.row, groups, channels, at)
+    }
+
+    /// Packs the weights.
+    fn new(
+        taps: Vec<(&Tap, usize)>,
+        stride: usize,
+        groups: usize,
+        (ci, co): (usize, usize),
+        at: impl Fn(usize, usize, usize, &Tap) -> f32,
+    ) -> Self {
         let blocks = blocks(co);
-        let mut packed = Vec::with_capacity(groups * co * ci * offsets.len());
+        let mut packed = Vec::with_capacity(groups * co * ci * taps.len());
         for group in 0..groups {
             for &(first, size) in &blocks {
                 for i in 0..ci {
-                    for tap in &layout.taps {
+                    for (tap, _) in &taps {
                         packed.extend((first..first + size).map(|o| at(group, o, i, tap)));
                     }
                 }
@@ -44,7 +67,8 @@ impl Shifted {
         }
         Self {
             channels: (ci, co),
-            offsets,
+            stride,
+            offsets: taps.into_iter().map(|(_, start)| start).collect(),
             blocks,
             packed,
         }
@@ -66,12 +90,13 @@ impl Shifted {
             weights = rest;
             Arch::new().dispatch(ShiftedSum {
                 x: padded,
-                stride: layout.stride,
+                channel: self.stride,
                 inputs: ci,
                 offsets: &self.offsets,
                 weights: block,
                 size,
-                out: &mut rows[first * layout.stride..][..size * layout.stride],
+                stride: layout.row,
+                out: &mut rows[first * layout.row..][..size * layout.row],
                 len,
             });
         }
@@ -106,16 +131,17 @@ fn registers() -> usize {
 }
 
 struct ShiftedSum<'a> {
-    /// Padded input rows, `stride` apart.
+    /// Padded input rows, those of a channel `channel` values from those of the next.
     x: &'a [f32],
-    stride: usize,
+    channel: usize,
     inputs: usize,
-    /// Where each tap's view begins in a row.
+    /// Where each tap's view begins in a channel's rows.
     offsets: &'a [usize],
     /// `[inputs][offsets][size]`.
     weights: &'a [f32],
     /// Output rows, `stride` apart.
     size: usize,
+    stride: usize,
     out: &'a mut [f32],
     len: usize,
 }
@@ -142,18 +168,18 @@ impl ShiftedSum<'_> {
         let step = VECS * S::F32_LANES;
         let end = self.len.next_multiple_of(step);
         let furthest = self.offsets.iter().max().map_or(0, |o| o + end);
-        assert!(furthest <= self.stride && end <= self.stride);
-        assert!(self.inputs * self.stride <= self.x.len());
+        assert!(furthest <= self.channel && end <= self.stride);
+        assert!(self.inputs * self.channel <= self.x.len());
         assert!(ROWS * self.stride <= self.out.len());
         for j in (0..end).step_by(step) {
             let mut sums = [[simd.splat_f32s(0.0); VECS]; ROWS];
             let mut weights = self.weights.chunks_exact(ROWS);
             for i in 0..self.inputs {
                 for &offset in self.offsets {
-                    let at = i * self.stride + offset + j;
+                    let at = i * self.channel + offset + j;
                     let mut x = [simd.splat_f32s(0.0); VECS];
                     for (v, x) in x.iter_mut().enumerate() {
-                        // SAFETY: at + step <= i * stride + furthest <= x.len(), asserted above.
+                        // SAFETY: at + step <= i * channel + furthest <= x.len(), asserted above.
                         *x = unsafe { load::<S>(self.x, at + v * S::F32_LANES) };
                     }
                     let Some(w) = weights.next() else { return };

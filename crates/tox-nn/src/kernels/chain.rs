@@ -1,0 +1,141 @@
+//! Convolutions in a row, with batch norm and ReLU between them, as one op.
+//!
+//! Apart, each would write its map and read it again. Here a convolution measures its output's mean
+//! and variance while a tile is in cache, the next one normalises what it reads, and on the way back
+//! the gradient of a batch norm is made by the convolution that reads it. A map between two
+//! convolutions is written once and its gradient once. The values are those of the ops apart, bit for bit.
+
+use super::conv::{self, Geometry, Gradient, Sizes, Source};
+use super::norm::{self, Channel, Totals};
+use super::room::Lent;
+
+/// One convolution of a chain and what follows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The convolution.
+    pub conv: Geometry,
+    /// Batch norm behind it, with ReLU if true.
+    pub norm: Option<bool>,
+}
+
+impl Link {
+    /// Number of weights that it has: that of the convolution, gamma and beta.
+    pub fn weights(self) -> usize {
+        if self.norm.is_some() { 3 } else { 1 }
+    }
+}
+
+/// What the backward pass needs of a forward pass.
+#[derive(Debug)]
+pub struct Kept {
+    /// The output of every convolution; none of a last one without batch norm.
+    maps: Vec<Lent>,
+    /// The batch norm behind each; empty if there is none.
+    norms: Vec<Vec<Channel>>,
+}
+
+/// The chain's output and what backward needs. `sizes`: of every convolution; `weights`: of all links in
+/// order.
+pub fn forward(
+    x: &[f32],
+    links: &[Link],
+    sizes: &[Sizes],
+    weights: &[&[f32]],
+    eps: f32,
+) -> (Vec<f32>, Kept) {
+    let mut kept = Kept {
+        maps: Vec::new(),
+        norms: Vec::new(),
+    };
+    let mut rest = weights;
+    for (link, s) in links.iter().zip(sizes) {
+        let (now, later) = rest.split_at(link.weights());
+        rest = later;
+        let source = kept.source(x, kept.maps.len());
+        let measure = link.norm.is_some();
+        let (map, moments) = conv::forward(source, now[0], link.conv, *s, measure);
+        kept.maps.push(Lent(map));
+        kept.norms.push(match link.norm {
+            Some(relu) => {
+                let stats = norm::join(&moments, plane(link, *s), eps);
+                Channel::all(&stats, now[1], now[2], relu)
+            }
+            None => Vec::new(),
+        });
+    }
+    let out = match (links.last(), sizes.last(), kept.maps.last()) {
+        (Some(Link { norm: None, .. }), ..) => kept.maps.pop().map(Lent::into_values),
+        (Some(link), Some(s), Some(map)) => {
+            let norm = kept.norms.last().map_or(&[][..], Vec::as_slice);
+            Some(norm::forward(&map.0, norm, plane(link, *s)))
+        }
+        _ => None,
+    };
+    (out.unwrap_or_else(|| x.to_vec()), kept)
+}
+
+impl Kept {
+    /// What convolution `i` reads.
+    fn source<'a>(&'a self, x: &'a [f32], i: usize) -> Source<'a> {
+        let Some(before) = i.checked_sub(1) else {
+            return x.into();
+        };
+        let norm = self.norms[before].as_slice();
+        Source {
+            map: &self.maps[before].0,
+            norm: (!norm.is_empty()).then_some(norm),
+        }
+    }
+}
+
+/// The output map of a link.
+fn plane(link: &Link, s: Sizes) -> norm::Sizes {
+    let (h, w) = s.out(link.conv);
+    norm::Sizes {
+        n: s.n,
+        c: s.c_out,
+        plane: h * w,
+    }
+}
+
+/// The gradients by `x`, if it is wanted, and by all weights, in order.
+pub fn backward(
+    x: &[f32],
+    links: &[Link],
+    sizes: &[Sizes],
+    weights: &[&[f32]],
+    kept: &Kept,
+    dy: &[f32],
+    by_input: bool,
+) -> (Option<Vec<f32>>, Vec<Vec<f32>>) {
+    let mut gradients: Vec<Vec<f32>> = Vec::new();
+    // That of the output of the link before the last one done, and what its batch norm needs of it.
+    let mut above: Option<(Lent, Vec<[f64; 2]>)> = None;
+    let mut end = weights.len();
+    for (i, (link, s)) in links.iter().zip(sizes).enumerate().rev() {
+        let first = end - link.weights();
+        let weight = weights[first];
+        end = first;
+        let map = above.as_ref().map_or(dy, |(map, _)| &map.0);
+        let out = plane(link, *s);
+        let totals = link.norm.map(|_| match &above {
+            Some((_, sums)) => Totals::of(sums, out),
+            None => norm::totals(&kept.maps[i].0, dy, &kept.norms[i], out),
+        });
+        let norm = totals.as_ref().map(|totals| {
+            let channels = kept.norms[i].as_slice();
+            (kept.maps[i].0.as_slice(), channels, totals.means.as_slice())
+        });
+        let gradient = Gradient { map, norm };
+        let source = kept.source(x, i);
+        let made = conv::gradients(source, gradient, weight, link.conv, *s, i > 0 || by_input);
+        if let Some(totals) = totals {
+            gradients.extend([totals.beta, totals.gamma]);
+        }
+        gradients.push(made.weight);
+        above = made.input.map(|map| (Lent(map), made.sums));
+    }
+    gradients.reverse();
+    let dx = above.map(|(map, _)| map.into_values());
+    (dx.filter(|_| by_input), gradients)
+}

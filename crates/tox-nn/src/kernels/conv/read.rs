@@ -1,0 +1,84 @@
+//! What a convolution reads: a map, or a map that a batch norm, or the gradient of one, is applied to
+//! on the way, so that neither is ever written to memory.
+
+use crate::kernels::norm::Channel;
+
+/// A map as its reader sees it.
+pub trait Read: Sync {
+    /// The values from the `at`-th on, which belong to channel `channel`.
+    fn line(&self, channel: usize, at: usize, to: &mut [f32]);
+
+    /// The map itself, if nothing is applied to it.
+    fn plain(&self) -> Option<&[f32]>;
+}
+
+/// The input of a convolution.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    /// The map, NCHW.
+    pub map: &'a [f32],
+    /// The batch norm that is applied to it, one entry a channel.
+    pub norm: Option<&'a [Channel]>,
+}
+
+impl<'a> From<&'a [f32]> for Source<'a> {
+    fn from(map: &'a [f32]) -> Self {
+        Self { map, norm: None }
+    }
+}
+
+impl Read for Source<'_> {
+    #[inline(always)]
+    fn line(&self, channel: usize, at: usize, to: &mut [f32]) {
+        let from = &self.map[at..at + to.len()];
+        match self.norm {
+            None => to.copy_from_slice(from),
+            Some(channels) => {
+                let channel = channels[channel];
+                for (to, from) in to.iter_mut().zip(from) {
+                    *to = channel.value(*from);
+                }
+            }
+        }
+    }
+
+    fn plain(&self) -> Option<&[f32]> {
+        self.norm.is_none().then_some(self.map)
+    }
+}
+
+/// The gradient of a convolution's output.
+#[derive(Clone, Copy)]
+pub struct Gradient<'a> {
+    /// That of the output, or of the batch norm behind it.
+    pub map: &'a [f32],
+    /// The convolution's output, the batch norm behind it, and its means.
+    pub norm: Option<(&'a [f32], &'a [Channel], &'a [[f32; 2]])>,
+}
+
+impl<'a> From<&'a [f32]> for Gradient<'a> {
+    fn from(map: &'a [f32]) -> Self {
+        Self { map, norm: None }
+    }
+}
+
+impl Read for Gradient<'_> {
+    #[inline(always)]
+    fn line(&self, channel: usize, at: usize, to: &mut [f32]) {
+        let from = &self.map[at..at + to.len()];
+        match self.norm {
+            None => to.copy_from_slice(from),
+            Some((y, channels, means)) => {
+                let (channel, means) = (channels[channel], means[channel]);
+                let y = &y[at..at + to.len()];
+                for ((to, dy), y) in to.iter_mut().zip(from).zip(y) {
+                    *to = channel.gradient(*y, *dy, means);
+                }
+            }
+        }
+    }
+
+    fn plain(&self) -> Option<&[f32]> {
+        self.norm.is_none().then_some(self.map)
+    }
+}
