@@ -29,25 +29,26 @@ pub fn backward(x: &[f32], dy: &[f32], kind: Pool, h: usize, w: usize) -> Vec<f3
 /// Planes that one task works through.
 const PLANES: usize = 16;
 
+/// Most values of a vector: what may be worked on beyond the end of a row.
+const MOST_LANES: usize = 16;
+
 fn planes(x: &[f32], dy: Option<&[f32]>, kind: Pool, h: usize, w: usize) -> Vec<f32> {
     let plane = h * w;
     let mut out = room::take(x.len());
     par_chunks(&mut out, PLANES * plane, x.len(), |t, out| {
         let pitch = w + 2;
-        let padded = (h + 2) * pitch;
-        scratch([padded, padded, padded], |[xs, best, arg]| {
+        let padded = (h + 2) * pitch + MOST_LANES;
+        scratch([padded, padded, padded], |[xs, dys, taps]| {
             for (p, out) in out.chunks_exact_mut(plane).enumerate() {
                 let at = (t * PLANES + p) * plane;
-                let x = &x[at..at + plane];
-                let dy = dy.map(|dy| &dy[at..at + plane]);
                 Arch::new().dispatch(Plane {
-                    x,
-                    dy,
+                    x: &x[at..at + plane],
+                    dy: dy.map(|dy| &dy[at..at + plane]),
                     kind,
                     w,
                     xs,
-                    best,
-                    arg,
+                    dys,
+                    taps,
                     out,
                 });
             }
@@ -56,14 +57,16 @@ fn planes(x: &[f32], dy: Option<&[f32]>, kind: Pool, h: usize, w: usize) -> Vec<
     out
 }
 
+/// One plane. Scratch holds planes as flat rows `w + 2` apart, behind a margin of a row above and of
+/// a value on each side.
 struct Plane<'a> {
     x: &'a [f32],
     dy: Option<&'a [f32]>,
     kind: Pool,
     w: usize,
     xs: &'a mut [f32],
-    best: &'a mut [f32],
-    arg: &'a mut [f32],
+    dys: &'a mut [f32],
+    taps: &'a mut [f32],
     out: &'a mut [f32],
 }
 
@@ -71,83 +74,101 @@ impl WithSimd for Plane<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let Plane {
-            x,
-            dy,
-            kind,
-            w,
-            xs,
-            best,
-            arg,
-            out,
-        } = self;
-        let pitch = w + 2;
-        xs.fill(if kind == Pool::Max {
-            f32::NEG_INFINITY
-        } else {
-            0.0
-        });
-        for (y, row) in x.chunks_exact(w).enumerate() {
-            xs[(y + 1) * pitch + 1..][..w].copy_from_slice(row);
-        }
-        // The flat output row: value j belongs to the window that begins at j.
-        let len = x.len() / w * pitch - 2;
-        let best = &mut best[..len];
-        match kind {
-            Pool::Average => {
-                best.fill(0.0);
-                for tap in 0..9 {
-                    let view = &xs[tap / 3 * pitch + tap % 3..][..len];
-                    for (best, v) in best.iter_mut().zip(view) {
-                        *best += v;
-                    }
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (w, pitch) = (self.w, self.w + 2);
+        // The flat row of windows: that which begins at j has its centre a row and a value further.
+        let len = self.x.len() / w * pitch - 2;
+        let steps = || (0..len).step_by(S::F32_LANES);
+        let constants: [_; 9] = std::array::from_fn(|tap| simd.splat_f32s(tap as f32));
+        let [zero, lowest] = [0.0, f32::NEG_INFINITY].map(|v| simd.splat_f32s(v));
+        match (self.kind, self.dy) {
+            (Pool::Average, _) => {
+                pad(self.x, w, 0.0, self.xs);
+                let ninth = simd.splat_f32s(1.0 / 9.0);
+                for j in steps() {
+                    let sum = (0..9).fold(zero, |sum, tap| {
+                        simd.add_f32s(sum, window::<S>(self.xs, pitch, tap, j))
+                    });
+                    *at::<S>(self.dys, j) = simd.mul_f32s(sum, ninth);
                 }
-                copy_rows(best, pitch, out, w, |sum| sum * (1.0 / 9.0));
+                unpad(self.dys, w, self.out);
             }
-            Pool::Max => {
-                best.fill(f32::NEG_INFINITY);
-                let arg = &mut arg[..len];
-                arg.fill(4.0); // an all -inf window: its centre
-                for tap in 0..9u8 {
-                    let offset = usize::from(tap / 3) * pitch + usize::from(tap % 3);
-                    let view = &xs[offset..][..len];
-                    for ((best, arg), &v) in best.iter_mut().zip(&mut *arg).zip(view) {
-                        let better = v > *best || v.is_nan();
-                        *arg = if better { f32::from(tap) } else { *arg };
-                        *best = if better { v } else { *best };
-                    }
+            (Pool::Max, None) => {
+                pad(self.x, w, f32::NEG_INFINITY, self.xs);
+                for j in steps() {
+                    let best = (0..9).fold(lowest, |best, tap| {
+                        let x = window::<S>(self.xs, pitch, tap, j);
+                        simd.select_f32s(better(simd, x, best), x, best)
+                    });
+                    *at::<S>(self.dys, j) = best;
                 }
-                match dy {
-                    None => copy_rows(best, pitch, out, w, |v| v),
-                    Some(dy) => {
-                        // `best` now holds dy in the flat layout, `xs` collects the gradient.
-                        best.fill(0.0);
-                        for (y, row) in dy.chunks_exact(w).enumerate() {
-                            best[y * pitch..][..w].copy_from_slice(row);
-                        }
-                        xs.fill(0.0);
-                        for tap in 0..9u8 {
-                            let offset = usize::from(tap / 3) * pitch + usize::from(tap % 3);
-                            let view = &mut xs[offset..][..len];
-                            for ((to, arg), dy) in view.iter_mut().zip(&*arg).zip(&*best) {
-                                *to += if *arg == f32::from(tap) { *dy } else { 0.0 };
-                            }
-                        }
-                        copy_rows(&xs[pitch + 1..], pitch, out, w, |v| v);
+                unpad(self.dys, w, self.out);
+            }
+            (Pool::Max, Some(dy)) => {
+                pad(self.x, w, f32::NEG_INFINITY, self.xs);
+                // Which value of its window each output is, where that output's gradient will lie.
+                let centre = pitch + 1;
+                self.taps.fill(-1.0);
+                for j in steps() {
+                    // An all -inf window: its centre.
+                    let (mut best, mut arg) = (lowest, constants[4]);
+                    for (tap, &constant) in constants.iter().enumerate() {
+                        let x = window::<S>(self.xs, pitch, tap, j);
+                        let wins = better(simd, x, best);
+                        arg = simd.select_f32s(wins, constant, arg);
+                        best = simd.select_f32s(wins, x, best);
                     }
+                    *at::<S>(self.taps, centre + j) = arg;
                 }
+                pad(dy, w, 0.0, self.dys);
+                for j in steps() {
+                    let mut sum = zero;
+                    // Value 0 of a window is also that of the window that begins a row and a value
+                    // before, as seen from its centre: view 8 of that.
+                    for (tap, &constant) in constants.iter().enumerate() {
+                        let dy = window::<S>(self.dys, pitch, 8 - tap, j);
+                        let taps = window::<S>(self.taps, pitch, 8 - tap, j);
+                        let hit = simd.equal_f32s(taps, constant);
+                        sum = simd.add_f32s(sum, simd.select_f32s(hit, dy, zero));
+                    }
+                    *at::<S>(self.xs, j) = sum;
+                }
+                unpad(self.xs, w, self.out);
             }
         }
     }
 }
 
+/// NaN wins, the first of equals stays.
 #[inline(always)]
-fn copy_rows(from: &[f32], pitch: usize, to: &mut [f32], w: usize, f: impl Fn(f32) -> f32) {
+fn better<S: Simd>(simd: S, x: S::f32s, best: S::f32s) -> S::m32s {
+    let number = simd.equal_f32s(x, x);
+    simd.or_m32s(simd.greater_than_f32s(x, best), simd.not_m32s(number))
+}
+
+/// Value `tap`, row by row, of the windows that begin at `j` and after it.
+#[inline(always)]
+fn window<S: Simd>(padded: &[f32], pitch: usize, tap: usize, j: usize) -> S::f32s {
+    S::as_simd_f32s(&padded[tap / 3 * pitch + tap % 3 + j..]).0[0]
+}
+
+#[inline(always)]
+fn at<S: Simd>(row: &mut [f32], j: usize) -> &mut S::f32s {
+    &mut S::as_mut_simd_f32s(&mut row[j..]).0[0]
+}
+
+#[inline(always)]
+fn pad(plane: &[f32], w: usize, margin: f32, to: &mut [f32]) {
+    to.fill(margin);
+    for (y, row) in plane.chunks_exact(w).enumerate() {
+        to[(y + 1) * (w + 2) + 1..][..w].copy_from_slice(row);
+    }
+}
+
+#[inline(always)]
+fn unpad(from: &[f32], w: usize, to: &mut [f32]) {
     for (y, row) in to.chunks_exact_mut(w).enumerate() {
-        for (to, from) in row.iter_mut().zip(&from[y * pitch..][..w]) {
-            *to = f(*from);
-        }
+        row.copy_from_slice(&from[y * (w + 2)..][..w]);
     }
 }
 
@@ -170,12 +191,20 @@ pub fn gather(x: &[f32], map: Map) -> Vec<f32> {
         for (half, out) in out.chunks_exact_mut(c * oh * ow).enumerate() {
             let planes = x.chunks_exact(h * w).zip(out.chunks_exact_mut(oh * ow));
             for (x, out) in planes {
-                for (y, out) in out.chunks_exact_mut(ow).enumerate() {
-                    let row = x.chunks_exact(w).nth(2 * y + half).unwrap_or(&[]);
-                    let pixels = row.iter().skip(half).step_by(2);
-                    let source = pixels.chain(std::iter::repeat(&0.0));
-                    for (out, &pixel) in out.iter_mut().zip(source) {
-                        *out = pixel;
+                let rows = x.chunks_exact(w).skip(half).step_by(2);
+                let rows = rows.chain(std::iter::repeat(&[][..]));
+                for (out, row) in out.chunks_exact_mut(ow).zip(rows) {
+                    out.fill(0.0);
+                    let pixels = row.get(half..).unwrap_or(&[]);
+                    // Pairs, whose second values are those of the other half, then one alone.
+                    let pairs = pixels.chunks_exact(2);
+                    let last = pairs.remainder().first();
+                    let count = pixels.len() / 2;
+                    for (out, pair) in out.iter_mut().zip(pairs) {
+                        *out = pair[0];
+                    }
+                    if let Some((out, last)) = out.get_mut(count).zip(last) {
+                        *out = *last;
                     }
                 }
             }
@@ -197,8 +226,15 @@ pub fn scatter(dy: &[f32], map: Map) -> Vec<f32> {
                 let half = y % 2;
                 let row = &dy[((half * c + ch) * oh + y / 2) * ow..][..ow];
                 dx.fill(0.0);
-                for (dx, &dy) in dx.iter_mut().skip(half).step_by(2).zip(row) {
-                    *dx = dy;
+                let Some(dx) = dx.get_mut(half..) else {
+                    continue;
+                };
+                let (count, mut pairs) = (dx.len() / 2, dx.chunks_exact_mut(2));
+                for (pair, dy) in pairs.by_ref().zip(row) {
+                    pair[0] = *dy;
+                }
+                if let Some((last, dy)) = pairs.into_remainder().first_mut().zip(row.get(count)) {
+                    *last = *dy;
                 }
             }
         }
