@@ -5,10 +5,12 @@
 mod support;
 
 use support::{
-    Array, ENGINES, assert_close, differentiate, geometries, naive_conv, rng, widen, window,
+    Array, ENGINES, assert_close, differentiate, geometries, naive_conv, rng, side, widen, window,
 };
+use tox_nn::kernels::chain::Link;
+use tox_nn::kernels::conv::Geometry;
 use tox_nn::kernels::pool::Pool;
-use tox_nn::ops::{self, BN_EPS};
+use tox_nn::ops::{self, BN_EPS, Engine};
 
 /// Without variance the gradient is multiplied by `gamma / sqrt(eps)`: about 316.
 #[test]
@@ -48,10 +50,12 @@ fn convs_pass_nan_and_infinity_to_their_windows() {
                 let (g, rng) = (g.groups(groups), &mut rng(5));
                 let mut x = Array::uniform([2, 3, 5, 9], 0.5, 1.0, rng);
                 let weight = Array::uniform([3, 3 / groups, g.kernel, g.kernel], 0.5, 1.0, rng);
-                let mut dy = Array::uniform([2, 3, 5, 9], 0.5, 1.0, rng);
-                // First image, second channel, row 1, column 7.
-                x.values[45 + 9 + 7] = bad;
-                dy.values[45 + 9 + 7] = bad;
+                let (oh, ow) = side((5, 9), g);
+                let mut dy = Array::uniform([2, 3, oh, ow], 0.5, 1.0, rng);
+                // First image, second channel, row 2, column 6: every stride sees it.
+                x.values[45 + 2 * 9 + 6] = bad;
+                let seen = 2 / g.stride * ow + 6 / g.stride;
+                dy.values[oh * ow + seen] = bad;
                 let [y, dx, dw] = naive_conv(&x, &weight, &dy, g);
                 let bad_ones = y.iter().filter(|v| !v.is_finite()).count();
                 assert!(0 < bad_ones && bad_ones < y.len() / 2);
@@ -113,6 +117,57 @@ fn batch_norm_makes_a_channel_nan_and_relu_keeps_it() {
                 );
                 assert!(gradients[2].iter().all(|d| !d.is_nan()), "{what}");
             }
+        }
+    }
+}
+
+/// Applied on the way into a convolution, batch norm and its gradient do to NaN and infinity what they
+/// do as ops of their own.
+#[test]
+fn a_chain_passes_nan_and_infinity_as_its_ops_do() {
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        // In the input, in a weight, in a gamma, in a beta, in the output's gradient.
+        for place in 0..5 {
+            let rng = &mut rng(11);
+            let mut x = Array::uniform([2, 3, 5, 9], -1.0, 1.0, rng);
+            let weight = Array::uniform([3, 3, 3, 3], -1.0, 1.0, rng);
+            let mut first = weight.clone();
+            let mut gamma = Array::uniform([3, 1, 1, 1], 0.5, 1.5, rng);
+            let mut beta = Array::uniform([3, 1, 1, 1], -0.5, 0.5, rng);
+            let ones = Array::new([3, 1, 1, 1], vec![1.0; 3]);
+            let mut dy = Array::uniform([2, 3, 5, 9], -1.0, 1.0, rng);
+            let places = [&mut x, &mut first, &mut gamma, &mut beta, &mut dy];
+            places.into_iter().nth(place).unwrap().values[1] = bad;
+            let inputs = [&x, &first, &gamma, &beta, &weight, &ones, &ones];
+            let g = Geometry::same(3);
+            let link = Link {
+                conv: g,
+                norm: Some(true),
+            };
+            let engine = Engine::Kernels;
+            let chain = differentiate(&inputs, &dy, |t| {
+                ops::chain(engine, t[0].clone(), &[link; 2], t[1..].to_vec())
+            });
+            let apart = differentiate(&inputs, &dy, |t| {
+                let x = ops::conv(engine, t[0].clone(), t[1].clone(), g);
+                let x = ops::batch_norm(engine, x, t[2].clone(), t[3].clone(), true);
+                let x = ops::conv(engine, x, t[4].clone(), g);
+                ops::batch_norm(engine, x, t[5].clone(), t[6].clone(), true)
+            });
+            let mut broken = 0;
+            let pairs = std::iter::once((&chain.0, &apart.0)).chain(chain.1.iter().zip(&apart.1));
+            for (ours, theirs) in pairs {
+                for (a, b) in ours.iter().zip(theirs) {
+                    assert!(
+                        a == b || (a.is_nan() && b.is_nan()),
+                        "{bad} in {place}: {a}, {b}"
+                    );
+                    broken += usize::from(!a.is_finite());
+                }
+            }
+            // A beta of -infinity is a channel that ReLU silences.
+            let silent = place == 3 && bad == f32::NEG_INFINITY;
+            assert_eq!(broken == 0, silent, "{bad} in {place}");
         }
     }
 }

@@ -7,8 +7,10 @@ mod support;
 use burn::tensor::Tensor;
 use proptest::prelude::*;
 use support::{
-    Array, ENGINES, assert_close, differentiate, geometries, naive_conv, read, rng, widen, window,
+    Array, ENGINES, assert_close, differentiate, geometries, naive_conv, read, rng, side, widen,
+    window,
 };
+use tox_nn::kernels::chain::{self, Link};
 use tox_nn::kernels::conv::{self, Geometry};
 use tox_nn::kernels::norm;
 use tox_nn::kernels::pool::{self, Pool};
@@ -22,7 +24,8 @@ fn check_conv(n: usize, ci: usize, co: usize, (h, w): (usize, usize), g: Geometr
     let rng = &mut rng(seed);
     let x = Array::integers([n, ci, h, w], rng);
     let weight = Array::integers([co, ci / g.groups, g.kernel, g.kernel], rng);
-    let dy = Array::integers([n, co, h, w], rng);
+    let (oh, ow) = side((h, w), g);
+    let dy = Array::integers([n, co, oh, ow], rng);
     let [y, dx, dw] = naive_conv(&x, &weight, &dy, g);
     for engine in ENGINES {
         let (out, gradients) = differentiate(&[&x, &weight], &dy, |t| {
@@ -66,11 +69,11 @@ proptest! {
     #[test]
     fn any_conv_is_exact(
         n in 1usize..20, groups in 1usize..4, ci in 1usize..8, co in 1usize..15,
-        map in (1usize..12, 1usize..20), kernel in 0usize..4, dilation in 1usize..5, seed: u64,
+        map in (1usize..12, 1usize..20), kernel in 0usize..4, dilation in 1usize..5,
+        stride in 1usize..4, seed: u64,
     ) {
         let kernel = 2 * kernel + 1;
-        let padding = dilation * (kernel / 2);
-        let g = Geometry { kernel, padding, dilation, groups, stride: 1 };
+        let g = Geometry::dilated(kernel, dilation).groups(groups).stride(stride);
         check_conv(n, groups * ci, groups * co, map, g, seed);
     }
 
@@ -222,6 +225,141 @@ fn batch_norm_and_its_gradients_match_finite_differences() {
     }
 }
 
+/// What a chain is tested with: a list of links, and how many channels each convolution makes.
+fn chains(c: usize) -> Vec<(Vec<Link>, Vec<usize>)> {
+    let link = |conv, norm| Link { conv, norm };
+    let point = link(Geometry::same(1), Some(true));
+    let mut all = vec![
+        (vec![link(Geometry::same(3), Some(false))], vec![5]),
+        (
+            vec![link(Geometry::same(1).groups(c), Some(false))],
+            vec![c],
+        ),
+        (
+            vec![
+                point,
+                link(Geometry::same(5).groups(c), None),
+                link(Geometry::same(1), Some(true)),
+            ],
+            vec![c, c, 7],
+        ),
+        // No batch norm behind the last one.
+        (vec![point, link(Geometry::same(3), None)], vec![4, 3]),
+        (vec![link(Geometry::same(3), None)], vec![3]),
+    ];
+    let second = geometries().into_iter();
+    all.extend(second.map(|g| (vec![point, link(g, Some(true))], vec![c, 6])));
+    all.push((
+        vec![
+            link(Geometry::same(3).stride(2), Some(true)),
+            link(Geometry::same(3), Some(false)),
+            point,
+        ],
+        vec![9, 2, 12],
+    ));
+    all
+}
+
+/// A chain is its ops apart, bit for bit: what each gives is tested above. Beside Burn's ops it is
+/// right to rounding.
+#[test]
+fn a_chain_is_its_ops_one_after_the_other() {
+    for (s, (n, map)) in [
+        (1, (7, 7)),
+        (5, (8, 8)),
+        (3, (16, 12)),
+        (40, (2, 3)),
+        (9, (1, 1)),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        for c in [1, 3, 8] {
+            for (links, outs) in chains(c) {
+                let rng = &mut rng(s as u64);
+                let mut inputs = vec![Array::uniform([n, c, map.0, map.1], -1.0, 1.0, rng)];
+                let (mut ci, mut at) = (c, map);
+                for (link, &co) in links.iter().zip(&outs) {
+                    let k = link.conv.kernel;
+                    let shape = [co, ci / link.conv.groups, k, k];
+                    inputs.push(Array::uniform(shape, -1.0, 1.0, rng));
+                    if link.norm.is_some() {
+                        inputs.push(Array::uniform([co, 1, 1, 1], 0.5, 1.5, rng));
+                        inputs.push(Array::uniform([co, 1, 1, 1], -0.5, 0.5, rng));
+                    }
+                    (ci, at) = (co, side(at, link.conv));
+                }
+                let dy = Array::uniform([n, ci, at.0, at.1], -1.0, 1.0, rng);
+                let inputs: Vec<&Array> = inputs.iter().collect();
+                let what = format!("{n} images {map:?}, {c} channels, {links:?}");
+                let chain = |engine| {
+                    differentiate(&inputs, &dy, |t| {
+                        ops::chain(engine, t[0].clone(), &links, t[1..].to_vec())
+                    })
+                };
+                let (out, gradients) = chain(Engine::Kernels);
+                let apart = differentiate(&inputs, &dy, |t| {
+                    let (mut x, mut weights) = (t[0].clone(), t[1..].iter().cloned());
+                    let mut next = || weights.next().unwrap();
+                    for link in &links {
+                        x = ops::conv(Engine::Kernels, x, next(), link.conv);
+                        if let Some(relu) = link.norm {
+                            x = ops::batch_norm(Engine::Kernels, x, next(), next(), relu);
+                        }
+                    }
+                    x
+                });
+                assert_eq!(out, apart.0, "output: {what}");
+                assert_eq!(gradients, apart.1, "gradients: {what}");
+                // One value a channel has no variance: rounding would be all there is to compare.
+                if n * at.0 * at.1 > 8 {
+                    let (plain, plain_gradients) = chain(Engine::Plain);
+                    assert_close(&what, &out, &widen(&plain), 1e-4, 1e-5);
+                    for (ours, plain) in gradients.iter().zip(&plain_gradients) {
+                        // Where rounding moves a value over ReLU's kink, so does the gradient.
+                        let off = ours
+                            .iter()
+                            .zip(plain)
+                            .filter(|(a, b)| (*a - *b).abs() > 1e-2 * (1.0 + b.abs()));
+                        assert!(off.count() <= ours.len() / 50, "gradients: {what}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The sum of maps and its batch norm are the additions and the batch norm.
+#[test]
+fn a_normalised_sum_is_the_sum_normalised() {
+    for (maps, shape) in [
+        (1, [3, 5, 7, 7]),
+        (2, [1, 3, 2, 2]),
+        (4, [5, 36, 9, 9]),
+        (15, [2, 2, 3, 1]),
+    ] {
+        let rng = &mut rng(maps as u64);
+        let mut inputs: Vec<Array> = (0..maps)
+            .map(|_| Array::uniform(shape, -1.0, 1.0, rng))
+            .collect();
+        for (low, high) in [(0.5, 1.5), (-0.5, 0.5)] {
+            inputs.push(Array::uniform([shape[1], 1, 1, 1], low, high, rng));
+        }
+        let dy = Array::uniform(shape, -1.0, 1.0, rng);
+        let inputs: Vec<&Array> = inputs.iter().collect();
+        let one = differentiate(&inputs, &dy, |t| {
+            let (gamma, beta) = (t[maps].clone(), t[maps + 1].clone());
+            ops::sum_norm(Engine::Kernels, t[..maps].to_vec(), gamma, beta, true)
+        });
+        let apart = differentiate(&inputs, &dy, |t| {
+            let (gamma, beta) = (t[maps].clone(), t[maps + 1].clone());
+            let sum = t[..maps].iter().cloned().reduce(|a, b| a + b).unwrap();
+            ops::batch_norm(Engine::Kernels, sum, gamma, beta, true)
+        });
+        assert_eq!(one, apart, "{maps} maps of {shape:?}");
+    }
+}
+
 /// Buffers of maps are used again, with what they held.
 #[test]
 fn what_a_buffer_held_before_is_never_read() {
@@ -234,7 +372,8 @@ fn what_a_buffer_held_before_is_never_read() {
     let weight = Array::uniform([36, 36, 3, 3], -1.0, 1.0, rng);
     let norm = Array::uniform([36, 1, 1, 1], 0.5, 1.5, rng);
     let gathered = Array::uniform([16, 72, 5, 5], -1.0, 1.0, rng);
-    let run = |x: &Array, dy: &Array, gathered: &Array| {
+    let halved = Array::uniform([16, 36, 5, 5], -1.0, 1.0, rng);
+    let run = |x: &Array, dy: &Array, gathered: &Array, halved: &Array| {
         let mut all = Vec::new();
         let mut keep = |(out, gradients): (Vec<f32>, Vec<Vec<f32>>)| {
             all.push(out);
@@ -257,6 +396,20 @@ fn what_a_buffer_held_before_is_never_read() {
                 true,
             )
         }));
+        let halve = Geometry::same(3).stride(2);
+        keep(differentiate(
+            &[x, &weight, &norm, &norm, &weight],
+            halved,
+            |t| {
+                let link = |conv, norm| Link { conv, norm };
+                let links = [link(Geometry::same(3), Some(true)), link(halve, None)];
+                ops::chain(Engine::Kernels, t[0].clone(), &links, t[1..].to_vec())
+            },
+        ));
+        keep(differentiate(&[x, x, &norm, &norm], dy, |t| {
+            let (gamma, beta) = (t[2].clone(), t[3].clone());
+            ops::sum_norm(Engine::Kernels, t[..2].to_vec(), gamma, beta, false)
+        }));
         for kind in [Pool::Average, Pool::Max] {
             keep(differentiate(&[x], dy, |t| {
                 ops::pool(Engine::Kernels, t[0].clone(), kind)
@@ -267,12 +420,12 @@ fn what_a_buffer_held_before_is_never_read() {
         }));
         all
     };
-    let first = run(&x, &x, &gathered);
+    let first = run(&x, &x, &gathered, &halved);
     assert!(first.iter().flatten().all(|v| v.is_finite()));
-    let mut worst = gathered.clone();
-    worst.values.fill(f32::NAN);
-    run(&bad, &bad, &worst);
-    assert_eq!(run(&x, &x, &gathered), first);
+    let mut worst = [gathered.clone(), halved.clone()];
+    worst.each_mut().map(|map| map.values.fill(f32::NAN));
+    run(&bad, &bad, &worst[0], &worst[1]);
+    assert_eq!(run(&x, &x, &gathered, &halved), first);
 }
 
 /// Sums are cut alike whatever the number of threads; the maps are large enough to be shared out.
@@ -301,12 +454,31 @@ fn threads_do_not_change_a_bit() {
             let made = conv::gradients(x.into(), dy.into(), &weight.values, g, s, true);
             all.extend([made.input.unwrap(), made.weight]);
         }
+        let strided = conv::Sizes { c_out: 6, ..s };
+        let links = [
+            Link {
+                conv: Geometry::same(3),
+                norm: Some(true),
+            },
+            Link {
+                conv: Geometry::same(3).stride(2),
+                norm: Some(false),
+            },
+        ];
+        let (first, second) = (dense.values.as_slice(), &dense.values[..6 * 12 * 9]);
+        let (gamma, beta) = (gamma.values.as_slice(), beta.values.as_slice());
+        let weights = [first, gamma, beta, second, &gamma[..6], &beta[..6]];
+        let sizes = [s, strided];
+        let (out, kept) = chain::forward(&x.values, &links, &sizes, &weights, BN_EPS);
+        let above = &dy.values[..out.len()];
+        let (dx, gradients) =
+            chain::backward(&x.values, &links, &sizes, &weights, &kept, above, true);
+        all.extend([out, dx.unwrap(), gradients.concat()]);
         let sizes = norm::Sizes {
             n: 97,
             c: 12,
             plane: 35,
         };
-        let (gamma, beta) = (&gamma.values, &beta.values);
         let stats = norm::statistics(&x.values, sizes, BN_EPS);
         let channels = norm::Channel::all(&stats, gamma, beta, true);
         all.push(norm::forward(&x.values, &channels, sizes));

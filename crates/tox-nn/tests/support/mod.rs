@@ -96,7 +96,8 @@ pub fn widen(values: &[f32]) -> Vec<f64> {
 pub fn naive_conv(x: &Array, weight: &Array, dy: &Array, g: Geometry) -> [Vec<f64>; 3] {
     let [n, ci, h, w] = x.shape;
     let [co, per_group, k, _] = weight.shape;
-    let mut y = vec![0.0; n * co * h * w];
+    let (oh, ow) = (h.div_ceil(g.stride), w.div_ceil(g.stride));
+    let mut y = vec![0.0; n * co * oh * ow];
     let mut dx = vec![0.0; x.values.len()];
     let mut dw = vec![0.0; weight.values.len()];
     for m in 0..n {
@@ -104,15 +105,16 @@ pub fn naive_conv(x: &Array, weight: &Array, dy: &Array, g: Geometry) -> [Vec<f6
             for i in 0..per_group {
                 let from = o / (co / g.groups) * per_group + i;
                 for tap in 0..k * k {
-                    for out in 0..h * w {
-                        let row = (out / w + tap / k * g.dilation).wrapping_sub(g.padding);
-                        let column = (out % w + tap % k * g.dilation).wrapping_sub(g.padding);
+                    for out in 0..oh * ow {
+                        let (row, column) = (out / ow * g.stride, out % ow * g.stride);
+                        let row = (row + tap / k * g.dilation).wrapping_sub(g.padding);
+                        let column = (column + tap % k * g.dilation).wrapping_sub(g.padding);
                         if row >= h || column >= w {
                             continue;
                         }
                         let a = ((m * ci + from) * h + row) * w + column;
                         let b = (o * per_group + i) * k * k + tap;
-                        let c = (m * co + o) * h * w + out;
+                        let c = (m * co + o) * oh * ow + out;
                         y[c] += f64::from(x.values[a]) * f64::from(weight.values[b]);
                         dx[a] += f64::from(dy.values[c]) * f64::from(weight.values[b]);
                         dw[b] += f64::from(dy.values[c]) * f64::from(x.values[a]);
@@ -124,16 +126,18 @@ pub fn naive_conv(x: &Array, weight: &Array, dy: &Array, g: Geometry) -> [Vec<f6
     [y, dx, dw]
 }
 
-/// Kernels of the search space: dense, stretched by 50 and dilated by 2.
+/// Kernels of the search spaces: dense, stretched by 50 and dilated by 2; then with a stride of 2.
 pub fn geometries() -> Vec<Geometry> {
-    let stretched = |by| Geometry {
-        padding: by,
-        dilation: by,
-        ..Geometry::same(3)
-    };
     let mut all = [1, 3, 5].map(Geometry::same).to_vec();
-    all.extend([stretched(50), stretched(2)]);
+    all.extend([Geometry::dilated(3, 50), Geometry::dilated(3, 2)]);
+    all.extend([1, 3, 5].map(|k| Geometry::same(k).stride(2)));
+    all.push(Geometry::dilated(5, 2).stride(2));
     all
+}
+
+/// Rows and columns of a convolution's output.
+pub fn side((h, w): (usize, usize), g: Geometry) -> (usize, usize) {
+    (h.div_ceil(g.stride), w.div_ceil(g.stride))
 }
 
 /// The pixels of the 3x3 window around `at` that lie on the map, row by row.
