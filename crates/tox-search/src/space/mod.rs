@@ -1,0 +1,5 @@
+//! Search spaces as data.
+
+pub mod enas;
+
+pub use enas::{Op, Space, SpaceOp};
