@@ -4,6 +4,8 @@
 //! - [`darts`]: the cell space of DARTS and P-DARTS, with the `Genotype(...)` text of their code.
 //! - [`nasbench201`]: the 15,625 cells of NAS-Bench-201, with their arch strings.
 //! - [`elastic`]: the MobileNetV3-like space of Once-for-All that NSGANetV2 searches.
+//!
+//! [`crate::count`] counts parameters and multiply-adds.
 
 pub mod darts;
 pub mod elastic;
