@@ -5,7 +5,7 @@
 //! - [`nasbench201`]: the 15,625 cells of NAS-Bench-201, with their arch strings.
 //! - [`elastic`]: the MobileNetV3-like space of Once-for-All that NSGANetV2 searches.
 //!
-//! [`crate::count`] counts parameters and multiply-adds.
+//! [`crate::count`] counts parameters and multiply-adds, [`crate::table`] looks accuracies up.
 
 pub mod darts;
 pub mod elastic;
