@@ -45,6 +45,23 @@ fn a_published_genotype_is_read_and_written_as_python_writes_it() {
     assert_eq!(serde_json::from_str::<Genotype>(&json).unwrap(), v2());
 }
 
+/// The fixture's texts are what Python's `str` makes of a namedtuple.
+#[test]
+fn genotypes_printed_by_python_are_read_and_written_alike() {
+    let fixture = include_str!("fixtures/counts.json");
+    let fixture: serde_json::Value = serde_json::from_str(fixture).unwrap();
+    let cases = fixture["darts"].as_array().unwrap();
+    for case in cases {
+        let text = case["genotype"].as_str().unwrap();
+        let genotype: Genotype = text.parse().unwrap();
+        assert_eq!(
+            genotype.to_string(),
+            text.replace("[2, 3, 4, 5]", "range(2, 6)")
+        );
+    }
+    assert!(!cases.is_empty());
+}
+
 #[test]
 fn the_same_genotype_is_read_from_all_that_python_would_read_as_it() {
     let wide = DARTS_V2

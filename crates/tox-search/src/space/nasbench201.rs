@@ -4,7 +4,7 @@
 //! state, and the last node is the output. Nothing in a cell changes the shape of the maps.
 
 use super::error::{MAX, SpaceError, input_shape, within};
-use super::reader::{Reader, known_op};
+use super::reader::Reader;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -133,7 +133,7 @@ impl FromStr for Cell {
             reader.mark('|')?;
             for (input, op) in edges.by_ref().take(node).enumerate() {
                 let name = reader.name("the name of an op")?;
-                *op = known_op(&Op::ALL, Op::name, name)?;
+                *op = reader.known_op(&Op::ALL, Op::name, name)?;
                 reader.mark('~')?;
                 reader.exactly(input, "the state that this op reads")?;
                 reader.mark('|')?;

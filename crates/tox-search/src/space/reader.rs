@@ -17,9 +17,13 @@ pub(super) enum Token<'a> {
     End,
 }
 
+/// The beginning of what was found, for messages.
+pub(super) fn short(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
 impl Token<'_> {
     fn describe(self) -> String {
-        let short = |text: &str| text.chars().take(40).collect::<String>();
         match self {
             Token::Name(name) => format!("`{}`", short(name)),
             Token::Quoted(text) => format!("'{}'", short(text)),
@@ -44,7 +48,8 @@ impl<'a> Reader<'a> {
         Self { text, at: 0, form }
     }
 
-    fn place(&self, at: usize) -> Place {
+    /// The place of byte `at`.
+    pub(super) fn place(&self, at: usize) -> Place {
         let before = &self.text[..at];
         let line = before.rsplit('\n').next().unwrap_or_default();
         Place {
@@ -102,23 +107,24 @@ impl<'a> Reader<'a> {
     fn wrong(&self, expected: &str, found: &str, at: usize) -> SpaceError {
         SpaceError::Syntax {
             expected: expected.to_owned(),
-            found: found.to_owned(),
+            found: short(found),
             place: self.place(at),
             form: self.form,
         }
     }
 
-    /// Takes the next token if `take` wants it; else says that `expected` was expected.
+    /// Takes the next token, and the byte at which it begins, if `take` wants it; else says that
+    /// `expected` was expected.
     fn take<T>(
         &mut self,
         expected: &str,
         take: impl FnOnce(Token<'a>) -> Option<T>,
-    ) -> Result<(T, Place), SpaceError> {
+    ) -> Result<(T, usize), SpaceError> {
         let (token, start, end) = self.scan()?;
         match take(token) {
             Some(taken) => {
                 self.at = end;
-                Ok((taken, self.place(start)))
+                Ok((taken, start))
             }
             None => Err(self.wrong(expected, &token.describe(), start)),
         }
@@ -188,14 +194,16 @@ impl<'a> Reader<'a> {
         Ok(comma && !self.skip(close)?)
     }
 
-    pub(super) fn name(&mut self, expected: &str) -> Result<(&'a str, Place), SpaceError> {
+    /// A name and the byte at which it begins.
+    pub(super) fn name(&mut self, expected: &str) -> Result<(&'a str, usize), SpaceError> {
         self.take(expected, |t| match t {
             Token::Name(name) => Some(name),
             _ => None,
         })
     }
 
-    pub(super) fn quoted(&mut self, expected: &str) -> Result<(&'a str, Place), SpaceError> {
+    /// A text in quotes and the byte at which it begins.
+    pub(super) fn quoted(&mut self, expected: &str) -> Result<(&'a str, usize), SpaceError> {
         self.take(expected, |t| match t {
             Token::Quoted(text) => Some(text),
             _ => None,
@@ -218,22 +226,23 @@ impl<'a> Reader<'a> {
     pub(super) fn end(&mut self) -> Result<(), SpaceError> {
         self.fixed("the end of the text", Token::End)
     }
-}
 
-/// The op of `all` with this name.
-pub(super) fn known_op<T: Copy>(
-    all: &[T],
-    name: fn(T) -> &'static str,
-    (found, place): (&str, Place),
-) -> Result<T, SpaceError> {
-    if let Some(op) = all.iter().find(|op| name(**op) == found) {
-        return Ok(*op);
+    /// The op of `all` whose name stands at byte `at`.
+    pub(super) fn known_op<T: Copy>(
+        &self,
+        all: &[T],
+        name: fn(T) -> &'static str,
+        (found, at): (&str, usize),
+    ) -> Result<T, SpaceError> {
+        if let Some(op) = all.iter().find(|op| name(**op) == found) {
+            return Ok(*op);
+        }
+        let known: Vec<&str> = all.iter().map(|op| name(*op)).collect();
+        Err(SpaceError::UnknownOp {
+            found: short(found),
+            place: self.place(at),
+            hint: hint(found, &known),
+            known: known.join(", "),
+        })
     }
-    let known: Vec<&str> = all.iter().map(|op| name(*op)).collect();
-    Err(SpaceError::UnknownOp {
-        found: found.chars().take(40).collect(),
-        place,
-        hint: hint(found, &known),
-        known: known.join(", "),
-    })
 }

@@ -2,7 +2,7 @@
 
 use super::{Cell, Edge, Genotype, NODES, Op};
 use crate::space::error::{SpaceError, hint};
-use crate::space::reader::{Reader, known_op};
+use crate::space::reader::{Reader, short};
 use std::fmt;
 use std::str::FromStr;
 
@@ -64,18 +64,18 @@ impl FromStr for Genotype {
 }
 
 fn part(reader: &mut Reader<'_>, given: &mut [bool; 4]) -> Result<usize, SpaceError> {
-    let (name, place) = reader.name("the name of a part, such as `normal`")?;
+    let (name, at) = reader.name("the name of a part, such as `normal`")?;
     let Some(part) = PARTS.iter().position(|part| *part == name) else {
         return Err(SpaceError::UnknownPart {
-            found: name.chars().take(40).collect(),
-            place,
+            found: short(name),
+            place: reader.place(at),
             hint: hint(name, &PARTS),
         });
     };
     if std::mem::replace(&mut given[part], true) {
         return Err(SpaceError::RepeatedPart {
             part: PARTS[part],
-            place,
+            place: reader.place(at),
         });
     }
     Ok(part)
@@ -88,7 +88,7 @@ fn cell(reader: &mut Reader<'_>, part: &'static str) -> Result<Cell, SpaceError>
     while more {
         let pair = reader.open("an edge, such as ('sep_conv_3x3', 0)")?;
         let name = reader.quoted("the name of an op in quotes")?;
-        let op = known_op(&Op::ALL, Op::name, name)?;
+        let op = reader.known_op(&Op::ALL, Op::name, name)?;
         reader.mark(',')?;
         let input = reader.number("the number of the state that the op reads")?;
         reader.skip(',')?;
