@@ -1,9 +1,13 @@
 //! Search spaces, genotypes and neural-architecture-search algorithms.
 //!
-//! Floor 4 of the house. [`space`] says what can be searched, as data; [`genotype`] what was
-//! found; [`enas`] is ENAS macro search (Pham et al. 2018) with the conventions of the code that
-//! the search-space-poisoning paper (Wu, Saxena, Jain) ran, and random search over the same space.
+//! Floor 4 of the house. [`space`] says what can be searched, as data; [`count`] how large a
+//! network of it is; [`table`] how accurate, where that was measured; [`genotype`] what an ENAS
+//! search found. [`enas`] is ENAS macro search (Pham et al. 2018) with the conventions of the code
+//! that the search-space-poisoning paper (Wu, Saxena, Jain) ran, and random search over the same
+//! space.
 
+pub mod count;
 pub mod enas;
 pub mod genotype;
 pub mod space;
+pub mod table;

@@ -1,4 +1,4 @@
-//! A macro search space as data: ops, each with the number of branches it gets in the controller.
+//! The ENAS macro space as data: ops, each with the number of branches it gets in the controller.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -1,0 +1,206 @@
+//! Final accuracies of all cells of NAS-Bench-201, looked up instead of trained.
+//!
+//! The table is a CSV file with one row for each of the 15,625 cells; [`Table::read`] believes it
+//! only if every cell stands in it once and every number is in range. [`Table::random_search`]
+//! gives what a random search of equal cost would have found, exactly.
+//!
+//! Where the numbers come from matters: files that circulate disagree in a part of their 200-epoch
+//! columns, so a [`Column`] keeps the name that it has in the file, for reports to print.
+
+mod baseline;
+mod read;
+
+pub use baseline::{Baseline, Draws, best_of};
+pub use read::TableError;
+
+use crate::space::nasbench201::Cell;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Where the table stands in the data folder.
+pub const FILE: &str = "nasbench201/nasbench201_accuracies.csv";
+
+/// A data set on which all cells were trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DataSet {
+    /// CIFAR-10.
+    Cifar10,
+    /// CIFAR-100.
+    Cifar100,
+    /// ImageNet16-120: ImageNet's first 120 classes at 16x16.
+    ImageNet16,
+}
+
+impl DataSet {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Cifar10, Self::Cifar100, Self::ImageNet16];
+
+    /// The name as it is written in papers.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Cifar10 => "CIFAR-10",
+            Self::Cifar100 => "CIFAR-100",
+            Self::ImageNet16 => "ImageNet16-120",
+        }
+    }
+}
+
+/// An accuracy that was measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Measure {
+    /// `test_200ep`: test accuracy after 200 epochs, the mean of the published seeds. The final
+    /// accuracy.
+    Test200,
+    /// `val_12ep`: validation accuracy after 12 epochs.
+    Valid12,
+    /// `test_12ep`: test accuracy after 12 epochs.
+    Test12,
+    /// `test_200ep_robot`: test accuracy after 200 epochs as RoBoT's authors published it, which
+    /// differs from `test_200ep` in two rows of five, mostly by little.
+    Test200Robot,
+}
+
+impl Measure {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::Test200,
+        Self::Valid12,
+        Self::Test12,
+        Self::Test200Robot,
+    ];
+}
+
+/// A column of accuracies, in percent. It displays as its name in the file: `cifar10_test_200ep`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Column {
+    /// On which data set.
+    pub data: DataSet,
+    /// What was measured.
+    pub measure: Measure,
+}
+
+impl Column {
+    /// All that a table may have.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let of = |data| Measure::ALL.map(|measure| Self { data, measure });
+        DataSet::ALL.into_iter().flat_map(of)
+    }
+}
+
+impl fmt::Display for Column {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let data = match self.data {
+            DataSet::Cifar10 => "cifar10",
+            DataSet::Cifar100 => "cifar100",
+            DataSet::ImageNet16 => "imagenet16",
+        };
+        let measure = match self.measure {
+            Measure::Test200 => "test_200ep",
+            Measure::Valid12 => "val_12ep",
+            Measure::Test12 => "test_12ep",
+            Measure::Test200Robot => "test_200ep_robot",
+        };
+        write!(f, "{data}_{measure}")
+    }
+}
+
+/// The name of the column of seconds that 12 epochs on CIFAR-10 took (on the publishers' GPU).
+pub const COST: &str = "cifar10_cost_12ep_s";
+
+/// A cell's place among all cells by one column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rank {
+    /// One more than the number of cells that are better: 1 is the best.
+    pub rank: usize,
+    /// Number of cells with exactly this accuracy, this one included.
+    pub tied: usize,
+    /// Number of cells in the table.
+    pub of: usize,
+}
+
+/// Accuracies of all cells.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    path: PathBuf,
+    /// The columns that the file has, with a value for each cell by its index.
+    columns: Vec<(Column, Vec<f64>)>,
+    /// Seconds of 12 epochs on CIFAR-10, if the file has them.
+    cost: Option<Vec<f64>>,
+}
+
+impl Table {
+    /// The file that it was read from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The columns that the file has.
+    pub fn columns(&self) -> impl Iterator<Item = Column> {
+        self.columns.iter().map(|(column, _)| *column)
+    }
+
+    /// The accuracies of all cells in percent, by [`Cell::index`].
+    pub fn values(&self, column: Column) -> Result<&[f64], TableError> {
+        let found = self.columns.iter().find(|(c, _)| *c == column);
+        match found {
+            Some((_, values)) => Ok(values),
+            None => Err(self.no_column(column.to_string())),
+        }
+    }
+
+    fn no_column(&self, column: String) -> TableError {
+        let mut found: Vec<String> = self.columns().map(|column| column.to_string()).collect();
+        found.extend(self.cost.as_ref().map(|_| COST.to_owned()));
+        TableError::NoColumn {
+            path: self.path.clone(),
+            column,
+            found: found.join(", "),
+        }
+    }
+
+    /// A cell's accuracy in percent.
+    pub fn accuracy(&self, cell: &Cell, column: Column) -> Result<f64, TableError> {
+        Ok(self.values(column)?[cell.index()])
+    }
+
+    /// A cell's place among all.
+    pub fn rank(&self, cell: &Cell, column: Column) -> Result<Rank, TableError> {
+        let values = self.values(column)?;
+        let own = values[cell.index()];
+        Ok(Rank {
+            rank: 1 + values.iter().filter(|v| **v > own).count(),
+            tied: values.iter().filter(|v| **v == own).count(),
+            of: values.len(),
+        })
+    }
+
+    /// Seconds of 12 epochs on CIFAR-10 for all cells, by [`Cell::index`]: what a search spends for
+    /// each cell that it trains so far.
+    pub fn costs(&self) -> Result<&[f64], TableError> {
+        self.cost
+            .as_deref()
+            .ok_or_else(|| self.no_column(COST.to_owned()))
+    }
+
+    /// What a random search finds that draws cells, takes the best of them by `select` and reports
+    /// its `report`. Refused are no draws and, without replacement, more draws than cells.
+    pub fn random_search(
+        &self,
+        select: Column,
+        report: Column,
+        draws: usize,
+        kind: Draws,
+    ) -> Result<Baseline, TableError> {
+        let (select, report) = (self.values(select)?, self.values(report)?);
+        best_of(select, report, draws, kind).ok_or(TableError::Draws {
+            found: draws,
+            highest: match kind {
+                Draws::Distinct => Some(select.len()),
+                Draws::Independent => None,
+            },
+        })
+    }
+}
