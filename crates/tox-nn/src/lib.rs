@@ -5,9 +5,10 @@
 //! and [`optim`] keep the weights on the host and update them, `f32` throughout and IEEE in what
 //! happens to NaN and infinity, because how a search dies is what we are here to see. [`layers`] and
 //! [`nets`] are ordinary networks over them, with batch norm that keeps running statistics and
-//! PyTorch's names for everything.
+//! PyTorch's names for everything; [`fit`] trains one.
 
 pub mod device;
+pub mod fit;
 pub mod init;
 pub mod kernels;
 pub mod layers;
