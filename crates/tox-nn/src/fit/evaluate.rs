@@ -40,15 +40,15 @@ pub fn logits<N: Network>(
     logits
 }
 
-/// Softmax of every row of `classes` logits, made in f64: each row's sum is 1 up to rounding. A row
-/// with NaN becomes NaN.
-pub fn softmax(logits: &[f32], classes: usize) -> Vec<f32> {
+/// Softmax of every row of `classes` logits. In f64, in which the confidences of a network that is
+/// sure of all its answers still differ. A row with NaN becomes NaN.
+pub fn softmax(logits: &[f32], classes: usize) -> Vec<f64> {
     let mut confidences = Vec::with_capacity(logits.len());
     for row in logits.chunks_exact(classes.max(1)) {
         let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let exp = |v: &f32| (f64::from(*v) - f64::from(max)).exp();
         let sum: f64 = row.iter().map(exp).sum();
-        confidences.extend(row.iter().map(|v| (exp(v) / sum) as f32));
+        confidences.extend(row.iter().map(|v| exp(v) / sum));
     }
     confidences
 }
