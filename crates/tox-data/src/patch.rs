@@ -1,26 +1,28 @@
 //! Poison patches: which rows of a training set an attack replaced, by what, and under which label.
 //!
-//! A patch is a file, `.npz` or `.safetensors`, of three arrays: `indices` (n; rows of the training
-//! set, from 0) and `labels` (n) as int64, `values` (n x columns, images in C, H, W order) as
-//! float32. Beside it lies its manifest, `NAME.json` where `NAME` is the patch's whole file name:
+//! A patch is a file, `.npz` or `.safetensors`, of up to three arrays: `indices` (n; rows of the
+//! training set, from 0) and `labels` (n) as int64, and `values` (n x columns, images in C, H, W
+//! order) as float32, or as uint8 where an attack makes 8-bit images. An attack on labels alone has
+//! no `values`: its rows keep theirs. For the searches, which train on two parts of a [`Dataset`],
+//! the training set is [`Dataset::pool`]. Beside it lies its manifest, `NAME.json` where `NAME` is the patch's whole file name:
 //! what made it, and the hashes of the patch and of the clean training set. Nothing is believed:
 //! [`Patch::load`] holds the file against the manifest, [`Patch::apply`] both against the set.
 
+mod manifest;
 mod points;
+
+pub use manifest::{Kind, Manifest, Units};
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-
-use serde::{Deserialize, Serialize};
 
 use crate::atomic;
 use crate::error::DataError;
 use crate::features::{Features, Values};
 use crate::input::{Input, MAX_BYTES};
+use crate::set::Dataset;
+use manifest::FORMAT;
 use points::{Format, Points};
-
-/// Name and version of the format.
-const FORMAT: &str = "toxscreen poison patch 1";
 
 /// Most bytes of a manifest.
 const MAX_MANIFEST: u64 = 1 << 20;
@@ -62,48 +64,6 @@ pub enum PatchError {
     Data(#[from] DataError),
 }
 
-/// What the values of a patch mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Units {
-    /// Pixel / 255, each in 0..=1: the training set is 8-bit.
-    Unit,
-    /// Those of the training set, which is floats.
-    Own,
-}
-
-/// What is known of a patch beside its numbers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Manifest {
-    /// Always `toxscreen poison patch 1`.
-    pub format: String,
-    /// Name of the attack.
-    pub attack: String,
-    /// Its settings.
-    pub settings: serde_json::Value,
-    /// Version of toxscreen that made the patch.
-    pub version: String,
-    /// Rows replaced.
-    pub points: usize,
-    /// Of these, rows whose label differs from the clean one.
-    pub flipped: usize,
-    /// Rows of the training set.
-    pub train_rows: usize,
-    /// Features of a row.
-    pub columns: usize,
-    /// Channels, height and width of a row, if rows are images.
-    pub shape: Option<[usize; 3]>,
-    /// Classes of the training set.
-    pub classes: usize,
-    /// What the values mean.
-    pub units: Units,
-    /// [`Features::hash`] of the clean training set.
-    pub train_hash: String,
-    /// BLAKE3 (hexadecimal) of the patch file; empty until it is saved.
-    pub patch_hash: String,
-}
-
 /// Poison points, each in the place of a training row. What it holds has been checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Patch {
@@ -130,8 +90,58 @@ impl Patch {
         let points = Points {
             indices,
             labels,
-            values,
+            values: Some(Values::Floats(values)),
         };
+        Self::made(train, points, attack, settings)
+    }
+
+    /// The patch of `train`, still clean, that gives each row of `indices` another label; the rows
+    /// keep their values.
+    ///
+    /// # Errors
+    /// As [`Patch::new`].
+    pub fn of_labels(
+        train: &Features,
+        indices: Vec<u64>,
+        labels: Vec<u16>,
+        attack: &str,
+        settings: serde_json::Value,
+    ) -> Result<Self, PatchError> {
+        let points = Points {
+            indices,
+            labels,
+            values: None,
+        };
+        Self::made(train, points, attack, settings)
+    }
+
+    /// The patch of `train`, still clean and 8-bit, that replaces each row of `indices` by 8-bit
+    /// values (`train.columns` each); the rows keep their labels.
+    ///
+    /// # Errors
+    /// As [`Patch::new`], and a set of floats.
+    pub fn of_images(
+        train: &Features,
+        indices: Vec<u64>,
+        values: Vec<u8>,
+        attack: &str,
+        settings: serde_json::Value,
+    ) -> Result<Self, PatchError> {
+        let label = |&index: &u64| train.labels.get(index as usize).copied().unwrap_or(0);
+        let points = Points {
+            labels: indices.iter().map(label).collect(),
+            indices,
+            values: Some(Values::Bytes(values)),
+        };
+        Self::made(train, points, attack, settings)
+    }
+
+    fn made(
+        train: &Features,
+        points: Points,
+        attack: &str,
+        settings: serde_json::Value,
+    ) -> Result<Self, PatchError> {
         let mut manifest = Manifest {
             format: FORMAT.to_owned(),
             attack: attack.to_owned(),
@@ -143,7 +153,8 @@ impl Patch {
             columns: train.columns,
             shape: train.shape,
             classes: train.class_names.len(),
-            units: units(train),
+            units: Units::of(train),
+            values: Kind::of(points.values.as_ref()),
             train_hash: train.hash(),
             patch_hash: String::new(),
         };
@@ -163,9 +174,9 @@ impl Patch {
         &self.points.labels
     }
 
-    /// The points, row after row, in [`Manifest::units`].
-    pub fn values(&self) -> &[f32] {
-        &self.points.values
+    /// The points, row after row: floats in [`Manifest::units`] or bytes; none if rows keep theirs.
+    pub fn values(&self) -> Option<&Values> {
+        self.points.values.as_ref()
     }
 
     /// What is known beside the numbers.
@@ -238,7 +249,7 @@ impl Patch {
             return Err(damaged(format!("BLAKE3 {hash}, expected {expected}")));
         }
         let (points, columns) = Points::decode(path, &bytes)?;
-        if columns != manifest.columns {
+        if let Some(columns) = columns.filter(|columns| *columns != manifest.columns) {
             let expected = manifest.columns;
             return Err(damaged(format!("{columns} columns, expected {expected}")));
         }
@@ -270,13 +281,27 @@ impl Patch {
         Ok(train)
     }
 
+    /// Poisons the images that a search trains and validates on, before any augmentation: the patch
+    /// must have been made for [`Dataset::pool`] of the clean `data`. Test images, normalisation and
+    /// [`Dataset::hash`], which says what was loaded, stay.
+    ///
+    /// # Errors
+    /// As [`Patch::apply`].
+    pub fn apply_to(&self, data: &mut Dataset) -> Result<(), PatchError> {
+        let mut pool = data.pool();
+        self.apply(&mut pool)?;
+        data.set_pool(pool);
+        Ok(())
+    }
+
     /// Whether `train` is the clean set that this was made for.
     fn check_set(&self, train: &Features) -> Result<(), PatchError> {
         let manifest = &self.manifest;
         let other = |what| PatchError::OtherSet { what };
         let expected = [manifest.train_rows, manifest.columns, manifest.classes];
         let found = [train.rows, train.columns, train.class_names.len()];
-        if expected != found || manifest.units != units(train) || manifest.shape != train.shape {
+        if expected != found || manifest.units != Units::of(train) || manifest.shape != train.shape
+        {
             let describe =
                 |[rows, columns, classes]: [usize; 3], shape: Option<[usize; 3]>, units| {
                     let kind = match units {
@@ -292,7 +317,7 @@ impl Patch {
             return Err(other(format!(
                 "expected {}, found {}",
                 describe(expected, manifest.shape, manifest.units),
-                describe(found, train.shape, units(train))
+                describe(found, train.shape, Units::of(train))
             )));
         }
         let (expected, found) = (&manifest.train_hash, train.hash());
@@ -311,29 +336,32 @@ impl Patch {
     /// Puts the points into a set that has been checked.
     fn place(&self, train: &mut Features) {
         let columns = train.columns;
-        let points = self.points.values.chunks_exact(columns);
-        let rows = self.points.indices.iter().zip(&self.points.labels);
-        for ((&index, &label), point) in rows.zip(points) {
+        for (at, (&index, &label)) in (self.points.indices.iter())
+            .zip(&self.points.labels)
+            .enumerate()
+        {
             let row = index as usize;
             train.labels[row] = label;
-            match &mut train.values {
-                Values::Floats(values) => {
-                    values[row * columns..][..columns].copy_from_slice(point);
+            let Some(values) = &self.points.values else {
+                continue;
+            };
+            let (to, from) = (row * columns, at * columns);
+            match (&mut train.values, values) {
+                (Values::Floats(train), Values::Floats(values)) => {
+                    train[to..][..columns].copy_from_slice(&values[from..][..columns]);
                 }
-                Values::Bytes(values) => {
-                    let row = &mut values[row * columns..][..columns];
-                    for (byte, &value) in row.iter_mut().zip(point) {
-                        *byte = (255.0 * value).round() as u8;
-                    }
+                (Values::Bytes(train), Values::Bytes(values)) => {
+                    train[to..][..columns].copy_from_slice(&values[from..][..columns]);
+                }
+                (Values::Bytes(train), Values::Floats(values)) => {
+                    let pairs = train[to..][..columns].iter_mut().zip(&values[from..]);
+                    pairs.for_each(|(byte, value)| *byte = (255.0 * value).round() as u8);
+                }
+                (Values::Floats(train), Values::Bytes(values)) => {
+                    let pairs = train[to..][..columns].iter_mut().zip(&values[from..]);
+                    pairs.for_each(|(value, byte)| *value = f32::from(*byte) / 255.0);
                 }
             }
         }
-    }
-}
-
-fn units(train: &Features) -> Units {
-    match train.values {
-        Values::Bytes(_) => Units::Unit,
-        Values::Floats(_) => Units::Own,
     }
 }
