@@ -3,11 +3,13 @@
 import copy
 import math
 
+import numpy as np
 import torch
 import torch.nn as nn
 
 import nb201_net
 import net_fixtures
+import robot_pool
 import tenas
 import tenas_net
 import zero_cost
@@ -184,8 +186,33 @@ def ranking_fixture():
     write_numbers(SEARCH / "tenas_ranking.json", found)
 
 
+def pool_fixture():
+    """The first draws of numpy's seed 42, and draws with all eight columns.
+
+    The first genotype is the one that the authors of the NAS poisoning paper published as RoBoT's
+    first clean result (ROBOT_CLEAN_1).
+    """
+    cases = []
+    for seed, columns in ((42, 7), (1, 8)):
+        rng = np.random.RandomState(seed)
+        for _ in range(2):
+            weights = robot_pool.draw(rng, columns)
+            text = str(robot_pool.genotype(weights))
+            cases.append({"weights": weights.tolist(), "genotype": text})
+    assert cases[0]["genotype"] == (
+        "Genotype(normal=[('max_pool_3x3', 0), ('sep_conv_3x3', 1), ('dil_conv_3x3', 2), "
+        "('sep_conv_3x3', 1), ('dil_conv_3x3', 3), ('max_pool_3x3', 1), ('dil_conv_3x3', 0), "
+        "('skip_connect', 2)], normal_concat=range(2, 6), reduce=[('dil_conv_3x3', 0), "
+        "('avg_pool_3x3', 1), ('max_pool_3x3', 2), ('avg_pool_3x3', 1), ('skip_connect', 2), "
+        "('dil_conv_3x3', 0), ('skip_connect', 2), ('skip_connect', 4)], "
+        "reduce_concat=range(2, 6))"
+    )
+    write_numbers(SEARCH / "robot_pool.json", {"cases": cases})
+
+
 def main():
     zero_cost_fixture()
+    pool_fixture()
     numbers = {"classes": CLASSES}
     tenas_darts(numbers)
     tenas_nb201(numbers)
