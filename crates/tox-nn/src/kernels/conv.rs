@@ -121,21 +121,14 @@ pub fn forward(
         let scratched = if layout.flat { 0 } else { narrow * layout.row };
         scratch([wide * layout.row, scratched], |[padded, rows]| {
             for group in 0..g.groups {
-                let first = group * ci;
-                let x = match x.plain().filter(|_| layout.flat) {
-                    Some(x) => &x[base + first * plane_in..][..ci * plane_in],
-                    None => {
-                        let (grid, tile) = (&layout.input, (base, images));
-                        layout.pad(grid, &x, tile, (s.c_in, first), padded);
-                        &*padded
-                    }
-                };
+                let (grid, tile) = (&layout.input, (base, images));
+                layout.pad(grid, &x, tile, (s.c_in, group * ci), padded);
                 if layout.flat {
                     let out = &mut out[group * co * plane..][..co * plane];
-                    shifted.group(group, &layout, x, out, len);
+                    shifted.group(group, &layout, padded, out, len);
                     continue;
                 }
-                shifted.group(group, &layout, x, rows, len);
+                shifted.group(group, &layout, padded, rows, len);
                 for (o, row) in rows.chunks_exact(layout.row).enumerate() {
                     layout.unpad(&layout.output, 0, row, (s.c_out, group * co + o), out);
                 }
@@ -219,26 +212,14 @@ pub fn gradients(
                     .as_mut()
                     .map(|dx| &mut dx[here..here + images * s.c_in * plane]);
                 for group in 0..g.groups {
-                    let x = match x.plain().filter(|_| layout.flat) {
-                        Some(x) => &x[first_in + group * ci * plane..][..ci * plane],
-                        None => {
-                            let (grid, from) = (&layout.input, (first_in, images));
-                            layout.pad(grid, &x, from, (s.c_in, group * ci), padded);
-                            &*padded
-                        }
-                    };
-                    let dy = match dy.plain().filter(|_| layout.flat) {
-                        Some(dy) => &dy[first_out + group * co * plane_out..][..co * plane_out],
-                        None => {
-                            let (grid, from) = (&layout.output, (first_out, images));
-                            layout.pad(grid, &dy, from, (s.c_out, group * co), gradient);
-                            &*gradient
-                        }
-                    };
+                    let (grid, from) = (&layout.input, (first_in, images));
+                    layout.pad(grid, &x, from, (s.c_in, group * ci), padded);
+                    let (grid, from) = (&layout.output, (first_out, images));
+                    layout.pad(grid, &dy, from, (s.c_out, group * co), gradient);
                     Arch::new().dispatch(Dots {
-                        x,
+                        x: padded,
                         views: &views,
-                        dy,
+                        dy: gradient,
                         front: layout.front,
                         stride: layout.row,
                         sums: &mut piece.weight[group * co * views.len()..][..co * views.len()],
@@ -253,10 +234,10 @@ pub fn gradients(
                     for (phase, shifted) in shifted.iter().enumerate() {
                         if layout.flat {
                             let dx = &mut dx[group * ci * plane..][..ci * plane];
-                            shifted.group(group, &layout, dy, dx, len);
+                            shifted.group(group, &layout, gradient, dx, len);
                             continue;
                         }
-                        shifted.group(group, &layout, dy, rows, len);
+                        shifted.group(group, &layout, gradient, rows, len);
                         for (i, row) in rows.chunks_exact(layout.row).enumerate() {
                             let channel = (s.c_in, group * ci + i);
                             layout.unpad(&layout.input, phase, row, channel, dx);

@@ -7,9 +7,6 @@ use crate::kernels::norm::Channel;
 pub trait Read: Sync {
     /// The values from the `at`-th on, which belong to channel `channel`.
     fn line(&self, channel: usize, at: usize, to: &mut [f32]);
-
-    /// The map itself, if nothing is applied to it.
-    fn plain(&self) -> Option<&[f32]>;
 }
 
 /// The input of a convolution.
@@ -40,10 +37,6 @@ impl Read for Source<'_> {
                 }
             }
         }
-    }
-
-    fn plain(&self) -> Option<&[f32]> {
-        self.norm.is_none().then_some(self.map)
     }
 }
 
@@ -76,9 +69,5 @@ impl Read for Gradient<'_> {
                 }
             }
         }
-    }
-
-    fn plain(&self) -> Option<&[f32]> {
-        self.norm.is_none().then_some(self.map)
     }
 }
