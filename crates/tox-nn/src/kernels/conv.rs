@@ -20,7 +20,7 @@ use dots::Dots;
 use layout::{Layout, Tap};
 use pulp::{Arch, Simd};
 use read::Read;
-pub use read::{Gradient, Source};
+pub use read::{Gradient, Source, Through};
 use sum::Shifted;
 
 /// Shape of a convolution with a square kernel that keeps the map's size, but for its stride.
@@ -152,7 +152,7 @@ pub fn forward(
 
 /// What [`gradients`] makes.
 pub struct Gradients {
-    /// By the input, or by what a batch norm made of it.
+    /// By the map that was read, or by what a batch norm made of it.
     pub input: Option<Vec<f32>>,
     /// By the weights.
     pub weight: Vec<f32>,
@@ -197,7 +197,10 @@ pub fn gradients(
     );
     let mut parts = vec![0.0; tiles.div_ceil(per_part) * size];
     let mut dx = by_input.then(|| room::take(x.map.len()));
-    let below = x.norm.filter(|_| by_input);
+    let below = match x.through {
+        Through::Norm(channels) if by_input => Some(channels),
+        _ => None,
+    };
     let mut norm_sums = vec![[0.0; 2]; below.map_or(0, |_| s.n * s.c_in)];
     let part = |part: usize, piece: &mut Piece<'_>| {
         let [wide, narrow, rows] = [ci * phases, co, ci].map(|rows| rows * layout.row);
@@ -244,11 +247,18 @@ pub fn gradients(
                         }
                     }
                 }
-                if let Some(((channels, sums), dx)) = below.zip(piece.sums.as_mut()).zip(dx) {
+                let Some(dx) = dx else { continue };
+                let x_map = &x.map[first_in..first_in + dx.len()];
+                if matches!(x.through, Through::Relu) {
+                    let dead = x_map.iter().map(|x| *x <= 0.0);
+                    dx.iter_mut()
+                        .zip(dead)
+                        .for_each(|(dx, dead)| *dx = if dead { 0.0 } else { *dx });
+                }
+                if let Some((channels, sums)) = below.zip(piece.sums.as_mut()) {
                     let here = (t - part * per_part) * layout.tile * s.c_in;
                     let sums = &mut sums[here..here + images * s.c_in];
-                    let x = &x.map[first_in..first_in + dx.len()];
-                    norm::sums(x, dx, channels, plane, sums);
+                    norm::sums(x_map, dx, channels, plane, sums);
                 }
             }
         });
