@@ -19,6 +19,9 @@ pub const TREES: usize = 5000;
 /// In place of a column's number: a leaf.
 const LEAF: u32 = u32::MAX;
 
+/// Splits are equally good if their squared errors differ by less than this share of the whole.
+const SAME: f64 = 1e-12;
+
 /// A leaf, or a split of which the lower side is node `below` and the other one `below + 1`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Node {
@@ -79,6 +82,8 @@ impl<'a> Ranked<'a> {
         }
         let mean = self.mean(samples);
         let all = samples.len() as f64;
+        let squares = samples.iter().map(|&s| (self.targets[s] - mean).powi(2));
+        let same = SAME * squares.sum::<f64>();
         let mut best: Option<(f64, (usize, u32, f64))> = None;
         let mut buckets: Vec<(f64, f64)> = Vec::new();
         for &column in columns {
@@ -98,7 +103,7 @@ impl<'a> Ranked<'a> {
                     // squared error less a constant, negated
                     let rest = total - sum;
                     let gain = sum * sum / count + rest * rest / (all - count);
-                    if best.as_ref().is_none_or(|(most, _)| gain > *most) {
+                    if best.as_ref().is_none_or(|(most, _)| gain > most + same) {
                         let threshold = between(values[low], values[rank]);
                         best = Some((gain, (column, low as u32, threshold)));
                     }
