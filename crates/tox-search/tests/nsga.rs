@@ -289,16 +289,18 @@ fn nsga_finds_the_front_that_enumeration_finds() {
         let found = values(&run(&[vec![0; 5]], &config, (seed, 0)));
         assert_eq!(found, front, "seed {seed}");
     }
-    // with the paper's numbers nearly all of the volume
+    // with the paper's numbers nearly all of the volume: pymoo 0.4.1 reaches 0.9989 of it in the mean
+    // of 40 seeds, with a standard deviation of 0.0009
     let volume = |points: &BTreeSet<Vec<i64>>| {
         let points: Vec<[f64; 2]> = points.iter().map(|p| [p[0] as f64, p[1] as f64]).collect();
         hypervolume(&points, &[50.0, 250.0]).unwrap()
     };
-    for seed in 0..3 {
+    let share = |seed| {
         let found = values(&run(&[vec![0; 5]], &NsgaConfig::default(), (seed, 0)));
-        let share = volume(&found) / volume(&front);
-        assert!(share > 0.98 && share <= 1.0, "seed {seed}: {share}");
-    }
+        volume(&found) / volume(&front)
+    };
+    let mean = (0..40).map(share).sum::<f64>() / 40.0;
+    assert!((mean - 0.9989).abs() < 0.0006, "{mean}");
 }
 
 #[test]
