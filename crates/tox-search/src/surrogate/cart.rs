@@ -3,8 +3,8 @@
 //! A tree splits the samples at the threshold that leaves the least squared error, until a leaf's
 //! targets are equal or its rows are; a leaf predicts the mean of its targets. NSGANetV2's published
 //! code averages 5,000 such trees, each grown in full (scikit-learn's `DecisionTreeRegressor` as it
-//! is) on all samples but on a random subset of the columns, whose size is uniform in `1..=d`; no
-//! bootstrap, although its origin (Sun et al. 2019, end-to-end performance predictor) is a forest.
+//! is) on all samples but on a random subset of the columns, whose size is uniform in `1..=d`; there
+//! is no bootstrap. (Read from forks of that code that keep the file.)
 //!
 //! Where several splits are equally good, scikit-learn takes one at random; here it is the first
 //! of the tree's columns in their (random) order, and of that the lowest threshold.

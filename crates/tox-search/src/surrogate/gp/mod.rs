@@ -14,6 +14,9 @@
 //! its theta by a short pattern search from theta = 1 and can stop beside the maximum; scikit-learn
 //! restarts a gradient method five times at random. Both would take the maximum if they found it.
 //!
+//! That NSGANetV2's process is DACE with linear trend and Gaussian correlation is read from forks of
+//! its code that keep the file; one fork has the spherical correlation instead.
+//!
 //! Rasmussen and Williams (2006), chapters 2 and 5; Lophaven, Nielsen and Sondergaard (2002), DACE.
 
 mod kernel;
