@@ -5,9 +5,16 @@
 //! search found. [`enas`] is ENAS macro search (Pham et al. 2018) with the conventions of the code
 //! that the search-space-poisoning paper (Wu, Saxena, Jain) ran, and random search over the same
 //! space.
+//!
+//! Parts of the searches of the data-poisoning study that need no network: [`surrogate`] and
+//! [`nsga`] for NSGANetV2, [`bayes`] for RoBoT, [`pdarts`] for P-DARTS.
 
+pub mod bayes;
 pub mod count;
 pub mod enas;
 pub mod genotype;
+pub mod nsga;
+pub mod pdarts;
 pub mod space;
+pub mod surrogate;
 pub mod table;
