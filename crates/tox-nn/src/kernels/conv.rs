@@ -15,10 +15,10 @@ mod read;
 mod sum;
 
 use super::norm;
-use super::{par_chunks, room, scratch};
+use super::{dispatch, par_chunks, room, scratch};
 use dots::Dots;
 use layout::{Layout, Tap};
-use pulp::{Arch, Simd};
+use pulp::Simd;
 pub use read::{Gradient, Source, Through};
 use sum::Shifted;
 
@@ -218,7 +218,7 @@ pub fn gradients(
                     layout.pad(grid, &x, from, (s.c_in, group * ci), padded);
                     let (grid, from) = (&layout.output, (first_out, images));
                     layout.pad(grid, &dy, from, (s.c_out, group * co), gradient);
-                    Arch::new().dispatch(Dots {
+                    dispatch(Dots {
                         x: padded,
                         views: &views,
                         dy: gradient,

@@ -1,8 +1,8 @@
 //! The flat padded layout of a tile of images.
 
 use super::read::Read;
-use super::{Geometry, Sizes};
-use pulp::{Arch, Simd, WithSimd};
+use super::{Geometry, Sizes, dispatch};
+use pulp::{Simd, WithSimd};
 
 /// Values of slack after each scratch row, so that blocks of four may run over its end.
 const SLACK: usize = 64;
@@ -137,7 +137,7 @@ impl Layout {
         (total, first): (usize, usize),
         rows: &mut [f32],
     ) {
-        Arch::new().dispatch(Pad {
+        dispatch(Pad {
             layout: self,
             grid,
             from,
