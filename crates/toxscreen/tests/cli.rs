@@ -310,12 +310,12 @@ fn a_run_that_cannot_work_starts_nothing() {
 
 #[test]
 fn an_unknown_kernel_choice_is_refused() {
-    let output = Command::cargo_bin("toxscreen")
-        .unwrap()
+    let output = Command::new(env!("CARGO_BIN_EXE_toxscreen"))
         .env("TOXSCREEN_KERNELS", "fast")
         .args(["data", "ls"])
-        .assert()
-        .code(2);
-    let text = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{text}");
     assert!(text.contains("expected plain, avx2 or portable"), "{text}");
 }
