@@ -310,7 +310,7 @@ fn a_run_that_cannot_work_starts_nothing() {
 
 #[test]
 fn an_unknown_kernel_choice_is_refused() {
-    let output = Command::new(env!("CARGO_BIN_EXE_toxscreen"))
+    let output = Command::new(PROGRAM)
         .env("TOXSCREEN_KERNELS", "fast")
         .args(["data", "ls"])
         .output()

@@ -19,7 +19,7 @@ pub use list::List;
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::LazyLock;
 
 /// What `TOXSCREEN_KERNELS` asks for.
@@ -107,9 +107,29 @@ pub fn instruction_set() -> &'static str {
 /// Maps of fewer values are left to one thread: waking another costs more than it does.
 const SMALL: usize = 1 << 15;
 
+thread_local! {
+    /// Whether this thread does one of several things that go on side by side.
+    static BESIDE_OTHERS: Cell<bool> = const { Cell::new(false) };
+}
+
 /// Whether work on so many values is shared out.
 fn shared_out(values: usize) -> bool {
-    values >= SMALL && rayon::current_num_threads() > 1
+    values >= SMALL && rayon::current_num_threads() > 1 && !BESIDE_OTHERS.get()
+}
+
+/// `f(0)` to `f(n - 1)`, each on one thread of the current pool: networks that do not wait for each
+/// other use threads better side by side than one after the other, each shared out.
+pub fn side_by_side<T: Send>(n: usize, f: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    if n < 2 || rayon::current_num_threads() < 2 {
+        return (0..n).map(f).collect();
+    }
+    let alone = |i| {
+        BESIDE_OTHERS.set(true);
+        let made = f(i);
+        BESIDE_OTHERS.set(false);
+        made
+    };
+    (0..n).into_par_iter().map(alone).collect()
 }
 
 /// Calls `f(i, chunk i)` for every chunk of `size`, on the threads of the current pool if it is worth
