@@ -492,7 +492,7 @@ fn what_a_buffer_held_before_is_never_read() {
     let first = run(&x, &x, &gathered, &halved);
     assert!(first.iter().flatten().all(|v| v.is_finite()));
     let mut worst = [gathered.clone(), halved.clone()];
-    worst.each_mut().map(|map| map.values.fill(f32::NAN));
+    worst.iter_mut().for_each(|map| map.values.fill(f32::NAN));
     run(&bad, &bad, &worst[0], &worst[1]);
     assert_eq!(run(&x, &x, &gathered, &halved), first);
 }

@@ -1,6 +1,6 @@
 //! The flat padded layout of a tile of images.
 
-use super::read::Read;
+use super::read::{Read, copy};
 use super::{Geometry, Sizes, dispatch};
 use pulp::{Simd, WithSimd};
 
@@ -45,9 +45,9 @@ pub struct Layout {
     /// Planes of the output.
     pub output: Grid,
     /// Values from one row of pixels to the next.
-    pitch: usize,
+    pub pitch: usize,
     /// Values from one image to the next.
-    image: usize,
+    pub image: usize,
     /// Zeros before the first image.
     pub front: usize,
     /// Values of one flat row, margins and slack included.
@@ -170,7 +170,7 @@ impl Layout {
             for (y, line) in lines.enumerate() {
                 let from = &from[y * self.pitch..];
                 if grid.step == 1 {
-                    line.copy_from_slice(&from[..grid.w]);
+                    copy(&from[..grid.w], line);
                 } else {
                     let pixels = line.iter_mut().skip(left).step_by(grid.step);
                     pixels.zip(from).for_each(|(to, from)| *to = *from);
