@@ -78,8 +78,8 @@ impl<const K: usize> WithSimd for Correlate<'_, K> {
         let width = self.0.layout.output.w;
         self.0.check(K / 2, S::F32_LANES, self.2.len());
         assert!(self.1.len() == K * K);
-        // From right to left and from top to bottom: what a vector writes beyond the end of a row is
-        // written again by the next one to come there.
+        // A vector may write beyond the end of its row, into the next one. What it writes there is that
+        // place's own sum, as every lane is the sum at its own place.
         let mut end = width.next_multiple_of(S::F32_LANES);
         while end >= 2 * S::F32_LANES {
             end -= 2 * S::F32_LANES;
