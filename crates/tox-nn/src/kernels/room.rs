@@ -154,7 +154,7 @@ mod tests {
         // What nobody asks for any more is freed, what is asked for is not.
         waiting.give(vec![4.0; 7], 25);
         waiting.give(vec![5.0; 8], 25);
-        for _ in 0..IDLE {
+        for _ in 0..=IDLE {
             let buffer = waiting.take(8).unwrap();
             waiting.give(buffer, 25);
         }
