@@ -8,12 +8,8 @@ use super::{Geometry, Gradient, Sizes, Source, Through};
 use crate::kernels::{dispatch, norm, par_chunks, room, scratch};
 
 /// Most parts in which gradients are made, whatever the number of threads: each has sums of its own for
-/// all weights.
-const PARTS: usize = 32;
-/// The same of convolutions with more than [`MANY`] weights.
-const FEW_PARTS: usize = 8;
-/// A quarter of a megabyte.
-const MANY: usize = 1 << 16;
+/// all weights. Of more threads than that, trials side by side make better use.
+const PARTS: usize = 8;
 
 /// What [`gradients`] makes.
 pub struct Gradients {
@@ -57,8 +53,7 @@ pub fn gradients(
     let products = by_weight.then(|| Products::new(&layout, g, s));
     let size = products.as_ref().map_or(0, |p| g.groups * p.size());
     let tiles = s.n.div_ceil(layout.tile);
-    let most = if size > MANY { FEW_PARTS } else { PARTS };
-    let per_part = tiles.div_ceil(most).max(1);
+    let per_part = tiles.div_ceil(PARTS).max(1);
     let number = tiles.div_ceil(per_part);
     let (tile_in, tile_out) = (
         layout.tile * s.c_in * plane,
