@@ -5,7 +5,10 @@ use std::io;
 use std::path::Path;
 
 /// Writes `path` by `fill`; a reader sees the old file or the whole new one.
-pub(crate) fn write(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+///
+/// # Errors
+/// When the folder cannot be written to, or `fill` fails; the old file is then as it was.
+pub fn write(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let folder = path.parent().filter(|folder| *folder != Path::new(""));
     // The prefix that the store clears away after a kill.
     let mut builder = tempfile::Builder::new();

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::atomic;
 
@@ -25,6 +25,60 @@ pub struct Hooks<'a> {
     pub stop: &'a mut dyn FnMut() -> bool,
     /// Told the share of the work done and what is going on.
     pub progress: &'a mut dyn FnMut(f64, &str),
+}
+
+/// A computation made of small steps, which a checkpoint can hold between any two of them.
+pub trait Machine {
+    /// What a checkpoint holds beside the buffers.
+    type Header: DeserializeOwned;
+
+    /// Whether nothing is left to do.
+    fn done(&self) -> bool;
+
+    /// The next small step; tells its progress as [`Hooks::progress`] wants it.
+    fn advance(&mut self, progress: &mut dyn FnMut(f64, &str));
+
+    /// Writes all that the next steps depend on, with [`write`].
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    fn save(&mut self, path: &Path) -> Result<(), CheckpointError>;
+
+    /// Goes on from what [`Machine::save`] wrote.
+    ///
+    /// # Errors
+    /// What is wrong with it, such as another key or buffers of other lengths.
+    fn resume(&mut self, header: Self::Header, buffers: Buffers) -> Result<(), String>;
+}
+
+/// Runs `machine` from its checkpoint, if there is one, to its end. False means that it was asked to
+/// stop and has saved itself.
+///
+/// # Errors
+/// When the checkpoint cannot be read or written, or belongs to something else.
+pub fn drive<M: Machine>(machine: &mut M, hooks: &mut Hooks<'_>) -> Result<bool, CheckpointError> {
+    let path = hooks.checkpoint;
+    if let Some((header, buffers)) = read::<M::Header>(path)? {
+        machine
+            .resume(header, buffers)
+            .map_err(|what| CheckpointError::Damaged {
+                path: path.to_owned(),
+                what,
+            })?;
+    }
+    let mut saved = Instant::now();
+    while !machine.done() {
+        if (hooks.stop)() {
+            machine.save(path)?;
+            return Ok(false);
+        }
+        if saved.elapsed() >= hooks.save_every {
+            machine.save(path)?;
+            saved = Instant::now();
+        }
+        machine.advance(hooks.progress);
+    }
+    Ok(true)
 }
 
 /// Why a checkpoint could not be written or read.
@@ -84,8 +138,25 @@ pub fn write(
     atomic::write(path, |out| out.write_all(&file)).map_err(io)
 }
 
-/// A checkpoint's header and its buffers by name.
-pub type Read<H> = (H, BTreeMap<String, Vec<f32>>);
+/// Buffers by name.
+pub type Buffers = BTreeMap<String, Vec<f32>>;
+
+/// A checkpoint's header and its buffers.
+pub type Read<H> = (H, Buffers);
+
+/// Moves the buffer `name` to `to`, which has its length.
+///
+/// # Errors
+/// A buffer that is missing or of another length.
+pub fn restore(buffers: &mut Buffers, name: &str, to: &mut Vec<f32>) -> Result<(), String> {
+    match buffers.remove(name) {
+        Some(values) if values.len() == to.len() => {
+            *to = values;
+            Ok(())
+        }
+        _ => Err(format!("buffer {name} is missing or has another length")),
+    }
+}
 
 /// Reads `path`; `None` if there is no such file.
 ///

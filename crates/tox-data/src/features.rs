@@ -15,7 +15,7 @@ use crate::error::DataError;
 use crate::format::npz::{self, Archive, Elements, Item};
 use crate::format::{dimensions, numbered};
 use crate::load::{file_name, is_npz, load};
-use crate::set::{Dataset, Split, gather};
+use crate::set::{Dataset, Images, Split, gather};
 use crate::spec::DataSpec;
 
 /// The numbers of a set, row after row.
@@ -86,6 +86,20 @@ impl Features {
             labels: split.labels,
             class_names,
         }
+    }
+
+    /// A copy of the rows as images; none if they are floats or no images.
+    pub fn images(&self) -> Option<Split> {
+        let (Values::Bytes(pixels), Some([c, h, w])) = (&self.values, self.shape) else {
+            return None;
+        };
+        Some(Split {
+            images: Images {
+                pixels: pixels.clone(),
+                shape: [self.rows, c, h, w],
+            },
+            labels: self.labels.clone(),
+        })
     }
 
     /// A copy of the rows at `rows`, in their order.

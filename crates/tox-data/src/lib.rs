@@ -6,7 +6,7 @@
 //! poison that replaces some of their rows. Every loader checks magic, sizes, counts and label ranges before it
 //! believes a file, because users bring files of every origin.
 
-mod atomic;
+pub mod atomic;
 mod batch;
 mod catalogue;
 pub mod checkpoint;

@@ -1,8 +1,10 @@
 //! Poison patches: which rows of a training set an attack replaced, by what, and under which label.
 //!
-//! A patch is a file, `.npz` or `.safetensors`, of three arrays: `indices` (n; rows of the training
-//! set, from 0) and `labels` (n) as int64, `values` (n x columns, images in C, H, W order) as
-//! float32. Beside it lies its manifest, `NAME.json` where `NAME` is the patch's whole file name:
+//! A patch is a file, `.npz` or `.safetensors`, of up to three arrays: `indices` (n; rows of the
+//! training set, from 0) and `labels` (n) as int64, and `values` (n x columns, images in C, H, W
+//! order) as float32, or as uint8 where an attack makes 8-bit images. An attack on labels alone has
+//! no `values`: its rows keep theirs. For the searches, which train on two parts of a [`Dataset`],
+//! the training set is [`Dataset::pool`]. Beside it lies its manifest, `NAME.json` where `NAME` is the patch's whole file name:
 //! what made it, and the hashes of the patch and of the clean training set. Nothing is believed:
 //! [`Patch::load`] holds the file against the manifest, [`Patch::apply`] both against the set.
 
@@ -17,6 +19,7 @@ use crate::atomic;
 use crate::error::DataError;
 use crate::features::{Features, Values};
 use crate::input::{Input, MAX_BYTES};
+use crate::set::Dataset;
 use points::{Format, Points};
 
 /// Name and version of the format.
@@ -72,6 +75,39 @@ pub enum Units {
     Own,
 }
 
+/// What a patch replaces beside labels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Nothing: rows keep their values.
+    None,
+    /// Rows by 8-bit values.
+    Uint8,
+    /// Rows by floats.
+    #[default]
+    Float32,
+}
+
+impl Kind {
+    fn of(values: Option<&Values>) -> Self {
+        match values {
+            None => Self::None,
+            Some(Values::Bytes(_)) => Self::Uint8,
+            Some(Values::Floats(_)) => Self::Float32,
+        }
+    }
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Uint8 => "uint8",
+            Self::Float32 => "float32",
+        })
+    }
+}
+
 /// What is known of a patch beside its numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -98,6 +134,9 @@ pub struct Manifest {
     pub classes: usize,
     /// What the values mean.
     pub units: Units,
+    /// What kind of values there are; patches made before there was a choice do not say it.
+    #[serde(default)]
+    pub values: Kind,
     /// [`Features::hash`] of the clean training set.
     pub train_hash: String,
     /// BLAKE3 (hexadecimal) of the patch file; empty until it is saved.
@@ -130,8 +169,58 @@ impl Patch {
         let points = Points {
             indices,
             labels,
-            values,
+            values: Some(Values::Floats(values)),
         };
+        Self::made(train, points, attack, settings)
+    }
+
+    /// The patch of `train`, still clean, that gives each row of `indices` another label; the rows
+    /// keep their values.
+    ///
+    /// # Errors
+    /// As [`Patch::new`].
+    pub fn of_labels(
+        train: &Features,
+        indices: Vec<u64>,
+        labels: Vec<u16>,
+        attack: &str,
+        settings: serde_json::Value,
+    ) -> Result<Self, PatchError> {
+        let points = Points {
+            indices,
+            labels,
+            values: None,
+        };
+        Self::made(train, points, attack, settings)
+    }
+
+    /// The patch of `train`, still clean and 8-bit, that replaces each row of `indices` by 8-bit
+    /// values (`train.columns` each); the rows keep their labels.
+    ///
+    /// # Errors
+    /// As [`Patch::new`], and a set of floats.
+    pub fn of_images(
+        train: &Features,
+        indices: Vec<u64>,
+        values: Vec<u8>,
+        attack: &str,
+        settings: serde_json::Value,
+    ) -> Result<Self, PatchError> {
+        let label = |&index: &u64| train.labels.get(index as usize).copied().unwrap_or(0);
+        let points = Points {
+            labels: indices.iter().map(label).collect(),
+            indices,
+            values: Some(Values::Bytes(values)),
+        };
+        Self::made(train, points, attack, settings)
+    }
+
+    fn made(
+        train: &Features,
+        points: Points,
+        attack: &str,
+        settings: serde_json::Value,
+    ) -> Result<Self, PatchError> {
         let mut manifest = Manifest {
             format: FORMAT.to_owned(),
             attack: attack.to_owned(),
@@ -144,6 +233,7 @@ impl Patch {
             shape: train.shape,
             classes: train.class_names.len(),
             units: units(train),
+            values: Kind::of(points.values.as_ref()),
             train_hash: train.hash(),
             patch_hash: String::new(),
         };
@@ -163,9 +253,9 @@ impl Patch {
         &self.points.labels
     }
 
-    /// The points, row after row, in [`Manifest::units`].
-    pub fn values(&self) -> &[f32] {
-        &self.points.values
+    /// The points, row after row: floats in [`Manifest::units`] or bytes; none if rows keep theirs.
+    pub fn values(&self) -> Option<&Values> {
+        self.points.values.as_ref()
     }
 
     /// What is known beside the numbers.
@@ -238,7 +328,7 @@ impl Patch {
             return Err(damaged(format!("BLAKE3 {hash}, expected {expected}")));
         }
         let (points, columns) = Points::decode(path, &bytes)?;
-        if columns != manifest.columns {
+        if let Some(columns) = columns.filter(|columns| *columns != manifest.columns) {
             let expected = manifest.columns;
             return Err(damaged(format!("{columns} columns, expected {expected}")));
         }
@@ -268,6 +358,19 @@ impl Patch {
         let mut train = train.into_floats();
         self.place(&mut train);
         Ok(train)
+    }
+
+    /// Poisons the images that a search trains and validates on, before any augmentation: the patch
+    /// must have been made for [`Dataset::pool`] of the clean `data`. Test images, normalisation and
+    /// [`Dataset::hash`], which says what was loaded, stay.
+    ///
+    /// # Errors
+    /// As [`Patch::apply`].
+    pub fn apply_to(&self, data: &mut Dataset) -> Result<(), PatchError> {
+        let mut pool = data.pool();
+        self.apply(&mut pool)?;
+        data.set_pool(pool);
+        Ok(())
     }
 
     /// Whether `train` is the clean set that this was made for.
@@ -311,20 +414,30 @@ impl Patch {
     /// Puts the points into a set that has been checked.
     fn place(&self, train: &mut Features) {
         let columns = train.columns;
-        let points = self.points.values.chunks_exact(columns);
-        let rows = self.points.indices.iter().zip(&self.points.labels);
-        for ((&index, &label), point) in rows.zip(points) {
+        for (at, (&index, &label)) in (self.points.indices.iter())
+            .zip(&self.points.labels)
+            .enumerate()
+        {
             let row = index as usize;
             train.labels[row] = label;
-            match &mut train.values {
-                Values::Floats(values) => {
-                    values[row * columns..][..columns].copy_from_slice(point);
+            let Some(values) = &self.points.values else {
+                continue;
+            };
+            let (to, from) = (row * columns, at * columns);
+            match (&mut train.values, values) {
+                (Values::Floats(train), Values::Floats(values)) => {
+                    train[to..][..columns].copy_from_slice(&values[from..][..columns]);
                 }
-                Values::Bytes(values) => {
-                    let row = &mut values[row * columns..][..columns];
-                    for (byte, &value) in row.iter_mut().zip(point) {
-                        *byte = (255.0 * value).round() as u8;
-                    }
+                (Values::Bytes(train), Values::Bytes(values)) => {
+                    train[to..][..columns].copy_from_slice(&values[from..][..columns]);
+                }
+                (Values::Bytes(train), Values::Floats(values)) => {
+                    let pairs = train[to..][..columns].iter_mut().zip(&values[from..]);
+                    pairs.for_each(|(byte, value)| *byte = (255.0 * value).round() as u8);
+                }
+                (Values::Floats(train), Values::Bytes(values)) => {
+                    let pairs = train[to..][..columns].iter_mut().zip(&values[from..]);
+                    pairs.for_each(|(value, byte)| *value = f32::from(*byte) / 255.0);
                 }
             }
         }

@@ -1,5 +1,7 @@
 //! Images with labels, and the three splits that a trial sees.
 
+use crate::features::{Features, Values};
+
 /// 8-bit images, one after the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Images {
@@ -156,6 +158,32 @@ impl Dataset {
         }
         let most = counts.into_iter().max().unwrap_or(0);
         100.0 - 100.0 * most as f64 / (self.test.len() as f64).max(1.0)
+    }
+
+    /// What a search learns from, its training images followed by its validation images: the rows
+    /// that a [poison patch](crate::patch) of a search is made for. A copy.
+    pub fn pool(&self) -> Features {
+        let [a, b] = [&self.train, &self.valid];
+        let [_, c, h, w] = a.images.shape;
+        let split = Split {
+            images: Images {
+                pixels: [&a.images.pixels[..], &b.images.pixels].concat(),
+                shape: [a.len() + b.len(), c, h, w],
+            },
+            labels: [&a.labels[..], &b.labels].concat(),
+        };
+        Features::of(split, self.class_names.clone())
+    }
+
+    /// Puts changed images and labels back where [`Dataset::pool`] took them from.
+    pub(crate) fn set_pool(&mut self, pool: Features) {
+        let Values::Bytes(mut pixels) = pool.values else {
+            unreachable!("a pool is 8-bit");
+        };
+        let (mut labels, train) = (pool.labels, self.train.len());
+        self.valid.images.pixels = pixels.split_off(train * self.train.images.stride());
+        self.valid.labels = labels.split_off(train);
+        (self.train.images.pixels, self.train.labels) = (pixels, labels);
     }
 
     /// BLAKE3 (hexadecimal) over shape, pixels and labels of the three splits in their order, and

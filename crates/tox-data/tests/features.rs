@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 use tox_data::features::{FeatureSets, Features, Layout, Values};
 use tox_data::patch::{Patch, PatchError};
+use tox_data::spec::DataSpec;
 use tox_data::{DataDir, DataError};
 
 fn npy(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
@@ -280,6 +281,118 @@ fn eight_bit_sets_are_rounded_or_made_floats() {
     assert!(error.contains("value 1.5 of point 0, column 7"), "{error}");
 }
 
+/// An attack on labels stores no rows, one on images stores bytes; each changes nothing else.
+#[test]
+fn labels_and_images_go_round_alone() {
+    let dir = TempDir::new().unwrap();
+    let clean = FeatureSets::load(&coloured(dir.path())).unwrap().train;
+    let of_labels = Patch::of_labels(&clean, vec![2, 0], vec![0, 1], "a", true.into()).unwrap();
+    let bytes: Vec<u8> = (100..112).collect();
+    let of_images = Patch::of_images(&clean, vec![1], bytes.clone(), "a", true.into()).unwrap();
+    for extension in ["npz", "safetensors"] {
+        for made in [&of_labels, &of_images] {
+            let path = dir.path().join(format!("p.{extension}"));
+            let mut made = made.clone();
+            made.save(&path).unwrap();
+            assert_eq!(Patch::load(&path).unwrap(), made);
+        }
+    }
+    assert_eq!(of_labels.values(), None);
+    let mut poisoned = clean.clone();
+    of_labels.apply(&mut poisoned).unwrap();
+    assert_eq!(poisoned.labels, [1, clean.labels[1], 0]);
+    assert_eq!(poisoned.values, clean.values);
+    let mut poisoned = clean.clone();
+    of_images.apply(&mut poisoned).unwrap();
+    assert_eq!(poisoned.labels, clean.labels);
+    let (Values::Bytes(before), Values::Bytes(after)) = (&clean.values, &poisoned.values) else {
+        panic!("8-bit");
+    };
+    assert_eq!(after[..12], before[..12]);
+    assert_eq!(after[12..24], bytes);
+    assert_eq!(after[24..], before[24..]);
+    let exact = of_images.apply_unrounded(clean.clone()).unwrap();
+    let Values::Floats(values) = exact.values else {
+        panic!("becomes floats");
+    };
+    assert_eq!(values[12], 100.0 / 255.0);
+    let refused = |made: Result<Patch, PatchError>, part: &str| {
+        let error = made.unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    };
+    let images =
+        |set: &Features, indices, bytes| Patch::of_images(set, indices, bytes, "a", true.into());
+    refused(images(&clean, vec![3], bytes.clone()), "index 3");
+    refused(
+        images(&clean, vec![1], vec![0; 11]),
+        "11 values, expected 1 x 12",
+    );
+    let floats = table(dir.path()).train;
+    refused(images(&floats, vec![1], vec![0; 2]), "expected floats");
+    let labels = Patch::of_labels(&clean, vec![1], vec![3], "a", true.into());
+    refused(labels, "label 3");
+}
+
+/// Rows of a search's patch are its training images, then its validation images.
+#[test]
+fn a_patch_reaches_both_halves_of_a_search() {
+    let spec = DataSpec {
+        train: Some(5),
+        test: Some(4),
+        ..DataSpec::of("digits", 3)
+    };
+    let folder = DataDir::resolve(Some(Path::new("."))).unwrap();
+    let clean = tox_data::load(&spec, &folder).unwrap();
+    let pool = clean.pool();
+    assert_eq!((pool.rows, pool.columns), (8, 64));
+    assert_eq!(
+        pool.labels,
+        [&clean.train.labels[..], &clean.valid.labels].concat()
+    );
+    let other = |row: usize| (pool.labels[row] + 1) % 10;
+    let patch = Patch::of_labels(
+        &pool,
+        vec![6, 0],
+        vec![other(6), other(0)],
+        "a",
+        true.into(),
+    );
+    let images = Patch::of_images(&pool, vec![4, 5], vec![7; 128], "a", true.into());
+    let mut poisoned = clean.clone();
+    patch.unwrap().apply_to(&mut poisoned).unwrap();
+    let mut labels = clean.clone();
+    (labels.train.labels[0], labels.valid.labels[1]) = (other(0), other(6));
+    assert_eq!(poisoned.content_hash(), labels.content_hash());
+    let images = images.unwrap();
+    let error = images.apply_to(&mut poisoned).unwrap_err();
+    assert!(
+        error.to_string().contains("another training set"),
+        "{error}"
+    );
+    assert_eq!(
+        poisoned.content_hash(),
+        labels.content_hash(),
+        "left as it was"
+    );
+    let mut poisoned = clean.clone();
+    images.apply_to(&mut poisoned).unwrap();
+    let mut expected = clean.clone();
+    expected.train.images.pixels[4 * 64..].fill(7);
+    expected.valid.images.pixels[..64].fill(7);
+    assert_eq!(poisoned.content_hash(), expected.content_hash());
+    assert_eq!(poisoned.hash, clean.hash, "what was loaded");
+    let spec = DataSpec {
+        train: Some(6),
+        ..spec
+    };
+    let mut other = tox_data::load(&spec, &folder).unwrap();
+    let error = images.apply_to(&mut other).unwrap_err().to_string();
+    assert!(
+        error.contains("expected 8 rows") && error.contains("found 9"),
+        "{error}"
+    );
+}
+
 #[test]
 fn points_that_do_not_fit_the_set_are_refused() {
     let dir = TempDir::new().unwrap();
@@ -323,6 +436,8 @@ fn a_manifest_that_lies_is_refused() {
     assert!(lie("classes", 0.into()).contains("below the 0 classes"));
     assert!(lie("classes", 9.into()).contains("in 9 classes"));
     assert!(lie("units", "unit".into()).contains("expected 0 to 1"));
+    assert!(lie("values", "none".into()).contains("kind float32, expected none"));
+    assert!(lie("values", "uint8".into()).contains("kind float32, expected uint8"));
     assert!(lie("shape", vec![1, 2, 2].into()).contains("shape [1, 2, 2] with 2 columns"));
     assert!(lie("shape", vec![1, 2, 1].into()).contains("(1 x 2 x 1)"));
     assert!(lie("flipped", 2.into()).contains("counts 2 flipped labels"));
@@ -330,6 +445,11 @@ fn a_manifest_that_lies_is_refused() {
     assert!(lie("patch_hash", "0".into()).contains("BLAKE3"));
     assert!(lie("format", "2".into()).contains("expected the format"));
     assert!(lie("extra", 1.into()).contains("extra"));
+    // As it was before patches could have other values than floats.
+    let old = good.replace("  \"values\": \"float32\",\n", "");
+    assert_ne!(old, good);
+    fs::write(&manifest, old).unwrap();
+    assert!(Patch::load(&path).is_ok());
     fs::remove_file(&manifest).unwrap();
     assert!(
         Patch::load(&path)

@@ -9,7 +9,7 @@ use burn::backend::{Dispatch, DispatchDevice};
 use burn::tensor::activation::{log_softmax, relu};
 use burn::tensor::module;
 use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions, PadMode};
-use burn::tensor::{Int, Tensor, s};
+use burn::tensor::{Device, Int, Tensor, s};
 
 /// Added to the variance before its root is taken, as in PyTorch.
 pub const BN_EPS: f32 = 1e-5;
@@ -26,8 +26,12 @@ pub enum Engine {
 impl Engine {
     /// What the device of `x` allows and `TOXSCREEN_KERNELS` wants.
     pub fn of<const D: usize>(x: &Tensor<D>) -> Self {
-        let device = x.device().inner();
-        match device.as_dispatch() {
+        Self::on(&x.device())
+    }
+
+    /// What `device` allows and `TOXSCREEN_KERNELS` wants.
+    pub fn on(device: &Device) -> Self {
+        match device.clone().inner().as_dispatch() {
             DispatchDevice::Flex(_) if wanted() => Self::Kernels,
             _ => Self::Plain,
         }

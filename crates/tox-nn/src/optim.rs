@@ -1,6 +1,6 @@
 //! SGD and Adam over flat host buffers, global-norm clipping, the cosine schedule.
 
-use crate::kernels::update::{Nesterov, nesterov, square_sum};
+use crate::kernels::update::{Momentum, momentum, square_sum};
 use crate::params::{ParamId, Params};
 
 /// Gradients of the weights that a step used.
@@ -23,11 +23,13 @@ pub fn clip_scale(norm: f32, limit: f32) -> f32 {
     if scale > 1.0 { 1.0 } else { scale }
 }
 
-/// SGD with Nesterov momentum and L2 penalty, as PyTorch's.
+/// SGD with momentum and L2 penalty, as PyTorch's.
 #[derive(Clone, Debug)]
 pub struct Sgd {
     /// Momentum.
     pub momentum: f32,
+    /// Whether it is Nesterov's.
+    pub nesterov: bool,
     /// L2 penalty.
     pub decay: f32,
     /// Whether weights that a step did not use, but an earlier one did, go on with momentum and
@@ -40,11 +42,12 @@ pub struct Sgd {
 }
 
 impl Sgd {
-    /// At rest.
+    /// At rest, with Nesterov momentum.
     pub fn new(params: &Params, momentum: f32, decay: f32, idle_decay: bool) -> Self {
         let velocity = vec![0.0; params.values.len()];
         Self {
             momentum,
+            nesterov: true,
             decay,
             idle_decay,
             velocity,
@@ -54,9 +57,10 @@ impl Sgd {
 
     /// One step with learning rate `lr`; gradients are multiplied with `scale` first.
     pub fn step(&mut self, params: &mut Params, gradients: &Gradients, lr: f32, scale: f32) {
-        let step = Nesterov {
+        let step = Momentum {
             lr,
             momentum: self.momentum,
+            nesterov: self.nesterov,
             decay: self.decay,
             scale,
         };
@@ -69,7 +73,7 @@ impl Sgd {
             if gradient.is_some() || (self.idle_decay && self.touched[i]) {
                 let range = params.entry(id).range();
                 let velocity = &mut self.velocity[range.clone()];
-                nesterov(&mut params.values[range], velocity, gradient, step);
+                momentum(&mut params.values[range], velocity, gradient, step);
             }
         }
     }
@@ -172,6 +176,19 @@ mod tests {
         sgd.idle_decay = false;
         sgd.step(&mut params, &[], 0.5, 1.0);
         assert_eq!(params.values[0], before);
+    }
+
+    #[test]
+    fn plain_momentum_by_hand() {
+        let (mut params, id) = one(1.0);
+        let mut sgd = Sgd::new(&params, 0.9, 0.1, true);
+        sgd.nesterov = false;
+        sgd.step(&mut params, &[(id, vec![2.0])], 0.5, 0.5);
+        // g = 0.5 * 2 + 0.1 * 1 = 1.1, v = 1.1, w = 1 - 0.5 * 1.1 = 0.45
+        assert!((params.values[0] - 0.45).abs() < 1e-6);
+        sgd.step(&mut params, &[(id, vec![-1.0])], 0.5, 1.0);
+        // g = -1 + 0.1 * 0.45 = -0.955, v = 0.99 - 0.955 = 0.035, w = 0.45 - 0.5 * 0.035
+        assert!((params.values[0] - 0.4325).abs() < 1e-6);
     }
 
     #[test]

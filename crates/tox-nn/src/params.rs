@@ -19,6 +19,8 @@ pub struct Entry {
     /// Four dimensions: conv `[out, in / groups, k, k]`, linear `[out, in, 1, 1]`, vectors
     /// `[n, 1, 1, 1]`.
     pub shape: [usize; 4],
+    /// How many of them it has outside of here, as in a PyTorch state dict; the others are 1.
+    pub rank: usize,
     start: usize,
 }
 
@@ -48,16 +50,26 @@ pub struct Params {
 }
 
 impl Params {
-    /// Adds a weight; `values` in row-major order, as many as `shape` says.
-    pub fn add(&mut self, name: String, shape: [usize; 4], values: Vec<f32>) -> ParamId {
+    /// Adds a weight; `values` in row-major order, as many as `shape`, of at most four
+    /// dimensions, says.
+    pub fn add<const D: usize>(
+        &mut self,
+        name: String,
+        shape: [usize; D],
+        values: Vec<f32>,
+    ) -> ParamId {
+        const { assert!(D <= 4) };
         assert_eq!(
             values.len(),
             shape.iter().product::<usize>(),
             "values of {name}"
         );
+        let mut full = [1; 4];
+        full[..D].copy_from_slice(&shape);
         self.entries.push(Entry {
             name,
-            shape,
+            shape: full,
+            rank: D,
             start: self.values.len(),
         });
         self.values.extend(values);

@@ -2,8 +2,11 @@
 //!
 //! Floor 5 of the house. [`space`] poisons a search space with the sets of "A Recipe for
 //! Disaster: Neural Architecture Search with Search Space Poisoning" (Wu, Saxena, Jain); [`screen`] finds
-//! what it put there before a search runs. [`space_file`] reads spaces that people wrote.
+//! what it put there before a search runs. [`space_file`] reads spaces that people wrote. [`data`]
+//! poisons the images and labels that a search learns from, with the attacks of "Data Poisoning of
+//! NAS".
 
+pub mod data;
 pub mod screen;
 pub mod space;
 pub mod space_file;

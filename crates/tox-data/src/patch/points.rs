@@ -1,11 +1,11 @@
-//! The three arrays of a patch: what they must hold, and how a file holds them.
+//! The arrays of a patch: what they must hold, and how a file holds them.
 
 use std::io::Cursor;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 
-use super::{Manifest, PatchError, Units};
+use super::{Kind, Manifest, PatchError, Units};
 use crate::features::{Features, Values};
 use crate::format::npz::{self, Archive, Elements, Item};
 
@@ -30,12 +30,13 @@ impl Format {
     }
 }
 
-/// The three arrays.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// The arrays.
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Points {
     pub indices: Vec<u64>,
     pub labels: Vec<u16>,
-    pub values: Vec<f32>,
+    /// None: the rows keep their values.
+    pub values: Option<Values>,
 }
 
 impl Points {
@@ -53,8 +54,20 @@ impl Points {
                 "{indices} indices and {labels} labels, expected {n} of each"
             ));
         }
-        if Some(self.values.len()) != n.checked_mul(columns) {
-            let found = self.values.len();
+        let kind = Kind::of(self.values.as_ref());
+        if kind != manifest.values {
+            let expected = manifest.values;
+            return Err(format!("values of kind {kind}, expected {expected}"));
+        }
+        if kind == Kind::Uint8 && manifest.units == Units::Own {
+            return Err("8-bit values, expected floats as the training set's".to_owned());
+        }
+        let found = match &self.values {
+            None => None,
+            Some(Values::Bytes(values)) => Some(values.len()),
+            Some(Values::Floats(values)) => Some(values.len()),
+        };
+        if let Some(found) = found.filter(|&found| Some(found) != n.checked_mul(columns)) {
             return Err(format!("{found} values, expected {n} x {columns}"));
         }
         let sides = manifest.shape.into_iter().flatten();
@@ -83,14 +96,17 @@ impl Points {
             Units::Unit => (0.0..=1.0).contains(value),
             Units::Own => value.is_finite(),
         };
-        if let Some(at) = self.values.iter().position(|value| !right(value)) {
+        let Some(Values::Floats(values)) = &self.values else {
+            return Ok(());
+        };
+        if let Some(at) = values.iter().position(|value| !right(value)) {
             let expected = match manifest.units {
                 Units::Unit => "0 to 1 (pixel / 255)",
                 Units::Own => "a finite number",
             };
             return Err(format!(
                 "value {} of point {}, column {}, expected {expected}",
-                self.values[at],
+                values[at],
                 at / columns,
                 at % columns
             ));
@@ -108,7 +124,13 @@ impl Points {
 
     /// The bytes of a file of the format that the name `path` asks for.
     pub fn encode(&self, path: &Path) -> Result<Vec<u8>, PatchError> {
-        let shape = [self.indices.len(), self.values.len() / self.indices.len()];
+        let n = self.indices.len();
+        let columns = match &self.values {
+            None => 0,
+            Some(Values::Bytes(values)) => values.len() / n,
+            Some(Values::Floats(values)) => values.len() / n,
+        };
+        let shape = [n, columns];
         // Indices are below the number of rows in memory, so that they fit.
         let indices: Vec<i64> = self.indices.iter().map(|&index| index as i64).collect();
         let labels: Vec<i64> = self.labels.iter().map(|&label| i64::from(label)).collect();
@@ -122,11 +144,17 @@ impl Points {
                 shape: shape.to_vec(),
                 elements,
             };
-            let items = [
+            let mut items = vec![
                 item("indices", &shape[..1], Elements::Integers(indices)),
                 item("labels", &shape[..1], Elements::Integers(labels)),
-                item("values", &shape, Elements::Floats(&self.values)),
             ];
+            items.extend(self.values.as_ref().map(|values| {
+                let elements = match values {
+                    Values::Bytes(values) => Elements::Bytes(values),
+                    Values::Floats(values) => Elements::Floats(values),
+                };
+                item("values", &shape, elements)
+            }));
             let file = npz::write(Cursor::new(Vec::new()), &items).map_err(failed)?;
             return Ok(file.into_inner());
         }
@@ -136,12 +164,17 @@ impl Points {
                 .flat_map(|value| value.to_le_bytes())
                 .collect()
         };
-        let values = self.values.iter().flat_map(|value| value.to_le_bytes());
-        let parts = [
+        let mut parts = vec![
             ("indices", Dtype::I64, &shape[..1], integers(&indices)),
             ("labels", Dtype::I64, &shape[..1], integers(&labels)),
-            ("values", Dtype::F32, &shape, values.collect()),
         ];
+        parts.extend(self.values.as_ref().map(|values| match values {
+            Values::Bytes(values) => ("values", Dtype::U8, &shape[..], values.clone()),
+            Values::Floats(values) => {
+                let bytes = values.iter().flat_map(|value| value.to_le_bytes());
+                ("values", Dtype::F32, &shape[..], bytes.collect())
+            }
+        }));
         let views = parts.iter().map(|(name, dtype, shape, bytes)| {
             Ok((*name, TensorView::new(*dtype, shape.to_vec(), bytes)?))
         });
@@ -151,24 +184,28 @@ impl Points {
             .map_err(|error| failed(std::io::Error::other(error)))
     }
 
-    /// The arrays in `bytes`, the contents of `path`, and the number of columns.
-    pub fn decode(path: &Path, bytes: &[u8]) -> Result<(Self, usize), PatchError> {
+    /// The arrays in `bytes`, the contents of `path`, and the number of columns of the values, if
+    /// there are any.
+    pub fn decode(path: &Path, bytes: &[u8]) -> Result<(Self, Option<usize>), PatchError> {
         let damaged = |what: String| PatchError::Damaged {
             path: path.to_path_buf(),
             what,
         };
-        let (indices, labels, values, shape): (Vec<i128>, Vec<i128>, _, Vec<usize>);
+        let (indices, labels): (Vec<i128>, Vec<i128>);
+        let values: Option<(Values, Vec<usize>)>;
         match Format::of(path)? {
             Format::Npz => {
                 let mut archive =
                     Archive::new(path, Cursor::new(bytes), "indices, labels and values")?;
                 indices = archive.array("indices")?.integers(path)?.collect();
                 labels = archive.array("labels")?.integers(path)?.collect();
-                let array = archive.array("values")?;
-                shape = array.shape.iter().map(|&size| size as usize).collect();
-                values = match array.values(path)? {
-                    Values::Floats(values) => values,
-                    Values::Bytes(_) => return Err(damaged("values of uint8".into())),
+                values = match archive.has("values") {
+                    false => None,
+                    true => {
+                        let array = archive.array("values")?;
+                        let shape = array.shape.iter().map(|&size| size as usize).collect();
+                        Some((array.values(path)?, shape))
+                    }
                 };
             }
             Format::SafeTensors => {
@@ -192,16 +229,30 @@ impl Points {
                 };
                 indices = integers("indices")?;
                 labels = integers("labels")?;
-                let view = tensor("values", Dtype::F32)?;
-                shape = view.shape().to_vec();
-                let (words, _) = view.data().as_chunks::<4>();
-                values = words.iter().map(|word| f32::from_le_bytes(*word)).collect();
+                values = match file.tensor("values") {
+                    Err(_) => None,
+                    Ok(view) if view.dtype() == Dtype::U8 => {
+                        Some((Values::Bytes(view.data().to_vec()), view.shape().to_vec()))
+                    }
+                    Ok(_) => {
+                        let view = tensor("values", Dtype::F32)?;
+                        let (words, _) = view.data().as_chunks::<4>();
+                        let floats = words.iter().map(|word| f32::from_le_bytes(*word));
+                        Some((Values::Floats(floats.collect()), view.shape().to_vec()))
+                    }
+                };
             }
         }
-        let [_, columns] = shape[..] else {
-            return Err(damaged(format!(
-                "values of shape {shape:?}, expected (points, columns)"
-            )));
+        let columns = match &values {
+            None => None,
+            Some((_, shape)) => match shape[..] {
+                [_, columns] => Some(columns),
+                _ => {
+                    return Err(damaged(format!(
+                        "values of shape {shape:?}, expected (points, columns)"
+                    )));
+                }
+            },
         };
         let outside = |what: &str, value: i128| damaged(format!("{what} {value} out of range"));
         let index = |&value| u64::try_from(value).map_err(|_| outside("index", value));
@@ -209,7 +260,7 @@ impl Points {
         let points = Self {
             indices: indices.iter().map(index).collect::<Result<_, _>>()?,
             labels: labels.iter().map(label).collect::<Result<_, _>>()?,
-            values,
+            values: values.map(|(values, _)| values),
         };
         Ok((points, columns))
     }

@@ -2,14 +2,16 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-/// One step of SGD with Nesterov momentum, as PyTorch's: `g = scale * grad + decay * w`,
-/// `v = momentum * v + g`, `w -= lr * (g + momentum * v)`.
+/// One step of SGD with momentum, as PyTorch's: `g = scale * grad + decay * w`,
+/// `v = momentum * v + g`, `w -= lr * v`, or with Nesterov momentum `w -= lr * (g + momentum * v)`.
 #[derive(Clone, Copy, Debug)]
-pub struct Nesterov {
+pub struct Momentum {
     /// Learning rate.
     pub lr: f32,
     /// Momentum.
     pub momentum: f32,
+    /// Whether it is Nesterov's.
+    pub nesterov: bool,
     /// L2 penalty.
     pub decay: f32,
     /// What clipping multiplies the gradient with.
@@ -17,7 +19,7 @@ pub struct Nesterov {
 }
 
 /// Applies the step. Without a gradient it is `scale * 0`, which is NaN if `scale` is.
-pub fn nesterov(w: &mut [f32], v: &mut [f32], grad: Option<&[f32]>, step: Nesterov) {
+pub fn momentum(w: &mut [f32], v: &mut [f32], grad: Option<&[f32]>, step: Momentum) {
     Arch::new().dispatch(Update { w, v, grad, step });
 }
 
@@ -25,16 +27,17 @@ struct Update<'a> {
     w: &'a mut [f32],
     v: &'a mut [f32],
     grad: Option<&'a [f32]>,
-    step: Nesterov,
+    step: Momentum,
 }
 
 impl WithSimd for Update<'_> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Nesterov {
+        let Momentum {
             lr,
             momentum,
+            nesterov,
             decay,
             scale,
         } = self.step;
@@ -42,7 +45,7 @@ impl WithSimd for Update<'_> {
         let one = |w: &mut f32, v: &mut f32, grad: f32| {
             let g = scale * grad + decay * *w;
             *v = momentum * *v + g;
-            *w -= lr * (g + momentum * *v);
+            *w -= lr * if nesterov { g + momentum * *v } else { *v };
         };
         match self.grad {
             Some(grad) => pairs.zip(grad).for_each(|((w, v), &g)| one(w, v, g)),

@@ -1,0 +1,85 @@
+//! A network with its optimiser: one training step at a time.
+
+use super::FitConfig;
+use super::evaluate::{images, wrong};
+use crate::Device;
+use crate::layers::{Draws, Mode, Network, Pass, State};
+use crate::ops::{cross_entropy, read};
+use crate::optim::{Sgd, clip_scale, global_norm};
+use burn::tensor::{Int, Tensor, TensorData};
+use tox_data::Batch;
+
+/// What one step measured, before it moved the weights.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measured {
+    /// Mean cross-entropy of the batch.
+    pub loss: f32,
+    /// Wrong answers.
+    pub wrong: usize,
+    /// Global gradient norm before clipping.
+    pub grad_norm: f32,
+}
+
+/// A network that is being trained.
+pub struct Trainer<N> {
+    /// The network.
+    pub network: N,
+    /// Its numbers.
+    pub state: State,
+    /// Its optimiser.
+    pub sgd: Sgd,
+    /// Steps so far whose gradient norm was not finite.
+    pub nonfinite_steps: u64,
+    device: Device,
+    grad_clip: Option<f32>,
+}
+
+impl<N: Network> Trainer<N> {
+    /// With fresh optimiser state.
+    pub fn new(network: N, state: State, config: &FitConfig, device: Device) -> Self {
+        let (momentum, decay) = (config.momentum as f32, config.weight_decay as f32);
+        let mut sgd = Sgd::new(&state.params, momentum, decay, true);
+        sgd.nesterov = config.nesterov;
+        Self {
+            network,
+            state,
+            sgd,
+            nonfinite_steps: 0,
+            device,
+            grad_clip: config.grad_clip.map(|clip| clip as f32),
+        }
+    }
+
+    /// Forward, mean cross-entropy, backward, clip, SGD, running statistics: a step of PyTorch's
+    /// training loop. What is not finite goes its way as there.
+    pub fn step(&mut self, batch: &Batch, draws: Draws<'_>, lr: f64) -> Measured {
+        let device = self.device.clone().autodiff();
+        let pass = Pass::new(&self.state, &device, Mode::Train(draws));
+        let logits = self.network.logits(&pass, images(batch, &device));
+        let wrong = wrong(logits.clone().inner(), &batch.labels);
+        let loss = cross_entropy(logits, labels(&batch.labels, &device));
+        let gradients = loss.backward();
+        let loss = read(loss).first().copied().unwrap_or(f32::NAN);
+        let step = pass.finish(gradients);
+        let grad_norm = global_norm(&step.gradients);
+        self.nonfinite_steps += u64::from(!grad_norm.is_finite());
+        let scale = self
+            .grad_clip
+            .map_or(1.0, |limit| clip_scale(grad_norm, limit));
+        let (params, running) = (&mut self.state.params, &mut self.state.running);
+        self.sgd.step(params, &step.gradients, lr as f32, scale);
+        running.update(&step.measured);
+        Measured {
+            loss,
+            wrong,
+            grad_norm,
+        }
+    }
+}
+
+/// Labels on a device.
+pub(super) fn labels(labels: &[u16], device: &Device) -> Tensor<1, Int> {
+    let labels: Vec<i64> = labels.iter().map(|label| i64::from(*label)).collect();
+    let n = labels.len();
+    Tensor::from_data(TensorData::new(labels, [n]), device)
+}

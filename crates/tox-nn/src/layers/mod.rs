@@ -1,0 +1,93 @@
+//! The layers of ordinary networks: convolution, batch norm with running statistics, linear.
+//!
+//! A network is a description: ids of its weights and the shapes of its layers, `Clone` and small.
+//! The numbers are its [`State`], the weights that an optimiser moves and the running statistics
+//! that batch norm keeps, named as in the state dict of the same network in PyTorch, with which
+//! they are exchanged as safetensors. A [`Builder`] makes both; a [`Pass`] brings them together:
+//!
+//! ```
+//! use tox_nn::kernels::conv::Geometry;
+//! use tox_nn::layers::{Builder, Init, Mode, Pass};
+//! use tox_nn::{Device, ops};
+//!
+//! let mut b = Builder::new(0, "example", Init::Torch);
+//! let conv = b.conv("conv1", 3, 8, Geometry::same(3));
+//! let norm = b.norm("bn1", 8);
+//! let state = b.finish();
+//! let device = Device::flex();
+//! let pass = Pass::new(&state, &device, Mode::Evaluate);
+//! let x = burn::tensor::Tensor::ones([2, 3, 8, 8], &device);
+//! let y = norm.forward(&pass, conv.forward(&pass, x), true);
+//! assert_eq!(y.dims(), [2, 8, 8, 8]);
+//! ```
+
+mod builder;
+mod norm;
+mod pass;
+mod state;
+
+pub use builder::{Builder, Fan, Init};
+pub use norm::{BatchNorm, Measured, NormId, Running};
+pub use pass::{Draws, Mode, Pass, Step};
+pub use state::{State, WeightsError};
+
+use crate::kernels::conv::Geometry;
+use crate::ops;
+use crate::params::ParamId;
+use burn::tensor::Tensor;
+
+/// A network that classifies: what the training loop needs to know of one.
+pub trait Network {
+    /// Logits `[n, classes]` for images `x` `[n, c, h, w]`.
+    fn logits(&self, pass: &Pass<'_>, x: Tensor<4>) -> Tensor<2>;
+}
+
+/// A convolution, with a bias or without.
+#[derive(Clone, Copy, Debug)]
+pub struct Conv {
+    weight: ParamId,
+    bias: Option<ParamId>,
+    geometry: Geometry,
+}
+
+impl Conv {
+    /// `[n, c_in, h, w]` to `[n, c_out, h / stride, w / stride]`, sides rounded up.
+    pub fn forward(&self, pass: &Pass<'_>, x: Tensor<4>) -> Tensor<4> {
+        let y = ops::conv(pass.engine, x, pass.get(self.weight), self.geometry);
+        match self.bias {
+            Some(bias) => y + pass.get(bias).swap_dims(0, 1),
+            None => y,
+        }
+    }
+
+    /// The weight, `[c_out, c_in / groups, k, k]`.
+    pub fn weight(&self) -> ParamId {
+        self.weight
+    }
+
+    /// Kernel, stride, padding, dilation, groups.
+    pub fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+}
+
+/// `x W^T + b`.
+#[derive(Clone, Copy, Debug)]
+pub struct Linear {
+    weight: ParamId,
+    bias: ParamId,
+}
+
+impl Linear {
+    /// `[n, inputs]` to `[n, outputs]`.
+    pub fn forward(&self, pass: &Pass<'_>, x: Tensor<2>) -> Tensor<2> {
+        let weight = pass.leaves().matrix(self.weight);
+        let outputs = weight.dims()[0];
+        x.matmul(weight.transpose()) + pass.get(self.bias).reshape([1, outputs])
+    }
+
+    /// The weight, `[outputs, inputs]`.
+    pub fn weight(&self) -> ParamId {
+        self.weight
+    }
+}

@@ -1,0 +1,287 @@
+//! All numbers of a network, and their exchange with PyTorch as safetensors.
+//!
+//! A file is what `safetensors.torch.save_file(model.state_dict(), path)` writes: float32 tensors by
+//! their dotted names, and the int64 scalar `num_batches_tracked` of every batch norm. Files without
+//! these counters are read too.
+
+use super::norm::{NormId, Running};
+use crate::params::Params;
+use safetensors::SafeTensorError;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Weights and running statistics.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// What the optimiser moves.
+    pub params: Params,
+    /// What batch norm keeps.
+    pub running: Running,
+}
+
+/// Why weights could not be saved or loaded.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages name the fields")]
+pub enum WeightsError {
+    /// The operating system refused.
+    #[error("cannot {action} the weights {}: {source}; check the path, its rights and free space", path.display())]
+    Io {
+        action: &'static str,
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    /// No safetensors file.
+    #[error(
+        "{} is not a safetensors file: {reason}; write it with \
+         safetensors.torch.save_file(model.state_dict(), ...)",
+        path.display()
+    )]
+    Format { path: PathBuf, reason: String },
+    /// Tensors that the network has and the file has not, or the other way round.
+    #[error(
+        "the weights {} are of another network: {missing} of its tensors missing{}, {unknown} \
+         unknown{}; build the network that they were saved from",
+        path.display(), first(.missing_example), first(.unknown_example)
+    )]
+    Names {
+        path: PathBuf,
+        missing: usize,
+        missing_example: Option<String>,
+        unknown: usize,
+        unknown_example: Option<String>,
+    },
+    /// A tensor of another shape.
+    #[error(
+        "tensor `{name}` in {} has shape {found:?}, expected {expected:?}; build the network that \
+         it was saved from (width, classes, channels)",
+        path.display()
+    )]
+    Shape {
+        path: PathBuf,
+        name: String,
+        expected: Vec<usize>,
+        found: Vec<usize>,
+    },
+    /// A tensor of another element type.
+    #[error(
+        "tensor `{name}` in {} is {found:?}, expected {expected:?}; save model.float().state_dict()",
+        path.display()
+    )]
+    Type {
+        path: PathBuf,
+        name: String,
+        expected: Dtype,
+        found: Dtype,
+    },
+    /// NaN, infinity, or a variance below zero.
+    #[error(
+        "tensor `{name}` in {} holds {found} at {index}, expected {expected}; the training that \
+         it comes from has diverged, or the file is damaged",
+        path.display()
+    )]
+    Value {
+        path: PathBuf,
+        name: String,
+        index: usize,
+        found: f32,
+        expected: &'static str,
+    },
+}
+
+fn first(example: &Option<String>) -> String {
+    example
+        .as_ref()
+        .map_or(String::new(), |name| format!(" (such as `{name}`)"))
+}
+
+/// Where a tensor of a file belongs.
+#[derive(Clone, Copy)]
+enum Slot {
+    Weight(usize),
+    Mean(NormId),
+    Var(NormId),
+    Batches(NormId),
+}
+
+impl State {
+    /// Number of weights; running statistics do not count.
+    pub fn parameters(&self) -> usize {
+        self.params.values.len()
+    }
+
+    /// Every tensor by name, with its shape.
+    fn slots(&self) -> BTreeMap<String, (Slot, Vec<usize>)> {
+        let entries = self.params.entries().iter().enumerate();
+        let weights = entries.map(|(i, e)| {
+            let shape = e.shape[..e.rank].to_vec();
+            (e.name.clone(), (Slot::Weight(i), shape))
+        });
+        let norms = self.running.norms().flat_map(|(id, name, channels)| {
+            [
+                (Slot::Mean(id), "running_mean", vec![channels]),
+                (Slot::Var(id), "running_var", vec![channels]),
+                (Slot::Batches(id), "num_batches_tracked", vec![]),
+            ]
+            .map(|(slot, part, shape)| (format!("{name}.{part}"), (slot, shape)))
+        });
+        weights.chain(norms).collect()
+    }
+
+    fn values(&self, slot: Slot) -> &[f32] {
+        match slot {
+            Slot::Weight(i) => &self.params.values[self.params.entries()[i].range()],
+            Slot::Mean(id) => self.running.of(id).0,
+            Slot::Var(id) => self.running.of(id).1,
+            Slot::Batches(_) => &[],
+        }
+    }
+
+    /// Writes a state dict to `path`, atomically. The same numbers give the same bytes.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), WeightsError> {
+        let failed = |source| WeightsError::Io {
+            action: "write",
+            path: path.to_owned(),
+            source,
+        };
+        let parts = self.slots().into_iter().map(|(name, (slot, shape))| {
+            let (dtype, bytes): (_, Vec<u8>) = match slot {
+                Slot::Batches(id) => (Dtype::I64, self.running.batches(id).to_le_bytes().into()),
+                _ => {
+                    let values = self.values(slot).iter();
+                    (Dtype::F32, values.flat_map(|v| v.to_le_bytes()).collect())
+                }
+            };
+            (name, dtype, shape, bytes)
+        });
+        let parts: Vec<_> = parts.collect();
+        let views = parts
+            .iter()
+            .map(|(name, dtype, shape, bytes)| {
+                Ok((name, TensorView::new(*dtype, shape.clone(), bytes)?))
+            })
+            .collect::<Result<Vec<_>, SafeTensorError>>();
+        let bytes = views
+            .and_then(|views| serialize(views, None))
+            .map_err(|e| failed(std::io::Error::other(e)))?;
+        tox_data::atomic::write(path, |file| file.write_all(&bytes)).map_err(failed)
+    }
+
+    /// Replaces all numbers by those of the state dict at `path`; on an error none is changed.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is no safetensors file, other names, shapes or types than
+    /// the network's, numbers that are not finite, variances below zero.
+    pub fn load(&mut self, path: &Path) -> Result<(), WeightsError> {
+        let bytes = std::fs::read(path).map_err(|source| WeightsError::Io {
+            action: "read",
+            path: path.to_owned(),
+            source,
+        })?;
+        let format = |e: SafeTensorError| WeightsError::Format {
+            path: path.to_owned(),
+            reason: e.to_string(),
+        };
+        let file = SafeTensors::deserialize(&bytes).map_err(format)?;
+        let slots = self.slots();
+        check_names(path, &slots, &file)?;
+        let mut loaded = self.clone();
+        for (name, (slot, shape)) in &slots {
+            let Ok(view) = file.tensor(name) else {
+                continue; // A counter that is not there.
+            };
+            let (name, path) = (name.clone(), path.to_owned());
+            if view.shape() != shape {
+                return Err(WeightsError::Shape {
+                    path,
+                    name,
+                    expected: shape.clone(),
+                    found: view.shape().to_vec(),
+                });
+            }
+            let expected = match slot {
+                Slot::Batches(_) => Dtype::I64,
+                _ => Dtype::F32,
+            };
+            if view.dtype() != expected {
+                return Err(WeightsError::Type {
+                    path,
+                    name,
+                    expected,
+                    found: view.dtype(),
+                });
+            }
+            loaded
+                .put(*slot, view.data())
+                .map_err(|(index, found, expected)| WeightsError::Value {
+                    path,
+                    name,
+                    index,
+                    found,
+                    expected,
+                })?;
+        }
+        *self = loaded;
+        Ok(())
+    }
+
+    /// Reads a tensor of the right type and size; tells the first number that cannot be.
+    fn put(&mut self, slot: Slot, bytes: &[u8]) -> Result<(), (usize, f32, &'static str)> {
+        if let Slot::Batches(id) = slot {
+            let (words, _) = bytes.as_chunks::<8>();
+            let count = words.first().map_or(0, |w| i64::from_le_bytes(*w).max(0));
+            *self.running.batches_mut(id) = count as u64;
+            return Ok(());
+        }
+        let (words, _) = bytes.as_chunks::<4>();
+        let to = match slot {
+            Slot::Weight(i) => {
+                let range = self.params.entries()[i].range();
+                &mut self.params.values[range]
+            }
+            Slot::Mean(id) => self.running.of_mut(id).0,
+            Slot::Var(id) => self.running.of_mut(id).1,
+            Slot::Batches(_) => &mut [],
+        };
+        for (i, (to, word)) in to.iter_mut().zip(words).enumerate() {
+            let value = f32::from_le_bytes(*word);
+            if !value.is_finite() {
+                return Err((i, value, "a finite number"));
+            }
+            if matches!(slot, Slot::Var(_)) && value < 0.0 {
+                return Err((i, value, "a variance of at least 0"));
+            }
+            *to = value;
+        }
+        Ok(())
+    }
+}
+
+fn check_names(
+    path: &Path,
+    slots: &BTreeMap<String, (Slot, Vec<usize>)>,
+    file: &SafeTensors<'_>,
+) -> Result<(), WeightsError> {
+    let mut found: Vec<String> = file.names().into_iter().map(ToString::to_string).collect();
+    found.sort();
+    let mut unknown = found.iter().filter(|name| !slots.contains_key(*name));
+    let mut missing = slots.iter().filter(|(name, (slot, _))| {
+        !matches!(slot, Slot::Batches(_)) && found.binary_search(name).is_err()
+    });
+    let missing_example = missing.next().map(|(name, _)| name.clone());
+    let unknown_example = unknown.next().cloned();
+    if missing_example.is_none() && unknown_example.is_none() {
+        return Ok(());
+    }
+    Err(WeightsError::Names {
+        path: path.to_owned(),
+        missing: missing.count() + usize::from(missing_example.is_some()),
+        missing_example,
+        unknown: unknown.count() + usize::from(unknown_example.is_some()),
+        unknown_example,
+    })
+}

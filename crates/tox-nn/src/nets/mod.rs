@@ -1,0 +1,3 @@
+//! Whole networks, in PyTorch's names.
+
+pub mod resnet;

@@ -1,0 +1,171 @@
+//! Layers by hand: bias, batch norm without gamma and beta, running statistics, dropout, drop-path;
+//! with our kernels and with Burn's own ops.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // Clippy knows test functions, not their helpers.
+
+mod support;
+
+use burn::tensor::{Tensor, TensorData};
+use support::{Array, ENGINES, assert_close, naive_conv, rng};
+use tox_nn::Device;
+use tox_nn::kernels::conv::Geometry;
+use tox_nn::layers::{Builder, Draws, Init, Mode, Pass, State};
+use tox_nn::ops::read;
+
+fn draws(step: u64) -> Draws<'static> {
+    Draws {
+        seed: 4,
+        network: "test",
+        step,
+    }
+}
+
+fn tensor<const D: usize>(values: &[f32], shape: [usize; D], device: &Device) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(values.to_vec(), shape), device)
+}
+
+#[test]
+fn a_bias_is_added_to_its_channel_and_has_a_gradient() {
+    let mut b = Builder::new(1, "test", Init::Torch);
+    let conv = b.conv_with_bias("conv", 4, 6, Geometry::same(3).groups(2));
+    let state = b.finish();
+    assert_eq!(state.params.entries()[1].name, "conv.bias");
+    let (x, dy) = (
+        Array::uniform([2, 4, 5, 5], -1.0, 1.0, &mut rng(1)),
+        Array::uniform([2, 6, 5, 5], -1.0, 1.0, &mut rng(2)),
+    );
+    let weight = state.params.entry(conv.weight());
+    let weight = Array::new(weight.shape, state.params.values[weight.range()].to_vec());
+    let [mut y, _, dw] = naive_conv(&x, &weight, &dy, conv.geometry());
+    let bias = &state.params.values[state.params.entries()[1].range()];
+    let mut db = vec![0.0; 6];
+    for (i, (y, dy)) in y.iter_mut().zip(&dy.values).enumerate() {
+        let channel = i / 25 % 6;
+        *y += f64::from(bias[channel]);
+        db[channel] += f64::from(*dy);
+    }
+    for engine in ENGINES {
+        let device = Device::flex().autodiff();
+        let mut pass = Pass::new(&state, &device, Mode::Evaluate);
+        pass.engine = engine;
+        let out = conv.forward(&pass, x.constant());
+        let step = pass.finish((out.clone() * dy.constant()).sum().backward());
+        assert_close("y", &read(out), &y, 1e-5, 0.0);
+        assert_close("dw", &step.gradients[0].1, &dw, 1e-5, 0.0);
+        assert_close("db", &step.gradients[1].1, &db, 1e-5, 0.0);
+    }
+}
+
+/// Channel 0 holds 1, 2, 3, 6: mean 3, variance 3.5, unbiased 14 / 3. Channel 1 is constant.
+fn measured_by_hand(engine: tox_nn::ops::Engine, passes: usize) -> State {
+    let mut b = Builder::new(1, "test", Init::Torch);
+    let norm = b.norm_without_affine("bn", 2);
+    let mut state = b.finish();
+    assert_eq!(state.parameters(), 0);
+    let device = Device::flex();
+    let mut pass = Pass::new(&state, &device, Mode::Train(draws(0)));
+    pass.engine = engine;
+    let x = tensor(&[1., 2., 5., 5., 3., 6., 5., 5.], [2, 2, 1, 2], &device);
+    for _ in 0..passes {
+        let y = read(norm.forward(&pass, x.clone(), false));
+        let unit = 1.0 / 3.5f64.sqrt();
+        let expected = [-2.0 * unit, -unit, 0., 0., 0., 3.0 * unit, 0., 0.];
+        assert_close("y", &y, &expected, 1e-5, 1e-6);
+        let positive =
+            read(norm.forward(&Pass::new(&state, &device, Mode::Probe), x.clone(), true));
+        assert_close("relu", &positive, &expected.map(|v| v.max(0.0)), 1e-5, 1e-6);
+    }
+    let measured = pass.measured();
+    assert_eq!(measured.len(), passes);
+    assert!(measured.iter().all(|m| m.count == 4));
+    state.running.update(&measured);
+    state
+}
+
+#[test]
+fn running_statistics_move_by_a_tenth_towards_the_unbiased_ones() {
+    for engine in ENGINES {
+        let state = measured_by_hand(engine, 1);
+        let (id, name, channels) = state.running.norms().next().unwrap();
+        assert_eq!((name, channels), ("bn", 2));
+        let (mean, var) = state.running.of(id);
+        assert_close("mean", mean, &[0.3, 0.5], 1e-6, 0.0);
+        assert_close("var", var, &[0.9 + 1.4 / 3.0, 0.9], 1e-6, 0.0);
+        assert_eq!(state.running.batches, [1]);
+        // A norm that is passed twice in a step moves twice, as in PyTorch.
+        let state = measured_by_hand(engine, 2);
+        let (mean, var) = state.running.of(id);
+        assert_close("mean", mean, &[0.57, 0.95], 1e-6, 0.0);
+        assert_close("var", var, &[0.81 + 0.19 * 14.0 / 3.0, 0.81], 1e-6, 0.0);
+        assert_eq!(state.running.batches, [2]);
+    }
+}
+
+#[test]
+fn evaluation_uses_the_running_statistics() {
+    let mut b = Builder::new(1, "test", Init::Torch);
+    let norm = b.norm("bn", 1);
+    let mut state = b.finish();
+    let (mean, var) = state.running.of_mut(norm.running());
+    (mean[0], var[0]) = (2.0, 4.0 - 1e-5);
+    state.params.values = vec![3.0, -1.0];
+    let device = Device::flex();
+    for engine in ENGINES {
+        let mut pass = Pass::new(&state, &device, Mode::Evaluate);
+        pass.engine = engine;
+        let x = tensor(&[0.0, 2.0, 6.0], [1, 1, 1, 3], &device);
+        // 3 (x - 2) / 2 - 1
+        let y = read(norm.forward(&pass, x.clone(), false));
+        assert_close("y", &y, &[-4.0, -1.0, 5.0], 1e-6, 0.0);
+        let y = read(norm.forward(&pass, x, true));
+        assert_close("relu", &y, &[0.0, 0.0, 5.0], 1e-6, 0.0);
+        assert!(pass.measured().is_empty());
+    }
+}
+
+#[test]
+fn dropout_keeps_its_share_and_draws_by_step_and_place() {
+    let (state, device) = (State::default(), Device::flex());
+    let drop = |step, p, place| {
+        let pass = Pass::new(&state, &device, Mode::Train(draws(step)));
+        read(pass.dropout(Tensor::<2>::ones([100, 50], &device), p, place))
+    };
+    let base = drop(0, 0.2, 3);
+    assert!(base.iter().all(|v| *v == 0.0 || (*v - 1.25).abs() < 1e-6));
+    // 1,000 of 5,000 expected, standard deviation 28.
+    let zeros = base.iter().filter(|v| **v == 0.0).count();
+    assert!(zeros.abs_diff(1_000) < 140, "{zeros}");
+    assert_eq!(base, drop(0, 0.2, 3));
+    assert_ne!(base, drop(1, 0.2, 3));
+    assert_ne!(base, drop(0, 0.2, 4));
+    assert!(drop(0, 0.0, 3).iter().all(|v| *v == 1.0));
+    assert!(drop(0, 1.0, 3).iter().all(|v| *v == 0.0));
+    let pass = Pass::new(&state, &device, Mode::Train(draws(0)));
+    let nan = pass.dropout(tensor(&[f32::NAN, 1.0], [1, 2], &device), 1.0, 0);
+    assert!(read(nan)[0].is_nan(), "0 x NaN");
+    for mode in [Mode::Evaluate, Mode::Probe] {
+        let pass = Pass::new(&state, &device, mode);
+        let x = read(pass.dropout(Tensor::<2>::ones([10, 10], &device), 0.9, 0));
+        assert!(x.iter().all(|v| *v == 1.0));
+    }
+}
+
+#[test]
+fn drop_path_drops_whole_images() {
+    let (state, device) = (State::default(), Device::flex());
+    let pass = Pass::new(&state, &device, Mode::Train(draws(0)));
+    let x = read(pass.drop_path(Tensor::ones([400, 2, 3, 3], &device), 0.5, 0));
+    let images: Vec<&[f32]> = x.chunks_exact(18).collect();
+    assert!(
+        images
+            .iter()
+            .all(|image| image.iter().all(|v| *v == image[0]))
+    );
+    assert!(
+        images
+            .iter()
+            .all(|image| image[0] == 0.0 || image[0] == 2.0)
+    );
+    // 200 of 400 expected, standard deviation 10.
+    let dropped = images.iter().filter(|image| image[0] == 0.0).count();
+    assert!(dropped.abs_diff(200) < 50, "{dropped}");
+}

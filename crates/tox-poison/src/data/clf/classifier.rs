@@ -1,0 +1,106 @@
+//! The classifier of CLF: a ResNet-18 trained on the clean rows.
+
+use super::super::PoisonError;
+use super::Confidences;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tox_data::Normalise;
+use tox_data::checkpoint::Hooks;
+use tox_data::features::{Features, Values};
+use tox_data::spec::Augment;
+use tox_nn::Device;
+use tox_nn::fit::{FitConfig, Inputs, evaluate, fit};
+use tox_nn::layers::Init;
+use tox_nn::nets::resnet::{WIDTH, resnet18};
+
+/// The network and its training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Classifier {
+    /// Channels of the ResNet-18's first stage, 1 to 1024; the published network has 64, fewer make
+    /// one for laptops.
+    pub width: usize,
+    /// Its training.
+    pub fit: FitConfig,
+}
+
+impl Default for Classifier {
+    fn default() -> Self {
+        Self {
+            width: WIDTH,
+            fit: FitConfig::default(),
+        }
+    }
+}
+
+/// What it is trained on.
+pub struct Training<'a> {
+    /// The clean rows, 8-bit images.
+    pub clean: &'a Features,
+    /// Their normalisation.
+    pub normalise: &'a Normalise,
+    /// What happens to training batches; the confidences are those of images as they are.
+    pub augment: &'a Augment,
+    /// Network and training.
+    pub classifier: &'a Classifier,
+    /// Seed of all random streams.
+    pub seed: u64,
+    /// Where it runs.
+    pub device: Device,
+}
+
+/// Trains the classifier on all clean rows, from its checkpoint if there is one, and gives its
+/// softmax on the same rows. `None` means that it was asked to stop and has saved itself.
+///
+/// # Errors
+/// Rows that are no 8-bit images, settings out of range, a checkpoint that cannot be used, a
+/// training that diverged.
+pub fn confidences(
+    training: &Training<'_>,
+    hooks: Hooks<'_>,
+) -> Result<Option<Confidences>, PoisonError> {
+    let (clean, classifier) = (training.clean, training.classifier);
+    if !(1..=1024).contains(&classifier.width) {
+        return Err(PoisonError::Setting {
+            key: "width",
+            found: classifier.width as f64,
+            expected: "1 to 1024",
+        });
+    }
+    classifier.fit.check()?;
+    let Some(images) = clean.images() else {
+        let found = match clean.values {
+            Values::Bytes(_) => "rows without the shape of an image",
+            Values::Floats(_) => "floats",
+        };
+        return Err(PoisonError::NotImages {
+            attack: "CLF's classifier",
+            found,
+        });
+    };
+    let (channels, classes) = (images.images.shape[1], clean.class_names.len());
+    let (seed, name) = (training.seed, "poison/clf");
+    let init = (seed, name);
+    let (network, state) = resnet18(channels, classes, classifier.width, Init::Torch, init);
+    let inputs = Inputs {
+        train: &images,
+        normalise: training.normalise,
+        augment: training.augment,
+        config: &classifier.fit,
+        seed,
+        name,
+        device: training.device.clone(),
+    };
+    let Some(fitted) = fit(network.clone(), state, &inputs, hooks)? else {
+        return Ok(None);
+    };
+    let (state, device) = (&fitted.state, &training.device);
+    let logits = evaluate::logits(&network, state, &images, training.normalise, device);
+    if logits.iter().any(|logit| !logit.is_finite()) {
+        let nonfinite_steps = fitted.nonfinite_steps;
+        return Err(PoisonError::Diverged { nonfinite_steps });
+    }
+    let source = json!({ "resnet18": classifier, "augment": training.augment, "seed": seed });
+    Confidences::new(classes, evaluate::softmax(&logits, classes), source).map(Some)
+}

@@ -1,0 +1,83 @@
+//! Gaussian noise on images, labels kept: a control that costs an adversary nothing.
+
+use super::{Check, Crafted, PoisonError, random_rows};
+use rand::Rng;
+use rand_distr::StandardNormal;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tox_data::features::{Features, Values};
+use tox_data::patch::Patch;
+use tox_data::rng::stream;
+
+/// How much noise. Both numbers are in 1/255, steps of an 8-bit pixel.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Noise {
+    /// Largest change of a pixel (L-inf), 1 to 255. The paper's is 16.
+    pub bound: u8,
+    /// Standard deviation before clipping, above 0. The paper does not give it; equal to the bound,
+    /// the default, a third of the pixels end at the bound and the others are still Gaussian.
+    pub std: f64,
+}
+
+impl Default for Noise {
+    fn default() -> Self {
+        Self {
+            bound: 16,
+            std: 16.0,
+        }
+    }
+}
+
+/// Adds noise to `int(budget * rows)` images, drawn as [`super::flip::random`] draws its rows: each
+/// pixel (stream `poison/noise` of the row, in C, H, W order) moves by a normal number that is
+/// clipped to the bound and rounded to 8 bits, and is clipped to 0..=255. Budgets are nested.
+///
+/// # Errors
+/// A budget that is no share or less than a row, settings out of range, rows that are not 8-bit.
+pub fn gaussian(
+    clean: &Features,
+    noise: Noise,
+    budget: f64,
+    seed: u64,
+) -> Result<Crafted, PoisonError> {
+    let (bound, std) = (noise.bound, noise.std);
+    if bound == 0 {
+        return Err(PoisonError::Setting {
+            key: "bound",
+            found: 0.0,
+            expected: "1 to 255, in 1/255",
+        });
+    }
+    if !(std > 0.0 && std <= 1e6) {
+        return Err(PoisonError::Setting {
+            key: "std",
+            found: std,
+            expected: "above 0 and at most 1e6, in 1/255",
+        });
+    }
+    let Values::Bytes(pixels) = &clean.values else {
+        return Err(PoisonError::NotImages {
+            attack: "noise",
+            found: "floats",
+        });
+    };
+    let indices = random_rows(budget, clean.rows, seed)?;
+    let mut images = Vec::with_capacity(indices.len() * clean.columns);
+    for &index in &indices {
+        let image = &pixels[index as usize * clean.columns..][..clean.columns];
+        let mut rng = stream(seed, "poison/noise", &[index]);
+        let limit = f64::from(bound);
+        images.extend(image.iter().map(|&pixel| {
+            let change = std * rng.sample::<f64, _>(StandardNormal);
+            // A pixel is a whole number of steps, so this is the sum, clipped, then rounded.
+            let moved = f64::from(pixel) + change.clamp(-limit, limit).round();
+            moved.clamp(0.0, 255.0) as u8
+        }));
+    }
+    let settings = json!({ "budget": budget, "seed": seed, "bound": bound, "std": std });
+    let patch = Patch::of_images(clean, indices, images, "noise", settings)?;
+    let check = Check::images(&patch, clean, bound)?;
+    Ok(Crafted { patch, check })
+}
