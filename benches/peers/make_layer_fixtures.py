@@ -4,8 +4,20 @@
     python benches/peers/make_layer_fixtures.py --check FILE --width 16 --channels 1 --classes 10
 
 The second form loads a weight file that toxscreen wrote, strictly, and prints the logits of an
-image of 0.5s. `resnet.safetensors` is a state dict as PyTorch users save it; everything in
-`resnet_expected.safetensors` was computed from it in float64. The keys are explained in README.md.
+image of 0.5s.
+
+`resnet.safetensors` is a state dict as PyTorch users save it: a ResNet-18 of width 2 for three
+channels and five classes, in which gamma, beta and running statistics matter. All else, in
+`resnet_expected.safetensors`, is computed from it in float64 and stored as float32:
+
+    images.I, labels.I    two batches of six images, I = 0, 1
+    MODE.logits, MODE.loss, MODE.images.grad, MODE.grad.WEIGHT
+                          of batch 0 with mean cross-entropy, MODE = train, eval; of eval without
+                          the convolutions behind the first
+    nesterov.NAME         the state dict after a step on each batch: SGD, lr 0.05, momentum 0.9,
+                          weight decay 0.01
+    plain.NAME            the same without Nesterov and with the gradient clipped at norm 0.5; its
+                          running statistics too
 """
 
 import argparse

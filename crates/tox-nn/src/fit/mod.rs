@@ -6,7 +6,7 @@ pub mod evaluate;
 mod trainer;
 
 pub use config::{FitConfig, FitConfigError};
-pub use trainer::{Measured, Trainer};
+pub use trainer::{Step, Trainer};
 
 use crate::Device;
 use crate::layers::{Draws, Network, State};
@@ -172,12 +172,12 @@ impl<N: Network> Machine for Fit<'_, N> {
             network: name,
             step: (epoch * steps + i) as u64,
         };
-        let measured = self.trainer.step(&batch, draws, self.lr());
+        let step = self.trainer.step(&batch, draws, self.lr());
         let h = &mut self.header;
         let n = batch.labels.len();
-        let loss = f64::from_bits(h.loss) + f64::from(measured.loss) * n as f64;
+        let loss = f64::from_bits(h.loss) + f64::from(step.loss) * n as f64;
         (h.loss, h.images) = (loss.to_bits(), h.images + n);
-        h.wrong += measured.wrong;
+        h.wrong += step.wrong;
         h.step += 1;
         let done = (epoch as f64 + h.step as f64 / steps as f64) / inputs.config.epochs as f64;
         let mut message = format!("{name}, epoch {}/{}", epoch + 1, inputs.config.epochs);

@@ -11,7 +11,7 @@ use tox_data::Batch;
 
 /// What one step measured, before it moved the weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Measured {
+pub struct Step {
     /// Mean cross-entropy of the batch.
     pub loss: f32,
     /// Wrong answers.
@@ -52,7 +52,7 @@ impl<N: Network> Trainer<N> {
 
     /// Forward, mean cross-entropy, backward, clip, SGD, running statistics: a step of PyTorch's
     /// training loop. What is not finite goes its way as there.
-    pub fn step(&mut self, batch: &Batch, draws: Draws<'_>, lr: f64) -> Measured {
+    pub fn step(&mut self, batch: &Batch, draws: Draws<'_>, lr: f64) -> Step {
         let device = self.device.clone().autodiff();
         let pass = Pass::new(&self.state, &device, Mode::Train(draws));
         let logits = self.network.logits(&pass, images(batch, &device));
@@ -60,16 +60,16 @@ impl<N: Network> Trainer<N> {
         let loss = cross_entropy(logits, labels(&batch.labels, &device));
         let gradients = loss.backward();
         let loss = read(loss).first().copied().unwrap_or(f32::NAN);
-        let step = pass.finish(gradients);
-        let grad_norm = global_norm(&step.gradients);
+        let backward = pass.finish(gradients);
+        let grad_norm = global_norm(&backward.gradients);
         self.nonfinite_steps += u64::from(!grad_norm.is_finite());
         let scale = self
             .grad_clip
             .map_or(1.0, |limit| clip_scale(grad_norm, limit));
         let (params, running) = (&mut self.state.params, &mut self.state.running);
-        self.sgd.step(params, &step.gradients, lr as f32, scale);
-        running.update(&step.measured);
-        Measured {
+        self.sgd.step(params, &backward.gradients, lr as f32, scale);
+        running.update(&backward.measured);
+        Step {
             loss,
             wrong,
             grad_norm,

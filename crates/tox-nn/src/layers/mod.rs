@@ -28,7 +28,7 @@ mod state;
 
 pub use builder::{Builder, Fan, Init};
 pub use norm::{BatchNorm, Measured, NormId, Running};
-pub use pass::{Draws, Mode, Pass, Step};
+pub use pass::{Backward, Draws, Mode, Pass};
 pub use state::{State, WeightsError};
 
 use crate::kernels::conv::Geometry;

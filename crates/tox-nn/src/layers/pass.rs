@@ -46,7 +46,7 @@ pub struct Pass<'a> {
 
 /// What a training pass leaves behind.
 #[derive(Clone, Debug, Default)]
-pub struct Step {
+pub struct Backward {
     /// Gradients of the weights that the pass used, in order.
     pub gradients: Vec<(ParamId, Vec<f32>)>,
     /// Statistics for [`Running::update`].
@@ -87,9 +87,9 @@ impl<'a> Pass<'a> {
     }
 
     /// The gradients of the weights that the pass used, and the statistics that it measured.
-    pub fn finish(self, gradients: Gradients) -> Step {
+    pub fn finish(self, gradients: Gradients) -> Backward {
         let measured = read(self.measured.into_inner());
-        Step {
+        Backward {
             gradients: self.leaves.gradients(gradients),
             measured,
         }
