@@ -10,7 +10,7 @@
 //! [`nsga`] for NSGANetV2, [`bayes`] for RoBoT, [`pdarts`] for P-DARTS.
 
 pub mod bayes;
-
+pub mod cell;
 pub mod count;
 pub mod enas;
 pub mod genotype;
