@@ -8,22 +8,21 @@
 //! what made it, and the hashes of the patch and of the clean training set. Nothing is believed:
 //! [`Patch::load`] holds the file against the manifest, [`Patch::apply`] both against the set.
 
+mod manifest;
 mod points;
+
+pub use manifest::{Kind, Manifest, Units};
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-
-use serde::{Deserialize, Serialize};
 
 use crate::atomic;
 use crate::error::DataError;
 use crate::features::{Features, Values};
 use crate::input::{Input, MAX_BYTES};
 use crate::set::Dataset;
+use manifest::FORMAT;
 use points::{Format, Points};
-
-/// Name and version of the format.
-const FORMAT: &str = "toxscreen poison patch 1";
 
 /// Most bytes of a manifest.
 const MAX_MANIFEST: u64 = 1 << 20;
@@ -63,84 +62,6 @@ pub enum PatchError {
     /// A file of either could not be read.
     #[error(transparent)]
     Data(#[from] DataError),
-}
-
-/// What the values of a patch mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Units {
-    /// Pixel / 255, each in 0..=1: the training set is 8-bit.
-    Unit,
-    /// Those of the training set, which is floats.
-    Own,
-}
-
-/// What a patch replaces beside labels.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// Nothing: rows keep their values.
-    None,
-    /// Rows by 8-bit values.
-    Uint8,
-    /// Rows by floats.
-    #[default]
-    Float32,
-}
-
-impl Kind {
-    fn of(values: Option<&Values>) -> Self {
-        match values {
-            None => Self::None,
-            Some(Values::Bytes(_)) => Self::Uint8,
-            Some(Values::Floats(_)) => Self::Float32,
-        }
-    }
-}
-
-impl std::fmt::Display for Kind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::None => "none",
-            Self::Uint8 => "uint8",
-            Self::Float32 => "float32",
-        })
-    }
-}
-
-/// What is known of a patch beside its numbers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Manifest {
-    /// Always `toxscreen poison patch 1`.
-    pub format: String,
-    /// Name of the attack.
-    pub attack: String,
-    /// Its settings.
-    pub settings: serde_json::Value,
-    /// Version of toxscreen that made the patch.
-    pub version: String,
-    /// Rows replaced.
-    pub points: usize,
-    /// Of these, rows whose label differs from the clean one.
-    pub flipped: usize,
-    /// Rows of the training set.
-    pub train_rows: usize,
-    /// Features of a row.
-    pub columns: usize,
-    /// Channels, height and width of a row, if rows are images.
-    pub shape: Option<[usize; 3]>,
-    /// Classes of the training set.
-    pub classes: usize,
-    /// What the values mean.
-    pub units: Units,
-    /// What kind of values there are; patches made before there was a choice do not say it.
-    #[serde(default)]
-    pub values: Kind,
-    /// [`Features::hash`] of the clean training set.
-    pub train_hash: String,
-    /// BLAKE3 (hexadecimal) of the patch file; empty until it is saved.
-    pub patch_hash: String,
 }
 
 /// Poison points, each in the place of a training row. What it holds has been checked.
@@ -232,7 +153,7 @@ impl Patch {
             columns: train.columns,
             shape: train.shape,
             classes: train.class_names.len(),
-            units: units(train),
+            units: Units::of(train),
             values: Kind::of(points.values.as_ref()),
             train_hash: train.hash(),
             patch_hash: String::new(),
@@ -379,7 +300,8 @@ impl Patch {
         let other = |what| PatchError::OtherSet { what };
         let expected = [manifest.train_rows, manifest.columns, manifest.classes];
         let found = [train.rows, train.columns, train.class_names.len()];
-        if expected != found || manifest.units != units(train) || manifest.shape != train.shape {
+        if expected != found || manifest.units != Units::of(train) || manifest.shape != train.shape
+        {
             let describe =
                 |[rows, columns, classes]: [usize; 3], shape: Option<[usize; 3]>, units| {
                     let kind = match units {
@@ -395,7 +317,7 @@ impl Patch {
             return Err(other(format!(
                 "expected {}, found {}",
                 describe(expected, manifest.shape, manifest.units),
-                describe(found, train.shape, units(train))
+                describe(found, train.shape, Units::of(train))
             )));
         }
         let (expected, found) = (&manifest.train_hash, train.hash());
@@ -441,12 +363,5 @@ impl Patch {
                 }
             }
         }
-    }
-}
-
-fn units(train: &Features) -> Units {
-    match train.values {
-        Values::Bytes(_) => Units::Unit,
-        Values::Floats(_) => Units::Own,
     }
 }

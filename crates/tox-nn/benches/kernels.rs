@@ -2,7 +2,7 @@
 //! paper's first layers: batch 128, 36 channels, 32x32, f32.
 //!
 //!     cargo bench -p tox-nn --bench kernels -- [--threads 2] [--batch 128] [--channels 36] [--side 32]
-//!         [--repeats 9]
+//!         [--repeats 9] [--only "conv 1x1"]
 //!
 //! Beside the median, what it amounts to: multiply-adds a second counted as two, and the bytes that
 //! must move at least (every map that is read or written, once). In PyTorch:
@@ -125,7 +125,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         instruction_set()
     );
     let mut loss = 0.0;
+    let only = std::env::args().skip_while(|arg| arg != "--only").nth(1);
     for op in ops(c) {
+        if loss > 0.0 && only.as_ref().is_some_and(|name| name != op.name) {
+            continue;
+        }
         let (x, cotangent) = (random([n, c, side, side]), random([n, c, side, side]));
         let weights: Vec<TensorData> = op.weights.iter().map(|&shape| random(shape)).collect();
         let cotangent = Tensor::<4>::from_data(cotangent, &device);

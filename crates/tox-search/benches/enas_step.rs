@@ -6,6 +6,7 @@
 //! another number of threads than 2, `TOXSCREEN_BENCH_REPEATS` another number of repeats than 2.
 
 use rand::Rng;
+use rayon::prelude::*;
 use serde::Deserialize;
 use std::time::Instant;
 use tox_data::Batch;
@@ -79,6 +80,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         labels,
     };
     let mut times = Vec::new();
+    let mut architectures = Vec::new();
     for (index, layers) in file.architectures.iter().enumerate() {
         let choice = |l: &Layer| {
             let op = space.ops.iter().position(|o| o.op.to_string() == l.op);
@@ -103,6 +105,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let seconds = median((1..=repeats as u64).map(step).collect());
         println!("architecture {index}: {:.1} ms", seconds * 1e3);
         times.push(seconds);
+        architectures.push(architecture);
     }
     let images = file.batch as f64;
     let total = images * times.len() as f64 / times.iter().sum::<f64>();
@@ -115,6 +118,24 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("peak memory {peak:.0} MiB");
     }
     println!("images/s total {total:.1} median {:.1}", median(each));
+    // What the controller asks for: the accuracy of many architectures on a batch each.
+    let rewards = |side_by_side: bool| {
+        let start = Instant::now();
+        let wrong = |a: &Architecture| trainer.wrong(&batch, a);
+        let sum: usize = if side_by_side {
+            architectures.par_iter().map(wrong).sum()
+        } else {
+            architectures.iter().map(wrong).sum()
+        };
+        (start.elapsed().as_secs_f64(), sum)
+    };
+    for side_by_side in [false, true, false, true] {
+        let (seconds, _) = rewards(side_by_side);
+        println!(
+            "rewards side by side {side_by_side}: {:.1} images/s",
+            images * times.len() as f64 / seconds
+        );
+    }
     Ok(())
 }
 

@@ -274,7 +274,7 @@ impl Bayes {
         let (mut step, last) = STEPS;
         let mut value = bound(&point);
         while step > last {
-            let before = value;
+            let mut helped = false;
             for (side, &(low, high)) in self.bounds.iter().enumerate() {
                 for sign in [1.0, -1.0] {
                     let here = point[side];
@@ -282,12 +282,13 @@ impl Bayes {
                     let there = bound(&point);
                     if there > value {
                         value = there;
+                        helped = true;
                         break;
                     }
                     point[side] = here;
                 }
             }
-            if value <= before {
+            if !helped {
                 step /= 2.0;
             }
         }

@@ -78,11 +78,12 @@ fn search_pass(
     state: &State,
     alphas: &Params,
     batch: &Batch,
-    (skip_dropout, masks, keeps_statistics): (f32, Option<&Masks<'_>>, bool),
+    mode: Mode<'_>,
+    (skip_dropout, masks): (f32, Option<&Masks<'_>>),
 ) -> Made {
     let device = Device::flex().autodiff();
-    let mut pass = Pass::new(state, &device, Mode::Train(DRAWS));
-    (pass.masks, pass.keeps_statistics) = (masks, keeps_statistics);
+    let mut pass = Pass::new(state, &device, mode);
+    pass.masks = masks;
     let leaves = Leaves::new(alphas, &device);
     let mixes: Vec<Mix> = alphas
         .ids()
@@ -114,10 +115,8 @@ fn check_search(
 ) {
     file.set(&mut state);
     let alphas = alphas(file, kinds);
-    // With running statistics batch norms run apart from the convolutions.
-    for keeps_statistics in [false, true] {
-        let options = (0.0, None, keeps_statistics);
-        let made = search_pass(&net, &state, &alphas, &file.batch(""), options);
+    for mode in [Mode::Train(DRAWS), Mode::Probe] {
+        let made = search_pass(&net, &state, &alphas, &file.batch(""), mode, (0.0, None));
         assert_near(what, &made.logits, file.get("logits"), TIGHT);
         assert_near(what, &[made.loss], &[info["loss"].as_f64().unwrap()], 1e-5);
         assert_gradients(&state.params, &made.weights, gradients, 1e-4);
@@ -171,7 +170,8 @@ fn pruned_supernets_match_pytorch() {
         &state,
         &alphas,
         &file.batch(""),
-        (p, Some(&masks), false),
+        Mode::Train(DRAWS),
+        (p, Some(&masks)),
     );
     assert_near("dropped", &made.logits, file.get("dropped_logits"), TIGHT);
     let expected = info["dropped_loss"].as_f64().unwrap();

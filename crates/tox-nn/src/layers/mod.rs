@@ -28,7 +28,7 @@ mod pass;
 mod state;
 
 pub use builder::{Builder, Fan, Init};
-pub use chain::Chain;
+pub use chain::{ChainStep, chain};
 pub use norm::{BatchNorm, Measured, NormId, Running};
 pub use pass::{Backward, Draws, Masks, Mode, Pass};
 pub use state::{State, WeightsError};

@@ -41,9 +41,6 @@ pub type Masks<'a> = dyn Fn(&str, u64) -> Option<Vec<bool>> + 'a;
 pub struct Pass<'a> {
     /// Kernels or plain ops; what the device allows unless it is changed before the first layer.
     pub engine: Engine,
-    /// Whether a training pass measures statistics for the running ones, as it does unless this is
-    /// changed: networks that are never evaluated with them need none, and go faster.
-    pub keeps_statistics: bool,
     /// In place of what dropout (`dropout`) and drop-path (`drop-path`) draw at a place: which
     /// values are kept. To compare with other code, draw for draw.
     pub masks: Option<&'a Masks<'a>>,
@@ -68,7 +65,6 @@ impl<'a> Pass<'a> {
     pub fn new(state: &'a State, device: &'a Device, mode: Mode<'a>) -> Self {
         Self {
             engine: Engine::on(device),
-            keeps_statistics: true,
             masks: None,
             leaves: Leaves::new(&state.params, device),
             running: &state.running,
@@ -85,16 +81,6 @@ impl<'a> Pass<'a> {
     /// The mode.
     pub fn mode(&self) -> Mode<'a> {
         self.mode
-    }
-
-    /// Whether batch norm measures the batch's statistics.
-    pub(super) fn measures(&self) -> bool {
-        self.keeps_statistics && matches!(self.mode, Mode::Train(_))
-    }
-
-    /// Whether batch norm does nothing but to normalise by the batch's statistics.
-    pub(super) fn by_batch_alone(&self) -> bool {
-        !self.measures() && !matches!(self.mode, Mode::Evaluate)
     }
 
     /// The weights on the device.

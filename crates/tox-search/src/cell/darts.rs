@@ -11,7 +11,7 @@
 //! A `PLACE` counts the ops that the edge still has. All else is the same in both; the stem's batch
 //! norm always has gamma and beta.
 
-use super::ops::{Edge, Join, Layer, Reduce, Source, Style, nodes};
+use super::ops::{Convs, Edge, Join, Layer, Reduce, Source, Style, nodes};
 use super::{Mix, Supernet};
 use crate::space::SpaceError;
 use crate::space::darts::{self, CellShape, EDGES, Genotype, NODES, Op, edge_index};
@@ -22,7 +22,7 @@ use burn::tensor::ops::AvgPoolOptions;
 use std::rc::Rc;
 use tox_nn::kernels::conv::Geometry;
 use tox_nn::kernels::pool::Pool;
-use tox_nn::layers::{BatchNorm, Builder, Chain, Conv, Init, Linear, Mode, Network, Pass, State};
+use tox_nn::layers::{BatchNorm, Builder, Conv, Init, Linear, Mode, Network, Pass, State};
 use tox_nn::ops;
 
 /// The ops on every edge of a cell, in the order of their weights in a [`Mix`].
@@ -31,14 +31,14 @@ pub type Candidates = Vec<Vec<Op>>;
 /// What a cell makes of an input before its nodes read it.
 #[derive(Clone, Debug)]
 enum Preprocess {
-    Convs(Chain),
+    Convs(Convs),
     Reduce(Reduce),
 }
 
 impl Preprocess {
     fn forward(&self, pass: &Pass<'_>, source: &Source<'_>) -> Tensor<4> {
         match self {
-            Self::Convs(chain) => chain.forward(pass, source.rectified(), None),
+            Self::Convs(convs) => convs.forward(pass, source.map(), None),
             Self::Reduce(reduce) => reduce.forward(source, None),
         }
     }
@@ -159,14 +159,10 @@ impl AuxiliaryHead {
 
     /// Logits `[n, classes]`.
     pub fn forward(&self, pass: &Pass<'_>, x: Tensor<4>) -> Tensor<2> {
-        self.forward_rectified(pass, relu(x))
-    }
-
-    fn forward_rectified(&self, pass: &Pass<'_>, x: Tensor<4>) -> Tensor<2> {
         let [(point, first), (two, second)] = &self.convs;
         let n = x.dims()[0];
         let options = AvgPoolOptions::new([5, 5]).with_stride([3, 3]);
-        let x = module::avg_pool2d(x, options);
+        let x = module::avg_pool2d(relu(x), options);
         let x = first.forward(pass, point.forward(pass, x), true);
         let weight = pass.get(two.weight()).reshape([768, 4 * 128]);
         let x = x.reshape([n, 4 * 128]).matmul(weight.transpose());
@@ -225,7 +221,6 @@ impl Body {
         join: impl Fn(bool) -> Join<'m>,
     ) -> (Tensor<2>, Option<Tensor<2>>) {
         let (conv, norm) = &self.stem;
-        // All that reads a cell's output, but the classifier, begins with a ReLU: it is made once.
         let output = |map| Rc::new(Source::new(pass, map, 2));
         let stem = output(norm.forward(pass, conv.forward(pass, x), false));
         let (mut before, mut last, mut auxiliary) = (stem.clone(), stem, None);
@@ -239,7 +234,7 @@ impl Body {
             if let (Some((at, head)), Mode::Train(_)) = (&self.auxiliary, pass.mode())
                 && *at == i
             {
-                auxiliary = Some(head.forward_rectified(pass, last.rectified()));
+                auxiliary = Some(head.forward(pass, last.map()));
             }
         }
         let logits = self.head.forward(pass, ops::global_average(last.map()));

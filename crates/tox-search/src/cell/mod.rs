@@ -8,7 +8,7 @@
 //! In a supernet an edge's ops are added up, each times its weight in a [`Mix`]. The multiplication
 //! costs nothing where an op ends in a batch norm: there it is that norm's scale, and the gradient
 //! of the weight is that of gamma. What the ops that read one state have in common before their
-//! own weights (ReLU, pooling, the pixels of a factorised reduction) is computed once.
+//! own weights (pooling, the pixels of a factorised reduction) is computed once.
 
 pub mod darts;
 pub mod nasbench201;

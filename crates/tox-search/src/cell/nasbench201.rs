@@ -5,7 +5,7 @@
 //! residual blocks and head always have gamma and beta, those of a cell too, those of a supernet's
 //! ops if asked for.
 
-use super::ops::{Edge, Join, Layer, Source, Style, nodes};
+use super::ops::{Convs, Edge, Join, Layer, Source, Style, nodes};
 use super::{Mix, Supernet};
 use crate::space::SpaceError;
 use crate::space::nasbench201::{self, Cell, EDGES, NODES, Op};
@@ -14,7 +14,7 @@ use burn::tensor::module;
 use burn::tensor::ops::AvgPoolOptions;
 use tox_nn::kernels::conv::Geometry;
 use tox_nn::kernels::pool::Pool;
-use tox_nn::layers::{BatchNorm, Builder, Chain, Conv, Init, Linear, Network, Pass, State};
+use tox_nn::layers::{BatchNorm, Builder, Conv, Init, Linear, Network, Pass, State};
 use tox_nn::ops;
 
 /// The ops on every edge, in the order of their weights in a [`Mix`].
@@ -23,7 +23,7 @@ pub type Candidates = Vec<Vec<Op>>;
 /// Halves the map and doubles the channels.
 #[derive(Clone, Debug)]
 struct Residual {
-    convs: [Chain; 2],
+    convs: [Convs; 2],
     around: Conv,
 }
 
@@ -43,9 +43,8 @@ impl Residual {
 
     fn forward(&self, pass: &Pass<'_>, x: Tensor<4>) -> Tensor<4> {
         let mut y = x.clone();
-        for chain in &self.convs {
-            let source = Source::new(pass, y, 1);
-            y = chain.forward(pass, source.rectified(), None);
+        for convs in &self.convs {
+            y = convs.forward(pass, y, None);
         }
         let options = AvgPoolOptions::new([2, 2]).with_stride([2, 2]);
         self.around.forward(pass, module::avg_pool2d(x, options)) + y

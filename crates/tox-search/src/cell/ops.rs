@@ -1,14 +1,13 @@
 //! The ops of the cell spaces, and the graph of a cell.
 
 use super::Mix;
-use burn::tensor::activation::relu;
 use burn::tensor::module;
 use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
 use burn::tensor::{Tensor, TensorData, s};
 use std::cell::OnceCell;
 use tox_nn::kernels::conv::Geometry;
 use tox_nn::kernels::pool::Pool;
-use tox_nn::layers::{BatchNorm, Builder, Chain, Conv, Pass};
+use tox_nn::layers::{BatchNorm, Builder, ChainStep, Conv, Pass, chain};
 use tox_nn::ops::{self, Engine};
 
 /// How a network's batch norms are.
@@ -28,38 +27,68 @@ impl Style {
         }
     }
 
-    /// A convolution `NAME.op.FIRST` and the batch norm behind it, `NAME.op.NEXT`; the ReLU before
-    /// it is the source's.
+    /// ReLU, a convolution `NAME.op.1`, batch norm.
     pub fn relu_conv_norm(
         self,
         b: &mut Builder<'_>,
         name: &str,
         [c_in, c_out]: [usize; 2],
         geometry: Geometry,
-    ) -> Chain {
+    ) -> Convs {
         let conv = b.conv(&format!("{name}.op.1"), c_in, c_out, geometry);
-        let norm = self.norm(b, &format!("{name}.op.2"), c_out);
-        Chain::new(vec![(conv, Some((norm, false)))])
+        let norm = Some(self.norm(b, &format!("{name}.op.2"), c_out));
+        let relu = true;
+        Convs(vec![Step { relu, conv, norm }])
     }
 
-    /// Once for every geometry: ReLU, that depthwise convolution, 1x1 convolution, batch norm. The
-    /// first ReLU is the source's.
+    /// Once for every geometry: ReLU, that convolution channel by channel, a 1x1 convolution, batch
+    /// norm.
     pub fn separable(
         self,
         b: &mut Builder<'_>,
         name: &str,
         c: usize,
         geometries: &[Geometry],
-    ) -> Chain {
-        let mut links = Vec::new();
-        for (i, geometry) in geometries.iter().enumerate() {
+    ) -> Convs {
+        let each = geometries.iter().enumerate().flat_map(|(i, geometry)| {
             let op = |j: usize| format!("{name}.op.{}", 4 * i + j);
-            links.push((b.conv(&op(1), c, c, geometry.groups(c)), None));
-            let point = b.conv(&op(2), c, c, Geometry::same(1));
-            let relu = i + 1 < geometries.len();
-            links.push((point, Some((self.norm(b, &op(3), c), relu))));
-        }
-        Chain::new(links)
+            let depthwise = Step {
+                relu: true,
+                conv: b.conv(&op(1), c, c, geometry.groups(c)),
+                norm: None,
+            };
+            let pointwise = Step {
+                relu: false,
+                conv: b.conv(&op(2), c, c, Geometry::same(1)),
+                norm: Some(self.norm(b, &op(3), c)),
+            };
+            [depthwise, pointwise]
+        });
+        Convs(each.collect())
+    }
+}
+
+/// A convolution, with what is before and behind it.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    relu: bool,
+    conv: Conv,
+    norm: Option<BatchNorm>,
+}
+
+/// Convolutions in a row.
+#[derive(Clone, Debug)]
+pub(crate) struct Convs(Vec<Step>);
+
+impl Convs {
+    pub fn forward(&self, pass: &Pass<'_>, x: Tensor<4>, scale: Option<&Tensor<4>>) -> Tensor<4> {
+        let steps = self.0.iter().map(|step| ChainStep {
+            relu: step.relu,
+            weight: pass.get(step.conv.weight()),
+            geometry: step.conv.geometry(),
+            norm: step.norm,
+        });
+        chain(pass, x, steps.collect(), scale)
     }
 }
 
@@ -70,7 +99,6 @@ pub(crate) struct Source<'p> {
     map: Tensor<4>,
     /// Of the ops that read it.
     stride: usize,
-    rectified: OnceCell<Tensor<4>>,
     gathered: OnceCell<Tensor<4>>,
     pooled: [OnceCell<Tensor<4>>; 2],
 }
@@ -81,7 +109,6 @@ impl<'p> Source<'p> {
             pass,
             map,
             stride,
-            rectified: OnceCell::new(),
             gathered: OnceCell::new(),
             pooled: Default::default(),
         }
@@ -92,15 +119,9 @@ impl<'p> Source<'p> {
         self.map.clone()
     }
 
-    /// Behind a ReLU.
-    pub fn rectified(&self) -> Tensor<4> {
-        let made = self.rectified.get_or_init(|| relu(self.map.clone()));
-        made.clone()
-    }
-
-    /// The pixels of a factorised reduction, behind a ReLU.
+    /// The pixels of a factorised reduction.
     fn gathered(&self) -> Tensor<4> {
-        let gather = || ops::gather(self.pass.engine, self.rectified());
+        let gather = || ops::gather(self.pass.engine, self.map.clone());
         self.gathered.get_or_init(gather).clone()
     }
 
@@ -163,9 +184,8 @@ impl<'p> Source<'p> {
     }
 }
 
-/// A factorised reduction: two 1x1 convolutions of stride 2, the second on the map shifted by a
-/// pixel, side by side, then batch norm. Both are one convolution of the gathered pixels, in two
-/// groups. The ReLU before it is the source's.
+/// A factorised reduction: ReLU, two 1x1 convolutions of stride 2, the second on the map shifted by a
+/// pixel, side by side, batch norm. Both are one convolution of the gathered pixels, in two groups.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reduce {
     convs: [Conv; 2],
@@ -186,10 +206,13 @@ impl Reduce {
     pub fn forward(&self, source: &Source<'_>, scale: Option<&Tensor<4>>) -> Tensor<4> {
         let pass = source.pass;
         let weights = self.convs.map(|conv| pass.get(conv.weight()));
-        let weight = Tensor::cat(weights.into(), 0);
-        let groups = Geometry::same(1).groups(2);
-        let y = ops::conv(pass.engine, source.gathered(), weight, groups);
-        self.norm.forward_scaled(pass, y, false, scale)
+        let step = ChainStep {
+            relu: true,
+            weight: Tensor::cat(weights.into(), 0),
+            geometry: Geometry::same(1).groups(2),
+            norm: Some(self.norm),
+        };
+        chain(pass, source.gathered(), vec![step], scale)
     }
 }
 
@@ -204,8 +227,8 @@ pub(crate) enum Layer {
     Pool(Pool, Option<BatchNorm>),
     /// The skip-connect of stride 2.
     Reduce(Reduce),
-    /// Convolutions behind a ReLU.
-    Convs(Chain),
+    /// Convolutions.
+    Convs(Convs),
 }
 
 impl Layer {
@@ -229,7 +252,7 @@ impl Layer {
                 norm.forward_scaled(pass, source.pooled(*kind), false, scale)
             }
             Layer::Reduce(reduce) => reduce.forward(source, scale),
-            Layer::Convs(chain) => chain.forward(pass, source.rectified(), scale),
+            Layer::Convs(convs) => convs.forward(pass, source.map(), scale),
         })
     }
 }

@@ -55,13 +55,12 @@ fn area(mut points: Vec<(f64, f64)>, (right, top): (f64, f64)) -> f64 {
 /// Three objectives: slabs between neighbouring values of the third one.
 fn volume(mut points: Vec<&[f64]>, corner: (f64, f64), end: f64) -> f64 {
     points.sort_by(|p, q| p[2].total_cmp(&q[2]));
-    let heights = points.iter().map(|p| p[2]).skip(1).chain([end]);
     let mut volume = 0.0;
-    for (last, upper) in heights.enumerate() {
-        let thickness = upper - points[last][2];
-        if thickness > 0.0 {
+    for (last, point) in points.iter().enumerate() {
+        let upper = points.get(last + 1).map_or(end, |next| next[2]);
+        if upper > point[2] {
             let below = points[..=last].iter().map(|p| (p[0], p[1])).collect();
-            volume += thickness * area(below, corner);
+            volume += (upper - point[2]) * area(below, corner);
         }
     }
     volume

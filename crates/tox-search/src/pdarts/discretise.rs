@@ -9,7 +9,7 @@
 //! | step | what that code does |
 //! |---|---|
 //! | after stages 1 and 2 | [`prune`]: each edge loses its 3, then 2, least likely ops, `none` being one like the others |
-//! | after stage 3 | [`derive`]: `none` is out; an edge's op is its likeliest; each node keeps its two likeliest edges by that op's probability |
+//! | after stage 3 | [`derive()`]: `none` is out; an edge's op is its likeliest; each node keeps its two likeliest edges by that op's probability |
 //! | then, normal cell only | [`restrict`]: while there are more than M skip-connects, the least likely one is struck from its edge and everything is derived again |
 //!
 //! Equal probabilities: pruning takes the first op, so the last one stays; of equally likely edges
@@ -162,10 +162,10 @@ pub fn derive(
     Ok(chosen.into_iter().map(|(_, edge)| edge).collect())
 }
 
-/// As [`derive`], with at most `max_skips` skip-connects.
+/// As [`derive()`], with at most `max_skips` skip-connects.
 ///
 /// # Errors
-/// As [`derive`]; also when an edge whose skip-connect was struck has no other op besides `none`.
+/// As [`derive()`]; also when an edge whose skip-connect was struck has no other op besides `none`.
 pub fn restrict(
     candidates: &[Vec<usize>],
     probabilities: &[Vec<f64>],

@@ -3,8 +3,8 @@
 //! A tree splits the samples at the threshold that leaves the least squared error, until a leaf's
 //! targets are equal or its rows are; a leaf predicts the mean of its targets. NSGANetV2's published
 //! code averages 5,000 such trees, each grown in full (scikit-learn's `DecisionTreeRegressor` as it
-//! is) on all samples but on a random subset of the columns, whose size is uniform in `1..=d`; no
-//! bootstrap, although its origin (Sun et al. 2019, end-to-end performance predictor) is a forest.
+//! is) on all samples but on a random subset of the columns, whose size is uniform in `1..=d`; there
+//! is no bootstrap. (Read from forks of that code that keep the file.)
 //!
 //! Where several splits are equally good, scikit-learn takes one at random; here it is the first
 //! of the tree's columns in their (random) order, and of that the lowest threshold.
@@ -18,6 +18,9 @@ pub const TREES: usize = 5000;
 
 /// In place of a column's number: a leaf.
 const LEAF: u32 = u32::MAX;
+
+/// Splits are equally good if their squared errors differ by less than this share of the whole.
+const SAME: f64 = 1e-12;
 
 /// A leaf, or a split of which the lower side is node `below` and the other one `below + 1`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -71,16 +74,25 @@ impl<'a> Ranked<'a> {
     }
 
     /// The best split of `samples` by one of `columns`: column, rank of the last value below it,
-    /// and threshold. `None` if their targets or their rows are all equal.
-    fn split(&self, samples: &[usize], columns: &[usize]) -> Option<(usize, u32, f64)> {
+    /// and threshold. `None` if their targets or their rows are all equal. `buckets` is scratch.
+    fn split(
+        &self,
+        samples: &[usize],
+        columns: &[usize],
+        buckets: &mut Vec<(f64, f64)>,
+    ) -> Option<(usize, u32, f64)> {
         let first = self.targets[*samples.first()?];
         if samples.iter().all(|&s| self.targets[s] == first) {
             return None;
         }
+        if let [a, b] = *samples {
+            return self.separate(a, b, columns);
+        }
         let mean = self.mean(samples);
         let all = samples.len() as f64;
-        let mut best: Option<(f64, (usize, u32, f64))> = None;
-        let mut buckets: Vec<(f64, f64)> = Vec::new();
+        let squares = samples.iter().map(|&s| (self.targets[s] - mean).powi(2));
+        let same = SAME * squares.sum::<f64>();
+        let mut best: Option<(f64, (usize, usize, usize))> = None;
         for &column in columns {
             let Ranks { values, of_row } = &self.columns[column];
             buckets.clear();
@@ -92,23 +104,40 @@ impl<'a> Ranked<'a> {
             }
             let total: f64 = buckets.iter().map(|(_, sum)| sum).sum();
             // the last value seen, and what lies up to it
-            let (mut low, mut count, mut sum) = (None, 0.0, 0.0);
-            for (rank, bucket) in buckets.iter().enumerate().filter(|(_, b)| b.0 > 0.0) {
-                if let Some(low) = low {
+            let (mut low, mut count, mut sum) = (0, 0.0, 0.0);
+            for (rank, bucket) in buckets.iter().enumerate() {
+                if bucket.0 == 0.0 {
+                    continue;
+                }
+                if count > 0.0 {
                     // squared error less a constant, negated
                     let rest = total - sum;
                     let gain = sum * sum / count + rest * rest / (all - count);
-                    if best.as_ref().is_none_or(|(most, _)| gain > *most) {
-                        let threshold = between(values[low], values[rank]);
-                        best = Some((gain, (column, low as u32, threshold)));
+                    if best.is_none_or(|(most, _)| gain > most + same) {
+                        best = Some((gain, (column, low, rank)));
                     }
                 }
-                low = Some(rank);
+                low = rank;
                 count += bucket.0;
                 sum += bucket.1;
             }
         }
-        best.map(|(_, split)| split)
+        best.map(|(_, (column, low, high))| self.at(column, low, high))
+    }
+
+    /// Two samples: every column in which they differ splits them equally well.
+    fn separate(&self, a: usize, b: usize, columns: &[usize]) -> Option<(usize, u32, f64)> {
+        columns.iter().find_map(|&column| {
+            let of_row = &self.columns[column].of_row;
+            let (a, b) = (of_row[a] as usize, of_row[b] as usize);
+            (a != b).then(|| self.at(column, a.min(b), a.max(b)))
+        })
+    }
+
+    /// The split between two ranks of a column.
+    fn at(&self, column: usize, low: usize, high: usize) -> (usize, u32, f64) {
+        let values = &self.columns[column].values;
+        (column, low as u32, between(values[low], values[high]))
     }
 
     fn grow(&self, columns: &[usize]) -> Vec<Node> {
@@ -118,15 +147,24 @@ impl<'a> Ranked<'a> {
             value,
         };
         let mut nodes = vec![leaf(0.0)];
-        let mut open = vec![(0, (0..self.targets.len()).collect::<Vec<usize>>())];
-        while let Some((at, samples)) = open.pop() {
-            let Some((column, low, threshold)) = self.split(&samples, columns) else {
-                nodes[at] = leaf(self.leaf_value(&samples));
+        let mut order: Vec<usize> = (0..self.targets.len()).collect();
+        let mut buckets = Vec::new();
+        // nodes that are not done, each with its part of the order
+        let mut open = vec![(0, 0..order.len())];
+        while let Some((at, part)) = open.pop() {
+            let samples = &mut order[part.clone()];
+            let Some((column, low, threshold)) = self.split(samples, columns, &mut buckets) else {
+                nodes[at] = leaf(self.leaf_value(samples));
                 continue;
             };
             let of_row = &self.columns[column].of_row;
-            let (below, above): (Vec<usize>, Vec<usize>) =
-                samples.into_iter().partition(|&s| of_row[s] <= low);
+            let mut below = 0;
+            for i in 0..samples.len() {
+                if of_row[samples[i]] <= low {
+                    samples.swap(i, below);
+                    below += 1;
+                }
+            }
             let child = nodes.len();
             nodes[at] = Node {
                 column: column as u32,
@@ -134,8 +172,9 @@ impl<'a> Ranked<'a> {
                 value: threshold,
             };
             nodes.extend([leaf(0.0), leaf(0.0)]);
-            open.push((child, below));
-            open.push((child + 1, above));
+            let middle = part.start + below;
+            open.push((child, part.start..middle));
+            open.push((child + 1, middle..part.end));
         }
         nodes
     }

@@ -2,7 +2,7 @@
 //!
 //! NSGANetV2's published code splits the samples into ten random folds, fits each kind of predictor
 //! to nine of them, takes Kendall's tau of its predictions on the tenth, and chooses the kind whose
-//! taus have the largest mean LESS their standard deviation (its paper says only: the best tau).
+//! taus have the largest mean LESS their standard deviation (not the largest mean alone).
 //! The chosen kind is fitted again to all samples.
 //!
 //! Where that code gives NaN, or stops, this does not: a fold whose tau is undefined, because
