@@ -22,13 +22,15 @@
 //! ```
 
 mod builder;
+mod chain;
 mod norm;
 mod pass;
 mod state;
 
 pub use builder::{Builder, Fan, Init};
+pub use chain::{ChainStep, chain};
 pub use norm::{BatchNorm, Measured, NormId, Running};
-pub use pass::{Backward, Draws, Mode, Pass};
+pub use pass::{Backward, Draws, Masks, Mode, Pass};
 pub use state::{State, WeightsError};
 
 use crate::kernels::conv::Geometry;
