@@ -11,7 +11,7 @@
 //! A `PLACE` counts the ops that the edge still has. All else is the same in both; the stem's batch
 //! norm always has gamma and beta.
 
-use super::ops::{Convs, Edge, Join, Layer, Reduce, Source, Style, nodes};
+use super::ops::{Convs, Edge, Join, Layer, Reduce, Source, Style, nodes, side_by_side};
 use super::{Mix, Supernet};
 use crate::space::SpaceError;
 use crate::space::darts::{self, CellShape, EDGES, Genotype, NODES, Op, edge_index};
@@ -44,16 +44,18 @@ impl Preprocess {
     }
 }
 
+/// A cell, of a supernet or of a genotype.
 #[derive(Clone, Debug)]
-struct Cell {
+pub(crate) struct Cell {
     preprocess: [Preprocess; 2],
     edges: Vec<Edge>,
     reduction: bool,
+    copies: usize,
 }
 
 impl Cell {
     /// `edges`: node, state that it reads, names and ops.
-    fn new(
+    pub fn new(
         b: &mut Builder<'_>,
         name: &str,
         shape: &CellShape,
@@ -89,17 +91,22 @@ impl Cell {
             preprocess,
             edges,
             reduction: shape.reduction,
+            copies: style.copies,
         }
     }
 
-    fn forward(&self, pass: &Pass<'_>, inputs: [&Source<'_>; 2], join: Join<'_>) -> Tensor<4> {
+    pub fn is_reduction(&self) -> bool {
+        self.reduction
+    }
+
+    pub fn forward(&self, pass: &Pass<'_>, inputs: [&Source<'_>; 2], join: Join<'_>) -> Tensor<4> {
         let stride = if self.reduction { 2 } else { 1 };
         let sources = self
             .preprocess
             .iter()
             .zip(inputs)
             .map(|(preprocess, x)| Source::new(pass, preprocess.forward(pass, x), stride));
-        Tensor::cat(nodes(&self.edges, sources.collect(), join), 1)
+        side_by_side(nodes(&self.edges, sources.collect(), join), self.copies)
     }
 }
 
@@ -262,6 +269,7 @@ impl CellNetwork {
         let style = Style {
             affine: true,
             behind_pools: false,
+            copies: 1,
         };
         let mut b = Builder::new(seed, network, init);
         let body = Body::new(&mut b, shape, |b, name, shape| {
@@ -329,6 +337,7 @@ impl DartsSupernet {
         let style = Style {
             affine: false,
             behind_pools: true,
+            copies: 1,
         };
         let mut b = Builder::new(seed, network, init);
         let body = Body::new(&mut b, shape, |b, name, shape| {

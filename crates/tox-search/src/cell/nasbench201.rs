@@ -22,22 +22,23 @@ pub type Candidates = Vec<Vec<Op>>;
 
 /// Halves the map and doubles the channels.
 #[derive(Clone, Debug)]
-struct Residual {
+pub(crate) struct Residual {
     convs: [Convs; 2],
     around: Conv,
 }
 
 impl Residual {
-    fn new(b: &mut Builder<'_>, name: &str, c: usize) -> Self {
+    fn new(b: &mut Builder<'_>, name: &str, c: usize, style: Style) -> Self {
         let three = Geometry::same(3);
         let mut conv = |part: &str, c_in, geometry| {
-            AFFINE.relu_conv_norm(b, &format!("{name}.{part}"), [c_in, 2 * c], geometry)
+            style.relu_conv_norm(b, &format!("{name}.{part}"), [c_in, 2 * c], geometry)
         };
         let convs = [
             conv("conv_a", c, three.stride(2)),
             conv("conv_b", 2 * c, three),
         ];
-        let around = b.conv(&format!("{name}.downsample.1"), c, 2 * c, Geometry::same(1));
+        let around = format!("{name}.downsample.1");
+        let around = style.conv(b, &around, c, 2 * c, Geometry::same(1));
         Self { convs, around }
     }
 
@@ -54,12 +55,81 @@ impl Residual {
 const AFFINE: Style = Style {
     affine: true,
     behind_pools: false,
+    copies: 1,
 };
 
+/// A part of the network between stem and head.
 #[derive(Clone, Debug)]
-enum Block {
+pub(crate) enum Block {
     Cell(Vec<Edge>),
     Residual(Residual),
+}
+
+impl Block {
+    /// `join` but for the number of the cell, which is that of the block, `place`.
+    pub fn forward(
+        &self,
+        pass: &Pass<'_>,
+        x: Tensor<4>,
+        (place, join): (usize, Join<'_>),
+    ) -> Tensor<4> {
+        match self {
+            Block::Residual(residual) => residual.forward(pass, x),
+            Block::Cell(edges) => {
+                let join = Join {
+                    cell: place,
+                    ..join
+                };
+                let mut maps = nodes(edges, vec![Source::new(pass, x.clone(), 1)], join);
+                maps.pop().unwrap_or(x)
+            }
+        }
+    }
+}
+
+/// The blocks of three stages of `cells` cells each, the first of `channels` channels, with residual
+/// blocks between them.
+pub(crate) fn blocks(
+    b: &mut Builder<'_>,
+    (channels, cells): (usize, usize),
+    style: Style,
+    mut cell: impl FnMut(&mut Builder<'_>, &str, usize) -> Vec<Edge>,
+) -> Vec<Block> {
+    let (mut c, mut blocks) = (channels, Vec::new());
+    for stage in 0..3 {
+        if stage > 0 {
+            let name = format!("cells.{}", blocks.len());
+            blocks.push(Block::Residual(Residual::new(b, &name, c, style)));
+            c *= 2;
+        }
+        for _ in 0..cells {
+            let name = format!("cells.{}", blocks.len());
+            blocks.push(Block::Cell(cell(b, &name, c)));
+        }
+    }
+    blocks
+}
+
+/// The edges of a supernet's cell.
+pub(crate) fn mixed_cell(
+    b: &mut Builder<'_>,
+    name: &str,
+    c: usize,
+    candidates: &Candidates,
+    style: Style,
+) -> Vec<Edge> {
+    let edges = ends().zip(candidates);
+    let edges = edges.map(|((node, input), ops)| {
+        let name = format!("{name}.edges.{}<-{input}", node + 1);
+        let ops = ops.iter().enumerate();
+        let ops = ops.map(|(o, op)| layer(b, &format!("{name}.{o}"), *op, c, style));
+        Edge {
+            node,
+            input,
+            ops: ops.collect(),
+        }
+    });
+    edges.collect()
 }
 
 /// An op with its weights.
@@ -97,29 +167,18 @@ impl Body {
         shape: &nasbench201::Network,
         mut cell: impl FnMut(&mut Builder<'_>, &str, usize) -> Vec<Edge>,
     ) -> Self {
-        let [c_in, ..] = shape.input;
-        let mut c = shape.channels;
+        let ([c_in, ..], c) = (shape.input, shape.channels);
         let stem = (
             b.conv("stem.0", c_in, c, Geometry::same(3)),
             b.norm("stem.1", c),
         );
-        let mut blocks = Vec::new();
-        for stage in 0..3 {
-            if stage > 0 {
-                let name = format!("cells.{}", blocks.len());
-                blocks.push(Block::Residual(Residual::new(b, &name, c)));
-                c *= 2;
-            }
-            for _ in 0..shape.cells {
-                let name = format!("cells.{}", blocks.len());
-                blocks.push(Block::Cell(cell(b, &name, c)));
-            }
-        }
+        let blocks = blocks(b, (c, shape.cells), AFFINE, &mut cell);
+        let last = 4 * c;
         Self {
             stem,
             blocks,
-            last: b.norm("lastact.0", c),
-            head: b.linear("classifier", c, shape.classes),
+            last: b.norm("lastact.0", last),
+            head: b.linear("classifier", last, shape.classes),
         }
     }
 
@@ -127,14 +186,7 @@ impl Body {
         let (conv, norm) = &self.stem;
         let mut x = norm.forward(pass, conv.forward(pass, x), false);
         for (i, block) in self.blocks.iter().enumerate() {
-            x = match block {
-                Block::Residual(residual) => residual.forward(pass, x),
-                Block::Cell(edges) => {
-                    let join = Join { cell: i, ..join };
-                    let mut maps = nodes(edges, vec![Source::new(pass, x.clone(), 1)], join);
-                    maps.pop().unwrap_or(x)
-                }
-            };
+            x = block.forward(pass, x, (i, join));
         }
         let x = self.last.forward(pass, x, true);
         self.head.forward(pass, ops::global_average(x))
@@ -206,18 +258,7 @@ impl Nb201Supernet {
         let style = Style { affine, ..AFFINE };
         let mut b = Builder::new(seed, network, init);
         let body = Body::new(&mut b, shape, |b, name, c| {
-            let edges = ends().zip(candidates);
-            let edge = edges.map(|((node, input), ops)| {
-                let name = format!("{name}.edges.{}<-{input}", node + 1);
-                let ops = ops.iter().enumerate();
-                let ops = ops.map(|(o, op)| layer(b, &format!("{name}.{o}"), *op, c, style));
-                Edge {
-                    node,
-                    input,
-                    ops: ops.collect(),
-                }
-            });
-            edge.collect()
+            mixed_cell(b, name, c, candidates, style)
         });
         Ok((Self(body), b.finish()))
     }

@@ -10,21 +10,38 @@ use tox_nn::kernels::pool::Pool;
 use tox_nn::layers::{BatchNorm, Builder, ChainStep, Conv, Pass, chain};
 use tox_nn::ops::{self, Engine};
 
-/// How a network's batch norms are.
+/// How a network's layers are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Style {
-    /// With gamma and beta.
+    /// Batch norms with gamma and beta.
     pub affine: bool,
-    /// Another one without them behind pools.
+    /// Another batch norm without them behind pools.
     pub behind_pools: bool,
+    /// Networks that stand side by side, each on channels of its own: 1 but for scores that want
+    /// the gradients of single images. The channels of a copy lie together.
+    pub copies: usize,
 }
 
 impl Style {
     pub fn norm(self, b: &mut Builder<'_>, name: &str, channels: usize) -> BatchNorm {
+        let channels = self.copies * channels;
         match self.affine {
             true => b.norm(name, channels),
             false => b.norm_without_affine(name, channels),
         }
+    }
+
+    /// A convolution of every copy.
+    pub fn conv(
+        self,
+        b: &mut Builder<'_>,
+        name: &str,
+        c_in: usize,
+        c_out: usize,
+        geometry: Geometry,
+    ) -> Conv {
+        let [c_in, c_out] = [c_in, c_out].map(|c| self.copies * c);
+        b.conv(name, c_in, c_out, geometry.groups(self.copies * geometry.groups))
     }
 
     /// ReLU, a convolution `NAME.op.1`, batch norm.
@@ -35,7 +52,7 @@ impl Style {
         [c_in, c_out]: [usize; 2],
         geometry: Geometry,
     ) -> Convs {
-        let conv = b.conv(&format!("{name}.op.1"), c_in, c_out, geometry);
+        let conv = self.conv(b, &format!("{name}.op.1"), c_in, c_out, geometry);
         let norm = Some(self.norm(b, &format!("{name}.op.2"), c_out));
         let relu = true;
         Convs(vec![Step { relu, conv, norm }])
@@ -54,12 +71,12 @@ impl Style {
             let op = |j: usize| format!("{name}.op.{}", 4 * i + j);
             let depthwise = Step {
                 relu: true,
-                conv: b.conv(&op(1), c, c, geometry.groups(c)),
+                conv: self.conv(b, &op(1), c, c, geometry.groups(c)),
                 norm: None,
             };
             let pointwise = Step {
                 relu: false,
-                conv: b.conv(&op(2), c, c, Geometry::same(1)),
+                conv: self.conv(b, &op(2), c, c, Geometry::same(1)),
                 norm: Some(self.norm(b, &op(3), c)),
             };
             [depthwise, pointwise]
@@ -119,9 +136,19 @@ impl<'p> Source<'p> {
         self.map.clone()
     }
 
-    /// The pixels of a factorised reduction.
-    fn gathered(&self) -> Tensor<4> {
-        let gather = || ops::gather(self.pass.engine, self.map.clone());
+    /// The pixels of a factorised reduction, those of a copy together.
+    fn gathered(&self, copies: usize) -> Tensor<4> {
+        let gather = || {
+            let pixels = ops::gather(self.pass.engine, self.map.clone());
+            let [n, c, h, w] = pixels.dims();
+            match copies {
+                1 => pixels,
+                _ => pixels
+                    .reshape([n, 2, copies, c / (2 * copies) * h * w])
+                    .swap_dims(1, 2)
+                    .reshape([n, c, h, w]),
+            }
+        };
         self.gathered.get_or_init(gather).clone()
     }
 
@@ -190,29 +217,37 @@ impl<'p> Source<'p> {
 pub(crate) struct Reduce {
     convs: [Conv; 2],
     norm: BatchNorm,
+    copies: usize,
 }
 
 impl Reduce {
     pub fn new(b: &mut Builder<'_>, name: &str, [c_in, c_out]: [usize; 2], style: Style) -> Self {
         let mut conv = |i: usize| {
             let geometry = Geometry::same(1).stride(2);
-            b.conv(&format!("{name}.conv_{i}"), c_in, c_out / 2, geometry)
+            style.conv(b, &format!("{name}.conv_{i}"), c_in, c_out / 2, geometry)
         };
         let convs = [conv(1), conv(2)];
         let norm = style.norm(b, &format!("{name}.bn"), c_out);
-        Self { convs, norm }
+        let copies = style.copies;
+        Self {
+            convs,
+            norm,
+            copies,
+        }
     }
 
     pub fn forward(&self, source: &Source<'_>, scale: Option<&Tensor<4>>) -> Tensor<4> {
-        let pass = source.pass;
+        let (pass, copies) = (source.pass, self.copies);
         let weights = self.convs.map(|conv| pass.get(conv.weight()));
+        let [c_out, c_in, ..] = weights[0].dims();
+        let split = weights.map(|weight| weight.reshape([copies, c_out / copies, c_in, 1]));
         let step = ChainStep {
             relu: true,
-            weight: Tensor::cat(weights.into(), 0),
-            geometry: Geometry::same(1).groups(2),
+            weight: Tensor::cat(split.into(), 1).reshape([2 * c_out, c_in, 1, 1]),
+            geometry: Geometry::same(1).groups(2 * copies),
             norm: Some(self.norm),
         };
-        chain(pass, source.gathered(), vec![step], scale)
+        chain(pass, source.gathered(copies), vec![step], scale)
     }
 }
 
@@ -279,6 +314,17 @@ pub(crate) struct Join<'m> {
     pub drop_path: f32,
     /// Number of the cell: it and the edge tell one draw from another.
     pub cell: usize,
+}
+
+/// Maps side by side, those of a copy together.
+pub(crate) fn side_by_side(maps: Vec<Tensor<4>>, copies: usize) -> Tensor<4> {
+    if copies == 1 {
+        return Tensor::cat(maps, 1);
+    }
+    let (count, [n, c, h, w]) = (maps.len(), maps[0].dims());
+    let split = maps.into_iter();
+    let split = split.map(|map| map.reshape([n, copies, c / copies, h * w]));
+    Tensor::cat(split.collect(), 2).reshape([n, count * c, h, w])
 }
 
 /// The maps of all nodes. `edges` are in the order of nodes, which are at least one.
