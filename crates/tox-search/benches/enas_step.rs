@@ -6,8 +6,8 @@
 //! another number of threads than 2, `TOXSCREEN_BENCH_REPEATS` another number of repeats than 2.
 
 use rand::Rng;
-use serde::Deserialize;
 use rayon::prelude::*;
+use serde::Deserialize;
 use std::time::Instant;
 use tox_data::Batch;
 use tox_data::rng::stream;
@@ -131,7 +131,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     for side_by_side in [false, true, false, true] {
         let (seconds, _) = rewards(side_by_side);
-        println!("rewards side by side {side_by_side}: {:.1} images/s", images * times.len() as f64 / seconds);
+        println!(
+            "rewards side by side {side_by_side}: {:.1} images/s",
+            images * times.len() as f64 / seconds
+        );
     }
     Ok(())
 }

@@ -22,11 +22,13 @@
 //! ```
 
 mod builder;
+mod choices;
 mod norm;
 mod pass;
 mod state;
 
 pub use builder::{Builder, Fan, Init};
+pub use choices::Choices;
 pub use norm::{BatchNorm, Measured, NormId, Running};
 pub use pass::{Backward, Draws, Mode, Pass};
 pub use state::{State, WeightsError};

@@ -124,6 +124,9 @@ impl BatchNorm {
     /// Normalises every channel by the statistics that the pass's mode asks for; then ReLU if
     /// `with_relu`.
     pub fn forward(&self, pass: &Pass<'_>, x: Tensor<4>, with_relu: bool) -> Tensor<4> {
+        if with_relu && !pass.is_free() {
+            return pass.relu(self.forward(pass, x, false));
+        }
         let [n, c, h, w] = x.dims();
         let (gamma, beta) = match self.affine {
             Some((gamma, beta)) => (pass.get(gamma), pass.get(beta)),

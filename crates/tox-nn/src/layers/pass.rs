@@ -1,6 +1,7 @@
 //! One pass through a network: which numbers it uses, how batch norm and dropout act, what it
 //! leaves behind.
 
+use super::choices::Chooser;
 use super::norm::{Measured, NormId, Running};
 use super::state::State;
 use crate::ops::Engine;
@@ -41,6 +42,7 @@ pub struct Pass<'a> {
     leaves: Leaves<'a>,
     running: &'a Running,
     mode: Mode<'a>,
+    pub(super) chooser: Chooser<'a>,
     measured: RefCell<Vec<(NormId, usize, Tensor<2>)>>,
 }
 
@@ -62,6 +64,7 @@ impl<'a> Pass<'a> {
             leaves: Leaves::new(&state.params, device),
             running: &state.running,
             mode,
+            chooser: Chooser::Free,
             measured: RefCell::default(),
         }
     }
