@@ -3,7 +3,7 @@
 use crate::Device;
 use crate::layers::{Mode, Network, Pass, State};
 use crate::ops::{argmax, read};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Int, Tensor, TensorData};
 use tox_data::{Batch, Normalise, Split};
 
 /// Images a pass.
@@ -12,6 +12,13 @@ const BATCH: usize = 128;
 /// A batch's images on a device.
 pub fn images(batch: &Batch, device: &Device) -> Tensor<4> {
     Tensor::from_data(TensorData::new(batch.pixels.clone(), batch.shape), device)
+}
+
+/// Labels on a device.
+pub fn labels(labels: &[u16], device: &Device) -> Tensor<1, Int> {
+    let labels: Vec<i64> = labels.iter().map(|label| i64::from(*label)).collect();
+    let n = labels.len();
+    Tensor::from_data(TensorData::new(labels, [n]), device)
 }
 
 /// Wrong answers.

@@ -25,7 +25,50 @@ pub struct ChainStep {
 ///
 /// What comes out is multiplied with `scale`, `[1, 1, 1, 1]`. Where the last step has a batch norm,
 /// that costs nothing: it is a factor of its gamma and beta, whose gradients lead to that of `scale`.
+///
+/// In a pass whose choices are [noted](Pass::noting) or [held](Pass::holding), a ReLU is an op of its
+/// own; in one that is [probing](Pass::probing), every step is.
 pub fn chain(
+    pass: &Pass<'_>,
+    mut x: Tensor<4>,
+    steps: Vec<ChainStep>,
+    scale: Option<&Tensor<4>>,
+) -> Tensor<4> {
+    if pass.is_free() && !pass.is_probing() {
+        return fused(pass, x, steps, scale);
+    }
+    let mut parts: Vec<Vec<ChainStep>> = Vec::new();
+    for step in steps {
+        match parts.last_mut() {
+            Some(part) if !step.relu && !pass.is_probing() => part.push(step),
+            _ => parts.push(vec![step]),
+        }
+    }
+    let count = parts.len();
+    for (i, mut part) in parts.into_iter().enumerate() {
+        let scale = scale.filter(|_| i + 1 == count);
+        if std::mem::take(&mut part[0].relu) {
+            x = pass.relu(x);
+        }
+        if !pass.is_probing() {
+            x = fused(pass, x, part, scale);
+            continue;
+        }
+        for step in part {
+            let [_, rest @ ..] = step.weight.dims();
+            x = ops::conv(pass.engine, x, step.weight, step.geometry);
+            x = pass.output(x, rest.iter().product());
+            x = match (step.norm, scale) {
+                (Some(norm), scale) => norm.forward_scaled(pass, x, false, scale),
+                (None, Some(scale)) => x * scale.clone(),
+                (None, None) => x,
+            };
+        }
+    }
+    x
+}
+
+fn fused(
     pass: &Pass<'_>,
     mut x: Tensor<4>,
     steps: Vec<ChainStep>,

@@ -131,6 +131,9 @@ impl BatchNorm {
         with_relu: bool,
         scale: Option<&Tensor<4>>,
     ) -> Tensor<4> {
+        if with_relu && !pass.is_free() {
+            return pass.relu(self.forward_scaled(pass, x, false, scale));
+        }
         let [n, c, h, w] = x.dims();
         let [gamma, beta] = self.vectors(pass, scale);
         match pass.mode() {

@@ -1,7 +1,9 @@
 //! One pass through a network: which numbers it uses, how batch norm and dropout act, what it
 //! leaves behind.
 
+use super::choices::Chooser;
 use super::norm::{Measured, NormId, Running};
+use super::output::Probe;
 use super::state::State;
 use crate::ops::Engine;
 use crate::params::{Leaves, ParamId};
@@ -47,7 +49,10 @@ pub struct Pass<'a> {
     leaves: Leaves<'a>,
     running: &'a Running,
     mode: Mode<'a>,
+    pub(super) chooser: Chooser<'a>,
     measured: RefCell<Vec<(NormId, usize, Tensor<2>)>>,
+    /// Of every output, if they are probed.
+    pub(super) probes: Option<RefCell<Vec<Probe>>>,
 }
 
 /// What a training pass leaves behind.
@@ -69,7 +74,9 @@ impl<'a> Pass<'a> {
             leaves: Leaves::new(&state.params, device),
             running: &state.running,
             mode,
+            chooser: Chooser::Free,
             measured: RefCell::default(),
+            probes: None,
         }
     }
 

@@ -16,7 +16,6 @@ use super::{Mix, Supernet};
 use crate::space::SpaceError;
 use crate::space::darts::{self, CellShape, EDGES, Genotype, NODES, Op, edge_index};
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
 use burn::tensor::module;
 use burn::tensor::ops::AvgPoolOptions;
 use std::rc::Rc;
@@ -169,7 +168,7 @@ impl AuxiliaryHead {
         let [(point, first), (two, second)] = &self.convs;
         let n = x.dims()[0];
         let options = AvgPoolOptions::new([5, 5]).with_stride([3, 3]);
-        let x = module::avg_pool2d(relu(x), options);
+        let x = module::avg_pool2d(pass.relu(x), options);
         let x = first.forward(pass, point.forward(pass, x), true);
         let weight = pass.get(two.weight()).reshape([768, 4 * 128]);
         let x = x.reshape([n, 4 * 128]).matmul(weight.transpose());

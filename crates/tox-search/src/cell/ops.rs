@@ -156,9 +156,14 @@ impl<'p> Source<'p> {
     /// 2 is that of every second output of stride 1, so the kernel is used for both.
     fn pooled(&self, kind: Pool) -> Tensor<4> {
         let engine = self.pass.engine;
+        let held = !self.pass.is_free() && kind == Pool::Max;
         let make = || match (engine, kind) {
-            (Engine::Kernels, _) => {
-                let mut y = ops::pool(engine, self.map.clone(), kind);
+            _ if held || engine == Engine::Kernels => {
+                let map = self.map.clone();
+                let mut y = match kind {
+                    Pool::Max => self.pass.max_pool(map),
+                    Pool::Average => ops::pool(engine, map, kind),
+                };
                 let [.., h, w] = y.dims();
                 if self.stride == 2 {
                     y = y.slice(s![.., .., ..;2, ..;2]);
@@ -169,13 +174,13 @@ impl<'p> Source<'p> {
                     Pool::Average => y * self.shares(h, w),
                 }
             }
-            (Engine::Plain, Pool::Max) => {
+            (_, Pool::Max) => {
                 let options = MaxPoolOptions::new([3, 3])
                     .with_stride([self.stride; 2])
                     .with_padding([1, 1]);
                 module::max_pool2d(self.map.clone(), options)
             }
-            (Engine::Plain, Pool::Average) => {
+            (_, Pool::Average) => {
                 let options = AvgPoolOptions::new([3, 3])
                     .with_stride([self.stride; 2])
                     .with_padding([1, 1])
