@@ -19,3 +19,4 @@ pub mod pdarts;
 pub mod space;
 pub mod surrogate;
 pub mod table;
+pub mod tenas;

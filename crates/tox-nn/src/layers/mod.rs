@@ -106,4 +106,9 @@ impl Linear {
     pub fn weight(&self) -> ParamId {
         self.weight
     }
+
+    /// The bias, `[outputs]`.
+    pub fn bias(&self) -> ParamId {
+        self.bias
+    }
 }

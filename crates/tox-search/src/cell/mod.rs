@@ -12,7 +12,7 @@
 
 pub mod darts;
 pub mod nasbench201;
-mod ops;
+pub(crate) mod ops;
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;

@@ -138,17 +138,7 @@ impl<'p> Source<'p> {
 
     /// The pixels of a factorised reduction, those of a copy together.
     fn gathered(&self, copies: usize) -> Tensor<4> {
-        let gather = || {
-            let pixels = ops::gather(self.pass.engine, self.map.clone());
-            let [n, c, h, w] = pixels.dims();
-            match copies {
-                1 => pixels,
-                _ => pixels
-                    .reshape([n, 2, copies, c / (2 * copies) * h * w])
-                    .swap_dims(1, 2)
-                    .reshape([n, c, h, w]),
-            }
-        };
+        let gather = || gather(self.pass, self.map.clone(), copies);
         self.gathered.get_or_init(gather).clone()
     }
 
@@ -216,6 +206,19 @@ impl<'p> Source<'p> {
     }
 }
 
+/// The pixels of a factorised reduction, those of a copy together.
+fn gather(pass: &Pass<'_>, map: Tensor<4>, copies: usize) -> Tensor<4> {
+    let pixels = ops::gather(pass.engine, map);
+    let [n, c, h, w] = pixels.dims();
+    match copies {
+        1 => pixels,
+        _ => pixels
+            .reshape([n, 2, copies, c / (2 * copies) * h * w])
+            .swap_dims(1, 2)
+            .reshape([n, c, h, w]),
+    }
+}
+
 /// A factorised reduction: ReLU, two 1x1 convolutions of stride 2, the second on the map shifted by a
 /// pixel, side by side, batch norm. Both are one convolution of the gathered pixels, in two groups.
 #[derive(Clone, Copy, Debug)]
@@ -246,13 +249,18 @@ impl Reduce {
         let weights = self.convs.map(|conv| pass.get(conv.weight()));
         let [c_out, c_in, ..] = weights[0].dims();
         let split = weights.map(|weight| weight.reshape([copies, c_out / copies, c_in, 1]));
+        // A ReLU whose choices are noted has them for all pixels, as the published code's.
+        let (x, relu) = match pass.is_free() {
+            true => (source.gathered(copies), true),
+            false => (gather(pass, pass.relu(source.map()), copies), false),
+        };
         let step = ChainStep {
-            relu: true,
+            relu,
             weight: Tensor::cat(split.into(), 1).reshape([2 * c_out, c_in, 1, 1]),
             geometry: Geometry::same(1).groups(2 * copies),
             norm: Some(self.norm),
         };
-        chain(pass, source.gathered(copies), vec![step], scale)
+        chain(pass, x, vec![step], scale)
     }
 }
 
