@@ -14,11 +14,12 @@ use tox_data::{Batch, Images, Normalise};
 use tox_nn::Device;
 use tox_nn::layers::{Mode, Pass, State};
 use tox_nn::ops::read;
+use tox_search::cell::Architecture;
 use tox_search::tenas::kernel::{condition_number, gram};
 use tox_search::tenas::network::{Score, Supernet};
 use tox_search::tenas::rank::{Candidate, Drops, pruned, removed};
 use tox_search::tenas::regions::Patterns;
-use tox_search::tenas::{Architecture, Found, Left, Scene, Space, TenasConfig, run};
+use tox_search::tenas::{Found, Left, Scene, Space, TenasConfig, run};
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
@@ -44,7 +45,9 @@ fn published(name: &str) -> String {
             let half = if number < 4 { "op_a" } else { "op_b" };
             format!("{half}.op.{}.{rest}", number % 4)
         }
-        ('1', _) => tail.replace("conv_1", "convs.0").replace("conv_2", "convs.1"),
+        ('1', _) => tail
+            .replace("conv_1", "convs.0")
+            .replace("conv_2", "convs.1"),
         _ => tail.clone(),
     };
     name + &renamed
@@ -82,12 +85,7 @@ fn batch(file: &Tensors, name: &str) -> Batch {
 }
 
 /// A network of several copies with the weights of one.
-fn wide(
-    space: Space,
-    score: Score,
-    copies: usize,
-    fill: impl Fn(&mut State),
-) -> (Supernet, State) {
+fn wide(space: Space, score: Score, copies: usize, fill: impl Fn(&mut State)) -> (Supernet, State) {
     let build = |copies| Supernet::new(space, score, (3, 4), copies, (0, "test"));
     let (_, mut one) = build(1);
     fill(&mut one);
@@ -108,13 +106,19 @@ fn check_kernel(space: Space, file: &Tensors, prefix: &str, gram_name: &str, inf
         for i in 0..n {
             for j in 0..n {
                 let error = (found[(i, j)] - expected[i * n + j]).abs();
-                assert!(error < 3e-5 * largest, "{gram_name} {copies}: {i} {j}: {error:e}");
+                assert!(
+                    error < 3e-5 * largest,
+                    "{gram_name} {copies}: {i} {j}: {error:e}"
+                );
             }
         }
         let condition = condition_number(&found);
         let expected = info["condition_number"].as_f64().unwrap();
         let error = (condition / expected - 1.0).abs();
-        assert!(error < 2e-3, "{gram_name} {copies}: {condition}, {expected}");
+        assert!(
+            error < 2e-3,
+            "{gram_name} {copies}: {condition}, {expected}"
+        );
     }
 }
 
@@ -164,7 +168,8 @@ fn rows_of_the_jacobian_match_finite_differences_of_the_logits() {
         let pass = Pass::new(state, &device, Mode::Probe);
         let logits = read(net.logits(&pass, Tensor::from_data(x.clone(), &device), &left));
         let sums = logits.chunks_exact(logits.len() / n);
-        sums.map(|row| row.iter().map(|v| f64::from(*v)).sum()).collect::<Vec<f64>>()
+        sums.map(|row| row.iter().map(|v| f64::from(*v)).sum())
+            .collect::<Vec<f64>>()
     };
     // The kernel is the Gram matrix of the rows, and a row is found back from differences by every
     // single weight: here by those of the classifier and of the last batch norm, whose effect has no
@@ -179,7 +184,9 @@ fn rows_of_the_jacobian_match_finite_differences_of_the_logits() {
         let reached = {
             // A weight that no image's logits reach has no place in the rows.
             let mut moved = state.clone();
-            moved.params.values[entry.range()].iter_mut().for_each(|v| *v += 0.5);
+            moved.params.values[entry.range()]
+                .iter_mut()
+                .for_each(|v| *v += 0.5);
             let (a, b) = (logits(&moved), logits(&state));
             a != b
         };
@@ -204,7 +211,6 @@ fn rows_of_the_jacobian_match_finite_differences_of_the_logits() {
             }
             // A ReLU that flips within the step moves a difference, not the derivative.
             bad += usize::from(off > 0);
-            if off > 0 { println!("{} [{k}] {} off {off}", entry.name, state.params.values[place]); }
             checked += 1;
         }
         start += entry.len();
@@ -244,7 +250,10 @@ fn candidates_go_as_in_the_published_ranking() {
     }
     let group = candidates(&file["group"]);
     let scores = drops("group_ntk_drop", "group_region_drop");
-    assert_eq!(removed(&group, &scores, 2), candidates(&file["group_removed"]));
+    assert_eq!(
+        removed(&group, &scores, 2),
+        candidates(&file["group_removed"])
+    );
 }
 
 fn images() -> Images {
@@ -317,7 +326,10 @@ fn a_search_prunes_to_one_op_an_edge_and_does_not_care_for_stops_or_threads() {
     let (found, stops) = search(Space::NasBench201, 2, usize::MAX, 1);
     assert_eq!(stops, 0);
     // 4 to 3 to 2 to 1 op on six edges.
-    assert_eq!(found.rounds.iter().map(Vec::len).collect::<Vec<_>>(), [6; 3]);
+    assert_eq!(
+        found.rounds.iter().map(Vec::len).collect::<Vec<_>>(),
+        [6; 3]
+    );
     let Architecture::NasBench201(cell) = found.architecture else {
         panic!("{found:?}");
     };

@@ -10,9 +10,12 @@
 //! of the weight is that of gamma. What the ops that read one state have in common before their
 //! own weights (pooling, the pixels of a factorised reduction) is computed once.
 
+mod architecture;
 pub mod darts;
 pub mod nasbench201;
 pub(crate) mod ops;
+
+pub use architecture::{Architecture, ArchitectureNetwork, Shape};
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;

@@ -41,7 +41,12 @@ impl Style {
         geometry: Geometry,
     ) -> Conv {
         let [c_in, c_out] = [c_in, c_out].map(|c| self.copies * c);
-        b.conv(name, c_in, c_out, geometry.groups(self.copies * geometry.groups))
+        b.conv(
+            name,
+            c_in,
+            c_out,
+            geometry.groups(self.copies * geometry.groups),
+        )
     }
 
     /// ReLU, a convolution `NAME.op.1`, batch norm.

@@ -72,7 +72,8 @@ impl Left {
         let ascending = |edge: &Vec<usize>| {
             edge.is_sorted_by(|a, b| a < b) && edge.iter().all(|op| (1..ops).contains(op))
         };
-        let cell = |cell: &Vec<Vec<usize>>| cell.len() == space.edges() && cell.iter().all(ascending);
+        let cell =
+            |cell: &Vec<Vec<usize>>| cell.len() == space.edges() && cell.iter().all(ascending);
         self.0.len() == space.cells() && self.0.iter().all(cell)
     }
 

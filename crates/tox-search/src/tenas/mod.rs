@@ -23,4 +23,4 @@ pub mod search;
 pub use config::{TenasConfig, TenasError};
 pub use left::{Left, Space};
 pub use score::{Scene, Scorer};
-pub use search::{Architecture, Found, run};
+pub use search::{Found, run};

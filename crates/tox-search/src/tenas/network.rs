@@ -117,7 +117,13 @@ impl Supernet {
 
     /// The numbers of all copies, each those of `one`, a network of one copy.
     pub fn widen(&self, wide: &mut State, one: &State) {
-        for (to, from) in wide.params.entries().to_vec().iter().zip(one.params.entries()) {
+        for (to, from) in wide
+            .params
+            .entries()
+            .to_vec()
+            .iter()
+            .zip(one.params.entries())
+        {
             let from = &one.params.values[from.range()];
             let to = wide.params.values[to.range()].chunks_exact_mut(from.len().max(1));
             to.for_each(|to| to.copy_from_slice(from));

@@ -4,7 +4,9 @@
 //! the number of linear regions falls least. Candidates go by the sum of both ranks.
 
 /// A candidate to go: an op on an edge of a kind of cell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 #[serde(deny_unknown_fields)]
 pub struct Candidate {
     /// Kind of cell: 0 normal, 1 reduction. NAS-Bench-201 has one.
@@ -88,7 +90,8 @@ pub fn pruned(
     let mut edges: Vec<Vec<Candidate>> = Vec::new();
     for i in order(drops) {
         let candidate = candidates[i];
-        let same = |of: &&mut Vec<Candidate>| (of[0].cell, of[0].edge) == (candidate.cell, candidate.edge);
+        let same =
+            |of: &&mut Vec<Candidate>| (of[0].cell, of[0].edge) == (candidate.cell, candidate.edge);
         match edges.iter_mut().find(same) {
             Some(of) if of.len() < number(&candidate) => of.push(candidate),
             Some(_) => {}
@@ -121,7 +124,10 @@ mod tests {
             (0.00401, 0.00401),
             (-0.012, -0.012),
         ] {
-            assert!((significant(x) - expected).abs() < 1e-12 * expected.abs(), "{x}");
+            assert!(
+                (significant(x) - expected).abs() < 1e-12 * expected.abs(),
+                "{x}"
+            );
         }
         assert_eq!(drop(8.0, 6.0), 0.25);
         assert_eq!(drop(3.0, 2.0), 0.333);

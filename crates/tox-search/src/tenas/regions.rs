@@ -29,7 +29,8 @@ impl Patterns {
         device: &Device,
     ) -> Self {
         let (copies, image) = (batches.len(), c * h * w);
-        let images = (0..n).flat_map(|i| batches.iter().map(move |b| &b[i * image..(i + 1) * image]));
+        let images =
+            (0..n).flat_map(|i| batches.iter().map(move |b| &b[i * image..(i + 1) * image]));
         let x: Vec<f32> = images.flatten().copied().collect();
         let x = Tensor::from_data(TensorData::new(x, [n, copies * c, h, w]), device);
         let pass = Pass::new(wide, device, Mode::Probe).noting();

@@ -4,6 +4,7 @@ use super::config::TenasError;
 use super::left::{DARTS, Left, Space};
 use super::rank::{Candidate, Drops, drop, pruned, removed};
 use super::score::{Scene, Scorer};
+use crate::cell::Architecture;
 use crate::space::darts::{Cell, Edge, Genotype, NODES, edge_index};
 use crate::space::nasbench201;
 use serde::{Deserialize, Serialize};
@@ -19,16 +20,6 @@ pub struct Found {
     pub architecture: Architecture,
     /// What every round removed, in the order of the ranking.
     pub rounds: Vec<Vec<Candidate>>,
-}
-
-/// A found architecture.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Architecture {
-    /// Of the DARTS space.
-    Darts(Genotype),
-    /// Of NAS-Bench-201.
-    NasBench201(nasbench201::Cell),
 }
 
 /// Searches, or goes on from a checkpoint. `None` means that it was asked to stop and has saved itself.
@@ -139,7 +130,8 @@ impl Search<'_> {
             Round::Ops(candidates) => pruned(candidates, &drops, number),
             Round::Edges(candidates) => removed(candidates, &drops, KEPT),
         };
-        gone.iter().for_each(|candidate| self.at.left.remove(candidate));
+        gone.iter()
+            .for_each(|candidate| self.at.left.remove(candidate));
         self.at.rounds.push(gone);
         (self.at.sums, self.at.scored) = (Vec::new(), 0);
     }
@@ -190,7 +182,10 @@ fn architecture(space: Space, left: &Left) -> Architecture {
                         input: c.edge - edge_index(node, 0),
                         op: DARTS[c.op],
                     });
-                    std::array::from_fn(|_| kept.next().unwrap_or_else(|| unreachable!("two edges a node")))
+                    std::array::from_fn(|_| {
+                        kept.next()
+                            .unwrap_or_else(|| unreachable!("two edges a node"))
+                    })
                 };
                 let cell = Cell::new(std::array::from_fn(node));
                 cell.unwrap_or_else(|e| unreachable!("edges come from earlier states: {e}"))
