@@ -21,9 +21,11 @@
 //! let nearby = held.relu(held.max_pool(x));
 //! ```
 
+use super::gates::{Bytes, GateBackend, Sink};
 use super::pass::Pass;
 use crate::kernels::pool::Pool;
-use crate::ops;
+use crate::ops::{self, Engine};
+use burn::backend::Dispatch;
 use burn::tensor::activation::relu;
 use burn::tensor::module::max_pool2d_with_indices;
 use burn::tensor::ops::MaxPoolOptions;
@@ -40,6 +42,10 @@ pub(super) enum Choice {
     Off(Tensor<1, Bool>),
     /// Which pixel of its plane each output of a max pool is, `[n, c, h * w]`.
     Winners(Tensor<3, Int>),
+    /// Which of a ReLU's values get through, by the kernels.
+    Gate(Bytes),
+    /// Which value of its window each output of a max pool is, by the kernels.
+    Taps(Bytes),
 }
 
 impl Choices {
@@ -51,7 +57,8 @@ impl Choices {
                 let off = off.into_data();
                 Some(off.iter::<bool>().map(|off| !off).collect())
             }
-            Choice::Winners(_) => None,
+            Choice::Gate(gate) => Some(gate.iter().map(|open| *open != 0).collect()),
+            _ => None,
         })
     }
 }
@@ -99,17 +106,25 @@ impl<'a> Pass<'a> {
         if self.is_free() {
             return relu(x);
         }
-        let shape = x.shape();
-        let choose = || {
-            Choice::Off(
-                x.clone()
-                    .lower_equal_elem(0.0)
-                    .reshape([shape.num_elements()]),
-            )
-        };
-        match self.choice(choose) {
-            Choice::Off(off) => x.mask_fill(off.reshape(shape), 0.0),
-            Choice::Winners(_) => unreachable!("a ReLU where the pass that chose had a max pool"),
+        let (shape, flat) = (x.shape(), x.shape().num_elements());
+        match (self.held(), self.engine) {
+            (None, Engine::Kernels) => {
+                let (x, sink) = (x.reshape([1, 1, 1, flat]).into_dispatch(), Sink::default());
+                let y = Dispatch::noted_relu(x, sink.clone());
+                self.note(sink.take().into_iter().map(Choice::Gate));
+                Tensor::<4>::from_dispatch(y).reshape(shape)
+            }
+            (None, Engine::Plain) => {
+                let off = x.clone().lower_equal_elem(0.0).reshape([flat]);
+                self.note([Choice::Off(off.clone())]);
+                x.mask_fill(off.reshape(shape), 0.0)
+            }
+            (Some(Choice::Gate(gate)), _) => {
+                let x = x.reshape([1, 1, 1, flat]).into_dispatch();
+                Tensor::<4>::from_dispatch(Dispatch::gate(x, gate)).reshape(shape)
+            }
+            (Some(Choice::Off(off)), _) => x.mask_fill(off.reshape(shape), 0.0),
+            (Some(_), _) => unreachable!("a ReLU where the pass that chose had a max pool"),
         }
     }
 
@@ -119,36 +134,48 @@ impl<'a> Pass<'a> {
             return ops::pool(self.engine, x, Pool::Max);
         }
         let [n, c, h, w] = x.dims();
-        let choose = || {
-            let options = MaxPoolOptions::new([3, 3])
-                .with_stride([1, 1])
-                .with_padding([1, 1]);
-            let (_, winners) = max_pool2d_with_indices(x.clone().detach(), options);
-            Choice::Winners(winners.reshape([n, c, h * w]))
+        let pick = |x: Tensor<4>, winners| {
+            let y = x.reshape([n, c, h * w]).gather(2, winners);
+            y.reshape([n, c, h, w])
         };
-        match self.choice(choose) {
-            Choice::Winners(winners) => {
-                let y = x.clone().reshape([n, c, h * w]).gather(2, winners);
-                y.reshape([n, c, h, w])
+        match (self.held(), self.engine) {
+            (None, Engine::Kernels) => {
+                let sink = Sink::default();
+                let y = Dispatch::noted_max_pool(x.into_dispatch(), sink.clone());
+                self.note(sink.take().into_iter().map(Choice::Taps));
+                Tensor::from_dispatch(y)
             }
-            Choice::Off(_) => unreachable!("a max pool where the pass that chose had a ReLU"),
+            (None, Engine::Plain) => {
+                let options = MaxPoolOptions::new([3, 3])
+                    .with_stride([1, 1])
+                    .with_padding([1, 1]);
+                let (_, winners) = max_pool2d_with_indices(x.clone().detach(), options);
+                let winners = winners.reshape([n, c, h * w]);
+                self.note([Choice::Winners(winners.clone())]);
+                pick(x, winners)
+            }
+            (Some(Choice::Taps(taps)), _) => {
+                Tensor::from_dispatch(Dispatch::pick(x.into_dispatch(), taps))
+            }
+            (Some(Choice::Winners(winners)), _) => pick(x, winners),
+            (Some(_), _) => unreachable!("a max pool where the pass that chose had a ReLU"),
         }
     }
 
-    /// The next choice: the one that is held, or a new one.
-    fn choice(&self, choose: impl FnOnce() -> Choice) -> Choice {
-        match &self.chooser {
-            Chooser::Free => choose(),
-            Chooser::Noting(choices) => {
-                let choice = choose();
-                choices.borrow_mut().push(choice.clone());
-                choice
-            }
-            Chooser::Holding(choices, next) => {
-                let i = next.replace(next.get() + 1);
-                let choice = choices.0.get(i).cloned();
-                choice.unwrap_or_else(|| unreachable!("the pass that chose had {i} choices"))
-            }
+    /// Keeps new choices.
+    fn note(&self, new: impl IntoIterator<Item = Choice>) {
+        if let Chooser::Noting(choices) = &self.chooser {
+            choices.borrow_mut().extend(new);
         }
+    }
+
+    /// The next choice that is held; `None` if choices are noted.
+    fn held(&self) -> Option<Choice> {
+        let Chooser::Holding(choices, next) = &self.chooser else {
+            return None;
+        };
+        let i = next.replace(next.get() + 1);
+        let choice = choices.0.get(i).cloned();
+        Some(choice.unwrap_or_else(|| unreachable!("the pass that chose had {i} choices")))
     }
 }

@@ -24,6 +24,7 @@
 mod builder;
 mod chain;
 mod choices;
+mod gates;
 mod norm;
 mod output;
 mod pass;

@@ -3,7 +3,7 @@
 
 use super::choices::Chooser;
 use super::norm::{Measured, NormId, Running};
-use super::output::Probe;
+use super::output::Probes;
 use super::state::State;
 use crate::ops::Engine;
 use crate::params::{Leaves, ParamId};
@@ -52,7 +52,7 @@ pub struct Pass<'a> {
     pub(super) chooser: Chooser<'a>,
     measured: RefCell<Vec<(NormId, usize, Tensor<2>)>>,
     /// Of every output, if they are probed.
-    pub(super) probes: Option<RefCell<Vec<Probe>>>,
+    pub(super) probes: Option<Probes>,
 }
 
 /// What a training pass leaves behind.
