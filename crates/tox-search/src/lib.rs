@@ -6,8 +6,9 @@
 //! al. 2018) with the conventions of the code that the search-space-poisoning paper (Wu, Saxena,
 //! Jain) ran, and random search over the same space.
 //!
-//! Parts of the searches of the data-poisoning study that need no network: [`surrogate`] and
-//! [`nsga`] for NSGANetV2, [`bayes`] for RoBoT, [`pdarts`] for P-DARTS.
+//! Of the searches of the data-poisoning study, [`tenas`] is TE-NAS and [`robot`] is RoBoT, over the
+//! metrics of [`zero_cost`] and the optimisation of [`bayes`]. Parts that need no network:
+//! [`surrogate`] and [`nsga`] for NSGANetV2, [`pdarts`] for P-DARTS.
 
 pub mod bayes;
 pub mod cell;

@@ -6,6 +6,7 @@ mod support;
 
 use burn::tensor::{Tensor, TensorData};
 use serde_json::Value;
+use std::process::Command;
 use std::time::Duration;
 use support::nas::{Tensors, narrow};
 use tox_data::checkpoint::Hooks;
@@ -356,4 +357,18 @@ fn a_darts_search_keeps_two_edges_a_node() {
         }
         assert_eq!(cell.op_counts().none, 0);
     }
+}
+
+/// The ops of other devices: those of Burn alone.
+#[test]
+fn scores_match_pytorch_without_our_kernels() {
+    let program = std::env::current_exe().unwrap();
+    let run = Command::new(program)
+        .arg("match_pytorch")
+        .args(["--skip", "without"])
+        .env("TOXSCREEN_KERNELS", "plain")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success() && text.contains("2 passed"), "{text}");
 }

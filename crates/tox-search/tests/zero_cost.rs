@@ -6,6 +6,7 @@ mod support;
 
 use burn::tensor::Tensor;
 use serde_json::Value;
+use std::process::Command;
 use support::nas::{Tensors, narrow, network};
 use tox_data::Batch;
 use tox_nn::Device;
@@ -113,4 +114,45 @@ fn a_cell_of_nas_bench_201_has_the_metrics_that_pytorch_finds() {
         0.003,
         2e-3,
     );
+}
+
+/// The ops of other devices: those of Burn alone.
+#[test]
+fn metrics_match_without_our_kernels() {
+    let program = std::env::current_exe().unwrap();
+    let run = Command::new(program)
+        .args(["pytorch_finds", "closed_forms"])
+        .env("TOXSCREEN_KERNELS", "plain")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success() && text.contains("3 passed"), "{text}");
+}
+
+/// Nothing is left over from one network to the next, and threads change nothing.
+#[test]
+fn metrics_depend_on_their_network_alone() {
+    let cell = network("nb201_cell")["cell"].as_str().unwrap().parse();
+    let shape = Shape {
+        channels: 4,
+        cells: 1,
+        classes: 4,
+        input: [3, 16, 16],
+    };
+    let architecture = Architecture::NasBench201(cell.unwrap());
+    let batch = Batch {
+        pixels: (0..64 * 768)
+            .map(|i| (i % 97) as f32 / 48.0 - 1.0)
+            .collect(),
+        shape: [64, 3, 16, 16],
+        labels: (0..64).map(|i| i % 4).collect(),
+    };
+    let of = |seed| {
+        let (net, state) = architecture.network(shape, (seed, "test")).unwrap();
+        metrics(&net, &state, &batch, &Device::flex(), GRASP_STEP)
+    };
+    let first = of(1);
+    assert_ne!(of(2), first);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build();
+    assert_eq!(pool.unwrap().install(|| of(1)), first);
 }

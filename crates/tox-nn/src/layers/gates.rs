@@ -101,23 +101,29 @@ fn offsets(w: usize) -> [isize; 9] {
 /// Which value of each window is its largest: NaN wins, of equals the first, as in the pooling
 /// kernel.
 fn winners(x: &[f32], h: usize, w: usize) -> Vec<u8> {
-    let mut winners = vec![4; x.len()];
-    for (x, winners) in x.chunks_exact(h * w).zip(winners.chunks_exact_mut(h * w)) {
-        for (at, winner) in winners.iter_mut().enumerate() {
-            let (row, column) = (at / w, at % w);
-            let mut best = f32::NEG_INFINITY;
+    let (mut all, pitch) = (vec![4; x.len()], w + 2);
+    let mut padded = vec![f32::NEG_INFINITY; (h + 2) * pitch];
+    let (mut best, mut taps) = (vec![0.0f32; w], vec![0u32; w]);
+    for (x, winners) in x.chunks_exact(h * w).zip(all.chunks_exact_mut(h * w)) {
+        for (y, row) in x.chunks_exact(w).enumerate() {
+            padded[(y + 1) * pitch + 1..][..w].copy_from_slice(row);
+        }
+        for (y, winners) in winners.chunks_exact_mut(w).enumerate() {
+            best.fill(f32::NEG_INFINITY);
+            taps.fill(4); // A window of -inf: its centre.
             for tap in 0..9 {
-                let (r, c) = (row + tap / 3, column + tap % 3);
-                if (1..=h).contains(&r) && (1..=w).contains(&c) {
-                    let v = x[(r - 1) * w + c - 1];
-                    if v > best || v.is_nan() {
-                        (best, *winner) = (v, tap as u8);
-                    }
+                let row = &padded[(y + tap / 3) * pitch + tap % 3..][..w];
+                for ((best, winner), v) in best.iter_mut().zip(&mut taps).zip(row) {
+                    let wins = *v > *best || v.is_nan();
+                    *winner = if wins { tap as u32 } else { *winner };
+                    *best = if wins { *v } else { *best };
                 }
             }
+            let pairs = winners.iter_mut().zip(&taps);
+            pairs.for_each(|(winner, tap)| *winner = *tap as u8);
         }
     }
-    winners
+    all
 }
 
 fn picked(x: &[f32], winners: &[u8], h: usize, w: usize) -> Vec<f32> {
@@ -164,7 +170,7 @@ impl GateBackend for Flex {
 
     fn noted_relu(x: FlexTensor, sink: Sink<Bytes>) -> FlexTensor {
         let x = x.to_contiguous();
-        let gate = values(&x).iter().map(|v| u8::from(!(*v <= 0.0)));
+        let gate = values(&x).iter().map(|v| u8::from(*v > 0.0 || v.is_nan()));
         let gate = Arc::new(gate.collect());
         sink.put(Arc::clone(&gate));
         gated(x, &gate)

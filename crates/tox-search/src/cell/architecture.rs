@@ -10,6 +10,10 @@ use tox_nn::layers::{Init, Network, Pass, State};
 /// An architecture, as text that of its space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a pool of 60,000 takes 16 MB either way"
+)]
 pub enum Architecture {
     /// Of the DARTS space.
     Darts(space::darts::Genotype),

@@ -3,7 +3,7 @@
 //!
 //! A network is a description; its numbers are a [`tox_nn::layers::State`] whose names are those of
 //! the published PyTorch code, so that weights can be exchanged. [`darts`] has the networks of
-//! DARTS and P-DARTS, [`nasbench201`] those of NAS-Bench-201.
+//! DARTS and P-DARTS, [`nasbench201`] those of NAS-Bench-201; an [`Architecture`] is of either.
 //!
 //! In a supernet an edge's ops are added up, each times its weight in a [`Mix`]. The multiplication
 //! costs nothing where an op ends in a batch norm: there it is that norm's scale, and the gradient

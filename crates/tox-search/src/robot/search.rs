@@ -88,7 +88,9 @@ pub fn run(inputs: &Inputs<'_>, mut hooks: Hooks<'_>) -> Result<Option<Found>, R
     config.check()?;
     match inputs.accuracy {
         Accuracy::Table(..) if inputs.space == Space::Darts => return Err(RobotError::Table),
-        Accuracy::Table(table, column) => drop(table.values(column)?),
+        Accuracy::Table(table, column) => {
+            table.values(column)?;
+        }
         Accuracy::Trained if inputs.valid.is_empty() => return Err(RobotError::NoValidation),
         Accuracy::Trained => {}
     }

@@ -42,17 +42,18 @@ pub struct Scorer<'a> {
     regions: (Supernet, State),
 }
 
-/// Copies of the kernel's network in one pass: more of them would leave the processor's caches.
-const COPIES: usize = 14;
+/// Copies of the kernel's network in one pass, measured: see [`super::kernel`].
+fn copies(space: Space) -> usize {
+    match space {
+        Space::Darts => 7,
+        Space::NasBench201 => 4,
+    }
+}
 
 impl<'a> Scorer<'a> {
     /// For a scene that [`TenasConfig::check`] has approved of.
     pub fn new(scene: Scene<'a>, device: Device) -> Self {
-        let copies = match scene.space {
-            Space::Darts => COPIES,
-            Space::NasBench201 => COPIES / 2,
-        };
-        let copies = copies.min(scene.config.batch(scene.space));
+        let copies = copies(scene.space).min(scene.config.batch(scene.space));
         let wide = |score, copies| {
             let key = (scene.seed, "tenas");
             Supernet::new(scene.space, score, shape(&scene), copies, key)

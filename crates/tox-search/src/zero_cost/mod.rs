@@ -222,17 +222,11 @@ fn jacov(gradients: &[f32], n: usize) -> f64 {
             centred.iter().map(|v| v / size).collect()
         })
         .collect();
-    let product = |i: usize, j: usize| {
-        rows[i]
-            .iter()
-            .zip(&rows[j])
-            .map(|(a, b)| a * b)
-            .sum::<f64>()
-    };
     let mut correlation = DMatrix::zeros(rows.len(), rows.len());
-    for i in 0..rows.len() {
-        for j in 0..=i {
-            let value = product(i, j).clamp(-1.0, 1.0);
+    for (i, a) in rows.iter().enumerate() {
+        for (j, b) in rows.iter().enumerate().take(i + 1) {
+            let value = a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+            let value = value.clamp(-1.0, 1.0);
             (correlation[(i, j)], correlation[(j, i)]) = (value, value);
         }
     }
