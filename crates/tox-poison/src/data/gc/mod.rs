@@ -46,8 +46,10 @@ pub struct Gc {
     /// Largest change of a pixel (L-inf), 1 to 255, in 1/255.
     pub bound: u8,
     /// How far the ascent may take the target parameters, in L2, 0 to 1e6. The paper has 1.0 for
-    /// architecture parameters and NSGANetV2's subnets, 0.5 for discretised networks. 0: no ascent,
-    /// the victim already is the model that the adversary has chosen.
+    /// architecture parameters and NSGANetV2's subnets, 0.5 for discretised networks. On a smaller
+    /// network the same radius goes further, and a model that is too bad cannot be defended by
+    /// images: see [`Cancelled::clean_loss`]. 0: no ascent, the victim already is the model that the
+    /// adversary has chosen.
     pub radius: f64,
     /// Length of a step of the ascent, above 0.
     pub ascent_lr: f64,
@@ -262,4 +264,34 @@ fn eight_bit(clean: &Features) -> Result<Split, PoisonError> {
 fn norm(values: &[f32]) -> f64 {
     let squares = values.iter().map(|v| f64::from(*v) * f64::from(*v));
     squares.sum::<f64>().sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_cancel_is_unreliable() {
+        let alignment = |loss, cosine| Alignment { loss, cosine };
+        let reason = |after| {
+            let cancelled = Cancelled {
+                ascent: 1.0,
+                clean_loss: 1.0,
+                clean_gradient: 1.0,
+                curve: vec![alignment(2.0, 0.5), alignment(9.0, 0.9)],
+                snapshot: 0,
+                after,
+            };
+            assert_eq!(cancelled.before(), alignment(2.0, 0.5));
+            cancelled.unreliable()
+        };
+        assert_eq!(reason(alignment(1.9, 0.4)), None);
+        let loss = reason(alignment(2.0, -0.9)).unwrap();
+        assert!(loss.contains("2.0000e0 before, 2.0000e0 after"), "{loss}");
+        let cosine = reason(alignment(1.0, 0.5)).unwrap();
+        assert!(
+            cosine.contains("cosine 0.5000 before, 0.5000 after"),
+            "{cosine}"
+        );
+    }
 }
