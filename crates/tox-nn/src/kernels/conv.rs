@@ -19,7 +19,6 @@ use super::{par_chunks, room, scratch};
 use dots::Dots;
 use layout::{Layout, Tap};
 use pulp::{Arch, Simd};
-use read::Read;
 pub use read::{Gradient, Source, Through};
 use sum::Shifted;
 
