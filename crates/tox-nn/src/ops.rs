@@ -4,12 +4,12 @@
 use crate::kernels::chain::Link;
 use crate::kernels::conv::Geometry;
 use crate::kernels::pool::{Pool, halved};
-use crate::kernels::{KernelBackend, List, MOST_INPUTS, wanted};
+use crate::kernels::{KernelBackend, List, MOST_INPUTS, Sink, wanted};
 use burn::backend::{Dispatch, DispatchDevice};
 use burn::tensor::activation::{log_softmax, relu};
 use burn::tensor::module;
 use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions, PadMode};
-use burn::tensor::{Device, Int, Tensor, s};
+use burn::tensor::{Device, Int, Tensor, TensorData, s};
 
 /// Added to the variance before its root is taken, as in PyTorch.
 pub const BN_EPS: f32 = 1e-5;
@@ -60,14 +60,39 @@ pub fn conv_transposed(engine: Engine, x: Tensor<4>, weight: Tensor<4>) -> Tenso
     conv(engine, x, turned, Geometry::same(kernel))
 }
 
-/// Convolutions in a row, with what follows each; `weights` of all links in order: that of the
-/// convolution, then gamma and beta if it has a batch norm (see [`batch_norm`]). At most 13.
+/// Convolutions in a row, with what goes before and follows each; `weights` of all links in order: that
+/// of the convolution, then gamma and beta if it has a batch norm (see [`batch_norm`]). At most 13.
 pub fn chain(engine: Engine, x: Tensor<4>, links: &[Link], weights: Vec<Tensor<4>>) -> Tensor<4> {
+    chained(engine, x, links, weights, false).0
+}
+
+/// As [`chain`], with mean and biased variance of every channel, `[2, c]`, as each batch norm measured
+/// them.
+pub fn chain_measured(
+    engine: Engine,
+    x: Tensor<4>,
+    links: &[Link],
+    weights: Vec<Tensor<4>>,
+) -> (Tensor<4>, Vec<Tensor<2>>) {
+    chained(engine, x, links, weights, true)
+}
+
+fn chained(
+    engine: Engine,
+    x: Tensor<4>,
+    links: &[Link],
+    weights: Vec<Tensor<4>>,
+    measure: bool,
+) -> (Tensor<4>, Vec<Tensor<2>>) {
     match engine {
         Engine::Kernels => {
+            let (sink, device) = (Sink::default(), x.device().inner());
             let weights = List(weights.into_iter().map(Tensor::into_dispatch).collect());
-            let x = x.into_dispatch();
-            Tensor::from_dispatch(Dispatch::chain(x, weights, links.to_vec(), BN_EPS))
+            let (x, links) = (x.into_dispatch(), links.to_vec());
+            let out = Dispatch::chain(x, weights, links, BN_EPS, sink.clone());
+            let measured = sink.take().into_iter().filter(|_| measure);
+            let measured = measured.map(|stats| on_device(&stats, &device));
+            (Tensor::from_dispatch(out), measured.collect())
         }
         Engine::Plain => {
             let mut weights = weights.into_iter();
@@ -76,13 +101,17 @@ pub fn chain(engine: Engine, x: Tensor<4>, links: &[Link], weights: Vec<Tensor<4
                     .next()
                     .unwrap_or_else(|| unreachable!("all weights"))
             };
-            links.iter().fold(x, |x, link| {
+            let mut measured = Vec::new();
+            let out = links.iter().fold(x, |x, link| {
+                let x = if link.relu { relu(x) } else { x };
                 let y = conv(engine, x, next(), link.conv);
-                match link.norm {
-                    Some(relu) => batch_norm(engine, y, next(), next(), relu),
-                    None => y,
+                let Some(with_relu) = link.norm else { return y };
+                if measure {
+                    measured.push(statistics(&y));
                 }
-            })
+                batch_norm(engine, y, next(), next(), with_relu)
+            });
+            (out, measured)
         }
     }
 }
@@ -98,29 +127,38 @@ pub fn batch_norm(
     sum_norm(engine, vec![x], gamma, beta, with_relu)
 }
 
+/// As [`batch_norm`], with mean and biased variance of every channel, `[2, c]`.
+pub fn batch_norm_measured(
+    engine: Engine,
+    x: Tensor<4>,
+    gamma: Tensor<4>,
+    beta: Tensor<4>,
+    with_relu: bool,
+) -> (Tensor<4>, Tensor<2>) {
+    match engine {
+        Engine::Kernels => {
+            let (sink, device) = (Sink::default(), x.device().inner());
+            let y = sum_norm_into(vec![x], gamma, beta, with_relu, sink.clone());
+            let measured = sink.take().concat();
+            (y, on_device(&measured, &device))
+        }
+        Engine::Plain => {
+            let measured = statistics(&x);
+            (batch_norm(engine, x, gamma, beta, with_relu), measured)
+        }
+    }
+}
+
 /// [`batch_norm`] of the sum of `maps`, of which there is at least one, added in their order.
 pub fn sum_norm(
     engine: Engine,
-    mut maps: Vec<Tensor<4>>,
+    maps: Vec<Tensor<4>>,
     gamma: Tensor<4>,
     beta: Tensor<4>,
     with_relu: bool,
 ) -> Tensor<4> {
     match engine {
-        Engine::Kernels => {
-            // Two inputs are gamma and beta.
-            while maps.len() > MOST_INPUTS - 2 {
-                let first = maps.remove(0);
-                maps[0] = first + maps[0].clone();
-            }
-            Tensor::from_dispatch(Dispatch::sum_norm(
-                List(maps.into_iter().map(Tensor::into_dispatch).collect()),
-                gamma.into_dispatch(),
-                beta.into_dispatch(),
-                BN_EPS,
-                with_relu,
-            ))
-        }
+        Engine::Kernels => sum_norm_into(maps, gamma, beta, with_relu, Sink::default()),
         Engine::Plain => {
             let sum = maps.into_iter().reduce(|sum, x| sum + x);
             let x = sum.unwrap_or_else(|| unreachable!("at least one map"));
@@ -132,6 +170,48 @@ pub fn sum_norm(
             if with_relu { relu(y) } else { y }
         }
     }
+}
+
+/// By the kernel; what it measures goes into `sink`.
+fn sum_norm_into(
+    mut maps: Vec<Tensor<4>>,
+    gamma: Tensor<4>,
+    beta: Tensor<4>,
+    with_relu: bool,
+    sink: Sink,
+) -> Tensor<4> {
+    // Two inputs are gamma and beta.
+    while maps.len() > MOST_INPUTS - 2 {
+        let first = maps.remove(0);
+        maps[0] = first + maps[0].clone();
+    }
+    Tensor::from_dispatch(Dispatch::sum_norm(
+        List(maps.into_iter().map(Tensor::into_dispatch).collect()),
+        gamma.into_dispatch(),
+        beta.into_dispatch(),
+        BN_EPS,
+        with_relu,
+        sink,
+    ))
+}
+
+/// Mean and biased variance of every channel, `[2, c]`, without gradients.
+fn statistics(x: &Tensor<4>) -> Tensor<2> {
+    let x = match x.device().is_autodiff() {
+        true => x.clone().inner(),
+        false => x.clone(),
+    };
+    let c = x.dims()[1];
+    let mean = x.clone().mean_dims(&[0, 2, 3]);
+    let centred = x - mean.clone();
+    let var = (centred.clone() * centred).mean_dims(&[0, 2, 3]);
+    Tensor::cat(vec![mean.reshape([1, c]), var.reshape([1, c])], 0)
+}
+
+fn on_device(stats: &[[f32; 2]], device: &Device) -> Tensor<2> {
+    let means = stats.iter().map(|[mean, _]| *mean);
+    let values: Vec<f32> = means.chain(stats.iter().map(|[_, var]| *var)).collect();
+    Tensor::from_data(TensorData::new(values, [2, stats.len()]), device)
 }
 
 /// Pooling 3x3, stride 1, padding 1.

@@ -143,9 +143,15 @@ impl<'a> Leaves<'a> {
 
     /// The gradients of the weights that the pass used, in order.
     pub fn gradients(self, mut gradients: Gradients) -> Vec<(ParamId, Vec<f32>)> {
+        self.take(&mut gradients)
+    }
+
+    /// As [`Leaves::gradients`], and leaves all other gradients where they are: for a pass with the
+    /// weights of two models.
+    pub fn take(self, gradients: &mut Gradients) -> Vec<(ParamId, Vec<f32>)> {
         let (mut ids, mut read) = (Vec::new(), Transaction::default());
         for (i, leaf) in self.sent.into_inner().into_iter().enumerate() {
-            if let Some(gradient) = leaf.and_then(|leaf| leaf.grad_remove(&mut gradients)) {
+            if let Some(gradient) = leaf.and_then(|leaf| leaf.grad_remove(gradients)) {
                 ids.push(ParamId(i));
                 read = read.register(gradient);
             }

@@ -141,6 +141,7 @@ fn a_chain_passes_nan_and_infinity_as_its_ops_do() {
             let inputs = [&x, &first, &gamma, &beta, &weight, &ones, &ones];
             let g = Geometry::same(3);
             let link = Link {
+                relu: false,
                 conv: g,
                 norm: Some(true),
             };

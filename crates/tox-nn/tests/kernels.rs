@@ -5,6 +5,7 @@
 mod support;
 
 use burn::tensor::Tensor;
+use burn::tensor::activation::relu;
 use proptest::prelude::*;
 use support::{
     Array, ENGINES, assert_close, differentiate, geometries, naive_conv, read, rng, side, widen,
@@ -227,7 +228,11 @@ fn batch_norm_and_its_gradients_match_finite_differences() {
 
 /// What a chain is tested with: a list of links, and how many channels each convolution makes.
 fn chains(c: usize) -> Vec<(Vec<Link>, Vec<usize>)> {
-    let link = |conv, norm| Link { conv, norm };
+    let link = |conv, norm| Link {
+        relu: false,
+        conv,
+        norm,
+    };
     let point = link(Geometry::same(1), Some(true));
     let mut all = vec![
         (vec![link(Geometry::same(3), Some(false))], vec![5]),
@@ -249,6 +254,19 @@ fn chains(c: usize) -> Vec<(Vec<Link>, Vec<usize>)> {
     ];
     let second = geometries().into_iter();
     all.extend(second.map(|g| (vec![point, link(g, Some(true))], vec![c, 6])));
+    // Separable convolutions of cells: ReLU first, and on what no batch norm made.
+    let relu = |link: Link| Link { relu: true, ..link };
+    for stride in [1, 2] {
+        all.push((
+            vec![
+                relu(link(Geometry::same(3).groups(c).stride(stride), None)),
+                link(Geometry::same(1), Some(false)),
+                relu(link(Geometry::dilated(5, 2).groups(c), None)),
+                relu(point),
+            ],
+            vec![c, c, c, 5],
+        ));
+    }
     all.push((
         vec![
             link(Geometry::same(3).stride(2), Some(true)),
@@ -302,6 +320,9 @@ fn a_chain_is_its_ops_one_after_the_other() {
                     let (mut x, mut weights) = (t[0].clone(), t[1..].iter().cloned());
                     let mut next = || weights.next().unwrap();
                     for link in &links {
+                        if link.relu {
+                            x = relu(x);
+                        }
                         x = ops::conv(Engine::Kernels, x, next(), link.conv);
                         if let Some(relu) = link.norm {
                             x = ops::batch_norm(Engine::Kernels, x, next(), next(), relu);
@@ -326,6 +347,49 @@ fn a_chain_is_its_ops_one_after_the_other() {
                 }
             }
         }
+    }
+}
+
+/// What batch norms measure on the way is mean and biased variance of what they see.
+#[test]
+fn statistics_are_those_of_the_maps() {
+    let rng = &mut rng(12);
+    let x = Array::uniform([5, 3, 7, 7], 2.0, 4.0, rng);
+    let weight = Array::uniform([6, 3, 3, 3], -1.0, 1.0, rng);
+    let [gamma, beta] = [0, 1].map(|v| Array::new([6, 1, 1, 1], vec![v as f32; 6]));
+    let g = Geometry::same(3).stride(2);
+    let (none, dy) = (x.clone(), Array::new([5, 6, 4, 4], vec![0.0; 480]));
+    let check = |values: &[f64], c: usize, measured: Tensor<2>, what: &str| {
+        let measured: Vec<f32> = measured.into_data().try_into_vec().unwrap();
+        let plane = values.len() / 5 / c;
+        let of = |channel: usize| -> Vec<f64> {
+            let mine = |i: &usize| i / plane % c == channel;
+            (0..values.len()).filter(mine).map(|i| values[i]).collect()
+        };
+        let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
+        let means: Vec<f64> = (0..c).map(|ch| mean(&of(ch))).collect();
+        let vars = (0..c).map(|ch| {
+            let squares: Vec<f64> = of(ch).iter().map(|v| (v - means[ch]).powi(2)).collect();
+            mean(&squares)
+        });
+        let expected: Vec<f64> = means.iter().copied().chain(vars).collect();
+        assert_close(what, &measured, &expected, 1e-6, 1e-6);
+    };
+    let [y, ..] = naive_conv(&none, &weight, &dy, g);
+    for engine in ENGINES {
+        let what = format!("{engine:?}");
+        let link = Link {
+            relu: false,
+            conv: g,
+            norm: Some(true),
+        };
+        let weights = [&weight, &gamma, &beta].map(Array::leaf).to_vec();
+        let (_, measured) = ops::chain_measured(engine, x.constant(), &[link], weights);
+        assert_eq!(measured.len(), 1);
+        check(&y, 6, measured[0].clone(), &what);
+        let [gamma, beta] = [1, 0].map(|v| Array::new([3, 1, 1, 1], vec![v as f32; 3]).leaf());
+        let (_, measured) = ops::batch_norm_measured(engine, x.leaf(), gamma, beta, false);
+        check(&widen(&x.values), 3, measured, &what);
     }
 }
 
@@ -401,7 +465,11 @@ fn what_a_buffer_held_before_is_never_read() {
             &[x, &weight, &norm, &norm, &weight],
             halved,
             |t| {
-                let link = |conv, norm| Link { conv, norm };
+                let link = |conv, norm| Link {
+                    relu: false,
+                    conv,
+                    norm,
+                };
                 let links = [link(Geometry::same(3), Some(true)), link(halve, None)];
                 ops::chain(Engine::Kernels, t[0].clone(), &links, t[1..].to_vec())
             },
@@ -457,10 +525,12 @@ fn threads_do_not_change_a_bit() {
         let strided = conv::Sizes { c_out: 6, ..s };
         let links = [
             Link {
+                relu: false,
                 conv: Geometry::same(3),
                 norm: Some(true),
             },
             Link {
+                relu: false,
                 conv: Geometry::same(3).stride(2),
                 norm: Some(false),
             },
@@ -479,8 +549,8 @@ fn threads_do_not_change_a_bit() {
             c: 12,
             plane: 35,
         };
-        let stats = norm::statistics(&x.values, sizes, BN_EPS);
-        let channels = norm::Channel::all(&stats, gamma, beta, true);
+        let stats = norm::statistics(&x.values, sizes);
+        let channels = norm::Channel::all(&stats, gamma, beta, BN_EPS, true);
         all.push(norm::forward(&x.values, &channels, sizes));
         let totals = norm::totals(&x.values, &dy.values, &channels, sizes);
         all.push(norm::backward(

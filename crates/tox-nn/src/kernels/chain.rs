@@ -5,13 +5,15 @@
 //! the gradient of a batch norm is made by the convolution that reads it. A map between two
 //! convolutions is written once and its gradient once. The values are those of the ops apart, bit for bit.
 
-use super::conv::{self, Geometry, Gradient, Sizes, Source};
-use super::norm::{self, Channel, Totals};
+use super::conv::{self, Geometry, Gradient, Sizes, Source, Through};
+use super::norm::{self, Channel, Stats, Totals};
 use super::room::Lent;
 
-/// One convolution of a chain and what follows it.
+/// One convolution of a chain, what comes before it and what follows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Link {
+    /// ReLU before the convolution.
+    pub relu: bool,
     /// The convolution.
     pub conv: Geometry,
     /// Batch norm behind it, with ReLU if true.
@@ -32,6 +34,8 @@ pub struct Kept {
     maps: Vec<Lent>,
     /// The batch norm behind each; empty if there is none.
     norms: Vec<Vec<Channel>>,
+    /// What each batch norm measured, in their order.
+    pub measured: Vec<Stats>,
 }
 
 /// The chain's output and what backward needs. `sizes`: of every convolution; `weights`: of all links in
@@ -46,19 +50,24 @@ pub fn forward(
     let mut kept = Kept {
         maps: Vec::new(),
         norms: Vec::new(),
+        measured: Vec::new(),
     };
     let mut rest = weights;
-    for (link, s) in links.iter().zip(sizes) {
+    for (i, (link, s)) in links.iter().zip(sizes).enumerate() {
         let (now, later) = rest.split_at(link.weights());
         rest = later;
-        let source = kept.source(x, kept.maps.len());
+        let source = kept.source(x, links, i);
         let measure = link.norm.is_some();
         let (map, moments) = conv::forward(source, now[0], link.conv, *s, measure);
         kept.maps.push(Lent(map));
         kept.norms.push(match link.norm {
             Some(relu) => {
-                let stats = norm::join(&moments, plane(link, *s), eps);
-                Channel::all(&stats, now[1], now[2], relu)
+                let stats = norm::join(&moments, plane(link, *s));
+                // A ReLU before the next convolution is one behind this batch norm.
+                let relu = relu || links.get(i + 1).is_some_and(|next| next.relu);
+                let channels = Channel::all(&stats, now[1], now[2], eps, relu);
+                kept.measured.push(stats);
+                channels
             }
             None => Vec::new(),
         });
@@ -76,15 +85,16 @@ pub fn forward(
 
 impl Kept {
     /// What convolution `i` reads.
-    fn source<'a>(&'a self, x: &'a [f32], i: usize) -> Source<'a> {
-        let Some(before) = i.checked_sub(1) else {
-            return x.into();
+    fn source<'a>(&'a self, x: &'a [f32], links: &[Link], i: usize) -> Source<'a> {
+        let before = i.checked_sub(1);
+        let map = before.map_or(x, |before| &self.maps[before].0);
+        let norm = before.map_or(&[][..], |before| self.norms[before].as_slice());
+        let through = match (norm.is_empty(), links[i].relu) {
+            (false, _) => Through::Norm(norm),
+            (true, true) => Through::Relu,
+            (true, false) => Through::Nothing,
         };
-        let norm = self.norms[before].as_slice();
-        Source {
-            map: &self.maps[before].0,
-            norm: (!norm.is_empty()).then_some(norm),
-        }
+        Source { map, through }
     }
 }
 
@@ -127,7 +137,7 @@ pub fn backward(
             (kept.maps[i].0.as_slice(), channels, totals.means.as_slice())
         });
         let gradient = Gradient { map, norm };
-        let source = kept.source(x, i);
+        let source = kept.source(x, links, i);
         let made = conv::gradients(source, gradient, weight, link.conv, *s, i > 0 || by_input);
         if let Some(totals) = totals {
             gradients.extend([totals.beta, totals.gamma]);

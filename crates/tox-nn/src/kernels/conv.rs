@@ -19,8 +19,7 @@ use super::{par_chunks, room, scratch};
 use dots::Dots;
 use layout::{Layout, Tap};
 use pulp::{Arch, Simd};
-use read::Read;
-pub use read::{Gradient, Source};
+pub use read::{Gradient, Source, Through};
 use sum::Shifted;
 
 /// Shape of a convolution with a square kernel that keeps the map's size, but for its stride.
@@ -121,21 +120,14 @@ pub fn forward(
         let scratched = if layout.flat { 0 } else { narrow * layout.row };
         scratch([wide * layout.row, scratched], |[padded, rows]| {
             for group in 0..g.groups {
-                let first = group * ci;
-                let x = match x.plain().filter(|_| layout.flat) {
-                    Some(x) => &x[base + first * plane_in..][..ci * plane_in],
-                    None => {
-                        let (grid, tile) = (&layout.input, (base, images));
-                        layout.pad(grid, &x, tile, (s.c_in, first), padded);
-                        &*padded
-                    }
-                };
+                let (grid, tile) = (&layout.input, (base, images));
+                layout.pad(grid, &x, tile, (s.c_in, group * ci), padded);
                 if layout.flat {
                     let out = &mut out[group * co * plane..][..co * plane];
-                    shifted.group(group, &layout, x, out, len);
+                    shifted.group(group, &layout, padded, out, len);
                     continue;
                 }
-                shifted.group(group, &layout, x, rows, len);
+                shifted.group(group, &layout, padded, rows, len);
                 for (o, row) in rows.chunks_exact(layout.row).enumerate() {
                     layout.unpad(&layout.output, 0, row, (s.c_out, group * co + o), out);
                 }
@@ -159,7 +151,7 @@ pub fn forward(
 
 /// What [`gradients`] makes.
 pub struct Gradients {
-    /// By the input, or by what a batch norm made of it.
+    /// By the map that was read, or by what a batch norm made of it.
     pub input: Option<Vec<f32>>,
     /// By the weights.
     pub weight: Vec<f32>,
@@ -204,7 +196,10 @@ pub fn gradients(
     );
     let mut parts = vec![0.0; tiles.div_ceil(per_part) * size];
     let mut dx = by_input.then(|| room::take(x.map.len()));
-    let below = x.norm.filter(|_| by_input);
+    let below = match x.through {
+        Through::Norm(channels) if by_input => Some(channels),
+        _ => None,
+    };
     let mut norm_sums = vec![[0.0; 2]; below.map_or(0, |_| s.n * s.c_in)];
     let part = |part: usize, piece: &mut Piece<'_>| {
         let [wide, narrow, rows] = [ci * phases, co, ci].map(|rows| rows * layout.row);
@@ -219,26 +214,14 @@ pub fn gradients(
                     .as_mut()
                     .map(|dx| &mut dx[here..here + images * s.c_in * plane]);
                 for group in 0..g.groups {
-                    let x = match x.plain().filter(|_| layout.flat) {
-                        Some(x) => &x[first_in + group * ci * plane..][..ci * plane],
-                        None => {
-                            let (grid, from) = (&layout.input, (first_in, images));
-                            layout.pad(grid, &x, from, (s.c_in, group * ci), padded);
-                            &*padded
-                        }
-                    };
-                    let dy = match dy.plain().filter(|_| layout.flat) {
-                        Some(dy) => &dy[first_out + group * co * plane_out..][..co * plane_out],
-                        None => {
-                            let (grid, from) = (&layout.output, (first_out, images));
-                            layout.pad(grid, &dy, from, (s.c_out, group * co), gradient);
-                            &*gradient
-                        }
-                    };
+                    let (grid, from) = (&layout.input, (first_in, images));
+                    layout.pad(grid, &x, from, (s.c_in, group * ci), padded);
+                    let (grid, from) = (&layout.output, (first_out, images));
+                    layout.pad(grid, &dy, from, (s.c_out, group * co), gradient);
                     Arch::new().dispatch(Dots {
-                        x,
+                        x: padded,
                         views: &views,
-                        dy,
+                        dy: gradient,
                         front: layout.front,
                         stride: layout.row,
                         sums: &mut piece.weight[group * co * views.len()..][..co * views.len()],
@@ -253,21 +236,28 @@ pub fn gradients(
                     for (phase, shifted) in shifted.iter().enumerate() {
                         if layout.flat {
                             let dx = &mut dx[group * ci * plane..][..ci * plane];
-                            shifted.group(group, &layout, dy, dx, len);
+                            shifted.group(group, &layout, gradient, dx, len);
                             continue;
                         }
-                        shifted.group(group, &layout, dy, rows, len);
+                        shifted.group(group, &layout, gradient, rows, len);
                         for (i, row) in rows.chunks_exact(layout.row).enumerate() {
                             let channel = (s.c_in, group * ci + i);
                             layout.unpad(&layout.input, phase, row, channel, dx);
                         }
                     }
                 }
-                if let Some(((channels, sums), dx)) = below.zip(piece.sums.as_mut()).zip(dx) {
+                let Some(dx) = dx else { continue };
+                let x_map = &x.map[first_in..first_in + dx.len()];
+                if matches!(x.through, Through::Relu) {
+                    let dead = x_map.iter().map(|x| *x <= 0.0);
+                    dx.iter_mut()
+                        .zip(dead)
+                        .for_each(|(dx, dead)| *dx = if dead { 0.0 } else { *dx });
+                }
+                if let Some((channels, sums)) = below.zip(piece.sums.as_mut()) {
                     let here = (t - part * per_part) * layout.tile * s.c_in;
                     let sums = &mut sums[here..here + images * s.c_in];
-                    let x = &x.map[first_in..first_in + dx.len()];
-                    norm::sums(x, dx, channels, plane, sums);
+                    norm::sums(x_map, dx, channels, plane, sums);
                 }
             }
         });

@@ -3,7 +3,7 @@
 use super::chain::{self, Kept, Link};
 use super::conv::{self, Geometry};
 use super::list::List;
-use super::norm::{self, Channel};
+use super::norm::{self, Channel, Stats};
 use super::pool::{self, Pool};
 use super::room;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -13,32 +13,53 @@ use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Flex, backend_extension};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The ops that have a kernel. Every tensor is f32 and NCHW; channel vectors are `[c, 1, 1, 1]`.
 #[backend_extension(Flex, Autodiff)]
 pub trait KernelBackend: Backend {
     /// Convolution.
     fn conv(x: FloatTensor<Self>, weight: FloatTensor<Self>, g: Geometry) -> FloatTensor<Self>;
-    /// Convolutions in a row; the weights of all links in order, at most ten.
+    /// Convolutions in a row; the weights of all links in order. What the batch norms measure goes
+    /// into `sink`, in their order.
     fn chain(
         x: FloatTensor<Self>,
         #[extension_type] weights: List<Self>,
         links: Vec<Link>,
         eps: f32,
+        sink: Sink,
     ) -> FloatTensor<Self>;
-    /// The sum of one map or several, batch norm with the batch's statistics, then ReLU if `relu`.
+    /// The sum of one map or several, batch norm with the batch's statistics, then ReLU if `relu`. What
+    /// is measured goes into `sink`.
     fn sum_norm(
         #[extension_type] maps: List<Self>,
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
         eps: f32,
         relu: bool,
+        sink: Sink,
     ) -> FloatTensor<Self>;
     /// Pooling 3x3, stride 1, padding 1.
     fn pool(x: FloatTensor<Self>, kind: Pool) -> FloatTensor<Self>;
     /// The pixels of a factorised reduction's two paths.
     fn gather(x: FloatTensor<Self>) -> FloatTensor<Self>;
+}
+
+/// Where an op leaves the statistics that it measured, which no gradient goes through: Burn's ops give
+/// back tensors alone.
+#[derive(Clone, Debug, Default)]
+pub struct Sink(Arc<Mutex<Vec<Stats>>>);
+
+impl Sink {
+    fn put(&self, stats: impl IntoIterator<Item = Stats>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.extend(stats);
+    }
+
+    /// What has been measured since it was last asked for.
+    pub fn take(&self) -> Vec<Stats> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// A tensor's values, in order.
@@ -103,11 +124,14 @@ fn chain_forward(
     weights: &[FlexTensor],
     links: &[Link],
     eps: f32,
+    sink: &Sink,
 ) -> (FlexTensor, Kept) {
     let sizes = chain_sizes(&x, weights, links);
     let weights: Vec<Values> = weights.iter().cloned().map(Values::new).collect();
     let slices: Vec<&[f32]> = weights.iter().map(Values::get).collect();
-    let (out, kept) = chain::forward(Values::new(x.clone()).get(), links, &sizes, &slices, eps);
+    let values = Values::new(x.clone());
+    let (out, mut kept) = chain::forward(values.get(), links, &sizes, &slices, eps);
+    sink.put(std::mem::take(&mut kept.measured));
     let dims = links.iter().zip(&sizes).next_back().map(|(link, s)| {
         let (h, w) = s.out(link.conv);
         [s.n, s.c_out, h, w]
@@ -127,20 +151,22 @@ fn norm_forward(
     beta: FlexTensor,
     eps: f32,
     relu: bool,
+    sink: &Sink,
 ) -> (FlexTensor, FlexTensor, Vec<Channel>) {
     let (gamma, beta) = (Values::new(gamma), Values::new(beta));
     let (s, dims) = (norm_sizes(&maps[0]), shape(&maps[0]));
     let (x, stats) = if maps.len() == 1 {
         let x = Values::new(maps.remove(0));
-        let stats = norm::statistics(x.get(), s, eps);
+        let stats = norm::statistics(x.get(), s);
         (x, stats)
     } else {
         let maps: Vec<Values> = maps.into_iter().map(Values::new).collect();
         let slices: Vec<&[f32]> = maps.iter().map(Values::get).collect();
         let (sum, moments) = norm::sum(&slices, s);
-        (Values(tensor(sum, dims)), norm::join(&moments, s, eps))
+        (Values(tensor(sum, dims)), norm::join(&moments, s))
     };
-    let channels = Channel::all(&stats, gamma.get(), beta.get(), relu);
+    let channels = Channel::all(&stats, gamma.get(), beta.get(), eps, relu);
+    sink.put([stats]);
     let out = tensor(norm::forward(x.get(), &channels, s), dims);
     (out, x.0, channels)
 }
@@ -154,8 +180,14 @@ impl KernelBackend for Flex {
         tensor(out, [s.n, s.c_out, h, w])
     }
 
-    fn chain(x: FlexTensor, weights: List<Self>, links: Vec<Link>, eps: f32) -> FlexTensor {
-        chain_forward(x, &weights.0, &links, eps).0
+    fn chain(
+        x: FlexTensor,
+        weights: List<Self>,
+        links: Vec<Link>,
+        eps: f32,
+        sink: Sink,
+    ) -> FlexTensor {
+        chain_forward(x, &weights.0, &links, eps, &sink).0
     }
 
     fn sum_norm(
@@ -164,8 +196,9 @@ impl KernelBackend for Flex {
         beta: FlexTensor,
         eps: f32,
         relu: bool,
+        sink: Sink,
     ) -> FlexTensor {
-        norm_forward(maps.0, gamma, beta, eps, relu).0
+        norm_forward(maps.0, gamma, beta, eps, relu, &sink).0
     }
 
     fn pool(x: FlexTensor, kind: Pool) -> FlexTensor {
@@ -356,16 +389,17 @@ impl<C: CheckpointStrategy> KernelBackend for Autodiff<Flex, C> {
         weights: List<Self>,
         links: Vec<Link>,
         eps: f32,
+        sink: Sink,
     ) -> FloatTensor<Self> {
         by_number!(1 + weights.0.len(), N => {
             let (mut inputs, nodes) = parts::<C, N>(std::iter::once(x).chain(weights.0));
             let x = inputs.remove(0);
             match Chain.prepare::<C>(nodes).compute_bound().stateful() {
                 OpsKind::Tracked(prep) => {
-                    let (out, kept) = chain_forward(x.clone(), &inputs, &links, eps);
+                    let (out, kept) = chain_forward(x.clone(), &inputs, &links, eps, &sink);
                     prep.finish((x, inputs, links, Arc::new(kept)), out)
                 }
-                OpsKind::UnTracked(prep) => prep.finish(Flex::chain(x, List(inputs), links, eps)),
+                OpsKind::UnTracked(prep) => prep.finish(Flex::chain(x, List(inputs), links, eps, sink)),
             }
         })
     }
@@ -376,13 +410,14 @@ impl<C: CheckpointStrategy> KernelBackend for Autodiff<Flex, C> {
         beta: FloatTensor<Self>,
         eps: f32,
         relu: bool,
+        sink: Sink,
     ) -> FloatTensor<Self> {
         by_number!(2 + maps.0.len(), N => {
             let (mut inputs, nodes) = parts::<C, N>([gamma, beta].into_iter().chain(maps.0));
             let maps = inputs.split_off(2);
             let prep = SumNorm.prepare::<C>(nodes).compute_bound().stateful();
             let [gamma, beta] = [inputs[0].clone(), inputs[1].clone()];
-            let (out, x, channels) = norm_forward(maps, gamma, beta, eps, relu);
+            let (out, x, channels) = norm_forward(maps, gamma, beta, eps, relu, &sink);
             match prep {
                 OpsKind::Tracked(prep) => prep.finish((x, Arc::new(channels)), out),
                 OpsKind::UnTracked(prep) => prep.finish(out),

@@ -14,7 +14,7 @@ pub mod pool;
 mod room;
 pub mod update;
 
-pub use extension::{KernelBackend, MOST_INPUTS};
+pub use extension::{KernelBackend, MOST_INPUTS, Sink};
 pub use list::List;
 
 use pulp::{Arch, Simd, WithSimd};

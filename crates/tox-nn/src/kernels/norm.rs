@@ -4,7 +4,7 @@
 use super::{Lanes, par_chunks, room};
 use pulp::{Arch, Simd, WithSimd};
 
-/// What the backward pass needs of a forward pass: `[mean, 1 / sqrt(var + eps)]` a channel.
+/// Mean and biased variance of every channel.
 pub type Stats = Vec<[f32; 2]>;
 
 /// Sizes of an NCHW map: images, channels, pixels.
@@ -29,12 +29,12 @@ pub struct Channel {
 }
 
 impl Channel {
-    /// Those of every channel.
-    pub fn all(stats: &Stats, gamma: &[f32], beta: &[f32], relu: bool) -> Vec<Self> {
+    /// Those of every channel; `eps` is added to the variance.
+    pub fn all(stats: &Stats, gamma: &[f32], beta: &[f32], eps: f32, relu: bool) -> Vec<Self> {
         let each = stats.iter().zip(gamma).zip(beta);
-        each.map(|((&[mean, rstd], &gamma), &beta)| Self {
+        each.map(|((&[mean, var], &gamma), &beta)| Self {
             mean,
-            rstd,
+            rstd: 1.0 / (var + eps).sqrt(),
             gamma,
             beta,
             relu,
@@ -94,7 +94,7 @@ impl WithSimd for Moments<'_> {
 /// Joins the [`moments`] of the planes of a map to mean and biased variance of its channels, by the
 /// formula of Chan, Golub and LeVeque. The variance of a constant channel is 0 up to the rounding of
 /// the mean.
-pub fn join(moments: &[[f64; 2]], s: Sizes, eps: f32) -> Stats {
+pub fn join(moments: &[[f64; 2]], s: Sizes) -> Stats {
     let size = s.plane as f64;
     let channel = |c: usize| {
         let (mut count, mut mean, mut squares) = (0.0f64, 0.0f64, 0.0f64);
@@ -105,19 +105,18 @@ pub fn join(moments: &[[f64; 2]], s: Sizes, eps: f32) -> Stats {
             mean += delta * (size / all);
             count = all;
         }
-        let var = (squares / count) as f32;
-        [mean as f32, 1.0 / (var + eps).sqrt()]
+        [mean as f32, (squares / count) as f32]
     };
     (0..s.c).map(channel).collect()
 }
 
-/// Mean and `1 / sqrt(biased variance + eps)` of every channel.
-pub fn statistics(x: &[f32], s: Sizes, eps: f32) -> Stats {
+/// Mean and biased variance of every channel.
+pub fn statistics(x: &[f32], s: Sizes) -> Stats {
     let mut all = vec![[0.0; 2]; s.n * s.c];
     par_chunks(&mut all, s.c, x.len(), |m, out| {
         moments(&x[m * s.c * s.plane..][..s.c * s.plane], s.plane, out);
     });
-    join(&all, s, eps)
+    join(&all, s)
 }
 
 /// The sum of several maps, in their order, and the [`moments`] of its planes.

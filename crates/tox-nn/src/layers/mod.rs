@@ -22,15 +22,17 @@
 //! ```
 
 mod builder;
+mod chain;
 mod choices;
 mod norm;
 mod pass;
 mod state;
 
 pub use builder::{Builder, Fan, Init};
+pub use chain::{ChainStep, chain};
 pub use choices::Choices;
 pub use norm::{BatchNorm, Measured, NormId, Running};
-pub use pass::{Backward, Draws, Mode, Pass};
+pub use pass::{Backward, Draws, Masks, Mode, Pass};
 pub use state::{State, WeightsError};
 
 use crate::kernels::conv::Geometry;

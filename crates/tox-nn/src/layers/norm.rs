@@ -1,12 +1,8 @@
 //! Batch normalisation and its running statistics.
 
 use super::pass::{Mode, Pass};
-use crate::kernels::norm::{self, Sizes};
-use crate::ops::{self, BN_EPS, Engine};
+use crate::ops::{self, BN_EPS};
 use crate::params::ParamId;
-use burn::backend::flex::FlexTensor;
-use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::activation::relu;
 use burn::tensor::{Tensor, TensorData};
 
@@ -124,25 +120,28 @@ impl BatchNorm {
     /// Normalises every channel by the statistics that the pass's mode asks for; then ReLU if
     /// `with_relu`.
     pub fn forward(&self, pass: &Pass<'_>, x: Tensor<4>, with_relu: bool) -> Tensor<4> {
+        self.forward_scaled(pass, x, with_relu, None)
+    }
+
+    /// [`BatchNorm::forward`] with gamma and beta times `scale`, `[1, 1, 1, 1]`.
+    pub fn forward_scaled(
+        &self,
+        pass: &Pass<'_>,
+        x: Tensor<4>,
+        with_relu: bool,
+        scale: Option<&Tensor<4>>,
+    ) -> Tensor<4> {
         if with_relu && !pass.is_free() {
-            return pass.relu(self.forward(pass, x, false));
+            return pass.relu(self.forward_scaled(pass, x, false, scale));
         }
         let [n, c, h, w] = x.dims();
-        let (gamma, beta) = match self.affine {
-            Some((gamma, beta)) => (pass.get(gamma), pass.get(beta)),
-            None => (
-                Tensor::ones([c, 1, 1, 1], pass.device()),
-                Tensor::zeros([c, 1, 1, 1], pass.device()),
-            ),
-        };
+        let [gamma, beta] = self.vectors(pass, scale);
         match pass.mode() {
             Mode::Train(_) => {
-                let inner = match pass.device().is_autodiff() {
-                    true => x.clone().inner(),
-                    false => x.clone(),
-                };
-                pass.measure(self.running, n * h * w, statistics(pass.engine, inner));
-                ops::batch_norm(pass.engine, x, gamma, beta, with_relu)
+                let (y, measured) =
+                    ops::batch_norm_measured(pass.engine, x, gamma, beta, with_relu);
+                pass.measure(self.running, n * h * w, measured);
+                y
             }
             Mode::Probe => ops::batch_norm(pass.engine, x, gamma, beta, with_relu),
             Mode::Evaluate => {
@@ -159,6 +158,24 @@ impl BatchNorm {
         }
     }
 
+    /// Gamma and beta, `[c, 1, 1, 1]`, times `scale`: one and zero without weights.
+    pub(super) fn vectors(&self, pass: &Pass<'_>, scale: Option<&Tensor<4>>) -> [Tensor<4>; 2] {
+        match (self.affine, scale) {
+            (Some((gamma, beta)), None) => [gamma, beta].map(|id| pass.get(id)),
+            (Some((gamma, beta)), Some(scale)) => {
+                [gamma, beta].map(|id| pass.get(id) * scale.clone())
+            }
+            (None, scale) => {
+                let shape = [pass.running().of(self.running).0.len(), 1, 1, 1];
+                let gamma = match scale {
+                    Some(scale) => scale.clone().expand(shape),
+                    None => Tensor::ones(shape, pass.device()),
+                };
+                [gamma, Tensor::zeros(shape, pass.device())]
+            }
+        }
+    }
+
     /// Gamma and beta.
     pub fn affine(&self) -> Option<(ParamId, ParamId)> {
         self.affine
@@ -167,47 +184,5 @@ impl BatchNorm {
     /// Which of the running statistics are its own.
     pub fn running(&self) -> NormId {
         self.running
-    }
-}
-
-/// Mean and biased variance of every channel, `[2, c]`.
-fn statistics(engine: Engine, x: Tensor<4>) -> Tensor<2> {
-    match engine {
-        Engine::Kernels => Tensor::from_dispatch(Dispatch::batch_statistics(x.into_dispatch())),
-        Engine::Plain => {
-            let c = x.dims()[1];
-            let mean = x.clone().mean_dims(&[0, 2, 3]);
-            let centred = x - mean.clone();
-            let var = (centred.clone() * centred).mean_dims(&[0, 2, 3]);
-            Tensor::cat(vec![mean.reshape([1, c]), var.reshape([1, c])], 0)
-        }
-    }
-}
-
-/// The statistics by the batch norm's kernel.
-#[backend_extension(Flex)]
-pub trait StatisticsBackend: Backend {
-    /// Mean and biased variance of every channel of an NCHW map, `[2, c]`; no gradient.
-    fn batch_statistics(x: FloatTensor<Self>) -> FloatTensor<Self>;
-}
-
-impl StatisticsBackend for Flex {
-    fn batch_statistics(x: FlexTensor) -> FlexTensor {
-        let x = x.to_contiguous();
-        let layout = x.layout();
-        let (shape, start) = (layout.shape(), layout.start_offset());
-        let (n, c, plane) = (shape[0], shape[1], shape[2] * shape[3]);
-        let values = &x.storage::<f32>()[start..start + layout.num_elements()];
-        // Without an epsilon, the variance comes back as it was.
-        let stats = norm::statistics(values, Sizes { n, c, plane }, 0.0);
-        let means = stats.iter().map(|[mean, _]| *mean);
-        let vars = stats.iter().map(|[_, rstd]| {
-            let rstd = f64::from(*rstd);
-            (1.0 / (rstd * rstd)) as f32
-        });
-        FlexTensor::from_data(TensorData::new(
-            means.chain(vars).collect::<Vec<f32>>(),
-            [2, c],
-        ))
     }
 }

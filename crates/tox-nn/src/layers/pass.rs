@@ -35,10 +35,16 @@ pub enum Mode<'a> {
     Evaluate,
 }
 
+/// Which values are kept, by purpose and place; `None` to draw them.
+pub type Masks<'a> = dyn Fn(&str, u64) -> Option<Vec<bool>> + 'a;
+
 /// A pass.
 pub struct Pass<'a> {
     /// Kernels or plain ops; what the device allows unless it is changed before the first layer.
     pub engine: Engine,
+    /// In place of what dropout (`dropout`) and drop-path (`drop-path`) draw at a place: which
+    /// values are kept. To compare with other code, draw for draw.
+    pub masks: Option<&'a Masks<'a>>,
     leaves: Leaves<'a>,
     running: &'a Running,
     mode: Mode<'a>,
@@ -61,6 +67,7 @@ impl<'a> Pass<'a> {
     pub fn new(state: &'a State, device: &'a Device, mode: Mode<'a>) -> Self {
         Self {
             engine: Engine::on(device),
+            masks: None,
             leaves: Leaves::new(&state.params, device),
             running: &state.running,
             mode,
@@ -90,10 +97,15 @@ impl<'a> Pass<'a> {
     }
 
     /// The gradients of the weights that the pass used, and the statistics that it measured.
-    pub fn finish(self, gradients: Gradients) -> Backward {
+    pub fn finish(self, mut gradients: Gradients) -> Backward {
+        self.take(&mut gradients)
+    }
+
+    /// As [`Pass::finish`], and leaves all other gradients where they are.
+    pub fn take(self, gradients: &mut Gradients) -> Backward {
         let measured = read(self.measured.into_inner());
         Backward {
-            gradients: self.leaves.gradients(gradients),
+            gradients: self.leaves.take(gradients),
             measured,
         }
     }
@@ -132,12 +144,15 @@ impl<'a> Pass<'a> {
         if p >= 1.0 {
             return x * 0.0;
         }
-        let purpose = format!("{purpose}/{}", draws.network);
-        let mut rng = stream(draws.seed, &purpose, &[draws.step, place]);
         let keep = 1.0 / (1.0 - p);
-        let values = (0..shape.iter().product())
-            .map(|_| if rng.random::<f32>() < p { 0.0 } else { keep })
-            .collect::<Vec<f32>>();
+        let kept = self.masks.and_then(|masks| masks(purpose, place));
+        let kept = kept.unwrap_or_else(|| {
+            let purpose = format!("{purpose}/{}", draws.network);
+            let mut rng = stream(draws.seed, &purpose, &[draws.step, place]);
+            let count = shape.iter().product();
+            (0..count).map(|_| rng.random::<f32>() >= p).collect()
+        });
+        let values: Vec<f32> = kept.iter().map(|k| if *k { keep } else { 0.0 }).collect();
         x * Tensor::from_data(TensorData::new(values, shape), self.device())
     }
 

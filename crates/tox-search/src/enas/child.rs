@@ -440,11 +440,12 @@ impl Pass<'_> {
         let (mut links, mut weights) = (Vec::new(), Vec::new());
         for &(weight, conv, norm) in steps {
             weights.push(self.leaves.get(weight));
-            let relu = norm.map(|(Norm(gamma, beta), relu)| {
+            let norm = norm.map(|(Norm(gamma, beta), with_relu)| {
                 weights.extend([gamma, beta].map(|id| self.leaves.get(id)));
-                relu
+                with_relu
             });
-            links.push(Link { conv, norm: relu });
+            let relu = false;
+            links.push(Link { relu, conv, norm });
         }
         ops::chain(self.engine, x, &links, weights)
     }

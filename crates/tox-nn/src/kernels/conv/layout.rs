@@ -54,8 +54,9 @@ pub struct Layout {
     pub row: usize,
     /// Images in a full tile.
     pub tile: usize,
-    /// Whether planes can be read and written where they lie: a single tap, that sees the pixel
-    /// itself, and planes of whole blocks of vectors.
+    /// Whether rows are planes, so that sums can be written where they belong: a single tap, that sees
+    /// the pixel itself, and planes of whole blocks of vectors. Planes are read through the scratch all
+    /// the same: one after the other, where a block of sums would read a vector of each in turn.
     pub flat: bool,
     /// The taps that can see an image.
     pub taps: Vec<Tap>,

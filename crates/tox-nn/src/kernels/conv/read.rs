@@ -7,9 +7,6 @@ use crate::kernels::norm::Channel;
 pub trait Read: Sync {
     /// The values from the `at`-th on, which belong to channel `channel`.
     fn line(&self, channel: usize, at: usize, to: &mut [f32]);
-
-    /// The map itself, if nothing is applied to it.
-    fn plain(&self) -> Option<&[f32]>;
 }
 
 /// The input of a convolution.
@@ -17,13 +14,25 @@ pub trait Read: Sync {
 pub struct Source<'a> {
     /// The map, NCHW.
     pub map: &'a [f32],
-    /// The batch norm that is applied to it, one entry a channel.
-    pub norm: Option<&'a [Channel]>,
+    /// What is applied to it.
+    pub through: Through<'a>,
+}
+
+/// What is applied to a map on the way into a convolution.
+#[derive(Clone, Copy)]
+pub enum Through<'a> {
+    /// Nothing.
+    Nothing,
+    /// ReLU.
+    Relu,
+    /// A batch norm, one entry a channel.
+    Norm(&'a [Channel]),
 }
 
 impl<'a> From<&'a [f32]> for Source<'a> {
     fn from(map: &'a [f32]) -> Self {
-        Self { map, norm: None }
+        let through = Through::Nothing;
+        Self { map, through }
     }
 }
 
@@ -31,19 +40,20 @@ impl Read for Source<'_> {
     #[inline(always)]
     fn line(&self, channel: usize, at: usize, to: &mut [f32]) {
         let from = &self.map[at..at + to.len()];
-        match self.norm {
-            None => to.copy_from_slice(from),
-            Some(channels) => {
+        match self.through {
+            Through::Nothing => to.copy_from_slice(from),
+            Through::Relu => {
+                for (to, from) in to.iter_mut().zip(from) {
+                    *to = if *from <= 0.0 { 0.0 } else { *from };
+                }
+            }
+            Through::Norm(channels) => {
                 let channel = channels[channel];
                 for (to, from) in to.iter_mut().zip(from) {
                     *to = channel.value(*from);
                 }
             }
         }
-    }
-
-    fn plain(&self) -> Option<&[f32]> {
-        self.norm.is_none().then_some(self.map)
     }
 }
 
@@ -76,9 +86,5 @@ impl Read for Gradient<'_> {
                 }
             }
         }
-    }
-
-    fn plain(&self) -> Option<&[f32]> {
-        self.norm.is_none().then_some(self.map)
     }
 }

@@ -1,0 +1,61 @@
+//! Networks of the cell spaces, as layers over [`tox_nn`]: supernets, in which every edge holds
+//! several ops, and the networks of a found cell.
+//!
+//! A network is a description; its numbers are a [`tox_nn::layers::State`] whose names are those of
+//! the published PyTorch code, so that weights can be exchanged. [`darts`] has the networks of
+//! DARTS and P-DARTS, [`nasbench201`] those of NAS-Bench-201.
+//!
+//! In a supernet an edge's ops are added up, each times its weight in a [`Mix`]. The multiplication
+//! costs nothing where an op ends in a batch norm: there it is that norm's scale, and the gradient
+//! of the weight is that of gamma. What the ops that read one state have in common before their
+//! own weights (pooling, the pixels of a factorised reduction) is computed once.
+
+pub mod darts;
+pub mod nasbench201;
+mod ops;
+
+use burn::tensor::Tensor;
+use burn::tensor::activation::softmax;
+use tox_nn::layers::Pass;
+
+/// The weights of the ops on every edge of one kind of cell.
+#[derive(Clone, Debug)]
+pub struct Mix(Vec<Vec<Option<Tensor<4>>>>);
+
+impl Mix {
+    /// The softmax over each edge's ops of `alphas`, `[edges, ops]`. Gradients reach `alphas`.
+    pub fn softmax(alphas: Tensor<2>) -> Self {
+        let [edges, ops] = alphas.dims();
+        let weights = softmax(alphas, 1);
+        let weight = |edge: usize, op: usize| {
+            let one = weights.clone().slice([edge..edge + 1, op..op + 1]);
+            Some(one.reshape([1, 1, 1, 1]))
+        };
+        let edge = |edge| (0..ops).map(|op| weight(edge, op)).collect();
+        Self((0..edges).map(edge).collect())
+    }
+
+    /// Given weights. An op without one is left out; it is not even computed.
+    pub fn given(weights: &[Vec<Option<f32>>], pass: &Pass<'_>) -> Self {
+        let tensor = |w: f32| Tensor::full([1, 1, 1, 1], w, pass.device());
+        let edge = |ops: &Vec<Option<f32>>| ops.iter().map(|w| w.map(tensor)).collect();
+        Self(weights.iter().map(edge).collect())
+    }
+
+    fn get(&self, edge: usize, op: usize) -> Option<&Tensor<4>> {
+        self.0.get(edge)?.get(op)?.as_ref()
+    }
+}
+
+/// A supernet: what a differentiable search needs to know of one.
+pub trait Supernet {
+    /// Logits `[n, classes]` for images `x` `[n, c, h, w]`, with one mix for every kind of cell and
+    /// dropout of probability `skip_dropout` on the skip-connects that are identities.
+    fn mixed_logits(
+        &self,
+        pass: &Pass<'_>,
+        x: Tensor<4>,
+        mixes: &[Mix],
+        skip_dropout: f32,
+    ) -> Tensor<2>;
+}
