@@ -20,8 +20,11 @@ use tox_nn::init;
 use tox_nn::kernels::conv::Geometry;
 use tox_nn::layers::{BatchNorm, Builder, Conv, Init, Linear, Network, Pass, State};
 use tox_nn::ops::global_average;
-use tox_poison::data::gc::{Ascent, Attack, Gc, Objective, Victim, craft, craft_rows};
+use tox_nn::params::Params;
+use tox_poison::data::gc::{Ascent, Attack, Gc, Objective, Victim, WithAlphas, craft, craft_rows};
 use tox_poison::data::{Crafted, PoisonError};
+use tox_search::cell::nasbench201::Nb201Supernet;
+use tox_search::space::nasbench201;
 
 /// Softmax regression, or a 3x3 convolution, batch norm or none, ReLU, max pooling or none, average
 /// over pixels, softmax regression.
@@ -227,25 +230,47 @@ impl Case {
         }
     }
 
+    /// Of softmax regression and the small convolutional nets.
     fn victim(&self) -> Victim<Net> {
         let (net, mut state) = match self.name {
             "linear" => Net::linear(self.clean.columns, 4),
             "conv" => Net::conv(3, 4, false, false, 4),
             _ => Net::conv(3, 4, true, false, 4),
         };
-        for entry in state.params.entries().to_vec() {
-            let values = floats(&format!("{}.weights.{}", self.name, entry.name));
-            state.params.values[entry.range()].copy_from_slice(&values);
-        }
+        self.set(&mut state.params);
         let names = state.params.entries().iter().map(|entry| &entry.name);
-        let names: Vec<&String> = names.collect();
-        assert_eq!(json!(names), self.numbers["targets"]);
+        assert_eq!(json!(names.collect::<Vec<_>>()), self.numbers["targets"]);
         Victim::of_all(net, state, Device::flex())
     }
 
-    /// The victim behind PyTorch's GradPC.
-    fn moved(&self) -> Victim<Net> {
-        let mut victim = self.victim();
+    /// Of the alphas of a NAS-Bench-201 supernet.
+    fn supernet(&self) -> Victim<WithAlphas<Nb201Supernet>> {
+        let all = vec![nasbench201::Op::ALL.to_vec(); nasbench201::EDGES];
+        let shape = nasbench201::Network {
+            channels: 2,
+            cells: 1,
+            classes: 4,
+            input: [3, 8, 8],
+        };
+        let made = Nb201Supernet::new(&all, false, &shape, Init::Torch, (0, "test"));
+        let (net, mut state) = made.unwrap();
+        self.set(&mut state.params);
+        let mut alphas = Params::default();
+        alphas.add("alphas".into(), [6, 5], vec![0.0; 30]);
+        self.set(&mut alphas);
+        Victim::of_alphas(net, state, &alphas, Device::flex())
+    }
+
+    /// The weights before GradPC.
+    fn set(&self, params: &mut Params) {
+        for entry in params.entries().to_vec() {
+            let values = floats(&format!("{}.weights.{}", self.name, entry.name));
+            params.values[entry.range()].copy_from_slice(&values);
+        }
+    }
+
+    /// Puts a victim's targets behind PyTorch's GradPC.
+    fn moved<N: Network>(&self, mut victim: Victim<N>) -> Victim<N> {
         victim.set(&floats(&format!("{}.moved", self.name)));
         victim
     }
@@ -264,59 +289,70 @@ impl Case {
     }
 }
 
-#[test]
-fn the_ascent_goes_where_pytorchs_does() {
-    for name in ["linear", "conv", "conv_bn"] {
-        let case = Case::new(name);
-        let mut victim = case.victim();
-        let settings = &case.numbers["gradpc"];
-        let number = |key: &str| settings[key].as_f64().unwrap();
-        let mut ascent = Ascent::new(&victim, number("eps"), number("lr"));
-        for (batch, norm) in case.batches(24, 8).iter().zip(list(&settings["norms"])) {
-            let reached = ascent.step(&mut victim, batch).unwrap();
-            assert!((reached - norm).abs() < 1e-6, "{name} {reached} {norm}");
-        }
-        let moved = tensor(&format!("{name}.moved"));
-        let found = distance(&victim.values(), &moved);
-        assert!(found < 1e-5, "{name} {found}");
+fn ascends<N: Network>(case: &Case, mut victim: Victim<N>) {
+    let (name, settings) = (case.name, &case.numbers["gradpc"]);
+    let number = |key: &str| settings[key].as_f64().unwrap();
+    let mut ascent = Ascent::new(&victim, number("eps"), number("lr"));
+    for (batch, norm) in case.batches(24, 8).iter().zip(list(&settings["norms"])) {
+        let reached = ascent.step(&mut victim, batch).unwrap();
+        assert!((reached - norm).abs() < 1e-6, "{name} {reached} {norm}");
     }
+    let moved = tensor(&format!("{name}.moved"));
+    let found = distance(&victim.values(), &moved);
+    assert!(found < 1e-5, "{name} {found}");
 }
 
-/// Without a held choice, these gradients are off by 0.2 and more.
+#[test]
+fn the_ascent_goes_where_pytorchs_does() {
+    for case in ["linear", "conv", "conv_bn"].map(Case::new) {
+        ascends(&case, case.victim());
+    }
+    let case = Case::new("alphas");
+    ascends(&case, case.supernet());
+}
+
+fn cancels<N: Network>(case: &Case, mut victim: Victim<N>, difference: f64) {
+    let name = case.name;
+    let mut clean = vec![0.0; victim.values().len()];
+    for batch in case.batches(24, 8) {
+        let found = victim.gradient(&batch).values;
+        let pairs = clean.iter_mut().zip(&found);
+        pairs.for_each(|(c, g)| *c += g / 3.0);
+    }
+    let exact = tensor(&format!("{name}.clean_gradient"));
+    let found = distance(&clean, &exact);
+    assert!(found < 1e-5, "{name}, clean gradient: {found}");
+    let objective = Objective {
+        clean: &clean,
+        share: case.share(),
+        difference,
+    };
+    let (mut gradient, mut loss, mut cosine) = (Vec::new(), 0.0, 0.0);
+    for batch in case.batches(8, 4) {
+        let (alignment, found) = objective.gradient(&mut victim, &batch);
+        gradient.extend(found);
+        loss += alignment.loss / 2.0;
+        cosine += alignment.cosine / 2.0;
+    }
+    let exact = tensor(&format!("{name}.first_gradient"));
+    let found = distance(&gradient, &exact);
+    println!("{name} {difference} {found:.1e}");
+    assert!(found < 2e-4, "{name}: {found}");
+    let first = |key: &str| list(&case.numbers[key])[0];
+    assert!((loss / first("losses") - 1.0).abs() < 1e-5, "{name} {loss}");
+    assert!((cosine - first("cosines")).abs() < 1e-5, "{name} {cosine}");
+}
+
+/// Without held choices, these gradients are off by 0.2 and more.
 #[test]
 fn gradients_are_those_of_double_backward() {
-    for name in ["linear", "conv", "conv_bn"] {
-        let case = Case::new(name);
-        let mut victim = case.moved();
-        let mut clean = vec![0.0; victim.values().len()];
-        for batch in case.batches(24, 8) {
-            let found = victim.gradient(&batch).values;
-            clean
-                .iter_mut()
-                .zip(&found)
-                .for_each(|(c, g)| *c += g / 3.0);
-        }
-        let exact = tensor(&format!("{name}.clean_gradient"));
-        let found = distance(&clean, &exact);
-        assert!(found < 1e-5, "{name}, clean gradient: {found}");
-        let objective = Objective {
-            clean: &clean,
-            share: case.share(),
-            difference: Gc::default().difference,
-        };
-        let (mut gradient, mut loss, mut cosine) = (Vec::new(), 0.0, 0.0);
-        for batch in case.batches(8, 4) {
-            let (alignment, found) = objective.gradient(&mut victim, &batch);
-            gradient.extend(found);
-            loss += alignment.loss / 2.0;
-            cosine += alignment.cosine / 2.0;
-        }
-        let exact = tensor(&format!("{name}.first_gradient"));
-        let found = distance(&gradient, &exact);
-        assert!(found < 1e-4, "{name}: {found}");
-        let first = |key: &str| list(&case.numbers[key])[0];
-        assert!((loss / first("losses") - 1.0).abs() < 1e-5, "{name}");
-        assert!((cosine - first("cosines")).abs() < 1e-5, "{name}");
+    for case in ["linear", "conv", "conv_bn"].map(Case::new) {
+        let victim = case.moved(case.victim());
+        cancels(&case, victim, Gc::default().difference);
+    }
+    let case = Case::new("alphas");
+    for difference in [0.003, 0.01] {
+        cancels(&case, case.moved(case.supernet()), difference);
     }
 }
 
@@ -404,7 +440,13 @@ fn the_curve_and_the_images_are_pytorchs() {
             let (mut stop, mut progress) = (|| false, |_: f64, _: &str| {});
             let hooks = hooks(&path, &mut stop, &mut progress);
             let rows = (0..8).collect();
-            let made = craft_rows(case.moved(), &attack, rows, case.share(), hooks);
+            let made = craft_rows(
+                case.moved(case.victim()),
+                &attack,
+                rows,
+                case.share(),
+                hooks,
+            );
             let made = made.unwrap().unwrap();
             let cancelled = made.check.cancelled.as_ref().unwrap();
             assert_eq!(cancelled.curve.len(), iterations);

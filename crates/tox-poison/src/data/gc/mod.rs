@@ -18,12 +18,14 @@
 //! Unlike the other attacks' budgets, those of GC are not nested: the rows of a smaller one are the
 //! first of a larger one's, but what happens to them depends on p.
 
+mod alphas;
 mod ascent;
 mod delta;
 mod machine;
 mod objective;
 mod victim;
 
+pub use alphas::WithAlphas;
 pub use ascent::Ascent;
 pub use objective::{Alignment, Objective};
 pub use victim::{Gradient, Victim};
