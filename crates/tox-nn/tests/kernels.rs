@@ -7,6 +7,7 @@ mod support;
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use proptest::prelude::*;
+use std::process::Command;
 use support::{
     Array, ENGINES, assert_close, differentiate, geometries, naive_conv, read, rng, side, widen,
     window,
@@ -491,9 +492,36 @@ fn what_a_buffer_held_before_is_never_read() {
     let first = run(&x, &x, &gathered, &halved);
     assert!(first.iter().flatten().all(|v| v.is_finite()));
     let mut worst = [gathered.clone(), halved.clone()];
-    worst.each_mut().map(|map| map.values.fill(f32::NAN));
+    worst.iter_mut().for_each(|map| map.values.fill(f32::NAN));
     run(&bad, &bad, &worst[0], &worst[1]);
     assert_eq!(run(&x, &x, &gathered, &halved), first);
+}
+
+/// All tests of this file with the instruction sets of older machines, in processes of their own.
+#[test]
+fn older_instruction_sets_are_right_too() {
+    if let Ok(set) = std::env::var("TOXSCREEN_KERNELS") {
+        let used = tox_nn::kernels::instruction_set();
+        assert_eq!(used == "avx2", set == "avx2", "{used} in place of {set}");
+        assert_ne!(used, "avx512");
+        return;
+    }
+    for set in ["avx2", "portable"] {
+        if set == "avx2" && !["avx512", "avx2"].contains(&tox_nn::kernels::instruction_set()) {
+            eprintln!("skipped: this machine has no AVX2");
+            continue;
+        }
+        let out = Command::new(std::env::current_exe().unwrap())
+            .env("TOXSCREEN_KERNELS", set)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&out.stdout);
+        assert!(out.status.success(), "{set}: {text}");
+        assert!(
+            text.contains("9 passed") || text.contains("10 passed"),
+            "{set}: {text}"
+        );
+    }
 }
 
 /// Sums are cut alike whatever the number of threads; the maps are large enough to be shared out.

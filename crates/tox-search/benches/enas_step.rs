@@ -6,7 +6,6 @@
 //! another number of threads than 2, `TOXSCREEN_BENCH_REPEATS` another number of repeats than 2.
 
 use rand::Rng;
-use rayon::prelude::*;
 use serde::Deserialize;
 use std::time::Instant;
 use tox_data::Batch;
@@ -118,23 +117,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("peak memory {peak:.0} MiB");
     }
     println!("images/s total {total:.1} median {:.1}", median(each));
-    // What the controller asks for: the accuracy of many architectures on a batch each.
-    let rewards = |side_by_side: bool| {
+    // What the controller asks for: the accuracy of many architectures, one after the other and side
+    // by side.
+    let wrong = |i: usize| trainer.wrong(&batch, &architectures[i]);
+    let n = architectures.len();
+    for _ in 0..2 {
         let start = Instant::now();
-        let wrong = |a: &Architecture| trainer.wrong(&batch, a);
-        let sum: usize = if side_by_side {
-            architectures.par_iter().map(wrong).sum()
-        } else {
-            architectures.iter().map(wrong).sum()
-        };
-        (start.elapsed().as_secs_f64(), sum)
-    };
-    for side_by_side in [false, true, false, true] {
-        let (seconds, _) = rewards(side_by_side);
-        println!(
-            "rewards side by side {side_by_side}: {:.1} images/s",
-            images * times.len() as f64 / seconds
-        );
+        let one: Vec<usize> = (0..n).map(wrong).collect();
+        let middle = Instant::now();
+        let side_by_side = trainer.each(n, wrong);
+        let rate = |time: std::time::Duration| images * n as f64 / time.as_secs_f64();
+        let (one_rate, rate) = (rate(middle - start), rate(middle.elapsed()));
+        println!("rewards, images/s: one by one {one_rate:.1}, side by side {rate:.1}");
+        if one != side_by_side {
+            return Err("rewards differ side by side".into());
+        }
     }
     Ok(())
 }

@@ -12,6 +12,7 @@
 
 pub mod bayes;
 pub mod cell;
+pub mod config;
 pub mod count;
 pub mod enas;
 pub mod genotype;

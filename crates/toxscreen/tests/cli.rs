@@ -307,3 +307,15 @@ fn a_run_that_cannot_work_starts_nothing() {
         assert!(!dir.path().join("runs").exists(), "{args:?}");
     }
 }
+
+#[test]
+fn an_unknown_kernel_choice_is_refused() {
+    let output = Command::new(PROGRAM)
+        .env("TOXSCREEN_KERNELS", "fast")
+        .args(["data", "ls"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("expected plain, avx2 or portable"), "{text}");
+}

@@ -3,7 +3,7 @@
 use crate::Device;
 use crate::layers::{Mode, Network, Pass, State};
 use crate::ops::{argmax, read};
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use tox_data::{Batch, Normalise, Split};
 
 /// Images a pass.
@@ -14,15 +14,8 @@ pub fn images(batch: &Batch, device: &Device) -> Tensor<4> {
     Tensor::from_data(TensorData::new(batch.pixels.clone(), batch.shape), device)
 }
 
-/// Labels on a device.
-pub fn labels(labels: &[u16], device: &Device) -> Tensor<1, Int> {
-    let labels: Vec<i64> = labels.iter().map(|label| i64::from(*label)).collect();
-    let n = labels.len();
-    Tensor::from_data(TensorData::new(labels, [n]), device)
-}
-
 /// Wrong answers.
-pub(super) fn wrong(logits: Tensor<2>, labels: &[u16]) -> usize {
+pub fn wrong(logits: Tensor<2>, labels: &[u16]) -> usize {
     let classes = logits.dims()[1];
     let answers = argmax(&read(logits), classes);
     answers.iter().zip(labels).filter(|(a, l)| a != l).count()

@@ -1,11 +1,12 @@
 //! A network with its optimiser: one training step at a time.
 
 use super::FitConfig;
-use super::evaluate::{images, labels, wrong};
+use super::evaluate::{images, wrong};
 use crate::Device;
 use crate::layers::{Draws, Mode, Network, Pass, State};
 use crate::ops::{cross_entropy, read};
 use crate::optim::{Sgd, clip_scale, global_norm};
+use burn::tensor::{Int, Tensor, TensorData};
 use tox_data::Batch;
 
 /// What one step measured, before it moved the weights.
@@ -74,4 +75,11 @@ impl<N: Network> Trainer<N> {
             grad_norm,
         }
     }
+}
+
+/// Labels on a device.
+pub fn labels(labels: &[u16], device: &Device) -> Tensor<1, Int> {
+    let labels: Vec<i64> = labels.iter().map(|label| i64::from(*label)).collect();
+    let n = labels.len();
+    Tensor::from_data(TensorData::new(labels, [n]), device)
 }

@@ -5,7 +5,7 @@
 //! the gradient of a batch norm is made by the convolution that reads it. A map between two
 //! convolutions is written once and its gradient once. The values are those of the ops apart, bit for bit.
 
-use super::conv::{self, Geometry, Gradient, Sizes, Source, Through};
+use super::conv::{self, Behind, Geometry, Gradient, Sizes, Source, Through};
 use super::norm::{self, Channel, Stats, Totals};
 use super::room::Lent;
 
@@ -132,9 +132,10 @@ pub fn backward(
             Some((_, sums)) => Totals::of(sums, out),
             None => norm::totals(&kept.maps[i].0, dy, &kept.norms[i], out),
         });
-        let norm = totals.as_ref().map(|totals| {
-            let channels = kept.norms[i].as_slice();
-            (kept.maps[i].0.as_slice(), channels, totals.means.as_slice())
+        let norm = totals.as_ref().map(|totals| Behind {
+            y: &kept.maps[i].0,
+            channels: &kept.norms[i],
+            means: &totals.means,
         });
         let gradient = Gradient { map, norm };
         let source = kept.source(x, links, i);

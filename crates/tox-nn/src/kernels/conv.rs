@@ -12,14 +12,15 @@
 mod dots;
 mod layout;
 mod read;
+mod slide;
 mod sum;
 
 use super::norm;
-use super::{par_chunks, room, scratch};
+use super::{dispatch, par_chunks, room, scratch};
 use dots::Dots;
 use layout::{Layout, Tap};
-use pulp::{Arch, Simd};
-pub use read::{Gradient, Source, Through};
+use pulp::Simd;
+pub use read::{Behind, Gradient, Source, Through};
 use sum::Shifted;
 
 /// Shape of a convolution with a square kernel that keeps the map's size, but for its stride.
@@ -104,11 +105,12 @@ pub fn forward(
     measure: bool,
 ) -> (Vec<f32>, Vec<[f64; 2]>) {
     let layout = Layout::new(g, s);
-    let (ci, co) = (s.c_in / g.groups, s.c_out / g.groups);
+    let (ci, co, kk) = (s.c_in / g.groups, s.c_out / g.groups, g.kernel * g.kernel);
     let at = |group: usize, o: usize, i: usize, tap: &Tap| {
-        weight[((group * co + o) * ci + i) * g.kernel * g.kernel + tap.index]
+        weight[((group * co + o) * ci + i) * kk + tap.index]
     };
     let shifted = Shifted::forward(&layout, g.groups, (ci, co), at);
+    let sliding = (ci, co) == (1, 1) && slide::slides(&layout, g.kernel);
     let (oh, ow) = s.out(g);
     let (plane_in, plane) = (s.h * s.w, oh * ow);
     let mut out = room::take(s.n * s.c_out * plane);
@@ -127,7 +129,12 @@ pub fn forward(
                     shifted.group(group, &layout, padded, out, len);
                     continue;
                 }
-                shifted.group(group, &layout, padded, rows, len);
+                if sliding {
+                    let (channel, weights) = (channel(&layout, g, images, padded), group * kk);
+                    slide::correlate(channel, g.kernel, &weight[weights..weights + kk], rows);
+                } else {
+                    shifted.group(group, &layout, padded, rows, len);
+                }
                 for (o, row) in rows.chunks_exact(layout.row).enumerate() {
                     layout.unpad(&layout.output, 0, row, (s.c_out, group * co + o), out);
                 }
@@ -178,6 +185,15 @@ pub fn gradients(
     let shifted: Vec<Shifted> = (0..if by_input { phases } else { 0 })
         .map(|phase| Shifted::backward(&layout, phase, g.groups, (co, ci), at))
         .collect();
+    let sliding = (ci, co) == (1, 1) && slide::slides(&layout, g.kernel);
+    // A channel's kernel turned by 180 degrees, for the gradient by its input.
+    let turned: Vec<f32> = match sliding {
+        true => weight
+            .chunks_exact(kk)
+            .flat_map(|k| k.iter().rev().copied())
+            .collect(),
+        false => Vec::new(),
+    };
     // One view a pair of input channel and tap; a gradient is the dot product of a view and dy.
     let views: Vec<usize> = (0..ci)
         .flat_map(|i| {
@@ -218,15 +234,21 @@ pub fn gradients(
                     layout.pad(grid, &x, from, (s.c_in, group * ci), padded);
                     let (grid, from) = (&layout.output, (first_out, images));
                     layout.pad(grid, &dy, from, (s.c_out, group * co), gradient);
-                    Arch::new().dispatch(Dots {
-                        x: padded,
-                        views: &views,
-                        dy: gradient,
-                        front: layout.front,
-                        stride: layout.row,
-                        sums: &mut piece.weight[group * co * views.len()..][..co * views.len()],
-                        len,
-                    });
+                    let sums = &mut piece.weight[group * co * views.len()..][..co * views.len()];
+                    if sliding {
+                        let channel = channel(&layout, g, images, padded);
+                        slide::products(channel, g.kernel, gradient, sums);
+                    } else {
+                        dispatch(Dots {
+                            x: padded,
+                            views: &views,
+                            dy: gradient,
+                            front: layout.front,
+                            stride: layout.row,
+                            sums,
+                            len,
+                        });
+                    }
                     let Some(dx) = dx.as_deref_mut() else {
                         continue;
                     };
@@ -239,7 +261,12 @@ pub fn gradients(
                             shifted.group(group, &layout, gradient, dx, len);
                             continue;
                         }
-                        shifted.group(group, &layout, gradient, rows, len);
+                        if sliding {
+                            let channel = channel(&layout, g, images, gradient);
+                            slide::correlate(channel, g.kernel, &turned[group * kk..][..kk], rows);
+                        } else {
+                            shifted.group(group, &layout, gradient, rows, len);
+                        }
                         for (i, row) in rows.chunks_exact(layout.row).enumerate() {
                             let channel = (s.c_in, group * ci + i);
                             layout.unpad(&layout.input, phase, row, channel, dx);
@@ -293,6 +320,15 @@ pub fn gradients(
         input: dx,
         weight: gradient,
         sums: norm_sums,
+    }
+}
+
+fn channel<'a>(layout: &'a Layout, g: Geometry, images: usize, x: &'a [f32]) -> slide::Channel<'a> {
+    slide::Channel {
+        layout,
+        images,
+        dilation: g.dilation,
+        x,
     }
 }
 

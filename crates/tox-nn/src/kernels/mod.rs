@@ -2,7 +2,7 @@
 //!
 //! Each op has a plain composition of Burn's own ops beside it (see [`crate::ops`]): other
 //! backends run that, and `TOXSCREEN_KERNELS=plain` forces it everywhere. The instruction set is
-//! chosen at run time (AVX-512, AVX2, portable). Sums are cut into the same parts whatever the
+//! chosen at run time (AVX-512, AVX2, portable), or by `TOXSCREEN_KERNELS=avx2` or `portable`. Sums are cut into the same parts whatever the
 //! number of threads, so threads do not change a result; instruction sets do, in the last digits.
 
 pub mod chain;
@@ -19,14 +19,71 @@ pub use list::List;
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::LazyLock;
+
+/// What `TOXSCREEN_KERNELS` asks for.
+#[derive(Clone, Copy, PartialEq)]
+enum Choice {
+    /// The kernels, with the best instruction set that this machine has.
+    Best,
+    /// Burn's own ops.
+    Plain,
+    /// The kernels with AVX2 at most.
+    Avx2,
+    /// The kernels with what every machine of its kind has.
+    Portable,
+}
+
+impl Choice {
+    fn given() -> Result<Self, String> {
+        let value = std::env::var_os("TOXSCREEN_KERNELS").unwrap_or_default();
+        match value.to_str() {
+            Some("") => Ok(Self::Best),
+            Some("plain") => Ok(Self::Plain),
+            #[cfg(target_arch = "x86_64")]
+            Some("avx2") if pulp::x86::V3::try_new().is_some() => Ok(Self::Avx2),
+            Some("avx2") => {
+                Err("TOXSCREEN_KERNELS asks for avx2, which this machine has not".into())
+            }
+            Some("portable") => Ok(Self::Portable),
+            _ => Err(format!(
+                "TOXSCREEN_KERNELS is {value:?}; expected plain, avx2 or portable"
+            )),
+        }
+    }
+
+    fn get() -> Self {
+        static CHOICE: LazyLock<Choice> = LazyLock::new(|| Choice::given().unwrap_or(Choice::Best));
+        *CHOICE
+    }
+}
+
+/// Refuses a `TOXSCREEN_KERNELS` that cannot be followed, which the ops take for none.
+///
+/// # Errors
+/// An unknown word, or an instruction set that this machine has not.
+pub fn check_choice() -> Result<(), String> {
+    Choice::given().map(|_| ())
+}
 
 /// Whether the kernels are to be used where the device allows it.
 pub fn wanted() -> bool {
-    static WANTED: LazyLock<bool> =
-        LazyLock::new(|| std::env::var("TOXSCREEN_KERNELS").is_ok_and(|v| v == "plain"));
-    !*WANTED
+    Choice::get() != Choice::Plain
+}
+
+/// Runs `op` with the instruction set in use.
+#[inline(always)]
+fn dispatch<Op: WithSimd>(op: Op) -> Op::Output {
+    match Choice::get() {
+        Choice::Best | Choice::Plain => Arch::new().dispatch(op),
+        #[cfg(target_arch = "x86_64")]
+        Choice::Avx2 => match pulp::x86::V3::try_new() {
+            Some(simd) => Simd::vectorize(simd, op),
+            None => op.with_simd(pulp::Scalar::new()),
+        },
+        _ => op.with_simd(pulp::Scalar::new()),
+    }
 }
 
 /// Name of the instruction set in use, such as `avx512`.
@@ -44,15 +101,35 @@ pub fn instruction_set() -> &'static str {
             }
         }
     }
-    Arch::new().dispatch(Name)
+    dispatch(Name)
 }
 
 /// Maps of fewer values are left to one thread: waking another costs more than it does.
 const SMALL: usize = 1 << 15;
 
+thread_local! {
+    /// Whether this thread does one of several things that go on side by side.
+    static BESIDE_OTHERS: Cell<bool> = const { Cell::new(false) };
+}
+
 /// Whether work on so many values is shared out.
 fn shared_out(values: usize) -> bool {
-    values >= SMALL && rayon::current_num_threads() > 1
+    values >= SMALL && rayon::current_num_threads() > 1 && !BESIDE_OTHERS.get()
+}
+
+/// `f(0)` to `f(n - 1)`, each on one thread of the current pool: networks that do not wait for each
+/// other use threads better side by side than one after the other, each shared out.
+pub fn side_by_side<T: Send>(n: usize, f: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    if n < 2 || rayon::current_num_threads() < 2 {
+        return (0..n).map(f).collect();
+    }
+    let alone = |i| {
+        BESIDE_OTHERS.set(true);
+        let made = f(i);
+        BESIDE_OTHERS.set(false);
+        made
+    };
+    (0..n).into_par_iter().map(alone).collect()
 }
 
 /// Calls `f(i, chunk i)` for every chunk of `size`, on the threads of the current pool if it is worth

@@ -1,8 +1,8 @@
 //! Batch normalisation with the batch's own statistics, ReLU included if wanted: as an op, and as the
 //! parts of it that a convolution makes of a map while it is in cache (see [`super::chain`]).
 
-use super::{Lanes, par_chunks, room};
-use pulp::{Arch, Simd, WithSimd};
+use super::{Lanes, dispatch, par_chunks, room};
+use pulp::{Simd, WithSimd};
 
 /// Mean and biased variance of every channel.
 pub type Stats = Vec<[f32; 2]>;
@@ -70,7 +70,7 @@ impl Channel {
 /// Mean, and sum of squared distances from it, of every plane of `map`. A plane is read twice, so it
 /// should be in cache, or small enough to be.
 pub fn moments(map: &[f32], plane: usize, out: &mut [[f64; 2]]) {
-    Arch::new().dispatch(Moments { map, plane, out });
+    dispatch(Moments { map, plane, out });
 }
 
 struct Moments<'a> {
@@ -127,7 +127,7 @@ pub fn sum(maps: &[&[f32]], s: Sizes) -> (Vec<f32>, Vec<[f64; 2]>) {
     let mut pieces: Vec<_> = images.zip(all.chunks_mut(s.c.max(1))).collect();
     par_chunks(&mut pieces, 1, work, |m, piece| {
         for (out, moments) in piece {
-            Arch::new().dispatch(Sum {
+            dispatch(Sum {
                 maps,
                 at: m * size,
                 out,
@@ -172,7 +172,7 @@ pub fn forward(x: &[f32], channels: &[Channel], s: Sizes) -> Vec<f32> {
     par_chunks(&mut out, s.c * s.plane, x.len(), |m, out| {
         let x = &x[m * s.c * s.plane..][..out.len()];
         let plane = s.plane;
-        Arch::new().dispatch(Forward {
+        dispatch(Forward {
             x,
             channels,
             plane,
@@ -206,7 +206,7 @@ impl WithSimd for Forward<'_> {
 /// For every plane of the input `x` of a batch norm and the gradient `dy` of its output: the sums of
 /// the gradient behind the ReLU, and of its product with the normalised input.
 pub fn sums(x: &[f32], dy: &[f32], channels: &[Channel], plane: usize, out: &mut [[f64; 2]]) {
-    Arch::new().dispatch(Sums {
+    dispatch(Sums {
         x,
         dy,
         channels,
@@ -288,7 +288,7 @@ pub fn backward(
     let mut dx = room::take(x.len());
     par_chunks(&mut dx, s.c * s.plane, x.len(), |m, dx| {
         let at = m * s.c * s.plane;
-        Arch::new().dispatch(InputGradient {
+        dispatch(InputGradient {
             x: &x[at..at + dx.len()],
             dy: &dy[at..at + dx.len()],
             channels,

@@ -1,7 +1,7 @@
 //! Pooling 3x3, stride 1, padding 1, and the pixel gather of a factorised reduction.
 
-use super::{par_chunks, room, scratch};
-use pulp::{Arch, Simd, WithSimd};
+use super::{dispatch, par_chunks, room, scratch};
+use pulp::{Simd, WithSimd};
 
 /// Which pooling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ fn planes(x: &[f32], dy: Option<&[f32]>, kind: Pool, h: usize, w: usize) -> Vec<
         scratch([padded, padded, padded], |[xs, dys, taps]| {
             for (p, out) in out.chunks_exact_mut(plane).enumerate() {
                 let at = (t * PLANES + p) * plane;
-                Arch::new().dispatch(Plane {
+                dispatch(Plane {
                     x: &x[at..at + plane],
                     dy: dy.map(|dy| &dy[at..at + plane]),
                     kind,

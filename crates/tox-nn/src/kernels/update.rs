@@ -1,6 +1,7 @@
 //! The optimiser's update in one pass over weight, gradient and momentum.
 
-use pulp::{Arch, Simd, WithSimd};
+use super::dispatch;
+use pulp::{Simd, WithSimd};
 
 /// One step of SGD with momentum, as PyTorch's: `g = scale * grad + decay * w`,
 /// `v = momentum * v + g`, `w -= lr * v`, or with Nesterov momentum `w -= lr * (g + momentum * v)`.
@@ -20,7 +21,7 @@ pub struct Momentum {
 
 /// Applies the step. Without a gradient it is `scale * 0`, which is NaN if `scale` is.
 pub fn momentum(w: &mut [f32], v: &mut [f32], grad: Option<&[f32]>, step: Momentum) {
-    Arch::new().dispatch(Update { w, v, grad, step });
+    dispatch(Update { w, v, grad, step });
 }
 
 struct Update<'a> {
@@ -64,5 +65,5 @@ pub fn square_sum(x: &[f32]) -> f32 {
             super::Lanes::sum(self.0, |v| v * v) as f32
         }
     }
-    Arch::new().dispatch(SquareSum(x))
+    dispatch(SquareSum(x))
 }

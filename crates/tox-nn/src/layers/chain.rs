@@ -5,7 +5,6 @@ use crate::kernels::chain::Link;
 use crate::kernels::conv::Geometry;
 use crate::ops;
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
 
 /// A convolution of a [`chain`].
 #[derive(Clone, Debug)]
@@ -20,57 +19,70 @@ pub struct ChainStep {
     pub norm: Option<BatchNorm>,
 }
 
-/// Convolutions without bias in a row, one op unless the pass evaluates. A convolution counts as one
-/// weight and a batch norm as two; there are at most 13.
+/// Convolutions without bias in a row, one op where that can be. A convolution counts as one weight and
+/// a batch norm as two; there are at most 13.
 ///
 /// What comes out is multiplied with `scale`, `[1, 1, 1, 1]`. Where the last step has a batch norm,
 /// that costs nothing: it is a factor of its gamma and beta, whose gradients lead to that of `scale`.
 ///
 /// In a pass whose choices are [noted](Pass::noting) or [held](Pass::holding), a ReLU is an op of its
-/// own; in one that is [probing](Pass::probing), every step is.
+/// own; in one that evaluates or is [probing](Pass::probing), all are.
 pub fn chain(
     pass: &Pass<'_>,
     mut x: Tensor<4>,
     steps: Vec<ChainStep>,
     scale: Option<&Tensor<4>>,
 ) -> Tensor<4> {
-    if pass.is_free() && !pass.is_probing() {
+    if matches!(pass.mode(), Mode::Evaluate) || pass.is_probing() {
+        return apart(pass, x, steps, scale);
+    }
+    if pass.is_free() {
         return fused(pass, x, steps, scale);
     }
     let mut parts: Vec<Vec<ChainStep>> = Vec::new();
     for step in steps {
         match parts.last_mut() {
-            Some(part) if !step.relu && !pass.is_probing() => part.push(step),
+            Some(part) if !step.relu => part.push(step),
             _ => parts.push(vec![step]),
         }
     }
     let count = parts.len();
     for (i, mut part) in parts.into_iter().enumerate() {
-        let scale = scale.filter(|_| i + 1 == count);
         if std::mem::take(&mut part[0].relu) {
             x = pass.relu(x);
         }
-        if !pass.is_probing() {
-            x = fused(pass, x, part, scale);
-            continue;
-        }
-        for step in part {
-            let [_, rest @ ..] = step.weight.dims();
-            x = ops::conv(pass.engine, x, step.weight, step.geometry);
-            x = pass.output(x, rest.iter().product());
-            x = match (step.norm, scale) {
-                (Some(norm), scale) => norm.forward_scaled(pass, x, false, scale),
-                (None, Some(scale)) => x * scale.clone(),
-                (None, None) => x,
-            };
-        }
+        x = fused(pass, x, part, scale.filter(|_| i + 1 == count));
     }
     x
 }
 
-fn fused(
+/// One op after the other.
+fn apart(
     pass: &Pass<'_>,
     mut x: Tensor<4>,
+    steps: Vec<ChainStep>,
+    scale: Option<&Tensor<4>>,
+) -> Tensor<4> {
+    let count = steps.len();
+    for (i, step) in steps.into_iter().enumerate() {
+        let scale = scale.filter(|_| i + 1 == count);
+        let [_, weights @ ..] = step.weight.dims();
+        x = if step.relu { pass.relu(x) } else { x };
+        x = ops::conv(pass.engine, x, step.weight, step.geometry);
+        x = pass.output(x, weights.iter().product());
+        x = match (step.norm, scale) {
+            (Some(norm), scale) => norm.forward_scaled(pass, x, false, scale),
+            (None, Some(scale)) => x * scale.clone(),
+            (None, None) => x,
+        };
+    }
+    x
+}
+
+/// One op, in which no ReLU is seen.
+fn fused(
+    pass: &Pass<'_>,
+    x: Tensor<4>,
     steps: Vec<ChainStep>,
     scale: Option<&Tensor<4>>,
 ) -> Tensor<4> {
@@ -78,16 +90,6 @@ fn fused(
     let (mut links, mut weights, mut norms) = (Vec::new(), Vec::new(), Vec::new());
     for (i, step) in steps.into_iter().enumerate() {
         let scale = scale.filter(|_| i + 1 == count);
-        if let Mode::Evaluate = pass.mode() {
-            let y = if step.relu { relu(x) } else { x };
-            x = ops::conv(pass.engine, y, step.weight, step.geometry);
-            x = match (step.norm, scale) {
-                (Some(norm), scale) => norm.forward_scaled(pass, x, false, scale),
-                (None, Some(scale)) => x * scale.clone(),
-                (None, None) => x,
-            };
-            continue;
-        }
         links.push(Link {
             relu: step.relu,
             conv: step.geometry,

@@ -17,9 +17,11 @@ pub(crate) mod ops;
 
 pub use architecture::{Architecture, ArchitectureNetwork, Shape};
 
+use crate::space::cells::CellSpace;
+use crate::space::{self, SpaceError};
 use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
-use tox_nn::layers::Pass;
+use tox_nn::layers::{Init, Pass, State};
 
 /// The weights of the ops on every edge of one kind of cell.
 #[derive(Clone, Debug)]
@@ -61,4 +63,89 @@ pub trait Supernet {
         mixes: &[Mix],
         skip_dropout: f32,
     ) -> Tensor<2>;
+}
+
+/// A supernet of either space.
+#[derive(Clone, Debug)]
+pub enum CellSupernet {
+    /// Of the DARTS space.
+    Darts(darts::DartsSupernet),
+    /// Of NAS-Bench-201.
+    NasBench201(nasbench201::Nb201Supernet),
+}
+
+/// The size of a supernet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SupernetShape {
+    /// Channels of a node of the first cell.
+    pub channels: usize,
+    /// Cells; in NAS-Bench-201 those of each of three stages.
+    pub cells: usize,
+    /// Number of classes.
+    pub classes: usize,
+    /// Channels, height and width of an image; sizes are multiples of 4.
+    pub input: [usize; 3],
+}
+
+impl CellSupernet {
+    /// The supernet with these ops, by number, on the edges of each kind of cell. Batch norms of ops
+    /// are without gamma and beta; initial weights are PyTorch's, from streams keyed by `seed`,
+    /// `network` and their name.
+    ///
+    /// # Errors
+    /// A shape that cannot be built, candidates for another number of edges.
+    pub fn new(
+        space: CellSpace,
+        candidates: &[Vec<Vec<usize>>],
+        shape: SupernetShape,
+        key: (u64, &str),
+    ) -> Result<(Self, State), SpaceError> {
+        let of = |kind: usize| candidates.get(kind).map_or(&[][..], Vec::as_slice);
+        match space {
+            CellSpace::Darts => {
+                let [normal, reduce] = [0, 1].map(|kind| named(of(kind), &space::darts::Op::ALL));
+                let shape = space::darts::Network {
+                    channels: shape.channels,
+                    layers: shape.cells,
+                    classes: shape.classes,
+                    input: shape.input,
+                    auxiliary: false,
+                };
+                let made = darts::DartsSupernet::new([&normal, &reduce], &shape, Init::Torch, key)?;
+                Ok((Self::Darts(made.0), made.1))
+            }
+            CellSpace::NasBench201 => {
+                let ops = named(of(0), &space::nasbench201::Op::ALL);
+                let shape = space::nasbench201::Network {
+                    channels: shape.channels,
+                    cells: shape.cells,
+                    classes: shape.classes,
+                    input: shape.input,
+                };
+                let made = nasbench201::Nb201Supernet::new(&ops, false, &shape, Init::Torch, key)?;
+                Ok((Self::NasBench201(made.0), made.1))
+            }
+        }
+    }
+}
+
+/// Ops by their numbers; unknown ones are left out.
+fn named<T: Copy>(edges: &[Vec<usize>], all: &[T]) -> Vec<Vec<T>> {
+    let edge = |ops: &Vec<usize>| ops.iter().filter_map(|op| all.get(*op).copied()).collect();
+    edges.iter().map(edge).collect()
+}
+
+impl Supernet for CellSupernet {
+    fn mixed_logits(
+        &self,
+        pass: &Pass<'_>,
+        x: Tensor<4>,
+        mixes: &[Mix],
+        skip_dropout: f32,
+    ) -> Tensor<2> {
+        match self {
+            Self::Darts(net) => net.mixed_logits(pass, x, mixes, skip_dropout),
+            Self::NasBench201(net) => net.mixed_logits(pass, x, mixes, skip_dropout),
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::Mix;
 use burn::tensor::module;
-use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
+use burn::tensor::ops::AvgPoolOptions;
 use burn::tensor::{Tensor, TensorData, s};
 use std::cell::OnceCell;
 use tox_nn::kernels::conv::Geometry;
@@ -151,13 +151,11 @@ impl<'p> Source<'p> {
     /// 2 is that of every second output of stride 1, so the kernel is used for both.
     fn pooled(&self, kind: Pool) -> Tensor<4> {
         let engine = self.pass.engine;
-        let held = !self.pass.is_free() && kind == Pool::Max;
         let make = || match (engine, kind) {
-            _ if held || engine == Engine::Kernels => {
-                let map = self.map.clone();
+            (Engine::Kernels, _) | (_, Pool::Max) => {
                 let mut y = match kind {
-                    Pool::Max => self.pass.max_pool(map),
-                    Pool::Average => ops::pool(engine, map, kind),
+                    Pool::Max => self.pass.max_pool(self.map.clone()),
+                    Pool::Average => ops::pool(engine, self.map.clone(), kind),
                 };
                 let [.., h, w] = y.dims();
                 if self.stride == 2 {
@@ -169,13 +167,7 @@ impl<'p> Source<'p> {
                     Pool::Average => y * self.shares(h, w),
                 }
             }
-            (_, Pool::Max) => {
-                let options = MaxPoolOptions::new([3, 3])
-                    .with_stride([self.stride; 2])
-                    .with_padding([1, 1]);
-                module::max_pool2d(self.map.clone(), options)
-            }
-            (_, Pool::Average) => {
+            (Engine::Plain, Pool::Average) => {
                 let options = AvgPoolOptions::new([3, 3])
                     .with_stride([self.stride; 2])
                     .with_padding([1, 1])

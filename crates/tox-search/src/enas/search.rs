@@ -416,14 +416,11 @@ impl<'a> Search<'a> {
         let (epoch, update) = (self.state.epoch as u64, i as u64);
         let purpose = format!("control/{i}");
         let (decisions, _) = self.sample(&purpose, epoch, config.aggregate);
-        let accuracies: Vec<f64> = decisions
-            .iter()
-            .enumerate()
-            .map(|(s, d)| {
-                let batch = self.reward_batch("reward", &[epoch, update, s as u64], config.batch);
-                self.accuracy(&batch, &d.architecture(&self.branch_ops))
-            })
-            .collect();
+        // Every sample has a batch of its own, so they share no prefix.
+        let accuracies = self.trainer.each(decisions.len(), |s| {
+            let batch = self.reward_batch("reward", &[epoch, update, s as u64], config.batch);
+            self.accuracy(&batch, &decisions[s].architecture(&self.branch_ops))
+        });
         let update = self.controller.update(&decisions, &accuracies);
         self.state.sums.accuracy += update.accuracy;
         self.state.sums.entropy += update.entropy;
@@ -437,16 +434,11 @@ impl<'a> Search<'a> {
         self.share = share;
         let size = self.inputs.config.child.batch;
         let batch = self.reward_batch(&format!("candidates/{purpose}"), &[epoch], size);
-        let mut best: Option<(usize, Architecture)> = None;
-        for architecture in decisions.iter().map(|d| d.architecture(&self.branch_ops)) {
-            let wrong = self.trainer.wrong(&batch, &architecture);
-            if best.as_ref().is_none_or(|(least, _)| wrong < *least) {
-                best = Some((wrong, architecture));
-            }
-        }
-        best.map_or(Architecture { layers: Vec::new() }, |(_, architecture)| {
-            architecture
-        })
+        let architecture = |i: usize| decisions[i].architecture(&self.branch_ops);
+        let wrong = |i| self.trainer.wrong(&batch, &architecture(i));
+        let wrong = self.trainer.each(decisions.len(), wrong);
+        let best = (0..decisions.len()).min_by_key(|&i| wrong[i]);
+        best.map_or(Architecture { layers: Vec::new() }, architecture)
     }
 
     fn valid_error(&self, purpose: &str, architecture: &Architecture) -> f64 {

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use tox_data::spec::Augment;
 use tox_data::{Batch, Normalise, Split};
 use tox_nn::Device;
-use tox_nn::ops::{argmax, cross_entropy, read};
+use tox_nn::kernels;
+use tox_nn::ops::{Engine, argmax, cross_entropy, read};
 use tox_nn::optim::{Sgd, clip_scale, global_norm};
 use tox_nn::params::Leaves;
 
@@ -105,6 +106,14 @@ impl Trainer {
         let x = images(batch, &self.device);
         let logits = self.child.forward(&leaves, x, architecture, Mode::Evaluate);
         wrong(&logits, batch, self.child.classes())
+    }
+
+    /// `f(0)` to `f(n - 1)`, side by side where networks run on the CPU.
+    pub fn each<T: Send>(&self, n: usize, f: impl Fn(usize) -> T + Sync) -> Vec<T> {
+        match Engine::on(&self.device) {
+            Engine::Kernels => kernels::side_by_side(n, f),
+            Engine::Plain => (0..n).map(f).collect(),
+        }
     }
 
     /// Error in percent over a split, in batches of `size` in order. With `whole_batches` the

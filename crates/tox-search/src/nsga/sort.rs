@@ -78,8 +78,9 @@ pub fn crowding<P: AsRef<[f64]>>(front: &[P]) -> Result<Vec<f64>, NsgaError> {
     let unique: Vec<usize> = (0..points.len()).filter(first).collect();
     let objectives = points[0].len();
     let mut distances = vec![0.0; points.len()];
-    for objective in 0..objectives {
-        let value = |i: usize| points[i][objective];
+    let columns = (0..objectives).map(|o| points.iter().map(|p| p[o]).collect());
+    for column in columns.collect::<Vec<Vec<f64>>>() {
+        let value = |i: usize| column[i];
         let mut order = unique.clone();
         order.sort_by(|&i, &j| value(i).total_cmp(&value(j)));
         let (low, high) = (order[0], order[order.len() - 1]);

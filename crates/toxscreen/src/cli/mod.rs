@@ -69,6 +69,8 @@ impl Usage {
 
 /// Runs a command.
 pub fn dispatch(args: Args) -> anyhow::Result<Output> {
+    tox_nn::kernels::check_choice()
+        .map_err(|what| Usage::new(what, "unset it for the fastest that this machine has"))?;
     match args.command {
         Command::Run(args) => run::run(args),
         Command::Plan(args) => plan::plan(&args),

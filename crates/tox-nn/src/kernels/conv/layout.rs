@@ -1,8 +1,8 @@
 //! The flat padded layout of a tile of images.
 
-use super::read::Read;
-use super::{Geometry, Sizes};
-use pulp::{Arch, Simd, WithSimd};
+use super::read::{Read, copy};
+use super::{Geometry, Sizes, dispatch};
+use pulp::{Simd, WithSimd};
 
 /// Values of slack after each scratch row, so that blocks of four may run over its end.
 const SLACK: usize = 64;
@@ -45,9 +45,9 @@ pub struct Layout {
     /// Planes of the output.
     pub output: Grid,
     /// Values from one row of pixels to the next.
-    pitch: usize,
+    pub pitch: usize,
     /// Values from one image to the next.
-    image: usize,
+    pub image: usize,
     /// Zeros before the first image.
     pub front: usize,
     /// Values of one flat row, margins and slack included.
@@ -137,7 +137,7 @@ impl Layout {
         (total, first): (usize, usize),
         rows: &mut [f32],
     ) {
-        Arch::new().dispatch(Pad {
+        dispatch(Pad {
             layout: self,
             grid,
             from,
@@ -170,7 +170,7 @@ impl Layout {
             for (y, line) in lines.enumerate() {
                 let from = &from[y * self.pitch..];
                 if grid.step == 1 {
-                    line.copy_from_slice(&from[..grid.w]);
+                    copy(&from[..grid.w], line);
                 } else {
                     let pixels = line.iter_mut().skip(left).step_by(grid.step);
                     pixels.zip(from).for_each(|(to, from)| *to = *from);

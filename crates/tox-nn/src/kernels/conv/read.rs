@@ -3,6 +3,23 @@
 
 use crate::kernels::norm::Channel;
 
+/// Copies a line of pixels. Of the usual lengths without a call, which would cost more than the copy.
+#[inline(always)]
+pub fn copy(from: &[f32], to: &mut [f32]) {
+    #[inline(always)]
+    fn fixed<const N: usize>(from: &[f32], to: &mut [f32]) {
+        if let (Some(from), Some(to)) = (from.first_chunk::<N>(), to.first_chunk_mut::<N>()) {
+            *to = *from;
+        }
+    }
+    match from.len() {
+        32 => fixed::<32>(from, to),
+        16 => fixed::<16>(from, to),
+        8 => fixed::<8>(from, to),
+        _ => to.copy_from_slice(from),
+    }
+}
+
 /// A map as its reader sees it.
 pub trait Read: Sync {
     /// The values from the `at`-th on, which belong to channel `channel`.
@@ -41,7 +58,7 @@ impl Read for Source<'_> {
     fn line(&self, channel: usize, at: usize, to: &mut [f32]) {
         let from = &self.map[at..at + to.len()];
         match self.through {
-            Through::Nothing => to.copy_from_slice(from),
+            Through::Nothing => copy(from, to),
             Through::Relu => {
                 for (to, from) in to.iter_mut().zip(from) {
                     *to = if *from <= 0.0 { 0.0 } else { *from };
@@ -62,8 +79,19 @@ impl Read for Source<'_> {
 pub struct Gradient<'a> {
     /// That of the output, or of the batch norm behind it.
     pub map: &'a [f32],
-    /// The convolution's output, the batch norm behind it, and its means.
-    pub norm: Option<(&'a [f32], &'a [Channel], &'a [[f32; 2]])>,
+    /// The batch norm behind the convolution.
+    pub norm: Option<Behind<'a>>,
+}
+
+/// A batch norm, one entry a channel, as its gradient needs it.
+#[derive(Clone, Copy)]
+pub struct Behind<'a> {
+    /// Its input.
+    pub y: &'a [f32],
+    /// What it does.
+    pub channels: &'a [Channel],
+    /// Its [`Totals::means`](crate::kernels::norm::Totals::means).
+    pub means: &'a [[f32; 2]],
 }
 
 impl<'a> From<&'a [f32]> for Gradient<'a> {
@@ -77,10 +105,10 @@ impl Read for Gradient<'_> {
     fn line(&self, channel: usize, at: usize, to: &mut [f32]) {
         let from = &self.map[at..at + to.len()];
         match self.norm {
-            None => to.copy_from_slice(from),
-            Some((y, channels, means)) => {
-                let (channel, means) = (channels[channel], means[channel]);
-                let y = &y[at..at + to.len()];
+            None => copy(from, to),
+            Some(behind) => {
+                let (channel, means) = (behind.channels[channel], behind.means[channel]);
+                let y = &behind.y[at..at + to.len()];
                 for ((to, dy), y) in to.iter_mut().zip(from).zip(y) {
                     *to = channel.gradient(*y, *dy, means);
                 }

@@ -1,8 +1,8 @@
 //! Sums of shifted views: the convolution and its input gradient.
 
 use super::layout::{Layout, Tap};
-use super::{load, store};
-use pulp::{Arch, Simd, WithSimd};
+use super::{dispatch, load, store};
+use pulp::{Simd, WithSimd};
 
 /// `out[o] = sum over i, taps of at(group, o, i, tap) * in[i]` shifted by the tap, for the rows of one
 /// group of one tile.
@@ -88,7 +88,7 @@ impl Shifted {
         for &(first, size) in &self.blocks {
             let (block, rest) = weights.split_at(size * ci * self.offsets.len());
             weights = rest;
-            Arch::new().dispatch(ShiftedSum {
+            dispatch(ShiftedSum {
                 x: padded,
                 channel: self.stride,
                 inputs: ci,
@@ -127,7 +127,7 @@ fn registers() -> usize {
             S::REGISTER_COUNT
         }
     }
-    Arch::new().dispatch(Registers)
+    dispatch(Registers)
 }
 
 struct ShiftedSum<'a> {

@@ -67,7 +67,7 @@ impl Confidences {
         if classes < 2 {
             return Err(PoisonError::OneClass { classes });
         }
-        if values.is_empty() || values.len() % classes > 0 {
+        if values.is_empty() || !values.len().is_multiple_of(classes) {
             let n = values.len();
             return refuse(format!("{n} values make no rows of {classes} classes"));
         }

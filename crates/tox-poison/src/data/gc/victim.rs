@@ -3,15 +3,15 @@
 use burn::tensor::Tensor;
 use tox_data::Batch;
 use tox_nn::Device;
-use tox_nn::fit::evaluate::{images, labels};
+use tox_nn::fit::evaluate::images;
+use tox_nn::fit::labels;
 use tox_nn::layers::{Choices, Mode, Network, Pass, State};
 use tox_nn::ops::{cross_entropy, read};
 use tox_nn::params::ParamId;
 
 /// What is attacked: a network that was trained on the clean rows, and those of its parameters whose
-/// gradient the poison has to cancel. A search's architecture parameters are parameters like any
-/// other here: a [`Network`] that makes its mix of them, and a state that holds them beside the
-/// weights.
+/// gradient the poison has to cancel: all ([`Victim::of_all`]), the alphas of a supernet
+/// ([`Victim::of_alphas`]), or any others.
 ///
 /// Batch norm uses the batch's statistics, as in the published code; dropout is off, so that a
 /// gradient is the same each time that it is taken (the published code leaves it on).
