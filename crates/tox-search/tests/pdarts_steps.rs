@@ -133,6 +133,7 @@ fn gradients_of_alphas_are_compared_by_their_cosine() {
     let learner = learner(&PdartsConfig::default());
     let file = Tensors::read(include_bytes!("fixtures/nas/darts_stage.safetensors"));
     let mut batch = file.batch("");
+    let unflipped = file.batch("");
     let (clean, step) = learner.alpha_gradient(&batch, Mode::Probe, 0.0);
     let expected = [file.get("gradients.normal"), file.get("gradients.reduce")].concat();
     assert_near("gradient", &clean, &expected, 3e-5);
@@ -143,6 +144,7 @@ fn gradients_of_alphas_are_compared_by_their_cosine() {
     let (flipped, _) = learner.alpha_gradient(&batch, Mode::Probe, 0.0);
     let found = cosine(&clean, &flipped).unwrap();
     assert!((-1.0..0.9).contains(&found), "{found}");
+    assert_eq!(learner.alpha_cosine(&unflipped, &batch), Some(found));
     assert_eq!(cosine(&[1.0, 1.0], &[-2.0, -2.0]), Some(-1.0));
     assert_eq!(cosine(&[3.0, 4.0], &[4.0, 3.0]), Some(0.96));
     assert_eq!(cosine(&[0.0], &[1.0]), None);

@@ -80,6 +80,15 @@ impl<'a> Pass<'a> {
         }
     }
 
+    /// As [`Pass::new`], but without gradients of the weights: what asks for those of something else
+    /// alone need not go further back than that.
+    pub fn fixed(state: &'a State, device: &'a Device, mode: Mode<'a>) -> Self {
+        Self {
+            leaves: Leaves::fixed(&state.params, device),
+            ..Self::new(state, device, mode)
+        }
+    }
+
     /// The device.
     pub fn device(&self) -> &Device {
         self.leaves.device()

@@ -95,6 +95,13 @@ impl Learner {
         (gradients.into_iter().flat_map(|(_, g)| g).collect(), step)
     }
 
+    /// The cosine of the angle between the alphas' gradients at two batches, nothing dropped; see
+    /// [`cosine`].
+    pub fn alpha_cosine(&self, a: &Batch, b: &Batch) -> Option<f64> {
+        let gradient = |batch| self.alpha_gradient(batch, Mode::Probe, 0.0).0;
+        cosine(&gradient(a), &gradient(b))
+    }
+
     fn by_alphas(
         &self,
         batch: &Batch,
@@ -102,7 +109,7 @@ impl Learner {
         skip_dropout: f64,
     ) -> (Vec<(ParamId, Vec<f32>)>, Step) {
         let device = self.device.clone().autodiff();
-        let pass = Pass::new(&self.state, &device, mode);
+        let pass = Pass::fixed(&self.state, &device, mode);
         let leaves = Leaves::new(&self.alphas, &device);
         let mixes = self.mixes(&leaves);
         let x = images(batch, &device);

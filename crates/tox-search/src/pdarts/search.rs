@@ -381,6 +381,17 @@ impl Machine for Search<'_> {
         if header.step >= self.batches(0) {
             return Err(format!("step {} of an epoch", header.step));
         }
+        let (space, ops) = (self.inputs.space, config.stages[header.stage].ops);
+        let edges = || header.candidates.iter().flatten();
+        let known = |edge: &Vec<usize>| edge.iter().all(|op| *op < space.ops().len());
+        if header.candidates.len() != space.kinds().len()
+            || !edges().all(|edge| edge.len() == ops && known(edge))
+        {
+            return Err(format!(
+                "ops of stage {} that are not the space's",
+                header.stage + 1
+            ));
+        }
         let made = learner(self.inputs, header.stage, &header.candidates);
         let mut learner = made.map_err(|e| e.to_string())?;
         let mut put = |name, to: &mut Vec<f32>| checkpoint::restore(&mut buffers, name, to);
