@@ -11,10 +11,11 @@ use std::time::Instant;
 use tox_data::spec::Augment;
 use tox_data::{Batch, Images, Normalise};
 use tox_nn::Device;
-use tox_search::cell::{Architecture, Shape};
+use tox_search::cell::{GenotypeNetwork, SupernetShape};
+use tox_search::space::cells::{CellGenotype, CellSpace};
 use tox_search::tenas::kernel::gram;
 use tox_search::tenas::network::{Score, Supernet};
-use tox_search::tenas::{Left, Scene, Scorer, Space, TenasConfig};
+use tox_search::tenas::{Left, Scene, Scorer, TenasConfig};
 use tox_search::zero_cost::{GRASP_STEP, metrics};
 
 #[global_allocator]
@@ -73,14 +74,14 @@ fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
             copies(&device);
         }
         if wants("metrics") {
-            let shape = Shape {
+            let shape = SupernetShape {
                 channels: 16,
                 cells: 5,
                 classes: 10,
                 input: [3, 32, 32],
             };
-            let genotype = Architecture::Darts(DARTS_V2.parse()?);
-            let (net, state) = genotype.network(shape, (0, "bench"))?;
+            let genotype = CellGenotype::Darts(DARTS_V2.parse()?);
+            let (net, state) = GenotypeNetwork::new(&genotype, shape, (0, "bench"))?;
             let batch = Batch {
                 pixels: noise(64 * 3 * 32 * 32),
                 shape: [64, 3, 32, 32],
@@ -108,7 +109,7 @@ fn tenas(device: &Device) {
     };
     let (config, augment) = (TenasConfig::default(), Augment::default());
     let scene = Scene {
-        space: Space::Darts,
+        space: CellSpace::Darts,
         images: &images,
         normalise: &normalise,
         augment: &augment,
@@ -117,7 +118,7 @@ fn tenas(device: &Device) {
         seed: 0,
     };
     let scorer = Scorer::new(scene, device.clone());
-    let left = Left::fresh(Space::Darts);
+    let left = Left::fresh(CellSpace::Darts);
     let kernel = time("tenas kernel, 3 draws", 3, || {
         (0..3).for_each(|draw| drop(scorer.kernel(&[&left], &[draw])));
     });
@@ -129,8 +130,8 @@ fn tenas(device: &Device) {
 
 fn copies(device: &Device) {
     for (space, n, all) in [
-        (Space::Darts, 14, &[1, 2, 7, 14][..]),
-        (Space::NasBench201, 72, &[1, 4, 9, 18]),
+        (CellSpace::Darts, 14, &[1, 2, 7, 14][..]),
+        (CellSpace::NasBench201, 72, &[1, 4, 9, 18]),
     ] {
         let batch = Batch {
             pixels: noise(n * 3072),

@@ -9,13 +9,12 @@ use tox_data::checkpoint::Hooks;
 use tox_data::spec::DataSpec;
 use tox_data::{DataDir, Dataset};
 use tox_nn::Device;
-use tox_search::cell::Architecture;
 use tox_search::robot::pool::{draw, genotype};
 use tox_search::robot::{Accuracy, Found, Inputs, RobotConfig, RobotError, run};
+use tox_search::space::cells::{CellGenotype, CellSpace};
 use tox_search::space::darts::{Genotype, Op};
 use tox_search::space::nasbench201::{CELLS, Cell};
 use tox_search::table::{Column, DataSet, Measure, Table};
-use tox_search::tenas::Space;
 
 #[test]
 fn numbers_become_genotypes_as_published() {
@@ -30,24 +29,27 @@ fn numbers_become_genotypes_as_published() {
 
 #[test]
 fn pools_hold_different_architectures_and_all_ops_only_if_asked() {
-    let has_dil5 = |pool: &[Architecture]| {
+    let has_dil5 = |pool: &[CellGenotype]| {
         pool.iter().any(|a| match a {
-            Architecture::Darts(g) => {
+            CellGenotype::Darts(g) => {
                 let edges = g.normal.edges().iter().chain(g.reduce.edges());
                 edges.into_iter().any(|edge| edge.op == Op::Dil5)
             }
-            Architecture::NasBench201(_) => false,
+            CellGenotype::NasBench201(_) => false,
         })
     };
-    let pool = draw(Space::Darts, 300, false, 1);
+    let pool = draw(CellSpace::Darts, 300, false, 1);
     assert_eq!(pool.iter().collect::<BTreeSet<_>>().len(), pool.len());
     assert!(pool.len() > 290 && !has_dil5(&pool));
-    assert_eq!(draw(Space::Darts, 200, false, 1), pool[..200]);
-    assert_ne!(draw(Space::Darts, 200, false, 2), pool[..200]);
-    assert!(has_dil5(&draw(Space::Darts, 50, true, 1)));
-    let cells = draw(Space::NasBench201, 500, false, 1);
+    assert_eq!(draw(CellSpace::Darts, 200, false, 1), pool[..200]);
+    assert_ne!(draw(CellSpace::Darts, 200, false, 2), pool[..200]);
+    assert!(has_dil5(&draw(CellSpace::Darts, 50, true, 1)));
+    let cells = draw(CellSpace::NasBench201, 500, false, 1);
     assert_eq!(cells.iter().collect::<BTreeSet<_>>().len(), 500);
-    assert_eq!(draw(Space::NasBench201, CELLS + 5, false, 1).len(), CELLS);
+    assert_eq!(
+        draw(CellSpace::NasBench201, CELLS + 5, false, 1).len(),
+        CELLS
+    );
 }
 
 fn digits() -> Dataset {
@@ -76,7 +78,7 @@ fn config() -> RobotConfig {
 
 /// With a stop after every `steps` small steps.
 fn search(
-    (space, accuracy): (Space, Accuracy<'_>),
+    (space, accuracy): (CellSpace, Accuracy<'_>),
     config: &RobotConfig,
     data: &Dataset,
     steps: usize,
@@ -117,7 +119,7 @@ fn search(
 #[test]
 fn a_search_trains_its_best_and_does_not_care_for_stops_or_threads() {
     let (data, config) = (digits(), config());
-    for space in [Space::Darts, Space::NasBench201] {
+    for space in [CellSpace::Darts, CellSpace::NasBench201] {
         let on = (space, Accuracy::Trained);
         let (found, stops) = search(on, &config, &data, usize::MAX);
         let found = found.unwrap();
@@ -125,7 +127,7 @@ fn a_search_trains_its_best_and_does_not_care_for_stops_or_threads() {
         assert_eq!((found.queries.len(), found.evaluated.len()), (4, 4));
         let best = found.evaluated.iter().map(|(_, a)| *a).fold(0.0, f64::max);
         assert_eq!(found.accuracy, Some(best));
-        assert!(found.evaluated.contains(&(found.architecture, best)));
+        assert!(found.evaluated.contains(&(found.genotype, best)));
         for query in &found.queries {
             assert!(found.evaluated.iter().any(|(_, a)| *a == query.accuracy));
             assert!(query.weights.iter().all(|w| (-1.0..=1.0).contains(w)));
@@ -163,26 +165,31 @@ fn accuracies_of_nas_bench_201_can_be_looked_up() {
     };
     let (data, config) = (digits(), config());
     let accuracy = Accuracy::Table(&table, column);
-    let (found, _) = search((Space::NasBench201, accuracy), &config, &data, usize::MAX);
+    let (found, _) = search(
+        (CellSpace::NasBench201, accuracy),
+        &config,
+        &data,
+        usize::MAX,
+    );
     let found = found.unwrap();
-    let index = |a: &Architecture| match a {
-        Architecture::NasBench201(cell) => cell.index(),
-        Architecture::Darts(_) => panic!("{a}"),
+    let index = |a: &CellGenotype| match a {
+        CellGenotype::NasBench201(cell) => cell.index(),
+        CellGenotype::Darts(_) => panic!("{a}"),
     };
     for (architecture, accuracy) in &found.evaluated {
         assert_eq!(*accuracy, index(architecture) as f64 / 1000.0);
     }
     let best = found.evaluated.iter().map(|(a, _)| index(a)).max();
-    assert_eq!(Some(index(&found.architecture)), best);
+    assert_eq!(Some(index(&found.genotype)), best);
     // A table for the other space, or without the column.
     let wrong = |space, measure| {
         let accuracy = Accuracy::Table(&table, Column { measure, ..column });
         let (found, _) = search((space, accuracy), &config, &data, usize::MAX);
         found.unwrap_err().to_string()
     };
-    let message = wrong(Space::Darts, Measure::Valid12);
+    let message = wrong(CellSpace::Darts, Measure::Valid12);
     assert!(message.contains("search `nas-bench-201`"), "{message}");
-    let message = wrong(Space::NasBench201, Measure::Test12);
+    let message = wrong(CellSpace::NasBench201, Measure::Test12);
     assert!(message.contains("cifar10_test_12ep"), "{message}");
 }
 
@@ -193,7 +200,7 @@ fn what_cannot_be_searched_is_refused() {
         let mut config = config();
         change(&mut config);
         let (found, _) = search(
-            (Space::Darts, Accuracy::Trained),
+            (CellSpace::Darts, Accuracy::Trained),
             &config,
             &data,
             usize::MAX,

@@ -15,12 +15,12 @@ use tox_data::{Batch, Images, Normalise};
 use tox_nn::Device;
 use tox_nn::layers::{Mode, Pass, State};
 use tox_nn::ops::read;
-use tox_search::cell::Architecture;
+use tox_search::space::cells::{CellGenotype, CellSpace};
 use tox_search::tenas::kernel::{condition_number, gram};
 use tox_search::tenas::network::{Score, Supernet};
 use tox_search::tenas::rank::{Candidate, Drops, pruned, removed};
 use tox_search::tenas::regions::Patterns;
-use tox_search::tenas::{Found, Left, Scene, Space, TenasConfig, run};
+use tox_search::tenas::{Found, Left, Scene, TenasConfig, ops, run};
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
@@ -64,15 +64,15 @@ fn set(state: &mut State, file: &Tensors, prefix: &str) {
     }
 }
 
-fn left(space: Space, ops: &Value) -> Left {
-    let names = space.ops();
+fn left(space: CellSpace, left: &Value) -> Left {
+    let names = ops(space);
     let op = |name: &Value| names.iter().position(|n| name == n).unwrap();
     let list = |v: &Value| v.as_array().unwrap().clone();
     let edge = |ops: &Value| list(ops).iter().map(op).collect();
     let cell = |edges: &Value| list(edges).iter().map(edge).collect();
     Left(match space {
-        Space::Darts => list(ops).iter().map(cell).collect(),
-        Space::NasBench201 => vec![cell(ops)],
+        CellSpace::Darts => list(left).iter().map(cell).collect(),
+        CellSpace::NasBench201 => vec![cell(left)],
     })
 }
 
@@ -86,7 +86,12 @@ fn batch(file: &Tensors, name: &str) -> Batch {
 }
 
 /// A network of several copies with the weights of one.
-fn wide(space: Space, score: Score, copies: usize, fill: impl Fn(&mut State)) -> (Supernet, State) {
+fn wide(
+    space: CellSpace,
+    score: Score,
+    copies: usize,
+    fill: impl Fn(&mut State),
+) -> (Supernet, State) {
     let build = |copies| Supernet::new(space, score, (3, 4), copies, (0, "test"));
     let (_, mut one) = build(1);
     fill(&mut one);
@@ -95,7 +100,7 @@ fn wide(space: Space, score: Score, copies: usize, fill: impl Fn(&mut State)) ->
     (net, state)
 }
 
-fn check_kernel(space: Space, file: &Tensors, prefix: &str, gram_name: &str, info: &Value) {
+fn check_kernel(space: CellSpace, file: &Tensors, prefix: &str, gram_name: &str, info: &Value) {
     let batch = batch(file, "kernel.images");
     let n = batch.shape[0];
     for copies in [1, 4, 6] {
@@ -123,7 +128,7 @@ fn check_kernel(space: Space, file: &Tensors, prefix: &str, gram_name: &str, inf
     }
 }
 
-fn check_regions(space: Space, file: &Tensors, prefix: &str, info: &Value) {
+fn check_regions(space: CellSpace, file: &Tensors, prefix: &str, info: &Value) {
     let batches = [0, 1].map(|i| batch(file, &format!("regions.images.{i}")));
     let shape = batches[0].shape;
     let pixels = batches.map(|batch| batch.pixels);
@@ -141,8 +146,14 @@ fn kernels_and_regions_of_the_darts_space_match_pytorch() {
     let file = Tensors::read(include_bytes!("fixtures/nas/tenas_darts.safetensors"));
     for state in ["fresh", "pruned"] {
         let info = &numbers()[format!("darts.{state}")];
-        check_kernel(Space::Darts, &file, "", &format!("{state}.kernel"), info);
-        check_regions(Space::Darts, &file, "", info);
+        check_kernel(
+            CellSpace::Darts,
+            &file,
+            "",
+            &format!("{state}.kernel"),
+            info,
+        );
+        check_regions(CellSpace::Darts, &file, "", info);
     }
 }
 
@@ -150,8 +161,8 @@ fn kernels_and_regions_of_the_darts_space_match_pytorch() {
 fn kernels_and_regions_of_nas_bench_201_match_pytorch() {
     let file = Tensors::read(include_bytes!("fixtures/nas/tenas_nb201.safetensors"));
     let info = &numbers()["nb201"];
-    check_kernel(Space::NasBench201, &file, "kernel.", "kernel", info);
-    check_regions(Space::NasBench201, &file, "regions.", info);
+    check_kernel(CellSpace::NasBench201, &file, "kernel.", "kernel", info);
+    check_regions(CellSpace::NasBench201, &file, "regions.", info);
 }
 
 /// Row i times a direction is the change of image i's logits along it, batch norm and all.
@@ -159,10 +170,12 @@ fn kernels_and_regions_of_nas_bench_201_match_pytorch() {
 fn rows_of_the_jacobian_match_finite_differences_of_the_logits() {
     let file = Tensors::read(include_bytes!("fixtures/nas/tenas_darts.safetensors"));
     let info = &numbers()["darts.pruned"];
-    let left = left(Space::Darts, &info["ops"]);
+    let left = left(CellSpace::Darts, &info["ops"]);
     let batch = batch(&file, "kernel.images");
     let n = batch.shape[0];
-    let (net, state) = wide(Space::Darts, Score::Kernel, 1, |one| set(one, &file, ""));
+    let (net, state) = wide(CellSpace::Darts, Score::Kernel, 1, |one| {
+        set(one, &file, "")
+    });
     let device = Device::flex();
     let x = TensorData::new(batch.pixels.clone(), batch.shape);
     let logits = |state: &State| {
@@ -265,7 +278,7 @@ fn images() -> Images {
     }
 }
 
-fn search(space: Space, repeats: usize, stop_after: usize, threads: usize) -> (Found, usize) {
+fn search(space: CellSpace, repeats: usize, stop_after: usize, threads: usize) -> (Found, usize) {
     let images = images();
     let normalise = Normalise {
         mean: vec![0.5; 3],
@@ -324,19 +337,19 @@ fn search(space: Space, repeats: usize, stop_after: usize, threads: usize) -> (F
 
 #[test]
 fn a_search_prunes_to_one_op_an_edge_and_does_not_care_for_stops_or_threads() {
-    let (found, stops) = search(Space::NasBench201, 2, usize::MAX, 1);
+    let (found, stops) = search(CellSpace::NasBench201, 2, usize::MAX, 1);
     assert_eq!(stops, 0);
     // 4 to 3 to 2 to 1 op on six edges.
     assert_eq!(
         found.rounds.iter().map(Vec::len).collect::<Vec<_>>(),
         [6; 3]
     );
-    let Architecture::NasBench201(cell) = found.architecture else {
+    let CellGenotype::NasBench201(cell) = found.genotype else {
         panic!("{found:?}");
     };
     assert!(!cell.to_string().contains("none"), "{cell}");
     for (stop_after, threads) in [(usize::MAX, 2), (2, 1), (7, 2)] {
-        let (again, stops) = search(Space::NasBench201, 2, stop_after, threads);
+        let (again, stops) = search(CellSpace::NasBench201, 2, stop_after, threads);
         assert_eq!(again, found, "a stop every {stop_after} steps");
         assert_eq!(stops > 0, stop_after < 100);
     }
@@ -344,11 +357,11 @@ fn a_search_prunes_to_one_op_an_edge_and_does_not_care_for_stops_or_threads() {
 
 #[test]
 fn a_darts_search_keeps_two_edges_a_node() {
-    let (found, _) = search(Space::Darts, 1, usize::MAX, 2);
+    let (found, _) = search(CellSpace::Darts, 1, usize::MAX, 2);
     // 7 to 4 to 1 op on 28 edges, then 3, 4 and 5 edges to 2, in both cells.
     let gone: Vec<usize> = found.rounds.iter().map(Vec::len).collect();
     assert_eq!(gone, [84, 84, 1, 2, 3, 1, 2, 3]);
-    let Architecture::Darts(genotype) = found.architecture else {
+    let CellGenotype::Darts(genotype) = found.genotype else {
         panic!("{found:?}");
     };
     for cell in [genotype.normal, genotype.reduce] {

@@ -13,7 +13,8 @@ use tox_nn::Device;
 use tox_nn::kernels::conv::Geometry;
 use tox_nn::layers::{Builder, Conv, Init, Linear, Network, Pass};
 use tox_nn::ops::global_average;
-use tox_search::cell::{Architecture, Shape};
+use tox_search::cell::{GenotypeNetwork, SupernetShape};
+use tox_search::space::cells::CellGenotype;
 use tox_search::zero_cost::{GRASP_STEP, Metrics, metrics};
 
 fn fixture() -> Value {
@@ -70,16 +71,16 @@ fn two_layers_have_the_closed_forms() {
     assert_metrics("two layers", &found, expected, 1e-5, 2e-4);
 }
 
-fn check(name: &str, architecture: Architecture, file: &[u8], step: f32, grasp: f64) {
+fn check(name: &str, architecture: CellGenotype, file: &[u8], step: f32, grasp: f64) {
     let (info, file) = (network(name), Tensors::read(file));
     let number = |key: &str| info[key].as_u64().map(|v| v as usize);
-    let shape = Shape {
+    let shape = SupernetShape {
         channels: number("channels").unwrap(),
         cells: number("cells").or(number("n")).unwrap(),
         classes: number("classes").unwrap(),
         input: [3, 8, 8],
     };
-    let (net, mut state) = architecture.network(shape, (0, "test")).unwrap();
+    let (net, mut state) = GenotypeNetwork::new(&architecture, shape, (0, "test")).unwrap();
     file.set(&mut state);
     let images = file.batch("");
     assert_eq!(images.pixels, narrow(file.get("images")));
@@ -96,7 +97,7 @@ fn a_genotype_has_the_metrics_that_pytorch_finds() {
     let file = include_bytes!("fixtures/nas/darts_genotype.safetensors");
     check(
         "darts_genotype",
-        Architecture::Darts(genotype.unwrap()),
+        CellGenotype::Darts(genotype.unwrap()),
         file,
         0.03,
         2e-3,
@@ -109,7 +110,7 @@ fn a_cell_of_nas_bench_201_has_the_metrics_that_pytorch_finds() {
     let file = include_bytes!("fixtures/nas/nb201_cell.safetensors");
     check(
         "nb201_cell",
-        Architecture::NasBench201(cell.unwrap()),
+        CellGenotype::NasBench201(cell.unwrap()),
         file,
         0.003,
         2e-3,
@@ -133,13 +134,13 @@ fn metrics_match_without_our_kernels() {
 #[test]
 fn metrics_depend_on_their_network_alone() {
     let cell = network("nb201_cell")["cell"].as_str().unwrap().parse();
-    let shape = Shape {
+    let shape = SupernetShape {
         channels: 4,
         cells: 1,
         classes: 4,
         input: [3, 16, 16],
     };
-    let architecture = Architecture::NasBench201(cell.unwrap());
+    let architecture = CellGenotype::NasBench201(cell.unwrap());
     let batch = Batch {
         pixels: (0..64 * 768)
             .map(|i| (i % 97) as f32 / 48.0 - 1.0)
@@ -148,7 +149,7 @@ fn metrics_depend_on_their_network_alone() {
         labels: (0..64).map(|i| i % 4).collect(),
     };
     let of = |seed| {
-        let (net, state) = architecture.network(shape, (seed, "test")).unwrap();
+        let (net, state) = GenotypeNetwork::new(&architecture, shape, (seed, "test")).unwrap();
         metrics(&net, &state, &batch, &Device::flex(), GRASP_STEP)
     };
     let first = of(1);

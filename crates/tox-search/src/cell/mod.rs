@@ -3,19 +3,20 @@
 //!
 //! A network is a description; its numbers are a [`tox_nn::layers::State`] whose names are those of
 //! the published PyTorch code, so that weights can be exchanged. [`darts`] has the networks of
-//! DARTS and P-DARTS, [`nasbench201`] those of NAS-Bench-201; an [`Architecture`] is of either.
+//! DARTS and P-DARTS, [`nasbench201`] those of NAS-Bench-201; a [`CellSupernet`]
+//! and a [`GenotypeNetwork`] are of either.
 //!
 //! In a supernet an edge's ops are added up, each times its weight in a [`Mix`]. The multiplication
 //! costs nothing where an op ends in a batch norm: there it is that norm's scale, and the gradient
 //! of the weight is that of gamma. What the ops that read one state have in common before their
 //! own weights (pooling, the pixels of a factorised reduction) is computed once.
 
-mod architecture;
 pub mod darts;
+mod genotype;
 pub mod nasbench201;
 pub(crate) mod ops;
 
-pub use architecture::{Architecture, ArchitectureNetwork, Shape};
+pub use genotype::GenotypeNetwork;
 
 use crate::space::cells::CellSpace;
 use crate::space::{self, SpaceError};
@@ -74,7 +75,7 @@ pub enum CellSupernet {
     NasBench201(nasbench201::Nb201Supernet),
 }
 
-/// The size of a supernet.
+/// The size of a supernet, or of the network of a genotype.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SupernetShape {
     /// Channels of a node of the first cell.

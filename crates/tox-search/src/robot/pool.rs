@@ -6,10 +6,9 @@
 //! `dil_conv_5x5`, the eighth op. The softmax that is taken before leaves the order within a row, but
 //! not that of edges: an edge is strong if its largest number stands out from its others.
 
-use crate::cell::Architecture;
+use crate::space::cells::{CellGenotype, CellSpace};
 use crate::space::darts::{Cell, EDGES, Edge, Genotype, NODES, Op, edge_index};
 use crate::space::nasbench201::{self, CELLS};
-use crate::tenas::Space;
 use rand::Rng;
 use rand::seq::index::sample;
 use std::collections::BTreeSet;
@@ -18,20 +17,20 @@ use tox_data::rng::stream;
 /// Different architectures: at most `size` draws, without those that were drawn before. Of
 /// NAS-Bench-201 each cell is drawn once; if `size` are as many as there are, they come in their own
 /// order.
-pub fn draw(space: Space, size: usize, all_ops: bool, seed: u64) -> Vec<Architecture> {
+pub fn draw(space: CellSpace, size: usize, all_ops: bool, seed: u64) -> Vec<CellGenotype> {
     match space {
-        Space::NasBench201 if size >= CELLS => nasbench201::Cell::all()
-            .map(Architecture::NasBench201)
+        CellSpace::NasBench201 if size >= CELLS => nasbench201::Cell::all()
+            .map(CellGenotype::NasBench201)
             .collect(),
-        Space::NasBench201 => {
+        CellSpace::NasBench201 => {
             let all: Vec<_> = nasbench201::Cell::all().collect();
             let chosen = sample(&mut stream(seed, "robot/pool", &[]), CELLS, size);
             chosen
                 .into_iter()
-                .map(|i| Architecture::NasBench201(all[i]))
+                .map(|i| CellGenotype::NasBench201(all[i]))
                 .collect()
         }
-        Space::Darts => {
+        CellSpace::Darts => {
             let mut seen = BTreeSet::new();
             let draws = (0..size as u64).map(|i| {
                 let mut rng = stream(seed, "robot/pool", &[i]);
@@ -42,7 +41,7 @@ pub fn draw(space: Space, size: usize, all_ops: bool, seed: u64) -> Vec<Architec
             });
             draws
                 .filter(|g| seen.insert(*g))
-                .map(Architecture::Darts)
+                .map(CellGenotype::Darts)
                 .collect()
         }
     }

@@ -5,9 +5,9 @@ use super::pool;
 use super::ranking::{Normalised, choose};
 use super::train::{Kept, Training, shape};
 use crate::bayes::Bayes;
-use crate::cell::Architecture;
+use crate::cell::GenotypeNetwork;
+use crate::space::cells::{CellGenotype, CellSpace};
 use crate::table::{Column, Table};
-use crate::tenas::Space;
 use crate::zero_cost::{NAMES, metrics};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -28,7 +28,7 @@ pub enum Accuracy<'a> {
 /// What is searched, and on what.
 pub struct Inputs<'a> {
     /// The space.
-    pub space: Space,
+    pub space: CellSpace,
     /// Images that metrics and training see; never augmented.
     pub train: &'a Split,
     /// Images whose accuracy is the reward.
@@ -64,7 +64,7 @@ pub struct Query {
 #[serde(deny_unknown_fields)]
 pub struct Found {
     /// The result.
-    pub architecture: Architecture,
+    pub genotype: CellGenotype,
     /// Its place in the pool, and its accuracy in percent if it was evaluated.
     pub place: usize,
     /// See `place`.
@@ -74,7 +74,7 @@ pub struct Found {
     /// The rounds.
     pub queries: Vec<Query>,
     /// The architectures evaluated, in order, with their accuracies.
-    pub evaluated: Vec<(Architecture, f64)>,
+    pub evaluated: Vec<(CellGenotype, f64)>,
     /// The metrics of the result, in the order of [`NAMES`]; `None` where not finite.
     pub metrics: Vec<Option<f64>>,
 }
@@ -87,7 +87,7 @@ pub fn run(inputs: &Inputs<'_>, mut hooks: Hooks<'_>) -> Result<Option<Found>, R
     let config = inputs.config;
     config.check()?;
     match inputs.accuracy {
-        Accuracy::Table(..) if inputs.space == Space::Darts => return Err(RobotError::Table),
+        Accuracy::Table(..) if inputs.space == CellSpace::Darts => return Err(RobotError::Table),
         Accuracy::Table(table, column) => {
             table.values(column)?;
         }
@@ -107,7 +107,7 @@ pub fn run(inputs: &Inputs<'_>, mut hooks: Hooks<'_>) -> Result<Option<Found>, R
     let bayes = bayes.map_err(|source| RobotError::Bayes { round: 0, source })?;
     let pool = pool::draw(inputs.space, config.pool, config.all_ops, inputs.seed);
     if let Some(first) = pool.first() {
-        first.network(shape(inputs), (inputs.seed, "robot"))?;
+        GenotypeNetwork::new(first, shape(inputs), (inputs.seed, "robot"))?;
     }
     let mut indices = shuffled(images, &mut stream(inputs.seed, "robot/batch", &[]));
     indices.truncate(config.batch);
@@ -155,7 +155,7 @@ struct Search<'a> {
     inputs: &'a Inputs<'a>,
     /// What metrics are taken of.
     batch: Batch,
-    pool: Vec<Architecture>,
+    pool: Vec<CellGenotype>,
     /// Of the first architectures of the pool, six each. In f32, which is what a checkpoint holds and
     /// what networks compute in.
     metrics: Vec<f32>,
@@ -185,7 +185,7 @@ impl Search<'_> {
         let (inputs, i) = (self.inputs, self.scored());
         let name = format!("robot/metrics/{i}");
         let key = (inputs.seed, name.as_str());
-        let (network, state) = self.pool[i].network(shape(inputs), key)?;
+        let (network, state) = GenotypeNetwork::new(&self.pool[i], shape(inputs), key)?;
         let step = inputs.config.grasp_step;
         let found = metrics(&network, &state, &self.batch, &inputs.device, step);
         self.metrics.extend(found.values().map(|v| v as f32));
@@ -200,7 +200,7 @@ impl Search<'_> {
     /// Looks an accuracy up, or begins to train.
     fn evaluate(&mut self, place: usize) -> Result<(), RobotError> {
         match (self.inputs.accuracy, &self.pool[place]) {
-            (Accuracy::Table(table, column), Architecture::NasBench201(cell)) => {
+            (Accuracy::Table(table, column), CellGenotype::NasBench201(cell)) => {
                 let accuracy = table.accuracy(cell, column)?;
                 self.at.evaluated.push((place, accuracy));
             }
@@ -297,7 +297,7 @@ impl Search<'_> {
         let number = |v: &f32| Some(f64::from(*v)).filter(|v| v.is_finite());
         let evaluated = self.at.evaluated.iter();
         Found {
-            architecture: self.pool[place],
+            genotype: self.pool[place],
             place,
             accuracy: self.known(place),
             pool: self.pool.len(),

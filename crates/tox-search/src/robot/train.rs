@@ -2,8 +2,9 @@
 
 use super::config::RobotConfig;
 use super::search::Inputs;
-use crate::cell::{Architecture, ArchitectureNetwork, Shape};
+use crate::cell::{GenotypeNetwork, SupernetShape};
 use crate::space::SpaceError;
+use crate::space::cells::CellGenotype;
 use serde::{Deserialize, Serialize};
 use tox_data::checkpoint::{Buffers, restore};
 use tox_data::rng::stream;
@@ -25,7 +26,7 @@ pub(super) struct Kept {
 }
 
 pub(super) struct Training {
-    trainer: Trainer<ArchitectureNetwork>,
+    trainer: Trainer<GenotypeNetwork>,
     /// Last part of the streams' keys.
     name: String,
     epoch: usize,
@@ -40,9 +41,9 @@ fn steps(train: &Split, fit: &FitConfig) -> usize {
     (n / fit.batch + usize::from(n % fit.batch > 1)).max(1)
 }
 
-pub(super) fn shape(inputs: &Inputs<'_>) -> Shape {
+pub(super) fn shape(inputs: &Inputs<'_>) -> SupernetShape {
     let [_, c, h, w] = inputs.train.images.shape;
-    Shape {
+    SupernetShape {
         channels: inputs.config.channels,
         cells: inputs.config.cells,
         classes: inputs.classes,
@@ -54,11 +55,12 @@ impl Training {
     /// Of the architecture at `place` in the pool.
     pub fn new(
         inputs: &Inputs<'_>,
-        architecture: &Architecture,
+        architecture: &CellGenotype,
         place: usize,
     ) -> Result<Self, SpaceError> {
         let name = format!("robot/train/{place}");
-        let (network, state) = architecture.network(shape(inputs), (inputs.seed, &name))?;
+        let (network, state) =
+            GenotypeNetwork::new(architecture, shape(inputs), (inputs.seed, &name))?;
         let fit = &inputs.config.fit;
         Ok(Self {
             trainer: Trainer::new(network, state, fit, inputs.device.clone()),

@@ -1,6 +1,6 @@
 //! Every number of a TE-NAS search.
 
-use super::left::Space;
+use crate::space::cells::CellSpace;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -84,19 +84,19 @@ pub enum TenasError {
 
 impl TenasConfig {
     /// Images of the kernel.
-    pub fn batch(&self, space: Space) -> usize {
+    pub fn batch(&self, space: CellSpace) -> usize {
         let published = match space {
-            Space::Darts => 14,
-            Space::NasBench201 => 72,
+            CellSpace::Darts => 14,
+            CellSpace::NasBench201 => 72,
         };
         self.batch.unwrap_or(published)
     }
 
     /// Ops that leave every edge in a round.
-    pub fn prune(&self, space: Space) -> usize {
+    pub fn prune(&self, space: CellSpace) -> usize {
         let published = match space {
-            Space::Darts => 3,
-            Space::NasBench201 => 1,
+            CellSpace::Darts => 3,
+            CellSpace::NasBench201 => 1,
         };
         self.prune.unwrap_or(published)
     }
@@ -105,7 +105,7 @@ impl TenasConfig {
     ///
     /// # Errors
     /// The first number that is out of its range.
-    pub fn check(&self, space: Space, images: [usize; 4]) -> Result<(), TenasError> {
+    pub fn check(&self, space: CellSpace, images: [usize; 4]) -> Result<(), TenasError> {
         for (key, found, low, high) in [
             ("batch", self.batch(space), 2, 1 << 12),
             ("prune", self.prune(space), 1, 8),

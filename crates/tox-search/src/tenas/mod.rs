@@ -21,6 +21,6 @@ mod score;
 pub mod search;
 
 pub use config::{TenasConfig, TenasError};
-pub use left::{Left, Space};
+pub use left::{Left, ops};
 pub use score::{Scene, Scorer};
 pub use search::{Found, run};

@@ -12,11 +12,12 @@
 //! Copies share nothing: each has channels, and so batch norms, of its own. Convolutions go over all
 //! of them as groups.
 
-use super::left::{DARTS, Left, Space};
+use super::left::{DARTS, Left};
 use crate::cell::Mix;
 use crate::cell::darts::Cell;
 use crate::cell::nasbench201::{Block, blocks, mixed_cell};
 use crate::cell::ops::{Join, Source, Style};
+use crate::space::cells::CellSpace;
 use crate::space::darts::{CellShape, NODES};
 use crate::space::nasbench201;
 use burn::tensor::Tensor;
@@ -44,7 +45,7 @@ enum Body {
 /// A supernet.
 #[derive(Clone, Debug)]
 pub struct Supernet {
-    space: Space,
+    space: CellSpace,
     copies: usize,
     classes: usize,
     stem: Option<(Conv, BatchNorm)>,
@@ -57,7 +58,7 @@ impl Supernet {
     /// For images of `channels` channels; the network of the regions is always given one. Weights
     /// are drawn from streams keyed by `seed`, `network` and their name.
     pub fn new(
-        space: Space,
+        space: CellSpace,
         score: Score,
         (channels, classes): (usize, usize),
         copies: usize,
@@ -73,7 +74,7 @@ impl Supernet {
             copies,
         };
         let c = match (space, score) {
-            (Space::NasBench201, Score::Kernel) => 3,
+            (CellSpace::NasBench201, Score::Kernel) => 3,
             _ => 1,
         };
         let mut b = Builder::new(seed, network, Init::KaimingNormal(fan));
@@ -85,8 +86,8 @@ impl Supernet {
             )
         });
         let (body, last) = match space {
-            Space::Darts => (Body::Darts(darts_cells(&mut b, c, style)), 8 * c),
-            Space::NasBench201 => {
+            CellSpace::Darts => (Body::Darts(darts_cells(&mut b, c, style)), 8 * c),
+            CellSpace::NasBench201 => {
                 let all = vec![nasbench201::Op::ALL.to_vec(); nasbench201::EDGES];
                 let cell = |b: &mut Builder<'_>, name: &str, c| mixed_cell(b, name, c, &all, style);
                 match score {

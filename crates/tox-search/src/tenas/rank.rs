@@ -13,7 +13,7 @@ pub struct Candidate {
     pub cell: usize,
     /// Edge, numbered node by node.
     pub edge: usize,
-    /// Op, a place in the space's list (see [`super::Space::ops`]).
+    /// Op, a place in the space's list (see [`super::ops`]).
     pub op: usize,
 }
 

@@ -2,9 +2,10 @@
 
 use super::config::TenasConfig;
 use super::kernel::{condition_number, gram};
-use super::left::{Left, Space};
+use super::left::Left;
 use super::network::{Score, Supernet};
 use super::regions::Patterns;
+use crate::space::cells::CellSpace;
 use rand::Rng;
 use rand::seq::index::sample;
 use tox_data::rng::stream;
@@ -17,7 +18,7 @@ use tox_nn::layers::State;
 #[derive(Clone, Copy)]
 pub struct Scene<'a> {
     /// The space.
-    pub space: Space,
+    pub space: CellSpace,
     /// Training images.
     pub images: &'a Images,
     /// Their normalisation. The published code's differs from that of other searches: on CIFAR-10
@@ -43,10 +44,10 @@ pub struct Scorer<'a> {
 }
 
 /// Copies of the kernel's network in one pass, measured: see [`super::kernel`].
-fn copies(space: Space) -> usize {
+fn copies(space: CellSpace) -> usize {
     match space {
-        Space::Darts => 7,
-        Space::NasBench201 => 4,
+        CellSpace::Darts => 7,
+        CellSpace::NasBench201 => 4,
     }
 }
 

@@ -1,10 +1,10 @@
 //! The search: prune every edge to one op, then every node to two edges.
 
 use super::config::TenasError;
-use super::left::{DARTS, Left, Space};
+use super::left::{DARTS, Left};
 use super::rank::{Candidate, Drops, drop, pruned, removed};
 use super::score::{Scene, Scorer};
-use crate::cell::Architecture;
+use crate::space::cells::{CellGenotype, CellSpace};
 use crate::space::darts::{Cell, Edge, Genotype, NODES, edge_index};
 use crate::space::nasbench201;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ use tox_nn::Device;
 #[serde(deny_unknown_fields)]
 pub struct Found {
     /// The genotype or the cell.
-    pub architecture: Architecture,
+    pub genotype: CellGenotype,
     /// What every round removed, in the order of the ranking.
     pub rounds: Vec<Vec<Candidate>>,
 }
@@ -80,15 +80,15 @@ enum Round {
 }
 
 /// The next round; `None` when nothing is left to take.
-fn round(space: Space, left: &Left) -> Option<Round> {
+fn round(space: CellSpace, left: &Left) -> Option<Round> {
     let ops = left.candidates();
     if !ops.is_empty() {
         return Some(Round::Ops(ops));
     }
-    if space == Space::NasBench201 {
+    if space == CellSpace::NasBench201 {
         return None;
     }
-    let nodes = (0..space.cells()).flat_map(|cell| (0..NODES).map(move |node| (cell, node)));
+    let nodes = (0..space.kinds().len()).flat_map(|cell| (0..NODES).map(move |node| (cell, node)));
     let mut nodes = nodes.map(|(cell, node)| left.node(cell, node));
     nodes.find(|edges| edges.len() > KEPT).map(Round::Edges)
 }
@@ -138,14 +138,14 @@ impl Search<'_> {
 
     fn found(self) -> Found {
         Found {
-            architecture: architecture(self.scene.space, &self.at.left),
+            genotype: genotype(self.scene.space, &self.at.left),
             rounds: self.at.rounds,
         }
     }
 }
 
 /// Candidates that rounds from here on will score: how many does not depend on which go.
-fn ahead(space: Space, left: &Left, prune: usize) -> usize {
+fn ahead(space: CellSpace, left: &Left, prune: usize) -> usize {
     let mut sizes: Vec<usize> = left.0.iter().flatten().map(Vec::len).collect();
     let mut ahead = 0;
     while sizes.iter().any(|ops| *ops > 1) {
@@ -154,7 +154,7 @@ fn ahead(space: Space, left: &Left, prune: usize) -> usize {
             *ops -= prune.min(*ops - 1);
         }
     }
-    if space == Space::Darts {
+    if space == CellSpace::Darts {
         for edges in &left.0 {
             let nodes = (0..NODES).map(|node| {
                 let edges = &edges[edge_index(node, 0)..][..node + 2];
@@ -167,14 +167,14 @@ fn ahead(space: Space, left: &Left, prune: usize) -> usize {
 }
 
 /// What is left when no round can take anything.
-fn architecture(space: Space, left: &Left) -> Architecture {
+fn genotype(space: CellSpace, left: &Left) -> CellGenotype {
     match space {
-        Space::NasBench201 => {
+        CellSpace::NasBench201 => {
             let op = |e: usize| left.0[0][e].first().copied().unwrap_or(0);
             let ops = std::array::from_fn(|e| nasbench201::Op::ALL[op(e)]);
-            Architecture::NasBench201(nasbench201::Cell { ops })
+            CellGenotype::NasBench201(nasbench201::Cell { ops })
         }
-        Space::Darts => {
+        CellSpace::Darts => {
             let cell = |cell: usize| {
                 let node = |node: usize| {
                     let kept = left.node(cell, node).into_iter();
@@ -190,7 +190,7 @@ fn architecture(space: Space, left: &Left) -> Architecture {
                 let cell = Cell::new(std::array::from_fn(node));
                 cell.unwrap_or_else(|e| unreachable!("edges come from earlier states: {e}"))
             };
-            Architecture::Darts(Genotype {
+            CellGenotype::Darts(Genotype {
                 normal: cell(0),
                 reduce: cell(1),
             })

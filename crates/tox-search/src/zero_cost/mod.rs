@@ -31,11 +31,13 @@
 //! grad_norm, snip, fisher, `g` and the choices come from one pass, grasp takes two more, jacov one, and
 //! synflow one of a single image.
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::Tensor;
 use nalgebra::{DMatrix, SymmetricEigen};
 use serde::{Deserialize, Serialize};
 use tox_data::Batch;
 use tox_nn::Device;
+use tox_nn::fit::evaluate::images;
+use tox_nn::fit::labels;
 use tox_nn::layers::{Choices, Mode, Network, Pass, Sensitivity, State};
 use tox_nn::ops::cross_entropy;
 use tox_nn::params::{ParamId, Params};
@@ -109,17 +111,11 @@ struct Scene<'a, N> {
 
 impl<N: Network> Scene<'_, N> {
     fn images(&self) -> Tensor<4> {
-        let batch = self.batch;
-        Tensor::from_data(
-            TensorData::new(batch.pixels.clone(), batch.shape),
-            self.device,
-        )
+        images(self.batch, self.device)
     }
 
     fn loss(&self, logits: Tensor<2>) -> Tensor<1> {
-        let labels: Vec<i64> = self.batch.labels.iter().map(|l| i64::from(*l)).collect();
-        let labels = TensorData::new(labels, [self.batch.labels.len()]);
-        cross_entropy(logits, Tensor::<1, Int>::from_data(labels, self.device))
+        cross_entropy(logits, labels(&self.batch.labels, self.device))
     }
 
     fn pass<'p>(&'p self, state: &'p State) -> Pass<'p> {
