@@ -72,7 +72,7 @@ fn config() -> RobotConfig {
         ..RobotConfig::default()
     };
     (config.bayes.candidates, config.bayes.climbs) = (50, 1);
-    (config.fit.epochs, config.fit.batch) = (2, 40);
+    (config.train.epochs, config.train.batch) = (2, 40);
     config
 }
 
@@ -210,6 +210,6 @@ fn what_cannot_be_searched_is_refused() {
     assert!(refused(|c| c.pool = 0).contains("`pool` = 0"));
     assert!(refused(|c| c.batch = 97).contains("97 different images"));
     assert!(refused(|c| c.grasp_step = f32::NAN).contains("grasp_step"));
-    assert!(refused(|c| c.fit.epochs = 0).contains("`epochs` = 0"));
+    assert!(refused(|c| c.train.epochs = 0).contains("`epochs` = 0"));
     assert!(refused(|c| c.bayes.initial = 0).contains("initial"));
 }

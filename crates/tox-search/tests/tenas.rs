@@ -11,7 +11,7 @@ use std::time::Duration;
 use support::nas::{Tensors, narrow};
 use tox_data::checkpoint::Hooks;
 use tox_data::spec::Augment;
-use tox_data::{Batch, Images, Normalise};
+use tox_data::{Batch, Images, Normalise, Split};
 use tox_nn::Device;
 use tox_nn::layers::{Mode, Pass, State};
 use tox_nn::ops::read;
@@ -270,16 +270,24 @@ fn candidates_go_as_in_the_published_ranking() {
     );
 }
 
-fn images() -> Images {
+fn split() -> Split {
     let pixels = (0..24 * 3 * 64).map(|i: usize| (i * i * 7 + i / 9) as u8);
-    Images {
+    let images = Images {
         pixels: pixels.collect(),
         shape: [24, 3, 8, 8],
-    }
+    };
+    let labels = (0..24).map(|i| i % 3).collect();
+    Split { images, labels }
 }
 
-fn search(space: CellSpace, repeats: usize, stop_after: usize, threads: usize) -> (Found, usize) {
-    let images = images();
+fn search_on(
+    split: &Split,
+    space: CellSpace,
+    repeats: usize,
+    stop_after: usize,
+    threads: usize,
+) -> (Found, usize) {
+    let images = &split.images;
     let normalise = Normalise {
         mean: vec![0.5; 3],
         std: vec![0.25; 3],
@@ -298,7 +306,7 @@ fn search(space: CellSpace, repeats: usize, stop_after: usize, threads: usize) -
     };
     let scene = Scene {
         space,
-        images: &images,
+        images,
         normalise: &normalise,
         augment: &augment,
         classes: 3,
@@ -333,6 +341,42 @@ fn search(space: CellSpace, repeats: usize, stop_after: usize, threads: usize) -
     });
     assert!((last - 1.0).abs() < 1e-9, "{last}");
     (found, stops)
+}
+
+fn search(space: CellSpace, repeats: usize, stop_after: usize, threads: usize) -> (Found, usize) {
+    search_on(&split(), space, repeats, stop_after, threads)
+}
+
+/// Random and confidence-based label flips change nothing but labels.
+#[test]
+fn label_noise_leaves_a_search_as_it_is() {
+    let clean = split();
+    let mut flipped = clean.clone();
+    flipped
+        .labels
+        .iter_mut()
+        .for_each(|label| *label = 2 - *label);
+    assert_ne!(flipped, clean);
+    let found = |split: &Split| search_on(split, CellSpace::NasBench201, 1, usize::MAX, 1).0;
+    let json = |found: Found| serde_json::to_vec(&found).unwrap();
+    assert_eq!(json(found(&flipped)), json(found(&clean)));
+}
+
+#[test]
+fn what_cannot_be_searched_is_refused() {
+    let refused = |space, shape, change: fn(&mut TenasConfig)| {
+        let mut config = TenasConfig::default();
+        change(&mut config);
+        config.check(space, shape).unwrap_err().to_string()
+    };
+    let (darts, bench) = (CellSpace::Darts, CellSpace::NasBench201);
+    let shape = [100, 3, 8, 8];
+    assert!(TenasConfig::default().check(darts, shape).is_ok());
+    assert!(refused(darts, shape, |c| c.batch = Some(1)).contains("`batch` = 1"));
+    assert!(refused(darts, shape, |c| c.repeats = 0).contains("`repeats` = 0"));
+    assert!(refused(darts, [100, 3, 8, 2], |_| ()).contains("8 x 2"));
+    assert!(refused(bench, [71, 3, 8, 8], |_| ()).contains("takes 72 different images"));
+    assert!(refused(bench, [99, 3, 8, 6], |_| ()).contains("multiples of 4"));
 }
 
 #[test]

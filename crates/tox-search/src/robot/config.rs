@@ -20,6 +20,59 @@ pub enum Choice {
     Published,
 }
 
+/// The training of an architecture.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Passes over the training images, at least 1.
+    pub epochs: usize,
+    /// Images a step, at least 2.
+    pub batch: usize,
+    /// Learning rate of the first epoch.
+    pub lr_max: f64,
+    /// Learning rate that the cosine would reach after the last epoch.
+    pub lr_min: f64,
+    /// Momentum, [0, 1).
+    pub momentum: f64,
+    /// L2 penalty, added to the gradient.
+    pub weight_decay: f64,
+    /// Global gradient norm above which the gradient is scaled down.
+    pub grad_clip: f64,
+    /// Drop-path probability that would be reached after the last epoch, linearly from 0. Networks of
+    /// NAS-Bench-201 have none.
+    pub drop_path: f64,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            epochs: 10,
+            batch: 576,
+            lr_max: 0.1,
+            lr_min: 0.005,
+            momentum: 0.9,
+            weight_decay: 3e-4,
+            grad_clip: 5.0,
+            drop_path: 0.2,
+        }
+    }
+}
+
+impl TrainConfig {
+    pub(super) fn fit(&self) -> FitConfig {
+        FitConfig {
+            epochs: self.epochs,
+            batch: self.batch,
+            lr_max: self.lr_max,
+            lr_min: self.lr_min,
+            momentum: self.momentum,
+            nesterov: false,
+            weight_decay: self.weight_decay,
+            grad_clip: Some(self.grad_clip),
+        }
+    }
+}
+
 /// The numbers of a search. The defaults are those of the published scripts for the DARTS space.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -46,9 +99,7 @@ pub struct RobotConfig {
     /// Bayesian optimisation over the weights of the metrics.
     pub bayes: BayesConfig,
     /// Training of an architecture, whose validation accuracy is the reward.
-    pub fit: FitConfig,
-    /// Drop-path probability that training would reach after its last epoch, linearly from 0.
-    pub drop_path: f32,
+    pub train: TrainConfig,
     /// Which architecture is the result.
     pub choice: Choice,
 }
@@ -65,17 +116,7 @@ impl Default for RobotConfig {
             rounds: 25,
             evaluated: 25,
             bayes: BayesConfig::default(),
-            fit: FitConfig {
-                epochs: 10,
-                batch: 576,
-                lr_max: 0.1,
-                lr_min: 0.005,
-                momentum: 0.9,
-                nesterov: false,
-                weight_decay: 3e-4,
-                grad_clip: Some(5.0),
-            },
-            drop_path: 0.2,
+            train: TrainConfig::default(),
             choice: Choice::Best,
         }
     }
@@ -152,7 +193,7 @@ impl RobotConfig {
             ("grasp_step", f64::from(self.grasp_step), 1e-4, 0.5),
             ("rounds", self.rounds as f64, 1.0, 1e4),
             ("evaluated", self.evaluated as f64, 1.0, 1e4),
-            ("drop_path", f64::from(self.drop_path), 0.0, 0.99),
+            ("drop_path", self.train.drop_path, 0.0, 0.99),
         ] {
             // NaN is in no range.
             if !(low..=high).contains(&found) {
@@ -164,6 +205,6 @@ impl RobotConfig {
                 });
             }
         }
-        Ok(self.fit.check()?)
+        Ok(self.train.fit().check()?)
     }
 }

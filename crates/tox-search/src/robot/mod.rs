@@ -17,5 +17,5 @@ pub mod ranking;
 pub mod search;
 mod train;
 
-pub use config::{Choice, RobotConfig, RobotError};
+pub use config::{Choice, RobotConfig, RobotError, TrainConfig};
 pub use search::{Accuracy, Found, Inputs, Query, run};

@@ -61,9 +61,9 @@ impl Training {
         let name = format!("robot/train/{place}");
         let (network, state) =
             GenotypeNetwork::new(architecture, shape(inputs), (inputs.seed, &name))?;
-        let fit = &inputs.config.fit;
+        let fit = inputs.config.train.fit();
         Ok(Self {
-            trainer: Trainer::new(network, state, fit, inputs.device.clone()),
+            trainer: Trainer::new(network, state, &fit, inputs.device.clone()),
             name,
             epoch: 0,
             step: 0,
@@ -72,20 +72,20 @@ impl Training {
     }
 
     pub fn done(&self, config: &RobotConfig) -> bool {
-        self.epoch == config.fit.epochs
+        self.epoch == config.train.epochs
     }
 
     /// Share of the steps done.
     pub fn share(&self, inputs: &Inputs<'_>) -> f64 {
-        let fit = &inputs.config.fit;
-        let steps = steps(inputs.train, fit) as f64;
+        let fit = inputs.config.train.fit();
+        let steps = steps(inputs.train, &fit) as f64;
         (self.epoch as f64 + self.step as f64 / steps) / fit.epochs as f64
     }
 
     /// The next step. Images are not augmented, as in the published search.
     pub fn advance(&mut self, inputs: &Inputs<'_>) {
-        let (config, fit) = (inputs.config, &inputs.config.fit);
-        let (epoch, i, steps) = (self.epoch, self.step, steps(inputs.train, fit));
+        let (config, fit) = (&inputs.config.train, inputs.config.train.fit());
+        let (epoch, i, steps) = (self.epoch, self.step, steps(inputs.train, &fit));
         let order = self.order.get_or_insert_with(|| {
             let purpose = format!("shuffle/{}", self.name);
             let mut rng = stream(inputs.seed, &purpose, &[epoch as u64]);
@@ -98,8 +98,8 @@ impl Training {
             network: &self.name,
             step: (epoch * steps + i) as u64,
         };
-        let grown = epoch as f32 / fit.epochs as f32;
-        self.trainer.network.set_drop_path(config.drop_path * grown);
+        let grown = config.drop_path * epoch as f64 / fit.epochs as f64;
+        self.trainer.network.set_drop_path(grown as f32);
         let lr = cosine(epoch, fit.lr_max, fit.lr_min, fit.epochs);
         self.trainer.step(&batch, draws, lr);
         self.step += 1;

@@ -77,6 +77,17 @@ pub enum TenasError {
         /// Columns of an image.
         width: usize,
     },
+    /// Images that residual blocks cannot halve twice.
+    #[error(
+        "networks of NAS-Bench-201 halve their maps twice, but the images are {height} x {width}; resize \
+         them to multiples of 4"
+    )]
+    Size {
+        /// Rows of an image.
+        height: usize,
+        /// Columns of an image.
+        width: usize,
+    },
     /// The checkpoint failed.
     #[error(transparent)]
     Checkpoint(#[from] tox_data::checkpoint::CheckpointError),
@@ -134,6 +145,10 @@ impl TenasConfig {
                 height,
                 width,
             });
+        }
+        let halved = |side: usize| side >= 4 && side.is_multiple_of(4);
+        if space == CellSpace::NasBench201 && !(halved(height) && halved(width)) {
+            return Err(TenasError::Size { height, width });
         }
         Ok(())
     }
