@@ -5,10 +5,11 @@
 //! statistics of the batch, so each of these gradients goes through all images, and there are none to
 //! be had of all images from one backward pass of one network. Here several copies of the network run
 //! side by side as groups of channels, copy `i` with the loss of image `i`: one pass gives the rows
-//! of all copies. That takes as much arithmetic as a pass for each image, but fewer and larger ops. On
-//! one core of an AVX-512 machine, 14 images of a fresh DARTS-space supernet take 0.31 s with one
-//! copy, 0.24 s with 7 and, out of its caches, 0.3 s with 14; for 72 images of NAS-Bench-201, whose
-//! maps are three times as large, it is 3 s with any number (`benches/zero_cost.rs`).
+//! of all copies. That takes as much arithmetic as a pass for each image, but fewer and larger ops: on
+//! one core of an AVX-512 machine, 14 images of a fresh DARTS-space supernet took 0.31 s with one
+//! copy, 0.26 s with 2, 0.24 s with 7; with 14 as much or less, as the caches have it. For 72 images of
+//! NAS-Bench-201, whose maps are three times as large, more copies bring nothing
+//! (`benches/zero_cost.rs`).
 
 use super::left::Left;
 use super::network::Supernet;
