@@ -353,7 +353,7 @@ impl Machine for Search<'_> {
         if let Some((place, kept)) = at.training.take() {
             let training = Training::new(self.inputs, &self.pool[place], place);
             let mut training = training.map_err(|e| e.to_string())?;
-            training.resume(kept, &mut buffers)?;
+            training.resume(kept, &mut buffers, self.inputs)?;
             self.training = Some((place, training));
         }
         self.at = at;

@@ -134,7 +134,19 @@ impl Training {
         ]
     }
 
-    pub fn resume(&mut self, kept: Kept, buffers: &mut Buffers) -> Result<(), String> {
+    pub fn resume(
+        &mut self,
+        kept: Kept,
+        buffers: &mut Buffers,
+        inputs: &Inputs<'_>,
+    ) -> Result<(), String> {
+        let fit = inputs.config.train.fit();
+        if kept.epoch >= fit.epochs || kept.step >= steps(inputs.train, &fit) {
+            return Err(format!(
+                "epoch {} and step {} of a training",
+                kept.epoch, kept.step
+            ));
+        }
         let trainer = &mut self.trainer;
         restore(buffers, "weights", &mut trainer.state.params.values)?;
         restore(buffers, "running", &mut trainer.state.running.values)?;
