@@ -129,7 +129,7 @@ def darts_genotype(info):
     # The one forward so far moved the running statistics from (0, 1) by a tenth.
     for name, buffer in network.named_buffers():
         if "running" in name:
-            tensors[f"statistics.{name}"] = buffer
+            tensors[f"statistics.{name}"] = buffer.clone()
     network.eval()
     tensors["eval_logits"] = network(images)[0]
     network.train()

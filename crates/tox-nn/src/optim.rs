@@ -79,9 +79,11 @@ impl Sgd {
     }
 }
 
-/// Adam without weight decay, as PyTorch's.
+/// Adam with L2 penalty, as PyTorch's.
 #[derive(Clone, Debug)]
 pub struct Adam {
+    /// L2 penalty: this share of a weight is added to its gradient (not AdamW's decay of the weight).
+    pub decay: f32,
     /// Decay of the first moment.
     pub beta1: f32,
     /// Decay of the second moment.
@@ -97,10 +99,11 @@ pub struct Adam {
 }
 
 impl Adam {
-    /// At rest.
+    /// At rest, without penalty.
     pub fn new(params: &Params, beta1: f32, beta2: f32, eps: f32) -> Self {
         let zeros = vec![0.0; params.values.len()];
         Self {
+            decay: 0.0,
             beta1,
             beta2,
             eps,
@@ -119,7 +122,7 @@ impl Adam {
         let root = correct2.sqrt() as f32;
         for (id, gradient) in gradients {
             for (i, g) in params.entry(*id).range().zip(gradient) {
-                let g = g * scale;
+                let g = g * scale + self.decay * params.values[i];
                 self.first[i] = self.beta1 * self.first[i] + (1.0 - self.beta1) * g;
                 self.second[i] = self.beta2 * self.second[i] + (1.0 - self.beta2) * g * g;
                 let denominator = self.second[i].sqrt() / root + self.eps;
@@ -211,6 +214,20 @@ mod tests {
         adam.step(&mut params, &[(id, vec![-4.0])], 1e-3, 1.0);
         // m = -4, sqrt(v / (1 - 0.999)) = 4
         assert!((params.values[0] - (1.0 + 1e-3 * 4.0 / 4.001)).abs() < 1e-7);
+    }
+
+    #[test]
+    fn adams_penalty_is_a_part_of_the_gradient() {
+        let (mut params, id) = one(2.0);
+        let mut adam = Adam::new(&params, 0.5, 0.75, 1e-8);
+        adam.decay = 0.5;
+        adam.step(&mut params, &[(id, vec![6.0])], 0.1, 0.5);
+        // g = 0.5 * 6 + 0.5 * 2 = 4; the first step is lr in g's direction
+        assert!((params.values[0] - 1.9).abs() < 1e-6);
+        adam.step(&mut params, &[(id, vec![0.0])], 0.1, 1.0);
+        // g = 0.95, m = (0.25 * 4 + 0.5 * 0.95) / 0.75, v = (0.1875 * 16 + 0.25 * 0.9025) / 0.4375
+        let (m, v): (f32, f32) = (1.475 / 0.75, 3.225625 / 0.4375);
+        assert!((params.values[0] - (1.9 - 0.1 * m / v.sqrt())).abs() < 1e-6);
     }
 
     #[test]

@@ -101,6 +101,7 @@ impl Params {
 pub struct Leaves<'a> {
     params: &'a Params,
     device: &'a Device,
+    tracked: bool,
     sent: RefCell<Vec<Option<Tensor<4>>>>,
 }
 
@@ -110,7 +111,16 @@ impl<'a> Leaves<'a> {
         Self {
             params,
             device,
+            tracked: device.is_autodiff(),
             sent: RefCell::new(vec![None; params.entries.len()]),
+        }
+    }
+
+    /// For one pass on `device` that asks for no gradients of these weights.
+    pub fn fixed(params: &'a Params, device: &'a Device) -> Self {
+        Self {
+            tracked: false,
+            ..Self::new(params, device)
         }
     }
 
@@ -126,7 +136,7 @@ impl<'a> Leaves<'a> {
             let entry = &self.params.entries[id.0];
             let data = TensorData::new(self.params.values[entry.range()].to_vec(), entry.shape);
             let tensor = Tensor::from_data(data, self.device);
-            if self.device.is_autodiff() {
+            if self.tracked {
                 tensor.require_grad()
             } else {
                 tensor
@@ -143,9 +153,15 @@ impl<'a> Leaves<'a> {
 
     /// The gradients of the weights that the pass used, in order.
     pub fn gradients(self, mut gradients: Gradients) -> Vec<(ParamId, Vec<f32>)> {
+        self.take(&mut gradients)
+    }
+
+    /// As [`Leaves::gradients`], and leaves all other gradients where they are: for a pass with the
+    /// weights of two models.
+    pub fn take(self, gradients: &mut Gradients) -> Vec<(ParamId, Vec<f32>)> {
         let (mut ids, mut read) = (Vec::new(), Transaction::default());
         for (i, leaf) in self.sent.into_inner().into_iter().enumerate() {
-            if let Some(gradient) = leaf.and_then(|leaf| leaf.grad_remove(&mut gradients)) {
+            if let Some(gradient) = leaf.and_then(|leaf| leaf.grad_remove(gradients)) {
                 ids.push(ParamId(i));
                 read = read.register(gradient);
             }

@@ -4,11 +4,12 @@
 
 mod support;
 
+use burn::tensor::activation::relu;
 use burn::tensor::{Tensor, TensorData};
 use support::{Array, ENGINES, assert_close, naive_conv, rng};
 use tox_nn::Device;
 use tox_nn::kernels::conv::Geometry;
-use tox_nn::layers::{Builder, Draws, Init, Mode, Pass, State};
+use tox_nn::layers::{Builder, ChainStep, Draws, Init, Mode, Pass, State, chain};
 use tox_nn::ops::read;
 
 fn draws(step: u64) -> Draws<'static> {
@@ -168,4 +169,100 @@ fn drop_path_drops_whole_images() {
     // 200 of 400 expected, standard deviation 10.
     let dropped = images.iter().filter(|image| image[0] == 0.0).count();
     assert!(dropped.abs_diff(200) < 50, "{dropped}");
+}
+
+/// One op in training, layers apart in evaluation: always what the layers do one after the other,
+/// also to the scale's gradient and to what batch norms measure. `last`: whether the chain ends in a
+/// batch norm, whose gamma the scale multiplies.
+#[test]
+fn a_chain_is_its_layers_times_the_scale() {
+    let x = Array::uniform([3, 4, 6, 6], -1.0, 1.0, &mut rng(5));
+    let dy = Array::uniform([3, 4, 3, 3], -1.0, 1.0, &mut rng(6));
+    let mut b = Builder::new(1, "test", Init::Torch);
+    let geometries = [Geometry::same(3).groups(4).stride(2), Geometry::same(1)];
+    let convs = geometries.map(|g| b.conv(&format!("conv{}", g.kernel), 4, 4, g));
+    let norms = [b.norm("bn1", 4), b.norm_without_affine("bn2", 4)];
+    let mut state = b.finish();
+    for norm in norms {
+        let (mean, var) = state.running.of_mut(norm.running());
+        mean.copy_from_slice(&[0.1, -0.1, 0.2, 0.0]);
+        var.copy_from_slice(&[0.5, 1.5, 0.7, 2.0]);
+    }
+    for engine in ENGINES {
+        for mode in [Mode::Train(draws(0)), Mode::Probe, Mode::Evaluate] {
+            for last in [Some(norms[1]), None] {
+                let made = |as_chain: bool| {
+                    let device = Device::flex().autodiff();
+                    let mut pass = Pass::new(&state, &device, mode);
+                    pass.engine = engine;
+                    let scale = tensor(&[0.25], [1; 4], &device).require_grad();
+                    let y = if as_chain {
+                        let step = |i: usize, norm| ChainStep {
+                            relu: i == 0,
+                            weight: pass.get(convs[i].weight()),
+                            geometry: convs[i].geometry(),
+                            norm,
+                        };
+                        let steps = vec![step(0, Some(norms[0])), step(1, last)];
+                        chain(&pass, x.constant(), steps, Some(&scale))
+                    } else {
+                        let x = convs[0].forward(&pass, relu(x.constant()));
+                        let x = convs[1].forward(&pass, norms[0].forward(&pass, x, false));
+                        let x = match last {
+                            Some(norm) => norm.forward(&pass, x, false),
+                            None => x,
+                        };
+                        x * scale.clone()
+                    };
+                    let mut gradients = (y.clone() * dy.constant()).sum().backward();
+                    let by_scale = read(scale.grad_remove(&mut gradients).unwrap());
+                    (read(y), by_scale, pass.take(&mut gradients))
+                };
+                let (y, by_scale, step) = made(true);
+                let (wanted, wanted_by_scale, wanted_step) = made(false);
+                let wide = |v: &[f32]| v.iter().copied().map(f64::from).collect::<Vec<_>>();
+                assert_close("y", &y, &wide(&wanted), 1e-5, 1e-6);
+                assert_close("scale", &by_scale, &wide(&wanted_by_scale), 1e-5, 1e-5);
+                assert_eq!(step.gradients.len(), 4);
+                for ((id, got), (same, wanted)) in step.gradients.iter().zip(&wanted_step.gradients)
+                {
+                    assert_eq!(id, same);
+                    assert_close("weight", got, &wide(wanted), 1e-4, 1e-6);
+                }
+                let norms = match mode {
+                    Mode::Train(_) => 1 + usize::from(last.is_some()),
+                    _ => 0,
+                };
+                assert_eq!(step.measured.len(), norms);
+                for (got, wanted) in step.measured.iter().zip(&wanted_step.measured) {
+                    assert_eq!((got.norm, got.count), (wanted.norm, 27));
+                    assert_close("measured", &got.values, &wide(&wanted.values), 1e-5, 1e-6);
+                }
+            }
+        }
+    }
+}
+
+/// Weights that are fixed have no gradient; all else has the same.
+#[test]
+fn a_pass_with_fixed_weights_has_the_gradients_of_the_rest() {
+    let x = Array::uniform([2, 3, 5, 5], -1.0, 1.0, &mut rng(7));
+    let mut b = Builder::new(1, "test", Init::Torch);
+    let conv = b.conv("conv", 3, 2, Geometry::same(3));
+    let state = b.finish();
+    let made = |fixed: bool| {
+        let device = Device::flex().autodiff();
+        let pass = match fixed {
+            true => Pass::fixed(&state, &device, Mode::Probe),
+            false => Pass::new(&state, &device, Mode::Probe),
+        };
+        let x = x.leaf();
+        let y = conv.forward(&pass, x.clone());
+        let mut gradients = (y.clone() * y).sum().backward();
+        let by_input = read(x.grad_remove(&mut gradients).unwrap());
+        (by_input, pass.take(&mut gradients).gradients.len())
+    };
+    let (by_input, weights) = made(true);
+    assert_eq!(weights, 0);
+    assert_eq!(made(false), (by_input, 1));
 }

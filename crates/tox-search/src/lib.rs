@@ -2,19 +2,25 @@
 //!
 //! Floor 4 of the house. [`space`] says what can be searched, as data; [`count`] how large a
 //! network of it is; [`table`] how accurate, where that was measured; [`genotype`] what an ENAS
-//! search found. [`enas`] is ENAS macro search (Pham et al. 2018) with the conventions of the code
-//! that the search-space-poisoning paper (Wu, Saxena, Jain) ran, and random search over the same
-//! space.
+//! search found; [`cell`] the networks of the cell spaces. [`enas`] is ENAS macro search (Pham et
+//! al. 2018) with the conventions of the code that the search-space-poisoning paper (Wu, Saxena,
+//! Jain) ran, and random search over the same space.
 //!
-//! Parts of the searches of the data-poisoning study that need no network: [`surrogate`] and
-//! [`nsga`] for NSGANetV2, [`bayes`] for RoBoT, [`pdarts`] for P-DARTS.
+//! Of the searches of the data-poisoning study, [`tenas`] is TE-NAS and [`robot`] is RoBoT, over the
+//! metrics of [`zero_cost`] and the optimisation of [`bayes`]. Parts that need no network:
+//! [`surrogate`] and [`nsga`] for NSGANetV2, [`pdarts`] for P-DARTS.
 
 pub mod bayes;
+pub mod cell;
+pub mod config;
 pub mod count;
 pub mod enas;
 pub mod genotype;
 pub mod nsga;
 pub mod pdarts;
+pub mod robot;
 pub mod space;
 pub mod surrogate;
 pub mod table;
+pub mod tenas;
+pub mod zero_cost;

@@ -130,7 +130,7 @@ fn names_are_those_of_darts() {
 #[test]
 fn skips_are_dropped_out_by_the_schedule() {
     // frozen: 0.4 (25 - e - 1) / 25, then 0.4 exp(-0.2 (e - 10))
-    let at = |epoch| skip_dropout(0.4, epoch, 25, 10);
+    let at = |epoch| skip_dropout(0.4, epoch, 25, 10, 0.2);
     for (epoch, expected) in [
         (0, 0.384),
         (4, 0.32),
@@ -146,10 +146,10 @@ fn skips_are_dropped_out_by_the_schedule() {
             at(epoch)
         );
     }
-    assert_eq!(skip_dropout(0.0, 3, 25, 10), 0.0);
+    assert_eq!(skip_dropout(0.0, 3, 25, 10, 0.2), 0.0);
     // fewer epochs than frozen ones, or none: no NaN
-    assert_eq!(skip_dropout(0.4, 5, 3, 10), 0.0);
-    assert_eq!(skip_dropout(0.4, 0, 0, 10), 0.0);
+    assert_eq!(skip_dropout(0.4, 5, 3, 10, 0.2), 0.0);
+    assert_eq!(skip_dropout(0.4, 0, 0, 10, 0.2), 0.0);
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub fn images(batch: &Batch, device: &Device) -> Tensor<4> {
 }
 
 /// Wrong answers.
-pub(super) fn wrong(logits: Tensor<2>, labels: &[u16]) -> usize {
+pub fn wrong(logits: Tensor<2>, labels: &[u16]) -> usize {
     let classes = logits.dims()[1];
     let answers = argmax(&read(logits), classes);
     answers.iter().zip(labels).filter(|(a, l)| a != l).count()

@@ -6,7 +6,7 @@ pub mod evaluate;
 mod trainer;
 
 pub use config::{FitConfig, FitConfigError};
-pub use trainer::{Step, Trainer};
+pub use trainer::{Step, Trainer, labels};
 
 use crate::Device;
 use crate::layers::{Draws, Network, State};

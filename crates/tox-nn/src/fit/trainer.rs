@@ -78,7 +78,7 @@ impl<N: Network> Trainer<N> {
 }
 
 /// Labels on a device.
-pub(super) fn labels(labels: &[u16], device: &Device) -> Tensor<1, Int> {
+pub fn labels(labels: &[u16], device: &Device) -> Tensor<1, Int> {
     let labels: Vec<i64> = labels.iter().map(|label| i64::from(*label)).collect();
     let n = labels.len();
     Tensor::from_data(TensorData::new(labels, [n]), device)

@@ -22,13 +22,20 @@
 //! ```
 
 mod builder;
+mod chain;
+mod choices;
+mod gates;
 mod norm;
+mod output;
 mod pass;
 mod state;
 
 pub use builder::{Builder, Fan, Init};
+pub use chain::{ChainStep, chain};
+pub use choices::Choices;
 pub use norm::{BatchNorm, Measured, NormId, Running};
-pub use pass::{Backward, Draws, Mode, Pass};
+pub use output::Sensitivity;
+pub use pass::{Backward, Draws, Masks, Mode, Pass};
 pub use state::{State, WeightsError};
 
 use crate::kernels::conv::Geometry;
@@ -53,11 +60,14 @@ pub struct Conv {
 impl Conv {
     /// `[n, c_in, h, w]` to `[n, c_out, h / stride, w / stride]`, sides rounded up.
     pub fn forward(&self, pass: &Pass<'_>, x: Tensor<4>) -> Tensor<4> {
-        let y = ops::conv(pass.engine, x, pass.get(self.weight), self.geometry);
-        match self.bias {
+        let weight = pass.get(self.weight);
+        let [_, rest @ ..] = weight.dims();
+        let y = ops::conv(pass.engine, x, weight, self.geometry);
+        let y = match self.bias {
             Some(bias) => y + pass.get(bias).swap_dims(0, 1),
             None => y,
-        }
+        };
+        pass.output(y, rest.iter().product())
     }
 
     /// The weight, `[c_out, c_in / groups, k, k]`.
@@ -82,12 +92,24 @@ impl Linear {
     /// `[n, inputs]` to `[n, outputs]`.
     pub fn forward(&self, pass: &Pass<'_>, x: Tensor<2>) -> Tensor<2> {
         let weight = pass.leaves().matrix(self.weight);
-        let outputs = weight.dims()[0];
-        x.matmul(weight.transpose()) + pass.get(self.bias).reshape([1, outputs])
+        let ([n, inputs], outputs) = (x.dims(), weight.dims()[0]);
+        let y = x.matmul(weight.transpose()) + pass.get(self.bias).reshape([1, outputs]);
+        match pass.is_probing() {
+            true => {
+                let y = pass.output(y.reshape([n, outputs, 1, 1]), inputs);
+                y.reshape([n, outputs])
+            }
+            false => y,
+        }
     }
 
     /// The weight, `[outputs, inputs]`.
     pub fn weight(&self) -> ParamId {
         self.weight
+    }
+
+    /// The bias, `[outputs]`.
+    pub fn bias(&self) -> ParamId {
+        self.bias
     }
 }

@@ -120,14 +120,22 @@ impl BatchNorm {
     /// Normalises every channel by the statistics that the pass's mode asks for; then ReLU if
     /// `with_relu`.
     pub fn forward(&self, pass: &Pass<'_>, x: Tensor<4>, with_relu: bool) -> Tensor<4> {
+        self.forward_scaled(pass, x, with_relu, None)
+    }
+
+    /// [`BatchNorm::forward`] with gamma and beta times `scale`, `[1, 1, 1, 1]`.
+    pub fn forward_scaled(
+        &self,
+        pass: &Pass<'_>,
+        x: Tensor<4>,
+        with_relu: bool,
+        scale: Option<&Tensor<4>>,
+    ) -> Tensor<4> {
+        if with_relu && !pass.is_free() {
+            return pass.relu(self.forward_scaled(pass, x, false, scale));
+        }
         let [n, c, h, w] = x.dims();
-        let (gamma, beta) = match self.affine {
-            Some((gamma, beta)) => (pass.get(gamma), pass.get(beta)),
-            None => (
-                Tensor::ones([c, 1, 1, 1], pass.device()),
-                Tensor::zeros([c, 1, 1, 1], pass.device()),
-            ),
-        };
+        let [gamma, beta] = self.vectors(pass, scale);
         match pass.mode() {
             Mode::Train(_) => {
                 let (y, measured) =
@@ -146,6 +154,24 @@ impl BatchNorm {
                 let shift = beta.swap_dims(0, 1) - channel(mean.to_vec()) * scale.clone();
                 let y = x * scale + shift;
                 if with_relu { relu(y) } else { y }
+            }
+        }
+    }
+
+    /// Gamma and beta, `[c, 1, 1, 1]`, times `scale`: one and zero without weights.
+    pub(super) fn vectors(&self, pass: &Pass<'_>, scale: Option<&Tensor<4>>) -> [Tensor<4>; 2] {
+        match (self.affine, scale) {
+            (Some((gamma, beta)), None) => [gamma, beta].map(|id| pass.get(id)),
+            (Some((gamma, beta)), Some(scale)) => {
+                [gamma, beta].map(|id| pass.get(id) * scale.clone())
+            }
+            (None, scale) => {
+                let shape = [pass.running().of(self.running).0.len(), 1, 1, 1];
+                let gamma = match scale {
+                    Some(scale) => scale.clone().expand(shape),
+                    None => Tensor::ones(shape, pass.device()),
+                };
+                [gamma, Tensor::zeros(shape, pass.device())]
             }
         }
     }

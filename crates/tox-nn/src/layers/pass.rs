@@ -1,7 +1,9 @@
 //! One pass through a network: which numbers it uses, how batch norm and dropout act, what it
 //! leaves behind.
 
+use super::choices::Chooser;
 use super::norm::{Measured, NormId, Running};
+use super::output::Probes;
 use super::state::State;
 use crate::ops::Engine;
 use crate::params::{Leaves, ParamId};
@@ -34,14 +36,23 @@ pub enum Mode<'a> {
     Evaluate,
 }
 
+/// Which values are kept, by purpose and place; `None` to draw them.
+pub type Masks<'a> = dyn Fn(&str, u64) -> Option<Vec<bool>> + 'a;
+
 /// A pass.
 pub struct Pass<'a> {
     /// Kernels or plain ops; what the device allows unless it is changed before the first layer.
     pub engine: Engine,
+    /// In place of what dropout (`dropout`) and drop-path (`drop-path`) draw at a place: which
+    /// values are kept. To compare with other code, draw for draw.
+    pub masks: Option<&'a Masks<'a>>,
     leaves: Leaves<'a>,
     running: &'a Running,
     mode: Mode<'a>,
+    pub(super) chooser: Chooser<'a>,
     measured: RefCell<Vec<(NormId, usize, Tensor<2>)>>,
+    /// Of every output, if they are probed.
+    pub(super) probes: Option<Probes>,
 }
 
 /// What a training pass leaves behind.
@@ -59,10 +70,22 @@ impl<'a> Pass<'a> {
     pub fn new(state: &'a State, device: &'a Device, mode: Mode<'a>) -> Self {
         Self {
             engine: Engine::on(device),
+            masks: None,
             leaves: Leaves::new(&state.params, device),
             running: &state.running,
             mode,
+            chooser: Chooser::Free,
             measured: RefCell::default(),
+            probes: None,
+        }
+    }
+
+    /// As [`Pass::new`], but without gradients of the weights: what asks for those of something else
+    /// alone need not go further back than that.
+    pub fn fixed(state: &'a State, device: &'a Device, mode: Mode<'a>) -> Self {
+        Self {
+            leaves: Leaves::fixed(&state.params, device),
+            ..Self::new(state, device, mode)
         }
     }
 
@@ -87,10 +110,15 @@ impl<'a> Pass<'a> {
     }
 
     /// The gradients of the weights that the pass used, and the statistics that it measured.
-    pub fn finish(self, gradients: Gradients) -> Backward {
+    pub fn finish(self, mut gradients: Gradients) -> Backward {
+        self.take(&mut gradients)
+    }
+
+    /// As [`Pass::finish`], and leaves all other gradients where they are.
+    pub fn take(self, gradients: &mut Gradients) -> Backward {
         let measured = read(self.measured.into_inner());
         Backward {
-            gradients: self.leaves.gradients(gradients),
+            gradients: self.leaves.take(gradients),
             measured,
         }
     }
@@ -129,12 +157,15 @@ impl<'a> Pass<'a> {
         if p >= 1.0 {
             return x * 0.0;
         }
-        let purpose = format!("{purpose}/{}", draws.network);
-        let mut rng = stream(draws.seed, &purpose, &[draws.step, place]);
         let keep = 1.0 / (1.0 - p);
-        let values = (0..shape.iter().product())
-            .map(|_| if rng.random::<f32>() < p { 0.0 } else { keep })
-            .collect::<Vec<f32>>();
+        let kept = self.masks.and_then(|masks| masks(purpose, place));
+        let kept = kept.unwrap_or_else(|| {
+            let purpose = format!("{purpose}/{}", draws.network);
+            let mut rng = stream(draws.seed, &purpose, &[draws.step, place]);
+            let count = shape.iter().product();
+            (0..count).map(|_| rng.random::<f32>() >= p).collect()
+        });
+        let values: Vec<f32> = kept.iter().map(|k| if *k { keep } else { 0.0 }).collect();
         x * Tensor::from_data(TensorData::new(values, shape), self.device())
     }
 

@@ -6,7 +6,6 @@ use crate::kernels::conv::Geometry;
 use crate::layers::{BatchNorm, Builder, Conv, Init, Linear, Network, Pass, State};
 use crate::ops;
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
 
 /// Channels of the stem and the first stage in the published network.
 pub const WIDTH: usize = 64;
@@ -89,7 +88,7 @@ impl Block {
             Some((conv, norm)) => norm.forward(pass, conv.forward(pass, x), false),
             None => x,
         };
-        relu(y + around)
+        pass.relu(y + around)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a patch does, measured on the rows before and after it.
 
+use super::gc::Cancelled;
 use serde::{Deserialize, Serialize};
 use tox_data::features::{Features, Values};
 use tox_data::patch::{Patch, PatchError};
@@ -24,6 +25,9 @@ pub struct Check {
     pub at_bound: Option<f64>,
     /// Why the attack did not do what it is for. Results under it must be marked.
     pub unreliable: Option<String>,
+    /// Of gradient cancelling: its loss and the angle between both gradients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancelled: Option<Cancelled>,
 }
 
 impl Check {
@@ -112,6 +116,7 @@ impl Check {
             linf,
             at_bound: bound.map(|_| bounded as f64 / values),
             unreliable: None,
+            cancelled: None,
         })
     }
 }

@@ -1,18 +1,20 @@
-//! Label and noise poisons of the data that a search learns from ("Data poisoning of NAS"): a share
+//! Label and image poisons of the data that a search learns from ("Data poisoning of NAS"): a share
 //! p of the training rows is changed in place, the number of rows stays.
 //!
-//! [`flip::random`] is RLF, [`clf::flip`] CLF, [`noise::gaussian`] the noise control. Each takes the
-//! clean rows (of a search, [`tox_data::Dataset::pool`]) and gives a [`Patch`], to save or to apply
-//! before any augmentation, with a [`Check`]: what the patch really did when it was tried.
+//! [`flip::random`] is RLF, [`clf::flip`] CLF, [`noise::gaussian`] the noise control, [`gc::craft`]
+//! gradient cancelling. Each takes the clean rows (of a search, [`tox_data::Dataset::pool`]) and
+//! gives a [`Patch`], to save or to apply before any augmentation, with a [`Check`]: what the patch
+//! really did when it was tried.
 //!
 //! **Budgets are nested.** The rows of a smaller budget are the first of those of a larger one with
-//! the same seed, and what happens to a row depends on seed and row alone. So the points of a curve
-//! over budgets are paired: each adds poison to that of the one before. RLF and noise of a seed hit
-//! the same rows.
+//! the same seed, and, but for GC, what happens to a row depends on seed and row alone. So the points
+//! of a curve over budgets are paired: each adds poison to that of the one before. RLF, noise and GC
+//! of a seed hit the same rows.
 
 pub mod check;
 pub mod clf;
 pub mod flip;
+pub mod gc;
 pub mod noise;
 
 pub use check::Check;
@@ -78,6 +80,9 @@ pub enum PoisonError {
          finite): its confidences are no numbers; lower `lr_max` or set `grad_clip`"
     )]
     Diverged { nonfinite_steps: u64 },
+    /// A victim that gradient cancelling cannot use.
+    #[error("cannot cancel the gradient of this victim: {what}")]
+    Victim { what: String },
     /// The classifier's training is not described well.
     #[error(transparent)]
     Fit(#[from] FitConfigError),

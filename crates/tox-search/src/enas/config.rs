@@ -1,7 +1,10 @@
 //! Every number of an ENAS run. The defaults are the paper's (Table 3 of the seed document).
 
+use crate::config::{error, real, whole};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use crate::config::ConfigError;
 
 /// How the child's branches are chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -237,18 +240,6 @@ pub struct EnasConfig {
     pub retrain: RetrainConfig,
 }
 
-/// A number outside its range.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("{key} = {found} is out of range: expected {expected}")]
-pub struct ConfigError {
-    /// Dotted key below `learner`, as in a recipe.
-    pub key: &'static str,
-    /// What was found.
-    pub found: String,
-    /// What would do.
-    pub expected: String,
-}
-
 impl EnasConfig {
     /// Checks every range.
     ///
@@ -292,32 +283,5 @@ impl EnasConfig {
             1_000_000,
         )?;
         whole("retrain.epochs", self.retrain.epochs, 0, 100_000)
-    }
-}
-
-fn error<T>(key: &'static str, found: impl ToString, expected: String) -> Result<T, ConfigError> {
-    Err(ConfigError {
-        key,
-        found: found.to_string(),
-        expected,
-    })
-}
-
-fn whole(key: &'static str, value: usize, low: usize, high: usize) -> Result<(), ConfigError> {
-    let ok = (low..=high).contains(&value);
-    if ok {
-        Ok(())
-    } else {
-        error(key, value, format!("{low} to {high}"))
-    }
-}
-
-/// NaN is in no range.
-fn real(key: &'static str, value: f64, low: f64, high: f64) -> Result<(), ConfigError> {
-    let ok = (low..=high).contains(&value);
-    if ok {
-        Ok(())
-    } else {
-        error(key, value, format!("{low} to {high}"))
     }
 }

@@ -54,9 +54,10 @@ pub struct Edge {
 /// Why weights could not be made into ops.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DiscretiseError {
-    /// Other than [`EDGES`] edges.
+    /// Other than one list of each kind for every edge, of which a DARTS cell has [`EDGES`].
     #[error(
-        "a cell was given {candidates} lists of ops and {probabilities} of probabilities, expected 14 of each, one for each edge"
+        "a cell was given {candidates} lists of ops and {probabilities} of probabilities, expected \
+         one of each for each edge (14 in a DARTS cell)"
     )]
     Edges {
         /// Lists of candidate ops.
@@ -122,7 +123,8 @@ pub fn all_ops() -> Vec<Vec<usize>> {
     vec![(0..OPS.len()).collect(); EDGES]
 }
 
-/// The ops that each edge keeps when its `drop` least likely ones go.
+/// The ops that each edge keeps when its `drop` least likely ones go; for cells of any number of
+/// edges.
 ///
 /// # Errors
 /// When ops or probabilities are not as the module says, or no op would be left.
@@ -131,7 +133,7 @@ pub fn prune(
     probabilities: &[Vec<f64>],
     drop: usize,
 ) -> Result<Vec<Vec<usize>>, DiscretiseError> {
-    check(candidates, probabilities)?;
+    pairs(candidates, probabilities)?;
     let edges = candidates.iter().zip(probabilities).enumerate();
     edges
         .map(|(edge, (ops, probabilities))| {
@@ -192,20 +194,66 @@ pub fn restrict(
     }
 }
 
+/// One op for each edge, the likeliest, `none` not left out: a cell of a space in which every edge
+/// stays (NAS-Bench-201). While it has more than `max_skips` of the op `skip`, the least likely one
+/// (the first of equals) is struck from its edge.
+///
+/// # Errors
+/// When ops or probabilities are not as the module says, or an edge has nothing but a struck op.
+pub fn derive_each(
+    candidates: &[Vec<usize>],
+    probabilities: &[Vec<f64>],
+    skip: usize,
+    max_skips: usize,
+) -> Result<Vec<usize>, DiscretiseError> {
+    pairs(candidates, probabilities)?;
+    let mut struck = vec![false; candidates.len()];
+    loop {
+        let edges = candidates.iter().zip(probabilities).enumerate();
+        let chosen = edges.map(|(edge, (ops, probabilities))| {
+            let struck = struck[edge];
+            (ops.iter().copied().zip(probabilities.iter().copied()))
+                .filter(|&(op, _)| !(struck && op == skip))
+                .max_by(|a, b| a.1.total_cmp(&b.1))
+                .ok_or(DiscretiseError::NothingLeft { edge, struck })
+        });
+        let chosen = chosen.collect::<Result<Vec<_>, _>>()?;
+        let skips = chosen.iter().enumerate().filter(|(_, (op, _))| *op == skip);
+        if skips.clone().count() <= max_skips {
+            return Ok(chosen.into_iter().map(|(op, _)| op).collect());
+        }
+        let weakest = skips.reduce(|a, b| if b.1.1 < a.1.1 { b } else { a });
+        if let Some((edge, _)) = weakest {
+            struck[edge] = true;
+        }
+    }
+}
+
 /// Probability with which the output of a skip-connect's path is dropped in an epoch of a stage,
-/// from 0: `initial` is 0.1, 0.4 or 0.7 by stage in the poisoning paper's runs, `epochs` 25, and
-/// architecture weights are frozen for the first `frozen`, 10.
-/// `initial (epochs - epoch - 1) / epochs` while they are, then `initial exp(-0.2 (epoch - frozen))`.
-pub fn skip_dropout(initial: f64, epoch: usize, epochs: usize, frozen: usize) -> f64 {
+/// from 0: `initial` is 0.1, 0.4 or 0.7 by stage in the poisoning paper's runs, `epochs` 25,
+/// architecture weights are frozen for the first `frozen`, 10, and `decay` is 0.2.
+/// `initial (epochs - epoch - 1) / epochs` while they are, then
+/// `initial exp(-decay (epoch - frozen))`.
+pub fn skip_dropout(initial: f64, epoch: usize, epochs: usize, frozen: usize, decay: f64) -> f64 {
     if epoch < frozen {
         initial * epochs.saturating_sub(epoch + 1) as f64 / epochs.max(1) as f64
     } else {
-        initial * (-0.2 * (epoch - frozen) as f64).exp()
+        initial * (-decay * (epoch - frozen) as f64).exp()
     }
 }
 
 fn check(candidates: &[Vec<usize>], probabilities: &[Vec<f64>]) -> Result<(), DiscretiseError> {
-    if candidates.len() != EDGES || probabilities.len() != EDGES {
+    match candidates.len() {
+        EDGES => pairs(candidates, probabilities),
+        candidates => Err(DiscretiseError::Edges {
+            candidates,
+            probabilities: probabilities.len(),
+        }),
+    }
+}
+
+fn pairs(candidates: &[Vec<usize>], probabilities: &[Vec<f64>]) -> Result<(), DiscretiseError> {
+    if candidates.len() != probabilities.len() {
         return Err(DiscretiseError::Edges {
             candidates: candidates.len(),
             probabilities: probabilities.len(),

@@ -3,10 +3,12 @@
 //! - [`enas`]: the macro space of ENAS, the one whose ops a poison set changes.
 //! - [`darts`]: the cell space of DARTS and P-DARTS, with the `Genotype(...)` text of their code.
 //! - [`nasbench201`]: the 15,625 cells of NAS-Bench-201, with their arch strings.
+//! - [`cells`]: one of the two cell spaces, for the searches that run on both.
 //! - [`elastic`]: the MobileNetV3-like space of Once-for-All that NSGANetV2 searches.
 //!
 //! [`crate::count`] counts parameters and multiply-adds, [`crate::table`] looks accuracies up.
 
+pub mod cells;
 pub mod darts;
 pub mod elastic;
 pub mod enas;

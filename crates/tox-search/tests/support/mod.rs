@@ -1,6 +1,8 @@
 //! What the tests of the child share.
 #![allow(dead_code)] // Each test binary uses a part of it.
 
+pub mod nas;
+
 use burn::tensor::{Int, Tensor, TensorData};
 use std::collections::BTreeMap;
 use tox_data::Batch;

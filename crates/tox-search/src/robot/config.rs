@@ -1,0 +1,210 @@
+//! Every number of a RoBoT search.
+
+use crate::bayes::BayesConfig;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tox_nn::fit::FitConfig;
+
+/// Which of the trained architectures is the result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Choice {
+    /// The one of the highest accuracy, the first of equals.
+    #[default]
+    Best,
+    /// As the published code does: it looks for an accuracy above the smallest *index* in the pool of
+    /// those trained, less one, and takes entry 0 of the pool if none is. (It takes the minimum of a
+    /// dictionary from index to accuracy, which is that of its keys.) With accuracies in percent and
+    /// pools of thousands the result is mostly entry 0, whatever the data: of the 40 genotypes that the
+    /// data-poisoning study lists 27 are.
+    Published,
+}
+
+/// The training of an architecture.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Passes over the training images, at least 1.
+    pub epochs: usize,
+    /// Images a step, at least 2.
+    pub batch: usize,
+    /// Learning rate of the first epoch.
+    pub lr_max: f64,
+    /// Learning rate that the cosine would reach after the last epoch.
+    pub lr_min: f64,
+    /// Momentum, [0, 1).
+    pub momentum: f64,
+    /// L2 penalty, added to the gradient.
+    pub weight_decay: f64,
+    /// Global gradient norm above which the gradient is scaled down.
+    pub grad_clip: f64,
+    /// Drop-path probability that would be reached after the last epoch, linearly from 0. Networks of
+    /// NAS-Bench-201 have none.
+    pub drop_path: f64,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            epochs: 10,
+            batch: 576,
+            lr_max: 0.1,
+            lr_min: 0.005,
+            momentum: 0.9,
+            weight_decay: 3e-4,
+            grad_clip: 5.0,
+            drop_path: 0.2,
+        }
+    }
+}
+
+impl TrainConfig {
+    pub(super) fn fit(&self) -> FitConfig {
+        FitConfig {
+            epochs: self.epochs,
+            batch: self.batch,
+            lr_max: self.lr_max,
+            lr_min: self.lr_min,
+            momentum: self.momentum,
+            nesterov: false,
+            weight_decay: self.weight_decay,
+            grad_clip: Some(self.grad_clip),
+        }
+    }
+}
+
+/// The numbers of a search. The defaults are those of the published scripts for the DARTS space.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RobotConfig {
+    /// Random architectures that are scored; equal ones count once. NAS-Bench-201 has 15,625, which
+    /// are all scored if this is more.
+    pub pool: usize,
+    /// Whether genotypes of the pool may have `dil_conv_5x5`. The published draw has seven columns
+    /// for eight ops, so that the last is never drawn.
+    pub all_ops: bool,
+    /// Images of the batch that the metrics are taken of.
+    pub batch: usize,
+    /// Channels of the networks that are scored and trained.
+    pub channels: usize,
+    /// Their cells; a stage's in NAS-Bench-201.
+    pub cells: usize,
+    /// Step of the difference that grasp takes, a share of the weights.
+    pub grasp_step: f32,
+    /// Rounds of Bayesian optimisation.
+    pub rounds: usize,
+    /// Architectures that are trained in all, at least one; those that the rounds leave go greedily down
+    /// the best ranking.
+    pub evaluated: usize,
+    /// Bayesian optimisation over the weights of the metrics.
+    pub bayes: BayesConfig,
+    /// Training of an architecture, whose validation accuracy is the reward.
+    pub train: TrainConfig,
+    /// Which architecture is the result.
+    pub choice: Choice,
+}
+
+impl Default for RobotConfig {
+    fn default() -> Self {
+        Self {
+            pool: 60_000,
+            all_ops: false,
+            batch: 64,
+            channels: 16,
+            cells: 5,
+            grasp_step: crate::zero_cost::GRASP_STEP,
+            rounds: 25,
+            evaluated: 25,
+            bayes: BayesConfig::default(),
+            train: TrainConfig::default(),
+            choice: Choice::Best,
+        }
+    }
+}
+
+/// Why a search could not begin or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RobotError {
+    /// A number out of range.
+    #[error("`{key}` = {found} is out of range for a RoBoT search: expected {low} to {high}")]
+    Range {
+        /// Key in the config.
+        key: &'static str,
+        /// What was found.
+        found: f64,
+        /// Least that would do.
+        low: f64,
+        /// Most that would do.
+        high: f64,
+    },
+    /// Fewer images than a batch has.
+    #[error(
+        "the metrics take {batch} different images, but the training split has {images}; give it more \
+         images or set `batch`"
+    )]
+    Images {
+        /// Images of a batch.
+        batch: usize,
+        /// Images in the split.
+        images: usize,
+    },
+    /// No images to measure accuracy on.
+    #[error("the validation split is empty; RoBoT measures the accuracy of what it trains on it")]
+    NoValidation,
+    /// The table is for another space.
+    #[error(
+        "accuracies are looked up in a table of NAS-Bench-201, but the search is over the DARTS space; \
+         search `nas-bench-201`, or train what is found"
+    )]
+    Table,
+    /// The table has no such column.
+    #[error(transparent)]
+    Column(#[from] crate::table::TableError),
+    /// The training cannot be done.
+    #[error(transparent)]
+    Fit(#[from] tox_nn::fit::FitConfigError),
+    /// The networks cannot be built.
+    #[error(transparent)]
+    Space(#[from] crate::space::SpaceError),
+    /// Bayesian optimisation failed.
+    #[error("round {round} of the search for metric weights: {source}")]
+    Bayes {
+        /// From 0.
+        round: usize,
+        /// Why.
+        source: crate::bayes::BayesError,
+    },
+    /// The checkpoint failed.
+    #[error(transparent)]
+    Checkpoint(#[from] tox_data::checkpoint::CheckpointError),
+}
+
+impl RobotConfig {
+    /// Checks every range but those of `bayes`.
+    ///
+    /// # Errors
+    /// The first number that is out of its range.
+    pub fn check(&self) -> Result<(), RobotError> {
+        for (key, found, low, high) in [
+            ("pool", self.pool as f64, 1.0, 1e7),
+            ("batch", self.batch as f64, 2.0, 65_536.0),
+            ("channels", self.channels as f64, 1.0, 4096.0),
+            ("cells", self.cells as f64, 1.0, 4096.0),
+            ("grasp_step", f64::from(self.grasp_step), 1e-4, 0.5),
+            ("rounds", self.rounds as f64, 1.0, 1e4),
+            ("evaluated", self.evaluated as f64, 1.0, 1e4),
+            ("drop_path", self.train.drop_path, 0.0, 0.99),
+        ] {
+            // NaN is in no range.
+            if !(low..=high).contains(&found) {
+                return Err(RobotError::Range {
+                    key,
+                    found,
+                    low,
+                    high,
+                });
+            }
+        }
+        Ok(self.train.fit().check()?)
+    }
+}

@@ -1,0 +1,119 @@
+//! The cell spaces as one choice: what a search that runs on either needs to know of both.
+
+use super::darts;
+use super::nasbench201;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A cell space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CellSpace {
+    /// [`darts`]: normal and reduction cells.
+    Darts,
+    /// [`nasbench201`]: one kind of cell.
+    NasBench201,
+}
+
+impl CellSpace {
+    /// Names of the ops of an edge, in their order.
+    pub fn ops(self) -> Vec<&'static str> {
+        match self {
+            Self::Darts => darts::Op::ALL.map(darts::Op::name).into(),
+            Self::NasBench201 => nasbench201::Op::ALL.map(nasbench201::Op::name).into(),
+        }
+    }
+
+    /// Edges of a cell of a supernet.
+    pub fn edges(self) -> usize {
+        match self {
+            Self::Darts => darts::EDGES,
+            Self::NasBench201 => nasbench201::EDGES,
+        }
+    }
+
+    /// Kinds of cells that are searched.
+    pub fn kinds(self) -> &'static [&'static str] {
+        match self {
+            Self::Darts => &["normal", "reduce"],
+            Self::NasBench201 => &["cell"],
+        }
+    }
+}
+
+/// An architecture of either space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a search has one, and it is copied"
+)]
+pub enum CellGenotype {
+    /// Of the DARTS space.
+    Darts(darts::Genotype),
+    /// Of NAS-Bench-201.
+    NasBench201(nasbench201::Cell),
+}
+
+impl CellGenotype {
+    /// The space that it is of.
+    pub fn space(&self) -> CellSpace {
+        match self {
+            Self::Darts(_) => CellSpace::Darts,
+            Self::NasBench201(_) => CellSpace::NasBench201,
+        }
+    }
+
+    /// How many edges of each kind of cell (see [`CellSpace::kinds`]) have each op, in the order of
+    /// [`CellSpace::ops`].
+    pub fn op_counts(&self) -> Vec<Vec<usize>> {
+        let count = |ops: &mut dyn Iterator<Item = usize>| {
+            let mut counts = vec![0; self.space().ops().len()];
+            ops.for_each(|op| counts[op] += 1);
+            counts
+        };
+        match self {
+            Self::Darts(genotype) => [genotype.normal, genotype.reduce]
+                .map(|cell| count(&mut cell.edges().iter().map(|edge| edge.op as usize)))
+                .into(),
+            Self::NasBench201(cell) => vec![count(&mut cell.ops.iter().map(|op| *op as usize))],
+        }
+    }
+}
+
+/// The text in which it is exchanged.
+impl fmt::Display for CellGenotype {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Darts(genotype) => genotype.fmt(f),
+            Self::NasBench201(cell) => cell.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ops_are_counted_by_kind_of_cell() {
+        let cell = "|skip_connect~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_1x1~1|\
+                    avg_pool_3x3~2|";
+        let bench = CellGenotype::NasBench201(cell.parse().unwrap());
+        assert_eq!(bench.op_counts(), [[1, 2, 1, 1, 1]]);
+        let text = "Genotype(normal=[('sep_conv_3x3', 0), ('skip_connect', 1), ('dil_conv_5x5', 0), \
+                    ('sep_conv_3x3', 1), ('sep_conv_5x5', 0), ('sep_conv_3x3', 1), \
+                    ('skip_connect', 0), ('dil_conv_3x3', 1)], normal_concat=range(2, 6), \
+                    reduce=[('max_pool_3x3', 0), ('max_pool_3x3', 1), ('avg_pool_3x3', 0), \
+                    ('max_pool_3x3', 1), ('max_pool_3x3', 0), ('max_pool_3x3', 1), \
+                    ('max_pool_3x3', 0), ('max_pool_3x3', 1)], reduce_concat=range(2, 6))";
+        let darts = CellGenotype::Darts(text.parse().unwrap());
+        let expected = [[0, 0, 0, 2, 3, 1, 1, 1], [0, 7, 1, 0, 0, 0, 0, 0]];
+        assert_eq!(darts.op_counts(), expected);
+        assert_eq!(darts.to_string(), text);
+        let json = serde_json::to_string(&bench).unwrap();
+        assert_eq!(json, format!("{{\"nasbench201\":\"{cell}\"}}"));
+        assert_eq!(serde_json::from_str::<CellGenotype>(&json).unwrap(), bench);
+    }
+}

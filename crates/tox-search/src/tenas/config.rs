@@ -1,0 +1,155 @@
+//! Every number of a TE-NAS search.
+
+use crate::space::cells::CellSpace;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The numbers of a search. The defaults are those of the published scripts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TenasConfig {
+    /// Images of the kernel, at least 2; absent: 14 for the DARTS space, 72 for NAS-Bench-201.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<usize>,
+    /// Ops that leave every edge in a round, as long as one stays; absent: 3 for the DARTS space, 1
+    /// for NAS-Bench-201.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prune: Option<usize>,
+    /// New batches and weights, over which the drops of a candidate are averaged.
+    pub repeats: usize,
+    /// Batches of crops for the linear regions.
+    pub region_batches: usize,
+    /// Crops of such a batch, at least 2.
+    pub region_crops: usize,
+    /// Side of a crop.
+    pub crop: usize,
+}
+
+impl Default for TenasConfig {
+    fn default() -> Self {
+        Self {
+            batch: None,
+            prune: None,
+            repeats: 3,
+            region_batches: 3,
+            region_crops: 1000,
+            crop: 3,
+        }
+    }
+}
+
+/// Why a search could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum TenasError {
+    /// A number out of range.
+    #[error("`{key}` = {found} is out of range for a TE-NAS search: expected {low} to {high}")]
+    Range {
+        /// Key in the config.
+        key: &'static str,
+        /// What was found.
+        found: usize,
+        /// Least that would do.
+        low: usize,
+        /// Most that would do.
+        high: usize,
+    },
+    /// Fewer images than a batch has.
+    #[error(
+        "a TE-NAS kernel takes {batch} different images, but the training split has {images}; give it \
+         more images or set `batch`"
+    )]
+    Images {
+        /// Images of a batch.
+        batch: usize,
+        /// Images in the split.
+        images: usize,
+    },
+    /// Images smaller than a crop.
+    #[error(
+        "TE-NAS counts linear regions of crops of {crop} x {crop} pixels, but the images are {height} \
+         x {width}; set `crop`"
+    )]
+    Crop {
+        /// Side of a crop.
+        crop: usize,
+        /// Rows of an image.
+        height: usize,
+        /// Columns of an image.
+        width: usize,
+    },
+    /// Images that residual blocks cannot halve twice.
+    #[error(
+        "networks of NAS-Bench-201 halve their maps twice, but the images are {height} x {width}; resize \
+         them to multiples of 4"
+    )]
+    Size {
+        /// Rows of an image.
+        height: usize,
+        /// Columns of an image.
+        width: usize,
+    },
+    /// The checkpoint failed.
+    #[error(transparent)]
+    Checkpoint(#[from] tox_data::checkpoint::CheckpointError),
+}
+
+impl TenasConfig {
+    /// Images of the kernel.
+    pub fn batch(&self, space: CellSpace) -> usize {
+        let published = match space {
+            CellSpace::Darts => 14,
+            CellSpace::NasBench201 => 72,
+        };
+        self.batch.unwrap_or(published)
+    }
+
+    /// Ops that leave every edge in a round.
+    pub fn prune(&self, space: CellSpace) -> usize {
+        let published = match space {
+            CellSpace::Darts => 3,
+            CellSpace::NasBench201 => 1,
+        };
+        self.prune.unwrap_or(published)
+    }
+
+    /// Checks every range, and that `images` of `[n, c, h, w]` will do.
+    ///
+    /// # Errors
+    /// The first number that is out of its range.
+    pub fn check(&self, space: CellSpace, images: [usize; 4]) -> Result<(), TenasError> {
+        for (key, found, low, high) in [
+            ("batch", self.batch(space), 2, 1 << 12),
+            ("prune", self.prune(space), 1, 8),
+            ("repeats", self.repeats, 1, 1 << 12),
+            ("region_batches", self.region_batches, 1, 1 << 8),
+            ("region_crops", self.region_crops, 2, 1 << 16),
+            ("crop", self.crop, 1, 1 << 8),
+        ] {
+            if !(low..=high).contains(&found) {
+                return Err(TenasError::Range {
+                    key,
+                    found,
+                    low,
+                    high,
+                });
+            }
+        }
+        let [images, _, height, width] = images;
+        let batch = self.batch(space);
+        if images < batch {
+            return Err(TenasError::Images { batch, images });
+        }
+        if height.min(width) < self.crop {
+            return Err(TenasError::Crop {
+                crop: self.crop,
+                height,
+                width,
+            });
+        }
+        let halved = |side: usize| side >= 4 && side.is_multiple_of(4);
+        if space == CellSpace::NasBench201 && !(halved(height) && halved(width)) {
+            return Err(TenasError::Size { height, width });
+        }
+        Ok(())
+    }
+}

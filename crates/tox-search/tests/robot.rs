@@ -1,0 +1,215 @@
+//! RoBoT's pool against the published draw, and whole searches on real digits.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // Clippy knows test functions, not their helpers.
+
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+use tox_data::checkpoint::Hooks;
+use tox_data::spec::DataSpec;
+use tox_data::{DataDir, Dataset};
+use tox_nn::Device;
+use tox_search::robot::pool::{draw, genotype};
+use tox_search::robot::{Accuracy, Found, Inputs, RobotConfig, RobotError, run};
+use tox_search::space::cells::{CellGenotype, CellSpace};
+use tox_search::space::darts::{Genotype, Op};
+use tox_search::space::nasbench201::{CELLS, Cell};
+use tox_search::table::{Column, DataSet, Measure, Table};
+
+#[test]
+fn numbers_become_genotypes_as_published() {
+    let file = include_str!("fixtures/nas/robot_pool.json");
+    let file: Value = serde_json::from_str(file).unwrap();
+    for case in file["cases"].as_array().unwrap() {
+        let weights = serde_json::from_value(case["weights"].clone()).unwrap();
+        let expected: Genotype = case["genotype"].as_str().unwrap().parse().unwrap();
+        assert_eq!(genotype(&weights), expected);
+    }
+}
+
+#[test]
+fn pools_hold_different_architectures_and_all_ops_only_if_asked() {
+    let has_dil5 = |pool: &[CellGenotype]| {
+        pool.iter().any(|a| match a {
+            CellGenotype::Darts(g) => {
+                let edges = g.normal.edges().iter().chain(g.reduce.edges());
+                edges.into_iter().any(|edge| edge.op == Op::Dil5)
+            }
+            CellGenotype::NasBench201(_) => false,
+        })
+    };
+    let pool = draw(CellSpace::Darts, 300, false, 1);
+    assert_eq!(pool.iter().collect::<BTreeSet<_>>().len(), pool.len());
+    assert!(pool.len() > 290 && !has_dil5(&pool));
+    assert_eq!(draw(CellSpace::Darts, 200, false, 1), pool[..200]);
+    assert_ne!(draw(CellSpace::Darts, 200, false, 2), pool[..200]);
+    assert!(has_dil5(&draw(CellSpace::Darts, 50, true, 1)));
+    let cells = draw(CellSpace::NasBench201, 500, false, 1);
+    assert_eq!(cells.iter().collect::<BTreeSet<_>>().len(), 500);
+    assert_eq!(
+        draw(CellSpace::NasBench201, CELLS + 5, false, 1).len(),
+        CELLS
+    );
+}
+
+fn digits() -> Dataset {
+    let spec = DataSpec {
+        train: Some(96),
+        test: Some(32),
+        ..DataSpec::of("digits", 32)
+    };
+    tox_data::load(&spec, &DataDir::resolve(Some(Path::new("."))).unwrap()).unwrap()
+}
+
+fn config() -> RobotConfig {
+    let mut config = RobotConfig {
+        pool: 7,
+        batch: 8,
+        channels: 4,
+        cells: 1,
+        rounds: 4,
+        evaluated: 4,
+        ..RobotConfig::default()
+    };
+    (config.bayes.candidates, config.bayes.climbs) = (50, 1);
+    (config.train.epochs, config.train.batch) = (2, 40);
+    config
+}
+
+/// With a stop after every `steps` small steps.
+fn search(
+    (space, accuracy): (CellSpace, Accuracy<'_>),
+    config: &RobotConfig,
+    data: &Dataset,
+    steps: usize,
+) -> (Result<Found, RobotError>, usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let inputs = Inputs {
+        space,
+        train: &data.train,
+        valid: &data.valid,
+        normalise: &data.normalise,
+        classes: data.classes,
+        accuracy,
+        config,
+        seed: 3,
+        device: Device::flex(),
+    };
+    for stops in 0.. {
+        let mut left = steps;
+        let hooks = Hooks {
+            checkpoint: &folder.path().join("checkpoint.safetensors"),
+            key: "digits",
+            save_every: Duration::from_secs(3600),
+            stop: &mut || {
+                left = left.saturating_sub(1);
+                left == 0
+            },
+            progress: &mut |done, _| assert!((0.0..=1.0).contains(&done), "{done}"),
+        };
+        match run(&inputs, hooks) {
+            Ok(Some(found)) => return (Ok(found), stops),
+            Ok(None) => {}
+            Err(error) => return (Err(error), stops),
+        }
+    }
+    unreachable!()
+}
+
+#[test]
+fn a_search_trains_its_best_and_does_not_care_for_stops_or_threads() {
+    let (data, config) = (digits(), config());
+    for space in [CellSpace::Darts, CellSpace::NasBench201] {
+        let on = (space, Accuracy::Trained);
+        let (found, stops) = search(on, &config, &data, usize::MAX);
+        let found = found.unwrap();
+        assert_eq!(stops, 0);
+        assert_eq!((found.queries.len(), found.evaluated.len()), (4, 4));
+        let best = found.evaluated.iter().map(|(_, a)| *a).fold(0.0, f64::max);
+        assert_eq!(found.accuracy, Some(best));
+        assert!(found.evaluated.contains(&(found.genotype, best)));
+        for query in &found.queries {
+            assert!(found.evaluated.iter().any(|(_, a)| *a == query.accuracy));
+            assert!(query.weights.iter().all(|w| (-1.0..=1.0).contains(w)));
+        }
+        for steps in [2, 5] {
+            let (again, stops) = search(on, &config, &data, steps);
+            assert!(stops > 2, "{stops}");
+            assert_eq!(
+                again.unwrap(),
+                found,
+                "{space:?}, a stop every {steps} steps"
+            );
+        }
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build();
+        let threads = || search(on, &config, &data, usize::MAX).0.unwrap();
+        assert_eq!(pool.unwrap().install(threads), found);
+    }
+}
+
+#[test]
+fn accuracies_of_nas_bench_201_can_be_looked_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("table.csv");
+    let row = |cell: Cell| format!("{cell},90,{}\n", cell.index() as f64 / 1000.0);
+    let rows: String = Cell::all().map(row).collect();
+    std::fs::write(
+        &path,
+        format!("arch,cifar10_test_200ep,cifar10_val_12ep\n{rows}"),
+    )
+    .unwrap();
+    let table = Table::read(&path).unwrap();
+    let column = Column {
+        data: DataSet::Cifar10,
+        measure: Measure::Valid12,
+    };
+    let (data, config) = (digits(), config());
+    let accuracy = Accuracy::Table(&table, column);
+    let (found, _) = search(
+        (CellSpace::NasBench201, accuracy),
+        &config,
+        &data,
+        usize::MAX,
+    );
+    let found = found.unwrap();
+    let index = |a: &CellGenotype| match a {
+        CellGenotype::NasBench201(cell) => cell.index(),
+        CellGenotype::Darts(_) => panic!("{a}"),
+    };
+    for (architecture, accuracy) in &found.evaluated {
+        assert_eq!(*accuracy, index(architecture) as f64 / 1000.0);
+    }
+    let best = found.evaluated.iter().map(|(a, _)| index(a)).max();
+    assert_eq!(Some(index(&found.genotype)), best);
+    // A table for the other space, or without the column.
+    let wrong = |space, measure| {
+        let accuracy = Accuracy::Table(&table, Column { measure, ..column });
+        let (found, _) = search((space, accuracy), &config, &data, usize::MAX);
+        found.unwrap_err().to_string()
+    };
+    let message = wrong(CellSpace::Darts, Measure::Valid12);
+    assert!(message.contains("search `nas-bench-201`"), "{message}");
+    let message = wrong(CellSpace::NasBench201, Measure::Test12);
+    assert!(message.contains("cifar10_test_12ep"), "{message}");
+}
+
+#[test]
+fn what_cannot_be_searched_is_refused() {
+    let data = digits();
+    let refused = |change: fn(&mut RobotConfig)| {
+        let mut config = config();
+        change(&mut config);
+        let (found, _) = search(
+            (CellSpace::Darts, Accuracy::Trained),
+            &config,
+            &data,
+            usize::MAX,
+        );
+        found.unwrap_err().to_string()
+    };
+    assert!(refused(|c| c.pool = 0).contains("`pool` = 0"));
+    assert!(refused(|c| c.batch = 97).contains("97 different images"));
+    assert!(refused(|c| c.grasp_step = f32::NAN).contains("grasp_step"));
+    assert!(refused(|c| c.train.epochs = 0).contains("`epochs` = 0"));
+    assert!(refused(|c| c.bayes.initial = 0).contains("initial"));
+}
