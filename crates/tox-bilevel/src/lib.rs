@@ -25,3 +25,4 @@ pub mod synthetic;
 pub mod victim;
 
 pub use kernels::bytes::available as multiplies_bytes;
+pub use kernels::instruction_set;

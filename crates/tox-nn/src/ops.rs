@@ -84,14 +84,19 @@ fn chained(
     weights: Vec<Tensor<4>>,
     measure: bool,
 ) -> (Tensor<4>, Vec<Tensor<2>>) {
+    let number = weights.len();
+    assert!(
+        (1..MOST_INPUTS).contains(&number),
+        "a chain of {number} weights"
+    );
     match engine {
         Engine::Kernels => {
             let (sink, device) = (Sink::default(), x.device().inner());
             let weights = List(weights.into_iter().map(Tensor::into_dispatch).collect());
             let (x, links) = (x.into_dispatch(), links.to_vec());
             let out = Dispatch::chain(x, weights, links, BN_EPS, sink.clone());
-            let measured = sink.take().into_iter().filter(|_| measure);
-            let measured = measured.map(|stats| on_device(&stats, &device));
+            let measured = if measure { sink.take() } else { Vec::new() };
+            let measured = measured.iter().map(|stats| on_device(stats, &device));
             (Tensor::from_dispatch(out), measured.collect())
         }
         Engine::Plain => {
@@ -234,7 +239,7 @@ pub fn pool(engine: Engine, x: Tensor<4>, kind: Pool) -> Tensor<4> {
 }
 
 /// The pixels of a factorised reduction: every second one, then every second one of the map
-/// shifted by one to the left and up (zero beyond the border). `[n, 2c, h/2, w/2]`.
+/// shifted by one to the left and up (zero beyond the border). `[n, 2c, h/2, w/2]`, sides rounded up.
 pub fn gather(engine: Engine, x: Tensor<4>) -> Tensor<4> {
     match engine {
         Engine::Kernels => Tensor::from_dispatch(Dispatch::gather(x.into_dispatch())),

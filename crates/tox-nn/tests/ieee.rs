@@ -5,7 +5,8 @@
 mod support;
 
 use support::{
-    Array, ENGINES, assert_close, differentiate, geometries, naive_conv, rng, side, widen, window,
+    Array, ENGINES, assert_close, differentiate, geometries, naive_conv, on_older_instruction_sets,
+    rng, side, widen, window,
 };
 use tox_nn::kernels::chain::Link;
 use tox_nn::kernels::conv::Geometry;
@@ -87,6 +88,39 @@ fn convs_pass_nan_and_infinity_to_their_windows() {
 fn alike(a: f32, e: f64) -> bool {
     let a = f64::from(a);
     a == e || (a.is_nan() && e.is_nan()) || (a - e).abs() <= 1e-5 * e.abs()
+}
+
+/// A NaN or infinite weight reaches all that its tap sees: at the centre, which never sees padding, every
+/// output of its channel and every input that it reads, and no gradient of a weight.
+#[test]
+fn convs_pass_bad_weights_to_what_they_see() {
+    for bad in [f32::NAN, f32::INFINITY] {
+        for g in geometries() {
+            for groups in [1, 3] {
+                let (g, rng) = (g.groups(groups), &mut rng(5));
+                let x = Array::uniform([2, 3, 5, 9], 0.5, 1.0, rng);
+                let shape = [3, 3 / groups, g.kernel, g.kernel];
+                let mut weight = Array::uniform(shape, 0.5, 1.0, rng);
+                // The centre of the second output channel's first kernel.
+                let (taps, centre) = (g.kernel * g.kernel, g.kernel * g.kernel / 2);
+                weight.values[3 / groups * taps + centre] = bad;
+                let (oh, ow) = side((5, 9), g);
+                let dy = Array::uniform([2, 3, oh, ow], 0.5, 1.0, rng);
+                let [y, dx, dw] = naive_conv(&x, &weight, &dy, g);
+                for engine in ENGINES {
+                    let (out, gradients) = differentiate(&[&x, &weight], &dy, |t| {
+                        ops::conv(engine, t[0].clone(), t[1].clone(), g)
+                    });
+                    let all = [(&out, &y), (&gradients[0], &dx), (&gradients[1], &dw)];
+                    for (actual, expected) in all {
+                        for (i, (a, e)) in actual.iter().zip(expected).enumerate() {
+                            assert!(alike(*a, *e), "{engine:?} {bad} {g:?} [{i}]: {a}, {e}");
+                        }
+                    }
+                }
+            }
+        }
+    }
 }
 
 #[test]
@@ -203,4 +237,10 @@ fn max_pool_passes_nan_and_prefers_it() {
         let below = out.iter().filter(|y| **y == f32::NEG_INFINITY).count();
         assert_eq!((nan, inf, below), (9, 9, 4), "{engine:?} average");
     }
+}
+
+/// All tests of this file with the instruction sets of older machines.
+#[test]
+fn older_instruction_sets_are_right_too() {
+    on_older_instruction_sets();
 }

@@ -2,8 +2,9 @@
 
 mod cli;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 use std::io::Write;
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
 // Maps of the same few sizes come and go at every step; the system's allocator gives each back to
@@ -21,8 +22,11 @@ fn main() -> ExitCode {
         ));
     }));
     // clap ends the process itself on wrong usage, with exit code 2.
-    let args = cli::args::Args::parse();
-    match std::panic::catch_unwind(|| cli::dispatch(args)) {
+    let given = cli::args::Args::command().get_matches();
+    let args = cli::args::Args::from_arg_matches(&given).unwrap_or_else(|error| error.exit());
+    // After a panic nothing is looked at again.
+    let command = AssertUnwindSafe(|| cli::dispatch(args, &given));
+    match std::panic::catch_unwind(command) {
         Ok(Ok(output)) => {
             // A reader that went away (`| head`) is no error.
             let _ = std::io::stdout().write_all(output.text.as_bytes());

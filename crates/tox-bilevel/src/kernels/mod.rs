@@ -12,7 +12,7 @@ pub mod reals;
 use crate::points::Points;
 use crate::real::Real;
 use bytes::Digits;
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 use std::ops::Range;
 
 /// Runs `f` compiled for the best instruction set that this machine has. To profit, `f` and what it
@@ -20,6 +20,24 @@ use std::ops::Range;
 #[inline(always)]
 pub fn fast<R>(f: impl FnOnce() -> R) -> R {
     Arch::new().dispatch(f)
+}
+
+/// Name of the instruction set in use, such as `avx512`.
+pub fn instruction_set() -> &'static str {
+    struct Name;
+    impl WithSimd for Name {
+        type Output = &'static str;
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> &'static str {
+            match S::F32_LANES {
+                16 => "avx512",
+                8 => "avx2",
+                4 => "128-bit",
+                _ => "portable",
+            }
+        }
+    }
+    Arch::new().dispatch(Name)
 }
 
 /// A matrix of coefficients `(a, b)` in memory of any order.

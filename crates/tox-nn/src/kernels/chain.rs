@@ -38,14 +38,15 @@ pub struct Kept {
     pub measured: Vec<Stats>,
 }
 
-/// The chain's output and what backward needs. `sizes`: of every convolution; `weights`: of all links in
-/// order.
+/// The chain's output, and what backward needs if that is to be kept. `sizes`: of every convolution;
+/// `weights`: of all links, of which there is at least one, in order.
 pub fn forward(
     x: &[f32],
     links: &[Link],
     sizes: &[Sizes],
     weights: &[&[f32]],
     eps: f32,
+    keep: bool,
 ) -> (Vec<f32>, Kept) {
     let mut kept = Kept {
         maps: Vec::new(),
@@ -59,6 +60,9 @@ pub fn forward(
         let source = kept.source(x, links, i);
         let measure = link.norm.is_some();
         let (map, moments) = conv::forward(source, now[0], link.conv, *s, measure);
+        if let Some(before) = kept.maps.last_mut().filter(|_| !keep) {
+            *before = Lent(Vec::new());
+        }
         kept.maps.push(Lent(map));
         kept.norms.push(match link.norm {
             Some(relu) => {
@@ -72,15 +76,13 @@ pub fn forward(
             None => Vec::new(),
         });
     }
-    let out = match (links.last(), sizes.last(), kept.maps.last()) {
-        (Some(Link { norm: None, .. }), ..) => kept.maps.pop().map(Lent::into_values),
-        (Some(link), Some(s), Some(map)) => {
-            let norm = kept.norms.last().map_or(&[][..], Vec::as_slice);
-            Some(norm::forward(&map.0, norm, plane(link, *s)))
-        }
-        _ => None,
+    let (last, s) = (links[links.len() - 1], sizes[sizes.len() - 1]);
+    let map = kept.maps.len() - 1;
+    let out = match last.norm {
+        None => kept.maps.remove(map).into_values(),
+        Some(_) => norm::forward(&kept.maps[map].0, &kept.norms[map], plane(&last, s)),
     };
-    (out.unwrap_or_else(|| x.to_vec()), kept)
+    (out, kept)
 }
 
 impl Kept {
@@ -108,7 +110,8 @@ fn plane(link: &Link, s: Sizes) -> norm::Sizes {
     }
 }
 
-/// The gradients by `x`, if it is wanted, and by all weights, in order.
+/// The gradients by `x`, if it is wanted, and by all weights, in order; those by the convolutions' are
+/// empty unless they are wanted.
 pub fn backward(
     x: &[f32],
     links: &[Link],
@@ -116,7 +119,7 @@ pub fn backward(
     weights: &[&[f32]],
     kept: &Kept,
     dy: &[f32],
-    by_input: bool,
+    (by_input, by_weight): (bool, bool),
 ) -> (Option<Vec<f32>>, Vec<Vec<f32>>) {
     let mut gradients: Vec<Vec<f32>> = Vec::new();
     // That of the output of the link before the last one done, and what its batch norm needs of it.
@@ -139,7 +142,8 @@ pub fn backward(
         });
         let gradient = Gradient { map, norm };
         let source = kept.source(x, links, i);
-        let made = conv::gradients(source, gradient, weight, link.conv, *s, i > 0 || by_input);
+        let wanted = (i > 0 || by_input, by_weight);
+        let made = conv::gradients(source, gradient, weight, link.conv, *s, wanted);
         if let Some(totals) = totals {
             gradients.extend([totals.beta, totals.gamma]);
         }

@@ -125,12 +125,13 @@ fn chain_forward(
     links: &[Link],
     eps: f32,
     sink: &Sink,
+    keep: bool,
 ) -> (FlexTensor, Kept) {
     let sizes = chain_sizes(&x, weights, links);
     let weights: Vec<Values> = weights.iter().cloned().map(Values::new).collect();
     let slices: Vec<&[f32]> = weights.iter().map(Values::get).collect();
     let values = Values::new(x.clone());
-    let (out, mut kept) = chain::forward(values.get(), links, &sizes, &slices, eps);
+    let (out, mut kept) = chain::forward(values.get(), links, &sizes, &slices, eps, keep);
     sink.put(std::mem::take(&mut kept.measured));
     let dims = links.iter().zip(&sizes).next_back().map(|(link, s)| {
         let (h, w) = s.out(link.conv);
@@ -187,7 +188,7 @@ impl KernelBackend for Flex {
         eps: f32,
         sink: Sink,
     ) -> FlexTensor {
-        chain_forward(x, &weights.0, &links, eps, &sink).0
+        chain_forward(x, &weights.0, &links, eps, &sink, false).0
     }
 
     fn sum_norm(
@@ -232,7 +233,8 @@ impl Backward<Flex, 2> for Conv {
         let [x_node, w_node] = ops.parents;
         let (x, weight) = (Values::new(x), Values::new(weight));
         let (x, dy) = (x.get().into(), dy.get().into());
-        let made = conv::gradients(x, dy, weight.get(), g, s, x_node.is_some());
+        let wanted = (x_node.is_some(), w_node.is_some());
+        let made = conv::gradients(x, dy, weight.get(), g, s, wanted);
         if let Some(node) = w_node {
             grads.register::<Flex>(node.id, tensor(made.weight, w_shape));
         }
@@ -261,10 +263,11 @@ impl<const N: usize> Backward<Flex, N> for Chain {
         let slices: Vec<&[f32]> = weights.iter().map(Values::get).collect();
         let mut nodes = ops.parents.into_iter();
         let x_node = nodes.next().flatten();
-        let by_input = x_node.is_some();
+        let nodes: Vec<_> = nodes.collect();
+        let wanted = (x_node.is_some(), nodes.iter().any(Option::is_some));
         let (dx, gradients) =
-            chain::backward(x.get(), &links, &sizes, &slices, &kept, dy.get(), by_input);
-        for ((node, gradient), dims) in nodes.zip(gradients).zip(shapes) {
+            chain::backward(x.get(), &links, &sizes, &slices, &kept, dy.get(), wanted);
+        for ((node, gradient), dims) in nodes.into_iter().zip(gradients).zip(shapes) {
             if let Some(node) = node {
                 grads.register::<Flex>(node.id, tensor(gradient, dims));
             }
@@ -309,15 +312,16 @@ impl<const N: usize> Backward<Flex, N> for SumNorm {
 struct Pooling;
 
 impl Backward<Flex, 1> for Pooling {
-    type State = (FlexTensor, Pool);
+    /// The input of a maximum, which the average has no use for, and the map's size.
+    type State = (Option<FlexTensor>, [usize; 4]);
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
         let dy = Values::new(grads.consume::<Flex>(&ops.node));
-        let (x, kind) = ops.state;
+        let (x, dims) = ops.state;
         let [node] = ops.parents;
         if let Some(node) = node {
-            let dims = shape(&x);
-            let dx = pool::backward(Values::new(x).get(), dy.get(), kind, dims[2], dims[3]);
+            let x = x.map(Values::new);
+            let dx = pool::backward(x.as_ref().map(Values::get), dy.get(), dims[2], dims[3]);
             grads.register::<Flex>(node.id, tensor(dx, dims));
         }
     }
@@ -396,7 +400,7 @@ impl<C: CheckpointStrategy> KernelBackend for Autodiff<Flex, C> {
             let x = inputs.remove(0);
             match Chain.prepare::<C>(nodes).compute_bound().stateful() {
                 OpsKind::Tracked(prep) => {
-                    let (out, kept) = chain_forward(x.clone(), &inputs, &links, eps, &sink);
+                    let (out, kept) = chain_forward(x.clone(), &inputs, &links, eps, &sink, true);
                     prep.finish((x, inputs, links, Arc::new(kept)), out)
                 }
                 OpsKind::UnTracked(prep) => prep.finish(Flex::chain(x, List(inputs), links, eps, sink)),
@@ -429,7 +433,10 @@ impl<C: CheckpointStrategy> KernelBackend for Autodiff<Flex, C> {
         let prep = Pooling.prepare::<C>([x.node()]).compute_bound().stateful();
         let (x, _x) = x.into_parts();
         match prep {
-            OpsKind::Tracked(prep) => prep.finish((x.clone(), kind), Flex::pool(x, kind)),
+            OpsKind::Tracked(prep) => {
+                let state = ((kind == Pool::Max).then(|| x.clone()), shape(&x));
+                prep.finish(state, Flex::pool(x, kind))
+            }
             OpsKind::UnTracked(prep) => prep.finish(Flex::pool(x, kind)),
         }
     }

@@ -1,7 +1,8 @@
 //! CPU kernels for the ops that a search spends its time in, as a Burn backend extension.
 //!
 //! Each op has a plain composition of Burn's own ops beside it (see [`crate::ops`]): other
-//! backends run that, and `TOXSCREEN_KERNELS=plain` forces it everywhere. The instruction set is
+//! backends run that, and `TOXSCREEN_KERNELS=plain` forces it everywhere. ([`update`], the optimiser's
+//! step over weights on the host, is no op and the same for all.) The instruction set is
 //! chosen at run time (AVX-512, AVX2, portable), or by `TOXSCREEN_KERNELS=avx2` or `portable`. Sums are cut into the same parts whatever the
 //! number of threads, so threads do not change a result; instruction sets do, in the last digits.
 
@@ -86,8 +87,11 @@ fn dispatch<Op: WithSimd>(op: Op) -> Op::Output {
     }
 }
 
-/// Name of the instruction set in use, such as `avx512`.
+/// Name of the instruction set in use, such as `avx512`, or `plain`.
 pub fn instruction_set() -> &'static str {
+    if !wanted() {
+        return "plain";
+    }
     struct Name;
     impl WithSimd for Name {
         type Output = &'static str;
@@ -117,19 +121,28 @@ fn shared_out(values: usize) -> bool {
     values >= SMALL && rayon::current_num_threads() > 1 && !BESIDE_OTHERS.get()
 }
 
-/// `f(0)` to `f(n - 1)`, each on one thread of the current pool: networks that do not wait for each
-/// other use threads better side by side than one after the other, each shared out.
+/// `f(0)` to `f(n - 1)`, each on one thread of the current pool if it has no more threads than that:
+/// networks that do not wait for each other use threads better side by side than one after the other,
+/// each shared out.
 pub fn side_by_side<T: Send>(n: usize, f: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    if n < 2 || rayon::current_num_threads() < 2 {
+    let threads = rayon::current_num_threads();
+    if threads < 2 || n < threads {
         return (0..n).map(f).collect();
     }
     let alone = |i| {
-        BESIDE_OTHERS.set(true);
-        let made = f(i);
-        BESIDE_OTHERS.set(false);
-        made
+        let _beside = Beside(BESIDE_OTHERS.replace(true));
+        f(i)
     };
     (0..n).into_par_iter().map(alone).collect()
+}
+
+/// Puts back what the thread did before.
+struct Beside(bool);
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        BESIDE_OTHERS.set(self.0);
+    }
 }
 
 /// Calls `f(i, chunk i)` for every chunk of `size`, on the threads of the current pool if it is worth

@@ -31,6 +31,10 @@ pub struct Channel {
 impl Channel {
     /// Those of every channel; `eps` is added to the variance.
     pub fn all(stats: &Stats, gamma: &[f32], beta: &[f32], eps: f32, relu: bool) -> Vec<Self> {
+        assert!(
+            stats.len() == gamma.len() && stats.len() == beta.len(),
+            "channels"
+        );
         let each = stats.iter().zip(gamma).zip(beta);
         each.map(|((&[mean, var], &gamma), &beta)| Self {
             mean,
@@ -235,6 +239,23 @@ impl WithSimd for Sums<'_> {
                 let (g, xhat) = channel.behind(x, dy);
                 (g, g * xhat)
             });
+        }
+    }
+}
+
+/// The gradient behind a ReLU of `x`, in place: 0 where `x` is at most 0, which NaN is not.
+pub fn silence(x: &[f32], dy: &mut [f32]) {
+    dispatch(Silence(x, dy));
+}
+
+struct Silence<'a>(&'a [f32], &'a mut [f32]);
+
+impl WithSimd for Silence<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for (dy, x) in self.1.iter_mut().zip(self.0) {
+            *dy = if *x <= 0.0 { 0.0 } else { *dy };
         }
     }
 }

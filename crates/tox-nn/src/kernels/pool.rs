@@ -8,7 +8,8 @@ use pulp::{Simd, WithSimd};
 pub enum Pool {
     /// Average; the padding counts.
     Average,
-    /// Maximum; NaN wins, the first of equals wins (row by row), as in PyTorch.
+    /// Maximum; NaN wins, the first of equals wins (row by row), as in PyTorch. Of a window of nothing
+    /// but minus infinity the centre takes the gradient.
     Max,
 }
 
@@ -17,12 +18,12 @@ pub fn forward(x: &[f32], kind: Pool, h: usize, w: usize) -> Vec<f32> {
     planes(x, None, kind, h, w)
 }
 
-/// The gradient of [`forward`] with respect to `x`.
-pub fn backward(x: &[f32], dy: &[f32], kind: Pool, h: usize, w: usize) -> Vec<f32> {
-    match kind {
+/// The gradient of [`forward`] with respect to its input: of the maximum of `x`, or of the average.
+pub fn backward(x: Option<&[f32]>, dy: &[f32], h: usize, w: usize) -> Vec<f32> {
+    match x {
         // The sum over a symmetric window is its own transpose.
-        Pool::Average => planes(dy, None, kind, h, w),
-        Pool::Max => planes(x, Some(dy), kind, h, w),
+        None => planes(dy, None, Pool::Average, h, w),
+        Some(x) => planes(x, Some(dy), Pool::Max, h, w),
     }
 }
 
@@ -181,7 +182,8 @@ pub fn halved(h: usize, w: usize) -> (usize, usize) {
 }
 
 /// Every second pixel of `x`, then every second pixel of `x` shifted by one to the left and up
-/// (zero where that leaves the map): `[n, 2c, h/2, w/2]`, the first `c` channels unshifted.
+/// (zero where that leaves the map): `[n, 2c, h/2, w/2]`, sides rounded up, the first `c` channels
+/// unshifted.
 pub fn gather(x: &[f32], map: Map) -> Vec<f32> {
     let [n, c, h, w] = map;
     let (oh, ow) = halved(h, w);

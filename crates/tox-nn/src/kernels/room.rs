@@ -13,25 +13,42 @@ use std::sync::{Mutex, PoisonError};
 const LEAST: usize = 1 << 14;
 /// Values that may wait, 1 GiB; beyond it those that have waited longest are freed.
 const MOST: usize = 1 << 28;
+/// So many buffers are taken while one waits, and it is freed: its size is that of other batches or of
+/// another network. A step takes some hundreds.
+const IDLE: u64 = 10_000;
 
-/// Buffers that wait, the latest last.
-struct Waiting(Vec<Vec<f32>>);
+/// Buffers that wait, the latest last, each with the number of those taken before it came.
+struct Waiting {
+    buffers: Vec<(u64, Vec<f32>)>,
+    taken: u64,
+}
 
-static WAITING: Mutex<Waiting> = Mutex::new(Waiting(Vec::new()));
+static WAITING: Mutex<Waiting> = Mutex::new(Waiting::NONE);
 
 impl Waiting {
+    const NONE: Self = Self {
+        buffers: Vec::new(),
+        taken: 0,
+    };
+
     /// One of `len` values. The latest is the likeliest to be in cache.
     fn take(&mut self, len: usize) -> Option<Vec<f32>> {
-        let at = self.0.iter().rposition(|buffer| buffer.len() == len)?;
-        Some(self.0.remove(at))
+        self.taken += 1;
+        let at = self.buffers.iter().rposition(|(_, b)| b.len() == len)?;
+        Some(self.buffers.remove(at).1)
     }
 
     /// Keeps a buffer, and at most `most` values in all.
     fn give(&mut self, buffer: Vec<f32>, most: usize) {
-        self.0.push(buffer);
-        let mut all: usize = self.0.iter().map(Vec::len).sum();
-        while all > most {
-            all -= self.0.remove(0).len();
+        self.buffers.push((self.taken, buffer));
+        let mut all: usize = self.buffers.iter().map(|(_, b)| b.len()).sum();
+        while all > most
+            || self
+                .buffers
+                .first()
+                .is_some_and(|b| b.0 + IDLE < self.taken)
+        {
+            all -= self.buffers.remove(0).1.len();
         }
     }
 }
@@ -123,7 +140,7 @@ mod tests {
 
     #[test]
     fn no_more_waits_than_may_and_the_oldest_goes_first() {
-        let mut waiting = Waiting(Vec::new());
+        let mut waiting = Waiting::NONE;
         for value in 0..4u8 {
             waiting.give(vec![f32::from(value); 10], 25);
         }
@@ -134,5 +151,13 @@ mod tests {
         // What is larger than all that may wait does not.
         waiting.give(vec![0.0; 26], 25);
         assert_eq!(waiting.take(26), None);
+        // What nobody asks for any more is freed, what is asked for is not.
+        waiting.give(vec![4.0; 7], 25);
+        waiting.give(vec![5.0; 8], 25);
+        for _ in 0..=IDLE {
+            let buffer = waiting.take(8).unwrap();
+            waiting.give(buffer, 25);
+        }
+        assert!(waiting.take(7).is_none() && waiting.take(8).is_some());
     }
 }

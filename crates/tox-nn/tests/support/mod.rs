@@ -4,6 +4,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::process::Command;
 use tox_nn::kernels::conv::Geometry;
 use tox_nn::ops::Engine;
 
@@ -145,4 +146,28 @@ pub fn window((h, w): (usize, usize), at: usize) -> impl Iterator<Item = usize> 
     let (y, x) = (at / w, at % w);
     (y.saturating_sub(1)..(y + 2).min(h))
         .flat_map(move |row| (x.saturating_sub(1)..(x + 2).min(w)).map(move |col| row * w + col))
+}
+
+/// Runs all tests of the calling file with the instruction sets of older machines, in processes of their
+/// own, where this function finds what it was asked for.
+pub fn on_older_instruction_sets() {
+    let used = tox_nn::kernels::instruction_set();
+    if let Ok(set) = std::env::var("TOXSCREEN_KERNELS") {
+        let older = if set == "portable" { "128-bit" } else { &set };
+        assert!([&set, older].contains(&used), "{used} in place of {set}");
+        return;
+    }
+    for set in ["avx2", "portable"] {
+        if set == "avx2" && !["avx512", "avx2"].contains(&used) {
+            eprintln!("skipped: this machine has no AVX2");
+            continue;
+        }
+        let out = Command::new(std::env::current_exe().unwrap())
+            .env("TOXSCREEN_KERNELS", set)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&out.stdout);
+        let ran = text.contains("test result: ok.") && !text.contains(" 0 passed");
+        assert!(out.status.success() && ran, "{set}: {text}");
+    }
 }

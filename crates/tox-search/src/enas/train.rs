@@ -108,7 +108,7 @@ impl Trainer {
         wrong(&logits, batch, self.child.classes())
     }
 
-    /// `f(0)` to `f(n - 1)`, side by side where networks run on the CPU.
+    /// `f(0)` to `f(n - 1)`, side by side where networks run on the kernels.
     pub fn each<T: Send>(&self, n: usize, f: impl Fn(usize) -> T + Sync) -> Vec<T> {
         match Engine::on(&self.device) {
             Engine::Kernels => kernels::side_by_side(n, f),

@@ -37,7 +37,7 @@ pub fn execute(
 
 /// What decides the last digits: 8-bit rows are integers to one instruction set alone.
 fn simd() -> String {
-    let set = tox_nn::kernels::instruction_set();
+    let set = tox_bilevel::instruction_set();
     match tox_bilevel::multiplies_bytes() {
         true => format!("{set} with vnni"),
         false => set.to_owned(),

@@ -34,7 +34,7 @@ pub fn execute(
         seed: spec.seed,
         device,
     };
-    let kernels = tox_nn::kernels::wanted() && context.device == "cpu";
+    let on_cpu = context.device == "cpu";
     let found = with_hooks(spec, context, &data.hash, |hooks| {
         search::run(&inputs, hooks)
     })?;
@@ -55,7 +55,7 @@ pub fn execute(
         parameters: found.parameters,
         screened: dropped,
     };
-    let simd = if kernels {
+    let simd = if on_cpu {
         tox_nn::kernels::instruction_set()
     } else {
         "plain"

@@ -17,9 +17,11 @@ mod trial;
 mod verify;
 
 use args::{Args, Command};
+use clap::ArgMatches;
 use tox_bilevel::advice::AdviceError;
 use tox_bilevel::audit::AuditError;
 use tox_bilevel::own::OwnError;
+use tox_poison::data::PoisonError;
 use tox_poison::screen::ScreenError;
 use tox_poison::space_file::SpaceFileError;
 use tox_study::child::ChildError;
@@ -67,8 +69,8 @@ impl Usage {
     }
 }
 
-/// Runs a command.
-pub fn dispatch(args: Args) -> anyhow::Result<Output> {
+/// Runs a command; `given` tells which of its options were written.
+pub fn dispatch(args: Args, given: &ArgMatches) -> anyhow::Result<Output> {
     tox_nn::kernels::check_choice()
         .map_err(|what| Usage::new(what, "unset it for the fastest that this machine has"))?;
     match args.command {
@@ -78,7 +80,10 @@ pub fn dispatch(args: Args) -> anyhow::Result<Output> {
         Command::Report(args) => report::report(&args),
         Command::Verify(args) => verify::verify(args),
         Command::Screen(args) => screen::screen(&args),
-        Command::Poison(args) => poison::poison(&args),
+        Command::Poison(args) => {
+            let own = given.subcommand().map_or(given, |(_, own)| own);
+            poison::poison(&args, own)
+        }
         Command::Harden(args) => harden::harden(&args),
         Command::Hypergradients(args) => hypergradients::hypergradients(&args),
         Command::Data(args) => data::data(args.command),
@@ -94,12 +99,25 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         || error.is::<RecipeError>()
         || error.is::<StoreError>()
         || error.is::<SpaceFileError>()
+        || matches!(
+            error.downcast_ref(),
+            Some(
+                PoisonError::Budget { .. }
+                    | PoisonError::NoPoints { .. }
+                    | PoisonError::Setting { .. }
+                    | PoisonError::Fit(_)
+            )
+        )
     {
         USAGE
     } else if error.is::<tox_data::DataError>()
         || error.is::<tox_data::FetchError>()
         || error.is::<ScreenError>()
         || error.is::<OwnError>()
+        || matches!(
+            error.downcast_ref(),
+            Some(PoisonError::NotImages { .. } | PoisonError::OneClass { .. })
+        )
     {
         DATA
     } else if let Some(error) = error.downcast_ref::<ChildError>() {
@@ -121,8 +139,11 @@ pub fn hint(error: &anyhow::Error) -> Option<String> {
     if let Some(RecordError::Changed { .. } | RecordError::Parse { .. }) = error.downcast_ref() {
         return Some("delete the trial's folder and run the study again to make it anew".into());
     }
-    if error.is::<poison::Diverged>() {
-        return Some(poison::Diverged::hint());
+    if error.is::<poison::bilevel::Diverged>() {
+        return Some(poison::bilevel::Diverged::hint());
+    }
+    if let Some(error) = error.downcast_ref::<PoisonError>() {
+        return poison::hint(error);
     }
     let recipe = error.downcast_ref::<RecipeError>().map(RecipeError::hint);
     let store = || error.downcast_ref::<StoreError>().map(StoreError::hint);

@@ -1,10 +1,11 @@
 //! The flat padded layout of a tile of images.
 
 use super::read::{Read, copy};
-use super::{Geometry, Sizes, dispatch};
+use super::{Geometry, Sizes};
+use crate::kernels::dispatch;
 use pulp::{Simd, WithSimd};
 
-/// Values of slack after each scratch row, so that blocks of four may run over its end.
+/// Values of slack after each scratch row, so that blocks of four vectors may run over its end.
 const SLACK: usize = 64;
 /// Images are put side by side until a row has this many values.
 const MIN_ROW: usize = 256;
@@ -33,7 +34,8 @@ pub struct Grid {
 }
 
 impl Grid {
-    fn plane(&self) -> usize {
+    /// Pixels of a plane.
+    pub fn plane(&self) -> usize {
         self.h * self.w
     }
 }

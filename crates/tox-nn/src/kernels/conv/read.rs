@@ -12,6 +12,7 @@ pub fn copy(from: &[f32], to: &mut [f32]) {
             *to = *from;
         }
     }
+    assert_eq!(from.len(), to.len());
     match from.len() {
         32 => fixed::<32>(from, to),
         16 => fixed::<16>(from, to),

@@ -1,7 +1,8 @@
 //! Sums of shifted views: the convolution and its input gradient.
 
 use super::layout::{Layout, Tap};
-use super::{dispatch, load, store};
+use super::{load, store};
+use crate::kernels::dispatch;
 use pulp::{Simd, WithSimd};
 
 /// `out[o] = sum over i, taps of at(group, o, i, tap) * in[i]` shifted by the tap, for the rows of one
@@ -171,6 +172,7 @@ impl ShiftedSum<'_> {
         assert!(furthest <= self.channel && end <= self.stride);
         assert!(self.inputs * self.channel <= self.x.len());
         assert!(ROWS * self.stride <= self.out.len());
+        assert!(self.weights.len() == ROWS * self.inputs * self.offsets.len());
         for j in (0..end).step_by(step) {
             let mut sums = [[simd.splat_f32s(0.0); VECS]; ROWS];
             let mut weights = self.weights.chunks_exact(ROWS);
