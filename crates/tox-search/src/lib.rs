@@ -6,8 +6,8 @@
 //! al. 2018) with the conventions of the code that the search-space-poisoning paper (Wu, Saxena,
 //! Jain) ran, and random search over the same space.
 //!
-//! Parts of the searches of the data-poisoning study that need no network: [`surrogate`] and
-//! [`nsga`] for NSGANetV2, [`bayes`] for RoBoT, [`pdarts`] for P-DARTS.
+//! The searches of the data-poisoning study: [`pdarts`] is P-DARTS; [`surrogate`] and [`nsga`] are
+//! parts of NSGANetV2, [`bayes`] one of RoBoT, that need no network.
 
 pub mod bayes;
 pub mod cell;
