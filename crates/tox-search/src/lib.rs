@@ -6,9 +6,9 @@
 //! al. 2018) with the conventions of the code that the search-space-poisoning paper (Wu, Saxena,
 //! Jain) ran, and random search over the same space.
 //!
-//! Of the searches of the data-poisoning study, [`tenas`] is TE-NAS and [`robot`] is RoBoT, over the
-//! metrics of [`zero_cost`] and the optimisation of [`bayes`]. Parts that need no network:
-//! [`surrogate`] and [`nsga`] for NSGANetV2, [`pdarts`] for P-DARTS.
+//! The searches of the data-poisoning study: [`pdarts`] is P-DARTS, [`tenas`] TE-NAS, [`robot`] RoBoT,
+//! over the metrics of [`zero_cost`] and the optimisation of [`bayes`]. [`surrogate`] and [`nsga`] are
+//! parts of NSGANetV2 that need no network.
 
 pub mod bayes;
 pub mod cell;

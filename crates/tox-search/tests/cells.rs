@@ -448,3 +448,31 @@ fn what_cannot_be_built_is_refused() {
     let all: Candidates = vec![Op::ALL.to_vec(); darts::EDGES];
     assert!(DartsSupernet::new([&all, &all], &shape, Init::Torch, (0, "test")).is_err());
 }
+
+/// As in the published code, whose head is a part of the network and of no evaluation.
+#[test]
+fn the_auxiliary_head_answers_in_training_alone() {
+    let text = network("darts_genotype")["genotype"].clone();
+    let genotype: Genotype = text.as_str().unwrap().parse().unwrap();
+    let shape = darts::Network {
+        channels: 4,
+        layers: 3,
+        classes: 5,
+        input: [3, 32, 32],
+        auxiliary: true,
+    };
+    let (net, state) = CellNetwork::new(&genotype, &shape, Init::Torch, (0, "test")).unwrap();
+    let device = Device::flex();
+    for (mode, answers) in [
+        (Mode::Train(DRAWS), true),
+        (Mode::Probe, false),
+        (Mode::Evaluate, false),
+    ] {
+        let pass = Pass::new(&state, &device, mode);
+        let x = Tensor::ones([2, 3, 32, 32], &device);
+        let (logits, auxiliary) = net.forward(&pass, x, 0.0);
+        assert_eq!(logits.dims(), [2, 5]);
+        let dims = auxiliary.map(|logits| logits.dims());
+        assert_eq!(dims, answers.then_some([2, 5]), "{mode:?}");
+    }
+}

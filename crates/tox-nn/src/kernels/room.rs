@@ -11,8 +11,9 @@ use std::sync::{Mutex, PoisonError};
 
 /// Shorter buffers are left to the allocator.
 const LEAST: usize = 1 << 14;
-/// Values that may wait, 1 GiB; beyond it those that have waited longest are freed.
-const MOST: usize = 1 << 28;
+/// Values that may wait, 8 GiB; beyond it those that have waited longest are freed. What waits was in
+/// use before, so this is no more than a step needs anyway; a P-DARTS step of the paper's size needs 4.
+const MOST: usize = 1 << 31;
 /// So many buffers are taken while one waits, and it is freed: its size is that of other batches or of
 /// another network. A step takes some hundreds.
 const IDLE: u64 = 10_000;
