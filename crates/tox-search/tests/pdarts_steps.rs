@@ -100,7 +100,7 @@ fn steps_match_pytorch() {
                 wide().sum::<f64>(),
                 norm,
                 wide().next().unwrap(),
-                wide().last().unwrap(),
+                wide().next_back().unwrap(),
             ];
             for (found, wanted) in found.iter().zip(checks[&entry.name].as_array().unwrap()) {
                 let error = (found - real(wanted)).abs();

@@ -73,10 +73,8 @@ pub fn gradients(
         for (i, t) in (part * per_part..((part + 1) * per_part).min(tiles)).enumerate() {
             let images = layout.tile.min(s.n - t * layout.tile);
             let size = images * s.c_in * plane;
-            let mut dx = match &mut piece.dx {
-                Some(dx) => Some(&mut dx[i * tile_in..][..size]),
-                None => None,
-            };
+            let dx = piece.dx.as_deref_mut();
+            let mut dx = dx.map(|dx| &mut dx[i * tile_in..][..size]);
             // The input's pixels that no tap sees.
             if let Some(dx) = dx.as_deref_mut().filter(|_| phases < g.stride * g.stride) {
                 dx.fill(0.0);
