@@ -2,14 +2,15 @@
 
 use super::child::{Architecture, Child, Mode};
 use super::config::{ChildConfig, Idle, NanPolicy};
-use burn::tensor::{Int, Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use tox_data::spec::Augment;
 use tox_data::{Batch, Normalise, Split};
 use tox_nn::Device;
+use tox_nn::fit::evaluate::{images, wrong};
+use tox_nn::fit::labels;
 use tox_nn::kernels;
-use tox_nn::ops::{Engine, argmax, cross_entropy, read};
+use tox_nn::ops::{Engine, cross_entropy, read};
 use tox_nn::optim::{Sgd, clip_scale, global_norm};
 use tox_nn::params::Leaves;
 
@@ -69,10 +70,8 @@ impl Trainer {
         let device = self.device.clone().autodiff();
         let leaves = Leaves::new(&self.child.params, &device);
         let logits = self.child.forward(&leaves, images(batch, &device), a, mode);
-        let wrong = wrong(&logits, batch, self.child.classes());
-        let labels = batch.labels.iter().map(|l| i64::from(*l)).collect();
-        let labels = TensorData::new(labels, [batch.labels.len()]);
-        let loss = cross_entropy(logits, Tensor::<1, Int>::from_data(labels, &device));
+        let wrong = wrong(logits.clone().detach(), &batch.labels);
+        let loss = cross_entropy(logits, labels(&batch.labels, &device));
         let gradients = leaves.gradients(loss.backward());
         let loss = read(loss).first().copied().unwrap_or(f32::NAN);
         let grad_norm = global_norm(&gradients);
@@ -105,7 +104,7 @@ impl Trainer {
         let leaves = Leaves::new(&self.child.params, &self.device);
         let x = images(batch, &self.device);
         let logits = self.child.forward(&leaves, x, architecture, Mode::Evaluate);
-        wrong(&logits, batch, self.child.classes())
+        wrong(logits, &batch.labels)
     }
 
     /// `f(0)` to `f(n - 1)`, side by side where networks run on the kernels.
@@ -153,17 +152,4 @@ pub struct EvaluationSet<'a> {
     pub normalise: &'a Normalise,
     /// Augmentation with the stream it begins with, if any.
     pub augment: Option<(&'a Augment, &'a ChaCha8Rng)>,
-}
-
-fn images(batch: &Batch, device: &Device) -> Tensor<4> {
-    Tensor::from_data(TensorData::new(batch.pixels.clone(), batch.shape), device)
-}
-
-fn wrong(logits: &Tensor<2>, batch: &Batch, classes: usize) -> usize {
-    let answers = argmax(&read(logits.clone().detach()), classes);
-    answers
-        .iter()
-        .zip(&batch.labels)
-        .filter(|(a, l)| a != l)
-        .count()
 }
