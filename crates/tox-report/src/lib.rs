@@ -96,6 +96,7 @@ pub fn write(run_dir: &Path) -> Result<ReportPaths, ReportError> {
             let report = bilevel::maps::Report::new(&run);
             (report.csv(), report.html(&folder)?, report.files())
         }
+        Kind::Nas => return Err(ReportError::parse(run_dir, "a study of the learner nas")),
     };
 
     let csv_path = run_dir.join("results.csv");
@@ -128,6 +129,7 @@ pub fn headline(run_dir: &Path) -> Result<String, ReportError> {
         Kind::Enas => enas::headline(&run),
         Kind::Bilevel => bilevel::headline(&run),
         Kind::Synthetic => bilevel::maps::headline(&run),
+        Kind::Nas => String::new(),
     })
 }
 

@@ -64,6 +64,8 @@ pub enum Kind {
     Bilevel,
     /// The synthetic example of the bilevel paper.
     Synthetic,
+    /// Searches over cells under data poisoning.
+    Nas,
 }
 
 impl Kind {
@@ -72,6 +74,7 @@ impl Kind {
             Learner::Enas(_) => Self::Enas,
             Learner::Bilevel(_) => Self::Bilevel,
             Learner::Synthetic(_) => Self::Synthetic,
+            Learner::Nas(_) => Self::Nas,
         }
     }
 
@@ -80,6 +83,7 @@ impl Kind {
             Outcome::Enas(_) => Self::Enas,
             Outcome::Bilevel(_) => Self::Bilevel,
             Outcome::Synthetic(_) => Self::Synthetic,
+            Outcome::Nas(_) => Self::Nas,
         }
     }
 }

@@ -5,7 +5,7 @@
 #[error("{key} = {found} is out of range: expected {expected}")]
 pub struct ConfigError {
     /// Dotted key below `learner`, as in a recipe.
-    pub key: &'static str,
+    pub key: String,
     /// What was found.
     pub found: String,
     /// What would do.
@@ -18,7 +18,7 @@ pub(crate) fn error<T>(
     expected: String,
 ) -> Result<T, ConfigError> {
     Err(ConfigError {
-        key,
+        key: key.to_owned(),
         found: found.to_string(),
         expected,
     })

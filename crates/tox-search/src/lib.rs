@@ -8,7 +8,7 @@
 //!
 //! The searches of the data-poisoning study: [`pdarts`] is P-DARTS, [`tenas`] TE-NAS, [`robot`] RoBoT,
 //! over the metrics of [`zero_cost`] and the optimisation of [`bayes`]. [`surrogate`] and [`nsga`] are
-//! parts of NSGANetV2 that need no network.
+//! parts of NSGANetV2 that need no network. [`nas`] is any of these searches, as an audit runs it.
 
 pub mod bayes;
 pub mod cell;
@@ -16,6 +16,7 @@ pub mod config;
 pub mod count;
 pub mod enas;
 pub mod genotype;
+pub mod nas;
 pub mod nsga;
 pub mod pdarts;
 pub mod robot;

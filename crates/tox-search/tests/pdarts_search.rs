@@ -12,12 +12,12 @@ use tox_search::pdarts::found::{Found, Inputs, PdartsError, genotype};
 use tox_search::pdarts::search::run;
 use tox_search::space::cells::{CellGenotype, CellSpace};
 
-/// The first `n` digits, 8x8.
-fn digits(n: usize) -> Dataset {
+/// Digits, 8x8: so many for the weights and for the alphas.
+fn digits(weights: usize, alphas: usize) -> Dataset {
     let spec = DataSpec {
-        train: Some(n),
+        train: Some(weights),
         test: Some(2),
-        ..DataSpec::of("digits", 2)
+        ..DataSpec::of("digits", alphas)
     };
     tox_data::load(&spec, &DataDir::resolve(Some(Path::new("."))).unwrap()).unwrap()
 }
@@ -115,16 +115,12 @@ const SPACES: [CellSpace; 2] = [CellSpace::Darts, CellSpace::NasBench201];
 #[test]
 fn a_search_stopped_anywhere_ends_the_same() {
     // The alphas' half has more images than the weights', or fewer, so that it begins anew.
-    for (space, portion) in SPACES.into_iter().zip([0.4, 0.6]) {
-        let data = digits(80);
-        let config = PdartsConfig {
-            train_portion: portion,
-            ..config(space)
-        };
+    for (space, weights) in SPACES.into_iter().zip([32, 48]) {
+        let (data, config) = (digits(weights, 80 - weights), config(space));
         let (undisturbed, stops) = interrupted(space, &config, (&data, 3), usize::MAX);
         let undisturbed = undisturbed.unwrap();
         assert_eq!(stops, 0);
-        let per_epoch = if portion < 0.5 { 2 } else { 3 };
+        let per_epoch = weights as u64 / 16;
         assert_eq!(undisturbed.steps, 3 * 2 * per_epoch);
         assert_eq!(undisturbed.epochs.len(), 6);
         // A stop after every single step, and stops that fall on and between ends of epochs.
@@ -139,7 +135,7 @@ fn a_search_stopped_anywhere_ends_the_same() {
 #[test]
 fn the_number_of_threads_changes_nothing() {
     for space in SPACES {
-        let (data, config) = (digits(64), config(space));
+        let (data, config) = (digits(32, 32), config(space));
         let found = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
             let pool = pool.build().unwrap();
@@ -152,7 +148,7 @@ fn the_number_of_threads_changes_nothing() {
 #[test]
 fn stages_follow_the_config() {
     for space in SPACES {
-        let (data, config) = (digits(64), config(space));
+        let (data, config) = (digits(32, 32), config(space));
         let found = search(space, &config, (&data, 1));
         let kinds = space.kinds().len();
         assert_eq!(found.stages.len(), 3);
@@ -221,7 +217,7 @@ fn stages_follow_the_config() {
 /// elsewhere than those of a copy with other labels, which nothing can learn.
 #[test]
 fn a_search_on_real_digits_learns() {
-    let data = digits(1200);
+    let data = digits(600, 600);
     let config = PdartsConfig {
         stages: vec![Stage {
             cells: 1,
@@ -243,7 +239,9 @@ fn a_search_on_real_digits_learns() {
     assert!(last.error < 25.0, "{last:?}");
     assert!(last.alpha_error.unwrap() < 30.0, "{last:?}");
     let mut flipped = data.clone();
-    for (i, label) in flipped.train.labels.iter_mut().enumerate() {
+    let halves = [&mut flipped.train, &mut flipped.valid];
+    let labels = halves.into_iter().flat_map(|half| &mut half.labels);
+    for (i, label) in labels.enumerate() {
         *label = ((usize::from(*label) + i * i) % 10) as u16;
     }
     let poisoned = search(CellSpace::NasBench201, &config, (&flipped, 2));
@@ -254,7 +252,7 @@ fn a_search_on_real_digits_learns() {
 #[test]
 fn what_cannot_be_searched_is_refused() {
     let refused = |change: fn(&mut PdartsConfig)| {
-        let (space, data) = (CellSpace::Darts, digits(20));
+        let (space, data) = (CellSpace::Darts, digits(10, 10));
         let mut config = config(space);
         change(&mut config);
         let (made, _) = interrupted(space, &config, (&data, 0), usize::MAX);
@@ -267,7 +265,6 @@ fn what_cannot_be_searched_is_refused() {
         (refused(|c| c.stages[2].ops = 2), "expected 3 to 5"),
         (refused(|c| c.batch = 1), "batch = 1"),
         (refused(|c| c.lr_max = f64::NAN), "lr_max = NaN"),
-        (refused(|c| c.train_portion = 0.05), "leaves 1 and 19"),
         (refused(|c| c.frozen_epochs = 3), "expected 0 to 2"),
         (refused(|c| c.channels = 0), "channels = 0"),
         // A penalty that multiplies weights by -1e9 a step.
@@ -282,7 +279,7 @@ fn what_cannot_be_searched_is_refused() {
 
 #[test]
 fn a_checkpoint_of_another_trial_is_refused() {
-    let (data, config) = (digits(40), config(CellSpace::Darts));
+    let (data, config) = (digits(20, 20), config(CellSpace::Darts));
     let folder = tempfile::tempdir().unwrap();
     let inputs = Inputs {
         data: &data,

@@ -112,6 +112,7 @@ fn trial(args: &[String]) -> Result<ExitCode, Box<dyn Error>> {
         spec: PathBuf::from(&args[0]),
         dir: PathBuf::from(value("--out")?),
         data_dir: None,
+        shared: None,
         device: value("--device")?,
         threads: value("--threads")?.parse()?,
     };

@@ -57,6 +57,8 @@ pub struct Options {
     pub dir: PathBuf,
     /// `--data-dir`.
     pub data_dir: Option<PathBuf>,
+    /// `--shared`: what the trials of a study share.
+    pub shared: Option<PathBuf>,
     /// Device string.
     pub device: String,
     /// Threads of this trial.
@@ -128,6 +130,7 @@ pub fn run(options: &Options, stop: &AtomicBool, execute: Execute) -> Result<Rec
     let context = TrialContext {
         dir,
         data_dir: options.data_dir.as_deref(),
+        shared: options.shared.as_deref(),
         device: &options.device,
         threads: options.threads,
         stop,

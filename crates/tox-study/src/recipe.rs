@@ -4,6 +4,7 @@ mod check;
 mod learner;
 
 use crate::plan::{Trial, cell_name, trial_id};
+pub use crate::source::Grid;
 use crate::source::{Source, merge};
 use crate::spec::{Defence, TrialSpec};
 use schemars::JsonSchema;
@@ -47,8 +48,11 @@ pub struct Recipe {
     #[schemars(schema_with = "learner::threat_schema")]
     pub threat: Table,
     /// The cells: what the adversary does in each.
-    #[serde(rename = "cell")]
+    #[serde(rename = "cell", default)]
     pub cells: Vec<Cell>,
+    /// More cells, as the rows and columns of tables. Written out as cells when a recipe is read.
+    #[serde(rename = "grid", default, skip_serializing_if = "Vec::is_empty")]
+    pub grids: Vec<Grid>,
 }
 
 /// A paper whose numbers are known.
@@ -239,7 +243,7 @@ impl Study {
                     variant: cell.variant.clone(),
                     data: data.clone(),
                     threat: threat.clone(),
-                    learner: learner.clone(),
+                    learner: learner.clone().resolved(),
                     defence: cell.defence,
                     seed,
                 };

@@ -1,5 +1,9 @@
 //! What one trial measured. Reports read nothing else.
 
+pub mod nas;
+
+pub use nas::NasOutcome;
+
 use crate::files::{self, FileError};
 use crate::plan::trial_id;
 use crate::spec::TrialSpec;
@@ -43,6 +47,8 @@ pub enum Outcome {
     Bilevel(BilevelOutcome),
     /// The maps of the synthetic example.
     Synthetic(SyntheticOutcome),
+    /// What a search on poisoned data found.
+    Nas(NasOutcome),
 }
 
 /// What a search found. Errors are in percent. A number that is not finite is `None`.
@@ -265,7 +271,7 @@ impl Outcome {
     pub fn enas(&self) -> Option<&EnasOutcome> {
         match self {
             Self::Enas(outcome) => Some(outcome),
-            Self::Bilevel(_) | Self::Synthetic(_) => None,
+            Self::Bilevel(_) | Self::Synthetic(_) | Self::Nas(_) => None,
         }
     }
 }

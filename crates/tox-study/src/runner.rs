@@ -115,7 +115,9 @@ pub fn run(
             let dir = store.trial_dir(&trial.id);
             files::create_dir(&dir)?;
             files::remove_matching(&dir, |name| name == "failure.json")?;
-            jobs.push_back(Job::new(index, trial, dir, options)?);
+            let mut job = Job::new(index, trial, dir, options)?;
+            job.shared = Some(store.dir().join("shared"));
+            jobs.push_back(job);
         }
     }
     run_jobs(jobs, options, stop, &mut |notice| {
@@ -140,6 +142,8 @@ pub(crate) struct Job {
     index: usize,
     id: String,
     dir: PathBuf,
+    /// See [`crate::trial::TrialContext::shared`].
+    shared: Option<PathBuf>,
     device: String,
     threads: usize,
 }
@@ -158,6 +162,7 @@ impl Job {
             index,
             id: trial.id.clone(),
             dir,
+            shared: None,
             device: options.device.clone(),
             threads: options.threads,
         })
@@ -220,6 +225,9 @@ fn run_job(job: &Job, options: &RunOptions, stop: &Stop, tell: &dyn Fn(News)) ->
     command.arg("--stop-with-stdin");
     if let Some(dir) = &options.data_dir {
         command.arg("--data-dir").arg(dir);
+    }
+    if let Some(dir) = &job.shared {
+        command.arg("--shared").arg(dir);
     }
     command.stdin(Stdio::piped());
     command.stdout(Stdio::piped());

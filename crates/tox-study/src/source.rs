@@ -2,7 +2,10 @@
 //! the nearest key that exists.
 
 use crate::recipe::RecipeError;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
@@ -67,13 +70,28 @@ impl Setting {
     }
 }
 
+/// Cells as the rows and columns of a table: one for each pair, with the keys of both. A key that
+/// both have is the column's; tables such as `threat` are merged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Grid {
+    /// Parts of cells, such as `{ label = "rlf-10", threat = { kind = "rlf", budget = 0.1 } }`.
+    #[schemars(with = "Vec<std::collections::BTreeMap<String, serde_json::Value>>")]
+    pub rows: Vec<Table>,
+    /// Parts of cells, such as `{ variant = "te-nas", learner.search = "te-nas" }`.
+    #[schemars(with = "Vec<std::collections::BTreeMap<String, serde_json::Value>>")]
+    pub columns: Vec<Table>,
+}
+
 /// A parsed recipe text with what was set on top of it.
 pub(crate) struct Source<'a> {
     name: &'a str,
     text: &'a str,
     settings: &'a [Setting],
-    /// The document with the settings merged in.
+    /// The document with the settings merged in, and grids written out as cells.
     pub table: Table,
+    /// Of cells that come from a grid, where they do: by index, the paths of row and column.
+    from_grids: BTreeMap<usize, [Vec<String>; 2]>,
 }
 
 impl<'a> Source<'a> {
@@ -89,12 +107,67 @@ impl<'a> Source<'a> {
         for setting in set {
             merge(&mut table, &setting.table);
         }
-        Ok(Self {
+        let mut source = Self {
             name,
             text,
             settings: set,
             table,
-        })
+            from_grids: BTreeMap::new(),
+        };
+        source.write_grids_out()?;
+        Ok(source)
+    }
+
+    /// Puts the cells of every `[[grid]]` behind those of `[[cell]]`: one for each row and column,
+    /// row after row, with the keys of both.
+    fn write_grids_out(&mut self) -> Result<(), RecipeError> {
+        let Some(grids) = self.table.remove("grid") else {
+            return Ok(());
+        };
+        let part = |parts: &[&str]| parts.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>();
+        let grids: Vec<Grid> = self.read(&part(&["grid"]), grids)?;
+        let cells = self.table.entry("cell");
+        let cells = cells.or_insert_with(|| Value::Array(Vec::new()));
+        // Cells that are no array are refused when the recipe is read.
+        let Value::Array(cells) = cells else {
+            return Ok(());
+        };
+        for (i, grid) in grids.iter().enumerate() {
+            for (r, row) in grid.rows.iter().enumerate() {
+                for (c, column) in grid.columns.iter().enumerate() {
+                    let mut cell = row.clone();
+                    merge(&mut cell, column);
+                    let at = |list, j: usize| part(&["grid", &i.to_string(), list, &j.to_string()]);
+                    let from = [at("rows", r), at("columns", c)];
+                    self.from_grids.insert(cells.len(), from);
+                    cells.push(Value::Table(cell));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a value is written that the document has, or would have, at `path`.
+    fn written(&self, path: &[String]) -> Vec<String> {
+        let [cell, index, below @ ..] = path else {
+            return path.to_vec();
+        };
+        let index = index.parse().ok().filter(|_| cell == "cell");
+        let Some([row, column]) = index.and_then(|i: usize| self.from_grids.get(&i)) else {
+            return path.to_vec();
+        };
+        // The column has the last word.
+        let deepest = [column, row].map(|at| [&at[..], below].concat());
+        let depth = |path: &Vec<String>| match DeTable::parse(self.text) {
+            Ok(document) => found_in(document.get_ref(), path).1,
+            Err(_) => 0,
+        };
+        let [column, row] = deepest;
+        if depth(&row) > depth(&column) {
+            row
+        } else {
+            column
+        }
     }
 
     /// Reads `value`, which lies at `base` in the document.
@@ -177,7 +250,7 @@ impl<'a> Source<'a> {
         }
         match DeTable::parse(self.text) {
             Ok(document) => {
-                let offset = offset_of(document.get_ref(), path);
+                let (offset, _) = found_in(document.get_ref(), &self.written(path));
                 format!("{}:{}", self.name, line_at(self.text, offset))
             }
             Err(_) => self.name.to_owned(),
@@ -197,9 +270,9 @@ pub(crate) fn merge(base: &mut Table, over: &Table) {
     }
 }
 
-/// Byte offset of the deepest part of `path` that the document has.
-fn offset_of(document: &DeTable<'_>, path: &[String]) -> usize {
-    let mut offset = 0;
+/// Byte offset of the deepest part of `path` that the document has, and how deep it is.
+fn found_in(document: &DeTable<'_>, path: &[String]) -> (usize, usize) {
+    let (mut offset, mut depth) = (0, 0);
     let mut table = Some(document);
     let mut array = None;
     for part in path {
@@ -216,13 +289,14 @@ fn offset_of(document: &DeTable<'_>, path: &[String]) -> usize {
             offset = value.span().start;
             value
         };
+        depth += 1;
         (table, array) = match value.get_ref() {
             DeValue::Table(t) => (Some(t), None),
             DeValue::Array(a) => (None, Some(a)),
             _ => break,
         };
     }
-    offset
+    (offset, depth)
 }
 
 fn line_at(text: &str, offset: usize) -> usize {

@@ -4,8 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tox_bilevel::config::{BilevelAttack, BilevelConfig, SyntheticConfig};
 use tox_data::spec::DataSpec;
+use tox_poison::data::threat::{ClfThreat, FileThreat, GcThreat, NoiseThreat, RlfThreat};
 use tox_poison::space::SpacePoison;
 use tox_search::enas::config::EnasConfig;
+use tox_search::nas::NasConfig;
 
 /// What the adversary does in a trial.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -18,6 +20,16 @@ pub enum Threat {
     SearchSpace(SpacePoison),
     /// Poison in the training set, by projected hypergradient ascent.
     Bilevel(BilevelAttack),
+    /// Labels flipped at random in what a search learns from.
+    Rlf(RlfThreat),
+    /// Labels flipped where a classifier is confident.
+    Clf(ClfThreat),
+    /// Noise on images.
+    Noise(NoiseThreat),
+    /// Images whose gradient cancels the clean ones'.
+    Gc(GcThreat),
+    /// A poison made before.
+    File(FileThreat),
 }
 
 impl Threat {
@@ -27,7 +39,29 @@ impl Threat {
             Self::None => "none",
             Self::SearchSpace(_) => "search-space",
             Self::Bilevel(_) => "bilevel",
+            Self::Rlf(_) => "rlf",
+            Self::Clf(_) => "clf",
+            Self::Noise(_) => "noise",
+            Self::Gc(_) => "gc",
+            Self::File(_) => "file",
         }
+    }
+
+    /// Share of the rows that a search learns from which it poisons; `None` of other threats, and of
+    /// a poison made before.
+    pub fn budget(&self) -> Option<f64> {
+        match self {
+            Self::Rlf(threat) => Some(threat.budget),
+            Self::Clf(threat) => Some(threat.budget),
+            Self::Noise(threat) => Some(threat.budget),
+            Self::Gc(threat) => Some(threat.budget),
+            Self::None | Self::SearchSpace(_) | Self::Bilevel(_) | Self::File(_) => None,
+        }
+    }
+
+    /// Whether it poisons the data that a search learns from.
+    pub fn poisons_data(&self) -> bool {
+        self.budget().is_some() || matches!(self, Self::File(_))
     }
 }
 
@@ -41,6 +75,8 @@ pub enum Learner {
     Bilevel(BilevelConfig),
     /// The paper's example of one poison point on two Gaussians.
     Synthetic(SyntheticConfig),
+    /// A search over cells that learns from data which may be poisoned.
+    Nas(NasConfig),
 }
 
 impl Learner {
@@ -50,6 +86,7 @@ impl Learner {
             Self::Enas(_) => "enas",
             Self::Bilevel(_) => "bilevel",
             Self::Synthetic(_) => "synthetic",
+            Self::Nas(_) => "nas",
         }
     }
 
@@ -60,7 +97,15 @@ impl Learner {
             (_, Threat::None)
                 | (Self::Enas(_), Threat::SearchSpace(_))
                 | (Self::Bilevel(_), Threat::Bilevel(_))
-        )
+        ) || matches!(self, Self::Nas(_)) && threat.poisons_data()
+    }
+
+    /// Without the numbers of what it does not run: what an outcome depends on.
+    pub fn resolved(self) -> Self {
+        match self {
+            Self::Nas(config) => Self::Nas(config.resolved()),
+            other => other,
+        }
     }
 
     /// Whether a trial can defend it by `defence`. Only a search has a space to screen.
@@ -75,7 +120,7 @@ impl Learner {
 
     /// Whether it can run on another device than the CPU.
     pub fn on_device(&self) -> bool {
-        matches!(self, Self::Enas(_))
+        matches!(self, Self::Enas(_) | Self::Nas(_))
     }
 }
 

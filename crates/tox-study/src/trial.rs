@@ -3,20 +3,28 @@
 
 mod bilevel;
 mod enas;
+mod nas;
 
+use crate::files::FileError;
 use crate::plan::trial_id;
 use crate::record::Outcome;
 use crate::spec::{Learner, TrialSpec};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tox_bilevel::audit::AuditError;
 use tox_data::checkpoint::{CheckpointError, Hooks};
+use tox_data::patch::PatchError;
 use tox_data::{DataDir, DataError, Dataset};
 use tox_nn::device::DeviceError;
+use tox_nn::layers::WeightsError;
+use tox_poison::data::PoisonError;
 use tox_poison::screen::ScreenError;
 use tox_poison::space::QError;
 use tox_search::enas::config::ConfigError;
+use tox_search::nas::NasError;
+use tox_search::space::SpaceError;
+use tox_search::table::TableError;
 
 /// What a trial needs beside its spec. Nothing here may change the outcome, except the device.
 pub struct TrialContext<'a> {
@@ -24,6 +32,9 @@ pub struct TrialContext<'a> {
     pub dir: &'a Path,
     /// `--data-dir`, when given.
     pub data_dir: Option<&'a Path>,
+    /// Where the trials of a study leave what others of them need too, such as a classifier that
+    /// crafts poison; without it the trial makes all on its own.
+    pub shared: Option<&'a Path>,
     /// `cpu`, `vulkan:0`, `cuda:0`.
     pub device: &'a str,
     /// Threads that the trial may use.
@@ -105,6 +116,35 @@ pub enum TrialError {
     /// The space cannot be screened on this data.
     #[error(transparent)]
     Screen(#[from] ScreenError),
+    /// A search over cells.
+    #[error(transparent)]
+    Nas(#[from] NasError),
+    /// A network of the trial cannot be built.
+    #[error(transparent)]
+    Space(#[from] SpaceError),
+    /// The table cannot be used.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// The poison cannot be crafted.
+    #[error("the trial's threat: {0}")]
+    Poison(#[from] PoisonError),
+    /// The poison does not fit the data.
+    #[error("the trial's threat: {0}")]
+    Patch(#[from] PatchError),
+    /// Weights that another step left cannot be used.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// A file of the trial cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// What a step left is damaged.
+    #[error("{} cannot be used ({what}); delete it and run again", path.display())]
+    Step {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
     /// Every op was found poisonous.
     #[error(
         "the screen found every op of the search space poisonous, so nothing is left to search; \
@@ -129,6 +169,7 @@ pub fn execute(spec: &TrialSpec, context: TrialContext<'_>) -> Result<Finished, 
         Learner::Enas(config) => enas::execute(spec, config, context),
         Learner::Bilevel(config) => bilevel::execute(spec, config, context),
         Learner::Synthetic(config) => bilevel::synthetic(spec, config, context),
+        Learner::Nas(config) => nas::execute(spec, config, context),
     }
 }
 

@@ -16,6 +16,7 @@ pub mod clf;
 pub mod flip;
 pub mod gc;
 pub mod noise;
+pub mod threat;
 
 pub use check::Check;
 

@@ -30,6 +30,31 @@ impl Default for Noise {
     }
 }
 
+impl Noise {
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// The first number out of its range.
+    pub fn check(&self) -> Result<(), PoisonError> {
+        let (bound, std) = (self.bound, self.std);
+        if bound == 0 {
+            return Err(PoisonError::Setting {
+                key: "bound",
+                found: 0.0,
+                expected: "1 to 255, in 1/255",
+            });
+        }
+        if !(std > 0.0 && std <= 1e6) {
+            return Err(PoisonError::Setting {
+                key: "std",
+                found: std,
+                expected: "above 0 and at most 1e6, in 1/255",
+            });
+        }
+        Ok(())
+    }
+}
+
 /// Adds noise to `int(budget * rows)` images, drawn as [`super::flip::random`] draws its rows: each
 /// pixel (stream `poison/noise` of the row, in C, H, W order) moves by a normal number that is
 /// clipped to the bound and rounded to 8 bits, and is clipped to 0..=255. Budgets are nested.
@@ -43,20 +68,7 @@ pub fn gaussian(
     seed: u64,
 ) -> Result<Crafted, PoisonError> {
     let (bound, std) = (noise.bound, noise.std);
-    if bound == 0 {
-        return Err(PoisonError::Setting {
-            key: "bound",
-            found: 0.0,
-            expected: "1 to 255, in 1/255",
-        });
-    }
-    if !(std > 0.0 && std <= 1e6) {
-        return Err(PoisonError::Setting {
-            key: "std",
-            found: std,
-            expected: "above 0 and at most 1e6, in 1/255",
-        });
-    }
+    noise.check()?;
     let Values::Bytes(pixels) = &clean.values else {
         return Err(PoisonError::NotImages {
             attack: "noise",

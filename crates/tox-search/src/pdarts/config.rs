@@ -23,15 +23,14 @@ pub struct Stage {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PdartsConfig {
-    /// The stages, each with new weights; only the choice of ops goes on.
+    /// The stages, each with new weights; only the choice of ops goes on. Default: for the DARTS
+    /// space 5, 11 and 17 cells with 8, 5 and 3 ops, for NAS-Bench-201 1, 3 and 5 with 5, 4 and 3.
+    #[serde(default = "Vec::<Stage>::new")]
     pub stages: Vec<Stage>,
     /// Channels of a node of the first cell.
     pub channels: usize,
     /// Images a step, for the weights and for the alphas each.
     pub batch: usize,
-    /// Share of the training images, from the first one on, that the weights are trained on; the
-    /// others are for the alphas. (0, 1).
-    pub train_portion: f64,
     /// Epochs of a stage.
     pub epochs: usize,
     /// Of them those at the start in which the alphas are frozen.
@@ -68,7 +67,6 @@ impl Default for PdartsConfig {
             stages: stages([5, 11, 17], [8, 5, 3]),
             channels: 16,
             batch: 96,
-            train_portion: 0.5,
             epochs: 25,
             frozen_epochs: 10,
             lr_max: 0.025,
@@ -105,6 +103,17 @@ impl PdartsConfig {
         }
     }
 
+    /// With the stages of `space` if it has none.
+    pub fn resolved(mut self, space: CellSpace) -> Self {
+        if self.stages.is_empty() {
+            self.stages = match space {
+                CellSpace::Darts => Self::default().stages,
+                CellSpace::NasBench201 => Self::nasbench201().stages,
+            };
+        }
+        self
+    }
+
     /// Checks every range.
     ///
     /// # Errors
@@ -130,7 +139,6 @@ impl PdartsConfig {
         }
         whole("channels", self.channels, 1, 4096)?;
         whole("batch", self.batch, 2, 65_536)?;
-        real("train_portion", self.train_portion, 1e-3, 0.999)?;
         whole("epochs", self.epochs, 1, 100_000)?;
         whole("frozen_epochs", self.frozen_epochs, 0, self.epochs)?;
         real("lr_max", self.lr_max, 1e-12, 1e6)?;

@@ -15,8 +15,8 @@ use tox_nn::Device;
 
 /// What a search is run on.
 pub struct Inputs<'a> {
-    /// Images. The training images are divided between weights and alphas; validation and test
-    /// images are not looked at.
+    /// Images: the training images are for the weights, the validation images for the alphas, test
+    /// images are not looked at. The published code has half of CIFAR-10's training file for each.
     pub data: &'a Dataset,
     /// What happens to batches; to those of the alphas if `valid` is set, as the published code has
     /// it.
@@ -91,6 +91,17 @@ pub enum PdartsError {
     /// The supernet cannot be built.
     #[error("a P-DARTS supernet cannot be built: {0}")]
     Space(#[from] SpaceError),
+    /// A half without images.
+    #[error(
+        "P-DARTS learns weights on the training images and alphas on the validation images, but has \
+         {weights} and {alphas} of them: it needs two of each; set `data.train` and `data.valid`"
+    )]
+    Images {
+        /// Training images.
+        weights: usize,
+        /// Validation images.
+        alphas: usize,
+    },
     /// The checkpoint cannot be read or written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),

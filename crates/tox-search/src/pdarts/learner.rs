@@ -22,6 +22,8 @@ const ADAM_EPS: f32 = 1e-8;
 /// A stage's supernet and its optimisers.
 #[derive(Clone, Debug)]
 pub struct Learner {
+    /// The ops of every edge, by kind of cell.
+    pub candidates: Vec<Vec<Vec<usize>>>,
     /// The network.
     pub net: CellSupernet,
     /// Its weights. Running statistics of batch norms stay where they began: a search never
@@ -71,6 +73,7 @@ impl Learner {
         let mut adam = Adam::new(&alphas, beta1, beta2, ADAM_EPS);
         adam.decay = config.alpha_decay as f32;
         Ok(Self {
+            candidates: candidates.to_vec(),
             net,
             state,
             alphas,

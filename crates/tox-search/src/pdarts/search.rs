@@ -6,15 +6,13 @@ use super::discretise::{DiscretiseError, prune};
 use super::found::{Epoch, Found, Inputs, PdartsError, StageEnd, genotype};
 use super::learner::Learner;
 use crate::cell::SupernetShape;
-use crate::config::{ConfigError, error};
 use crate::space::SpaceError;
 use crate::space::cells::CellGenotype;
 use serde::{Deserialize, Serialize};
-use std::ops::Range;
 use std::path::Path;
 use tox_data::checkpoint::{self, Buffers, CheckpointError, Hooks, Machine};
 use tox_data::rng::stream;
-use tox_data::{Batch, shuffled};
+use tox_data::{Batch, Split, shuffled};
 use tox_nn::fit::Step;
 use tox_nn::layers::Draws;
 
@@ -112,25 +110,18 @@ impl<'a> Search<'a> {
         Ok(search)
     }
 
-    fn check_halves(&self) -> Result<(), ConfigError> {
+    fn check_halves(&self) -> Result<(), PdartsError> {
         let [weights, alphas] = [0, 1].map(|half| self.half(half).len());
         if weights < 2 || alphas < 2 {
-            let expected = format!(
-                "a share that leaves at least two images for the weights and two for the alphas; of \
-                 {} it leaves {weights} and {alphas}",
-                weights + alphas
-            );
-            return error("train_portion", self.inputs.config.train_portion, expected);
+            return Err(PdartsError::Images { weights, alphas });
         }
         Ok(())
     }
 
-    /// The training images of the weights (0) or of the alphas (1): the index range is cut in two,
-    /// as the published code does.
-    fn half(&self, half: usize) -> Range<usize> {
-        let n = self.inputs.data.train.len();
-        let cut = (self.inputs.config.train_portion * n as f64).floor() as usize;
-        if half == 0 { 0..cut } else { cut..n }
+    /// The images of the weights (0) or of the alphas (1).
+    fn half(&self, half: usize) -> &'a Split {
+        let data = self.inputs.data;
+        [&data.train, &data.valid][half]
     }
 
     /// Batches of a half. A single image left over is left out: its batch norm on a 1x1 map would
@@ -144,15 +135,14 @@ impl<'a> Search<'a> {
     /// before the weights' is.
     fn batch(&mut self, half: usize, i: usize) -> Batch {
         let inputs = self.inputs;
-        let (range, batches) = (self.half(half), self.batches(half));
+        let (images, batches) = (self.half(half), self.batches(half));
         let name = ["weights", "alphas"][half];
         let (epoch, pass) = (self.epochs_so_far(), (i / batches) as u64);
         let order = match &mut self.orders[half] {
             Some((of, order)) if *of == [epoch, pass] => order,
             slot => {
                 let mut rng = stream(inputs.seed, &format!("shuffle/{name}"), &[epoch, pass]);
-                let mut order = shuffled(range.len(), &mut rng);
-                order.iter_mut().for_each(|i| *i += range.start as u32);
+                let order = shuffled(images.len(), &mut rng);
                 &mut slot.insert(([epoch, pass], order)).1
             }
         };
@@ -161,8 +151,7 @@ impl<'a> Search<'a> {
         let key = [epoch, i as u64];
         let mut rng = stream(inputs.seed, &format!("augment/{name}"), &key);
         let augment = (half == 0 || inputs.augment.valid).then_some((inputs.augment, &mut rng));
-        let data = inputs.data;
-        data.train.batch(indices, &data.normalise, augment)
+        images.batch(indices, &inputs.data.normalise, augment)
     }
 
     /// Epochs of the search, over all stages.

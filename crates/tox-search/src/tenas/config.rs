@@ -3,6 +3,35 @@
 use crate::space::cells::CellSpace;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tox_data::Normalise;
+
+/// What pixels are normalised by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Normalisation {
+    /// On CIFAR-10 and CIFAR-100 as the published code has it, which differs from other searches';
+    /// else as [`Self::Data`].
+    #[default]
+    Published,
+    /// The data set's own.
+    Data,
+}
+
+impl Normalisation {
+    /// Of the data set `name`, whose own is `own`.
+    pub fn of(self, name: &str, own: &Normalise) -> Normalise {
+        let published = match name {
+            "cifar10" => [[125.3, 123.0, 113.9], [63.0, 62.1, 66.7]],
+            "cifar100" => [[129.3, 124.1, 112.4], [68.2, 65.4, 70.4]],
+            _ => return own.clone(),
+        };
+        if self == Self::Data || own.mean.len() != 3 {
+            return own.clone();
+        }
+        let [mean, std] = published.map(|of: [f32; 3]| of.map(|v| v / 255.0).to_vec());
+        Normalise { mean, std }
+    }
+}
 
 /// The numbers of a search. The defaults are those of the published scripts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -23,6 +52,8 @@ pub struct TenasConfig {
     pub region_crops: usize,
     /// Side of a crop.
     pub crop: usize,
+    /// What pixels are normalised by.
+    pub normalise: Normalisation,
 }
 
 impl Default for TenasConfig {
@@ -34,6 +65,7 @@ impl Default for TenasConfig {
             region_batches: 3,
             region_crops: 1000,
             crop: 3,
+            normalise: Normalisation::Published,
         }
     }
 }
@@ -112,11 +144,11 @@ impl TenasConfig {
         self.prune.unwrap_or(published)
     }
 
-    /// Checks every range, and that `images` of `[n, c, h, w]` will do.
+    /// Checks every range.
     ///
     /// # Errors
     /// The first number that is out of its range.
-    pub fn check(&self, space: CellSpace, images: [usize; 4]) -> Result<(), TenasError> {
+    pub fn ranges(&self, space: CellSpace) -> Result<(), TenasError> {
         for (key, found, low, high) in [
             ("batch", self.batch(space), 2, 1 << 12),
             ("prune", self.prune(space), 1, 8),
@@ -134,6 +166,15 @@ impl TenasConfig {
                 });
             }
         }
+        Ok(())
+    }
+
+    /// Checks every range, and that `images` of `[n, c, h, w]` will do.
+    ///
+    /// # Errors
+    /// The first number that is out of its range, or what is wrong with the images.
+    pub fn check(&self, space: CellSpace, images: [usize; 4]) -> Result<(), TenasError> {
+        self.ranges(space)?;
         let [images, _, height, width] = images;
         let batch = self.batch(space);
         if images < batch {

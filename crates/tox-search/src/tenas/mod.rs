@@ -20,7 +20,7 @@ pub mod regions;
 mod score;
 pub mod search;
 
-pub use config::{TenasConfig, TenasError};
+pub use config::{Normalisation, TenasConfig, TenasError};
 pub use left::{Left, ops};
 pub use score::{Scene, Scorer};
 pub use search::{Found, run};

@@ -21,8 +21,7 @@ pub struct Scene<'a> {
     pub space: CellSpace,
     /// Training images.
     pub images: &'a Images,
-    /// Their normalisation. The published code's differs from that of other searches: on CIFAR-10
-    /// mean 125.3, 123.0, 113.9 and deviation 63.0, 62.1, 66.7, each by 255.
+    /// Their normalisation; see [`super::Normalisation`].
     pub normalise: &'a Normalise,
     /// What happens to the batches of the kernel; crops are not augmented.
     pub augment: &'a Augment,

@@ -6,10 +6,15 @@ use crate::spec::{Learner, Threat};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use std::path::Path;
 use toml::{Table, Value};
 use tox_bilevel::config::{BilevelAttack, BilevelConfig, SyntheticConfig};
+use tox_data::patch::Patch;
+use tox_poison::data::PoisonError;
+use tox_poison::data::threat::{ClfThreat, FileThreat, GcThreat, NoiseThreat, RlfThreat};
 use tox_poison::space::SpacePoison;
 use tox_search::enas::config::EnasConfig;
+use tox_search::nas::NasConfig;
 use tox_search::space::Space;
 
 /// What a table with a `kind` may be: here a learner or a threat is registered.
@@ -19,7 +24,7 @@ struct Kind<T> {
     schema: fn(&mut SchemaGenerator) -> Schema,
 }
 
-const LEARNERS: [Kind<Learner>; 3] = [
+const LEARNERS: [Kind<Learner>; 4] = [
     Kind {
         name: "enas",
         read: |s, at, t| checked(s, at, t, EnasConfig::check).map(Learner::Enas),
@@ -35,13 +40,43 @@ const LEARNERS: [Kind<Learner>; 3] = [
         read: |s, at, t| checked(s, at, t, SyntheticConfig::check).map(Learner::Synthetic),
         schema: SyntheticConfig::json_schema,
     },
+    Kind {
+        name: "nas",
+        read: |s, at, t| checked(s, at, t, NasConfig::check).map(Learner::Nas),
+        schema: NasConfig::json_schema,
+    },
 ];
 
-const THREATS: [Kind<Threat>; 2] = [
+const THREATS: [Kind<Threat>; 7] = [
     Kind {
         name: "bilevel",
         read: |s, at, t| checked(s, at, t, BilevelAttack::check).map(Threat::Bilevel),
         schema: BilevelAttack::json_schema,
+    },
+    Kind {
+        name: "rlf",
+        read: |s, at, t| checked(s, at, t, RlfThreat::check).map(Threat::Rlf),
+        schema: RlfThreat::json_schema,
+    },
+    Kind {
+        name: "clf",
+        read: |s, at, t| checked(s, at, t, ClfThreat::check).map(Threat::Clf),
+        schema: ClfThreat::json_schema,
+    },
+    Kind {
+        name: "noise",
+        read: |s, at, t| checked(s, at, t, NoiseThreat::check).map(Threat::Noise),
+        schema: NoiseThreat::json_schema,
+    },
+    Kind {
+        name: "gc",
+        read: |s, at, t| checked(s, at, t, GcThreat::check).map(Threat::Gc),
+        schema: GcThreat::json_schema,
+    },
+    Kind {
+        name: "file",
+        read: poison_file,
+        schema: FileThreat::json_schema,
     },
     Kind {
         name: "none",
@@ -55,9 +90,33 @@ const THREATS: [Kind<Threat>; 2] = [
 #[serde(deny_unknown_fields)]
 struct NoKeys {}
 
+/// A poison made before. The trial depends on its content, so its hash becomes a part of the spec.
+fn poison_file(source: &Source, at: &[String], table: Table) -> Result<Threat, RecipeError> {
+    let mut threat: FileThreat = source.read(at, Value::Table(table))?;
+    let patch = Patch::load(Path::new(&threat.path));
+    let key = [at, &path(&["path"])].concat();
+    let patch = patch.map_err(|e| source.refuse(&key, e.to_string(), None))?;
+    let found = patch.manifest().patch_hash.clone();
+    match &threat.hash {
+        Some(hash) if *hash != found => {
+            let message = format!(
+                "the poison {} has the hash {found}, not {hash}",
+                threat.path
+            );
+            let hint = "name the file that the recipe was written for, or leave `hash` out";
+            let key = [at, &path(&["hash"])].concat();
+            Err(source.refuse(&key, message, Some(hint.into())))
+        }
+        _ => {
+            threat.hash = Some(found);
+            Ok(Threat::File(threat))
+        }
+    }
+}
+
 /// A number out of its range, in whichever crate it was found.
 struct OutOfRange {
-    key: &'static str,
+    key: String,
     found: String,
     expected: String,
 }
@@ -75,10 +134,39 @@ impl From<tox_search::enas::config::ConfigError> for OutOfRange {
 
 impl From<tox_bilevel::config::ConfigError> for OutOfRange {
     fn from(e: tox_bilevel::config::ConfigError) -> Self {
-        let (key, found, expected) = (e.key, e.found, e.expected.to_owned());
+        let (key, found, expected) = (e.key.to_owned(), e.found, e.expected.to_owned());
         Self {
             key,
             found,
+            expected,
+        }
+    }
+}
+
+impl From<PoisonError> for OutOfRange {
+    fn from(e: PoisonError) -> Self {
+        let (key, found, expected) = match &e {
+            PoisonError::Budget { budget } => (
+                "budget".to_owned(),
+                *budget,
+                "a share of the rows above 0 and at most 1, such as 0.1".to_owned(),
+            ),
+            PoisonError::Setting {
+                key,
+                found,
+                expected,
+            } => ((*key).to_owned(), *found, (*expected).to_owned()),
+            PoisonError::Fit(e) => (
+                format!("fit.{}", e.key),
+                e.found,
+                format!("{} to {}", e.low, e.high),
+            ),
+            // A check of a threat's numbers finds nothing else.
+            other => (String::new(), f64::NAN, other.to_string()),
+        };
+        Self {
+            key,
+            found: found.to_string(),
             expected,
         }
     }
@@ -218,6 +306,10 @@ pub fn threat_of(
                 "bilevel faces poisoned training data: [threat] kind = \"bilevel\""
             }
             Learner::Synthetic(_) => "synthetic has its own poison point: leave the threat out",
+            Learner::Nas(_) => {
+                "nas faces poisoned training data: threat kinds \"rlf\", \"clf\", \"noise\", \"gc\" \
+                 and \"file\""
+            }
         };
         return Err(source.refuse(&place, message, Some(hint.into())));
     }

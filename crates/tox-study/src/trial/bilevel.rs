@@ -21,7 +21,7 @@ pub fn execute(
         config,
         attack: match &spec.threat {
             Threat::Bilevel(attack) => Some(attack),
-            Threat::None | Threat::SearchSpace(_) => None,
+            _ => None,
         },
         seed: spec.seed,
     };

@@ -293,6 +293,9 @@ pub struct Trial {
     /// Folder of the data sets
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+    /// Folder for what other trials of the study need too, such as a classifier that crafts poison
+    #[arg(long, value_name = "DIR")]
+    pub shared: Option<PathBuf>,
     /// Write a checkpoint and end when stdin ends
     #[arg(long)]
     pub stop_with_stdin: bool,

@@ -5,6 +5,8 @@ use super::run::load;
 use super::{Output, json, table};
 use tox_bilevel::config::{BilevelConfig, Groups, Penalty, Victim};
 use tox_search::enas::config::{EnasConfig, NanPolicy, Strategy};
+use tox_search::nas::NasConfig;
+use tox_search::space::cells::CellSpace;
 use tox_study::spec::{Defence, Learner, Threat, TrialSpec};
 
 pub fn plan(args: &Plan) -> anyhow::Result<Output> {
@@ -41,6 +43,11 @@ fn threat(threat: &Threat) -> String {
         Threat::None => "none".into(),
         Threat::SearchSpace(p) => format!("{} x {}", p.set, p.q),
         Threat::Bilevel(attack) => format!("{} points", attack.points()),
+        Threat::File(file) => file.path.clone(),
+        other => match other.budget() {
+            Some(budget) => format!("{} {} %", other.kind(), 100.0 * budget),
+            None => other.kind().to_owned(),
+        },
     }
 }
 
@@ -49,11 +56,20 @@ fn learner(spec: &TrialSpec) -> String {
         Learner::Enas(config) => enas(config),
         Learner::Bilevel(config) => bilevel(config),
         Learner::Synthetic(_) => "synthetic".to_owned(),
+        Learner::Nas(config) => nas(config),
     };
     if spec.defence == Defence::Screen {
         text.push_str(", screened space");
     }
     text
+}
+
+fn nas(config: &NasConfig) -> String {
+    let space = match config.space {
+        CellSpace::Darts => "DARTS cells",
+        CellSpace::NasBench201 => "NAS-Bench-201",
+    };
+    format!("{}, {space}", config.search.title())
 }
 
 fn enas(config: &EnasConfig) -> String {

@@ -20,6 +20,7 @@ pub fn trial(args: Trial) -> anyhow::Result<Output> {
         spec: args.spec,
         dir: args.out,
         data_dir: args.data_dir,
+        shared: args.shared,
         device: args.device,
         threads: usize::from(args.threads),
     };

@@ -34,6 +34,23 @@ impl Default for Classifier {
     }
 }
 
+impl Classifier {
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// The first number out of its range.
+    pub fn check(&self) -> Result<(), PoisonError> {
+        if !(1..=1024).contains(&self.width) {
+            return Err(PoisonError::Setting {
+                key: "width",
+                found: self.width as f64,
+                expected: "1 to 1024",
+            });
+        }
+        Ok(self.fit.check()?)
+    }
+}
+
 /// What it is trained on.
 pub struct Training<'a> {
     /// The clean rows, 8-bit images.
@@ -61,14 +78,7 @@ pub fn confidences(
     hooks: Hooks<'_>,
 ) -> Result<Option<Confidences>, PoisonError> {
     let (clean, classifier) = (training.clean, training.classifier);
-    if !(1..=1024).contains(&classifier.width) {
-        return Err(PoisonError::Setting {
-            key: "width",
-            found: classifier.width as f64,
-            expected: "1 to 1024",
-        });
-    }
-    classifier.fit.check()?;
+    classifier.check()?;
     let Some(images) = clean.images() else {
         let found = match clean.values {
             Values::Bytes(_) => "rows without the shape of an image",

@@ -48,7 +48,7 @@ pub struct Clf {
 }
 
 /// A classifier's probability of every class for every training row.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Confidences {
     classes: usize,
     values: Vec<f64>,

@@ -1,0 +1,168 @@
+//! What a recipe says of a poison of training data: one type for each kind of threat.
+
+use super::PoisonError;
+use super::clf::{Classifier, Clf};
+use super::gc::Gc;
+use super::noise::Noise;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tox_nn::fit::FitConfig;
+
+/// Refuses a budget that is no share of the rows.
+fn share(budget: f64) -> Result<(), PoisonError> {
+    // NaN is no share.
+    if budget > 0.0 && budget <= 1.0 {
+        return Ok(());
+    }
+    Err(PoisonError::Budget { budget })
+}
+
+/// RLF, random label flipping.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RlfThreat {
+    /// Share of the rows that a search learns from, above 0 and at most 1.
+    pub budget: f64,
+}
+
+/// CLF, confidence-based label flipping.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClfThreat {
+    /// Share of the rows that a search learns from, above 0 and at most 1.
+    pub budget: f64,
+    /// Which rows, and which labels they get.
+    #[serde(default)]
+    pub flip: Clf,
+    /// The ResNet-18 that is trained on the clean rows.
+    #[serde(default)]
+    pub classifier: Classifier,
+}
+
+/// Gaussian noise on images.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NoiseThreat {
+    /// Share of the rows that a search learns from, above 0 and at most 1.
+    pub budget: f64,
+    /// How much.
+    #[serde(default)]
+    pub noise: Noise,
+}
+
+/// GC, gradient cancelling, tailored to the search that is attacked: a clean run of it gives the
+/// victim, whose gradient the poison cancels. Of P-DARTS that is its last supernet, and the alphas
+/// are the targets; of the other searches the network that it finds, all its weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GcThreat {
+    /// Share of the rows that a search learns from, above 0 and at most 1.
+    pub budget: f64,
+    /// How far the ascent takes the targets, in L2, in the place of `cancelling.radius`. Default: the
+    /// paper's, 1.0 for alphas and 0.5 for the networks of found architectures. Small networks need
+    /// less, see `cancelling.radius`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub radius: Option<f64>,
+    /// The attack's own numbers.
+    #[serde(default)]
+    pub cancelling: Gc,
+    /// The victim, where it is a network.
+    #[serde(default)]
+    pub victim: VictimConfig,
+}
+
+/// The network of the architecture that a clean search finds, as GC attacks it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct VictimConfig {
+    /// Channels of the first cell. The paper does not say; 16 is what RoBoT scores.
+    pub channels: usize,
+    /// Cells; in NAS-Bench-201 those of each of three stages. 5 is what RoBoT scores.
+    pub cells: usize,
+    /// Its training on the clean rows.
+    pub fit: FitConfig,
+}
+
+impl Default for VictimConfig {
+    fn default() -> Self {
+        Self {
+            channels: 16,
+            cells: 5,
+            fit: FitConfig::default(),
+        }
+    }
+}
+
+/// A poison that was made before, by whomever: a patch file with its manifest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FileThreat {
+    /// The patch, `.npz` or `.safetensors`. It must have been made for the very rows of the trial:
+    /// training images followed by validation images.
+    pub path: String,
+    /// Its BLAKE3 hash, which the manifest names too; without, a patch that has changed since the
+    /// recipe was written is not noticed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+}
+
+impl RlfThreat {
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// The first number out of its range.
+    pub fn check(&self) -> Result<(), PoisonError> {
+        share(self.budget)
+    }
+}
+
+impl ClfThreat {
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// The first number out of its range.
+    pub fn check(&self) -> Result<(), PoisonError> {
+        share(self.budget)?;
+        self.classifier.check()
+    }
+}
+
+impl NoiseThreat {
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// The first number out of its range.
+    pub fn check(&self) -> Result<(), PoisonError> {
+        share(self.budget)?;
+        self.noise.check()
+    }
+}
+
+impl GcThreat {
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// The first number out of its range.
+    pub fn check(&self) -> Result<(), PoisonError> {
+        share(self.budget)?;
+        let radius = self.radius.unwrap_or(self.cancelling.radius);
+        let cancelling = Gc {
+            radius,
+            ..self.cancelling
+        };
+        cancelling.check()?;
+        for (key, found) in [
+            ("victim.channels", self.victim.channels),
+            ("victim.cells", self.victim.cells),
+        ] {
+            if !(1..=4096).contains(&found) {
+                return Err(PoisonError::Setting {
+                    key,
+                    found: found as f64,
+                    expected: "1 to 4096",
+                });
+            }
+        }
+        Ok(self.victim.fit.check()?)
+    }
+}

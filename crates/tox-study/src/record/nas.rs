@@ -1,0 +1,69 @@
+//! What a trial of data poisoning measured.
+
+use serde::{Deserialize, Serialize};
+use tox_poison::data::Check;
+use tox_search::count::Counts;
+use tox_search::nas::Trace;
+use tox_search::nas::diagnostics::Diagnostics;
+use tox_search::space::cells::CellGenotype;
+use tox_search::table::{Baseline, Rank};
+
+/// What a search found on data that may be poisoned, and how good that is on clean data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NasOutcome {
+    /// The architecture found.
+    pub genotype: CellGenotype,
+    /// How the search went.
+    pub trace: Trace,
+    /// How good the architecture is; `None` if nobody asked.
+    pub evaluation: Option<Evaluation>,
+    /// What the poison did; `None` without a threat.
+    pub poison: Option<Poison>,
+    /// What the poison did to the signals that the search goes by; `None` without a threat.
+    pub diagnostics: Option<Diagnostics>,
+}
+
+/// A poison as it was applied.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Poison {
+    /// What it did to the rows, and why it is not to be trusted, if it is not.
+    pub check: Check,
+    /// CLF: share of the clean rows that its classifier names rightly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classifier_accuracy: Option<f64>,
+    /// GC: the architecture of the victim, which a clean search found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub victim: Option<CellGenotype>,
+}
+
+/// The final accuracy of an architecture on clean data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evaluation {
+    /// Clean test accuracy in percent.
+    pub accuracy: f64,
+    /// Size of the network whose accuracy it is.
+    pub counts: Counts,
+    /// Its place in the table, where it was looked up.
+    pub table: Option<Place>,
+}
+
+/// An architecture's place among all of a table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    /// The column, such as `cifar10_test_200ep`.
+    pub column: String,
+    /// Its rank.
+    pub rank: Rank,
+    /// The best accuracy of the table.
+    pub best: f64,
+    /// A random architecture: mean and deviation over the whole table.
+    pub random: Baseline,
+    /// Architectures that a random search of equal cost trains.
+    pub draws: usize,
+    /// What it finds: the best of them by validation accuracy after 12 epochs.
+    pub random_search: Baseline,
+}
