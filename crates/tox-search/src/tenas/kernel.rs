@@ -6,10 +6,9 @@
 //! be had of all images from one backward pass of one network. Here several copies of the network run
 //! side by side as groups of channels, copy `i` with the loss of image `i`: one pass gives the rows
 //! of all copies. That takes as much arithmetic as a pass for each image, but fewer and larger ops: on
-//! one core of an AVX-512 machine, 14 images of a fresh DARTS-space supernet took 0.31 s with one
-//! copy, 0.26 s with 2, 0.24 s with 7; with 14 as much or less, as the caches have it. For 72 images of
-//! NAS-Bench-201, whose maps are three times as large, more copies bring nothing
-//! (`benches/zero_cost.rs`).
+//! one core of an AVX-512 machine, 14 images of a fresh DARTS-space supernet took 0.25 s with one
+//! copy, 0.22 s with 2, 0.20 s with 7 or 14. For 72 images of NAS-Bench-201, whose maps are three
+//! times as large, copies do not pay: 2.5 s with one, 2.7 s with 4 (`benches/zero_cost.rs`).
 
 use super::left::Left;
 use super::network::Supernet;

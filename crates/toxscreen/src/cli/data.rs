@@ -1,10 +1,11 @@
 //! `toxscreen data`: what is here, and how to get what is not.
 
 use super::args::DataCommand;
-use super::{Output, json, table};
+use super::{Output, Usage, json, table};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use tox_data::{DataDir, DatasetInfo};
+use tox_search::table::{FILE, TableError};
 
 pub fn data(command: DataCommand) -> anyhow::Result<Output> {
     match command {
@@ -41,14 +42,26 @@ fn ls(dir: &DataDir, as_json: bool) -> anyhow::Result<Output> {
     let head = [
         "name", "state", "train", "test", "shape", "classes", "licence",
     ];
+    let found = dir.path().join(FILE).is_file();
     Ok(Output::done(format!(
-        "{}\ndata folder: {}\n",
+        "{}\ndata folder: {}\ntable of NAS-Bench-201: {}\n",
         table(&head, &rows),
-        dir.path().display()
+        dir.path().display(),
+        if found { "here" } else { "not here" }
     )))
 }
 
 fn fetch(name: &str, dir: &DataDir) -> anyhow::Result<Output> {
+    if name == "nasbench201" {
+        // Its publishers offer no file of accuracies alone.
+        let path = dir.path().join(FILE);
+        let missing = TableError::Missing { path };
+        return Err(Usage::new(
+            "the table of NAS-Bench-201 cannot be fetched",
+            missing.to_string(),
+        )
+        .into());
+    }
     let style = "{bytes} of {total_bytes} {bar:30} {bytes_per_sec}, {eta} left";
     let bar = if std::io::stderr().is_terminal() {
         ProgressBar::no_length().with_style(ProgressStyle::with_template(style)?)

@@ -24,6 +24,7 @@ use tox_bilevel::own::OwnError;
 use tox_poison::data::PoisonError;
 use tox_poison::screen::ScreenError;
 use tox_poison::space_file::SpaceFileError;
+use tox_search::table::TableError;
 use tox_study::child::ChildError;
 use tox_study::recipe::RecipeError;
 use tox_study::record::RecordError;
@@ -113,6 +114,7 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
     } else if error.is::<tox_data::DataError>()
         || error.is::<tox_data::FetchError>()
         || error.is::<ScreenError>()
+        || error.is::<TableError>()
         || error.is::<OwnError>()
         || matches!(
             error.downcast_ref(),

@@ -9,8 +9,11 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 use tox_data::DataDir;
 use tox_data::spec::DataSpec;
+use tox_search::nas::Evaluate;
+use tox_search::table::{FILE, Table};
 use tox_study::recipe::{Overrides, QUICKSTART, RecipeError, Study};
 use tox_study::runner::{self, RunOptions, Summary};
+use tox_study::spec::Learner;
 use tox_study::store::{Failure, Store};
 
 /// The study of a recipe, or the quickstart.
@@ -87,12 +90,14 @@ pub fn run(args: Run) -> anyhow::Result<Output> {
 }
 
 /// What every trial would fail by, found before a folder is made and a process started: a device
-/// that this program does not have or the learner cannot use, and data that do not load.
+/// that this program does not have or the learner cannot use, data that do not load, and a table
+/// without the column that is asked.
 fn preflight(study: &Study, dir: &Path, options: &RunOptions) -> anyhow::Result<()> {
     tox_nn::device::parse(&options.device)
         .map_err(|e| Usage::new(e.to_string(), "leave --device out to use the CPU"))?;
     let data_dir = DataDir::resolve(options.data_dir.as_deref())?;
     let mut loaded: Vec<&DataSpec> = Vec::new();
+    let mut table = None;
     for trial in &study.trials {
         let (data, learner) = (&trial.spec.data, &trial.spec.learner);
         if Store::has_record(dir, &trial.id) {
@@ -109,6 +114,16 @@ fn preflight(study: &Study, dir: &Path, options: &RunOptions) -> anyhow::Result<
         if learner.loads_data() && !loaded.contains(&data) {
             tox_data::load(data, &data_dir)?;
             loaded.push(data);
+        }
+        if let Learner::Nas(config) = learner
+            && config.evaluate == Evaluate::NasBench201
+        {
+            let read = match table.take() {
+                Some(read) => read,
+                None => Table::read(&data_dir.path().join(FILE))?,
+            };
+            read.values(config.column)?;
+            table = Some(read);
         }
     }
     Ok(())

@@ -32,13 +32,16 @@ pub fn trial(args: Trial) -> anyhow::Result<Output> {
 pub fn exit_code(error: &ChildError) -> u8 {
     match error {
         ChildError::Trial(TrialError::Stopped) => STOPPED,
-        ChildError::Trial(TrialError::Data(_)) => DATA,
+        ChildError::Trial(TrialError::Data(_) | TrialError::Table(_) | TrialError::Patch(_)) => {
+            DATA
+        }
         ChildError::Trial(TrialError::Audit(error)) => audit(error),
         ChildError::Trial(
             TrialError::Device(_)
             | TrialError::CpuOnly { .. }
             | TrialError::Config(_)
             | TrialError::Threat(_)
+            | TrialError::Poison(_)
             | TrialError::Unfit { .. },
         ) => USAGE,
         _ => FAILED,

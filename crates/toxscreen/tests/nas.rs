@@ -1,0 +1,245 @@
+//! Searches on poisoned data, on real digits: what no poison can reach stays as it is, steps that
+//! trials share change nothing, what is killed goes on to the same records, and what cannot be run is
+//! refused.
+#![allow(clippy::unwrap_used)]
+
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+const RECIPE: &str = r#"
+name = "nas"
+seeds = [3]
+[data]
+dataset = "digits"
+valid = 700
+test = 100
+augment = { crop = 1, flip = true, valid = true }
+[learner]
+kind = "nas"
+search = "random"
+evaluate = "none"
+[learner.p-darts]
+stages = [ { cells = 1, ops = 5, skip_dropout = 0.1 }, { cells = 1, ops = 3, skip_dropout = 0.4 } ]
+channels = 2
+batch = 64
+epochs = 2
+frozen_epochs = 1
+[learner.te-nas]
+batch = 6
+repeats = 1
+region_batches = 1
+region_crops = 50
+[learner.robot]
+pool = 6
+batch = 8
+channels = 2
+cells = 1
+rounds = 2
+evaluated = 2
+train = { epochs = 1, batch = 128 }
+[[grid]]
+rows = [
+  { label = "clean" },
+  { label = "rlf", threat = { kind = "rlf", budget = 0.5 } },
+  { label = "clf", threat = { kind = "clf", budget = 0.5, classifier = { width = 2, fit = { epochs = 1, lr_max = 0.05 } } } },
+  { label = "gc", threat = { kind = "gc", budget = 0.1, radius = 0.1, cancelling = { iterations = 2 }, victim = { channels = 2, cells = 1, fit = { epochs = 1 } } } },
+]
+columns = [
+  { variant = "p-darts", learner.search = "p-darts" },
+  { variant = "te-nas", learner.search = "te-nas" },
+  { variant = "robot", learner.search = "robot" },
+]
+"#;
+
+fn toxscreen(dir: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_toxscreen"));
+    command
+        .args(args)
+        .env("TOXSCREEN_CHECKPOINT_SECONDS", "0.05")
+        .current_dir(dir)
+        .stdin(Stdio::null());
+    command
+}
+
+fn study(recipe: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("recipe.toml"), recipe).unwrap();
+    dir
+}
+
+fn run(dir: &Path, out: &str, options: &[&str]) {
+    let args = [&["run", "recipe.toml", "--out", out], options].concat();
+    let ended = toxscreen(dir, &args).output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success(), "{out} {options:?}: {said}");
+}
+
+/// What `run recipe.toml` says of a recipe that it refuses.
+fn refused(recipe: &str) -> String {
+    let dir = study(recipe);
+    let ended = toxscreen(dir.path(), &["run", "recipe.toml", "--data-dir", "."]).output();
+    let ended = ended.unwrap();
+    assert!(!ended.status.success(), "{recipe}");
+    assert!(!dir.path().join("runs").exists(), "a folder was made");
+    String::from_utf8(ended.stderr).unwrap()
+}
+
+/// Outcomes by cell.
+fn outcomes(dir: &Path, out: &str) -> BTreeMap<String, Value> {
+    let trials = fs::read_dir(dir.join(out).join("trials")).unwrap();
+    let record = |path: &Path| {
+        let text = fs::read_to_string(path.join("record.json")).unwrap();
+        let mut record: Value = serde_json::from_str(&text).unwrap();
+        let spec = &record["spec"];
+        let name = format!("{} {}", spec["cell"], spec["variant"]).replace('"', "");
+        (name, record["outcome"].take())
+    };
+    trials.map(|trial| record(&trial.unwrap().path())).collect()
+}
+
+#[test]
+fn label_poison_does_not_reach_a_search_without_labels() {
+    let dir = study(RECIPE);
+    run(dir.path(), "run", &["--jobs", "2"]);
+    let outcomes = outcomes(dir.path(), "run");
+    assert_eq!(outcomes.len(), 12);
+    let found = |cell: &str| {
+        let outcome = &outcomes[cell];
+        serde_json::to_string(&[&outcome["genotype"], &outcome["trace"]]).unwrap()
+    };
+    // TE-NAS, byte for byte.
+    assert_eq!(found("clean te-nas"), found("rlf te-nas"));
+    assert_eq!(found("clean te-nas"), found("clf te-nas"));
+    for change in outcomes["rlf te-nas"]["diagnostics"]["changes"].as_array().unwrap() {
+        assert_eq!(change["clean"], change["poisoned"]);
+    }
+    // The others read them.
+    for search in ["p-darts", "robot"] {
+        for attack in ["rlf", "clf"] {
+            let poisoned = found(&format!("{attack} {search}"));
+            assert_ne!(found(&format!("clean {search}")), poisoned);
+        }
+    }
+    // What the checks say: 1797 digits, 360 of them for tests.
+    let check = |cell: &str| outcomes[cell]["poison"]["check"].clone();
+    assert_eq!(check("rlf p-darts")["flipped"], 718);
+    assert_eq!(check("rlf p-darts"), check("rlf robot"));
+    assert_eq!(check("clf p-darts")["flipped"], 718);
+    assert!(outcomes["clf robot"]["poison"]["classifier_accuracy"].as_f64().unwrap() > 0.1);
+    for search in ["p-darts", "te-nas", "robot"] {
+        let check = check(&format!("gc {search}"));
+        assert_eq!((&check["points"], &check["flipped"]), (&143.into(), &0.into()));
+        assert!(check["linf"].as_f64().unwrap() <= 16.0);
+        let curve = check["cancelled"]["curve"].as_array().unwrap();
+        assert_eq!(curve.len(), 2);
+        let victim = &outcomes[&format!("gc {search}")]["poison"]["victim"];
+        assert_eq!(*victim, outcomes[&format!("clean {search}")]["genotype"]);
+    }
+    // A clean trial has no poison to tell of.
+    assert_eq!(outcomes["clean robot"]["poison"], Value::Null);
+
+    // Steps that trials shared are made again by `verify`, each for itself.
+    let verified = toxscreen(dir.path(), &["verify", "run", "--sample", "12"]).output();
+    let verified = verified.unwrap();
+    let said = String::from_utf8_lossy(&verified.stdout);
+    assert!(verified.status.success(), "{said}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_killed_study_ends_with_the_same_outcomes() {
+    let dir = study(RECIPE);
+    let cells = ["--cells", "gc", "--cells", "clf"];
+    run(dir.path(), "undisturbed", &cells);
+    let expected = outcomes(dir.path(), "undisturbed");
+    let args = [&["run", "recipe.toml", "--out", "killed"], &cells[..]].concat();
+    let mut killed = 0;
+    for milliseconds in [150, 300, 500, 700, 1000, 1500] {
+        let mut command = toxscreen(dir.path(), &args);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut run = command.spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        killed += usize::from(run.try_wait().unwrap().is_none());
+        run.kill().unwrap();
+        run.wait().unwrap();
+    }
+    assert!(killed > 1, "every run was over before it was killed");
+    run(dir.path(), "killed", &cells);
+    assert_eq!(outcomes(dir.path(), "killed"), expected);
+    // Nothing is left that only an unfinished trial needs.
+    for trial in fs::read_dir(dir.path().join("killed/trials")).unwrap() {
+        for file in fs::read_dir(trial.unwrap().path()).unwrap() {
+            let name = file.unwrap().file_name().into_string().unwrap();
+            assert!(!name.starts_with("checkpoint"), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_poison_made_by_the_command_line_is_the_same_poison() {
+    // The rows that a trial learns from, in file order, are all training digits.
+    let dir = study(&RECIPE.replace("seeds = [3]", "seeds = [0]"));
+    let args = "poison --attack rlf --data digits --budget 0.5 --out p.npz";
+    let words: Vec<&str> = args.split(' ').collect();
+    assert!(toxscreen(dir.path(), &words).status().unwrap().success());
+    let file = "threat = { kind = \"file\", path = \"p.patch.npz\" }";
+    let rlf = "threat = { kind = \"rlf\", budget = 0.5 }";
+    let recipe = fs::read_to_string(dir.path().join("recipe.toml")).unwrap();
+    let recipe = recipe.replace("{ label = \"clean\" }", &format!("{{ label = \"file\", {file} }}"));
+    assert!(recipe.contains(rlf));
+    fs::write(dir.path().join("recipe.toml"), &recipe).unwrap();
+    run(dir.path(), "run", &["--cells", "file", "--cells", "rlf"]);
+    let outcomes = outcomes(dir.path(), "run");
+    for search in ["p-darts", "te-nas", "robot"] {
+        let [file, rlf] = ["file", "rlf"].map(|cell| &outcomes[&format!("{cell} {search}")]);
+        assert_eq!(file, rlf);
+    }
+    // Another poison under the same name.
+    let hash = recipe.replace("p.patch.npz\"", &format!("p.patch.npz\", hash = \"{}\"", "0".repeat(64)));
+    fs::write(dir.path().join("recipe.toml"), hash).unwrap();
+    let ended = toxscreen(dir.path(), &["run", "recipe.toml"]).output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(said.contains("has the hash"), "{said}");
+    // The same poison for other rows.
+    fs::write(dir.path().join("recipe.toml"), recipe.replace("valid = 700", "train = 500\nvalid = 700"))
+        .unwrap();
+    let args = ["run", "recipe.toml", "--out", "other", "--cells", "file"];
+    let ended = toxscreen(dir.path(), &args).output().unwrap();
+    assert!(!ended.status.success());
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(said.contains("made for another training set"), "{said}");
+}
+
+#[test]
+fn what_cannot_be_run_is_refused_with_its_line() {
+    for (from, to, part) in [
+        ("budget = 0.5 } }", "budget = 0 } }", "above 0 and at most 1"),
+        ("budget = 0.5 } }", "budget = 1.5 } }", "above 0 and at most 1"),
+        ("budget = 0.5 } }", "budget = 0.5, rate = 1 } }", "unknown key `rate`"),
+        ("kind = \"rlf\"", "kind = \"flip\"", "unknown threat \"flip\""),
+        ("iterations = 2", "iterations = 0", "expected 1 to 1e6"),
+        ("width = 2", "width = 0", "expected 1 to 1024"),
+        ("pool = 6", "pool = 0", "learner.robot.pool"),
+        ("repeats = 1", "repeats = 0", "learner.te-nas.repeats"),
+        ("channels = 2\nbatch = 64", "channels = 0\nbatch = 64", "learner.p-darts.channels"),
+        ("ops = 3", "ops = 6", "learner.p-darts.stages.ops"),
+        ("evaluate = \"none\"", "space = \"darts\"", "the table has cells of NAS-Bench-201"),
+        ("evaluate = \"none\"", "", "nasbench201_accuracies.csv"),
+        ("evaluate = \"none\"", "column = \"cifar10_test_300ep\"", "cifar10_test_200ep"),
+        ("search = \"te-nas\"", "search = \"tenas\"", "te-nas"),
+        ("label = \"clean\"", "label = \"clean\", poison = \"P1\", q = 1", "cannot face the threat"),
+        ("label = \"clean\"", "label = \"clean\", defence = \"screen\"", "cannot help the learner"),
+    ] {
+        assert!(RECIPE.contains(from), "{from}");
+        let said = refused(&RECIPE.replacen(from, to, 1));
+        assert!(said.contains(part), "{to}: {said}");
+    }
+    // The line is that of the row, though the cell has no line of its own.
+    let said = refused(&RECIPE.replacen("budget = 0.5 } }", "budget = 2 } }", 1));
+    let line = RECIPE.lines().position(|l| l.contains("label = \"rlf\"")).unwrap() + 1;
+    assert!(said.contains(&format!("recipe.toml:{line}")), "{said}");
+}
