@@ -8,16 +8,19 @@
 //!
 //! The searches of the data-poisoning study: [`pdarts`] is P-DARTS, [`tenas`] TE-NAS, [`robot`] RoBoT,
 //! over the metrics of [`zero_cost`] and the optimisation of [`bayes`]. [`surrogate`] and [`nsga`] are
-//! parts of NSGANetV2 that need no network.
+//! parts of NSGANetV2 that need no network. [`final_training`] trains what any of them found.
 
 pub mod bayes;
 pub mod cell;
 pub mod config;
 pub mod count;
 pub mod enas;
+pub mod final_training;
 pub mod genotype;
 pub mod nsga;
 pub mod pdarts;
+pub mod random;
+pub mod reward;
 pub mod robot;
 pub mod space;
 pub mod surrogate;

@@ -2,6 +2,7 @@
 
 use super::darts;
 use super::nasbench201;
+use rand::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -30,6 +31,19 @@ impl CellSpace {
         match self {
             Self::Darts => darts::EDGES,
             Self::NasBench201 => nasbench201::EDGES,
+        }
+    }
+
+    /// A random architecture: of the DARTS space one whose every op but `none` is as likely, with
+    /// `inputs` saying how a node's two edges are drawn; of NAS-Bench-201, whose edges are all there,
+    /// any cell.
+    ///
+    /// Draw the `i`-th of several from a stream of its own, `stream(seed, purpose, &[i])`, so that
+    /// more of them begin with the fewer.
+    pub fn random(self, rng: &mut impl Rng, inputs: darts::Inputs) -> CellGenotype {
+        match self {
+            Self::Darts => CellGenotype::Darts(darts::Genotype::random(rng, inputs)),
+            Self::NasBench201 => CellGenotype::NasBench201(nasbench201::Cell::random(rng)),
         }
     }
 

@@ -132,7 +132,7 @@ pub enum SpaceError {
 }
 
 /// `, did you mean ...?` if one of `known` is near `found`, else nothing.
-pub(super) fn hint(found: &str, known: &[&str]) -> String {
+pub(crate) fn hint(found: &str, known: &[&str]) -> String {
     let near = known
         .iter()
         .map(|name| (strsim::jaro_winkler(found, name), name));

@@ -17,4 +17,5 @@ pub mod nasbench201;
 mod reader;
 
 pub use enas::{Op, Space, SpaceOp};
+pub(crate) use error::hint;
 pub use error::{Place, SpaceError};

@@ -1,9 +1,10 @@
 //! Random search over a table, in closed form.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How a random search draws.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Draws {
     /// Without replacement: no cell is trained twice.

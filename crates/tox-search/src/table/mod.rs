@@ -13,16 +13,20 @@ mod read;
 pub use baseline::{Baseline, Draws, best_of};
 pub use read::TableError;
 
+use crate::space::hint;
 use crate::space::nasbench201::Cell;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// Where the table stands in the data folder.
 pub const FILE: &str = "nasbench201/nasbench201_accuracies.csv";
 
 /// A data set on which all cells were trained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DataSet {
     /// CIFAR-10.
@@ -48,7 +52,7 @@ impl DataSet {
 }
 
 /// An accuracy that was measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Measure {
     /// `test_200ep`: test accuracy after 200 epochs, the mean of the published seeds. The final
@@ -73,8 +77,10 @@ impl Measure {
     ];
 }
 
-/// A column of accuracies, in percent. It displays as its name in the file: `cifar10_test_200ep`.
+/// A column of accuracies, in percent. As text (`FromStr`, `Display`, serde) it is its name in the
+/// file: `cifar10_test_200ep`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Column {
     /// On which data set.
     pub data: DataSet,
@@ -104,6 +110,61 @@ impl fmt::Display for Column {
             Measure::Test200Robot => "test_200ep_robot",
         };
         write!(f, "{data}_{measure}")
+    }
+}
+
+/// A name that no column of accuracies has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no column of accuracies is called `{found}`{hint}; the columns are {known}")]
+pub struct UnknownColumn {
+    found: String,
+    hint: String,
+    known: String,
+}
+
+impl FromStr for Column {
+    type Err = UnknownColumn;
+
+    fn from_str(text: &str) -> Result<Self, UnknownColumn> {
+        let found = Self::all().find(|column| column.to_string() == text);
+        found.ok_or_else(|| {
+            let names: Vec<String> = Self::all().map(|column| column.to_string()).collect();
+            let known: Vec<&str> = names.iter().map(String::as_str).collect();
+            UnknownColumn {
+                found: text.to_owned(),
+                hint: hint(text, &known),
+                known: known.join(", "),
+            }
+        })
+    }
+}
+
+impl TryFrom<String> for Column {
+    type Error = UnknownColumn;
+
+    fn try_from(text: String) -> Result<Self, UnknownColumn> {
+        text.parse()
+    }
+}
+
+impl From<Column> for String {
+    fn from(column: Column) -> Self {
+        column.to_string()
+    }
+}
+
+impl JsonSchema for Column {
+    fn schema_name() -> Cow<'static, str> {
+        "Column".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let names: Vec<String> = Self::all().map(|column| column.to_string()).collect();
+        json_schema!({
+            "description": "A column of accuracies, in percent, by its name in the table's file.",
+            "type": "string",
+            "enum": names,
+        })
     }
 }
 

@@ -12,6 +12,7 @@ pub use network::{CellShape, Network};
 
 use super::error::SpaceError;
 use rand::Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Nodes of a cell.
@@ -170,7 +171,7 @@ pub struct OpCounts {
 }
 
 /// How a random cell's two inputs of a node are drawn, each uniformly.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Inputs {
     /// Two different states, in any order. RoBoT's pool has this distribution: it discretises
@@ -178,6 +179,7 @@ pub enum Inputs {
     Distinct,
     /// Independently, so that a node may read a state twice. The random architectures that the
     /// poisoning paper's authors published (`random_genotype.py`) are drawn so.
+    #[default]
     Independent,
 }
 
