@@ -8,17 +8,21 @@
 //!
 //! The searches of the data-poisoning study: [`pdarts`] is P-DARTS, [`tenas`] TE-NAS, [`robot`] RoBoT,
 //! over the metrics of [`zero_cost`] and the optimisation of [`bayes`]. [`surrogate`] and [`nsga`] are
-//! parts of NSGANetV2 that need no network. [`nas`] is any of these searches, as an audit runs it.
+//! parts of NSGANetV2 that need no network. [`nas`] is any of these searches, as an audit runs it;
+//! [`final_training`] trains what it found.
 
 pub mod bayes;
 pub mod cell;
 pub mod config;
 pub mod count;
 pub mod enas;
+pub mod final_training;
 pub mod genotype;
 pub mod nas;
 pub mod nsga;
 pub mod pdarts;
+pub mod random;
+pub mod reward;
 pub mod robot;
 pub mod space;
 pub mod surrogate;

@@ -188,7 +188,7 @@ fn accuracies_of_nas_bench_201_can_be_looked_up() {
         found.unwrap_err().to_string()
     };
     let message = wrong(CellSpace::Darts, Measure::Valid12);
-    assert!(message.contains("search `nas-bench-201`"), "{message}");
+    assert!(message.contains("search `nasbench201`"), "{message}");
     let message = wrong(CellSpace::NasBench201, Measure::Test12);
     assert!(message.contains("cifar10_test_12ep"), "{message}");
 }

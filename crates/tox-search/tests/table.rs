@@ -304,3 +304,23 @@ fn random_search_over_the_real_table_goes_from_the_mean_to_the_best() {
     let gap = search(10, Draws::Distinct).mean - search(10, Draws::Independent).mean;
     assert!((0.0..0.05).contains(&gap), "{gap}");
 }
+
+#[test]
+fn columns_are_written_as_their_names_in_the_file() {
+    for column in Column::all() {
+        let text = serde_json::to_string(&column).unwrap();
+        assert_eq!(text, format!("\"{column}\""));
+        assert_eq!(serde_json::from_str::<Column>(&text).unwrap(), column);
+        assert_eq!(column.to_string().parse(), Ok(column));
+    }
+    assert_eq!("cifar10_test_200ep".parse(), Ok(final_test()));
+    let message = "cifar10_test_200"
+        .parse::<Column>()
+        .unwrap_err()
+        .to_string();
+    insta::assert_snapshot!(message, @"no column of accuracies is called `cifar10_test_200`, did you mean `cifar10_test_200ep`?; the columns are cifar10_test_200ep, cifar10_val_12ep, cifar10_test_12ep, cifar10_test_200ep_robot, cifar100_test_200ep, cifar100_val_12ep, cifar100_test_12ep, cifar100_test_200ep_robot, imagenet16_test_200ep, imagenet16_val_12ep, imagenet16_test_12ep, imagenet16_test_200ep_robot");
+    let schema = schemars::schema_for!(Column);
+    let names = schema.get("enum").unwrap().as_array().unwrap();
+    assert_eq!(names.len(), Column::all().count());
+    assert!(names.contains(&"imagenet16_val_12ep".into()));
+}

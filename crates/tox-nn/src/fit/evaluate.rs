@@ -7,7 +7,7 @@ use burn::tensor::{Tensor, TensorData};
 use tox_data::{Batch, Normalise, Split};
 
 /// Images a pass.
-const BATCH: usize = 128;
+pub const BATCH: usize = 128;
 
 /// A batch's images on a device.
 pub fn images(batch: &Batch, device: &Device) -> Tensor<4> {

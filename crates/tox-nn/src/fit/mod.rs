@@ -4,19 +4,19 @@
 mod config;
 pub mod evaluate;
 mod trainer;
+mod training;
 
 pub use config::{FitConfig, FitConfigError};
 pub use trainer::{Step, Trainer, labels};
+pub use training::{Kept, Training};
 
 use crate::Device;
-use crate::layers::{Draws, Network, State};
-use crate::optim::cosine;
+use crate::layers::{Network, State};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use tox_data::checkpoint::{self, Buffers, CheckpointError, Hooks, Machine};
-use tox_data::rng::stream;
 use tox_data::spec::Augment;
-use tox_data::{Normalise, Split, shuffled};
+use tox_data::{Normalise, Split};
 
 /// What a network is trained on.
 pub struct Inputs<'a> {
@@ -36,6 +36,15 @@ pub struct Inputs<'a> {
     pub device: Device,
 }
 
+impl Inputs<'_> {
+    /// Steps of an epoch; the last batch may be smaller. A single image left over is left out: its
+    /// batch norm on a 1x1 map would see one value a channel.
+    pub fn steps(&self) -> usize {
+        let (n, batch) = (self.train.len(), self.config.batch);
+        (n / batch + usize::from(n % batch > 1)).max(1)
+    }
+}
+
 /// One epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,7 +53,7 @@ pub struct Epoch {
     pub epoch: usize,
     /// Learning rate.
     pub lr: f64,
-    /// Mean loss over the epoch's images; `None` if it is not finite.
+    /// Mean loss over the epoch's images (see [`Network::loss`]); `None` if it is not finite.
     pub loss: Option<f64>,
     /// Training error in percent, measured before each step on its batch.
     pub error: f64,
@@ -74,162 +83,55 @@ pub fn fit<N: Network>(
 ) -> Result<Option<Fitted>, CheckpointError> {
     let mut fit = Fit {
         inputs,
-        trainer: Trainer::new(network, state, inputs.config, inputs.device.clone()),
-        header: Header {
-            key: hooks.key.to_owned(),
-            ..Header::default()
-        },
-        order: None,
+        training: Training::new(network, state, inputs),
+        key: hooks.key.to_owned(),
     };
-    if !checkpoint::drive(&mut fit, &mut hooks)? {
-        return Ok(None);
-    }
-    Ok(Some(Fitted {
-        state: fit.trainer.state,
-        epochs: fit.header.epochs,
-        nonfinite_steps: fit.trainer.nonfinite_steps,
-    }))
+    let done = checkpoint::drive(&mut fit, &mut hooks)?;
+    Ok(done.then(|| fit.training.fitted()))
 }
 
-/// Where a training stands, beside its buffers.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Header {
     /// See [`Hooks::key`].
     key: String,
-    /// Next step of the epoch that comes after `epochs`.
-    step: usize,
-    /// Bits of the f64 sum of the epoch's losses times images: JSON knows no NaN.
-    loss: u64,
-    wrong: usize,
-    images: usize,
-    epochs: Vec<Epoch>,
-    touched: Vec<bool>,
-    batches: Vec<u64>,
-    nonfinite_steps: u64,
+    training: Kept,
 }
 
+/// A training that stands alone.
 struct Fit<'a, N> {
     inputs: &'a Inputs<'a>,
-    trainer: Trainer<N>,
-    header: Header,
-    /// The epoch's shuffled images; made when needed.
-    order: Option<Vec<u32>>,
-}
-
-impl<N> Fit<'_, N> {
-    /// Steps of an epoch; the last batch may be smaller. A single image left over is left out: its
-    /// batch norm on a 1x1 map would see one value a channel.
-    fn steps(&self) -> usize {
-        let (n, batch) = (self.inputs.train.len(), self.inputs.config.batch);
-        (n / batch + usize::from(n % batch > 1)).max(1)
-    }
-
-    fn lr(&self) -> f64 {
-        let c = self.inputs.config;
-        cosine(self.header.epochs.len(), c.lr_max, c.lr_min, c.epochs)
-    }
-
-    fn end_epoch(&mut self) {
-        let h = &self.header;
-        let images = h.images.max(1) as f64;
-        let loss = f64::from_bits(h.loss) / images;
-        let epoch = Epoch {
-            epoch: h.epochs.len(),
-            lr: self.lr(),
-            loss: loss.is_finite().then_some(loss),
-            error: 100.0 * h.wrong as f64 / images,
-        };
-        let h = &mut self.header;
-        h.epochs.push(epoch);
-        (h.step, h.loss, h.wrong, h.images) = (0, 0, 0, 0);
-        self.order = None;
-    }
+    training: Training<N>,
+    key: String,
 }
 
 impl<N: Network> Machine for Fit<'_, N> {
     type Header = Header;
 
     fn done(&self) -> bool {
-        self.header.epochs.len() >= self.inputs.config.epochs
+        self.training.done(self.inputs)
     }
 
     fn advance(&mut self, progress: &mut dyn FnMut(f64, &str)) {
-        let (inputs, i) = (self.inputs, self.header.step);
-        let (epoch, steps) = (self.header.epochs.len(), self.steps());
-        let name = inputs.name;
-        let order = self.order.get_or_insert_with(|| {
-            let mut rng = stream(inputs.seed, &format!("shuffle/{name}"), &[epoch as u64]);
-            shuffled(inputs.train.len(), &mut rng)
-        });
-        let size = inputs.config.batch;
-        let indices = &order[i * size..((i + 1) * size).min(order.len())];
-        let key = [epoch as u64, i as u64];
-        let mut rng = stream(inputs.seed, &format!("augment/{name}"), &key);
-        let augment = Some((inputs.augment, &mut rng));
-        let batch = inputs.train.batch(indices, inputs.normalise, augment);
-        let draws = Draws {
-            seed: inputs.seed,
-            network: name,
-            step: (epoch * steps + i) as u64,
-        };
-        let step = self.trainer.step(&batch, draws, self.lr());
-        let h = &mut self.header;
-        let n = batch.labels.len();
-        let loss = f64::from_bits(h.loss) + f64::from(step.loss) * n as f64;
-        (h.loss, h.images) = (loss.to_bits(), h.images + n);
-        h.wrong += step.wrong;
-        h.step += 1;
-        let done = (epoch as f64 + h.step as f64 / steps as f64) / inputs.config.epochs as f64;
-        let mut message = format!("{name}, epoch {}/{}", epoch + 1, inputs.config.epochs);
-        if let Some(last) = h.epochs.last() {
-            message += &format!(", training error {:.1} %", last.error);
-        }
-        if h.step == steps {
-            self.end_epoch();
-        }
-        progress(done, &message);
+        let message = self.training.message(self.inputs);
+        self.training.advance(self.inputs);
+        progress(self.training.share(self.inputs), &message);
     }
 
     fn save(&mut self, path: &Path) -> Result<(), CheckpointError> {
-        let trainer = &self.trainer;
-        self.header.touched = trainer.sgd.touched.clone();
-        self.header.batches = trainer.state.running.batches.clone();
-        self.header.nonfinite_steps = trainer.nonfinite_steps;
-        let buffers: [(&str, &[f32]); 3] = [
-            ("weights", &trainer.state.params.values),
-            ("running", &trainer.state.running.values),
-            ("velocity", &trainer.sgd.velocity),
-        ];
-        checkpoint::write(path, &self.header, &buffers)
+        let header = Header {
+            key: self.key.clone(),
+            training: self.training.kept(),
+        };
+        checkpoint::write(path, &header, &self.training.buffers())
     }
 
     fn resume(&mut self, header: Header, mut buffers: Buffers) -> Result<(), String> {
-        if header.key != self.header.key {
-            return Err(format!(
-                "it belongs to {}, not to {}",
-                header.key, self.header.key
-            ));
+        let (found, key) = (header.key, &self.key);
+        if found != *key {
+            return Err(format!("it belongs to {found}, not to {key}"));
         }
-        let trainer = &mut self.trainer;
-        let state = &mut trainer.state;
-        checkpoint::restore(&mut buffers, "weights", &mut state.params.values)?;
-        checkpoint::restore(&mut buffers, "running", &mut state.running.values)?;
-        checkpoint::restore(&mut buffers, "velocity", &mut trainer.sgd.velocity)?;
-        let (norms, weights) = (state.running.batches.len(), trainer.sgd.touched.len());
-        if header.batches.len() != norms || header.touched.len() != weights {
-            return Err("another number of weights or batch norms".into());
-        }
-        state.running.batches.clone_from(&header.batches);
-        trainer.sgd.touched.clone_from(&header.touched);
-        trainer.nonfinite_steps = header.nonfinite_steps;
-        if header.step >= self.steps() {
-            return Err(format!(
-                "step {} of {} in an epoch",
-                header.step,
-                self.steps()
-            ));
-        }
-        self.header = header;
-        Ok(())
+        self.training
+            .resume(header.training, &mut buffers, self.inputs)
     }
 }

@@ -4,7 +4,7 @@ use super::FitConfig;
 use super::evaluate::{images, wrong};
 use crate::Device;
 use crate::layers::{Draws, Mode, Network, Pass, State};
-use crate::ops::{cross_entropy, read};
+use crate::ops::read;
 use crate::optim::{Sgd, clip_scale, global_norm};
 use burn::tensor::{Int, Tensor, TensorData};
 use tox_data::Batch;
@@ -12,7 +12,7 @@ use tox_data::Batch;
 /// What one step measured, before it moved the weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
-    /// Mean cross-entropy of the batch.
+    /// The batch's loss, see [`Network::loss`].
     pub loss: f32,
     /// Wrong answers.
     pub wrong: usize,
@@ -50,14 +50,14 @@ impl<N: Network> Trainer<N> {
         }
     }
 
-    /// Forward, mean cross-entropy, backward, clip, SGD, running statistics: a step of PyTorch's
+    /// Forward, loss, backward, clip, SGD, running statistics: a step of PyTorch's
     /// training loop. What is not finite goes its way as there.
     pub fn step(&mut self, batch: &Batch, draws: Draws<'_>, lr: f64) -> Step {
         let device = self.device.clone().autodiff();
         let pass = Pass::new(&self.state, &device, Mode::Train(draws));
-        let logits = self.network.logits(&pass, images(batch, &device));
-        let wrong = wrong(logits.clone().inner(), &batch.labels);
-        let loss = cross_entropy(logits, labels(&batch.labels, &device));
+        let labels = labels(&batch.labels, &device);
+        let (loss, logits) = self.network.loss(&pass, images(batch, &device), labels);
+        let wrong = wrong(logits.inner(), &batch.labels);
         let gradients = loss.backward();
         let loss = read(loss).first().copied().unwrap_or(f32::NAN);
         let backward = pass.finish(gradients);

@@ -41,12 +41,29 @@ pub use state::{State, WeightsError};
 use crate::kernels::conv::Geometry;
 use crate::ops;
 use crate::params::ParamId;
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 
 /// A network that classifies: what the training loop needs to know of one.
 pub trait Network {
     /// Logits `[n, classes]` for images `x` `[n, c, h, w]`.
     fn logits(&self, pass: &Pass<'_>, x: Tensor<4>) -> Tensor<2>;
+
+    /// What a training step descends, and the logits whose wrong answers are counted: their mean
+    /// cross-entropy against `labels` `[n]`, unless the network adds to it, as one with an auxiliary
+    /// head does.
+    fn loss(
+        &self,
+        pass: &Pass<'_>,
+        x: Tensor<4>,
+        labels: Tensor<1, Int>,
+    ) -> (Tensor<1>, Tensor<2>) {
+        let logits = self.logits(pass, x);
+        (ops::cross_entropy(logits.clone(), labels), logits)
+    }
+
+    /// Told before every step of a training which epoch it is in, from 0, and of how many: for what
+    /// changes along it, such as the probability of drop path.
+    fn set_epoch(&mut self, _epoch: usize, _epochs: usize) {}
 }
 
 /// A convolution, with a bias or without.

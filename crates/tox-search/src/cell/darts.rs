@@ -15,9 +15,9 @@ use super::ops::{Convs, Edge, Join, Layer, Reduce, Source, Style, nodes, side_by
 use super::{Mix, Supernet};
 use crate::space::SpaceError;
 use crate::space::darts::{self, CellShape, EDGES, Genotype, NODES, Op, edge_index};
-use burn::tensor::Tensor;
 use burn::tensor::module;
 use burn::tensor::ops::AvgPoolOptions;
+use burn::tensor::{Int, Tensor};
 use std::rc::Rc;
 use tox_nn::kernels::conv::Geometry;
 use tox_nn::kernels::pool::Pool;
@@ -248,9 +248,31 @@ impl Body {
     }
 }
 
+/// What a training of a genotype's network adds to the loss of its logits. By default nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Regularisation {
+    /// Drop-path probability that would be reached after the last epoch, linearly from 0; below 1.
+    pub drop_path: f64,
+    /// Weight of the auxiliary head's loss, of a network that has the head.
+    pub auxiliary_weight: f64,
+}
+
+impl Regularisation {
+    /// Drop-path probability in an epoch, from 0: `drop_path * epoch / epochs`, as in the published
+    /// code.
+    pub fn drop_path(self, epoch: usize, epochs: usize) -> f64 {
+        self.drop_path * epoch as f64 / epochs as f64
+    }
+}
+
 /// The network of a genotype.
 #[derive(Clone, Debug)]
-pub struct CellNetwork(Body);
+pub struct CellNetwork {
+    body: Body,
+    regularisation: Regularisation,
+    /// Of this epoch.
+    drop_path: f32,
+}
 
 impl CellNetwork {
     /// The network of `shape` with the cells of `genotype`. Initial weights are drawn from streams
@@ -282,7 +304,20 @@ impl CellNetwork {
             });
             Cell::new(b, name, shape, style, edges)
         });
-        Ok((Self(body), b.finish()))
+        let network = Self {
+            body,
+            regularisation: Regularisation::default(),
+            drop_path: 0.0,
+        };
+        Ok((network, b.finish()))
+    }
+
+    /// The same network, whose trainings are regularised so.
+    pub fn regularised(self, regularisation: Regularisation) -> Self {
+        Self {
+            regularisation,
+            ..self
+        }
     }
 
     /// Logits `[n, classes]`, and those of the auxiliary head if the network has one and the pass
@@ -294,7 +329,7 @@ impl CellNetwork {
         x: Tensor<4>,
         drop_path: f32,
     ) -> (Tensor<2>, Option<Tensor<2>>) {
-        self.0.forward(pass, x, |_| Join {
+        self.body.forward(pass, x, |_| Join {
             drop_path,
             ..Join::default()
         })
@@ -303,7 +338,30 @@ impl CellNetwork {
 
 impl Network for CellNetwork {
     fn logits(&self, pass: &Pass<'_>, x: Tensor<4>) -> Tensor<2> {
-        self.forward(pass, x, 0.0).0
+        self.forward(pass, x, self.drop_path).0
+    }
+
+    /// With that of the auxiliary head, times its weight.
+    fn loss(
+        &self,
+        pass: &Pass<'_>,
+        x: Tensor<4>,
+        labels: Tensor<1, Int>,
+    ) -> (Tensor<1>, Tensor<2>) {
+        let (logits, auxiliary) = self.forward(pass, x, self.drop_path);
+        let loss = ops::cross_entropy(logits.clone(), labels.clone());
+        let loss = match auxiliary {
+            Some(auxiliary) => {
+                let weight = self.regularisation.auxiliary_weight;
+                loss + ops::cross_entropy(auxiliary, labels) * weight
+            }
+            None => loss,
+        };
+        (loss, logits)
+    }
+
+    fn set_epoch(&mut self, epoch: usize, epochs: usize) {
+        self.drop_path = self.regularisation.drop_path(epoch, epochs) as f32;
     }
 }
 

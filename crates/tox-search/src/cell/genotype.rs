@@ -1,16 +1,17 @@
 //! The network of a genotype of either cell space.
 
+use super::darts::Regularisation;
 use super::{SupernetShape, darts, nasbench201};
 use crate::space::cells::CellGenotype;
 use crate::space::{self, SpaceError};
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 use tox_nn::layers::{Init, Network, Pass, State};
 
-/// The network of a genotype, without auxiliary head.
+/// The network of a genotype.
 #[derive(Clone, Debug)]
 pub enum GenotypeNetwork {
-    /// Of the DARTS space, and the probability of drop-path.
-    Darts(Box<darts::CellNetwork>, f32),
+    /// Of the DARTS space.
+    Darts(Box<darts::CellNetwork>),
     /// Of NAS-Bench-201.
     NasBench201(nasbench201::CellNetwork),
 }
@@ -26,50 +27,84 @@ impl GenotypeNetwork {
         shape: SupernetShape,
         key: (u64, &str),
     ) -> Result<(Self, State), SpaceError> {
-        let SupernetShape {
-            channels,
-            cells,
-            classes,
-            input,
-        } = shape;
+        Self::regularised(genotype, shape, Regularisation::default(), key)
+    }
+
+    /// As [`GenotypeNetwork::new`], with drop path in trainings, and with an auxiliary head if its
+    /// weight is not 0. Only networks of the DARTS space have either.
+    ///
+    /// # Errors
+    /// A shape that cannot be built, or not with an auxiliary head.
+    pub fn regularised(
+        genotype: &CellGenotype,
+        shape: SupernetShape,
+        regularisation: Regularisation,
+        key: (u64, &str),
+    ) -> Result<(Self, State), SpaceError> {
         match genotype {
             CellGenotype::Darts(genotype) => {
-                let shape = space::darts::Network {
-                    channels,
-                    layers: cells,
-                    classes,
-                    input,
-                    auxiliary: false,
-                };
+                let shape = shape.darts(regularisation.auxiliary_weight != 0.0);
                 let (net, state) = darts::CellNetwork::new(genotype, &shape, Init::Torch, key)?;
-                Ok((Self::Darts(Box::new(net), 0.0), state))
+                let net = net.regularised(regularisation);
+                Ok((Self::Darts(Box::new(net)), state))
             }
             CellGenotype::NasBench201(cell) => {
-                let shape = space::nasbench201::Network {
-                    channels,
-                    cells,
-                    classes,
-                    input,
-                };
+                let shape = shape.nasbench201();
                 let (net, state) = nasbench201::CellNetwork::new(cell, &shape, Init::Torch, key)?;
                 Ok((Self::NasBench201(net), state))
             }
         }
     }
 
-    /// Sets the probability of drop-path, which only networks of the DARTS space have.
-    pub fn set_drop_path(&mut self, p: f32) {
-        if let Self::Darts(_, drop_path) = self {
-            *drop_path = p;
+    fn network(&self) -> &dyn Network {
+        match self {
+            Self::Darts(net) => &**net,
+            Self::NasBench201(net) => net,
         }
     }
 }
 
 impl Network for GenotypeNetwork {
     fn logits(&self, pass: &Pass<'_>, x: Tensor<4>) -> Tensor<2> {
+        self.network().logits(pass, x)
+    }
+
+    fn loss(
+        &self,
+        pass: &Pass<'_>,
+        x: Tensor<4>,
+        labels: Tensor<1, Int>,
+    ) -> (Tensor<1>, Tensor<2>) {
+        self.network().loss(pass, x, labels)
+    }
+
+    fn set_epoch(&mut self, epoch: usize, epochs: usize) {
         match self {
-            Self::Darts(net, drop_path) => net.forward(pass, x, *drop_path).0,
-            Self::NasBench201(net) => net.logits(pass, x),
+            Self::Darts(net) => net.set_epoch(epoch, epochs),
+            Self::NasBench201(net) => net.set_epoch(epoch, epochs),
+        }
+    }
+}
+
+impl SupernetShape {
+    /// As a network of the DARTS space.
+    pub fn darts(self, auxiliary: bool) -> space::darts::Network {
+        space::darts::Network {
+            channels: self.channels,
+            layers: self.cells,
+            classes: self.classes,
+            input: self.input,
+            auxiliary,
+        }
+    }
+
+    /// As a network of NAS-Bench-201.
+    pub fn nasbench201(self) -> space::nasbench201::Network {
+        space::nasbench201::Network {
+            channels: self.channels,
+            cells: self.cells,
+            classes: self.classes,
+            input: self.input,
         }
     }
 }

@@ -105,24 +105,13 @@ impl CellSupernet {
         match space {
             CellSpace::Darts => {
                 let [normal, reduce] = [0, 1].map(|kind| named(of(kind), &space::darts::Op::ALL));
-                let shape = space::darts::Network {
-                    channels: shape.channels,
-                    layers: shape.cells,
-                    classes: shape.classes,
-                    input: shape.input,
-                    auxiliary: false,
-                };
+                let shape = shape.darts(false);
                 let made = darts::DartsSupernet::new([&normal, &reduce], &shape, Init::Torch, key)?;
                 Ok((Self::Darts(made.0), made.1))
             }
             CellSpace::NasBench201 => {
                 let ops = named(of(0), &space::nasbench201::Op::ALL);
-                let shape = space::nasbench201::Network {
-                    channels: shape.channels,
-                    cells: shape.cells,
-                    classes: shape.classes,
-                    input: shape.input,
-                };
+                let shape = shape.nasbench201();
                 let made = nasbench201::Nb201Supernet::new(&ops, false, &shape, Init::Torch, key)?;
                 Ok((Self::NasBench201(made.0), made.1))
             }

@@ -1,9 +1,9 @@
 //! Every number of a RoBoT search.
 
 use crate::bayes::BayesConfig;
+use crate::reward::{RewardError, TrainConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tox_nn::fit::FitConfig;
 
 /// Which of the trained architectures is the result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -18,59 +18,6 @@ pub enum Choice {
     /// pools of thousands the result is mostly entry 0, whatever the data: of the 40 genotypes that the
     /// data-poisoning study lists 27 are.
     Published,
-}
-
-/// The training of an architecture.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct TrainConfig {
-    /// Passes over the training images, at least 1.
-    pub epochs: usize,
-    /// Images a step, at least 2.
-    pub batch: usize,
-    /// Learning rate of the first epoch.
-    pub lr_max: f64,
-    /// Learning rate that the cosine would reach after the last epoch.
-    pub lr_min: f64,
-    /// Momentum, [0, 1).
-    pub momentum: f64,
-    /// L2 penalty, added to the gradient.
-    pub weight_decay: f64,
-    /// Global gradient norm above which the gradient is scaled down.
-    pub grad_clip: f64,
-    /// Drop-path probability that would be reached after the last epoch, linearly from 0. Networks of
-    /// NAS-Bench-201 have none.
-    pub drop_path: f64,
-}
-
-impl Default for TrainConfig {
-    fn default() -> Self {
-        Self {
-            epochs: 10,
-            batch: 576,
-            lr_max: 0.1,
-            lr_min: 0.005,
-            momentum: 0.9,
-            weight_decay: 3e-4,
-            grad_clip: 5.0,
-            drop_path: 0.2,
-        }
-    }
-}
-
-impl TrainConfig {
-    pub(super) fn fit(&self) -> FitConfig {
-        FitConfig {
-            epochs: self.epochs,
-            batch: self.batch,
-            lr_max: self.lr_max,
-            lr_min: self.lr_min,
-            momentum: self.momentum,
-            nesterov: false,
-            weight_decay: self.weight_decay,
-            grad_clip: Some(self.grad_clip),
-        }
-    }
 }
 
 /// The numbers of a search. The defaults are those of the published scripts for the DARTS space.
@@ -148,21 +95,9 @@ pub enum RobotError {
         /// Images in the split.
         images: usize,
     },
-    /// No images to measure accuracy on.
-    #[error("the validation split is empty; RoBoT measures the accuracy of what it trains on it")]
-    NoValidation,
-    /// The table is for another space.
-    #[error(
-        "accuracies are looked up in a table of NAS-Bench-201, but the search is over the DARTS space; \
-         search `nas-bench-201`, or train what is found"
-    )]
-    Table,
-    /// The table has no such column.
+    /// Architectures cannot be evaluated.
     #[error(transparent)]
-    Column(#[from] crate::table::TableError),
-    /// The training cannot be done.
-    #[error(transparent)]
-    Fit(#[from] tox_nn::fit::FitConfigError),
+    Reward(#[from] RewardError),
     /// The networks cannot be built.
     #[error(transparent)]
     Space(#[from] crate::space::SpaceError),
@@ -193,7 +128,6 @@ impl RobotConfig {
             ("grasp_step", f64::from(self.grasp_step), 1e-4, 0.5),
             ("rounds", self.rounds as f64, 1.0, 1e4),
             ("evaluated", self.evaluated as f64, 1.0, 1e4),
-            ("drop_path", self.train.drop_path, 0.0, 0.99),
         ] {
             // NaN is in no range.
             if !(low..=high).contains(&found) {
@@ -205,6 +139,6 @@ impl RobotConfig {
                 });
             }
         }
-        Ok(self.train.fit().check()?)
+        Ok(self.train.check()?)
     }
 }

@@ -9,13 +9,13 @@
 //!
 //! All as in the published code that the data-poisoning study ran; `benches/peers/nas/README.md` says
 //! what that does, and [`Choice::Published`] where its last step goes wrong. Accuracies are those of
-//! short trainings, on images that poison can reach, or are looked up in a table of NAS-Bench-201.
+//! short trainings, on images that poison can reach, or are looked up in a table of NAS-Bench-201 ([`crate::reward`]).
 
 mod config;
 pub mod pool;
 pub mod ranking;
 pub mod search;
-mod train;
 
-pub use config::{Choice, RobotConfig, RobotError, TrainConfig};
-pub use search::{Accuracy, Found, Inputs, Query, run};
+pub use crate::reward::{Accuracy, TrainConfig};
+pub use config::{Choice, RobotConfig, RobotError};
+pub use search::{Found, Inputs, Query, run};

@@ -3,11 +3,10 @@
 use super::config::{RobotConfig, RobotError};
 use super::pool;
 use super::ranking::{Normalised, choose};
-use super::train::{Kept, Training, shape};
 use crate::bayes::Bayes;
 use crate::cell::GenotypeNetwork;
+use crate::reward::{Accuracy, Begun, Reward, ShortTraining, shape};
 use crate::space::cells::{CellGenotype, CellSpace};
-use crate::table::{Column, Table};
 use crate::zero_cost::{NAMES, metrics};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -15,15 +14,7 @@ use tox_data::checkpoint::{self, Buffers, CheckpointError, Hooks, Machine};
 use tox_data::rng::stream;
 use tox_data::{Batch, Normalise, Split, shuffled};
 use tox_nn::Device;
-
-/// Where the accuracy of an architecture comes from.
-#[derive(Clone, Copy)]
-pub enum Accuracy<'a> {
-    /// It is trained, and measured on the validation images.
-    Trained,
-    /// It is looked up: validation accuracy after 12 epochs is what RoBoT takes.
-    Table(&'a Table, Column),
-}
+use tox_nn::fit::Kept;
 
 /// What is searched, and on what.
 pub struct Inputs<'a> {
@@ -86,14 +77,19 @@ pub struct Found {
 pub fn run(inputs: &Inputs<'_>, mut hooks: Hooks<'_>) -> Result<Option<Found>, RobotError> {
     let config = inputs.config;
     config.check()?;
-    match inputs.accuracy {
-        Accuracy::Table(..) if inputs.space == CellSpace::Darts => return Err(RobotError::Table),
-        Accuracy::Table(table, column) => {
-            table.values(column)?;
-        }
-        Accuracy::Trained if inputs.valid.is_empty() => return Err(RobotError::NoValidation),
-        Accuracy::Trained => {}
-    }
+    let size = [config.channels, config.cells];
+    let reward = Reward {
+        space: inputs.space,
+        train: inputs.train,
+        valid: inputs.valid,
+        normalise: inputs.normalise,
+        accuracy: inputs.accuracy,
+        shape: shape(inputs.train, inputs.classes, size),
+        config: &config.train,
+        seed: inputs.seed,
+        device: inputs.device.clone(),
+    };
+    reward.check()?;
     let images = inputs.train.len();
     if images < config.batch {
         let batch = config.batch;
@@ -107,12 +103,13 @@ pub fn run(inputs: &Inputs<'_>, mut hooks: Hooks<'_>) -> Result<Option<Found>, R
     let bayes = bayes.map_err(|source| RobotError::Bayes { round: 0, source })?;
     let pool = pool::draw(inputs.space, config.pool, config.all_ops, inputs.seed);
     if let Some(first) = pool.first() {
-        GenotypeNetwork::new(first, shape(inputs), (inputs.seed, "robot"))?;
+        GenotypeNetwork::new(first, reward.shape, (inputs.seed, "robot"))?;
     }
     let mut indices = shuffled(images, &mut stream(inputs.seed, "robot/batch", &[]));
     indices.truncate(config.batch);
     let mut search = Search {
         inputs,
+        reward,
         batch: inputs.train.batch(&indices, inputs.normalise, None),
         pool,
         metrics: Vec::new(),
@@ -151,8 +148,14 @@ struct At {
     training: Option<(usize, Kept)>,
 }
 
+/// Of the training of the architecture at a place in the pool, for its random streams.
+fn name(place: usize) -> String {
+    format!("robot/train/{place}")
+}
+
 struct Search<'a> {
     inputs: &'a Inputs<'a>,
+    reward: Reward<'a>,
     /// What metrics are taken of.
     batch: Batch,
     pool: Vec<CellGenotype>,
@@ -161,7 +164,7 @@ struct Search<'a> {
     metrics: Vec<f32>,
     /// All of them, once they are there.
     normalised: Option<Normalised>,
-    training: Option<(usize, Training)>,
+    training: Option<(usize, ShortTraining)>,
     /// What ended the search early.
     failed: Option<RobotError>,
     at: At,
@@ -185,7 +188,7 @@ impl Search<'_> {
         let (inputs, i) = (self.inputs, self.scored());
         let name = format!("robot/metrics/{i}");
         let key = (inputs.seed, name.as_str());
-        let (network, state) = GenotypeNetwork::new(&self.pool[i], shape(inputs), key)?;
+        let (network, state) = GenotypeNetwork::new(&self.pool[i], self.reward.shape, key)?;
         let step = inputs.config.grasp_step;
         let found = metrics(&network, &state, &self.batch, &inputs.device, step);
         self.metrics.extend(found.values().map(|v| v as f32));
@@ -199,15 +202,9 @@ impl Search<'_> {
 
     /// Looks an accuracy up, or begins to train.
     fn evaluate(&mut self, place: usize) -> Result<(), RobotError> {
-        match (self.inputs.accuracy, &self.pool[place]) {
-            (Accuracy::Table(table, column), CellGenotype::NasBench201(cell)) => {
-                let accuracy = table.accuracy(cell, column)?;
-                self.at.evaluated.push((place, accuracy));
-            }
-            (_, architecture) => {
-                let training = Training::new(self.inputs, architecture, place)?;
-                self.training = Some((place, training));
-            }
+        match self.reward.begin(&self.pool[place], name(place))? {
+            Begun::Known(accuracy) => self.at.evaluated.push((place, accuracy)),
+            Begun::Training(training) => self.training = Some((place, *training)),
         }
         Ok(())
     }
@@ -251,21 +248,20 @@ impl Search<'_> {
 
     /// The next small step, and what it was.
     fn step(&mut self) -> Result<String, RobotError> {
-        let (inputs, config) = (self.inputs, self.inputs.config);
+        let config = self.inputs.config;
         if self.scored() < self.pool.len() {
             self.score()?;
             let (scored, all) = (self.scored(), self.pool.len());
             return Ok(format!("robot, metrics of architecture {scored}/{all}"));
         }
         if let Some((place, training)) = &mut self.training {
-            training.advance(inputs);
+            let accuracy = training.advance(&self.reward);
             let message = format!(
                 "robot, training architecture {}, {:.0} % done",
                 self.at.evaluated.len() + 1,
-                100.0 * training.share(inputs)
+                100.0 * training.share(&self.reward)
             );
-            if training.done(config) {
-                let accuracy = training.accuracy(inputs);
+            if let Some(accuracy) = accuracy {
                 self.at.evaluated.push((*place, accuracy));
                 self.training = None;
             }
@@ -286,7 +282,7 @@ impl Search<'_> {
         let now = self
             .training
             .as_ref()
-            .map_or(0.0, |(_, t)| t.share(self.inputs));
+            .map_or(0.0, |(_, t)| t.share(&self.reward));
         let evaluated = (self.at.evaluated.len() as f64 + now) / config.evaluated as f64;
         let rounds = self.at.queries.len() as f64 / config.rounds as f64;
         0.5 * scored + 0.25 * rounds + 0.25 * evaluated.min(1.0)
@@ -351,9 +347,10 @@ impl Machine for Search<'_> {
         }
         self.metrics = metrics;
         if let Some((place, kept)) = at.training.take() {
-            let training = Training::new(self.inputs, &self.pool[place], place);
+            let reward = &self.reward;
+            let training = ShortTraining::new(reward, &self.pool[place], name(place));
             let mut training = training.map_err(|e| e.to_string())?;
-            training.resume(kept, &mut buffers, self.inputs)?;
+            training.resume(kept, &mut buffers, reward)?;
             self.training = Some((place, training));
         }
         self.at = at;

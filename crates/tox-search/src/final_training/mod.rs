@@ -1,0 +1,268 @@
+//! The final training: what a found architecture is worth.
+//!
+//! As in the data-poisoning study, whatever the search saw: the architecture gets new weights, is
+//! trained on clean images, those of the search's training and validation halves together, and is
+//! tested on clean test images. The published trainings log the test accuracy after the last epoch
+//! and the best of all epochs; both are reported here, and the first is the one to use, since the
+//! second chooses by the test images.
+//!
+//! The loop is [`tox_nn::fit`]'s. Drop path and the auxiliary head belong to the network
+//! ([`crate::cell::darts::Regularisation`]), so that [`train`] takes any [`Network`]; [`run`] makes that
+//! of a genotype. Random streams do not depend on the architecture: all that are trained with one seed
+//! see the same batches.
+
+mod config;
+mod machine;
+
+pub use config::{FinalConfig, Protocol, Settings};
+
+use crate::cell::darts::Regularisation;
+use crate::cell::{GenotypeNetwork, SupernetShape};
+use crate::config::ConfigError;
+use crate::count::{self, Counts};
+use crate::space::SpaceError;
+use crate::space::cells::CellGenotype;
+use machine::Machine;
+use serde::{Deserialize, Serialize};
+use tox_data::checkpoint::{self, CheckpointError, Hooks};
+use tox_data::{Dataset, Split};
+use tox_nn::Device;
+use tox_nn::fit::{self, FitConfigError};
+use tox_nn::layers::{Network, State};
+
+/// Last part of the keys of all random streams.
+pub const NAME: &str = "final";
+
+/// What an architecture is trained on.
+pub struct Inputs<'a> {
+    /// The clean data: the network learns from the training and the validation images, and is tested
+    /// on the test images.
+    pub data: &'a Dataset,
+    /// Every number.
+    pub config: &'a FinalConfig,
+    /// Seed of all random streams.
+    pub seed: u64,
+    /// Where the network runs.
+    pub device: Device,
+}
+
+/// A trained network.
+#[derive(Clone, Debug)]
+pub struct Trained {
+    /// Its numbers after the last epoch.
+    pub state: State,
+    /// What was measured.
+    pub evaluation: Evaluation,
+}
+
+/// What a final training measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evaluation {
+    /// Test accuracy after the last epoch, in percent.
+    pub accuracy: f64,
+    /// The highest test accuracy of the epochs that were tested, in percent.
+    pub best_accuracy: f64,
+    /// The first epoch that had it, from 0.
+    pub best_epoch: usize,
+    /// Parameters, without those of an auxiliary head, and multiply-adds of one image.
+    pub counts: Counts,
+    /// Steps whose gradient norm was not finite; if there are any, the training has most likely
+    /// diverged.
+    pub nonfinite_steps: u64,
+    /// One entry an epoch.
+    pub epochs: Vec<Epoch>,
+}
+
+/// One epoch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Epoch {
+    /// From 0.
+    pub epoch: usize,
+    /// Learning rate.
+    pub lr: f64,
+    /// Mean loss over the training images, with that of an auxiliary head; `None` if it is not finite.
+    pub loss: Option<f64>,
+    /// Training error in percent, measured before each step on its batch, which is augmented.
+    pub error: f64,
+    /// Test accuracy after the epoch in percent, if it was tested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
+}
+
+/// Why a final training could not begin or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum FinalError {
+    /// A number out of range.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A number of the schedule out of range.
+    #[error(transparent)]
+    Fit(#[from] FitConfigError),
+    /// Images to which an auxiliary head does not fit.
+    #[error(
+        "the auxiliary head is made for maps of 8x8 to 10x10 behind cell 2n/3, but images of \
+         {height}x{width} are maps of {}x{} behind cell {cell} of {cells}; resize the images to 32x32, or \
+         do without the head: `auxiliary_weight` = 0", maps[0], maps[1]
+    )]
+    Head {
+        /// Rows of an image.
+        height: usize,
+        /// Columns of an image.
+        width: usize,
+        /// The cell that the head stands behind, from 0.
+        cell: usize,
+        /// Number of cells.
+        cells: usize,
+        /// Rows and columns of its maps.
+        maps: [usize; 2],
+    },
+    /// An augmentation that leaves nothing of an image.
+    #[error(
+        "`{key}` = {found} can leave nothing of images of {height}x{width}; expected less than {}",
+        height.min(width)
+    )]
+    Augment {
+        /// Key in the config.
+        key: &'static str,
+        /// What was found.
+        found: usize,
+        /// Rows of an image.
+        height: usize,
+        /// Columns of an image.
+        width: usize,
+    },
+    /// Too few images.
+    #[error(
+        "a final training takes at least {least} {split} images, found {found}; give the data set more"
+    )]
+    Images {
+        /// Of which split.
+        split: &'static str,
+        /// What was found.
+        found: usize,
+        /// Least that would do.
+        least: usize,
+    },
+    /// The network cannot be built.
+    #[error(transparent)]
+    Space(#[from] SpaceError),
+    /// The checkpoint failed.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+}
+
+/// Trains the network of a genotype, or goes on from a checkpoint. `None` means that it was asked to
+/// stop and has saved itself.
+///
+/// # Errors
+/// When a number is out of range, data or network will not do, or the checkpoint fails.
+pub fn run(
+    genotype: &CellGenotype,
+    inputs: &Inputs<'_>,
+    hooks: Hooks<'_>,
+) -> Result<Option<Trained>, FinalError> {
+    let protocol = Protocol::from(genotype.space());
+    inputs.config.check(protocol)?;
+    let settings = inputs.config.resolved(protocol);
+    let [_, c, h, w] = inputs.data.train.images.shape;
+    let [channels, cells] = settings.size.unwrap_or_default();
+    let shape = SupernetShape {
+        channels,
+        cells,
+        classes: inputs.data.classes,
+        input: [c, h, w],
+    };
+    let counts = match genotype {
+        CellGenotype::Darts(genotype) => {
+            let counts = count::darts(genotype, &shape.darts(false))?;
+            check_head(shape, settings.auxiliary_weight)?;
+            counts
+        }
+        CellGenotype::NasBench201(cell) => count::nasbench201(cell, &shape.nasbench201())?,
+    };
+    let regularisation = Regularisation {
+        drop_path: settings.drop_path,
+        auxiliary_weight: settings.auxiliary_weight,
+    };
+    let key = (inputs.seed, NAME);
+    let (network, state) = GenotypeNetwork::regularised(genotype, shape, regularisation, key)?;
+    train((network, state), (protocol, counts), inputs, hooks)
+}
+
+fn check_head(shape: SupernetShape, weight: f64) -> Result<(), FinalError> {
+    let network = shape.darts(weight != 0.0);
+    let cell = network.auxiliary_cell();
+    let maps = network.cells()[cell].output_size;
+    match network.auxiliary && network.check().is_err() {
+        true => Err(FinalError::Head {
+            height: shape.input[1],
+            width: shape.input[2],
+            cell,
+            cells: shape.cells,
+            maps,
+        }),
+        false => Ok(()),
+    }
+}
+
+/// Trains any network from any state, or goes on from a checkpoint, by the settings of `protocol`;
+/// drop path, dropout and auxiliary head are the network's own. `counts` goes to the result. `None`
+/// means that it was asked to stop and has saved itself.
+///
+/// # Errors
+/// When a number is out of range, the data will not do, or the checkpoint fails.
+pub fn train<N: Network>(
+    (network, state): (N, State),
+    (protocol, counts): (Protocol, Counts),
+    inputs: &Inputs<'_>,
+    mut hooks: Hooks<'_>,
+) -> Result<Option<Trained>, FinalError> {
+    inputs.config.check(protocol)?;
+    let settings = inputs.config.resolved(protocol);
+    let data = inputs.data;
+    let [_, _, height, width] = data.train.images.shape;
+    for (key, found) in [
+        ("crop", settings.augment.crop),
+        ("cutout", settings.augment.cutout),
+    ] {
+        if found >= height.min(width) {
+            return Err(FinalError::Augment {
+                key,
+                found,
+                height,
+                width,
+            });
+        }
+    }
+    let train = clean(data);
+    for (split, found, least) in [("training", train.len(), 2), ("test", data.test.len(), 1)] {
+        if found < least {
+            return Err(FinalError::Images {
+                split,
+                found,
+                least,
+            });
+        }
+    }
+    let on = fit::Inputs {
+        train: &train,
+        normalise: &data.normalise,
+        augment: &settings.augment,
+        config: &settings.fit,
+        seed: inputs.seed,
+        name: NAME,
+        device: inputs.device.clone(),
+    };
+    let training = fit::Training::new(network, state, &on);
+    let mut machine = Machine::new(&on, &data.test, settings.test_every, training, hooks.key);
+    let done = checkpoint::drive(&mut machine, &mut hooks)?;
+    Ok(done.then(|| machine.trained(counts)))
+}
+
+/// All images that a search may learn from, in one split.
+fn clean(data: &Dataset) -> Split {
+    let images = data.pool().images();
+    images.unwrap_or_else(|| unreachable!("a data set's rows are images"))
+}

@@ -1,0 +1,268 @@
+//! What an architecture is worth to a search that evaluates some: its accuracy after a short training,
+//! on images that poison can reach, or looked up in a table of NAS-Bench-201.
+
+use crate::cell::darts::Regularisation;
+use crate::cell::{GenotypeNetwork, SupernetShape};
+use crate::space::SpaceError;
+use crate::space::cells::{CellGenotype, CellSpace};
+use crate::table::{Column, Table, TableError};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tox_data::checkpoint::Buffers;
+use tox_data::spec::Augment;
+use tox_data::{Normalise, Split};
+use tox_nn::Device;
+use tox_nn::fit::evaluate::{error, logits};
+use tox_nn::fit::{self, FitConfig, FitConfigError, Kept};
+
+/// Where the accuracy of an architecture comes from.
+#[derive(Clone, Copy)]
+pub enum Accuracy<'a> {
+    /// It is trained, and measured on the validation images.
+    Trained,
+    /// It is looked up: validation accuracy after 12 epochs is what RoBoT takes.
+    Table(&'a Table, Column),
+}
+
+/// The training of an architecture. The defaults are RoBoT's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Passes over the training images, at least 1.
+    pub epochs: usize,
+    /// Images a step, at least 2.
+    pub batch: usize,
+    /// Learning rate of the first epoch.
+    pub lr_max: f64,
+    /// Learning rate that the cosine would reach after the last epoch.
+    pub lr_min: f64,
+    /// Momentum, [0, 1).
+    pub momentum: f64,
+    /// L2 penalty, added to the gradient.
+    pub weight_decay: f64,
+    /// Global gradient norm above which the gradient is scaled down.
+    pub grad_clip: f64,
+    /// Drop-path probability that would be reached after the last epoch, linearly from 0. Networks of
+    /// NAS-Bench-201 have none.
+    pub drop_path: f64,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            epochs: 10,
+            batch: 576,
+            lr_max: 0.1,
+            lr_min: 0.005,
+            momentum: 0.9,
+            weight_decay: 3e-4,
+            grad_clip: 5.0,
+            drop_path: 0.2,
+        }
+    }
+}
+
+impl TrainConfig {
+    fn fit(&self) -> FitConfig {
+        FitConfig {
+            epochs: self.epochs,
+            batch: self.batch,
+            lr_max: self.lr_max,
+            lr_min: self.lr_min,
+            momentum: self.momentum,
+            nesterov: false,
+            weight_decay: self.weight_decay,
+            grad_clip: Some(self.grad_clip),
+        }
+    }
+
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// The first number that is out of its range.
+    pub fn check(&self) -> Result<(), RewardError> {
+        // NaN is in no range.
+        if !(0.0..=0.99).contains(&self.drop_path) {
+            return Err(RewardError::DropPath(self.drop_path));
+        }
+        Ok(self.fit().check()?)
+    }
+}
+
+/// Why architectures cannot be evaluated.
+#[derive(Debug, thiserror::Error)]
+pub enum RewardError {
+    /// A probability out of range.
+    #[error("`drop_path` = {0} is out of range for a training: expected 0 to 0.99")]
+    DropPath(f64),
+    /// No images to measure accuracy on.
+    #[error(
+        "the validation split is empty, but the search measures the accuracy of what it trains on it; \
+         give the data set validation images"
+    )]
+    NoValidation,
+    /// The table is for another space.
+    #[error(
+        "accuracies are looked up in a table of NAS-Bench-201, but the search is over the DARTS space; \
+         search `nasbench201`, or train what is found"
+    )]
+    Table,
+    /// The table has no such column.
+    #[error(transparent)]
+    Column(#[from] TableError),
+    /// The training cannot be done.
+    #[error(transparent)]
+    Fit(#[from] FitConfigError),
+    /// The networks cannot be built.
+    #[error(transparent)]
+    Space(#[from] SpaceError),
+}
+
+/// On what architectures are evaluated.
+#[derive(Clone)]
+pub(crate) struct Reward<'a> {
+    pub space: CellSpace,
+    pub train: &'a Split,
+    pub valid: &'a Split,
+    pub normalise: &'a Normalise,
+    pub accuracy: Accuracy<'a>,
+    pub shape: SupernetShape,
+    pub config: &'a TrainConfig,
+    pub seed: u64,
+    pub device: Device,
+}
+
+/// The shape of the networks for a split.
+pub(crate) fn shape(train: &Split, classes: usize, [channels, cells]: [usize; 2]) -> SupernetShape {
+    let [_, c, h, w] = train.images.shape;
+    SupernetShape {
+        channels,
+        cells,
+        classes,
+        input: [c, h, w],
+    }
+}
+
+/// Images are not augmented, as in RoBoT's published search.
+const AS_THEY_ARE: Augment = Augment {
+    crop: 0,
+    flip: false,
+    cutout: 0,
+    valid: false,
+};
+
+/// What evaluating an architecture begins with.
+pub(crate) enum Begun {
+    /// It is done: an accuracy in percent.
+    Known(f64),
+    /// A training.
+    Training(Box<ShortTraining>),
+}
+
+impl Reward<'_> {
+    pub fn check(&self) -> Result<(), RewardError> {
+        self.config.check()?;
+        match self.accuracy {
+            Accuracy::Table(..) if self.space == CellSpace::Darts => Err(RewardError::Table),
+            Accuracy::Table(table, column) => Ok(table.values(column).map(|_| ())?),
+            Accuracy::Trained if self.valid.is_empty() => Err(RewardError::NoValidation),
+            Accuracy::Trained => Ok(()),
+        }
+    }
+
+    /// Looks an accuracy up, or begins to train; `name` is the last part of the keys of its random
+    /// streams.
+    pub fn begin(&self, architecture: &CellGenotype, name: String) -> Result<Begun, RewardError> {
+        match (self.accuracy, architecture) {
+            (Accuracy::Table(table, column), CellGenotype::NasBench201(cell)) => {
+                Ok(Begun::Known(table.accuracy(cell, column)?))
+            }
+            _ => {
+                let training = ShortTraining::new(self, architecture, name)?;
+                Ok(Begun::Training(Box::new(training)))
+            }
+        }
+    }
+
+    fn fit<'b>(&'b self, config: &'b FitConfig, name: &'b str) -> fit::Inputs<'b> {
+        fit::Inputs {
+            train: self.train,
+            normalise: self.normalise,
+            augment: &AS_THEY_ARE,
+            config,
+            seed: self.seed,
+            name,
+            device: self.device.clone(),
+        }
+    }
+}
+
+/// The training of one architecture: a step at a time.
+pub(crate) struct ShortTraining {
+    training: fit::Training<GenotypeNetwork>,
+    config: FitConfig,
+    name: String,
+}
+
+impl ShortTraining {
+    pub fn new(
+        reward: &Reward<'_>,
+        architecture: &CellGenotype,
+        name: String,
+    ) -> Result<Self, SpaceError> {
+        let config = reward.config.fit();
+        let regularisation = Regularisation {
+            drop_path: reward.config.drop_path,
+            ..Regularisation::default()
+        };
+        let key = (reward.seed, name.as_str());
+        let (network, state) =
+            GenotypeNetwork::regularised(architecture, reward.shape, regularisation, key)?;
+        let training = fit::Training::new(network, state, &reward.fit(&config, &name));
+        Ok(Self {
+            training,
+            config,
+            name,
+        })
+    }
+
+    /// Share of the steps done.
+    pub fn share(&self, reward: &Reward<'_>) -> f64 {
+        self.training.share(&reward.fit(&self.config, &self.name))
+    }
+
+    /// The next step. Once none is left, accuracy on the validation images, in percent, by the running
+    /// statistics.
+    pub fn advance(&mut self, reward: &Reward<'_>) -> Option<f64> {
+        let on = reward.fit(&self.config, &self.name);
+        self.training.advance(&on);
+        self.training.done(&on).then(|| {
+            let (network, state) = (self.training.network(), self.training.state());
+            let (valid, device) = (reward.valid, &reward.device);
+            let logits = logits(network, state, valid, reward.normalise, device);
+            100.0 - error(&logits, &valid.labels)
+        })
+    }
+
+    pub fn kept(&self) -> Kept {
+        self.training.kept()
+    }
+
+    pub fn buffers(&self) -> [(&'static str, &[f32]); 3] {
+        self.training.buffers()
+    }
+
+    pub fn resume(
+        &mut self,
+        kept: Kept,
+        buffers: &mut Buffers,
+        reward: &Reward<'_>,
+    ) -> Result<(), String> {
+        let on = reward.fit(&self.config, &self.name);
+        self.training.resume(kept, buffers, &on)?;
+        match self.training.done(&on) {
+            true => Err("a training beyond its last step".into()),
+            false => Ok(()),
+        }
+    }
+}
