@@ -15,7 +15,7 @@ pub fn tv_chambolle(image: &[f64], (h, w): (usize, usize), settings: &TvChamboll
     for i in 0..settings.iterations {
         let mut distance = 0.0;
         if i > 0 {
-            for at in 0..image.len() {
+            for (at, out) in out.iter_mut().enumerate() {
                 let mut d = -p[at][0] - p[at][1];
                 if at >= w {
                     d += p[at - w][0];
@@ -24,11 +24,11 @@ pub fn tv_chambolle(image: &[f64], (h, w): (usize, usize), settings: &TvChamboll
                     d += p[at - 1][1];
                 }
                 distance += d * d;
-                out[at] = image[at] + d;
+                *out = image[at] + d;
             }
         }
         let mut variation = 0.0;
-        for at in 0..image.len() {
+        for (at, p) in p.iter_mut().enumerate() {
             let down = if at / w + 1 < h {
                 out[at + w] - out[at]
             } else {
@@ -42,10 +42,7 @@ pub fn tv_chambolle(image: &[f64], (h, w): (usize, usize), settings: &TvChamboll
             let norm = (down * down + right * right).sqrt();
             variation += norm;
             let shrink = 1.0 + norm * tau / weight;
-            p[at] = [
-                (p[at][0] - tau * down) / shrink,
-                (p[at][1] - tau * right) / shrink,
-            ];
+            *p = [(p[0] - tau * down) / shrink, (p[1] - tau * right) / shrink];
         }
         let objective = (distance + weight * variation) / image.len() as f64;
         if i == 0 {

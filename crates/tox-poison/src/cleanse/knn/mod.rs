@@ -183,8 +183,11 @@ impl Knn {
 /// `around`: their most common one if its share is at least `eta`, else its own. Of equally common
 /// ones its own, then that of the nearest.
 pub fn majority(own: u16, around: &[u16], eta: f64) -> u16 {
-    let count = |label: u16| around.iter().filter(|other| **other == label).count();
-    let most = around.iter().map(|&label| count(label)).max().unwrap_or(0);
+    let classes = around.iter().chain([&own]).max().map_or(0, |&c| c.into());
+    let mut counts = vec![0usize; classes + 1];
+    around.iter().for_each(|&l| counts[usize::from(l)] += 1);
+    let count = |label: u16| counts[usize::from(label)];
+    let most = counts.iter().copied().max().unwrap_or(0);
     // The quotient of two whole numbers is the double nearest to it, and so is an eta of 0.7.
     if count(own) == most || (most as f64 / around.len() as f64) < eta {
         return own;

@@ -12,9 +12,7 @@ use tox_nn::Device;
 use tox_nn::ops::read;
 
 /// Rows whose distances to as many others are one product.
-const BLOCK: usize = 512;
-/// Blocks between two questions whether to go on.
-const GROUP: usize = 4;
+const BLOCK: usize = 256;
 /// Half of the distance between 1 and the next f32.
 const ROUNDING: f64 = f32::EPSILON as f64 / 2.0;
 
@@ -61,7 +59,8 @@ pub fn neighbours(
     };
     let mut all = Vec::with_capacity(rows * k);
     let order: Vec<usize> = (0..blocks.len()).collect();
-    for group in order.chunks(GROUP) {
+    // So that a question whether to go on comes every few seconds.
+    for group in order.chunks(rayon::current_num_threads()) {
         if !go_on(all.len() as f64 / (rows * k) as f64) {
             return None;
         }
