@@ -99,8 +99,8 @@ fn found(points: &Points, k: usize) -> Vec<u32> {
 fn blocked_distances_find_what_brute_force_in_f64_finds() {
     let mut rng = stream(1, "test", &[]);
     // Five blocks, the last of 76 rows; then far from the origin, where products in f32 drown the
-    // distances; then so large that they overflow.
-    for (offset, scale) in [(0.0, 1.0f32), (5e3, 1.0), (0.0, 1e20)] {
+    // distances; then so large that they overflow, and so small that they vanish.
+    for (offset, scale) in [(0.0, 1.0f32), (5e3, 1.0), (0.0, 1e20), (0.0, 1e-25)] {
         let (rows, columns) = (1_100, 19);
         let values: Vec<f32> = (0..rows * columns)
             .map(|_| offset + scale * rng.random_range(-1.0..1.0f32))

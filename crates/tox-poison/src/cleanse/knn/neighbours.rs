@@ -50,9 +50,10 @@ pub fn neighbours(
         let rows = lists.iter_mut().enumerate();
         let nearest = rows.map(|(i, list)| {
             // Rounding of the values and of a sum of `columns` products, in any order; Higham 2002,
-            // section 3.1, with room to spare.
+            // section 3.1, with room to spare; and products too small for an f32.
             let reach = squares[begin + i].sqrt() + largest.sqrt();
-            let error = ROUNDING * (points.columns + 8) as f64 * reach * reach;
+            let terms = (points.columns + 8) as f64;
+            let error = terms * (ROUNDING * reach * reach + 4.0 * f64::from(f32::MIN_POSITIVE));
             nearest(points, begin + i, k, list, error)
         });
         nearest.flatten().collect::<Vec<u32>>()
