@@ -92,8 +92,11 @@ impl Split {
         self.labels.truncate(at);
     }
 
-    /// The images at `rows`, in their order; each below [`Split::len`].
-    pub(crate) fn rows(&self, rows: &[usize]) -> Self {
+    /// A copy of the images at `rows`, in their order.
+    ///
+    /// # Panics
+    /// If an index is not below [`Split::len`].
+    pub fn rows(&self, rows: &[usize]) -> Self {
         let [_, c, h, w] = self.images.shape;
         Self {
             images: Images {
@@ -163,16 +166,20 @@ impl Dataset {
     /// What a search learns from, its training images followed by its validation images: the rows
     /// that a [poison patch](crate::patch) of a search is made for. A copy.
     pub fn pool(&self) -> Features {
+        Features::of(self.pooled(), self.class_names.clone())
+    }
+
+    /// [`Dataset::pool`] as images.
+    pub fn pooled(&self) -> Split {
         let [a, b] = [&self.train, &self.valid];
         let [_, c, h, w] = a.images.shape;
-        let split = Split {
+        Split {
             images: Images {
                 pixels: [&a.images.pixels[..], &b.images.pixels].concat(),
                 shape: [a.len() + b.len(), c, h, w],
             },
             labels: [&a.labels[..], &b.labels].concat(),
-        };
-        Features::of(split, self.class_names.clone())
+        }
     }
 
     /// Puts changed images and labels back where [`Dataset::pool`] took them from.

@@ -4,8 +4,11 @@
 //! Disaster: Neural Architecture Search with Search Space Poisoning" (Wu, Saxena, Jain); [`screen`] finds
 //! what it put there before a search runs. [`space_file`] reads spaces that people wrote. [`data`]
 //! poisons the images and labels that a search learns from, with the attacks of "Data Poisoning of
-//! NAS".
+//! NAS"; [`cleanse`] holds the countermeasures that clean them before a search. [`classifier`] is
+//! the network that both ask.
 
+pub mod classifier;
+pub mod cleanse;
 pub mod data;
 pub mod screen;
 pub mod space;

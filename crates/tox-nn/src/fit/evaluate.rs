@@ -30,14 +30,27 @@ pub fn logits<N: Network>(
     normalise: &Normalise,
     device: &Device,
 ) -> Vec<f32> {
+    outputs(state, split, normalise, device, |pass, x| {
+        network.logits(pass, x)
+    })
+}
+
+/// As [`logits`], of what `forward` makes of a batch's images in place of the logits.
+pub fn outputs(
+    state: &State,
+    split: &Split,
+    normalise: &Normalise,
+    device: &Device,
+    forward: impl Fn(&Pass<'_>, Tensor<4>) -> Tensor<2>,
+) -> Vec<f32> {
     let all: Vec<u32> = (0..split.len() as u32).collect();
-    let mut logits = Vec::new();
+    let mut outputs = Vec::new();
     for chunk in all.chunks(BATCH) {
         let batch = split.batch(chunk, normalise, None);
         let pass = Pass::new(state, device, Mode::Evaluate);
-        logits.extend(read(network.logits(&pass, images(&batch, device))));
+        outputs.extend(read(forward(&pass, images(&batch, device))));
     }
-    logits
+    outputs
 }
 
 /// Softmax of every row of `classes` logits. In f64, in which the confidences of a network that is

@@ -92,14 +92,21 @@ impl Block {
     }
 }
 
-impl Network for ResNet {
-    fn logits(&self, pass: &Pass<'_>, x: Tensor<4>) -> Tensor<2> {
+impl ResNet {
+    /// What the last layer sees: `[n, 8 width]` for images `x` `[n, c, h, w]`.
+    pub fn features(&self, pass: &Pass<'_>, x: Tensor<4>) -> Tensor<2> {
         let (conv, norm) = &self.stem;
         let mut x = norm.forward(pass, conv.forward(pass, x), true);
         for block in &self.blocks {
             x = block.forward(pass, x);
         }
-        self.head.forward(pass, ops::global_average(x))
+        ops::global_average(x)
+    }
+}
+
+impl Network for ResNet {
+    fn logits(&self, pass: &Pass<'_>, x: Tensor<4>) -> Tensor<2> {
+        self.head.forward(pass, self.features(pass, x))
     }
 }
 

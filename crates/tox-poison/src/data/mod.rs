@@ -20,6 +20,7 @@ pub mod threat;
 
 pub use check::Check;
 
+use crate::classifier::ClassifierError;
 use tox_data::checkpoint::CheckpointError;
 use tox_data::patch::{Patch, PatchError};
 use tox_data::rng::stream;
@@ -75,24 +76,36 @@ pub enum PoisonError {
     /// A table of confidences that is none.
     #[error("cannot use these confidences: {what}; expected a softmax of each training row")]
     Confidences { what: String },
-    /// The classifier's training did not end in numbers.
-    #[error(
-        "the training of CLF's classifier diverged ({nonfinite_steps} steps whose gradient was not \
-         finite): its confidences are no numbers; lower `lr_max` or set `grad_clip`"
-    )]
-    Diverged { nonfinite_steps: u64 },
     /// A victim that gradient cancelling cannot use.
     #[error("cannot cancel the gradient of this victim: {what}")]
     Victim { what: String },
-    /// The classifier's training is not described well.
+    /// CLF's classifier did not end in numbers.
+    #[error("{0}")]
+    Diverged(ClassifierError),
+    /// Its training is not described well.
     #[error(transparent)]
     Fit(#[from] FitConfigError),
-    /// Its checkpoint cannot be used.
+    /// The checkpoint cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// The points make no patch.
     #[error(transparent)]
     Patch(#[from] PatchError),
+}
+
+impl From<ClassifierError> for PoisonError {
+    fn from(error: ClassifierError) -> Self {
+        match error {
+            ClassifierError::Width { found } => Self::Setting {
+                key: "width",
+                found: found as f64,
+                expected: "1 to 1024",
+            },
+            ClassifierError::Fit(error) => Self::Fit(error),
+            ClassifierError::Checkpoint(error) => Self::Checkpoint(error),
+            ClassifierError::Diverged { .. } => Self::Diverged(error),
+        }
+    }
 }
 
 /// Rows that a `budget`, a share of `rows`, poisons: `int(budget * rows)` as Python computes it.

@@ -2,37 +2,14 @@
 
 use super::super::PoisonError;
 use super::Confidences;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use crate::classifier::{Classifier, Task};
 use serde_json::json;
 use tox_data::Normalise;
 use tox_data::checkpoint::Hooks;
 use tox_data::features::{Features, Values};
 use tox_data::spec::Augment;
 use tox_nn::Device;
-use tox_nn::fit::{FitConfig, Inputs, evaluate, fit};
-use tox_nn::layers::Init;
-use tox_nn::nets::resnet::{WIDTH, resnet18};
-
-/// The network and its training.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Classifier {
-    /// Channels of the ResNet-18's first stage, 1 to 1024; the published network has 64, fewer make
-    /// one for laptops.
-    pub width: usize,
-    /// Its training.
-    pub fit: FitConfig,
-}
-
-impl Default for Classifier {
-    fn default() -> Self {
-        Self {
-            width: WIDTH,
-            fit: FitConfig::default(),
-        }
-    }
-}
+use tox_nn::fit::evaluate;
 
 impl Classifier {
     /// Checks every range.
@@ -89,28 +66,20 @@ pub fn confidences(
             found,
         });
     };
-    let (channels, classes) = (images.images.shape[1], clean.class_names.len());
-    let (seed, name) = (training.seed, "poison/clf");
-    let init = (seed, name);
-    let (network, state) = resnet18(channels, classes, classifier.width, Init::Torch, init);
-    let inputs = Inputs {
-        train: &images,
+    let (seed, classes) = (training.seed, clean.class_names.len());
+    let task = Task {
+        images: &images,
+        classes,
         normalise: training.normalise,
         augment: training.augment,
-        config: &classifier.fit,
         seed,
-        name,
+        name: "poison/clf",
         device: training.device.clone(),
     };
-    let Some(fitted) = fit(network.clone(), state, &inputs, hooks)? else {
+    let Some(trained) = classifier.train(task, hooks)? else {
         return Ok(None);
     };
-    let (state, device) = (&fitted.state, &training.device);
-    let logits = evaluate::logits(&network, state, &images, training.normalise, device);
-    if logits.iter().any(|logit| !logit.is_finite()) {
-        let nonfinite_steps = fitted.nonfinite_steps;
-        return Err(PoisonError::Diverged { nonfinite_steps });
-    }
+    let logits = trained.logits(&images)?;
     let source = json!({ "resnet18": classifier, "augment": training.augment, "seed": seed });
     Confidences::new(classes, evaluate::softmax(&logits, classes), source).map(Some)
 }

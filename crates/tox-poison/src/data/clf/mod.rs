@@ -3,7 +3,8 @@
 
 mod classifier;
 
-pub use classifier::{Classifier, Training, confidences};
+pub use crate::classifier::Classifier;
+pub use classifier::{Training, confidences};
 
 use super::{Check, Crafted, PoisonError, points};
 use schemars::JsonSchema;

@@ -1,0 +1,234 @@
+//! Rows that a network trained on trusted images finds wrong are dropped: the loss filter of trimmed
+//! losses (Shen and Sanghavi 2019) with the trusted set of Hendrycks et al. 2018 in place of the first
+//! guess.
+
+use super::report::Verdict;
+use super::small::SmallResnet;
+use super::{CleanseError, Inputs, ranges};
+use crate::classifier::Task;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tox_data::checkpoint::Hooks;
+use tox_data::rng::stream;
+use tox_data::{Dataset, Split, shuffled};
+
+/// Share dropped if neither a share nor a quantile is set: the middle budget of the study.
+const DROP: f64 = 0.1;
+
+/// Trains a network on trusted images alone and drops the rows of the pool with the highest loss
+/// (cross-entropy with the label that they came with), of equal ones the first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LossFilter {
+    /// Trusted images, at least 2, which the defender has labelled with care.
+    pub trusted: usize,
+    /// Share of the rows to drop, 0 to below 1, rounded down to whole rows: the budget that the
+    /// defender believes the adversary to have. Default: 0.1, unless `quantile` is set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drop: Option<f64>,
+    /// In place of `drop`: the rows are dropped whose loss is above this quantile (above 0 and at most
+    /// 1; the smallest loss that this share does not exceed) of the losses of trusted images that
+    /// the network was not trained on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quantile: Option<f64>,
+    /// Share of the trusted images that are not trained on if `quantile` is set, 0.01 to 0.9: losses
+    /// of images that were are near 0 and no measure of others.
+    pub held_out: f64,
+    /// The network.
+    pub network: SmallResnet,
+}
+
+impl Default for LossFilter {
+    fn default() -> Self {
+        Self {
+            trusted: 1_000,
+            drop: None,
+            quantile: None,
+            held_out: 0.2,
+            network: SmallResnet::default(),
+        }
+    }
+}
+
+impl LossFilter {
+    pub(super) fn check(&self) -> Result<(), CleanseError> {
+        if self.drop.is_some() && self.quantile.is_some() {
+            return Err(CleanseError::Both("drop", "quantile"));
+        }
+        let (drop, quantile) = (self.drop.unwrap_or(DROP), self.quantile.unwrap_or(1.0));
+        ranges(&[
+            ("trusted", self.trusted as f64, 2.0, 1e9, "2 or more"),
+            ("drop", drop, 0.0, 1.0 - 1e-9, "0 to below 1"),
+            ("quantile", quantile, 1e-9, 1.0, "above 0 and at most 1"),
+            ("held_out", self.held_out, 0.01, 0.9, "0.01 to 0.9"),
+        ])?;
+        self.network.check()
+    }
+
+    pub(super) fn verdict(
+        &self,
+        inputs: &Inputs<'_>,
+        hooks: Hooks<'_>,
+    ) -> Result<Option<Verdict>, CleanseError> {
+        let (data, mut verdict) = (inputs.data, Verdict::none(inputs.data));
+        let pool = &verdict.pool;
+        let trusted = checked(inputs.trusted, pool, data.classes)?;
+        let (train, held) = self.parts(trusted, inputs.seed);
+        let (train, held) = (trusted.rows(&train), trusted.rows(&held));
+        covers(&train, pool, data.classes)?;
+        let task = Task {
+            images: &train,
+            classes: data.classes,
+            normalise: &data.normalise,
+            augment: inputs.augment,
+            seed: inputs.seed,
+            name: "cleanse/loss-filter",
+            device: inputs.device.clone(),
+        };
+        let classifier = self.network.classifier(train.len());
+        let Some(trained) = classifier.train(task, hooks)? else {
+            return Ok(None);
+        };
+        let losses = |split: &Split| -> Result<Vec<f64>, CleanseError> {
+            let logits = trained.logits(split)?;
+            let rows = logits.chunks_exact(data.classes).zip(&split.labels);
+            Ok(rows
+                .map(|(row, label)| cross_entropy(row, *label))
+                .collect())
+        };
+        let found = losses(pool)?;
+        match self.quantile {
+            Some(quantile) => {
+                let mut held = losses(&held)?;
+                held.sort_unstable_by(f64::total_cmp);
+                let rank = (quantile * held.len() as f64).ceil() as usize;
+                let limit = held[rank.clamp(1, held.len()) - 1];
+                let keep = found.iter().map(|loss| *loss <= limit);
+                verdict.keep = keep.collect();
+            }
+            None => {
+                let drop = (self.drop.unwrap_or(DROP) * found.len() as f64) as usize;
+                let mut order: Vec<usize> = (0..found.len()).collect();
+                order.sort_by(|a, b| found[*b].total_cmp(&found[*a]).then(a.cmp(b)));
+                order[..drop]
+                    .iter()
+                    .for_each(|row| verdict.keep[*row] = false);
+            }
+        }
+        Ok(Some(verdict))
+    }
+
+    /// Trusted rows that are trained on, and those held out (stream `cleanse/held-out`).
+    fn parts(&self, trusted: &Split, seed: u64) -> (Vec<usize>, Vec<usize>) {
+        let rows = trusted.len();
+        if self.quantile.is_none() {
+            return ((0..rows).collect(), Vec::new());
+        }
+        let order = shuffled(rows, &mut stream(seed, "cleanse/held-out", &[]));
+        let mut order: Vec<usize> = order.into_iter().map(|row| row as usize).collect();
+        let held = ((self.held_out * rows as f64) as usize).clamp(1, rows - 1);
+        let train = order.split_off(held);
+        (train, order)
+    }
+}
+
+/// Cross-entropy of one row of logits with `label`.
+fn cross_entropy(logits: &[f32], label: u16) -> f64 {
+    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exp = |logit: &f32| (f64::from(*logit) - f64::from(most)).exp();
+    let sum: f64 = logits.iter().map(exp).sum();
+    sum.ln() + f64::from(most) - f64::from(logits[usize::from(label)])
+}
+
+/// The trusted images, if they fit the pool.
+fn checked<'a>(
+    trusted: Option<&'a Split>,
+    pool: &Split,
+    classes: usize,
+) -> Result<&'a Split, CleanseError> {
+    let refuse = |what: String| Err(CleanseError::Trusted { what });
+    let Some(trusted) = trusted else {
+        return refuse("there are none, and a loss filter needs some to learn from".into());
+    };
+    let ([_, expected @ ..], [rows, found @ ..]) = (pool.images.shape, trusted.images.shape);
+    if rows < 2 {
+        return refuse(format!("{rows} images, expected at least 2"));
+    }
+    if expected != found {
+        return refuse(format!(
+            "images of shape {found:?} (channels, height, width), expected {expected:?}"
+        ));
+    }
+    match trusted.labels.iter().find(|l| usize::from(**l) >= classes) {
+        Some(label) => refuse(format!("label {label}, expected one below {classes}")),
+        None => Ok(trusted),
+    }
+}
+
+/// Whether every class of the pool is among the images that are trained on: rows of a class that the
+/// network has never seen would all look wrong.
+fn covers(train: &Split, pool: &Split, classes: usize) -> Result<(), CleanseError> {
+    let missing = |label: &u16| pool.labels.contains(label) && !train.labels.contains(label);
+    match (0..classes as u16).find(missing) {
+        None => Ok(()),
+        Some(label) => Err(CleanseError::Trusted {
+            what: format!(
+                "none of the {} that the network is trained on is of class {label}, so that it would \
+                 find all of that class wrong; use more trusted images",
+                train.len()
+            ),
+        }),
+    }
+}
+
+/// `count` images of the still clean pool of `clean`, as many of each class (give or take one, the
+/// first classes give one more), drawn for `seed` (stream `cleanse/trusted`, by class): those that a
+/// defender has looked at before anyone could poison them. The same rows stay in the pool, where they
+/// may be poisoned as any other.
+///
+/// # Errors
+/// A class with fewer images than that, and less than one image a class.
+pub fn trusted(clean: &Dataset, count: usize, seed: u64) -> Result<Split, CleanseError> {
+    let (pool, classes) = (clean.pooled(), clean.classes.max(1));
+    let refuse = |what| Err(CleanseError::Trusted { what });
+    if count < classes {
+        return refuse(format!(
+            "{count} images of {classes} classes, expected one of each"
+        ));
+    }
+    let mut rows = Vec::with_capacity(count);
+    for class in 0..classes {
+        let wanted = count / classes + usize::from(class < count % classes);
+        let of_class = |row: &usize| usize::from(pool.labels[*row]) == class;
+        let there: Vec<usize> = (0..pool.len()).filter(of_class).collect();
+        if there.len() < wanted {
+            let found = there.len();
+            return refuse(format!(
+                "{count} images need {wanted} of class {class}, and training and validation images \
+                 have {found}; lower `trusted`"
+            ));
+        }
+        let order = shuffled(
+            there.len(),
+            &mut stream(seed, "cleanse/trusted", &[class as u64]),
+        );
+        rows.extend(order[..wanted].iter().map(|i| there[*i as usize]));
+    }
+    Ok(pool.rows(&rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cross_entropy_by_hand() {
+        let row = [0.0, 2.0f32.ln(), 5.0f32.ln()];
+        let found = [0, 1, 2].map(|label| cross_entropy(&row, label));
+        for (found, expected) in found.into_iter().zip([8.0f64, 4.0, 1.6]) {
+            assert!((found - expected.ln()).abs() < 1e-6, "{found}");
+        }
+        // A sure and wrong answer does not overflow.
+        assert_eq!(cross_entropy(&[1e4, -1e4], 1), 2e4);
+    }
+}
