@@ -7,16 +7,19 @@
 //! Jain) ran, and random search over the same space.
 //!
 //! The searches of the data-poisoning study: [`pdarts`] is P-DARTS, [`tenas`] TE-NAS, [`robot`] RoBoT,
-//! over the metrics of [`zero_cost`] and the optimisation of [`bayes`]. [`surrogate`] and [`nsga`] are
-//! parts of NSGANetV2 that need no network.
+//! over the metrics of [`zero_cost`] and the optimisation of [`bayes`]. [`nsganet`] is NSGANetV2, over
+//! [`nsga`], [`surrogate`], the integer encodings of [`genes`] and the networks of [`elastic`].
 
 pub mod bayes;
 pub mod cell;
 pub mod config;
 pub mod count;
+pub mod elastic;
 pub mod enas;
+pub mod genes;
 pub mod genotype;
 pub mod nsga;
+pub mod nsganet;
 pub mod pdarts;
 pub mod robot;
 pub mod space;
