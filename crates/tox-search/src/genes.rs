@@ -34,10 +34,6 @@ const DARTS_OPS: usize = darts::Op::ALL.len() - 1;
 /// An architecture of any of the spaces.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[allow(
-    clippy::large_enum_variant,
-    reason = "a search has a few hundred of them"
-)]
 pub enum Architecture {
     /// Of a cell space.
     Cell(CellGenotype),

@@ -65,13 +65,14 @@ fn set(state: &mut State) {
         for (j, to) in state.params.values[entry.range()].iter_mut().enumerate() {
             let v = value(index as u32, j as u32);
             let n = entry.shape[1];
-            let w = match () {
-                () if name.ends_with("_matrix") => {
-                    0.2 * v + if j % (n + 1) == 0 { 1.0 } else { 0.0 }
-                }
-                () if entry.rank > 1 => v * scale,
-                () if name.contains("bn.weight") => 1.0 + 0.4 * v,
-                () => 0.4 * v,
+            let w = if name.ends_with("_matrix") {
+                0.2 * v + f64::from(u8::from(j % (n + 1) == 0))
+            } else if entry.rank > 1 {
+                v * scale
+            } else if name.contains("bn.weight") {
+                1.0 + 0.4 * v
+            } else {
+                0.4 * v
             };
             *to = w as f32;
         }
@@ -412,5 +413,44 @@ fn supernets_go_to_files_and_get_new_classifiers() {
         let same =
             supernet.state().params.values[a.range()] == seven.state().params.values[b.range()];
         assert_eq!(same, !a.name.starts_with("classifier"), "{}", a.name);
+    }
+}
+
+#[test]
+fn zz_time() {
+    let device = Device::flex();
+    let spaces = [
+        GeneSpace::Cell(CellSpace::NasBench201),
+        GeneSpace::Cell(CellSpace::Darts),
+        GeneSpace::Elastic(ElasticSpace::small(0.5)),
+    ];
+    for space in spaces {
+        let shape = SupernetShape {
+            channels: 16,
+            cells: 5,
+            classes: 10,
+            input: [3, 32, 32],
+        };
+        let supernet = Supernet::new(&space, shape, true, (3, "test")).unwrap();
+        let batch = random_batch(96, 32, 10);
+        let mut archs: Vec<_> = (0..3)
+            .map(|i| space.random(&mut stream(5, "test", &[i])))
+            .collect();
+        archs.extend(space.extremes().into_iter().flatten());
+        for arch in archs {
+            let t = std::time::Instant::now();
+            supernet.subnet(&arch).unwrap();
+            let a = t.elapsed();
+            let t = std::time::Instant::now();
+            supernet
+                .gradients(&[arch.clone()], &batch, DRAWS, false, &device)
+                .unwrap();
+            eprintln!(
+                "zz subnet {a:?} all {:?} weights {} macs {}",
+                t.elapsed(),
+                supernet.subnet(&arch).unwrap().1.parameters(),
+                space.counts(&arch, shape).unwrap().macs
+            );
+        }
     }
 }

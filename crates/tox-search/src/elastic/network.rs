@@ -204,7 +204,8 @@ impl ElasticNet {
         let [_, largest] = space.extremes();
         let init = Init::KaimingNormal(tox_nn::layers::Fan::Out);
         let (net, mut state) = Self::new(space, &largest, sizes, (Naming::Dynamic, init), key)?;
-        for i in 1..if matrices { net.blocks.len() } else { 1 } {
+        let searched = if matrices { 1..net.blocks.len() } else { 0..0 };
+        for i in searched {
             for (name, n) in ["7to5", "5to3"].into_iter().zip(MATRICES) {
                 let name = format!("{}.{name}_matrix", depthwise(i));
                 let identity = (0..n * n).map(|j| f32::from(u8::from(j % (n + 1) == 0)));
@@ -216,7 +217,7 @@ impl ElasticNet {
 }
 
 /// The name of a supernet's depthwise convolution, but for its last part.
-pub(crate) fn depthwise(block: usize) -> String {
+fn depthwise(block: usize) -> String {
     format!("blocks.{block}.mobile_inverted_conv.depth_conv.conv")
 }
 

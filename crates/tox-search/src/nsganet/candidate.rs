@@ -140,26 +140,30 @@ impl Candidate {
         done / inputs.config.tune.epochs.max(1) as f64
     }
 
+    fn calibrate(&mut self, inputs: &Inputs<'_>) {
+        let (data, tune) = (inputs.data, &inputs.config.tune);
+        let purpose = format!("calibrate/{}", self.name);
+        let mut rng = stream(inputs.seed, &purpose, &[]);
+        let mut indices = shuffled(data.train.len(), &mut rng);
+        indices.truncate(tune.calibration);
+        let Trainer { network, state, .. } = &mut self.trainer;
+        let (on, device) = ((&data.train, &indices[..]), &inputs.device);
+        calibrate(network, state, on, tune.batch, &data.normalise, device);
+        self.calibrated = true;
+    }
+
+    /// The network as it is before fine-tuning.
+    pub fn calibrated(mut self, inputs: &Inputs<'_>) -> (Subnet, State) {
+        self.calibrate(inputs);
+        (self.trainer.network, self.trainer.state)
+    }
+
     /// Measures the running statistics, or takes the next training step.
     pub fn advance(&mut self, inputs: &Inputs<'_>) {
         let (data, tune, seed) = (inputs.data, &inputs.config.tune, inputs.seed);
         let train = &data.train;
         if !self.calibrated {
-            let purpose = format!("calibrate/{}", self.name);
-            let mut indices = shuffled(train.len(), &mut stream(seed, &purpose, &[]));
-            indices.truncate(tune.calibration);
-            let Trainer { network, state, .. } = &mut self.trainer;
-            let on = (train, &indices[..]);
-            calibrate(
-                network,
-                state,
-                on,
-                tune.batch,
-                &data.normalise,
-                &inputs.device,
-            );
-            self.calibrated = true;
-            return;
+            return self.calibrate(inputs);
         }
         let (epoch, i, steps) = (self.epoch, self.step, Self::steps(inputs));
         let order = self.order.get_or_insert_with(|| {

@@ -1,8 +1,9 @@
 //! What a search is run on, what it gives, why it cannot be run.
 
 use super::archive::{Entry, Round};
+use super::candidate::Candidate;
 use super::config::NsganetConfig;
-use super::supernet::Supernet;
+use super::supernet::{Subnet, Supernet};
 use crate::config::ConfigError;
 use crate::genes::{Architecture, GeneSpace};
 use crate::nsga::NsgaError;
@@ -13,6 +14,7 @@ use tox_data::checkpoint::CheckpointError;
 use tox_data::spec::Augment;
 use tox_nn::Device;
 use tox_nn::fit::Epoch;
+use tox_nn::layers::State;
 
 /// Where the accuracy of an architecture comes from.
 #[derive(Clone, Copy)]
@@ -61,9 +63,24 @@ pub struct Found {
     pub epochs: Vec<Epoch>,
     /// Steps of that training whose gradient norm was not finite.
     pub nonfinite_steps: u64,
-    /// The supernet, of which [`Supernet::subnet`] gives the result with inherited weights. None if
-    /// accuracies were known.
+    /// The supernet, which [`Found::subnet`] takes the result's weights from. None if accuracies were
+    /// known.
     pub supernet: Option<Supernet>,
+}
+
+impl Found {
+    /// The network of the result with inherited weights and running statistics of the training images,
+    /// as a candidate begins; `inputs` are those of the search. None if accuracies were known.
+    ///
+    /// # Errors
+    /// Inputs of another search, whose networks do not fit.
+    pub fn subnet(&self, inputs: &Inputs<'_>) -> Result<Option<(Subnet, State)>, NsganetError> {
+        let Some(supernet) = &self.supernet else {
+            return Ok(None);
+        };
+        let candidate = Candidate::new(supernet, &self.architecture, self.place, inputs)?;
+        Ok(Some(candidate.calibrated(inputs)))
+    }
 }
 
 /// Why a search could not begin or go on.

@@ -93,8 +93,8 @@ impl Inherited {
                 values.copy_from_slice(&shrink(large, to.shape[2], matrices));
                 continue;
             }
-            for (to, i) in values.iter_mut().zip(places(from.shape, to.shape)) {
-                *to = large[i];
+            for (to, from) in rows(values, to.shape, large, from.shape) {
+                to.copy_from_slice(from);
             }
         }
         let ids: Vec<NormId> = subnet.running.norms().map(|(id, ..)| id).collect();
@@ -136,8 +136,8 @@ impl Inherited {
                 continue;
             }
             let sum = whole(sum, origin.weight, to.len());
-            for (g, i) in gradient.iter().zip(places(to.shape, from.shape)) {
-                sum[i] += g;
+            for (from, to) in rows(sum, to.shape, gradient, from.shape) {
+                plus(from, to);
             }
         }
     }
@@ -157,14 +157,17 @@ fn plus(sum: &mut [f32], gradient: &[f32]) {
     sum.iter_mut().zip(gradient).for_each(|(sum, g)| *sum += g);
 }
 
-/// Where the values of a smaller tensor lie in a larger one, of which it is the first part in every
-/// dimension.
-fn places(large: [usize; 4], small: [usize; 4]) -> impl Iterator<Item = usize> {
-    let rows = small[0] * small[1] * small[2];
-    (0..rows).flat_map(move |row| {
-        let (out, rest) = (row / (small[1] * small[2]), row % (small[1] * small[2]));
-        let (input, y) = (rest / small[2], rest % small[2]);
-        let start = ((out * large[1] + input) * large[2] + y) * large[3];
-        start..start + small[3]
-    })
+/// The parts that two weights share, one for each output channel of the smaller: its first input
+/// channels. Kernels are of one size.
+fn rows<'a>(
+    to: &'a mut [f32],
+    to_shape: [usize; 4],
+    from: &'a [f32],
+    from_shape: [usize; 4],
+) -> impl Iterator<Item = (&'a mut [f32], &'a [f32])> {
+    let row = |shape: [usize; 4]| shape[1..].iter().product::<usize>();
+    let (to_row, from_row) = (row(to_shape), row(from_shape));
+    let both = to_row.min(from_row);
+    let pairs = to.chunks_exact_mut(to_row).zip(from.chunks_exact(from_row));
+    pairs.map(move |(to, from)| (&mut to[..both], &from[..both]))
 }

@@ -37,7 +37,7 @@ pub enum Subnet {
     /// Of a cell space.
     Cell(CellSupernet),
     /// Of the elastic space.
-    Elastic(Box<ElasticNet>),
+    Elastic(ElasticNet),
 }
 
 impl Subnet {
@@ -239,7 +239,7 @@ impl Supernet {
                 let (net, state) = ElasticNet::new(space, arch, sizes, (Naming::Plain, zero), key)?;
                 let inherited =
                     Inherited::new(&self.names, &state, |name| elastic_name(arch, name));
-                (Subnet::Elastic(Box::new(net)), state, inherited)
+                (Subnet::Elastic(net), state, inherited)
             }
             _ => unreachable!("an architecture with genes {genes:?} is of the space"),
         };
