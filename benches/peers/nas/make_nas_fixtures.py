@@ -8,6 +8,7 @@ again gives the same bytes.
 
 import torch
 
+import elastic_net
 import net_fixtures
 import poison_fixtures
 import score_fixtures
@@ -16,6 +17,7 @@ import score_fixtures
 def main():
     torch.set_num_threads(1)
     net_fixtures.main()
+    elastic_net.main()
     score_fixtures.main()
     poison_fixtures.main()
 

@@ -7,19 +7,23 @@
 //! Jain) ran, and random search over the same space.
 //!
 //! The searches of the data-poisoning study: [`pdarts`] is P-DARTS, [`tenas`] TE-NAS, [`robot`] RoBoT,
-//! over the metrics of [`zero_cost`] and the optimisation of [`bayes`]. [`surrogate`] and [`nsga`] are
-//! parts of NSGANetV2 that need no network. [`nas`] is any of these searches, as an audit runs it;
-//! [`final_training`] trains what it found.
+//! over the metrics of [`zero_cost`] and the optimisation of [`bayes`]. [`nsganet`] is NSGANetV2, over
+//! [`nsga`], [`surrogate`], the integer encodings of [`genes`] and the networks of [`elastic`]. [`nas`] is
+//! any of these searches, as an audit runs it; [`random`] their control; [`final_training`] trains what
+//! was found, and [`reward`] is the short training of searches that evaluate what they look at.
 
 pub mod bayes;
 pub mod cell;
 pub mod config;
 pub mod count;
+pub mod elastic;
 pub mod enas;
 pub mod final_training;
+pub mod genes;
 pub mod genotype;
 pub mod nas;
 pub mod nsga;
+pub mod nsganet;
 pub mod pdarts;
 pub mod random;
 pub mod reward;

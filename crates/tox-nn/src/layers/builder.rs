@@ -26,6 +26,8 @@ pub enum Init {
     KaimingNormal(Fan),
     /// Kaiming uniform with ReLU gain, `±sqrt(6 / fan)`; biases 0.
     KaimingUniform(Fan),
+    /// Zeros, where the weights come from elsewhere and draws would be in vain.
+    Zero,
 }
 
 /// Adds layers to a state. Every weight is drawn from a stream of its own, keyed by seed, network
@@ -137,6 +139,7 @@ impl<'a> Builder<'a> {
             Init::Torch => init::uniform(n, (1.0 / fan_in as f32).sqrt(), &mut rng),
             Init::KaimingNormal(side) => init::normal(n, (2.0 / fan(side)).sqrt(), &mut rng),
             Init::KaimingUniform(side) => init::uniform(n, (6.0 / fan(side)).sqrt(), &mut rng),
+            Init::Zero => vec![0.0; n],
         };
         self.state.params.add(name, shape, values)
     }

@@ -1,0 +1,301 @@
+//! Architectures of three spaces as rows of integers, for searches that cross and mutate them and
+//! for votes gene by gene.
+//!
+//! | space | genes | gene |
+//! |---|---|---|
+//! | NAS-Bench-201 | 6 | the op of an edge, in the order of the arch string |
+//! | DARTS | 24 | for each node of the normal cell, then of the reduction cell: the pair of states that it reads, then the op on the first and on the second |
+//! | elastic | 46 | see [`ElasticSpace::encode`] |
+//!
+//! Pairs of states are counted (0, 1), (0, 2), (1, 2), (0, 3), ...; ops of DARTS from the first after
+//! `none`, which no genotype of a search has. In the cell spaces every row is another network. In the
+//! elastic space genes of layers that a block does not have are not read: equal networks may have
+//! different rows, of which [`GeneSpace::encode`] gives the one with zeros there.
+
+use crate::cell::SupernetShape;
+use crate::count::{self, Counts};
+use crate::nsga::Genome;
+use crate::space::SpaceError;
+use crate::space::cells::{CellGenotype, CellSpace};
+use crate::space::darts::{self, Inputs, NODES};
+use crate::space::elastic::{Arch, ElasticSpace};
+use crate::space::nasbench201;
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Genes of a cell of DARTS.
+const CELL_GENES: usize = 3 * NODES;
+/// Genes of a genotype of DARTS.
+const DARTS_GENES: usize = 2 * CELL_GENES;
+/// Ops of DARTS but `none`.
+const DARTS_OPS: usize = darts::Op::ALL.len() - 1;
+
+/// An architecture of any of the spaces.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Architecture {
+    /// Of a cell space.
+    Cell(CellGenotype),
+    /// Of the elastic space.
+    Elastic(Arch),
+}
+
+/// The text in which it is exchanged: a genotype or arch string, or the JSON of a `.subnet` file.
+impl fmt::Display for Architecture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cell(genotype) => genotype.fmt(f),
+            Self::Elastic(Arch { ks, e, d, r }) => {
+                write!(f, r#"{{"ks": {ks:?}, "e": {e:?}, "d": {d:?}, "r": {r}}}"#)
+            }
+        }
+    }
+}
+
+/// A space whose architectures have an integer encoding.
+#[derive(Clone, Debug, PartialEq)]
+pub enum GeneSpace {
+    /// One of the cell spaces.
+    Cell(CellSpace),
+    /// The elastic space.
+    Elastic(ElasticSpace),
+}
+
+impl GeneSpace {
+    /// Options of every gene: gene `g` is below the `g`-th of them.
+    pub fn choices(&self) -> Vec<usize> {
+        match self {
+            Self::Cell(CellSpace::NasBench201) => {
+                vec![nasbench201::Op::ALL.len(); nasbench201::EDGES]
+            }
+            Self::Cell(CellSpace::Darts) => {
+                let node = |node: usize| [pairs(node), DARTS_OPS, DARTS_OPS];
+                let cell: Vec<usize> = (0..NODES).flat_map(node).collect();
+                cell.repeat(2)
+            }
+            Self::Elastic(space) => space.highest().map(|highest| highest + 1).into(),
+        }
+    }
+
+    /// The row of an architecture.
+    ///
+    /// # Errors
+    /// An architecture of another space, or a genotype with `none` or with a node that reads a state
+    /// twice, which have no row.
+    pub fn encode(&self, architecture: &Architecture) -> Result<Genome, SpaceError> {
+        match (self, architecture) {
+            (
+                Self::Cell(CellSpace::NasBench201),
+                Architecture::Cell(CellGenotype::NasBench201(cell)),
+            ) => Ok(cell.ops.iter().map(|op| *op as usize).collect()),
+            (
+                Self::Cell(CellSpace::Darts),
+                Architecture::Cell(CellGenotype::Darts(darts::Genotype { normal, reduce })),
+            ) => {
+                let mut genes = Genome::with_capacity(DARTS_GENES);
+                for (part, cell) in [("normal", normal), ("reduce", reduce)] {
+                    for (node, edges) in cell.nodes().iter().enumerate() {
+                        genes.extend(encode_node(edges).map_err(|found| SpaceError::Part {
+                            part,
+                            source: Box::new(refusal(node, found)),
+                        })?);
+                    }
+                }
+                Ok(genes)
+            }
+            (Self::Elastic(space), Architecture::Elastic(arch)) => Ok(space.encode(arch)?.into()),
+            _ => Err(self.foreign(architecture)),
+        }
+    }
+
+    /// The architecture of a row.
+    ///
+    /// # Errors
+    /// Another number of genes, a gene out of range.
+    pub fn decode(&self, genes: &[usize]) -> Result<Architecture, SpaceError> {
+        let (meanings, layout): (&[&'static str], _) = match self {
+            Self::Elastic(space) => return space.decode(genes).map(Architecture::Elastic),
+            Self::Cell(CellSpace::NasBench201) => (
+                &["an op"],
+                "the ops of six edges, in the order of the arch string",
+            ),
+            Self::Cell(CellSpace::Darts) => (
+                &["a pair of states", "an op but `none`", "an op but `none`"],
+                "for each node of both cells the pair of states that it reads, and two ops",
+            ),
+        };
+        let choices = self.choices();
+        if genes.len() != choices.len() {
+            return Err(SpaceError::Genes {
+                found: genes.len(),
+                expected: choices.len(),
+                layout,
+            });
+        }
+        for (gene, (found, options)) in genes.iter().zip(&choices).enumerate() {
+            if found >= options {
+                return Err(SpaceError::Gene {
+                    gene,
+                    meaning: meanings[gene % meanings.len()],
+                    found: *found,
+                    highest: options - 1,
+                });
+            }
+        }
+        Ok(Architecture::Cell(match genes {
+            [ops @ ..] if ops.len() == nasbench201::EDGES => {
+                let op = |edge: usize| nasbench201::Op::ALL[ops[edge]];
+                let ops = std::array::from_fn(op);
+                CellGenotype::NasBench201(nasbench201::Cell { ops })
+            }
+            _ => {
+                let (normal, reduce) = genes.split_at(CELL_GENES);
+                CellGenotype::Darts(darts::Genotype {
+                    normal: decode_cell(normal)?,
+                    reduce: decode_cell(reduce)?,
+                })
+            }
+        }))
+    }
+
+    /// A random architecture: each cell of the cell spaces is as likely, see
+    /// [`ElasticSpace::random`] for the elastic one.
+    pub fn random(&self, rng: &mut impl Rng) -> Architecture {
+        match self {
+            Self::Cell(CellSpace::NasBench201) => {
+                let cell = nasbench201::Cell::random(rng);
+                Architecture::Cell(CellGenotype::NasBench201(cell))
+            }
+            Self::Cell(CellSpace::Darts) => {
+                let genotype = darts::Genotype::random(rng, Inputs::Distinct).canonical();
+                Architecture::Cell(CellGenotype::Darts(genotype))
+            }
+            Self::Elastic(space) => Architecture::Elastic(space.random(rng)),
+        }
+    }
+
+    /// The smallest and the largest architecture, if the space has them: the cell spaces do not, where
+    /// no network contains all others.
+    pub fn extremes(&self) -> Option<[Architecture; 2]> {
+        match self {
+            Self::Cell(_) => None,
+            Self::Elastic(space) => Some(space.extremes().map(Architecture::Elastic)),
+        }
+    }
+
+    /// Parameters and multiply-adds of the network of an architecture: of a cell in a network of
+    /// `channels` and `cells` on images of `input`, of an elastic one on RGB images of its own
+    /// resolution.
+    ///
+    /// # Errors
+    /// A network that cannot be built.
+    pub fn counts(
+        &self,
+        architecture: &Architecture,
+        shape: SupernetShape,
+    ) -> Result<Counts, SpaceError> {
+        let SupernetShape {
+            channels,
+            cells,
+            classes,
+            input,
+        } = shape;
+        match (self, architecture) {
+            (Self::Elastic(space), Architecture::Elastic(arch)) => {
+                count::elastic(space, arch, classes)
+            }
+            (Self::Cell(_), Architecture::Cell(CellGenotype::Darts(genotype))) => {
+                let network = darts::Network {
+                    channels,
+                    layers: cells,
+                    classes,
+                    input,
+                    auxiliary: false,
+                };
+                count::darts(genotype, &network)
+            }
+            (Self::Cell(_), Architecture::Cell(CellGenotype::NasBench201(cell))) => {
+                let network = nasbench201::Network {
+                    channels,
+                    cells,
+                    classes,
+                    input,
+                };
+                count::nasbench201(cell, &network)
+            }
+            _ => Err(self.foreign(architecture)),
+        }
+    }
+
+    fn foreign(&self, architecture: &Architecture) -> SpaceError {
+        SpaceError::Network {
+            what: "architecture",
+            found: architecture.to_string(),
+            expected: format!("one of {}", self.name()),
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Cell(CellSpace::Darts) => "the DARTS space",
+            Self::Cell(CellSpace::NasBench201) => "NAS-Bench-201",
+            Self::Elastic(_) => "the elastic space",
+        }
+    }
+}
+
+/// Pairs of different states that a node may read.
+fn pairs(node: usize) -> usize {
+    (node + 2) * (node + 1) / 2
+}
+
+/// Why a node has no genes: an op, or the state that it reads twice.
+enum Unencodable {
+    None,
+    Twice(usize),
+}
+
+fn refusal(node: usize, found: Unencodable) -> SpaceError {
+    let (what, found) = match found {
+        Unencodable::None => ("op", format!("`none`, into node {}", node + 2)),
+        Unencodable::Twice(state) => {
+            let text = format!("state {state} and state {state} into node {}", node + 2);
+            ("pair of edges", text)
+        }
+    };
+    SpaceError::Network {
+        what,
+        found,
+        expected: "two different states and an op but `none` on each, which alone have genes"
+            .to_owned(),
+    }
+}
+
+fn encode_node(edges: &[darts::Edge; 2]) -> Result<[usize; 3], Unencodable> {
+    let mut edges = *edges;
+    edges.sort_unstable();
+    let [first, second] = edges;
+    if first.input == second.input {
+        return Err(Unencodable::Twice(first.input));
+    }
+    let op = |edge: darts::Edge| (edge.op as usize).checked_sub(1).ok_or(Unencodable::None);
+    let pair = second.input * (second.input - 1) / 2 + first.input;
+    Ok([pair, op(first)?, op(second)?])
+}
+
+/// The cell of genes that are in range.
+fn decode_cell(genes: &[usize]) -> Result<darts::Cell, SpaceError> {
+    let node = |node: usize| {
+        let [pair, ops @ ..] = [0, 1, 2].map(|i| genes[3 * node + i]);
+        // The pairs with one later state come one after the other.
+        let second = (1..=node + 1).rev().find(|s| s * (s - 1) / 2 <= pair);
+        let second = second.unwrap_or(1);
+        let inputs = [pair - second * (second - 1) / 2, second];
+        std::array::from_fn(|i| darts::Edge {
+            input: inputs[i],
+            op: darts::Op::ALL[1 + ops[i]],
+        })
+    };
+    darts::Cell::new(std::array::from_fn(node))
+}
