@@ -33,7 +33,7 @@ const DARTS_OPS: usize = darts::Op::ALL.len() - 1;
 
 /// An architecture of any of the spaces.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(untagged)]
 pub enum Architecture {
     /// Of a cell space.
     Cell(CellGenotype),
@@ -76,6 +76,28 @@ impl GeneSpace {
             }
             Self::Elastic(space) => space.highest().map(|highest| highest + 1).into(),
         }
+    }
+
+    /// What most of `votes` have, gene by gene, of equals what the first of them has; none without
+    /// votes.
+    ///
+    /// # Errors
+    /// A vote that has no row, see [`GeneSpace::encode`].
+    pub fn vote(&self, votes: &[Architecture]) -> Result<Option<Architecture>, SpaceError> {
+        let rows: Result<Vec<Genome>, _> = votes.iter().map(|vote| self.encode(vote)).collect();
+        let rows = rows?;
+        let Some(first) = rows.first() else {
+            return Ok(None);
+        };
+        let count = |gene: usize, value: usize| rows.iter().filter(|r| r[gene] == value).count();
+        let winner = |gene: usize| {
+            let values = rows.iter().map(|row| row[gene]);
+            // The last of equals wins, so the first vote comes last.
+            let most = values.rev().max_by_key(|value| count(gene, *value));
+            most.unwrap_or_default()
+        };
+        let genes: Genome = (0..first.len()).map(winner).collect();
+        self.decode(&genes).map(Some)
     }
 
     /// The row of an architecture.

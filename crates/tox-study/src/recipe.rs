@@ -6,7 +6,7 @@ mod learner;
 use crate::plan::{Trial, cell_name, trial_id};
 pub use crate::source::Grid;
 use crate::source::{Source, merge};
-use crate::spec::{Defence, TrialSpec};
+use crate::spec::TrialSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -81,9 +81,10 @@ pub struct Cell {
     /// How often the set is put in; 0 leaves the space clean.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub q: Option<usize>,
-    /// What the defender does.
-    #[serde(default)]
-    pub defence: Defence,
+    /// What the defender does: `"none"`, `"screen"`, or a table with a `kind`.
+    #[serde(default = "no_defence")]
+    #[schemars(schema_with = "learner::defence_schema")]
+    pub defence: Value,
     /// Seeds of this cell, in place of the study's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seeds: Option<Vec<u64>>,
@@ -231,6 +232,7 @@ impl Study {
             let at = |key: &str| path(&["cell", &i.to_string(), key]);
             let learner = learner::learner_of(&source, &recipe, &of_study, i)?;
             let threat = learner::threat_of(&source, &recipe, &threat_of_study, &learner, i)?;
+            let defence = learner::defence_of(&source, cell, &learner, i)?;
             let (data_at, data) = data_of(&source, &recipe, at("data"), cell)?;
             check::data(&source, &data_at, &data, &learner, &threat)?;
             if let Some(seeds) = &cell.seeds {
@@ -244,7 +246,7 @@ impl Study {
                     data: data.clone(),
                     threat: threat.clone(),
                     learner: learner.clone().resolved(),
-                    defence: cell.defence,
+                    defence: defence.clone(),
                     seed,
                 };
                 let id = trial_id(&spec);
@@ -268,6 +270,10 @@ impl Study {
         // A recipe came from TOML, and checked seeds fit its integers.
         toml::to_string_pretty(&self.recipe).unwrap_or_default()
     }
+}
+
+fn no_defence() -> Value {
+    Value::String("none".into())
 }
 
 fn path(parts: &[&str]) -> Vec<String> {

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tox_bilevel::config::{BilevelAttack, BilevelConfig, SyntheticConfig};
 use tox_data::spec::DataSpec;
+use tox_poison::cleanse::{CleanseError, Countermeasure};
 use tox_poison::data::threat::{ClfThreat, FileThreat, GcThreat, NoiseThreat, RlfThreat};
 use tox_poison::space::SpacePoison;
 use tox_search::enas::config::EnasConfig;
@@ -108,9 +109,13 @@ impl Learner {
         }
     }
 
-    /// Whether a trial can defend it by `defence`. Only a search has a space to screen.
-    pub fn defended_by(&self, defence: Defence) -> bool {
-        defence == Defence::None || matches!(self, Self::Enas(_))
+    /// Whether a trial can defend it by `defence`.
+    pub fn defended_by(&self, defence: &Defence) -> bool {
+        match defence {
+            Defence::None => true,
+            Defence::Screen => matches!(self, Self::Enas(_)),
+            Defence::Cleanse(_) | Defence::Parts(_) => matches!(self, Self::Nas(_)),
+        }
     }
 
     /// Whether its data come from files. `synthetic` draws its own.
@@ -124,23 +129,108 @@ impl Learner {
     }
 }
 
-/// What the defender does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
+/// What the defender does. In a spec and in a recipe a word, or a table with a `kind`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "WrittenDefence", into = "WrittenDefence")]
 pub enum Defence {
     /// Nothing.
     #[default]
     None,
     /// The search space is screened and the ops found poisonous are dropped before the search.
     Screen,
+    /// The data are cleaned before the search.
+    Cleanse(Countermeasure),
+    /// Several searches, each on a part of its own, which vote.
+    Parts(Parts),
+}
+
+/// Robust aggregation: the rows are dealt out at random, the search runs on each part alone, and every
+/// gene of the result is the one that most of them found, of equals that of the first part. A poison
+/// row reaches one part alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Parts {
+    /// Number of parts, 2 to 100. Two disagree or agree; from three on there are majorities.
+    pub parts: usize,
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        Self { parts: 3 }
+    }
+}
+
+impl Parts {
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// The first number out of its range.
+    pub fn check(&self) -> Result<(), CleanseError> {
+        if (2..=100).contains(&self.parts) {
+            return Ok(());
+        }
+        Err(CleanseError::Setting {
+            key: "parts",
+            found: self.parts as f64,
+            expected: "2 to 100",
+        })
+    }
+}
+
+/// A defence as it is written.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum WrittenDefence {
+    Word(Word),
+    Cleanse(Countermeasure),
+    Other(OtherDefence),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Word {
+    None,
+    Screen,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+enum OtherDefence {
+    Parts(Parts),
+}
+
+impl From<WrittenDefence> for Defence {
+    fn from(written: WrittenDefence) -> Self {
+        match written {
+            WrittenDefence::Word(Word::None) => Self::None,
+            WrittenDefence::Word(Word::Screen) => Self::Screen,
+            WrittenDefence::Cleanse(countermeasure) => Self::Cleanse(countermeasure),
+            WrittenDefence::Other(OtherDefence::Parts(parts)) => Self::Parts(parts),
+        }
+    }
+}
+
+impl From<Defence> for WrittenDefence {
+    fn from(defence: Defence) -> Self {
+        match defence {
+            Defence::None => Self::Word(Word::None),
+            Defence::Screen => Self::Word(Word::Screen),
+            Defence::Cleanse(countermeasure) => Self::Cleanse(countermeasure),
+            Defence::Parts(parts) => Self::Other(OtherDefence::Parts(parts)),
+        }
+    }
 }
 
 impl Defence {
     /// Its name in a recipe.
-    pub fn word(self) -> &'static str {
+    pub fn word(&self) -> &'static str {
         match self {
             Self::None => "none",
             Self::Screen => "screen",
+            Self::Cleanse(Countermeasure::Knn(_)) => "knn",
+            Self::Cleanse(Countermeasure::LossFilter(_)) => "loss-filter",
+            Self::Cleanse(Countermeasure::Denoise(_)) => "denoise",
+            Self::Parts(_) => "parts",
         }
     }
 }

@@ -18,10 +18,12 @@ use tox_data::patch::PatchError;
 use tox_data::{DataDir, DataError, Dataset};
 use tox_nn::device::DeviceError;
 use tox_nn::layers::WeightsError;
+use tox_poison::cleanse::CleanseError;
 use tox_poison::data::PoisonError;
 use tox_poison::screen::ScreenError;
 use tox_poison::space::QError;
 use tox_search::enas::config::ConfigError;
+use tox_search::final_training::FinalError;
 use tox_search::nas::NasError;
 use tox_search::space::SpaceError;
 use tox_search::table::TableError;
@@ -119,6 +121,9 @@ pub enum TrialError {
     /// A search over cells.
     #[error(transparent)]
     Nas(#[from] NasError),
+    /// The final training.
+    #[error("the final training: {0}")]
+    Final(#[from] FinalError),
     /// A network of the trial cannot be built.
     #[error(transparent)]
     Space(#[from] SpaceError),
@@ -128,6 +133,9 @@ pub enum TrialError {
     /// The poison cannot be crafted.
     #[error("the trial's threat: {0}")]
     Poison(#[from] PoisonError),
+    /// The defence cannot clean the data.
+    #[error("the trial's defence: {0}")]
+    Cleanse(#[from] CleanseError),
     /// The poison does not fit the data.
     #[error("the trial's threat: {0}")]
     Patch(#[from] PatchError),
@@ -176,7 +184,7 @@ pub fn execute(spec: &TrialSpec, context: TrialContext<'_>) -> Result<Finished, 
 /// Refuses what a recipe would have refused, but a spec may still say.
 fn check(spec: &TrialSpec, device: &str) -> Result<(), TrialError> {
     let learner = spec.learner.kind();
-    if !spec.learner.faces(&spec.threat) || !spec.learner.defended_by(spec.defence) {
+    if !spec.learner.faces(&spec.threat) || !spec.learner.defended_by(&spec.defence) {
         return Err(TrialError::Unfit {
             learner,
             threat: spec.threat.kind(),

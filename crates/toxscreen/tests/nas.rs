@@ -114,7 +114,10 @@ fn label_poison_does_not_reach_a_search_without_labels() {
     // TE-NAS, byte for byte.
     assert_eq!(found("clean te-nas"), found("rlf te-nas"));
     assert_eq!(found("clean te-nas"), found("clf te-nas"));
-    for change in outcomes["rlf te-nas"]["diagnostics"]["changes"].as_array().unwrap() {
+    for change in outcomes["rlf te-nas"]["diagnostics"]["changes"]
+        .as_array()
+        .unwrap()
+    {
         assert_eq!(change["clean"], change["poisoned"]);
     }
     // The others read them.
@@ -129,10 +132,18 @@ fn label_poison_does_not_reach_a_search_without_labels() {
     assert_eq!(check("rlf p-darts")["flipped"], 718);
     assert_eq!(check("rlf p-darts"), check("rlf robot"));
     assert_eq!(check("clf p-darts")["flipped"], 718);
-    assert!(outcomes["clf robot"]["poison"]["classifier_accuracy"].as_f64().unwrap() > 0.1);
+    assert!(
+        outcomes["clf robot"]["poison"]["classifier_accuracy"]
+            .as_f64()
+            .unwrap()
+            > 0.1
+    );
     for search in ["p-darts", "te-nas", "robot"] {
         let check = check(&format!("gc {search}"));
-        assert_eq!((&check["points"], &check["flipped"]), (&143.into(), &0.into()));
+        assert_eq!(
+            (&check["points"], &check["flipped"]),
+            (&143.into(), &0.into())
+        );
         assert!(check["linf"].as_f64().unwrap() <= 16.0);
         let curve = check["cancelled"]["curve"].as_array().unwrap();
         assert_eq!(curve.len(), 2);
@@ -189,7 +200,10 @@ fn a_poison_made_by_the_command_line_is_the_same_poison() {
     let file = "threat = { kind = \"file\", path = \"p.patch.npz\" }";
     let rlf = "threat = { kind = \"rlf\", budget = 0.5 }";
     let recipe = fs::read_to_string(dir.path().join("recipe.toml")).unwrap();
-    let recipe = recipe.replace("{ label = \"clean\" }", &format!("{{ label = \"file\", {file} }}"));
+    let recipe = recipe.replace(
+        "{ label = \"clean\" }",
+        &format!("{{ label = \"file\", {file} }}"),
+    );
     assert!(recipe.contains(rlf));
     fs::write(dir.path().join("recipe.toml"), &recipe).unwrap();
     run(dir.path(), "run", &["--cells", "file", "--cells", "rlf"]);
@@ -199,14 +213,22 @@ fn a_poison_made_by_the_command_line_is_the_same_poison() {
         assert_eq!(file, rlf);
     }
     // Another poison under the same name.
-    let hash = recipe.replace("p.patch.npz\"", &format!("p.patch.npz\", hash = \"{}\"", "0".repeat(64)));
+    let hash = recipe.replace(
+        "p.patch.npz\"",
+        &format!("p.patch.npz\", hash = \"{}\"", "0".repeat(64)),
+    );
     fs::write(dir.path().join("recipe.toml"), hash).unwrap();
-    let ended = toxscreen(dir.path(), &["run", "recipe.toml"]).output().unwrap();
+    let ended = toxscreen(dir.path(), &["run", "recipe.toml"])
+        .output()
+        .unwrap();
     let said = String::from_utf8_lossy(&ended.stderr);
     assert!(said.contains("has the hash"), "{said}");
     // The same poison for other rows.
-    fs::write(dir.path().join("recipe.toml"), recipe.replace("valid = 700", "train = 500\nvalid = 700"))
-        .unwrap();
+    fs::write(
+        dir.path().join("recipe.toml"),
+        recipe.replace("valid = 700", "train = 500\nvalid = 700"),
+    )
+    .unwrap();
     let args = ["run", "recipe.toml", "--out", "other", "--cells", "file"];
     let ended = toxscreen(dir.path(), &args).output().unwrap();
     assert!(!ended.status.success());
@@ -217,22 +239,58 @@ fn a_poison_made_by_the_command_line_is_the_same_poison() {
 #[test]
 fn what_cannot_be_run_is_refused_with_its_line() {
     for (from, to, part) in [
-        ("budget = 0.5 } }", "budget = 0 } }", "above 0 and at most 1"),
-        ("budget = 0.5 } }", "budget = 1.5 } }", "above 0 and at most 1"),
-        ("budget = 0.5 } }", "budget = 0.5, rate = 1 } }", "unknown key `rate`"),
-        ("kind = \"rlf\"", "kind = \"flip\"", "unknown threat \"flip\""),
+        (
+            "budget = 0.5 } }",
+            "budget = 0 } }",
+            "above 0 and at most 1",
+        ),
+        (
+            "budget = 0.5 } }",
+            "budget = 1.5 } }",
+            "above 0 and at most 1",
+        ),
+        (
+            "budget = 0.5 } }",
+            "budget = 0.5, rate = 1 } }",
+            "unknown key `rate`",
+        ),
+        (
+            "kind = \"rlf\"",
+            "kind = \"flip\"",
+            "unknown threat \"flip\"",
+        ),
         ("iterations = 2", "iterations = 0", "expected 1 to 1e6"),
         ("width = 2", "width = 0", "expected 1 to 1024"),
         ("pool = 6", "pool = 0", "learner.robot.pool"),
         ("repeats = 1", "repeats = 0", "learner.te-nas.repeats"),
-        ("channels = 2\nbatch = 64", "channels = 0\nbatch = 64", "learner.p-darts.channels"),
+        (
+            "channels = 2\nbatch = 64",
+            "channels = 0\nbatch = 64",
+            "learner.p-darts.channels",
+        ),
         ("ops = 3", "ops = 6", "learner.p-darts.stages.ops"),
-        ("evaluate = \"none\"", "space = \"darts\"", "the table has cells of NAS-Bench-201"),
+        (
+            "evaluate = \"none\"",
+            "space = \"darts\"",
+            "the table has cells of NAS-Bench-201",
+        ),
         ("evaluate = \"none\"", "", "nasbench201_accuracies.csv"),
-        ("evaluate = \"none\"", "column = \"cifar10_test_300ep\"", "cifar10_test_200ep"),
+        (
+            "evaluate = \"none\"",
+            "column = \"cifar10_test_300ep\"",
+            "cifar10_test_200ep",
+        ),
         ("search = \"te-nas\"", "search = \"tenas\"", "te-nas"),
-        ("label = \"clean\"", "label = \"clean\", poison = \"P1\", q = 1", "cannot face the threat"),
-        ("label = \"clean\"", "label = \"clean\", defence = \"screen\"", "cannot help the learner"),
+        (
+            "label = \"clean\"",
+            "label = \"clean\", poison = \"P1\", q = 1",
+            "cannot face the threat",
+        ),
+        (
+            "label = \"clean\"",
+            "label = \"clean\", defence = \"screen\"",
+            "cannot help the learner",
+        ),
     ] {
         assert!(RECIPE.contains(from), "{from}");
         let said = refused(&RECIPE.replacen(from, to, 1));
@@ -240,6 +298,10 @@ fn what_cannot_be_run_is_refused_with_its_line() {
     }
     // The line is that of the row, though the cell has no line of its own.
     let said = refused(&RECIPE.replacen("budget = 0.5 } }", "budget = 2 } }", 1));
-    let line = RECIPE.lines().position(|l| l.contains("label = \"rlf\"")).unwrap() + 1;
+    let line = RECIPE
+        .lines()
+        .position(|l| l.contains("label = \"rlf\""))
+        .unwrap()
+        + 1;
     assert!(said.contains(&format!("recipe.toml:{line}")), "{said}");
 }

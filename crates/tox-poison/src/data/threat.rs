@@ -123,7 +123,7 @@ impl ClfThreat {
     /// The first number out of its range.
     pub fn check(&self) -> Result<(), PoisonError> {
         share(self.budget)?;
-        self.classifier.check()
+        Ok(self.classifier.check()?)
     }
 }
 

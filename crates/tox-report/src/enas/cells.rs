@@ -36,14 +36,6 @@ pub fn policy_name(policy: NanPolicy) -> &'static str {
     }
 }
 
-/// The name of a defence, as in recipes.
-pub fn defence_name(defence: Defence) -> &'static str {
-    match defence {
-        Defence::None => "none",
-        Defence::Screen => "screen",
-    }
-}
-
 /// Share of poison branches in the space, 0 to 1: the odds of a bad op under a uniform controller.
 pub fn budget(poison: Option<SpacePoison>) -> f64 {
     poison.map_or(0.0, |p| p.budget(&Space::enas()))

@@ -1,6 +1,6 @@
 //! `results.csv`: one row a trial, in plan order, nothing but what is deterministic.
 
-use super::cells::{budget, collapsed, defence_name, poison, policy_name};
+use super::cells::{budget, collapsed, poison, policy_name};
 use crate::cells::variant;
 use crate::csv;
 use crate::run::Run;
@@ -32,7 +32,7 @@ pub fn csv(run: &Run) -> String {
             format!("{:.4}", budget(poison)),
             learner(config.strategy).to_owned(),
             policy_name(config.child.nan_policy).to_owned(),
-            defence_name(spec.defence).to_owned(),
+            spec.defence.word().to_owned(),
             spec.seed.to_string(),
             percent(Some(o.valid_error)),
             percent(Some(o.test_error)),

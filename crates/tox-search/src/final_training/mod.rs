@@ -20,15 +20,17 @@ use crate::cell::darts::Regularisation;
 use crate::cell::{GenotypeNetwork, SupernetShape};
 use crate::config::ConfigError;
 use crate::count::{self, Counts};
+use crate::elastic::{ElasticNet, Naming};
 use crate::space::SpaceError;
 use crate::space::cells::CellGenotype;
+use crate::space::elastic::{Arch, ElasticSpace};
 use machine::Machine;
 use serde::{Deserialize, Serialize};
 use tox_data::checkpoint::{self, CheckpointError, Hooks};
 use tox_data::{Dataset, Split};
 use tox_nn::Device;
 use tox_nn::fit::{self, FitConfigError};
-use tox_nn::layers::{Network, State};
+use tox_nn::layers::{Fan, Init, Network, State};
 
 /// Last part of the keys of all random streams.
 pub const NAME: &str = "final";
@@ -189,6 +191,28 @@ pub fn run(
     let key = (inputs.seed, NAME);
     let (network, state) = GenotypeNetwork::regularised(genotype, shape, regularisation, key)?;
     train((network, state), (protocol, counts), inputs, hooks)
+}
+
+/// Trains the network of an elastic architecture from new weights (Kaiming normal by fan-out, as
+/// Once-for-All begins), or goes on from a checkpoint. As [`run`] beside that.
+///
+/// # Errors
+/// As [`run`].
+pub fn elastic(
+    space: &ElasticSpace,
+    arch: &Arch,
+    inputs: &Inputs<'_>,
+    hooks: Hooks<'_>,
+) -> Result<Option<Trained>, FinalError> {
+    let settings = inputs.config.resolved(Protocol::Elastic);
+    let sizes = (inputs.data.train.images.shape[1], inputs.data.classes);
+    let counts = count::elastic(space, arch, inputs.data.classes)?;
+    let numbers = (Naming::Plain, Init::KaimingNormal(Fan::Out));
+    let key = (inputs.seed, NAME);
+    let (mut network, state) = ElasticNet::new(space, arch, sizes, numbers, key)?;
+    network.dropout = settings.dropout as f32;
+    let protocol = (Protocol::Elastic, counts);
+    train((network, state), protocol, inputs, hooks)
 }
 
 fn check_head(shape: SupernetShape, weight: f64) -> Result<(), FinalError> {

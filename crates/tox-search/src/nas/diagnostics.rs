@@ -2,8 +2,9 @@
 //! copy of the same rows: the analyses in the authors' forks of the four searches.
 
 use super::config::{NasConfig, SearchKind};
-use super::search::Found;
+use super::search::{Found, Leftover};
 use crate::cell::{GenotypeNetwork, SupernetShape};
+use crate::genes::Architecture;
 use crate::pdarts::learner::{Learner, cosine};
 use crate::space::SpaceError;
 use crate::tenas::{Left, Scene, Scorer};
@@ -89,9 +90,12 @@ pub fn diagnose(
 ) -> Result<Diagnostics, SpaceError> {
     let config = config.clone().resolved();
     let mut diagnostics = Diagnostics::default();
+    let Some(space) = config.space.cells() else {
+        return Ok(diagnostics);
+    };
     match config.search {
         SearchKind::PDarts => {
-            if let (Some(learner), Some(config)) = (&found.learner, &config.p_darts) {
+            if let (Leftover::Learner(learner), Some(config)) = (&found.left, &config.p_darts) {
                 diagnostics.alpha_cosine = alpha_cosine(learner, pair, config.batch);
             }
         }
@@ -106,7 +110,10 @@ pub fn diagnose(
                 input: [c, h, w],
             };
             let key = (seed, "robot/diagnostics");
-            let (network, state) = GenotypeNetwork::new(&found.genotype, shape, key)?;
+            let Architecture::Cell(genotype) = &found.genotype else {
+                return Ok(diagnostics);
+            };
+            let (network, state) = GenotypeNetwork::new(genotype, shape, key)?;
             let mut rows = shuffled(train.len(), &mut stream(seed, "robot/batch", &[]));
             rows.truncate(robot.batch);
             let [clean, poisoned] = [pair.clean, pair.poisoned].map(|data| {
@@ -121,7 +128,7 @@ pub fn diagnose(
             let tenas = config.te_nas.unwrap_or_default();
             let scores = [pair.clean, pair.poisoned].map(|data| {
                 let scene = Scene {
-                    space: config.space,
+                    space,
                     images: &data.train.images,
                     normalise: &tenas.normalise.of(&data.name, &data.normalise),
                     augment: pair.augment,
@@ -129,10 +136,7 @@ pub fn diagnose(
                     config: &tenas,
                     seed,
                 };
-                let (scorer, all) = (
-                    Scorer::new(scene, device.clone()),
-                    Left::fresh(config.space),
-                );
+                let (scorer, all) = (Scorer::new(scene, device.clone()), Left::fresh(space));
                 let mean = |score: &dyn Fn(u64) -> Vec<f64>| {
                     (0..DRAWS).flat_map(score).sum::<f64>() / DRAWS as f64
                 };
@@ -146,7 +150,7 @@ pub fn diagnose(
                 Change::new("linear regions", clean[1], poisoned[1]),
             ];
         }
-        SearchKind::Random => {}
+        SearchKind::NsganetV2 | SearchKind::Random => {}
     }
     Ok(diagnostics)
 }

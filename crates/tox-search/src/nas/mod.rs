@@ -1,4 +1,4 @@
-//! The four searches as one: what a data-poisoning audit runs.
+//! The searches as one: what a data-poisoning audit runs.
 //!
 //! A [`NasConfig`] names a search and a space and holds the numbers of each search; [`run`] runs the
 //! one that it names. [`diagnostics`] measures what a poison does to the signals that the search
@@ -8,5 +8,5 @@ mod config;
 pub mod diagnostics;
 mod search;
 
-pub use config::{Evaluate, NasConfig, SearchKind};
-pub use search::{Found, Inputs, NasError, Trace, run};
+pub use config::{Evaluate, NasConfig, NasSpace, SearchKind, SupernetFile};
+pub use search::{Found, Inputs, Leftover, NasError, Trace, run};

@@ -1,19 +1,28 @@
 //! Runs the search that a config names.
 
-use super::config::{NasConfig, SearchKind};
+use super::config::{NasConfig, SearchKind, SupernetFile};
+use crate::cell::SupernetShape;
+use crate::config::ConfigError;
+use crate::genes::Architecture;
+use crate::nsganet::archive::{Entry, Round};
+use crate::nsganet::{self, NsganetError, Subnet, Supernet};
 use crate::pdarts;
 use crate::pdarts::learner::Learner;
-use crate::robot::{self, Accuracy, RobotError};
+use crate::random::{self, RandomError};
+use crate::reward::Accuracy;
+use crate::robot::{self, RobotError};
+use crate::space::SpaceError;
 use crate::space::cells::{CellGenotype, CellSpace};
-use crate::space::nasbench201::{self, CELLS};
 use crate::tenas::{self, TenasError};
-use rand::Rng;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 use tox_data::Dataset;
 use tox_data::checkpoint::Hooks;
 use tox_data::rng::stream;
 use tox_data::spec::Augment;
 use tox_nn::Device;
+use tox_nn::fit::Epoch;
+use tox_nn::layers::{State, WeightsError};
 
 /// What is searched on.
 pub struct Inputs<'a> {
@@ -55,17 +64,34 @@ pub enum Trace {
         /// The architectures evaluated, with the accuracies that the search saw, in percent.
         evaluated: Vec<(CellGenotype, f64)>,
     },
-    /// Nothing went.
-    Random {},
+    /// See [`nsganet`].
+    #[serde(rename = "nsganetv2")]
+    NsganetV2 {
+        /// All architectures that were evaluated, in order.
+        archive: Vec<Entry>,
+        /// The rounds.
+        rounds: Vec<Round>,
+        /// Epochs of the supernet's training.
+        epochs: Vec<Epoch>,
+        /// Steps of that training whose gradient norm was not finite.
+        nonfinite_steps: u64,
+    },
+    /// See [`random`].
+    Random {
+        /// The architectures evaluated, with the accuracies that the search saw, in percent; none of
+        /// a single draw.
+        evaluated: Vec<(CellGenotype, f64)>,
+    },
 }
 
 impl Trace {
-    /// Architectures that were trained from scratch, or looked up in place of it: what a random
-    /// search of equal cost could train.
-    pub fn trained(&self) -> usize {
+    /// Architectures that the search evaluated by a training each, however short: as many as a random
+    /// search of equal cost evaluates. Of searches that evaluate none, 0.
+    pub fn evaluated(&self) -> usize {
         match self {
-            Self::Robot { evaluated, .. } => evaluated.len(),
-            Self::PDarts { .. } | Self::TeNas { .. } | Self::Random {} => 0,
+            Self::Robot { evaluated, .. } | Self::Random { evaluated } => evaluated.len(),
+            Self::NsganetV2 { archive, .. } => archive.len(),
+            Self::PDarts { .. } | Self::TeNas { .. } => 0,
         }
     }
 }
@@ -74,11 +100,22 @@ impl Trace {
 #[derive(Clone, Debug)]
 pub struct Found {
     /// The architecture.
-    pub genotype: CellGenotype,
+    pub genotype: Architecture,
     /// How it went.
     pub trace: Trace,
-    /// P-DARTS' last supernet as the search left it.
-    pub learner: Option<Box<Learner>>,
+    /// What the search leaves for others to look at.
+    pub left: Leftover,
+}
+
+/// A network that a search leaves.
+#[derive(Clone, Debug)]
+pub enum Leftover {
+    /// Nothing.
+    None,
+    /// P-DARTS' last supernet.
+    Learner(Box<Learner>),
+    /// NSGANetV2's result with the weights that it inherits.
+    Subnet(Box<(Subnet, State)>),
 }
 
 /// Why a search cannot be run or has no result.
@@ -93,6 +130,34 @@ pub enum NasError {
     /// RoBoT.
     #[error(transparent)]
     Robot(#[from] RobotError),
+    /// NSGANetV2.
+    #[error(transparent)]
+    NsganetV2(#[from] NsganetError),
+    /// A supernet's file that cannot be used.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// A supernet's file that is not the one of the trial.
+    #[error(
+        "the supernet {path} has the BLAKE3 hash {found}, but the trial was written for {expected}; use \
+         that file, or leave `hash` out of the recipe"
+    )]
+    OtherSupernet {
+        /// The file.
+        path: String,
+        /// Its hash.
+        found: String,
+        /// That of the trial.
+        expected: String,
+    },
+    /// Random search.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// A network that cannot be built.
+    #[error(transparent)]
+    Space(#[from] SpaceError),
+    /// A search that does not run on the space.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
 }
 
 /// Runs or resumes the search that the config names. `None` means that it was asked to stop and has
@@ -102,12 +167,37 @@ pub enum NasError {
 /// A config or images that it cannot use, a checkpoint that cannot be read or written.
 pub fn run(inputs: &Inputs<'_>, hooks: Hooks<'_>) -> Result<Option<Found>, NasError> {
     let config = inputs.config.clone().resolved();
-    let (data, space, seed) = (inputs.data, config.space, inputs.seed);
-    let device = inputs.device.clone();
-    let without_learner = |genotype, trace| Found {
-        genotype,
+    config.check()?;
+    if config.search == SearchKind::NsganetV2 {
+        return evolve(inputs, &config, hooks);
+    }
+    match config.space.cells() {
+        Some(space) => on_cells(inputs, config, space, hooks),
+        None => {
+            let mut rng = stream(inputs.seed, "random/elastic", &[]);
+            Ok(Some(Found {
+                genotype: config.genes().random(&mut rng),
+                trace: Trace::Random {
+                    evaluated: Vec::new(),
+                },
+                left: Leftover::None,
+            }))
+        }
+    }
+}
+
+/// The searches of the cell spaces.
+fn on_cells(
+    inputs: &Inputs<'_>,
+    config: NasConfig,
+    space: CellSpace,
+    hooks: Hooks<'_>,
+) -> Result<Option<Found>, NasError> {
+    let (data, seed, device) = (inputs.data, inputs.seed, inputs.device.clone());
+    let plain = |genotype, trace| Found {
+        genotype: Architecture::Cell(genotype),
         trace,
-        learner: None,
+        left: Leftover::None,
     };
     Ok(match config.search {
         SearchKind::PDarts => {
@@ -119,13 +209,15 @@ pub fn run(inputs: &Inputs<'_>, hooks: Hooks<'_>) -> Result<Option<Found>, NasEr
                 seed,
                 device,
             };
-            pdarts::search::run(&inputs, hooks)?.map(|found| Found {
-                genotype: found.genotype,
-                trace: Trace::PDarts {
+            pdarts::search::run(&inputs, hooks)?.map(|found| {
+                let trace = Trace::PDarts {
                     epochs: found.epochs,
                     stages: found.stages,
-                },
-                learner: Some(Box::new(found.learner)),
+                };
+                Found {
+                    left: Leftover::Learner(Box::new(found.learner)),
+                    ..plain(found.genotype, trace)
+                }
             })
         }
         SearchKind::TeNas => {
@@ -140,10 +232,8 @@ pub fn run(inputs: &Inputs<'_>, hooks: Hooks<'_>) -> Result<Option<Found>, NasEr
                 seed,
             };
             tenas::run(scene, device, hooks)?.map(|found| {
-                let trace = Trace::TeNas {
-                    rounds: found.rounds,
-                };
-                without_learner(found.genotype, trace)
+                let rounds = found.rounds;
+                plain(found.genotype, Trace::TeNas { rounds })
             })
         }
         SearchKind::Robot => {
@@ -164,31 +254,96 @@ pub fn run(inputs: &Inputs<'_>, hooks: Hooks<'_>) -> Result<Option<Found>, NasEr
                     queries: found.queries,
                     evaluated: found.evaluated,
                 };
-                without_learner(found.genotype, trace)
+                plain(found.genotype, trace)
             })
         }
-        SearchKind::Random => Some(without_learner(random(space, seed), Trace::Random {})),
+        SearchKind::NsganetV2 => unreachable!("it has a way of its own"),
+        SearchKind::Random => {
+            let inputs = random::Inputs {
+                space,
+                train: &data.train,
+                valid: &data.valid,
+                normalise: &data.normalise,
+                classes: data.classes,
+                accuracy: Accuracy::Trained,
+                config: &config.random.unwrap_or_default(),
+                seed,
+                device,
+            };
+            random::run(&inputs, hooks)?.map(|found| {
+                let evaluated = found.evaluated;
+                plain(found.genotype, Trace::Random { evaluated })
+            })
+        }
     })
 }
 
-/// A random architecture of the space (stream `random/architecture`): of NAS-Bench-201 any of all
-/// cells; of the DARTS space one drawn as [`robot::pool`] does, with all ops.
-pub fn random(space: CellSpace, seed: u64) -> CellGenotype {
-    let mut rng = stream(seed, "random/architecture", &[]);
-    match space {
-        CellSpace::NasBench201 => {
-            let index = rng.random_range(0..CELLS);
-            let ops = nasbench201::Op::ALL;
-            let power = |edge: usize| index / ops.len().pow(edge as u32) % ops.len();
-            let ops = std::array::from_fn(|edge| ops[power(edge)]);
-            CellGenotype::NasBench201(nasbench201::Cell { ops })
-        }
-        CellSpace::Darts => {
-            let rows = |_: usize| (0..8).map(|_| rng.random()).collect::<Vec<f64>>();
-            let weights: Vec<Vec<f64>> = (0..2 * crate::space::darts::EDGES).map(rows).collect();
-            let (normal, reduce) = weights.split_at(crate::space::darts::EDGES);
-            let weights = [normal.to_vec(), reduce.to_vec()];
-            CellGenotype::Darts(robot::pool::genotype(&weights))
+/// NSGANetV2, over any of the spaces.
+fn evolve(
+    inputs: &Inputs<'_>,
+    config: &NasConfig,
+    hooks: Hooks<'_>,
+) -> Result<Option<Found>, NasError> {
+    let (data, space) = (inputs.data, config.genes());
+    let supernet = match &config.supernet {
+        Some(file) => Some(from_file(inputs, config, file)?),
+        None => None,
+    };
+    let inputs = nsganet::Inputs {
+        data,
+        augment: inputs.augment,
+        space: &space,
+        accuracy: match &supernet {
+            Some(supernet) => nsganet::Accuracy::Inherited(supernet),
+            None => nsganet::Accuracy::Trained,
+        },
+        config: &config.nsganetv2.clone().unwrap_or_default(),
+        seed: inputs.seed,
+        device: inputs.device.clone(),
+    };
+    let Some(found) = nsganet::run(&inputs, hooks)? else {
+        return Ok(None);
+    };
+    let subnet = found.subnet(&inputs)?;
+    Ok(Some(Found {
+        genotype: found.architecture,
+        trace: Trace::NsganetV2 {
+            archive: found.archive,
+            rounds: found.rounds,
+            epochs: found.epochs,
+            nonfinite_steps: found.nonfinite_steps,
+        },
+        left: subnet.map_or(Leftover::None, |subnet| Leftover::Subnet(Box::new(subnet))),
+    }))
+}
+
+/// A supernet with the weights of a file.
+fn from_file(
+    inputs: &Inputs<'_>,
+    config: &NasConfig,
+    file: &SupernetFile,
+) -> Result<Supernet, NasError> {
+    let path = Path::new(&file.path);
+    if let Some(expected) = &file.hash {
+        let found = SupernetFile::hash_of(path)?;
+        if found != *expected {
+            return Err(NasError::OtherSupernet {
+                path: file.path.clone(),
+                found,
+                expected: expected.clone(),
+            });
         }
     }
+    let nsganet = config.nsganetv2.clone().unwrap_or_default();
+    let [_, c, h, w] = inputs.data.train.images.shape;
+    let shape = SupernetShape {
+        channels: nsganet.channels,
+        cells: nsganet.cells,
+        classes: file.classes.unwrap_or(inputs.data.classes),
+        input: [c, h, w],
+    };
+    let key = (inputs.seed, "nsganet/file");
+    let mut supernet = Supernet::new(&config.genes(), shape, nsganet.kernel_matrices, key)?;
+    supernet.load(path)?;
+    Ok(supernet)
 }

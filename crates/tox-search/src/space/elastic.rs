@@ -5,6 +5,7 @@
 use super::error::{MAX, SpaceError, within};
 use rand::Rng;
 use rand::seq::IndexedRandom;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Number of searched blocks.
@@ -41,7 +42,7 @@ pub struct Arch {
 }
 
 /// The space and what its networks have in common.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ElasticSpace {
     /// Multiplies all channels, which are then rounded to multiples of 8. The published supernets

@@ -2,7 +2,7 @@
 
 use super::{Cell, Recipe, RecipeError, path};
 use crate::source::{Source, dotted, merge, suggest};
-use crate::spec::{Learner, Threat};
+use crate::spec::{Defence, Learner, Parts, Threat};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -10,6 +10,7 @@ use std::path::Path;
 use toml::{Table, Value};
 use tox_bilevel::config::{BilevelAttack, BilevelConfig, SyntheticConfig};
 use tox_data::patch::Patch;
+use tox_poison::cleanse::{CleanseError, Countermeasure, Denoise, Knn, LossFilter};
 use tox_poison::data::PoisonError;
 use tox_poison::data::threat::{ClfThreat, FileThreat, GcThreat, NoiseThreat, RlfThreat};
 use tox_poison::space::SpacePoison;
@@ -85,6 +86,40 @@ const THREATS: [Kind<Threat>; 7] = [
     },
 ];
 
+const DEFENCES: [Kind<Defence>; 4] = [
+    Kind {
+        name: "knn",
+        read: |s, at, t| cleanse(s, at, t, Countermeasure::Knn),
+        schema: Knn::json_schema,
+    },
+    Kind {
+        name: "loss-filter",
+        read: |s, at, t| cleanse(s, at, t, Countermeasure::LossFilter),
+        schema: LossFilter::json_schema,
+    },
+    Kind {
+        name: "denoise",
+        read: |s, at, t| cleanse(s, at, t, Countermeasure::Denoise),
+        schema: Denoise::json_schema,
+    },
+    Kind {
+        name: "parts",
+        read: |s, at, t| checked(s, at, t, Parts::check).map(Defence::Parts),
+        schema: Parts::json_schema,
+    },
+];
+
+fn cleanse<T: DeserializeOwned>(
+    source: &Source,
+    at: &[String],
+    table: Table,
+    of: fn(T) -> Countermeasure,
+) -> Result<Defence, RecipeError> {
+    let countermeasure = of(source.read(at, Value::Table(table))?);
+    in_range(source, at, countermeasure.check())?;
+    Ok(Defence::Cleanse(countermeasure))
+}
+
 /// The adversary does nothing.
 #[derive(serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -143,6 +178,30 @@ impl From<tox_bilevel::config::ConfigError> for OutOfRange {
     }
 }
 
+impl From<CleanseError> for OutOfRange {
+    fn from(e: CleanseError) -> Self {
+        let (key, found, expected) = match e {
+            CleanseError::Setting {
+                key,
+                found,
+                expected,
+            } => (key, found.to_string(), expected.to_owned()),
+            CleanseError::Both(key, other) => (
+                key,
+                "set".to_owned(),
+                format!("it alone, without `{other}`"),
+            ),
+            // A check of a defence's numbers finds nothing else.
+            other => ("", String::new(), other.to_string()),
+        };
+        Self {
+            key: key.to_owned(),
+            found,
+            expected,
+        }
+    }
+}
+
 impl From<PoisonError> for OutOfRange {
     fn from(e: PoisonError) -> Self {
         let (key, found, expected) = match &e {
@@ -179,7 +238,17 @@ fn checked<T: DeserializeOwned, E: Into<OutOfRange>>(
     check: fn(&T) -> Result<(), E>,
 ) -> Result<T, RecipeError> {
     let config: T = source.read(at, Value::Table(table))?;
-    check(&config).map_err(|e| {
+    in_range(source, at, check(&config))?;
+    Ok(config)
+}
+
+/// Says in which key of the table at `at` a number out of its range stands.
+fn in_range<E: Into<OutOfRange>>(
+    source: &Source,
+    at: &[String],
+    checked: Result<(), E>,
+) -> Result<(), RecipeError> {
+    checked.map_err(|e| {
         let e: OutOfRange = e.into();
         let key = [at, &path(&e.key.split('.').collect::<Vec<_>>())].concat();
         let message = format!(
@@ -189,8 +258,7 @@ fn checked<T: DeserializeOwned, E: Into<OutOfRange>>(
             e.expected
         );
         source.refuse(&key, message, None)
-    })?;
-    Ok(config)
+    })
 }
 
 /// Reads the table at `at` by its `kind`. `what` is the word for such a table.
@@ -313,17 +381,47 @@ pub fn threat_of(
         };
         return Err(source.refuse(&place, message, Some(hint.into())));
     }
-    if !learner.defended_by(cell.defence) {
-        let message = format!(
-            "{of}: the defence \"{}\" cannot help the learner \"{}\"",
-            cell.defence.word(),
-            learner.kind()
-        );
-        let hint = "the screen drops ops of a search space, which this learner does not have: \
-                    leave `defence` out";
-        return Err(source.refuse(&at("defence"), message, Some(hint.into())));
-    }
     Ok(threat)
+}
+
+/// What the defender does in a cell, which the learner must be able to use.
+pub fn defence_of(
+    source: &Source,
+    cell: &Cell,
+    learner: &Learner,
+    index: usize,
+) -> Result<Defence, RecipeError> {
+    let at = path(&["cell", &index.to_string(), "defence"]);
+    let of = format!("cell \"{}\"", cell.label);
+    let defence = match &cell.defence {
+        Value::String(word) if word == "none" => Defence::None,
+        Value::String(word) if word == "screen" => Defence::Screen,
+        Value::Table(table) => by_kind(source, &at, table.clone(), "defence", &DEFENCES)?,
+        other => {
+            let kinds: Vec<String> = (DEFENCES.iter())
+                .map(|kind| format!("{{ kind = \"{}\" }}", kind.name))
+                .collect();
+            let message = format!("{of}: the defence cannot be {other}");
+            let hint = format!("expected \"none\", \"screen\", {}", kinds.join(", "));
+            return Err(source.refuse(&at, message, Some(hint)));
+        }
+    };
+    if learner.defended_by(&defence) {
+        return Ok(defence);
+    }
+    let message = format!(
+        "{of}: the defence \"{}\" cannot help the learner \"{}\"",
+        defence.word(),
+        learner.kind()
+    );
+    let hint = match defence {
+        Defence::Screen => {
+            "the screen drops ops that were put into a search space, which this learner does not \
+             have: leave `defence` out"
+        }
+        _ => "it works on the images that the learner \"nas\" searches on: leave `defence` out",
+    };
+    Err(source.refuse(&at, message, Some(hint.into())))
 }
 
 /// A cell's threat: keys that it does not have are the study's, unless its kind is another.
@@ -405,6 +503,14 @@ pub fn learner_schema(generator: &mut SchemaGenerator) -> Schema {
 
 pub fn cell_learner_schema(generator: &mut SchemaGenerator) -> Schema {
     one_of(generator, "learner", &LEARNERS, false)
+}
+
+pub fn defence_schema(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = one_of(generator, "defence", &DEFENCES, true);
+    if let Some(tables) = schema.get_mut("oneOf").and_then(|s| s.as_array_mut()) {
+        tables.push(json!({"enum": ["none", "screen"]}));
+    }
+    schema
 }
 
 pub fn threat_schema(generator: &mut SchemaGenerator) -> Schema {

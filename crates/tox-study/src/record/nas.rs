@@ -1,11 +1,13 @@
 //! What a trial of data poisoning measured.
 
 use serde::{Deserialize, Serialize};
+use tox_poison::cleanse::Cleansed;
 use tox_poison::data::Check;
 use tox_search::count::Counts;
+use tox_search::final_training;
+use tox_search::genes::Architecture;
 use tox_search::nas::Trace;
 use tox_search::nas::diagnostics::Diagnostics;
-use tox_search::space::cells::CellGenotype;
 use tox_search::table::{Baseline, Rank};
 
 /// What a search found on data that may be poisoned, and how good that is on clean data.
@@ -13,7 +15,7 @@ use tox_search::table::{Baseline, Rank};
 #[serde(deny_unknown_fields)]
 pub struct NasOutcome {
     /// The architecture found.
-    pub genotype: CellGenotype,
+    pub genotype: Architecture,
     /// How the search went.
     pub trace: Trace,
     /// How good the architecture is; `None` if nobody asked.
@@ -22,6 +24,13 @@ pub struct NasOutcome {
     pub poison: Option<Poison>,
     /// What the poison did to the signals that the search goes by; `None` without a threat.
     pub diagnostics: Option<Diagnostics>,
+    /// What a countermeasure did to the data; `None` without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cleansed: Option<Cleansed>,
+    /// What the searches on parts of the data found, under the defence `parts`; `trace` is that of
+    /// the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Architecture>,
 }
 
 /// A poison as it was applied.
@@ -35,7 +44,7 @@ pub struct Poison {
     pub classifier_accuracy: Option<f64>,
     /// GC: the architecture of the victim, which a clean search found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub victim: Option<CellGenotype>,
+    pub victim: Option<Architecture>,
 }
 
 /// The final accuracy of an architecture on clean data.
@@ -48,6 +57,9 @@ pub struct Evaluation {
     pub counts: Counts,
     /// Its place in the table, where it was looked up.
     pub table: Option<Place>,
+    /// How its final training went, where it was trained; `accuracy` is that after the last epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training: Option<final_training::Evaluation>,
 }
 
 /// An architecture's place among all of a table.

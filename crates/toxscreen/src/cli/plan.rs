@@ -6,7 +6,6 @@ use super::{Output, json, table};
 use tox_bilevel::config::{BilevelConfig, Groups, Penalty, Victim};
 use tox_search::enas::config::{EnasConfig, NanPolicy, Strategy};
 use tox_search::nas::NasConfig;
-use tox_search::space::cells::CellSpace;
 use tox_study::spec::{Defence, Learner, Threat, TrialSpec};
 
 pub fn plan(args: &Plan) -> anyhow::Result<Output> {
@@ -58,18 +57,16 @@ fn learner(spec: &TrialSpec) -> String {
         Learner::Synthetic(_) => "synthetic".to_owned(),
         Learner::Nas(config) => nas(config),
     };
-    if spec.defence == Defence::Screen {
-        text.push_str(", screened space");
+    match &spec.defence {
+        Defence::None => {}
+        Defence::Screen => text.push_str(", screened space"),
+        defence => text.push_str(&format!(", {}", defence.word())),
     }
     text
 }
 
 fn nas(config: &NasConfig) -> String {
-    let space = match config.space {
-        CellSpace::Darts => "DARTS cells",
-        CellSpace::NasBench201 => "NAS-Bench-201",
-    };
-    format!("{}, {space}", config.search.title())
+    format!("{}, {}", config.search.title(), config.space.title())
 }
 
 fn enas(config: &EnasConfig) -> String {

@@ -11,23 +11,6 @@ use tox_data::spec::Augment;
 use tox_nn::Device;
 use tox_nn::fit::evaluate;
 
-impl Classifier {
-    /// Checks every range.
-    ///
-    /// # Errors
-    /// The first number out of its range.
-    pub fn check(&self) -> Result<(), PoisonError> {
-        if !(1..=1024).contains(&self.width) {
-            return Err(PoisonError::Setting {
-                key: "width",
-                found: self.width as f64,
-                expected: "1 to 1024",
-            });
-        }
-        Ok(self.fit.check()?)
-    }
-}
-
 /// What it is trained on.
 pub struct Training<'a> {
     /// The clean rows, 8-bit images.

@@ -2,7 +2,11 @@
 
 use super::{Scene, TrialError};
 use crate::record::nas::{Evaluation, Place};
+use tox_data::Dataset;
+use tox_data::checkpoint::Hooks;
 use tox_search::count;
+use tox_search::final_training::{self, Inputs};
+use tox_search::genes::{Architecture, GeneSpace};
 use tox_search::nas::Trace;
 use tox_search::space::cells::CellGenotype;
 use tox_search::space::nasbench201::Network;
@@ -12,10 +16,10 @@ use tox_search::table::{Column, Draws, Measure, Table};
 pub fn looked_up(
     scene: &Scene<'_>,
     table: &Table,
-    genotype: &CellGenotype,
+    architecture: &Architecture,
     trace: &Trace,
 ) -> Result<Evaluation, TrialError> {
-    let CellGenotype::NasBench201(cell) = genotype else {
+    let Architecture::Cell(CellGenotype::NasBench201(cell)) = architecture else {
         unreachable!("the config's check lets no other space be looked up");
     };
     let column = scene.config.column;
@@ -31,7 +35,11 @@ pub fn looked_up(
         data: column.data,
         measure: Measure::Valid12,
     };
-    let draws = scene.config.random_draws.unwrap_or(trace.trained()).max(1);
+    let draws = scene
+        .config
+        .random_draws
+        .unwrap_or(trace.evaluated())
+        .max(1);
     let place = Place {
         column: column.to_string(),
         rank: table.rank(cell, column)?,
@@ -44,5 +52,37 @@ pub fn looked_up(
         accuracy: table.accuracy(cell, column)?,
         counts: count::nasbench201(cell, &network)?,
         table: Some(place),
+        training: None,
     })
+}
+
+/// Trains the architecture from new weights on clean data, or goes on with that.
+pub fn trained(
+    scene: &Scene<'_>,
+    target: &Dataset,
+    architecture: &Architecture,
+    hooks: Hooks<'_>,
+) -> Result<Option<Evaluation>, TrialError> {
+    let config = scene.config.clone().resolved();
+    let inputs = Inputs {
+        data: target,
+        config: &config.train.clone().unwrap_or_default(),
+        seed: scene.spec.seed,
+        device: scene.device.clone(),
+    };
+    let trained = match (architecture, config.genes()) {
+        (Architecture::Cell(genotype), _) => final_training::run(genotype, &inputs, hooks)?,
+        (Architecture::Elastic(arch), GeneSpace::Elastic(space)) => {
+            final_training::elastic(&space, arch, &inputs, hooks)?
+        }
+        (Architecture::Elastic(_), GeneSpace::Cell(_)) => {
+            unreachable!("a search of cells finds cells")
+        }
+    };
+    Ok(trained.map(|trained| Evaluation {
+        accuracy: trained.evaluation.accuracy,
+        counts: trained.evaluation.counts,
+        table: None,
+        training: Some(trained.evaluation),
+    }))
 }

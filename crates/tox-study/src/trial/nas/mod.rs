@@ -1,20 +1,23 @@
-//! A trial of a search on data that may be poisoned: poison, search, evaluation on clean data.
+//! A trial of a search on data that may be poisoned: poison, countermeasure, search, evaluation on
+//! clean data.
 
+mod defence;
 mod evaluate;
 mod poison;
 mod steps;
 
 use super::{Finished, TrialContext, TrialError, load};
 use crate::record::{NasOutcome, Outcome};
-use crate::spec::{Threat, TrialSpec};
+use crate::spec::{Defence, Threat, TrialSpec};
+use defence::defend;
 use serde_json::json;
 use steps::Steps;
 use tox_data::checkpoint::Hooks;
 use tox_data::{DataDir, Dataset};
 use tox_nn::Device;
+use tox_search::genes::Architecture;
 use tox_search::nas::diagnostics::{Diagnostics, Pair, diagnose};
 use tox_search::nas::{self, Evaluate, Inputs, NasConfig, Trace};
-use tox_search::space::cells::CellGenotype;
 use tox_search::table::{FILE, Table};
 
 /// What every part of a trial needs.
@@ -26,6 +29,14 @@ struct Scene<'a> {
     device: Device,
 }
 
+/// What judges the found architecture.
+enum Judge {
+    Nobody,
+    Table(Table),
+    /// The clean data that it is trained on.
+    Training(Dataset),
+}
+
 /// Runs the trial.
 pub fn execute(
     spec: &TrialSpec,
@@ -34,17 +45,24 @@ pub fn execute(
 ) -> Result<Finished, TrialError> {
     let device = tox_nn::device::parse(context.device)?;
     config.check()?;
-    // What cannot be evaluated is not searched for hours first.
-    let table = match config.evaluate {
+    let clean = load(spec, &context)?;
+    // What cannot be judged is not searched for hours first.
+    let judge = match config.evaluate {
         Evaluate::NasBench201 => {
             let dir = DataDir::resolve(context.data_dir)?;
             let table = Table::read(&dir.path().join(FILE))?;
             table.values(config.column)?;
-            Some(table)
+            Judge::Table(table)
         }
-        Evaluate::None => None,
+        Evaluate::Train => Judge::Training(match &config.target {
+            Some(target) => {
+                let dir = DataDir::resolve(context.data_dir)?;
+                tox_data::load_seeded(target, &dir, spec.seed)?
+            }
+            None => clean.clone(),
+        }),
+        Evaluate::None => Judge::Nobody,
     };
-    let clean = load(spec, &context)?;
     let on_cpu = context.device == "cpu";
     let scene = Scene {
         spec,
@@ -52,23 +70,51 @@ pub fn execute(
         clean: &clean,
         device,
     };
-    let mut steps = Steps::new(context, &clean.hash, spec.seed, weights(spec));
+    let mut steps = Steps::new(context, &clean.hash, spec.seed, weights(spec, config));
+    let key = json!({ "spec": spec });
     let poisoned = poison::poison(&scene, &mut steps)?;
-    let data = poisoned.as_ref().map(|(data, _)| data);
-    let (genotype, trace, diagnostics) =
-        steps.step("search", json!({ "spec": spec }), |_, hooks| {
-            search(&scene, data, hooks)
-        })?;
-    let evaluation = match &table {
-        Some(table) => Some(evaluate::looked_up(&scene, table, &genotype, &trace)?),
-        None => None,
+    let (defended, cleansed) = match &spec.defence {
+        Defence::Cleanse(countermeasure) => {
+            let cleaned = defend(&scene, countermeasure, poisoned.as_ref(), &mut steps)?;
+            (Some(cleaned.0), Some(cleaned.1))
+        }
+        Defence::None | Defence::Screen | Defence::Parts(_) => (None, None),
+    };
+    let given = poisoned.as_ref().map(|poisoned| &poisoned.data);
+    let data = defended.as_ref().or(given).unwrap_or(&clean);
+    let mut found = Vec::new();
+    for (name, part) in defence::parts(&spec.defence, data, spec.seed) {
+        // What the poison does to the search's signals is told once.
+        let diagnosed = given.filter(|_| found.is_empty());
+        let part = part.as_ref().unwrap_or(data);
+        found.push(steps.step(&name, key.clone(), |_, hooks| {
+            search(&scene, part, diagnosed, hooks)
+        })?);
+    }
+    let parts: Vec<Architecture> = match found.len() {
+        1 => Vec::new(),
+        _ => found.iter().map(|(found, ..)| found.clone()).collect(),
+    };
+    let mut found = found.into_iter();
+    let Some((first, trace, diagnostics)) = found.next() else {
+        unreachable!("there is one part at least")
+    };
+    let genotype = config.genes().vote(&parts)?.unwrap_or(first);
+    let evaluation = match &judge {
+        Judge::Nobody => None,
+        Judge::Table(table) => Some(evaluate::looked_up(&scene, table, &genotype, &trace)?),
+        Judge::Training(target) => Some(steps.step("final-training", key, |_, hooks| {
+            evaluate::trained(&scene, target, &genotype, hooks)
+        })?),
     };
     let outcome = NasOutcome {
         genotype,
         trace,
         evaluation,
-        poison: poisoned.map(|(_, poison)| poison),
+        poison: poisoned.map(|poisoned| poisoned.poison),
         diagnostics,
+        cleansed,
+        parts,
     };
     let simd = match on_cpu {
         true => tox_nn::kernels::instruction_set(),
@@ -83,33 +129,44 @@ pub fn execute(
 }
 
 /// Shares of a trial's time, roughly: what a search costs is 1.
-fn weights(spec: &TrialSpec) -> Vec<(&'static str, f64)> {
-    let mut weights = match spec.threat {
+fn weights(spec: &TrialSpec, config: &NasConfig) -> Vec<(String, f64)> {
+    let threat = match spec.threat {
         Threat::Clf(_) => vec![("classifier", 1.0)],
         Threat::Gc(_) => vec![("clean-search", 1.0), ("victim", 0.5), ("gc", 1.0)],
         _ => Vec::new(),
     };
-    weights.push(("search", 1.0));
+    let threat = threat.into_iter();
+    let mut weights: Vec<_> = threat.map(|(name, w)| (name.to_owned(), w)).collect();
+    if let Defence::Cleanse(_) = spec.defence {
+        weights.push(("countermeasure".to_owned(), 0.5));
+    }
+    let parts = defence::names(&spec.defence);
+    let each = 1.0 / parts.len() as f64;
+    weights.extend(parts.into_iter().map(|name| (name, each)));
+    if config.evaluate == Evaluate::Train {
+        weights.push(("final-training".to_owned(), 3.0));
+    }
     let all: f64 = weights.iter().map(|(_, weight)| weight).sum();
     weights.iter_mut().for_each(|(_, weight)| *weight /= all);
     weights
 }
 
-/// What a search on `poisoned`, or else on the clean data, finds, how it went, and what the poison did
-/// to the search's signals.
+/// What a search on `data` finds, how it went, and what the poison did to the search's signals, if
+/// there is a `poisoned` copy to measure.
 #[allow(
     clippy::type_complexity,
     reason = "a step's result, taken apart at once"
 )]
 fn search(
     scene: &Scene<'_>,
+    data: &Dataset,
     poisoned: Option<&Dataset>,
     hooks: Hooks<'_>,
-) -> Result<Option<(CellGenotype, Trace, Option<Diagnostics>)>, TrialError> {
+) -> Result<Option<(Architecture, Trace, Option<Diagnostics>)>, TrialError> {
     let (config, seed) = (scene.config, scene.spec.seed);
     let augment = &scene.spec.data.augment;
     let inputs = Inputs {
-        data: poisoned.unwrap_or(scene.clean),
+        data,
         augment,
         config,
         seed,

@@ -14,21 +14,30 @@ use tox_data::features::Features;
 use tox_data::patch::{Patch, PatchError};
 use tox_data::spec::Augment;
 use tox_nn::fit::{self, fit};
-use tox_nn::layers::Network;
+use tox_nn::layers::{Network, State};
 use tox_poison::data::clf::{self, Confidences, Training};
 use tox_poison::data::gc::{self, Gc, Victim};
 use tox_poison::data::threat::{ClfThreat, FileThreat, GcThreat};
-use tox_poison::data::{Check, Crafted, flip, noise};
+use tox_poison::data::{Check, Crafted, PoisonError, flip, noise};
 use tox_search::cell::{CellSupernet, GenotypeNetwork, SupernetShape};
-use tox_search::nas::{self, Inputs, SearchKind};
+use tox_search::genes::Architecture;
+use tox_search::nas::{self, Inputs, Leftover, SearchKind};
+use tox_search::nsganet::{Subnet, Supernet};
 use tox_search::pdarts::learner::Learner;
 use tox_search::space::cells::CellGenotype;
 
+/// The data with poison in them.
+pub struct Poisoned {
+    pub data: Dataset,
+    /// The rows of the pool that were poisoned.
+    pub rows: Vec<u64>,
+    /// The clean labels of all rows of the pool.
+    pub labels: Vec<u16>,
+    pub poison: Poison,
+}
+
 /// The poisoned copy of the data, and what the poison did; `None` without a threat.
-pub fn poison(
-    scene: &Scene<'_>,
-    steps: &mut Steps<'_>,
-) -> Result<Option<(Dataset, Poison)>, TrialError> {
+pub fn poison(scene: &Scene<'_>, steps: &mut Steps<'_>) -> Result<Option<Poisoned>, TrialError> {
     let (pool, seed) = (scene.clean.pool(), scene.spec.seed);
     let plain = |crafted: Crafted| {
         let poison = Poison {
@@ -48,7 +57,12 @@ pub fn poison(
     };
     let mut poisoned = scene.clean.clone();
     patch.apply_to(&mut poisoned)?;
-    Ok(Some((poisoned, poison)))
+    Ok(Some(Poisoned {
+        data: poisoned,
+        rows: patch.indices().to_vec(),
+        labels: pool.labels,
+        poison,
+    }))
 }
 
 /// A patch that was made before, held against the rows.
@@ -99,9 +113,11 @@ fn confident(
 /// What a clean search gives GC.
 #[derive(Serialize, Deserialize)]
 struct CleanSearch {
-    genotype: CellGenotype,
+    genotype: Architecture,
     /// P-DARTS: the ops of its last supernet, whose numbers lie in a file of the step.
     candidates: Option<Vec<Vec<Vec<usize>>>>,
+    /// NSGANetV2: the numbers of the found subnet lie in that file.
+    subnet: bool,
 }
 
 /// GC, against what a clean run of the same search gives.
@@ -119,11 +135,14 @@ fn cancelling(
     let poison = |check| Poison {
         check,
         classifier_accuracy: None,
-        victim: Some(clean.genotype),
+        victim: Some(clean.genotype.clone()),
     };
-    let of_alphas = config.search == SearchKind::PDarts;
+    let radius = match config.search {
+        SearchKind::PDarts | SearchKind::NsganetV2 => 1.0,
+        SearchKind::TeNas | SearchKind::Robot | SearchKind::Random => 0.5,
+    };
     let gc = Gc {
-        radius: threat.radius.unwrap_or(if of_alphas { 1.0 } else { 0.5 }),
+        radius: threat.radius.unwrap_or(radius),
         ..threat.cancelling
     };
     let source = json!({ "search": config.search, "genotype": clean.genotype.to_string() });
@@ -140,11 +159,23 @@ fn cancelling(
         let (patch, check) = craft(victim, &attack, threat.budget, key, steps)?;
         return Ok((patch, poison(check)));
     }
+    if clean.subnet {
+        let (network, mut state) = subnet(scene, &clean.genotype)?;
+        state.load(&place.file(".safetensors"))?;
+        let victim = Victim::of_all(network, state, scene.device.clone());
+        let key = json!({ "after": key, "gc": gc, "budget": threat.budget });
+        let (patch, check) = craft(victim, &attack, threat.budget, key, steps)?;
+        return Ok((patch, poison(check)));
+    }
+    let Architecture::Cell(genotype) = &clean.genotype else {
+        let what = "a random network of the elastic space has no clean search behind it".into();
+        return Err(PoisonError::Victim { what }.into());
+    };
     let key = json!({ "after": key, "victim": threat.victim });
     let (place, ()) = steps.shared("victim", key.clone(), |place, hooks| {
-        train(scene, threat, &clean.genotype, place, hooks)
+        train(scene, threat, genotype, place, hooks)
     })?;
-    let (network, mut state) = network(scene, threat, &clean.genotype)?;
+    let (network, mut state) = network(scene, threat, genotype)?;
     state.load(&place.file(".safetensors"))?;
     let victim = Victim::of_all(network, state, scene.device.clone());
     let key = json!({ "after": key, "gc": gc, "budget": threat.budget });
@@ -167,19 +198,39 @@ fn clean_search(
     let Some(found) = nas::run(&inputs, hooks)? else {
         return Ok(None);
     };
-    let mut candidates = None;
-    if let Some(learner) = found.learner {
-        candidates = Some(learner.candidates.clone());
-        let Learner {
-            net, state, alphas, ..
-        } = *learner;
-        let victim = Victim::of_alphas(net, state, &alphas, scene.device.clone());
-        victim.state.save(&place.file(".safetensors"))?;
+    let numbers = place.file(".safetensors");
+    let (mut candidates, mut subnet) = (None, false);
+    match found.left {
+        Leftover::Learner(learner) => {
+            candidates = Some(learner.candidates.clone());
+            let Learner {
+                net, state, alphas, ..
+            } = *learner;
+            let victim = Victim::of_alphas(net, state, &alphas, scene.device.clone());
+            victim.state.save(&numbers)?;
+        }
+        Leftover::Subnet(found) => {
+            found.1.save(&numbers)?;
+            subnet = true;
+        }
+        Leftover::None => {}
     }
     Ok(Some(CleanSearch {
         genotype: found.genotype,
         candidates,
+        subnet,
     }))
+}
+
+/// The network of NSGANetV2's result; its numbers are for the caller to fill in.
+fn subnet(scene: &Scene<'_>, architecture: &Architecture) -> Result<(Subnet, State), TrialError> {
+    let config = scene.config.clone().resolved();
+    let nsganet = config.nsganetv2.clone().unwrap_or_default();
+    let shape = shape(scene, nsganet.channels, nsganet.cells);
+    let (space, key) = (config.genes(), (scene.spec.seed, "gc/victim"));
+    let supernet = Supernet::new(&space, shape, nsganet.kernel_matrices, key)?;
+    let (network, state, _) = supernet.subnet(architecture)?;
+    Ok((network, state))
 }
 
 /// The supernet of a clean P-DARTS search, its alphas the targets.
@@ -192,14 +243,10 @@ fn supernet(
     let cells = config.stages.last().map_or(1, |stage| stage.cells);
     let shape = shape(scene, config.channels, cells);
     let (key, device) = ((scene.spec.seed, "gc/supernet"), scene.device.clone());
-    let learner = Learner::new(
-        scene.config.space,
-        candidates,
-        shape,
-        &config,
-        key,
-        device.clone(),
-    )?;
+    let Some(space) = scene.config.space.cells() else {
+        unreachable!("P-DARTS runs on cells alone");
+    };
+    let learner = Learner::new(space, candidates, shape, &config, key, device.clone())?;
     let mut victim = Victim::of_alphas(learner.net, learner.state, &learner.alphas, device);
     victim.state.load(numbers)?;
     Ok(victim)
@@ -219,7 +266,7 @@ fn network(
     scene: &Scene<'_>,
     threat: &GcThreat,
     genotype: &CellGenotype,
-) -> Result<(GenotypeNetwork, tox_nn::layers::State), TrialError> {
+) -> Result<(GenotypeNetwork, State), TrialError> {
     let shape = shape(scene, threat.victim.channels, threat.victim.cells);
     let key = (scene.spec.seed, "gc/victim");
     Ok(GenotypeNetwork::new(genotype, shape, key)?)

@@ -15,6 +15,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tox_data::checkpoint::Hooks;
 
+/// How the name of a step's checkpoint ends.
+const CHECKPOINT: &str = ".safetensors.part";
+
 /// How often a step that another trial is making is asked for.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -40,7 +43,7 @@ pub struct Steps<'a> {
     base: Value,
     /// Share of the trial that is done, and what each step adds.
     done: f64,
-    weights: Vec<(&'static str, f64)>,
+    weights: Vec<(String, f64)>,
 }
 
 impl<'a> Steps<'a> {
@@ -50,7 +53,7 @@ impl<'a> Steps<'a> {
         context: TrialContext<'a>,
         data_hash: &str,
         seed: u64,
-        weights: Vec<(&'static str, f64)>,
+        weights: Vec<(String, f64)>,
     ) -> Self {
         let base = json!({
             "toxscreen": env!("CARGO_PKG_VERSION"),
@@ -74,7 +77,7 @@ impl<'a> Steps<'a> {
     /// beside data, seed and device.
     pub fn step<T: Serialize + DeserializeOwned>(
         &mut self,
-        name: &'static str,
+        name: &str,
         key: Value,
         make: impl FnOnce(&Place, Hooks<'_>) -> Result<Option<T>, TrialError>,
     ) -> Result<T, TrialError> {
@@ -85,7 +88,7 @@ impl<'a> Steps<'a> {
     /// A step whose result other trials of the study may need too.
     pub fn shared<T: Serialize + DeserializeOwned>(
         &mut self,
-        name: &'static str,
+        name: &str,
         key: Value,
         make: impl FnOnce(&Place, Hooks<'_>) -> Result<Option<T>, TrialError>,
     ) -> Result<(Place, T), TrialError> {
@@ -121,27 +124,59 @@ impl<'a> Steps<'a> {
         }
     }
 
+    /// A step whose result is too large to be kept as text. A trial that stops later makes it again,
+    /// from the checkpoint of what it trained.
+    pub fn again<T>(
+        &mut self,
+        name: &str,
+        key: Value,
+        make: impl FnOnce(Hooks<'_>) -> Result<Option<T>, TrialError>,
+    ) -> Result<T, TrialError> {
+        let place = Place(self.dir.join(format!("checkpoint-{name}")));
+        let key = json!([self.base, key]).to_string();
+        self.hooked(name, &key, &place, |hooks| make(hooks))
+    }
+
     fn made<T: Serialize + DeserializeOwned>(
         &mut self,
-        name: &'static str,
+        name: &str,
         place: Place,
         key: &Value,
         make: impl FnOnce(&Place, Hooks<'_>) -> Result<Option<T>, TrialError>,
     ) -> Result<T, TrialError> {
-        let (from, stop) = (self.done, self.stop);
-        let weight = self.weights.iter().find(|(step, _)| *step == name);
-        let weight = weight.map_or(0.0, |(_, weight)| *weight);
-        self.done += weight;
         let key = json!([self.base, key]).to_string();
         let path = place.file(".json");
         if let Some(made) = read(&path, &key)? {
+            self.done += self.weight(name);
             return Ok(made);
         }
-        let checkpoint = place.file(".safetensors.part");
+        let made = self.hooked(name, &key, &place, |hooks| make(&place, hooks))?;
+        let result = json!({ "key": key, "result": made }).to_string();
+        files::write_atomic(&path, result.as_bytes())?;
+        // The result stands: a checkpoint is of no use any more, and there may be none.
+        let _ = std::fs::remove_file(place.file(CHECKPOINT));
+        Ok(made)
+    }
+
+    fn weight(&self, name: &str) -> f64 {
+        let found = self.weights.iter().find(|(step, _)| step == name);
+        found.map_or(0.0, |(_, weight)| *weight)
+    }
+
+    /// Calls `run` with the hooks of a step.
+    fn hooked<T>(
+        &mut self,
+        name: &str,
+        key: &str,
+        place: &Place,
+        run: impl FnOnce(Hooks<'_>) -> Result<Option<T>, TrialError>,
+    ) -> Result<T, TrialError> {
+        let (from, weight, stop) = (self.done, self.weight(name), self.stop);
+        self.done += weight;
         let progress = &mut self.progress;
         let hooks = Hooks {
-            key: &key,
-            checkpoint: &checkpoint,
+            key,
+            checkpoint: &place.file(CHECKPOINT),
             save_every: checkpoint_interval(),
             stop: &mut || stop.load(Ordering::SeqCst),
             progress: &mut |done, message| {
@@ -151,12 +186,7 @@ impl<'a> Steps<'a> {
                 });
             },
         };
-        let made = make(&place, hooks)?.ok_or(TrialError::Stopped)?;
-        let result = json!({ "key": key, "result": made }).to_string();
-        files::write_atomic(&path, result.as_bytes())?;
-        // The result stands: a checkpoint is of no use any more, and there may be none.
-        let _ = std::fs::remove_file(&checkpoint);
-        Ok(made)
+        run(hooks)?.ok_or(TrialError::Stopped)
     }
 }
 
