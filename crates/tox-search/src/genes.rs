@@ -165,9 +165,9 @@ impl GeneSpace {
                 });
             }
         }
-        Ok(Architecture::Cell(match genes {
-            [ops @ ..] if ops.len() == nasbench201::EDGES => {
-                let op = |edge: usize| nasbench201::Op::ALL[ops[edge]];
+        Ok(Architecture::Cell(match self {
+            Self::Cell(CellSpace::NasBench201) => {
+                let op = |edge: usize| nasbench201::Op::ALL[genes[edge]];
                 let ops = std::array::from_fn(op);
                 CellGenotype::NasBench201(nasbench201::Cell { ops })
             }

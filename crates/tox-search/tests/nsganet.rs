@@ -205,6 +205,20 @@ fn inherited_weights_are_worth_something() {
     asked.config = &new;
     let reset = search(&asked, usize::MAX).0.unwrap();
     assert!(mean(&reset) < mean(&trained) - 20.0, "{}", mean(&reset));
+    // A classifier of four classes is replaced; tuned for a while, all is as good again.
+    let four = trained
+        .supernet
+        .as_ref()
+        .unwrap()
+        .with_classes(4, (1, "test"))
+        .unwrap();
+    asked.accuracy = Accuracy::Inherited(&four);
+    let mut tune = config.clone();
+    (tune.tune.epochs, tune.tune.lr_max) = (20, 0.05);
+    asked.config = &tune;
+    let tuned = search(&asked, usize::MAX).0.unwrap();
+    assert_eq!(tuned.supernet.as_ref().unwrap().shape().classes, 10);
+    assert!(mean(&tuned) > 50.0, "{}", mean(&tuned));
 }
 
 /// More of the later ops is better, edge by edge, and two edges have to agree: accuracies by which a
@@ -238,6 +252,11 @@ fn a_search_finds_more_than_as_many_random_draws() {
             volumes.is_sorted() && volumes[4] > volumes[0],
             "{volumes:?}"
         );
+        if seed == 0 {
+            let (again, stops) = search(&asked, 9);
+            let again = again.unwrap();
+            assert!(stops > 5 && again.archive == found.archive && again.rounds == found.rounds);
+        }
         // As many random architectures, judged by the same reference.
         let drawn = initial(&BENCH, 70, 1000 + seed).unwrap().into_iter();
         let mut random = found.archive[..30].to_vec();

@@ -6,7 +6,9 @@ use crate::space::SpaceError;
 use crate::space::elastic::{Arch, ElasticSpace, Layer};
 use burn::tensor::Tensor;
 use tox_nn::kernels::conv::Geometry;
-use tox_nn::layers::{BatchNorm, Builder, Conv, Init, Linear, Network, Pass, State};
+use tox_nn::layers::{
+    BatchNorm, Builder, ChainStep, Conv, Init, Linear, Network, Pass, State, chain,
+};
 use tox_nn::ops;
 
 /// Where the parts of the searched layers are in names.
@@ -113,27 +115,46 @@ impl Block {
         }
     }
 
-    fn active(&self, pass: &Pass<'_>, x: Tensor<4>, (conv, norm): &(Conv, BatchNorm)) -> Tensor<4> {
-        let x = conv.forward(pass, x);
-        match self.layer.hswish {
-            true => hswish(norm.forward(pass, x, false)),
-            false => norm.forward(pass, x, true),
-        }
-    }
-
     fn forward(&self, pass: &Pass<'_>, x: Tensor<4>) -> Tensor<4> {
-        let mut y = match &self.expand {
-            Some(expand) => self.active(pass, x.clone(), expand),
-            None => x.clone(),
-        };
-        y = self.active(pass, y, &self.depthwise);
+        let (expand, depthwise) = (self.expand.as_ref(), &self.depthwise);
+        let mut y = x.clone();
+        if self.layer.hswish {
+            for part in expand.into_iter().chain([depthwise]) {
+                y = hswish(chain(pass, y, vec![step(pass, part, false)], None));
+            }
+        } else {
+            // What lies between them is a ReLU, so they are one op.
+            let mut steps: Vec<_> = expand
+                .map(|part| step(pass, part, false))
+                .into_iter()
+                .collect();
+            steps.push(step(pass, depthwise, expand.is_some()));
+            if self.squeeze.is_none() {
+                steps.push(step(pass, &self.project, true));
+                return self.joined(chain(pass, y, steps, None), x);
+            }
+            y = pass.relu(chain(pass, y, steps, None));
+        }
         if let Some([reduce, expand]) = &self.squeeze {
             let middle = pass.relu(reduce.forward(pass, averaged(y.clone())));
             y = y * (relu6(expand.forward(pass, middle) + 3.0) / 6.0);
         }
-        let (conv, norm) = &self.project;
-        y = norm.forward(pass, conv.forward(pass, y), false);
+        let last = vec![step(pass, &self.project, false)];
+        self.joined(chain(pass, y, last, None), x)
+    }
+
+    fn joined(&self, y: Tensor<4>, x: Tensor<4>) -> Tensor<4> {
         if self.layer.residual { y + x } else { y }
+    }
+}
+
+/// A convolution and its batch norm, after a ReLU if `relu`.
+fn step(pass: &Pass<'_>, (conv, norm): &(Conv, BatchNorm), relu: bool) -> ChainStep {
+    ChainStep {
+        relu,
+        weight: pass.get(conv.weight()),
+        geometry: conv.geometry(),
+        norm: Some(*norm),
     }
 }
 

@@ -116,8 +116,8 @@ pub enum Choice {
     /// The most accurate one.
     #[default]
     Accuracy,
-    /// The one of the highest trade-off: the one that gives up the most of one objective for a unit
-    /// of the other, towards the worst of its neighbours on the front.
+    /// The one of the highest trade-off: from which a step to any neighbour on the front loses the
+    /// most of one objective for what it gains of the other.
     Knee,
 }
 

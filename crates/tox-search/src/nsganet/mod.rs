@@ -35,6 +35,7 @@ pub mod found;
 pub mod inherit;
 pub mod search;
 pub mod supernet;
+mod training;
 
 pub use config::{Choice, NsganetConfig, SupernetConfig, TuneConfig};
 pub use found::{Accuracy, Found, Inputs, NsganetError};
