@@ -336,6 +336,76 @@ fn a_training_ends_the_same_whatever_stops_it_and_on_any_threads() {
     }
 }
 
+/// Of all images at once, which are not changed, so that the first epoch's loss is that of the new
+/// network.
+#[test]
+fn a_training_descends_the_loss_of_both_heads_and_drops_paths_from_the_second_epoch_on() {
+    let data = digits(32, Some(32));
+    let config = |epochs, auxiliary_weight, drop_path| FinalConfig {
+        cells: Some(3),
+        epochs: Some(epochs),
+        batch: Some(64),
+        auxiliary_weight: Some(auxiliary_weight),
+        drop_path: Some(drop_path),
+        crop: Some(0),
+        cutout: Some(0),
+        ..config()
+    };
+    let made = trained(&v2(), &data, &config(1, 0.4, 0.3));
+    let shape = tox_search::cell::SupernetShape {
+        channels: 4,
+        cells: 3,
+        classes: 10,
+        input: [1, 32, 32],
+    };
+    let regularisation = Regularisation {
+        drop_path: 0.3,
+        auxiliary_weight: 0.4,
+    };
+    let new = GenotypeNetwork::regularised(&v2(), shape, regularisation, (3, NAME));
+    let (net, state) = new.unwrap();
+    let images = data.pool().images().unwrap();
+    assert_eq!(images.len(), 64);
+    let all: Vec<u32> = (0..64).collect();
+    let batch = images.batch(&all, &data.normalise, None);
+    let (loss, _) = descend(&state, &batch, None, |pass, x, labels| {
+        net.loss(pass, x, labels).0
+    });
+    let (main, _) = descend(&state, &batch, None, |pass, x, labels| {
+        cross_entropy(net.logits(pass, x), labels)
+    });
+    assert!(loss > 1.2 * main, "{loss} {main}");
+    let found = made.evaluation.epochs[0].loss.unwrap();
+    assert!((found - loss).abs() < 1e-5 * loss, "{found} {loss}");
+
+    let ends =
+        |epochs, drop_path| bits(&trained(&v2(), &data, &config(epochs, 0.0, drop_path)).state);
+    assert_eq!(ends(1, 0.3), ends(1, 0.0));
+    assert_ne!(ends(2, 0.3), ends(2, 0.0));
+}
+
+/// DARTS V2 with 36 channels and 20 cells has 3,349,342 parameters for colour images.
+#[test]
+fn the_published_network_takes_a_step() {
+    let spec = DataSpec {
+        train: Some(2),
+        test: Some(2),
+        resize: Some(32),
+        rgb: true,
+        ..DataSpec::of("digits", 2)
+    };
+    let data = tox_data::load(&spec, &DataDir::resolve(Some(Path::new("."))).unwrap()).unwrap();
+    let config = FinalConfig {
+        epochs: Some(1),
+        ..FinalConfig::default()
+    };
+    let made = trained(&v2(), &data, &config);
+    assert_eq!(made.evaluation.counts.params, 3_349_342);
+    assert_eq!(made.evaluation.epochs.len(), 1);
+    assert!(made.evaluation.epochs[0].loss.unwrap() > 1.0);
+    assert_eq!(made.evaluation.nonfinite_steps, 0);
+}
+
 /// What the report says is what the network, built again, does.
 fn check_report(genotype: &CellGenotype, data: &Dataset, config: &FinalConfig, made: &Trained) {
     let Evaluation {

@@ -97,8 +97,8 @@ pub struct FinalConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auxiliary_weight: Option<f64>,
     /// Drop-path probability, [0, 1). In the DARTS space it grows linearly from 0 and would be this
-    /// after the last epoch; in the elastic space it is constant in time (drop connect); networks of
-    /// NAS-Bench-201 have none.
+    /// after the last epoch. In the elastic space it is constant in time, and block i of n that
+    /// adds its input has i / n of it. Networks of NAS-Bench-201 have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drop_path: Option<f64>,
     /// Dropout before the classifier, [0, 1). Of the elastic space only.
