@@ -139,7 +139,7 @@ fn a_cell_learns_cifar_10() {
     };
     let made = trained(&best(), &data, &config);
     check_report(&best(), &data, &config, &made);
-    assert!(made.evaluation.accuracy > 20.0, "{:?}", made.evaluation);
+    assert!(made.evaluation.accuracy > 18.0, "{:?}", made.evaluation);
 }
 
 /// DARTS V2 with 36 channels and 20 cells has 3,349,342 parameters for colour images.
