@@ -277,7 +277,7 @@ impl FinalConfig {
             match (settings.size, given) {
                 (None, Some(given)) => {
                     let expected = "none: an architecture of the elastic space says its size";
-                    error(key, given, expected.to_owned())?;
+                    error::<()>(key, given, expected.to_owned())?;
                 }
                 (_, given) => whole(key, given.unwrap_or(1), 1, 4096)?,
             }
