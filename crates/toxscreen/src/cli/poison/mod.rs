@@ -73,7 +73,8 @@ Writes, beside --out FILE.npz:
   FILE.patch.npz       the poison alone: indices, labels, values
   FILE.patch.npz.json  its manifest: settings, seed, hashes, which rows were held out
 
-An option of another attack than the one asked for is refused.
+An option of an attack other than the one asked for is refused. clf and gc train a network first, and
+keep FILE.checkpoint.safetensors (gc also FILE.victim.safetensors) until they are done.
 
 Exit codes: 0 done, 1 the attack did not attack or training diverged, 2 wrong usage, 3 data,
 130 stopped by Ctrl-C; the same command goes on.")]
@@ -124,7 +125,7 @@ pub struct Poison {
     pub clf: ClfOptions,
     #[command(
         flatten,
-        next_help_heading = "--attack clf and gc: the training of the classifier or victim"
+        next_help_heading = "--attack clf and gc (training of classifier or victim)"
     )]
     pub training: TrainingOptions,
     #[command(flatten, next_help_heading = "--attack noise and gc")]
