@@ -224,7 +224,10 @@ fn points(set: Features) -> Points<f32> {
 }
 
 /// Whether each class has a row: flipped labels would otherwise name classes that are not there.
-fn complete(train: &Features) -> Result<(), OwnError> {
+///
+/// # Errors
+/// A class that no row has.
+pub fn complete(train: &Features) -> Result<(), OwnError> {
     let mut there = vec![false; train.class_names.len()];
     for &label in &train.labels {
         if let Some(there) = there.get_mut(usize::from(label)) {

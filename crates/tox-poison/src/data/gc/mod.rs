@@ -235,12 +235,12 @@ pub fn craft_rows<N: Network>(
         let what = "it has no target parameters; name those that the search learns".into();
         return Err(PoisonError::Victim { what });
     }
-    let images = eight_bit(clean)?;
+    let all = images(clean)?;
     // A black patch knows what is wrong with the rows.
     let black = vec![0; rows.len() * clean.columns];
     Patch::of_images(clean, rows.clone(), black, "gc", Value::Null)?;
     let chosen: Vec<usize> = rows.iter().map(|row| *row as usize).collect();
-    let images = [images, eight_bit(&clean.rows(&chosen))?];
+    let images = [all, images(&clean.rows(&chosen))?];
     let mut machine = Cancelling::new(victim, attack, images, share, hooks.key);
     if !drive(&mut machine, &mut hooks)? {
         return Ok(None);
@@ -256,7 +256,11 @@ pub fn craft_rows<N: Network>(
     Ok(Some(Crafted { patch, check }))
 }
 
-fn eight_bit(clean: &Features) -> Result<Split, PoisonError> {
+/// The rows as images.
+///
+/// # Errors
+/// Rows that are no 8-bit images.
+pub fn images(clean: &Features) -> Result<Split, PoisonError> {
     let found = match clean.values {
         Values::Bytes(_) => "rows without the shape of an image",
         Values::Floats(_) => "floats",

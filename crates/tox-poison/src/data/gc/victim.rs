@@ -68,6 +68,23 @@ impl<N: Network> Victim<N> {
         }
     }
 
+    /// BLAKE3 (hexadecimal) of the names, shapes and values of all its parameters, targets or not.
+    pub fn hash(&self) -> String {
+        let mut hasher = blake3::Hasher::new_derive_key("toxscreen 2026 victim v1");
+        let params = &self.state.params;
+        for entry in params.entries() {
+            hasher.update(&(entry.name.len() as u64).to_le_bytes());
+            hasher.update(entry.name.as_bytes());
+            for size in entry.shape {
+                hasher.update(&(size as u64).to_le_bytes());
+            }
+            let values = params.values[entry.range()].iter();
+            let bytes = values.flat_map(|value| value.to_le_bytes());
+            hasher.update(&bytes.collect::<Vec<u8>>());
+        }
+        hasher.finalize().to_hex().to_string()
+    }
+
     /// The gradient of the batch's mean cross-entropy by the targets.
     pub fn gradient(&self, batch: &Batch) -> Gradient {
         let device = self.device.clone().autodiff();

@@ -1,6 +1,8 @@
 //! `toxscreen poison`: poison a copy of the user's data, and say what that does.
 
 pub mod bilevel;
+mod clf;
+mod gc;
 mod rows;
 
 pub use rows::hint;
@@ -10,10 +12,13 @@ use super::{Output, Usage};
 use clap::ArgMatches;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::parser::ValueSource;
-use rows::RowsAttack;
+use clf::ClfOptions;
+use gc::GcOptions;
+use rows::ImageOptions;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tox_bilevel::config::Victim;
+use tox_nn::Device;
 
 /// Time between two checkpoints.
 const SAVE_EVERY: Duration = Duration::from_secs(30);
@@ -31,6 +36,9 @@ pub enum Attack {
     Clf,
     /// Gaussian noise within a bound on random 8-bit images, labels kept
     Noise,
+    /// Gradient cancelling: 8-bit images move within a bound, labels kept, so that their gradient
+    /// cancels the clean images' at a bad model, which training then has no reason to leave
+    Gc,
 }
 
 impl Attack {
@@ -40,6 +48,7 @@ impl Attack {
             Self::Rlf => "rlf",
             Self::Clf => "clf",
             Self::Noise => "noise",
+            Self::Gc => "gc",
         }
     }
 }
@@ -54,6 +63,8 @@ Examples:
   toxscreen poison --attack rlf --budget 0.1 --data my.npz --out poisoned.npz
   toxscreen poison --attack clf --budget 0.1 --data cifar10 --target second-most-likely --out c.npz
   toxscreen poison --attack noise --budget 0.5 --bound 16 --data my.npz --out noisy.npz
+  toxscreen poison --attack gc --budget 0.1 --data my.npz --out poisoned.npz
+  toxscreen poison --attack gc --gc-victim alphas --space darts --data cifar10 --out c.npz
 
 Writes, beside --out FILE.npz:
   FILE.npz             the data with the poison in the place of the rows it replaces, rounded to
@@ -62,7 +73,8 @@ Writes, beside --out FILE.npz:
   FILE.patch.npz       the poison alone: indices, labels, values
   FILE.patch.npz.json  its manifest: settings, seed, hashes, which rows were held out
 
-The options of the learner and the adversary belong to bilevel, those of the classifier to clf.
+An option of an attack other than the one asked for is refused. clf and gc train a network first, and
+keep FILE.checkpoint.safetensors (gc also FILE.victim.safetensors) until they are done.
 
 Exit codes: 0 done, 1 the attack did not attack or training diverged, 2 wrong usage, 3 data,
 130 stopped by Ctrl-C; the same command goes on.")]
@@ -72,13 +84,6 @@ pub struct Poison {
     pub attack: Attack,
     #[command(flatten)]
     pub rows: Rows,
-    /// .npz file of rows that the learner trusts, and the adversary aims at [default: a tenth of
-    /// the training rows, held out]
-    #[arg(long, value_name = "FILE", conflicts_with = "valid")]
-    pub trusted: Option<String>,
-    /// Hold out this many training rows as the trusted set
-    #[arg(long, value_name = "N")]
-    pub valid: Option<usize>,
     /// Share of the training rows that poison replaces, between 0 and 1
     #[arg(
         long,
@@ -87,30 +92,68 @@ pub struct Poison {
         allow_negative_numbers = true
     )]
     pub budget: f64,
-    /// Number of rows that poison replaces, instead of a share (bilevel)
-    #[arg(long, value_name = "N", conflicts_with = "budget")]
-    pub points: Option<usize>,
     /// The .npz file to write
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
-    /// How the victim gets its regularisation [default: learned; large with --lambda]
-    #[arg(long, value_parser = victim())]
-    pub victim: Option<Victim>,
-    /// The lambda of the victim large
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
-    pub lambda: Option<f64>,
-    #[command(flatten)]
-    pub learner: Learner,
-    #[command(flatten)]
-    pub adversary: Adversary,
-    #[command(flatten)]
-    pub rows_attack: RowsAttack,
     /// Seed of all that is drawn: rows held out, rows replaced, initial weights
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u64,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    /// .npz file of rows that the learner trusts, and the adversary aims at [default: a tenth of
+    /// the training rows, held out]
+    #[arg(long, value_name = "FILE", conflicts_with = "valid", help_heading = BILEVEL)]
+    pub trusted: Option<String>,
+    /// Hold out this many training rows as the trusted set
+    #[arg(long, value_name = "N", help_heading = BILEVEL)]
+    pub valid: Option<usize>,
+    /// Number of rows that poison replaces, instead of a share
+    #[arg(long, value_name = "N", conflicts_with = "budget", help_heading = BILEVEL)]
+    pub points: Option<usize>,
+    /// How the victim gets its regularisation [default: learned; large with --lambda]
+    #[arg(long, value_parser = victim(), help_heading = BILEVEL)]
+    pub victim: Option<Victim>,
+    /// The lambda of the victim large
+    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = BILEVEL)]
+    pub lambda: Option<f64>,
+    #[command(flatten, next_help_heading = BILEVEL)]
+    pub learner: Learner,
+    #[command(flatten, next_help_heading = BILEVEL)]
+    pub adversary: Adversary,
+    #[command(flatten, next_help_heading = "--attack clf")]
+    pub clf: ClfOptions,
+    #[command(
+        flatten,
+        next_help_heading = "--attack clf and gc (training of classifier or victim)"
+    )]
+    pub training: TrainingOptions,
+    #[command(flatten, next_help_heading = "--attack noise and gc")]
+    pub images: ImageOptions,
+    #[command(flatten, next_help_heading = "--attack gc")]
+    pub gc: GcOptions,
+}
+
+/// Heading of the options of one attack.
+const BILEVEL: &str = "--attack bilevel";
+
+/// How clf's classifier and gc's victim are trained.
+#[derive(clap::Args)]
+pub struct TrainingOptions {
+    /// Passes over the clean images, in each stage if there are stages; published trainings have 200
+    #[arg(long, value_name = "N", default_value_t = 15)]
+    pub epochs: usize,
+    /// Channels of the first stage of a ResNet-18; the published network has 64
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub width: usize,
+    /// Where networks run: cpu, vulkan:N or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub device: String,
+}
+
+fn device(args: &Poison) -> Result<Device, Usage> {
+    let hint = "leave --device out to use the CPU";
+    tox_nn::device::parse(&args.training.device).map_err(|e| Usage::new(e.to_string(), hint))
 }
 
 fn victim() -> impl TypedValueParser<Value = Victim> {
@@ -123,10 +166,10 @@ fn victim() -> impl TypedValueParser<Value = Victim> {
     })
 }
 
-/// Options that are of one attack only, and which.
-const OWN: [(Attack, &[&str]); 3] = [
+/// Options that not every attack has, and which do.
+const OWN: [(&[Attack], &[&str]); 6] = [
     (
-        Attack::Bilevel,
+        &[Attack::Bilevel],
         &[
             "trusted",
             "valid",
@@ -142,34 +185,57 @@ const OWN: [(Attack, &[&str]); 3] = [
             "batch",
         ],
     ),
+    (&[Attack::Clf], &["target", "confidence"]),
+    (&[Attack::Clf, Attack::Gc], &["epochs", "width", "device"]),
+    (&[Attack::Noise, Attack::Gc], &["bound"]),
+    (&[Attack::Noise], &["std"]),
     (
-        Attack::Clf,
-        &["target", "confidence", "epochs", "width", "device"],
+        &[Attack::Gc],
+        &[
+            "gc_victim",
+            "genotype",
+            "space",
+            "channels",
+            "cells",
+            "radius",
+            "ascent_lr",
+            "iterations",
+            "gc_lr",
+            "gc_batch",
+        ],
     ),
-    (Attack::Noise, &["bound", "std"]),
 ];
+
+/// Refuses the first of `options` that was written, which is of no use to `what`.
+fn refuse(given: &ArgMatches, options: &[&str], what: &str, hint: &str) -> Result<(), Usage> {
+    let written = |id: &&&str| given.value_source(id) == Some(ValueSource::CommandLine);
+    match options.iter().find(written) {
+        Some(id) => Err(Usage::new(
+            format!("--{} is of no use to {what}", id.replace('_', "-")),
+            format!("leave it out, or use {hint}"),
+        )),
+        None => Ok(()),
+    }
+}
 
 /// Runs the command; `given` tells which options were written.
 pub fn poison(args: &Poison, given: &ArgMatches) -> anyhow::Result<Output> {
-    for (attack, options) in OWN {
-        let written = |id: &&&str| given.value_source(id) == Some(ValueSource::CommandLine);
-        if let Some(id) = options
-            .iter()
-            .find(written)
-            .filter(|_| attack != args.attack)
-        {
-            let option = id.replace('_', "-");
-            return Err(Usage::new(
-                format!("--{option} is of no use to --attack {}", args.attack.name()),
-                format!("leave it out, or use --attack {}", attack.name()),
-            )
-            .into());
+    for (attacks, options) in OWN {
+        if !attacks.contains(&args.attack) {
+            let names: Vec<&str> = attacks.iter().map(|attack| attack.name()).collect();
+            let hint = format!("--attack {}", names.join(" or "));
+            refuse(
+                given,
+                options,
+                &format!("--attack {}", args.attack.name()),
+                &hint,
+            )?;
         }
     }
     writable(args)?;
     match args.attack {
         Attack::Bilevel => bilevel::poison(args),
-        Attack::Rlf | Attack::Clf | Attack::Noise => rows::poison(args),
+        Attack::Rlf | Attack::Clf | Attack::Noise | Attack::Gc => rows::poison(args, given),
     }
 }
 

@@ -1,63 +1,14 @@
-//! `toxscreen poison` with the attacks on rows: what is written is what was asked for, and what cannot
-//! be done is refused.
-#![allow(clippy::unwrap_used)]
+//! Flipped labels and noise.
 
+use crate::support::{bytes, digits, refused, report};
 use serde_json::Value;
 use std::path::Path;
-use std::process::Command;
-use tox_data::features::{FeatureSets, Values};
-use tox_data::patch::Patch;
-
-/// Runs `toxscreen poison` in `dir`: exit code, stdout, stderr.
-fn poison(dir: &Path, args: &str) -> (i32, String, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_toxscreen"))
-        .arg("poison")
-        .args(args.split(' '))
-        .current_dir(dir)
-        .output()
-        .unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    let code = output.status.code().unwrap();
-    (code, text(output.stdout), text(output.stderr))
-}
-
-fn report(dir: &Path, args: &str) -> Value {
-    let (code, out, err) = poison(dir, &format!("{args} --json"));
-    assert_eq!(code, 0, "{out}{err}");
-    serde_json::from_str(&out).unwrap()
-}
-
-fn bytes(set: &FeatureSets) -> &[u8] {
-    match &set.train.values {
-        Values::Bytes(bytes) => bytes,
-        Values::Floats(_) => panic!("floats"),
-    }
-}
-
-/// The clean digits, by a poison that changes one label.
-fn clean(dir: &Path) -> FeatureSets {
-    report(
-        dir,
-        "--attack rlf --data digits --budget 0.0007 --out one.npz",
-    );
-    let patch = Patch::load(&dir.join("one.patch.npz")).unwrap();
-    let mut set = FeatureSets::load(&dir.join("one.npz")).unwrap();
-    let [row] = patch.indices() else {
-        panic!("{:?}", patch.indices())
-    };
-    // Its hash is checked by applying the patch, so one of the labels must fit.
-    let label = (0..10).find(|label| {
-        set.train.labels[*row as usize] = *label;
-        patch.apply(&mut set.train.clone()).is_ok()
-    });
-    set.train.labels[*row as usize] = label.unwrap();
-    set
-}
+use tox_data::features::FeatureSets;
 
 #[test]
 fn random_flips_are_as_many_as_asked_and_nested() {
     let dir = tempfile::tempdir().unwrap();
-    let clean = clean(dir.path());
+    let clean = digits();
     let flipped = |budget: f64, seed: u64| -> Vec<(usize, u16)> {
         let args =
             format!("--attack rlf --data digits --budget {budget} --seed {seed} --out p.npz");
@@ -82,7 +33,7 @@ fn random_flips_are_as_many_as_asked_and_nested() {
 #[test]
 fn noise_stays_within_its_bound() {
     let dir = tempfile::tempdir().unwrap();
-    let clean = clean(dir.path());
+    let clean = digits();
     for bound in [1u8, 16] {
         let args = format!("--attack noise --data digits --budget 0.3 --bound {bound} --out p.npz");
         let said = report(dir.path(), &args);
@@ -130,7 +81,7 @@ fn confidence_based_flips_are_exact_and_repeatable() {
 fn what_cannot_be_done_is_refused_with_a_reason() {
     let dir = tempfile::tempdir().unwrap();
     let floats = floats_attacked(dir.path());
-    let refused = [
+    let commands = [
         (
             "--attack rlf --data digits --budget 0",
             2,
@@ -169,20 +120,12 @@ fn what_cannot_be_done_is_refused_with_a_reason() {
         ("--attack clf --data digits --device tpu", 2, "tpu"),
         (floats.as_str(), 3, "needs 8-bit images, found floats"),
     ];
-    for (args, code, what) in refused {
-        let (found, out, err) = poison(dir.path(), &format!("{args} --out p.npz"));
-        assert_eq!(found, code, "{args}: {out}{err}");
-        assert!(
-            err.contains(what) && err.contains("hint: "),
-            "{args}: {err}"
-        );
-        assert!(!dir.path().join("p.npz").exists(), "{args}");
-    }
+    refused(dir.path(), &commands);
 }
 
 /// The noise on a data set of floats.
 fn floats_attacked(dir: &Path) -> String {
-    let set = clean(dir);
+    let set = digits();
     let floats = FeatureSets {
         train: set.train.into_floats(),
         test: None,
