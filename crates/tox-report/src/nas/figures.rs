@@ -1,0 +1,194 @@
+//! Figures of accuracy against the share of poison.
+
+use super::cells::{Cell, MARK};
+use super::search::{Eaten, Search};
+use crate::figure::Figure;
+use crate::lines::{Line, Point, Rule, around, panel};
+use crate::plot::Axis;
+use crate::svg::Ink;
+use tox_search::nas::SearchKind;
+
+/// Ink and dash of an attack's line.
+pub fn attack_look(attack: &str) -> (Ink, &'static str) {
+    let ink = match attack {
+        "RLF" => Ink::Dose(0),
+        "CLF" => Ink::Dose(1),
+        "noise" => Ink::Clean,
+        "GC" => Ink::Dose(3),
+        _ => Ink::Dose(2),
+    };
+    (ink, "")
+}
+
+/// Ink and dash of a search's line.
+fn search_look(kind: SearchKind) -> (Ink, &'static str) {
+    let ink = match kind {
+        SearchKind::PDarts => Ink::Dose(2),
+        SearchKind::TeNas => Ink::GoodLine,
+        SearchKind::Robot => Ink::Clean,
+        SearchKind::Random => Ink::Muted,
+    };
+    (ink, "")
+}
+
+/// The budgets that occur, percent, with 0 for clean.
+fn budgets<'a>(cells: impl Iterator<Item = &'a Cell<'a>>) -> Vec<f64> {
+    let mut all: Vec<f64> = cells.filter_map(|c| Some(100.0 * c.budget()?)).collect();
+    all.push(0.0);
+    all.sort_by(f64::total_cmp);
+    all.dedup();
+    all
+}
+
+/// An axis on which 1, 10 and 50 % stand apart, and clean has a place.
+fn axis(budgets: &[f64]) -> Axis {
+    let most = budgets.last().copied().unwrap_or(1.0);
+    Axis::log(most * 1.06, budgets.to_vec(), "poison, % of the rows")
+}
+
+fn point(cell: &Cell, mean: f64, ends: Option<(f64, f64)>) -> (f64, Point) {
+    let point = Point {
+        mean,
+        ends,
+        doubtful: cell.doubtful(),
+    };
+    (100.0 * cell.budget().unwrap_or(0.0), point)
+}
+
+/// Name of a line, marked if one of its cells is doubtful.
+fn label(name: &str, cells: &[&Cell]) -> String {
+    match cells.iter().any(|c| c.doubtful()) {
+        true => format!("{name} {MARK}"),
+        false => name.to_owned(),
+    }
+}
+
+/// Final accuracy of each search, a line an attack.
+pub fn accuracy(searches: &[Search]) -> Figure {
+    let panel = |s: &Search| {
+        let clean = s.clean();
+        let lines: Vec<Line> = s
+            .attacks()
+            .into_iter()
+            .map(|attack| {
+                let doses = s.doses(attack);
+                let with_clean = clean.into_iter().chain(doses.iter().copied());
+                let points = with_clean.filter_map(|c| {
+                    let p = Point::from(c.accuracy()?);
+                    Some(point(c, p.mean, p.ends))
+                });
+                Line {
+                    label: label(attack, &doses),
+                    look: attack_look(attack),
+                    points: points.collect(),
+                }
+            })
+            // What has not been attacked yet is no line.
+            .filter(|line| line.points.iter().any(|(x, _)| *x > 0.0))
+            .collect();
+        let mut rules = Vec::new();
+        if let Some(level) = clean.and_then(Cell::accuracy) {
+            rules.push(Rule {
+                at: level.mean,
+                label: "clean".to_owned(),
+                look: (Ink::GoodLine, "2 3"),
+            });
+        }
+        if let Some(level) = s.random_level() {
+            rules.push(Rule {
+                at: level,
+                label: "random".to_owned(),
+                look: (Ink::Muted, "5 4"),
+            });
+        }
+        if let Some((draws, level)) = s.equal_cost().filter(|(draws, _)| *draws > 1) {
+            rules.push(Rule {
+                at: level,
+                label: format!("best of {draws}"),
+                look: (Ink::Muted, "1 3"),
+            });
+        }
+        let levels: Vec<f64> = rules.iter().map(|r| r.at).collect();
+        let range = |low: f64, high: f64| {
+            let low = levels.iter().copied().fold(low, f64::min);
+            let high = levels.iter().copied().fold(high, f64::max);
+            let (low, high) = around(low, high);
+            (low.max(0.0), high.min(100.0))
+        };
+        let x = axis(&budgets(s.attacked()));
+        panel(&s.title, x, ("final accuracy, %", &rules), range, &lines)
+    };
+    let searches = searches.iter().filter(|s| !s.is_control());
+    Figure {
+        name: "accuracy-against-poison",
+        title: "Final accuracy against the share of poison",
+        caption: format!(
+            "Accuracy of the found architecture, trained and tested on clean data. Dots: mean over \
+             seeds; bars: its 95 % t-interval, cut at the panel's edge. Dotted green: the clean \
+             search; dashed grey: a random architecture; best of n: a random search of equal cost. \
+             The axis is that of ln(1 + percent). {MARK} and a hollow dot: the attack failed its own \
+             check."
+        ),
+        panels: searches.filter_map(panel).collect(),
+    }
+}
+
+/// Share of the clean gain over a random architecture that is left, a panel an attack.
+pub fn left(searches: &[Search]) -> Figure {
+    let mut attacks: Vec<&'static str> = Vec::new();
+    for attack in searches.iter().flat_map(Search::attacks) {
+        if !attacks.contains(&attack) {
+            attacks.push(attack);
+        }
+    }
+    let panel = |attack: &&'static str| {
+        let mut lines = Vec::new();
+        let mut places = vec![0.0];
+        for s in searches {
+            let doses = s.doses(attack);
+            let mut points: Vec<(f64, Point)> = doses
+                .iter()
+                .filter_map(|cell| match s.eaten(cell) {
+                    Eaten::None(_) => None,
+                    Eaten::Share(r) => {
+                        let kept = |eaten: f64| 100.0 * (1.0 - eaten);
+                        let ends = (kept(r.ends.1), kept(r.ends.0));
+                        Some(point(cell, kept(r.value), Some(ends)))
+                    }
+                })
+                .collect();
+            if points.is_empty() {
+                continue;
+            }
+            places.extend(points.iter().map(|p| p.0));
+            let clean = Point {
+                mean: 100.0,
+                ends: None,
+                doubtful: false,
+            };
+            points.insert(0, (0.0, clean));
+            lines.push(Line {
+                label: label(&s.title, &doses),
+                look: search_look(s.config.search),
+                points,
+            });
+        }
+        places.sort_by(f64::total_cmp);
+        places.dedup();
+        let range = |low: f64, high: f64| around(low.clamp(-100.0, 0.0), high.clamp(100.0, 200.0));
+        let rules = [Rule::zero()];
+        let y = "gain over random left, %";
+        panel(attack, axis(&places), (y, &rules), range, &lines)
+    };
+    Figure {
+        name: "gain-left",
+        title: "What is left of the gain over a random architecture",
+        caption: format!(
+            "100 %: the poisoned search gains as much over a random architecture as the clean one; \
+             0: nothing is left. Bars: Fieller's 95 % interval, cut at the panel's edge. A search \
+             whose clean gain is not above 0 by more than its interval has no line. {MARK} and a \
+             hollow dot: the attack failed its own check."
+        ),
+        panels: attacks.iter().filter_map(panel).collect(),
+    }
+}
