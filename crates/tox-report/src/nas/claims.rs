@@ -17,12 +17,12 @@ pub fn all(searches: &[Search]) -> Vec<Claim> {
     let mut claims = vec![
         claim(
             "1a",
-            "the drop at the most poison looks marginal (training-based searches; less than 1 point)",
+            "training-based searches: the drop at the most poison looks marginal (less than 1 point)",
             drops(&based, Expect::Little),
         ),
         claim(
             "1b",
-            "but more than half of the gain over a random architecture is gone",
+            "but more than half of their clean gain over a random architecture is gone",
             halves(&based),
         ),
         claim(
@@ -33,7 +33,7 @@ pub fn all(searches: &[Search]) -> Vec<Claim> {
         ),
         claim(
             "3a",
-            "training-free searches hardly suffer (drop at the most poison, within 1 point)",
+            "training-free searches: they hardly suffer (drop at the most poison, within 1 point)",
             drops(&free, Expect::Near),
         ),
         claim(

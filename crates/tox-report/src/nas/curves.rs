@@ -26,17 +26,24 @@ fn means(cell: &Cell, of: impl Fn(&NasOutcome) -> Vec<Option<f64>>) -> Vec<(f64,
     (0..longest).filter_map(at).collect()
 }
 
-/// A panel of curves with faint bands for their intervals; `None` without a point.
-fn panel(title: &str, (x, y): (&str, &str), rule: bool, curves: &[Curve]) -> Option<Svg> {
+/// A panel of curves with faint bands for their intervals, cut at `least` and `most`; `None` without
+/// a point.
+fn panel(
+    title: &str,
+    (x, y): (&str, &str),
+    (least, most): (f64, f64),
+    curves: &[Curve],
+) -> Option<Svg> {
     let all = || curves.iter().flat_map(|c| &c.2);
     let (low, high) = ends(all().map(|(_, i)| Point::from(*i)))?;
+    let (low, high) = (low.max(least), high.min(most));
     let room = 0.04 * (high - low);
     let last = all().map(|(x, _)| *x).fold(1.0, f64::max);
     let longest = curves.iter().map(|c| c.0.chars().count()).max();
     let margin = 6.6 * longest.unwrap_or(0) as f64 + 10.0;
     let y = Axis::span(low - room, high + room, 5, y);
     let mut panel = Panel::new(title, Axis::linear(last, 5, x), y, margin);
-    if rule && low <= 0.0 && high >= 0.0 {
+    if low < 0.0 && high > 0.0 {
         panel.line(&[(0.0, 0.0), (last, 0.0)], Ink::Muted, 1.0, "");
     }
     for (_, (ink, _), points) in curves {
@@ -79,14 +86,14 @@ pub fn cancelling(searches: &[Search]) -> Figure {
         panels.extend(panel(
             &format!("{}: loss", s.title),
             loss,
-            false,
+            (0.0, f64::MAX),
             &curves(relative),
         ));
         let cosine = (x, "cosine of both gradients");
         panels.extend(panel(
             &format!("{}: cosine", s.title),
             cosine,
-            true,
+            (-1.0, 1.0),
             &curves(cosines),
         ));
     }
@@ -142,7 +149,7 @@ pub fn learning(searches: &[Search]) -> Figure {
         }
         curves.retain(|c| c.2.len() > 1);
         let axes = ("epoch, stage after stage", "error, %");
-        panels.extend(panel(&s.title, axes, false, &curves));
+        panels.extend(panel(&s.title, axes, (0.0, 100.0), &curves));
     }
     Figure {
         name: "alphas-error",

@@ -6,7 +6,6 @@ use crate::figure::Figure;
 use crate::lines::{Line, Point, Rule, around, panel};
 use crate::plot::Axis;
 use crate::svg::Ink;
-use tox_search::nas::SearchKind;
 
 /// Ink and dash of an attack's line.
 pub fn attack_look(attack: &str) -> (Ink, &'static str) {
@@ -16,17 +15,6 @@ pub fn attack_look(attack: &str) -> (Ink, &'static str) {
         "noise" => Ink::Clean,
         "GC" => Ink::Dose(3),
         _ => Ink::Dose(2),
-    };
-    (ink, "")
-}
-
-/// Ink and dash of a search's line.
-fn search_look(kind: SearchKind) -> (Ink, &'static str) {
-    let ink = match kind {
-        SearchKind::PDarts => Ink::Dose(2),
-        SearchKind::TeNas => Ink::GoodLine,
-        SearchKind::Robot => Ink::Clean,
-        SearchKind::Random => Ink::Muted,
     };
     (ink, "")
 }
@@ -67,31 +55,38 @@ fn label(name: &str, cells: &[&Cell]) -> String {
 pub fn accuracy(searches: &[Search]) -> Figure {
     let panel = |s: &Search| {
         let clean = s.clean();
-        let lines: Vec<Line> = s
+        let mut lines: Vec<Line> = s
             .attacks()
             .into_iter()
             .map(|attack| {
                 let doses = s.doses(attack);
-                let with_clean = clean.into_iter().chain(doses.iter().copied());
-                let points = with_clean.filter_map(|c| {
+                // The clean interval is drawn once, below.
+                let start = clean.and_then(|c| Some(point(c, c.accuracy()?.mean, None)));
+                let points = doses.iter().filter_map(|c| {
                     let p = Point::from(c.accuracy()?);
                     Some(point(c, p.mean, p.ends))
                 });
+                let points: Vec<(f64, Point)> = start.into_iter().chain(points).collect();
                 Line {
                     label: label(attack, &doses),
                     look: attack_look(attack),
-                    points: points.collect(),
+                    points,
                 }
             })
             // What has not been attacked yet is no line.
             .filter(|line| line.points.iter().any(|(x, _)| *x > 0.0))
             .collect();
         let mut rules = Vec::new();
-        if let Some(level) = clean.and_then(Cell::accuracy) {
+        if let (Some(level), false) = (clean.and_then(Cell::accuracy), lines.is_empty()) {
             rules.push(Rule {
                 at: level.mean,
-                label: "clean".to_owned(),
+                label: String::new(),
                 look: (Ink::GoodLine, "2 3"),
+            });
+            lines.push(Line {
+                label: "clean".to_owned(),
+                look: (Ink::GoodLine, ""),
+                points: vec![(0.0, level.into())],
             });
         }
         if let Some(level) = s.random_level() {
@@ -124,7 +119,7 @@ pub fn accuracy(searches: &[Search]) -> Figure {
         title: "Final accuracy against the share of poison",
         caption: format!(
             "Accuracy of the found architecture, trained and tested on clean data. Dots: mean over \
-             seeds; bars: its 95 % t-interval, cut at the panel's edge. Dotted green: the clean \
+             seeds; bars: its 95 % t-interval, cut at the panel's edge. Green: the clean \
              search; dashed grey: a random architecture; best of n: a random search of equal cost. \
              The axis is that of ln(1 + percent). {MARK} and a hollow dot: the attack failed its own \
              check."
@@ -133,62 +128,53 @@ pub fn accuracy(searches: &[Search]) -> Figure {
     }
 }
 
-/// Share of the clean gain over a random architecture that is left, a panel an attack.
+/// Share of the clean gain over a random architecture that is left, a line an attack.
 pub fn left(searches: &[Search]) -> Figure {
-    let mut attacks: Vec<&'static str> = Vec::new();
-    for attack in searches.iter().flat_map(Search::attacks) {
-        if !attacks.contains(&attack) {
-            attacks.push(attack);
-        }
-    }
-    let panel = |attack: &&'static str| {
-        let mut lines = Vec::new();
+    let panel = |s: &Search| {
         let mut places = vec![0.0];
-        for s in searches {
+        let mut lines = Vec::new();
+        for attack in s.attacks() {
             let doses = s.doses(attack);
-            let mut points: Vec<(f64, Point)> = doses
-                .iter()
-                .filter_map(|cell| match s.eaten(cell) {
-                    Eaten::None(_) => None,
-                    Eaten::Share(r) => {
-                        let kept = |eaten: f64| 100.0 * (1.0 - eaten);
-                        let ends = (kept(r.ends.1), kept(r.ends.0));
-                        Some(point(cell, kept(r.value), Some(ends)))
-                    }
-                })
-                .collect();
-            if points.is_empty() {
+            let share = |cell: &&Cell| match s.eaten(cell) {
+                Eaten::None(_) => None,
+                Eaten::Share(r) => {
+                    let kept = |eaten: f64| 100.0 * (1.0 - eaten);
+                    let ends = (kept(r.ends.1), kept(r.ends.0));
+                    Some(point(cell, kept(r.value), Some(ends)))
+                }
+            };
+            let found: Vec<(f64, Point)> = doses.iter().filter_map(share).collect();
+            if found.is_empty() {
                 continue;
             }
-            places.extend(points.iter().map(|p| p.0));
+            places.extend(found.iter().map(|p| p.0));
             let clean = Point {
                 mean: 100.0,
                 ends: None,
                 doubtful: false,
             };
-            points.insert(0, (0.0, clean));
             lines.push(Line {
-                label: label(&s.title, &doses),
-                look: search_look(s.config.search),
-                points,
+                label: label(attack, &doses),
+                look: attack_look(attack),
+                points: [(0.0, clean)].into_iter().chain(found).collect(),
             });
         }
         places.sort_by(f64::total_cmp);
         places.dedup();
         let range = |low: f64, high: f64| around(low.clamp(-100.0, 0.0), high.clamp(100.0, 200.0));
         let rules = [Rule::zero()];
-        let y = "gain over random left, %";
-        panel(attack, axis(&places), (y, &rules), range, &lines)
+        let y = ("gain over random left, %", &rules[..]);
+        panel(&s.title, axis(&places), y, range, &lines)
     };
     Figure {
         name: "gain-left",
         title: "What is left of the gain over a random architecture",
         caption: format!(
             "100 %: the poisoned search gains as much over a random architecture as the clean one; \
-             0: nothing is left. Bars: Fieller's 95 % interval, cut at the panel's edge. A search \
-             whose clean gain is not above 0 by more than its interval has no line. {MARK} and a \
+             0: nothing is left. Bars: Fieller's 95 % interval, cut at the panel's edge. Searches \
+             whose clean gain is not above 0 by more than its interval are left out. {MARK} and a \
              hollow dot: the attack failed its own check."
         ),
-        panels: attacks.iter().filter_map(panel).collect(),
+        panels: searches.iter().filter_map(panel).collect(),
     }
 }

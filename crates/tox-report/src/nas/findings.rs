@@ -73,23 +73,26 @@ fn unchanged(searches: &[Search]) -> Option<String> {
 
 /// Poisons that are not to be trusted.
 fn unreliable(cells: &[Cell]) -> Option<String> {
-    let doubtful: Vec<&Cell> = cells.iter().filter(|c| c.doubtful()).collect();
-    let mut parts: Vec<String> = doubtful
-        .iter()
-        .take(NAMES)
-        .map(|c| {
-            let doubts = c.doubts();
-            let why = doubts.first().map_or("", |d| d.1);
-            format!(
-                "{} ({} of {} trials: {why})",
-                c.name,
-                doubts.len(),
-                c.done()
-            )
-        })
+    // Cells with the same reason stand together.
+    let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
+    for cell in cells {
+        let doubts = cell.doubts();
+        let Some((_, why)) = doubts.first() else {
+            continue;
+        };
+        let name = format!("{}, {} of {} trials", cell.name, doubts.len(), cell.done());
+        match reasons.iter_mut().find(|r| r.0 == *why) {
+            Some(reason) => reason.1.push(name),
+            None => reasons.push((why, vec![name])),
+        }
+    }
+    let more = reasons.len().saturating_sub(NAMES);
+    let shown = reasons.iter().take(NAMES);
+    let mut parts: Vec<String> = shown
+        .map(|(why, names)| format!("{} ({why})", names.join("; ")))
         .collect();
-    if doubtful.len() > NAMES {
-        parts.push(format!("and {} more", doubtful.len() - NAMES));
+    if more > 0 {
+        parts.push(format!("and for {more} more reasons elsewhere"));
     }
     (!parts.is_empty()).then(|| {
         format!(
@@ -134,7 +137,7 @@ fn searched(search: &Search) -> Option<String> {
             Eaten::Share(share) => format!(", {} of the gain", eaten(share)),
             Eaten::None(_) => String::new(),
         };
-        parts.push(cell.marked(&format!("{} {drop:+}{share}", cell.threat())));
+        parts.push(format!("{}: {drop:+}{share}", cell.marked(&cell.threat())));
     }
     Some(match parts.len() {
         0 => format!("{text}."),

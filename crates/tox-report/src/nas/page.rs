@@ -54,21 +54,19 @@ impl<'a> Report<'a> {
         let claims = claims::all(&searches);
         let findings = findings::findings(self.run, &self.cells, &searches, &claims);
         let drawn = self.figures.iter().filter(|f| !f.panels.is_empty());
-        let random: Vec<String> = searches
-            .iter()
-            .map(|s| format!("{}: {}", s.title, s.random_is()))
-            .collect();
+        let mut random: Vec<&str> = searches.iter().map(Search::random_is).collect();
+        random.dedup();
         let own = context! {
             paper => context! {
                 name => PAPER.0,
                 authors => PAPER.1,
-                setting => "its tables of accuracy are not at hand",
+                setting => "its accuracies are not printed beside ours",
             },
             like => verdict::LIKE,
             mark => cells::MARK,
             claims => Value::from_serialize(&claims),
             grids => tables::grids(&searches),
-            random => random.join("; "),
+            random => random.join(", or else "),
             footnotes => tables::footnotes(&self.cells),
             defended => tables::defended(&searches),
             found => tables::found(&searches),

@@ -8,6 +8,7 @@ use crate::run::Trial;
 use crate::stats::{self, Interval};
 use serde::Serialize;
 use tox_poison::data::Check;
+use tox_poison::data::gc::Cancelled;
 use tox_study::record::nas::Poison;
 use tox_study::record::{NasOutcome, Outcome};
 
@@ -124,22 +125,27 @@ fn mark(cell: &Cell) -> String {
     reasons.join("; ")
 }
 
-/// A footnote on a doubtful cell.
+/// A footnote on doubtful cells.
 #[derive(Serialize)]
 pub struct Footnote {
-    cell: String,
+    cells: String,
     why: String,
 }
 
-/// All footnotes.
+/// All footnotes; cells with the same reasons share one.
 pub fn footnotes(cells: &[Cell]) -> Vec<Footnote> {
-    let doubtful = cells.iter().filter(|c| c.doubtful());
-    doubtful
-        .map(|c| Footnote {
-            cell: c.name.clone(),
-            why: mark(c),
-        })
-        .collect()
+    let mut out: Vec<Footnote> = Vec::new();
+    for cell in cells.iter().filter(|c| c.doubtful()) {
+        let why = mark(cell);
+        match out.iter_mut().find(|f| f.why == why) {
+            Some(note) => note.cells = format!("{}, {}", note.cells, cell.name),
+            None => out.push(Footnote {
+                cells: cell.name.clone(),
+                why,
+            }),
+        }
+    }
+    out
 }
 
 /// A countermeasure beside the same attack without it.
@@ -239,13 +245,14 @@ pub struct Signals {
 struct SignalRow {
     condition: String,
     mark: String,
-    values: Vec<String>,
+    /// Means and ranges.
+    values: Vec<(String, String)>,
 }
 
-/// Mean and range of numbers.
-fn range(values: &[f64], decimals: usize, sign: bool) -> String {
+/// Mean and range of numbers; the range is empty where there are not several.
+fn range(values: &[f64], decimals: usize, sign: bool) -> (String, String) {
     let Some(mean) = stats::mean(values) else {
-        return NONE.to_owned();
+        return (NONE.to_owned(), String::new());
     };
     let low = values.iter().copied().fold(f64::INFINITY, f64::min);
     let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -253,10 +260,11 @@ fn range(values: &[f64], decimals: usize, sign: bool) -> String {
         true => format!("{v:+.decimals$}"),
         false => format!("{v:.decimals$}"),
     };
-    match values.len() {
-        1 => text(mean.mean),
-        _ => format!("{} ({} to {})", text(mean.mean), text(low), text(high)),
-    }
+    let range = match values.len() {
+        1 => String::new(),
+        _ => format!("{} to {}", text(low), text(high)),
+    };
+    (text(mean.mean), range)
 }
 
 /// One table a search that has any.
@@ -321,10 +329,17 @@ pub struct CheckRow {
     linf: String,
     at_bound: String,
     classifier: String,
-    cosine: String,
-    loss: String,
-    clean_loss: String,
     passed: String,
+    cancelling: Option<Cancelling>,
+}
+
+/// Means over seeds of how gradient cancelling went.
+#[derive(Clone, PartialEq, Serialize)]
+struct Cancelling {
+    ascent: String,
+    clean_loss: String,
+    loss: String,
+    cosine: String,
 }
 
 /// A row for each poison; searches whose checks are the same share one.
@@ -367,14 +382,6 @@ fn check(search: &Search, cell: &Cell) -> CheckRow {
     let mean = |values: Vec<f64>| stats::mean(&values).map(|i: Interval| i.mean);
     let of_check = |of: fn(&Check) -> f64| mean(numbers(&|p| Some(of(&p.check))));
     let percent = |share: Option<f64>| share.map_or(NONE.to_owned(), super::cells::percent);
-    let before_after =
-        |before: Option<f64>, after: Option<f64>, text: fn(f64) -> String| match (before, after) {
-            (Some(a), Some(b)) => format!("{} to {}", text(a), text(b)),
-            _ => NONE.to_owned(),
-        };
-    let cancelled = |of: fn(&tox_poison::data::gc::Cancelled) -> f64| {
-        mean(numbers(&|p| p.check.cancelled.as_ref().map(of)))
-    };
     let moved = of_check(|c| c.moved as f64).unwrap_or(0.0) > 0.0;
     let linf = numbers(&|p| Some(p.check.linf));
     CheckRow {
@@ -395,19 +402,28 @@ fn check(search: &Search, cell: &Cell) -> CheckRow {
         },
         at_bound: percent(mean(numbers(&|p| p.check.at_bound)).filter(|_| moved)),
         classifier: percent(mean(numbers(&|p| p.classifier_accuracy))),
-        cosine: before_after(
-            cancelled(|c| c.before().cosine),
-            cancelled(|c| c.after.cosine),
-            |v| format!("{v:+.3}"),
-        ),
-        loss: before_after(
-            cancelled(|c| c.before().loss),
-            cancelled(|c| c.after.loss),
-            |v| format!("{v:.2e}"),
-        ),
-        clean_loss: cancelled(|c| c.clean_loss).map_or(NONE.to_owned(), |v| format!("{v:.3}")),
         passed: format!("{}/{}", cell.done() - cell.doubts().len(), cell.done()),
+        cancelling: cancelling(cell),
     }
+}
+
+fn cancelling(cell: &Cell) -> Option<Cancelling> {
+    let all = || {
+        let poisons = cell.records().filter_map(|r| r.outcome.poison.as_ref());
+        poisons.filter_map(|p| p.check.cancelled.as_ref())
+    };
+    let mean = |of: fn(&Cancelled) -> f64| {
+        let values: Vec<f64> = all().map(of).collect();
+        stats::mean(&values).map(|i| i.mean)
+    };
+    let (from, to) = (mean(|c| c.before().loss)?, mean(|c| c.after.loss)?);
+    let (before, after) = (mean(|c| c.before().cosine)?, mean(|c| c.after.cosine)?);
+    Some(Cancelling {
+        ascent: format!("{:.3}", mean(|c| c.ascent)?),
+        clean_loss: format!("{:.3}", mean(|c| c.clean_loss)?),
+        loss: format!("{from:.2e} to {to:.2e}"),
+        cosine: format!("{before:+.3} to {after:+.3}"),
+    })
 }
 
 /// A row of the table of trials.
