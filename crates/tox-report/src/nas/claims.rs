@@ -101,7 +101,10 @@ fn halves(searches: &[&Search]) -> Vec<Case> {
                     100.0 * r.ends.1,
                     r.n
                 ),
-                Eaten::None(why) => why,
+                Eaten::None(why) => {
+                    let gain = s.clean().and_then(|clean| s.gain(clean));
+                    gain.map_or(why.to_owned(), |gain| format!("{why} ({gain:+})"))
+                }
             };
             cases.push(Case {
                 setting: title(s, cell),
@@ -121,19 +124,19 @@ fn pairs(based: &[&Search], free: &[&Search]) -> Vec<Case> {
     for a in based {
         for b in free {
             for attack in a.attacks() {
-                let complete = |s: &Search| s.clean().is_some_and(Cell::complete);
                 let others = b.doses(attack);
                 let twin = |cell: &Cell| {
                     let mut others = others.iter().copied();
-                    others.find(|c| c.complete() && c.budget() == cell.budget())
+                    others.find(|c| c.budget() == cell.budget())
                 };
-                let both = a.doses(attack).into_iter().rev();
-                let mut both = both
-                    .filter(|c| c.complete())
-                    .filter_map(|c| Some((c, twin(c)?)));
-                let Some((cell, twin)) = both.next().filter(|_| complete(a) && complete(b)) else {
+                let own = a.doses(attack).into_iter().rev();
+                let Some((cell, twin)) = own.filter_map(|c| Some((c, twin(c)?))).next() else {
                     continue;
                 };
+                let clean = [a.clean(), b.clean()].into_iter().flatten();
+                if !clean.chain([cell, twin]).all(Cell::complete) {
+                    continue;
+                }
                 let mark = match cell.doubtful() || twin.doubtful() {
                     true => format!(" {MARK}"),
                     false => String::new(),

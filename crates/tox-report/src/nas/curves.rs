@@ -101,8 +101,8 @@ pub fn cancelling(searches: &[Search]) -> Figure {
         name: "gradient-cancelling",
         title: "How gradient cancelling went",
         caption: format!(
-            "Left: the attack's loss |(1 - p) g_c + p g_p|² before the step of each iteration, by \
-             that of the clean images. Right: the cosine of the clean gradient g_c and the poison's \
+            "Loss: the attack's loss |(1 - p) g_c + p g_p|² before the step of each iteration, by \
+             that of the clean images. Cosine: that of the clean gradient g_c and the poison's \
              g_p; at -1 they cancel. Mean over seeds with the 95 % t-interval. {MARK}: it failed its \
              own check in some trial."
         ),

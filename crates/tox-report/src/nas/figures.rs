@@ -31,7 +31,12 @@ fn budgets<'a>(cells: impl Iterator<Item = &'a Cell<'a>>) -> Vec<f64> {
 /// An axis on which 1, 10 and 50 % stand apart, and clean has a place.
 fn axis(budgets: &[f64]) -> Axis {
     let most = budgets.last().copied().unwrap_or(1.0);
-    Axis::log(most * 1.06, budgets.to_vec(), "poison, % of the rows")
+    let axis = Axis::log(most * 1.06, budgets.to_vec(), "poison, % of the rows");
+    // Room for the dots of clean beside the numbers of the other axis.
+    Axis {
+        range: (-0.12, axis.range.1),
+        ..axis
+    }
 }
 
 fn point(cell: &Cell, mean: f64, ends: Option<(f64, f64)>) -> (f64, Point) {

@@ -13,8 +13,12 @@ mod ops;
 mod page;
 mod search;
 mod settings;
+#[cfg(test)]
+mod synthetic;
 mod table;
 mod tables;
+#[cfg(test)]
+mod tests;
 
 pub use headline::headline;
 pub use page::Report;

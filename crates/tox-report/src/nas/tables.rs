@@ -52,7 +52,7 @@ fn grid(search: &Search) -> Grid {
     let row = |c: &&Cell| {
         let (eaten, why) = match search.eaten(c) {
             Eaten::Share(share) => (super::findings::eaten(share), String::new()),
-            Eaten::None(why) => (String::new(), why),
+            Eaten::None(why) => (String::new(), why.to_owned()),
         };
         let done = c.accuracy().is_some();
         GridRow {
