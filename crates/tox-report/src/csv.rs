@@ -1,8 +1,9 @@
 //! Rows of `results.csv`.
 
 /// Fields as a line, quoted where RFC 4180 wants it.
-pub fn row<const N: usize>(fields: [String; N]) -> String {
-    fields.map(|field| quote(&field)).join(",") + "\n"
+pub fn row(fields: impl IntoIterator<Item = String>) -> String {
+    let fields: Vec<String> = fields.into_iter().map(|field| quote(&field)).collect();
+    fields.join(",") + "\n"
 }
 
 fn quote(field: &str) -> String {

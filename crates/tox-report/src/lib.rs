@@ -3,7 +3,7 @@
 //! Floor 7 of the house. [`write()`] turns a run folder into `results.csv`, `figures/*.svg` and a
 //! self-contained `report.html`; [`headline`] into the table that a terminal shows. Both work on
 //! an unfinished run and say what is missing. What is drawn and said depends on the learner that a
-//! study audits: [`enas`] or [`bilevel`], which also knows the paper's synthetic example.
+//! study audits: [`enas`], [`bilevel`] (which also knows that paper's synthetic example) or [`nas`].
 
 mod bilevel;
 mod cells;
@@ -11,8 +11,10 @@ mod csv;
 mod enas;
 mod figure;
 mod findings;
+mod lines;
 #[cfg(test)]
 mod made_up;
+mod nas;
 mod page;
 mod plot;
 mod provenance;
@@ -22,6 +24,7 @@ mod settings;
 mod stats;
 mod svg;
 mod terminal;
+mod verdict;
 
 use run::{Kind, Run};
 use std::path::{Path, PathBuf};
@@ -96,7 +99,10 @@ pub fn write(run_dir: &Path) -> Result<ReportPaths, ReportError> {
             let report = bilevel::maps::Report::new(&run);
             (report.csv(), report.html(&folder)?, report.files())
         }
-        Kind::Nas => return Err(ReportError::parse(run_dir, "a study of the learner nas")),
+        Kind::Nas => {
+            let report = nas::Report::new(&run);
+            (nas::csv(&run), report.html(&folder)?, report.files())
+        }
     };
 
     let csv_path = run_dir.join("results.csv");
@@ -129,7 +135,7 @@ pub fn headline(run_dir: &Path) -> Result<String, ReportError> {
         Kind::Enas => enas::headline(&run),
         Kind::Bilevel => bilevel::headline(&run),
         Kind::Synthetic => bilevel::maps::headline(&run),
-        Kind::Nas => String::new(),
+        Kind::Nas => nas::headline(&run),
     })
 }
 

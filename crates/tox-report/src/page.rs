@@ -70,11 +70,12 @@ pub fn render(
     env.add_template("frame.html", include_str!("templates/frame.html"))?;
     env.add_template("parts.html", include_str!("templates/parts.html"))?;
     env.add_template("enas.html", include_str!("enas/templates/enas.html"))?;
-    env.add_template("claims.html", include_str!("bilevel/templates/claims.html"))?;
+    env.add_template("claims.html", include_str!("templates/claims.html"))?;
     env.add_template(
         "bilevel.html",
         include_str!("bilevel/templates/bilevel.html"),
     )?;
+    env.add_template("nas.html", include_str!("nas/templates/nas.html"))?;
     let head = &run.head;
     Ok(env.get_template(template)?.render(context! {
         title => if head.title.is_empty() { &head.name } else { &head.title },

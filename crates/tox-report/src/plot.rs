@@ -79,7 +79,7 @@ impl Axis {
     fn place(&self, value: f64) -> f64 {
         let f = |v: f64| match self.stretch {
             Stretch::Linear => v,
-            Stretch::Log => v.max(0.0).ln_1p(),
+            Stretch::Log => v.max(-0.9).ln_1p(),
         };
         let (lo, hi) = (f(self.range.0), f(self.range.1));
         ((f(value) - lo) / (hi - lo)).clamp(0.0, 1.0)

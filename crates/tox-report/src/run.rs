@@ -21,6 +21,16 @@ pub struct Head {
     pub description: String,
     /// Key of the paper whose numbers stand beside ours; empty for none.
     pub paper: String,
+    /// The data of those cells that do not say otherwise.
+    pub data: HeadData,
+}
+
+/// The keys of `[data]` in `study.toml` that a report needs.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct HeadData {
+    /// Name of the data set; empty where the file says none.
+    pub dataset: String,
 }
 
 /// What became of a planned trial.

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde_json::Value;
+use tox_data::spec::DataSpec;
 
 /// A setting that differs.
 #[derive(Debug, PartialEq, Serialize)]
@@ -77,6 +78,22 @@ pub fn leaves(prefix: &str, value: &impl Serialize) -> Vec<(String, String)> {
     let mut out = Vec::new();
     if let Ok(value) = serde_json::to_value(value) {
         walk(prefix, &value, &mut out);
+    }
+    out
+}
+
+/// The data's keys; those that a spec leaves out have the value that this means.
+pub fn data(spec: &DataSpec) -> Vec<(String, String)> {
+    let mut out = leaves("data", spec);
+    for (key, value) in [
+        ("data.classes", "all"),
+        ("data.split", "official"),
+        ("data.train", "all"),
+        ("data.resize", "as it is"),
+    ] {
+        if !out.iter().any(|(k, _)| k == key) {
+            out.push((key.to_owned(), value.to_owned()));
+        }
     }
     out
 }

@@ -1,8 +1,8 @@
 //! The paper's claims, put to the numbers.
 
 use super::cells::{Cell, Setting, average, growth, level};
-use super::verdict::{Case, Claim, Expect};
 use crate::stats::Interval;
+use crate::verdict::{Case, Claim, Expect};
 use tox_bilevel::config::{Groups, Penalty, Victim};
 use tox_bilevel::outcome::{BilevelOutcome, Level};
 

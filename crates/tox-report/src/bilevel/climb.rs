@@ -1,8 +1,9 @@
 //! How the attack climbs, and what cross-validation saw.
 
 use super::cells::{Cell, Setting, average};
-use super::figures::{ends, learns};
+use super::figures::learns;
 use crate::figure::Figure;
+use crate::lines::{Point, ends};
 use crate::plot::{Axis, Panel};
 use crate::stats::{self, Interval};
 use crate::svg::{Ink, Svg};
@@ -54,7 +55,7 @@ fn panel(
         }
     }
     let all = lines.iter().flat_map(|l| l.1.iter().flatten());
-    let (low, high) = ends(all.clone().map(|(_, i)| (i.mean, i.half)))?;
+    let (low, high) = ends(all.clone().map(|(_, i)| Point::from(*i)))?;
     // No interval may widen the axis to what cannot be.
     let boxes = lines.iter().map(|l| box_of(l.0));
     let (least, most) = boxes.fold((f64::MAX, f64::MIN), |a, b| (a.0.min(b.0), a.1.max(b.1)));
@@ -176,7 +177,7 @@ fn folds(title: &str, cell: &Cell) -> Option<Svg> {
         .iter()
         .min_by(|a, b| a.1.mean.total_cmp(&b.1.mean))?
         .0;
-    let (low, high) = ends(points.iter().map(|(_, i)| (i.mean, i.half)))?;
+    let (low, high) = ends(points.iter().map(|(_, i)| Point::from(*i)))?;
     let (first, last) = (points.first()?.0, points.last()?.0);
     let room = 0.04 * (high - low);
     let mut panel = Panel::new(

@@ -2,81 +2,20 @@
 
 use super::cells::{Cell, Setting};
 use crate::figure::Figure;
-use crate::plot::{Axis, Panel};
-use crate::stats::Interval;
+use crate::lines::{Line, Rule, around, panel};
+use crate::plot::Axis;
 use crate::svg::{Ink, Svg};
 use tox_bilevel::config::Victim;
 use tox_bilevel::outcome::Level;
 
-/// A line of a panel.
-pub struct Line {
-    /// What stands at its end.
-    pub label: String,
-    /// Ink and dash.
-    pub look: (Ink, &'static str),
-    /// Percent of poison, or another place on the x axis, and the mean there.
-    pub points: Vec<(f64, Interval)>,
-}
-
 /// A number of a cell at each planned level.
 pub fn line(cell: &Cell, label: String, of: impl Fn(&Level) -> Option<f64>) -> Line {
-    let at = |points: u64| Some((cell.percent(points)?, cell.at(points, &of)?));
+    let at = |points: u64| Some((cell.percent(points)?, cell.at(points, &of)?.into()));
     Line {
         label,
         look: cell.look(),
         points: cell.planned().into_iter().filter_map(at).collect(),
     }
-}
-
-/// A panel of lines with bars for their 95 % intervals; `None` without a point. `range` is given the
-/// lowest and the highest end and says where the y axis begins and ends; bars are cut there. A rule
-/// stands at 0 with `rule`.
-pub fn panel(
-    title: &str,
-    x: Axis,
-    (y, rule): (&str, bool),
-    range: impl Fn(f64, f64) -> (f64, f64),
-    lines: &[Line],
-) -> Option<Svg> {
-    let all = || lines.iter().flat_map(|l| &l.points);
-    let (low, high) = ends(all().map(|(_, i)| (i.mean, i.half)))?;
-    let (low, high) = range(low, high);
-    let longest = lines.iter().map(|l| l.label.chars().count()).max();
-    let margin = 6.6 * longest.unwrap_or(0) as f64 + 10.0;
-    let mut panel = Panel::new(title, x, Axis::span(low, high, 5, y), margin);
-    if rule {
-        let (left, right) = panel.sides();
-        panel.line(&[(left, 0.0), (right, 0.0)], Ink::Muted, 1.0, "");
-    }
-    // Bars would cover each other, so their lines stand a little apart.
-    let bars = all().any(|(_, i)| i.half.is_some_and(|half| half > 0.0));
-    let apart = match (bars, lines.len()) {
-        (true, n @ 2..) => (12.0 / (n - 1) as f64).min(3.5),
-        _ => 0.0,
-    };
-    let shift = |i: usize| apart * (i as f64 - (lines.len().saturating_sub(1)) as f64 / 2.0);
-    for (i, line) in lines.iter().enumerate() {
-        for (x, v) in &line.points {
-            if let Some(half) = v.half {
-                let (from, to) = (panel.at(*x, v.mean - half), panel.at(*x, v.mean + half));
-                let moved = |p: (f64, f64)| (p.0 + shift(i), p.1);
-                panel.svg.line(moved(from), moved(to), line.look.0, 1.1, "");
-            }
-        }
-    }
-    for (i, line) in lines.iter().enumerate() {
-        let (ink, dash) = line.look;
-        let means = line.points.iter().map(|(x, v)| panel.at(*x, v.mean));
-        let means: Vec<(f64, f64)> = means.map(|p| (p.0 + shift(i), p.1)).collect();
-        panel.svg.polyline(&means, ink, 1.9, dash);
-        for at in means {
-            panel.svg.dot(at, 2.4, ink, !dash.is_empty());
-        }
-        if let Some((_, last)) = line.points.last() {
-            panel.label(last.mean, ink, &line.label);
-        }
-    }
-    Some(panel.finish())
 }
 
 /// A panel whose x axis is the share of poison.
@@ -86,7 +25,7 @@ fn against_poison(
     range: impl Fn(f64, f64) -> (f64, f64),
     lines: &[Line],
 ) -> Option<Svg> {
-    panel(title, shares(lines), (y, false), range, lines)
+    panel(title, shares(lines), (y, &[]), range, lines)
 }
 
 /// The axis of the shares of poison, with ticks at those measured where these are few.
@@ -112,25 +51,6 @@ fn shares(lines: &[Line]) -> Axis {
 /// A y axis from 0.
 fn from_zero(_: f64, high: f64) -> (f64, f64) {
     (0.0, 1.04 * high.max(1e-9))
-}
-
-/// A y axis with a little room beyond what is drawn.
-fn around(low: f64, high: f64) -> (f64, f64) {
-    let room = 0.04 * (high - low);
-    (low - room, high + room)
-}
-
-/// The lowest and the highest end of intervals. Wide intervals of few seeds may not squeeze the
-/// means into a line: ends count for no more than the means' own range beyond them.
-pub fn ends(values: impl Iterator<Item = (f64, Option<f64>)> + Clone) -> Option<(f64, f64)> {
-    let low = values.clone().map(|v| v.0).reduce(f64::min)?;
-    let high = values.clone().map(|v| v.0).reduce(f64::max)?;
-    let room = (high - low).max(0.05 * high.abs());
-    let cut = |v: (f64, Option<f64>)| v.1.unwrap_or(0.0).min(room);
-    Some((
-        values.clone().map(|v| v.0 - cut(v)).fold(low, f64::min),
-        values.map(|v| v.0 + cut(v)).fold(high, f64::max),
-    ))
 }
 
 /// Where the paper has a figure, for logistic regression and for networks.
@@ -328,7 +248,7 @@ pub fn flips(settings: &[Setting]) -> Figure {
         panel(
             &s.title,
             shares(&lines),
-            ("error above flips, points", true),
+            ("error above flips, points", &[Rule::zero()]),
             range,
             &lines,
         )

@@ -5,9 +5,9 @@ use super::cells::{Cell, Setting, average, level};
 use super::checks::{Check, check};
 use super::claims;
 use super::valid::families;
-use super::verdict::{Claim, summary};
 use crate::findings::{missing, mixed};
 use crate::run::Run;
+use crate::verdict::{Claim, summary};
 use tox_bilevel::config::{Groups, Victim};
 use tox_bilevel::outcome::{BilevelOutcome, Level};
 

@@ -21,7 +21,6 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod valid;
-mod verdict;
 
 pub use headline::headline;
 pub use page::Report;

@@ -1,12 +1,13 @@
 //! The page of a bilevel study: what its template is given.
 
 use super::cells::{self, Cell, Setting};
-use super::{claims, climb, examples, figures, findings, settings, tables, valid, verdict};
+use super::{claims, climb, examples, figures, findings, settings, tables, valid};
 use crate::ReportError;
 use crate::figure::{self, Figure};
 use crate::page;
 use crate::provenance;
 use crate::run::Run;
+use crate::verdict;
 use minijinja::{Value, context};
 
 /// Title and authors of the paper.

@@ -1,7 +1,7 @@
 //! What a study did differently from the paper, and what it chose where the paper says nothing.
 
 use super::cells::Cell;
-use crate::settings::{Difference, Differences, leaves};
+use crate::settings::{Difference, Differences, data, leaves};
 use tox_bilevel::config::{BilevelConfig, SyntheticConfig, Victim};
 use tox_data::spec::DataSpec;
 use tox_study::spec::TrialSpec;
@@ -74,22 +74,6 @@ fn ours(cell: &Cell) -> Vec<(String, String)> {
     );
     if let Some(attack) = cell.attack() {
         out.extend(leaves("threat", attack));
-    }
-    out
-}
-
-/// The data's keys; those that a spec leaves out have the value that this means.
-fn data(spec: &DataSpec) -> Vec<(String, String)> {
-    let mut out = leaves("data", spec);
-    for (key, value) in [
-        ("data.classes", "all"),
-        ("data.split", "official"),
-        ("data.train", "all"),
-        ("data.resize", "as it is"),
-    ] {
-        if !out.iter().any(|(k, _)| k == key) {
-            out.push((key.to_owned(), value.to_owned()));
-        }
     }
     out
 }

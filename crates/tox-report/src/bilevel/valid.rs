@@ -2,12 +2,12 @@
 
 use super::cells::{Cell, Setting, level};
 use super::claims::{beside, error};
-use super::figures::{self, Line};
-use super::verdict::{Case, Claim, Expect, Verdict};
 use crate::figure::Figure;
+use crate::lines::{self, Line, Point, Rule};
 use crate::plot::Axis;
 use crate::stats::{self, Interval};
 use crate::svg::Ink;
+use crate::verdict::{Case, Claim, Expect, Verdict};
 use tox_bilevel::config::Victim;
 
 /// Settings that differ in the validation size alone, the smallest first.
@@ -114,11 +114,11 @@ fn panel(family: &[&Setting]) -> Option<crate::svg::Svg> {
     let planned = first.planned();
     let mut lines = Vec::new();
     for (place, points) in planned.iter().enumerate() {
-        let found: Vec<(f64, Interval)> = family
+        let found: Vec<(f64, Point)> = family
             .iter()
             .filter_map(|s| {
                 let (none, learned) = (s.victim(Victim::None)?, s.victim(Victim::Learned)?);
-                Some((size(s) as f64, decrease(none, learned, *points)?))
+                Some((size(s) as f64, decrease(none, learned, *points)?.into()))
             })
             .collect();
         if !found.is_empty() {
@@ -142,7 +142,7 @@ fn panel(family: &[&Setting]) -> Option<crate::svg::Svg> {
         x.ticks = sizes;
     }
     let range = |low: f64, high: f64| (low.clamp(-100.0, 0.0), high.clamp(10.0, 100.0));
-    figures::panel(&title, x, ("decrease, %", true), range, &lines)
+    lines::panel(&title, x, ("decrease, %", &[Rule::zero()]), range, &lines)
 }
 
 /// Ink and dash of a level: darker with more poison.

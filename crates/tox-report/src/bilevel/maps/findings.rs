@@ -1,9 +1,9 @@
 //! Claim 6 of the paper, put to the maps.
 
 use super::Cell;
-use crate::bilevel::verdict::{Case, Claim, Verdict};
 use crate::findings::{missing, mixed};
 use crate::run::Run;
+use crate::verdict::{Case, Claim, Verdict};
 use tox_bilevel::outcome::{Path, SyntheticOutcome};
 
 /// Sentences, most important first.

@@ -1,4 +1,4 @@
-//! Judging a claim of the paper by a number. Every judgement is of one 95 % t-interval of differences
+//! Judging a claim of a paper by a number. Every judgement is of one 95 % t-interval of differences
 //! between trials of the same seed (or between levels of one trial): a claim held if the interval
 //! lies where the claim says, did not hold if it lies wholly elsewhere, and otherwise nobody can
 //! tell.
@@ -6,7 +6,7 @@
 use crate::stats::Interval;
 use serde::Serialize;
 
-/// Two errors within so many points of each other are alike.
+/// Two errors, or accuracies, within so many points of each other are alike.
 pub const LIKE: f64 = 1.0;
 
 /// Where a claim says that a difference lies.
@@ -18,6 +18,8 @@ pub enum Expect {
     Down,
     /// Within [`LIKE`] of 0.
     Near,
+    /// Below [`LIKE`].
+    Little,
 }
 
 /// What the numbers say.
@@ -44,6 +46,7 @@ pub fn judge(found: Option<Interval>, expect: Expect) -> Verdict {
         Expect::Up => (low > 0.0, high < 0.0),
         Expect::Down => (high < 0.0, low > 0.0),
         Expect::Near => (low >= -LIKE && high <= LIKE, low > LIKE || high < -LIKE),
+        Expect::Little => (high < LIKE, low > LIKE),
     };
     match (held, not) {
         (true, _) => Verdict::Held,
@@ -192,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_verdict_needs_the_whole_interval() {
-        use Expect::{Down, Near, Up};
+        use Expect::{Down, Little, Near, Up};
         use Verdict::{CannotTell, Held, NotHeld};
         // Mean 2, half 4.3027 / sqrt(3) = 2.484: holds 0.
         let wide = stats::mean(&[1.0, 2.0, 3.0]);
@@ -201,15 +204,18 @@ mod tests {
         // Mean 0.6, half 0.248: within 1 of 0, above 0.
         let like = stats::mean(&[0.5, 0.6, 0.7]);
         let single = stats::mean(&[9.0]);
-        for (found, up, down, near) in [
-            (wide, CannotTell, CannotTell, CannotTell),
-            (narrow, Held, NotHeld, NotHeld),
-            (like, Held, NotHeld, Held),
-            (single, CannotTell, CannotTell, CannotTell),
-            (None, CannotTell, CannotTell, CannotTell),
+        // Mean -2, half 0.497: a difference to the other side.
+        let gain = stats::mean(&[-1.8, -2.0, -2.2]);
+        for (found, up, down, near, little) in [
+            (wide, CannotTell, CannotTell, CannotTell, CannotTell),
+            (narrow, Held, NotHeld, NotHeld, NotHeld),
+            (like, Held, NotHeld, Held, Held),
+            (gain, NotHeld, Held, NotHeld, Held),
+            (single, CannotTell, CannotTell, CannotTell, CannotTell),
+            (None, CannotTell, CannotTell, CannotTell, CannotTell),
         ] {
-            let verdicts = [Up, Down, Near].map(|e| judge(found, e));
-            assert_eq!(verdicts, [up, down, near], "{found:?}");
+            let verdicts = [Up, Down, Near, Little].map(|e| judge(found, e));
+            assert_eq!(verdicts, [up, down, near, little], "{found:?}");
         }
     }
 

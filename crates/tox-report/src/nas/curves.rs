@@ -1,0 +1,172 @@
+//! How gradient cancelling went, and how P-DARTS learned.
+
+use super::cells::{Cell, MARK};
+use super::figures::attack_look;
+use super::search::Search;
+use crate::figure::{Figure, short};
+use crate::lines::{Point, ends};
+use crate::plot::{Axis, Panel};
+use crate::stats::{self, Interval};
+use crate::svg::{Ink, Svg};
+use tox_search::nas::Trace;
+use tox_study::record::NasOutcome;
+
+/// A curve: what stands at its end, its look, and the mean at each place.
+type Curve = (String, (Ink, &'static str), Vec<(f64, Interval)>);
+
+/// Means over the trials of a cell of curves that `of` reads, place by place; where a trial has
+/// nothing there is no mean.
+fn means(cell: &Cell, of: impl Fn(&NasOutcome) -> Vec<Option<f64>>) -> Vec<(f64, Interval)> {
+    let seeds: Vec<Vec<Option<f64>>> = cell.records().map(|r| of(r.outcome)).collect();
+    let longest = seeds.iter().map(Vec::len).max().unwrap_or(0);
+    let at = |i: usize| {
+        let values: Option<Vec<f64>> = seeds.iter().map(|s| s.get(i).copied().flatten()).collect();
+        Some((i as f64, stats::mean(&values?)?))
+    };
+    (0..longest).filter_map(at).collect()
+}
+
+/// A panel of curves with faint bands for their intervals, cut at `least` and `most`; `None` without
+/// a point.
+fn panel(
+    title: &str,
+    (x, y): (&str, &str),
+    (least, most): (f64, f64),
+    curves: &[Curve],
+) -> Option<Svg> {
+    let all = || curves.iter().flat_map(|c| &c.2);
+    let (low, high) = ends(all().map(|(_, i)| Point::from(*i)))?;
+    let (low, high) = (low.max(least), high.min(most));
+    let room = 0.04 * (high - low);
+    let last = all().map(|(x, _)| *x).fold(1.0, f64::max);
+    let longest = curves.iter().map(|c| c.0.chars().count()).max();
+    let margin = 6.6 * longest.unwrap_or(0) as f64 + 10.0;
+    let y = Axis::span(low - room, high + room, 5, y);
+    let mut panel = Panel::new(title, Axis::linear(last, 5, x), y, margin);
+    if low < 0.0 && high > 0.0 {
+        panel.line(&[(0.0, 0.0), (last, 0.0)], Ink::Muted, 1.0, "");
+    }
+    for (_, (ink, _), points) in curves {
+        let band: Vec<(f64, f64, f64)> = points
+            .iter()
+            .filter_map(|(x, i)| Some((*x, i.mean - i.half?, i.mean + i.half?)))
+            .collect();
+        if band.len() > 1 {
+            panel.band(&band, *ink);
+        }
+    }
+    for (label, (ink, dash), points) in curves {
+        let line: Vec<(f64, f64)> = points.iter().map(|(x, i)| (*x, i.mean)).collect();
+        panel.line(&line, *ink, 1.6, dash);
+        if let Some((_, last)) = points.last() {
+            panel.label(last.mean, *ink, label);
+        }
+    }
+    Some(panel.finish())
+}
+
+/// Loss and cosine of gradient cancelling over its iterations, of each search a panel for each.
+pub fn cancelling(searches: &[Search]) -> Figure {
+    let mut panels = Vec::new();
+    for s in searches.iter().filter(|s| !s.is_control()) {
+        let cells: Vec<&Cell> = s.doses("GC");
+        let curves = |of: fn(&NasOutcome) -> Vec<Option<f64>>| -> Vec<Curve> {
+            let n = cells.len();
+            let curve = |(i, c): (usize, &&Cell)| {
+                // The most poison is the darkest.
+                let look = (Ink::Dose(3 - (n - 1 - i).min(3)), "");
+                let name = c.budget().map_or("GC".to_owned(), super::cells::percent);
+                (c.marked(&name), look, means(c, of))
+            };
+            let all = cells.iter().enumerate().map(curve);
+            all.filter(|c| c.2.len() > 1).collect()
+        };
+        let x = "iteration";
+        let loss = (x, "loss, of the first");
+        panels.extend(panel(
+            &format!("{}: loss", s.title),
+            loss,
+            (0.0, f64::MAX),
+            &curves(relative),
+        ));
+        let cosine = (x, "cosine of both gradients");
+        panels.extend(panel(
+            &format!("{}: cosine", s.title),
+            cosine,
+            (-1.0, 1.0),
+            &curves(cosines),
+        ));
+    }
+    Figure {
+        name: "gradient-cancelling",
+        title: "How gradient cancelling went",
+        caption: format!(
+            "Loss: the attack's loss |(1 - p) g_c + p g_p|² before the step of each iteration, by \
+             that of the clean images. Cosine: that of the clean gradient g_c and the poison's \
+             g_p; at -1 they cancel. Mean over seeds with the 95 % t-interval. {MARK}: it failed its \
+             own check in some trial."
+        ),
+        panels,
+    }
+}
+
+fn relative(outcome: &NasOutcome) -> Vec<Option<f64>> {
+    let cancelled = outcome
+        .poison
+        .as_ref()
+        .and_then(|p| p.check.cancelled.as_ref());
+    let curve = cancelled.map_or(&[][..], |c| &c.curve);
+    let first = curve.first().map_or(0.0, |a| a.loss);
+    let part = |loss: f64| Some(loss / first).filter(|v| v.is_finite());
+    curve.iter().map(|a| part(a.loss)).collect()
+}
+
+fn cosines(outcome: &NasOutcome) -> Vec<Option<f64>> {
+    let cancelled = outcome
+        .poison
+        .as_ref()
+        .and_then(|p| p.check.cancelled.as_ref());
+    let curve = cancelled.map_or(&[][..], |c| &c.curve);
+    curve.iter().map(|a| Some(a.cosine)).collect()
+}
+
+/// Error of P-DARTS on the half that the alphas learn from, clean beside the most poison of each
+/// attack.
+pub fn learning(searches: &[Search]) -> Figure {
+    let mut panels = Vec::new();
+    for s in searches {
+        let mut curves: Vec<Curve> = Vec::new();
+        if let Some(clean) = s.clean() {
+            let look = (Ink::GoodLine, "2 3");
+            curves.push(("clean".to_owned(), look, means(clean, errors)));
+        }
+        for attack in s.attacks() {
+            let done = |c: &&Cell| c.done() > 0;
+            if let Some(cell) = s.doses(attack).into_iter().rfind(done) {
+                let name = cell.marked(&short(&cell.threat()));
+                curves.push((name, attack_look(attack), means(cell, errors)));
+            }
+        }
+        curves.retain(|c| c.2.len() > 1);
+        let axes = ("epoch, stage after stage", "error, %");
+        panels.extend(panel(&s.title, axes, (0.0, 100.0), &curves));
+    }
+    Figure {
+        name: "alphas-error",
+        title: "What the alphas learn from",
+        caption: format!(
+            "Error of the supernet on the half of the data that the alphas learn from, which is \
+             poisoned too, so that flipped labels raise it by themselves; the epochs of all stages \
+             after each other, those with frozen alphas left out. Mean over seeds with the 95 % \
+             t-interval. {MARK}: the attack failed its own check in some trial."
+        ),
+        panels,
+    }
+}
+
+fn errors(outcome: &NasOutcome) -> Vec<Option<f64>> {
+    match &outcome.trace {
+        Trace::PDarts { epochs, .. } => epochs.iter().map(|e| e.alpha_error).collect(),
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,25 @@
+//! Searches on poisoned data: final accuracy, drop from clean, the gain over a random architecture
+//! and how much of it the poison eats, and what became of the claims of Coalson, Wang, Wu and Hong,
+//! "Hard Work Does Not Always Pay Off: Poisoning Attacks on Neural Architecture Search".
+
+mod cells;
+mod checks;
+mod claims;
+mod curves;
+mod figures;
+mod findings;
+mod headline;
+mod ops;
+mod page;
+mod search;
+mod settings;
+#[cfg(test)]
+mod synthetic;
+mod table;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+pub use headline::headline;
+pub use page::Report;
+pub use table::csv;

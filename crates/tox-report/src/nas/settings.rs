@@ -1,0 +1,105 @@
+//! What a study did differently from the paper.
+
+use super::cells::Cell;
+use super::search::Search;
+use super::table::word;
+use crate::settings::{Difference, Differences, data, leaves};
+use serde_json::json;
+use tox_search::nas::{NasConfig, SearchKind};
+use tox_search::space::cells::CellSpace;
+use tox_study::spec::Threat;
+
+/// What the paper ran: the published numbers of every search, in the DARTS space, on the two halves
+/// of a training file of 50,000 images, and a training of what was found.
+fn said(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "data.train" | "data.valid" => "25000",
+        "data.resize" => "as it is",
+        "learner.space" => "darts",
+        "learner.evaluate" => "train",
+        _ => return None,
+    })
+}
+
+/// Keys of a config that say how architectures are judged, and what is compared.
+fn own(key: &str) -> bool {
+    let tables = ["learner.p-darts.", "learner.te-nas.", "learner.robot."];
+    tables.iter().any(|table| key.starts_with(table))
+}
+
+/// Settings in which some planned trial differs.
+pub fn differences(searches: &[Search]) -> Vec<Difference> {
+    let mut rows = Differences::default();
+    let mut count = 0;
+    for search in searches {
+        for &cell in &search.cells {
+            count += 1;
+            for (key, ours, paper) in both(search, cell) {
+                rows.add(key, ours, paper, &cell.name);
+            }
+        }
+    }
+    rows.finish(count)
+}
+
+/// Key, our value and the paper's, of a cell.
+fn both(search: &Search, cell: &Cell) -> Vec<(String, String, String)> {
+    let config = cell.config;
+    let mut ours = vec![
+        ("learner.space".to_owned(), word(&config.space)),
+        ("learner.evaluate".to_owned(), word(&config.evaluate)),
+    ];
+    if !search.elsewhere(cell) {
+        ours.extend(data(&cell.spec().data));
+    }
+    let mut out: Vec<(String, String, String)> = ours
+        .into_iter()
+        .filter_map(|(key, ours)| {
+            let paper = said(&key)?.to_owned();
+            Some((key, ours, paper))
+        })
+        .collect();
+    let published = leaves("learner", &NasConfig::of(config.search, config.space));
+    for (key, ours) in leaves("learner", config) {
+        let paper = published.iter().find(|(k, _)| *k == key);
+        if let Some((_, paper)) = paper.filter(|_| own(&key)) {
+            out.push((key, ours, paper.clone()));
+        }
+    }
+    out.extend(threats(&cell.spec().threat));
+    if cell.kind() != SearchKind::Random {
+        let seeds = cell.trials.len().to_string();
+        out.push(("repetitions".to_owned(), seeds, "4".to_owned()));
+    }
+    out
+}
+
+/// Key, our value and the paper's of an attack's numbers.
+fn threats(threat: &Threat) -> Vec<(String, String, String)> {
+    let Some(budget) = threat.budget() else {
+        return Vec::new();
+    };
+    let published = json!({ "kind": threat.kind(), "budget": budget });
+    let Ok(published) = serde_json::from_value::<Threat>(published) else {
+        return Vec::new();
+    };
+    let mut out = Vec::new();
+    let (ours, paper) = (leaves("threat", threat), leaves("threat", &published));
+    for (key, ours) in ours {
+        let value = paper.iter().find(|(k, _)| *k == key);
+        let paper = match value {
+            Some((_, value)) => value.clone(),
+            None if key == "threat.radius" => "1 for alphas, 0.5 for networks".to_owned(),
+            None => "not set".to_owned(),
+        };
+        if ours != paper {
+            out.push((key, ours, paper));
+        }
+    }
+    out
+}
+
+/// Whether a study has the paper's space somewhere.
+pub fn in_papers_space(searches: &[Search]) -> bool {
+    searches.iter().any(|s| s.config.space == CellSpace::Darts)
+}
