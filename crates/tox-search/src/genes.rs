@@ -18,7 +18,7 @@ use crate::nsga::Genome;
 use crate::space::SpaceError;
 use crate::space::cells::{CellGenotype, CellSpace};
 use crate::space::darts::{self, Inputs, NODES};
-use crate::space::elastic::{Arch, ElasticSpace};
+use crate::space::elastic::{Arch, DEPTHS, EXPANSIONS, ElasticSpace, KERNELS};
 use crate::space::nasbench201;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
@@ -52,6 +52,51 @@ impl fmt::Display for Architecture {
         }
     }
 }
+
+impl Architecture {
+    /// What [`Architecture::op_counts`] counts: kinds of cells with the names of their ops; of an elastic
+    /// network depths, kernel sizes and expansions.
+    pub fn kinds(&self) -> Vec<(String, Vec<String>)> {
+        match self {
+            Self::Cell(genotype) => {
+                let space = genotype.space();
+                let ops = || space.ops().into_iter().map(str::to_owned).collect();
+                let kinds = space.kinds().iter();
+                kinds.map(|kind| ((*kind).to_owned(), ops())).collect()
+            }
+            Self::Elastic(_) => ELASTIC
+                .map(|(kind, values)| (kind.to_owned(), values.map(|v| v.to_string()).into()))
+                .into(),
+        }
+    }
+
+    /// How many edges of each kind of cell have each op; of an elastic network, how many blocks have
+    /// each depth, and layers each kernel size and expansion.
+    pub fn op_counts(&self) -> Vec<Vec<usize>> {
+        match self {
+            Self::Cell(genotype) => genotype.op_counts(),
+            Self::Elastic(arch) => {
+                let of = |chosen: &[usize], values: [usize; 3]| {
+                    let count = |value| chosen.iter().filter(|v| **v == value).count();
+                    values.map(count).to_vec()
+                };
+                let [(_, depths), (_, kernels), (_, expansions)] = ELASTIC;
+                vec![
+                    of(&arch.d, depths),
+                    of(&arch.ks, kernels),
+                    of(&arch.e, expansions),
+                ]
+            }
+        }
+    }
+}
+
+/// What is chosen in the elastic space.
+const ELASTIC: [(&str, [usize; 3]); 3] = [
+    ("depth", DEPTHS),
+    ("kernel", KERNELS),
+    ("expansion", EXPANSIONS),
+];
 
 /// A space whose architectures have an integer encoding.
 #[derive(Clone, Debug, PartialEq)]

@@ -20,8 +20,8 @@ fn blind(kind: SearchKind, outcome: &NasOutcome) -> bool {
     let moved = outcome.poison.as_ref().map_or(0, |p| p.check.moved);
     match kind {
         SearchKind::TeNas => moved == 0,
-        SearchKind::Random => true,
-        SearchKind::PDarts | SearchKind::Robot => false,
+        SearchKind::Random => outcome.trace.evaluated() == 0,
+        SearchKind::PDarts | SearchKind::Robot | SearchKind::NsganetV2 => false,
     }
 }
 
@@ -54,7 +54,7 @@ pub fn invariance(search: &Search) -> Invariance {
 /// How many different architectures a cell found, and how many are the clean trial's of the same
 /// seed: (different, the same as clean, seeds that have a clean trial).
 pub fn architectures(search: &Search, cell: &Cell) -> (usize, usize, usize) {
-    let mut found: Vec<_> = cell.records().map(|r| r.outcome.genotype).collect();
+    let mut found: Vec<_> = cell.records().map(|r| r.outcome.genotype.clone()).collect();
     found.sort_unstable();
     found.dedup();
     let clean = search.clean().filter(|_| !search.is_clean(cell));

@@ -4,16 +4,10 @@ use super::cells::{Cell, MARK};
 use super::search::Search;
 use crate::figure::{Figure, short};
 use crate::svg::{Anchor, Ink, Svg};
+use tox_search::genes::Architecture;
+use tox_search::nas::NasSpace;
 use tox_search::space::cells::{CellGenotype, CellSpace};
 use tox_study::spec::Threat;
-
-/// Kinds of cells of an architecture's space, with the names of their ops.
-pub fn kinds(genotype: &CellGenotype) -> Vec<(String, Vec<String>)> {
-    let space = genotype.space();
-    let ops: Vec<String> = space.ops().into_iter().map(str::to_owned).collect();
-    let kinds = space.kinds().iter();
-    kinds.map(|k| ((*k).to_owned(), ops.clone())).collect()
-}
 
 /// Mean number of edges with each op, by kind of cell, over the trials that are done.
 pub fn means(cell: &Cell) -> Vec<Vec<f64>> {
@@ -41,11 +35,11 @@ const GROUPS: [&str; 4] = ["skip", "pool", "sep", "dil"];
 /// Edges of the normal cell by group, `skip/pool/sep/dil`, as the paper prints them; `None` of other
 /// spaces.
 pub fn grouped(cell: &Cell) -> Option<String> {
-    let first = cell.records().next()?.outcome.genotype;
-    if first.space() != CellSpace::Darts {
+    let first = &cell.records().next()?.outcome.genotype;
+    if !matches!(first, Architecture::Cell(CellGenotype::Darts(_))) {
         return None;
     }
-    let names = first.space().ops();
+    let names = CellSpace::Darts.ops();
     let counts = means(cell);
     let normal = counts.first()?;
     let groups = GROUPS.map(|group| {
@@ -59,7 +53,7 @@ pub fn grouped(cell: &Cell) -> Option<String> {
 /// What four searches of the paper found under the same condition: P-DARTS in the DARTS space.
 pub fn printed(search: &Search, cell: &Cell) -> Option<&'static str> {
     use tox_search::nas::SearchKind::{PDarts, Random};
-    if search.config.space != CellSpace::Darts || cell.defended() {
+    if search.config.space != NasSpace::Darts || cell.defended() {
         return None;
     }
     let data = cell.spec().data.dataset.as_str();
@@ -113,7 +107,7 @@ pub fn figure(searches: &[Search]) -> Figure {
         let Some(first) = cells.iter().find_map(|c| c.records().next()) else {
             continue;
         };
-        let kinds = kinds(&first.outcome.genotype);
+        let kinds = first.outcome.genotype.kinds();
         for (at, (kind, ops)) in kinds.iter().enumerate() {
             let title = match kinds.len() {
                 1 => s.title.clone(),

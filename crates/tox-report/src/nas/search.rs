@@ -124,7 +124,7 @@ impl<'c, 'a> Search<'c, 'a> {
     /// trains only the best by its scores. `None` of the control.
     pub fn training_free(&self) -> Option<bool> {
         match self.config.search {
-            SearchKind::PDarts => Some(false),
+            SearchKind::PDarts | SearchKind::NsganetV2 => Some(false),
             SearchKind::TeNas | SearchKind::Robot => Some(true),
             SearchKind::Random => None,
         }

@@ -5,8 +5,8 @@ use super::search::Search;
 use super::table::word;
 use crate::settings::{Difference, Differences, data, leaves};
 use serde_json::json;
+use tox_search::nas::NasSpace;
 use tox_search::nas::{NasConfig, SearchKind};
-use tox_search::space::cells::CellSpace;
 use tox_study::spec::Threat;
 
 /// What the paper ran: the published numbers of every search, in the DARTS space, on the two halves
@@ -101,5 +101,5 @@ fn threats(threat: &Threat) -> Vec<(String, String, String)> {
 
 /// Whether a study has the paper's space somewhere.
 pub fn in_papers_space(searches: &[Search]) -> bool {
-    searches.iter().any(|s| s.config.space == CellSpace::Darts)
+    searches.iter().any(|s| s.config.space == NasSpace::Darts)
 }

@@ -90,7 +90,7 @@ const COLUMNS: [Column; 45] = [
     ("random_search_sd", |r| {
         r.place(|p| format!("{:.4}", p.random_search.sd))
     }),
-    ("trained", |r| r.outcome.trace.trained().to_string()),
+    ("evaluated", |r| r.outcome.trace.evaluated().to_string()),
     ("poison_rows", |r| r.check(|c| c.rows)),
     ("poison_points", |r| r.check(|c| c.points)),
     ("flipped", |r| r.check(|c| c.flipped)),
@@ -101,7 +101,7 @@ const COLUMNS: [Column; 45] = [
     ("classifier_accuracy", |r| {
         r.poison(|p| p.classifier_accuracy.map(exact))
     }),
-    ("gc_victim", |r| r.poison(|p| p.victim)),
+    ("gc_victim", |r| r.poison(|p| p.victim.clone())),
     ("gc_ascent", |r| r.cancelled(|c| c.ascent)),
     ("gc_clean_loss", |r| r.cancelled(|c| c.clean_loss)),
     ("gc_clean_gradient", |r| r.cancelled(|c| c.clean_gradient)),

@@ -207,7 +207,7 @@ pub fn found(searches: &[Search]) -> Vec<Found> {
     let of = |s: &Search| {
         let cells = || s.cells.iter().filter(|c| c.done() > 0);
         let first = cells().find_map(|c| c.records().next())?;
-        let kinds = super::ops::kinds(&first.outcome.genotype);
+        let kinds = first.outcome.genotype.kinds();
         let row = |c: &&Cell| {
             let (different, same, twins) = architectures(s, c);
             let counts = super::ops::means(c);
