@@ -299,7 +299,7 @@ pub fn unfit(error: &SpaceError) -> Usage {
 
 /// What to change when the search cannot be run.
 pub fn out_of_range(error: &ConfigError) -> Usage {
-    let hint = match error.key {
+    let hint = match error.key.as_str() {
         "stages.cells" => "change --cells",
         "channels" => "change --channels",
         "epochs" => "change --epochs",
