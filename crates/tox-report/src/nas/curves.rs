@@ -40,7 +40,7 @@ fn panel(
     let room = 0.04 * (high - low);
     let last = all().map(|(x, _)| *x).fold(1.0, f64::max);
     let longest = curves.iter().map(|c| c.0.chars().count()).max();
-    let margin = 6.6 * longest.unwrap_or(0) as f64 + 10.0;
+    let margin = 6.6 * longest.unwrap_or(0) as f64 + 14.0;
     let y = Axis::span(low - room, high + room, 5, y);
     let mut panel = Panel::new(title, Axis::linear(last, 5, x), y, margin);
     if low < 0.0 && high > 0.0 {

@@ -171,10 +171,14 @@ fn judged(claim: &Claim) -> Option<String> {
         [_, _, n] if n == all => "cannot tell".to_owned(),
         [held, not, open] => format!("held in {held}, not held in {not}, cannot tell in {open}"),
     };
+    let cases = if all == 1 { "case" } else { "cases" };
+    let doubtful = claim.measured().filter(|c| c.setting.contains(MARK));
+    let doubtful = match doubtful.count() {
+        0 => String::new(),
+        n => format!(", {n} of them {MARK}"),
+    };
     Some(format!(
-        "Claim {}, {}: {word} ({all} {}).",
-        claim.number,
-        claim.words,
-        if all == 1 { "case" } else { "cases" }
+        "Claim {}, {}: {word} ({all} {cases}{doubtful}).",
+        claim.number, claim.words
     ))
 }

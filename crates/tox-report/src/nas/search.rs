@@ -22,7 +22,7 @@ enum Random<'c, 'a> {
 pub enum Eaten {
     /// So much of the clean gain.
     Share(Ratio),
-    /// There is no share; why. Empty of the clean cell.
+    /// There is no share; why. Empty of the clean cell and of the control.
     None(&'static str),
 }
 
@@ -284,8 +284,7 @@ impl<'c, 'a> Search<'c, 'a> {
     pub fn eaten(&self, cell: &Cell) -> Eaten {
         let pairs = self.pairs(cell);
         match (pairs.len(), stats::ratio(&pairs)) {
-            _ if self.is_clean(cell) => Eaten::None(""),
-            _ if self.is_control() => Eaten::None("no search"),
+            _ if self.is_clean(cell) || self.is_control() => Eaten::None(""),
             (0, _) => Eaten::None("nothing to compare with"),
             (1, _) => Eaten::None("one seed"),
             (_, Some(share)) => Eaten::Share(share),

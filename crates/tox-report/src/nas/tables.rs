@@ -9,6 +9,7 @@ use crate::stats::{self, Interval};
 use serde::Serialize;
 use tox_poison::data::Check;
 use tox_poison::data::gc::Cancelled;
+use tox_study::plan::cell_name;
 use tox_study::record::nas::Poison;
 use tox_study::record::{NasOutcome, Outcome};
 
@@ -56,7 +57,7 @@ fn grid(search: &Search) -> Grid {
         };
         let done = c.accuracy().is_some();
         GridRow {
-            cell: c.name.clone(),
+            cell: label(c),
             condition: search.condition(c),
             mark: mark(c),
             seeds: c.seeds(),
@@ -86,6 +87,12 @@ fn grid(search: &Search) -> Grid {
         },
         rows: search.cells.iter().map(row).collect(),
     }
+}
+
+/// The label of a cell, with its variant where that is not just the search.
+fn label(cell: &Cell) -> String {
+    let variant = cell.spec().variant.as_deref();
+    cell_name(cell.label(), variant.filter(|v| *v != cell.kind().word()))
 }
 
 /// Size and column of the table in which a cell's architectures were looked up.

@@ -385,6 +385,7 @@ fn what_failed_its_check_is_marked_wherever_it_stands() {
         "{found}"
     );
     assert!(found.contains("1a P-DARTS, GC 50 % †"), "{found}");
+    assert!(found.contains("(1 case, 1 of them †)"), "{found}");
     let headline = crate::headline(dir.path()).unwrap();
     assert!(headline.contains("GC 50 % †"), "{headline}");
 }
@@ -501,6 +502,7 @@ fn settings_that_differ_are_named() {
         );
         assert_eq!(find("data.train").unwrap().ours, "500");
         assert_eq!(find("repetitions").unwrap().paper, "4");
+        assert_eq!(find("repetitions").unwrap().ours, "3");
         // The searches have their published numbers, and so have the attacks.
         assert!(
             !rows
