@@ -129,8 +129,8 @@ fn pairs(based: &[&Search], free: &[&Search]) -> Vec<Case> {
                     let mut others = others.iter().copied();
                     others.find(|c| c.budget() == cell.budget())
                 };
-                let own = a.doses(attack).into_iter().rev();
-                let Some((cell, twin)) = own.filter_map(|c| Some((c, twin(c)?))).next() else {
+                let mut own = a.doses(attack).into_iter().rev();
+                let Some((cell, twin)) = own.find_map(|c| Some((c, twin(c)?))) else {
                     continue;
                 };
                 let clean = [a.clean(), b.clean()].into_iter().flatten();

@@ -126,8 +126,7 @@ fn searched(search: &Search) -> Option<String> {
     let mut parts = Vec::new();
     for attack in search.attacks() {
         let done = |c: &&Cell| c.done() > 0;
-        let cells = search.doses(attack).into_iter().filter(done);
-        let Some(cell) = cells.last() else {
+        let Some(cell) = search.doses(attack).into_iter().rfind(done) else {
             continue;
         };
         let Some(drop) = search.drop(cell) else {
