@@ -124,7 +124,7 @@ fn searched(search: &Search) -> Option<String> {
         text = format!("{text}, {gain:+} points above a random architecture{sure}");
     }
     let mut parts = Vec::new();
-    for attack in search.attacks() {
+    for attack in &search.attacks() {
         let done = |c: &&Cell| c.done() > 0;
         let Some(cell) = search.doses(attack).into_iter().rfind(done) else {
             continue;
@@ -136,7 +136,10 @@ fn searched(search: &Search) -> Option<String> {
             Eaten::Share(share) => format!(", {} of the gain", eaten(share)),
             Eaten::None(_) => String::new(),
         };
-        parts.push(format!("{}: {drop:+}{share}", cell.marked(&cell.threat())));
+        parts.push(format!(
+            "{}: {drop:+}{share}",
+            cell.marked(&search.threat(cell))
+        ));
     }
     Some(match parts.len() {
         0 => format!("{text}."),

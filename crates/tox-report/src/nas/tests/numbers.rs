@@ -3,10 +3,12 @@
 use super::{accuracies, ask, change, findings, folder, pair};
 use crate::made_up::{assert_balanced, read};
 use crate::nas::checks::architectures;
+use crate::nas::figures::attack_look;
 use crate::nas::search::Eaten;
 use crate::nas::synthetic::{cell, evaluation, seeds, threats};
 use crate::nas::{claims, ops};
 use crate::verdict::{Claim, Verdict};
+use serde_json::json;
 use std::path::Path;
 use tox_search::nas::{Evaluate, SearchKind};
 use tox_search::space::cells::{CellGenotype, CellSpace};
@@ -260,4 +262,40 @@ fn a_countermeasure_stands_beside_the_attack_without_it() {
     });
     let html = read(&crate::write(dir.path()).unwrap().html);
     assert!(html.contains("Countermeasures") && html.contains("+1.50\u{a0}±\u{a0}1.24"));
+}
+
+#[test]
+fn variants_of_an_attack_are_attacks_of_their_own() {
+    let flip = |target| json!({"kind": "clf", "budget": 0.5, "flip": {"target": target}});
+    let gc = |radius| json!({"kind": "gc", "budget": 0.1, "radius": radius});
+    let specs: Vec<TrialSpec> = [
+        json!({"kind": "none"}),
+        flip("least-likely"),
+        flip("second-most-likely"),
+        gc(0.1),
+        gc(0.5),
+        json!({"kind": "rlf", "budget": 0.1}),
+        json!({"kind": "rlf", "budget": 0.5}),
+    ]
+    .iter()
+    .flat_map(|threat| seeds(SearchKind::PDarts, threat, "cifar10"))
+    .collect();
+    let dir = folder(&specs, |_| 0);
+    ask(dir.path(), |searches| {
+        let s = &searches[0];
+        let attacks = [
+            "CLF, least-likely",
+            "CLF, second-most-likely",
+            "GC, radius 0.1",
+            "GC, radius 0.5",
+            "RLF",
+        ];
+        assert_eq!(s.attacks(), attacks);
+        assert_eq!(attacks.map(|a| s.doses(a).len()), [1, 1, 1, 1, 2]);
+        let cell = s.doses("GC, radius 0.5")[0];
+        assert_eq!(s.condition(cell), "GC 10 %, radius 0.5");
+        let inks = attacks.map(|a| attack_look(a, &s.attacks()).0);
+        assert!(inks[0] != inks[1] && inks[2] != inks[3]);
+    });
+    assert_balanced(&read(&crate::write(dir.path()).unwrap().html));
 }
