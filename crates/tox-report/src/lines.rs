@@ -71,7 +71,7 @@ pub fn panel(
     let labels = lines.iter().map(|l| &l.label);
     let labels = labels.chain(rules.iter().map(|r| &r.label));
     let longest = labels.map(|l| l.chars().count()).max();
-    let margin = 6.6 * longest.unwrap_or(0) as f64 + 10.0;
+    let margin = 6.6 * longest.unwrap_or(0) as f64 + 14.0;
     let mut panel = Panel::new(title, x, Axis::span(low, high, 5, y), margin);
     let (left, right) = panel.sides();
     for rule in rules.iter().filter(|r| (low..=high).contains(&r.at)) {

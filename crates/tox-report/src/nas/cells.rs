@@ -83,17 +83,22 @@ impl<'a> Cell<'a> {
             .or_else(|| self.records().find_map(|r| found(r.outcome)))
     }
 
-    /// What is done to the data, such as `GC 50 %`.
-    pub fn threat(&self) -> String {
-        let Some(attack) = self.attack() else {
-            return "clean".to_owned();
-        };
-        let name = match &self.spec().threat {
+    /// Name of the attack; of a poison made before, of its file.
+    pub fn attack_name(&self) -> Option<String> {
+        let name = self.attack()?;
+        Some(match &self.spec().threat {
             Threat::File(file) => {
                 let stem = Path::new(&file.path).file_stem();
-                stem.map_or(attack.to_owned(), |s| s.to_string_lossy().into_owned())
+                stem.map_or(name.to_owned(), |s| s.to_string_lossy().into_owned())
             }
-            _ => attack.to_owned(),
+            _ => name.to_owned(),
+        })
+    }
+
+    /// What is done to the data, such as `GC 50 %`.
+    pub fn threat(&self) -> String {
+        let Some(name) = self.attack_name() else {
+            return "clean".to_owned();
         };
         match self.budget() {
             Some(budget) => format!("{name} {}", percent(budget)),

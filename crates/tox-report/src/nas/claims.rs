@@ -61,7 +61,7 @@ fn worst<'c, 'a>(search: &Search<'c, 'a>) -> Vec<&'c Cell<'a>> {
     if !search.clean().is_some_and(Cell::complete) {
         return Vec::new();
     }
-    let most = |attack: &&str| search.doses(attack).pop();
+    let most = |attack: &String| search.doses(attack).pop();
     let cells = search.attacks();
     cells
         .iter()
@@ -123,14 +123,14 @@ fn pairs(based: &[&Search], free: &[&Search]) -> Vec<Case> {
     let mut cases = Vec::new();
     for a in based {
         for b in free {
-            for attack in a.attacks() {
+            for attack in &a.attacks() {
                 let others = b.doses(attack);
                 let twin = |cell: &Cell| {
                     let mut others = others.iter().copied();
                     others.find(|c| c.budget() == cell.budget())
                 };
-                let own = a.doses(attack).into_iter().rev();
-                let Some((cell, twin)) = own.filter_map(|c| Some((c, twin(c)?))).next() else {
+                let mut own = a.doses(attack).into_iter().rev();
+                let Some((cell, twin)) = own.find_map(|c| Some((c, twin(c)?))) else {
                     continue;
                 };
                 let clean = [a.clean(), b.clean()].into_iter().flatten();
@@ -141,7 +141,7 @@ fn pairs(based: &[&Search], free: &[&Search]) -> Vec<Case> {
                     true => format!(" {MARK}"),
                     false => String::new(),
                 };
-                let title = format!("{} beside {}, {}{mark}", a.title, b.title, cell.threat());
+                let title = format!("{} beside {}, {}{mark}", a.title, b.title, a.threat(cell));
                 let found = a.loses_more(cell, b, twin);
                 cases.push(Case::of(&title, found, Expect::Up, " points"));
             }

@@ -40,7 +40,7 @@ fn panel(
     let room = 0.04 * (high - low);
     let last = all().map(|(x, _)| *x).fold(1.0, f64::max);
     let longest = curves.iter().map(|c| c.0.chars().count()).max();
-    let margin = 6.6 * longest.unwrap_or(0) as f64 + 10.0;
+    let margin = 6.6 * longest.unwrap_or(0) as f64 + 14.0;
     let y = Axis::span(low - room, high + room, 5, y);
     let mut panel = Panel::new(title, Axis::linear(last, 5, x), y, margin);
     if low < 0.0 && high > 0.0 {
@@ -69,14 +69,16 @@ fn panel(
 pub fn cancelling(searches: &[Search]) -> Figure {
     let mut panels = Vec::new();
     for s in searches.iter().filter(|s| !s.is_control()) {
-        let cells: Vec<&Cell> = s.doses("GC");
+        let attacks = s.attacks();
+        let gc = attacks.iter().filter(|a| a.starts_with("GC"));
+        let cells: Vec<&Cell> = gc.flat_map(|attack| s.doses(attack)).collect();
         let curves = |of: fn(&NasOutcome) -> Vec<Option<f64>>| -> Vec<Curve> {
             let n = cells.len();
             let curve = |(i, c): (usize, &&Cell)| {
                 // The most poison is the darkest.
                 let look = (Ink::Dose(3 - (n - 1 - i).min(3)), "");
-                let name = c.budget().map_or("GC".to_owned(), super::cells::percent);
-                (c.marked(&name), look, means(c, of))
+                let name = s.threat(c).replace("GC ", "");
+                (c.marked(&short(&name)), look, means(c, of))
             };
             let all = cells.iter().enumerate().map(curve);
             all.filter(|c| c.2.len() > 1).collect()
@@ -140,11 +142,11 @@ pub fn learning(searches: &[Search]) -> Figure {
             let look = (Ink::GoodLine, "2 3");
             curves.push(("clean".to_owned(), look, means(clean, errors)));
         }
-        for attack in s.attacks() {
+        for attack in &s.attacks() {
             let done = |c: &&Cell| c.done() > 0;
             if let Some(cell) = s.doses(attack).into_iter().rfind(done) {
-                let name = cell.marked(&short(&cell.threat()));
-                curves.push((name, attack_look(attack), means(cell, errors)));
+                let name = cell.marked(&short(&s.threat(cell)));
+                curves.push((name, attack_look(attack, &s.attacks()), means(cell, errors)));
             }
         }
         curves.retain(|c| c.2.len() > 1);

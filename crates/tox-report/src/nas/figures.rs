@@ -2,19 +2,24 @@
 
 use super::cells::{Cell, MARK};
 use super::search::{Eaten, Search};
-use crate::figure::Figure;
+use crate::figure::{Figure, short};
 use crate::lines::{Line, Point, Rule, around, panel};
 use crate::plot::Axis;
 use crate::svg::Ink;
 
-/// Ink and dash of an attack's line.
-pub fn attack_look(attack: &str) -> (Ink, &'static str) {
-    let ink = match attack {
-        "RLF" => Ink::Dose(0),
-        "CLF" => Ink::Dose(1),
-        "noise" => Ink::Clean,
-        "GC" => Ink::Dose(3),
-        _ => Ink::Dose(2),
+/// Ink and dash of the line of one of a search's attacks. Further ones of a name have other inks.
+pub fn attack_look(attack: &str, all: &[String]) -> (Ink, &'static str) {
+    let name = |attack: &str| attack.split(", ").next().unwrap_or_default().to_owned();
+    let before = all.iter().take_while(|a| *a != attack);
+    let again = before.filter(|a| name(a) == name(attack)).count();
+    let ink = match (name(attack).as_str(), again) {
+        ("RLF", 0) => Ink::Dose(0),
+        ("CLF", 0) => Ink::Dose(1),
+        ("noise", 0) => Ink::Clean,
+        ("GC", 0) => Ink::Dose(3),
+        (_, 0 | 1) => Ink::Dose(2),
+        (_, 2) => Ink::Text,
+        _ => Ink::Muted,
     };
     (ink, "")
 }
@@ -62,7 +67,7 @@ pub fn accuracy(searches: &[Search]) -> Figure {
         let clean = s.clean();
         let mut lines: Vec<Line> = s
             .attacks()
-            .into_iter()
+            .iter()
             .map(|attack| {
                 let doses = s.doses(attack);
                 // The clean interval is drawn once, below.
@@ -73,8 +78,8 @@ pub fn accuracy(searches: &[Search]) -> Figure {
                 });
                 let points: Vec<(f64, Point)> = start.into_iter().chain(points).collect();
                 Line {
-                    label: label(attack, &doses),
-                    look: attack_look(attack),
+                    label: label(&short(attack), &doses),
+                    look: attack_look(attack, &s.attacks()),
                     points,
                 }
             })
@@ -138,7 +143,7 @@ pub fn left(searches: &[Search]) -> Figure {
     let panel = |s: &Search| {
         let mut places = vec![0.0];
         let mut lines = Vec::new();
-        for attack in s.attacks() {
+        for attack in &s.attacks() {
             let doses = s.doses(attack);
             let share = |cell: &&Cell| match s.eaten(cell) {
                 Eaten::None(_) => None,
@@ -159,8 +164,8 @@ pub fn left(searches: &[Search]) -> Figure {
                 doubtful: false,
             };
             lines.push(Line {
-                label: label(attack, &doses),
-                look: attack_look(attack),
+                label: label(&short(attack), &doses),
+                look: attack_look(attack, &s.attacks()),
                 points: [(0.0, clean)].into_iter().chain(found).collect(),
             });
         }

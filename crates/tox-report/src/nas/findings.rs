@@ -124,10 +124,9 @@ fn searched(search: &Search) -> Option<String> {
         text = format!("{text}, {gain:+} points above a random architecture{sure}");
     }
     let mut parts = Vec::new();
-    for attack in search.attacks() {
+    for attack in &search.attacks() {
         let done = |c: &&Cell| c.done() > 0;
-        let cells = search.doses(attack).into_iter().filter(done);
-        let Some(cell) = cells.last() else {
+        let Some(cell) = search.doses(attack).into_iter().rfind(done) else {
             continue;
         };
         let Some(drop) = search.drop(cell) else {
@@ -137,7 +136,10 @@ fn searched(search: &Search) -> Option<String> {
             Eaten::Share(share) => format!(", {} of the gain", eaten(share)),
             Eaten::None(_) => String::new(),
         };
-        parts.push(format!("{}: {drop:+}{share}", cell.marked(&cell.threat())));
+        parts.push(format!(
+            "{}: {drop:+}{share}",
+            cell.marked(&search.threat(cell))
+        ));
     }
     Some(match parts.len() {
         0 => format!("{text}."),
@@ -171,10 +173,14 @@ fn judged(claim: &Claim) -> Option<String> {
         [_, _, n] if n == all => "cannot tell".to_owned(),
         [held, not, open] => format!("held in {held}, not held in {not}, cannot tell in {open}"),
     };
+    let cases = if all == 1 { "case" } else { "cases" };
+    let doubtful = claim.measured().filter(|c| c.setting.contains(MARK));
+    let doubtful = match doubtful.count() {
+        0 => String::new(),
+        n => format!(", {n} of them {MARK}"),
+    };
     Some(format!(
-        "Claim {}, {}: {word} ({all} {}).",
-        claim.number,
-        claim.words,
-        if all == 1 { "case" } else { "cases" }
+        "Claim {}, {}: {word} ({all} {cases}{doubtful}).",
+        claim.number, claim.words
     ))
 }

@@ -2,6 +2,7 @@
 //! and how much of it the poison eats, and what became of the claims of Coalson, Wang, Wu and Hong,
 //! "Hard Work Does Not Always Pay Off: Poisoning Attacks on Neural Architecture Search".
 
+mod attacks;
 mod cells;
 mod checks;
 mod claims;

@@ -2,7 +2,7 @@
 
 use super::cells::{self, Cell};
 use super::search::Search;
-use super::{claims, curves, figures, findings, ops, settings, tables};
+use super::{attacks, claims, curves, figures, findings, ops, settings, tables};
 use crate::ReportError;
 use crate::figure::{self, Figure};
 use crate::page;
@@ -72,7 +72,7 @@ impl<'a> Report<'a> {
             found => tables::found(&searches),
             in_papers_space => settings::in_papers_space(&searches),
             signals => tables::signals(&searches),
-            checks => tables::checks(&searches),
+            checks => attacks::rows(&searches),
             trials => tables::trials(&searches),
             figures => drawn.map(Figure::value).collect::<Vec<Value>>(),
             differences => settings::differences(&searches),

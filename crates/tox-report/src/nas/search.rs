@@ -2,10 +2,12 @@
 
 use super::cells::{Cell, accuracy};
 use crate::run::Run;
+use crate::settings::leaves;
 use crate::stats::{self, Interval, Ratio};
 use tox_data::spec::DataSpec;
 use tox_search::nas::{NasConfig, SearchKind};
 use tox_study::record::NasOutcome;
+use tox_study::spec::Threat;
 
 /// How good a random architecture of the space is.
 enum Random<'c, 'a> {
@@ -22,7 +24,7 @@ enum Random<'c, 'a> {
 pub enum Eaten {
     /// So much of the clean gain.
     Share(Ratio),
-    /// There is no share; why. Empty of the clean cell.
+    /// There is no share; why. Empty of the clean cell and of the control.
     None(&'static str),
 }
 
@@ -142,7 +144,7 @@ impl<'c, 'a> Search<'c, 'a> {
             parts.push(format!("OOD: {}", cell.spec().data.dataset));
         }
         if cell.attack().is_some() || parts.is_empty() {
-            parts.push(cell.threat());
+            parts.push(self.threat(cell));
         }
         if cell.defended() {
             parts.push(cell.spec().defence.word().to_owned());
@@ -168,10 +170,47 @@ impl<'c, 'a> Search<'c, 'a> {
         self.cells.iter().copied().filter(plain)
     }
 
+    /// Those numbers of a cell's attack that differ from other cells' with the same attack, beside
+    /// the budget, as `, radius 0.5`.
+    fn numbers(&self, cell: &Cell) -> String {
+        let numbers = |c: &Cell| match &c.spec().threat {
+            Threat::File(_) => Vec::new(),
+            threat => leaves("", threat),
+        };
+        let alike = self.cells.iter().filter(|c| c.attack() == cell.attack());
+        let others: Vec<Vec<(String, String)>> = alike.map(|c| numbers(c)).collect();
+        let mut out = String::new();
+        for number in numbers(cell) {
+            let (key, value) = &number;
+            if key == "budget" || others.iter().all(|o| o.contains(&number)) {
+                continue;
+            }
+            out.push_str(", ");
+            // A word says what it is, a number does not.
+            if !value.starts_with(char::is_alphabetic) || value == "true" || value == "false" {
+                let name = key.rsplit('.').next().unwrap_or(key);
+                out.push_str(&name.replace('_', " "));
+                out.push(' ');
+            }
+            out.push_str(value);
+        }
+        out
+    }
+
+    /// Name of a cell's attack, with its numbers where the study has several.
+    pub fn attack(&self, cell: &Cell) -> Option<String> {
+        Some(cell.attack_name()? + &self.numbers(cell))
+    }
+
+    /// What is done to a cell's data, such as `GC 50 %`.
+    pub fn threat(&self, cell: &Cell) -> String {
+        cell.threat() + &self.numbers(cell)
+    }
+
     /// The attacks, in the order in which they come.
-    pub fn attacks(&self) -> Vec<&'static str> {
+    pub fn attacks(&self) -> Vec<String> {
         let mut out = Vec::new();
-        for attack in self.attacked().filter_map(Cell::attack) {
+        for attack in self.attacked().filter_map(|c| self.attack(c)) {
             if !out.contains(&attack) {
                 out.push(attack);
             }
@@ -181,14 +220,11 @@ impl<'c, 'a> Search<'c, 'a> {
 
     /// The cells of an attack, the least budget first.
     pub fn doses(&self, attack: &str) -> Vec<&'c Cell<'a>> {
-        let mut cells: Vec<&Cell> = self
-            .attacked()
-            .filter(|c| c.attack() == Some(attack))
-            .collect();
+        let of = |c: &&Cell| self.attack(c).as_deref() == Some(attack);
+        let mut cells: Vec<&Cell> = self.attacked().filter(of).collect();
         cells.sort_by(|a, b| {
-            a.budget()
-                .unwrap_or(0.0)
-                .total_cmp(&b.budget().unwrap_or(0.0))
+            let budget = |c: &Cell| c.budget().unwrap_or(0.0);
+            budget(a).total_cmp(&budget(b))
         });
         cells
     }
@@ -284,8 +320,7 @@ impl<'c, 'a> Search<'c, 'a> {
     pub fn eaten(&self, cell: &Cell) -> Eaten {
         let pairs = self.pairs(cell);
         match (pairs.len(), stats::ratio(&pairs)) {
-            _ if self.is_clean(cell) => Eaten::None(""),
-            _ if self.is_control() => Eaten::None("no search"),
+            _ if self.is_clean(cell) || self.is_control() => Eaten::None(""),
             (0, _) => Eaten::None("nothing to compare with"),
             (1, _) => Eaten::None("one seed"),
             (_, Some(share)) => Eaten::Share(share),

@@ -21,49 +21,60 @@ fn said(key: &str) -> Option<&'static str> {
     })
 }
 
-/// Keys of a config that say how architectures are judged, and what is compared.
+/// Whether a key is of a table of its own, and so a search's number.
 fn own(key: &str) -> bool {
-    let tables = ["learner.p-darts.", "learner.te-nas.", "learner.robot."];
-    tables.iter().any(|table| key.starts_with(table))
+    key.matches('.').count() > 1
 }
 
-/// Settings in which some planned trial differs.
+/// Settings in which some planned trial differs: those of searches, then those of data and attacks.
 pub fn differences(searches: &[Search]) -> Vec<Difference> {
-    let mut rows = Differences::default();
-    let mut count = 0;
+    let mut numbers = Differences::default();
+    let mut others = Differences::default();
+    let mut cells = 0;
     for search in searches {
+        for (key, ours, paper) in learner(search.config) {
+            numbers.add(key, ours, paper, &search.title);
+        }
         for &cell in &search.cells {
-            count += 1;
-            for (key, ours, paper) in both(search, cell) {
-                rows.add(key, ours, paper, &cell.name);
+            cells += 1;
+            for (key, ours, paper) in trial(search, cell) {
+                others.add(key, ours, paper, &cell.name);
             }
         }
     }
-    rows.finish(count)
+    let mut out = numbers.finish(searches.len());
+    out.extend(others.finish(cells));
+    out
 }
 
-/// Key, our value and the paper's, of a cell.
-fn both(search: &Search, cell: &Cell) -> Vec<(String, String, String)> {
-    let config = cell.config;
-    let mut ours = vec![
-        ("learner.space".to_owned(), word(&config.space)),
-        ("learner.evaluate".to_owned(), word(&config.evaluate)),
+/// Keys with our value and the paper's, of a search.
+fn learner(config: &NasConfig) -> Vec<(String, String, String)> {
+    let judged = [
+        ("learner.space", word(&config.space)),
+        ("learner.evaluate", word(&config.evaluate)),
     ];
-    if !search.elsewhere(cell) {
-        ours.extend(data(&cell.spec().data));
-    }
-    let mut out: Vec<(String, String, String)> = ours
+    let mut out: Vec<(String, String, String)> = judged
         .into_iter()
-        .filter_map(|(key, ours)| {
-            let paper = said(&key)?.to_owned();
-            Some((key, ours, paper))
-        })
+        .filter_map(|(key, ours)| Some((key.to_owned(), ours, said(key)?.to_owned())))
         .collect();
     let published = leaves("learner", &NasConfig::of(config.search, config.space));
     for (key, ours) in leaves("learner", config) {
         let paper = published.iter().find(|(k, _)| *k == key);
         if let Some((_, paper)) = paper.filter(|_| own(&key)) {
             out.push((key, ours, paper.clone()));
+        }
+    }
+    out
+}
+
+/// Keys with our value and the paper's, of a cell's data, attack and seeds.
+fn trial(search: &Search, cell: &Cell) -> Vec<(String, String, String)> {
+    let mut out = Vec::new();
+    if !search.elsewhere(cell) {
+        for (key, ours) in data(&cell.spec().data) {
+            if let Some(paper) = said(&key) {
+                out.push((key, ours, paper.to_owned()));
+            }
         }
     }
     out.extend(threats(&cell.spec().threat));

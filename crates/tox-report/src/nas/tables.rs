@@ -5,11 +5,9 @@ use super::checks::architectures;
 use super::search::{Eaten, Search};
 use crate::page::{NONE, show, signed, state};
 use crate::run::Trial;
-use crate::stats::{self, Interval};
+use crate::stats;
 use serde::Serialize;
-use tox_poison::data::Check;
-use tox_poison::data::gc::Cancelled;
-use tox_study::record::nas::Poison;
+use tox_study::plan::cell_name;
 use tox_study::record::{NasOutcome, Outcome};
 
 /// Final accuracies of a search.
@@ -56,7 +54,7 @@ fn grid(search: &Search) -> Grid {
         };
         let done = c.accuracy().is_some();
         GridRow {
-            cell: c.name.clone(),
+            cell: label(c),
             condition: search.condition(c),
             mark: mark(c),
             seeds: c.seeds(),
@@ -88,6 +86,12 @@ fn grid(search: &Search) -> Grid {
     }
 }
 
+/// The label of a cell, with its variant where that is not just the search.
+fn label(cell: &Cell) -> String {
+    let variant = cell.spec().variant.as_deref();
+    cell_name(cell.label(), variant.filter(|v| *v != cell.kind().word()))
+}
+
 /// Size and column of the table in which a cell's architectures were looked up.
 fn place(cell: &Cell) -> Option<(usize, String)> {
     cell.records().find_map(|r| {
@@ -116,7 +120,7 @@ pub fn median_rank(cell: &Cell) -> Option<(f64, usize, usize)> {
 }
 
 /// Why some trials of a cell are not to be trusted; empty if all are.
-fn mark(cell: &Cell) -> String {
+pub fn mark(cell: &Cell) -> String {
     let doubts = cell.doubts();
     let reasons: Vec<String> = doubts
         .iter()
@@ -315,115 +319,6 @@ pub fn signals(searches: &[Search]) -> Vec<Signals> {
         });
     }
     out
-}
-
-/// The attack's checks in a cell, or in several that have the same.
-#[derive(Clone, PartialEq, Serialize)]
-pub struct CheckRow {
-    threat: String,
-    searches: String,
-    mark: String,
-    points: String,
-    flipped: String,
-    moved: String,
-    linf: String,
-    at_bound: String,
-    classifier: String,
-    passed: String,
-    cancelling: Option<Cancelling>,
-}
-
-/// Means over seeds of how gradient cancelling went.
-#[derive(Clone, PartialEq, Serialize)]
-struct Cancelling {
-    ascent: String,
-    clean_loss: String,
-    loss: String,
-    cosine: String,
-}
-
-/// A row for each poison; searches whose checks are the same share one.
-pub fn checks(searches: &[Search]) -> Vec<CheckRow> {
-    let mut rows: Vec<CheckRow> = Vec::new();
-    for s in searches {
-        for cell in s
-            .cells
-            .iter()
-            .filter(|c| c.attack().is_some() && c.done() > 0)
-        {
-            let row = check(s, cell);
-            let same = |r: &&mut CheckRow| {
-                CheckRow {
-                    searches: row.searches.clone(),
-                    ..(**r).clone()
-                } == row
-            };
-            match rows.iter_mut().find(same) {
-                Some(other) => other.searches = format!("{}, {}", other.searches, s.title),
-                None => rows.push(row),
-            }
-        }
-    }
-    // Poisons of one kind beside each other.
-    let mut order: Vec<String> = Vec::new();
-    for row in &rows {
-        if !order.contains(&row.threat) {
-            order.push(row.threat.clone());
-        }
-    }
-    rows.sort_by_key(|r| order.iter().position(|t| *t == r.threat));
-    rows
-}
-
-fn check(search: &Search, cell: &Cell) -> CheckRow {
-    let poisons = || cell.records().filter_map(|r| r.outcome.poison.as_ref());
-    let numbers =
-        |of: &dyn Fn(&Poison) -> Option<f64>| -> Vec<f64> { poisons().filter_map(of).collect() };
-    let mean = |values: Vec<f64>| stats::mean(&values).map(|i: Interval| i.mean);
-    let of_check = |of: fn(&Check) -> f64| mean(numbers(&|p| Some(of(&p.check))));
-    let percent = |share: Option<f64>| share.map_or(NONE.to_owned(), super::cells::percent);
-    let moved = of_check(|c| c.moved as f64).unwrap_or(0.0) > 0.0;
-    let linf = numbers(&|p| Some(p.check.linf));
-    CheckRow {
-        threat: search.condition(cell),
-        searches: search.title.clone(),
-        mark: mark(cell),
-        points: of_check(|c| c.points as f64).map_or(NONE.to_owned(), |p| {
-            format!(
-                "{p:.0} of {:.0}",
-                of_check(|c| c.rows as f64).unwrap_or(0.0)
-            )
-        }),
-        flipped: percent(of_check(Check::flip_rate)),
-        moved: percent(of_check(|c| c.moved as f64 / c.rows.max(1) as f64)),
-        linf: match moved {
-            true => format!("{:.0}/255", linf.iter().copied().fold(0.0, f64::max)),
-            false => NONE.to_owned(),
-        },
-        at_bound: percent(mean(numbers(&|p| p.check.at_bound)).filter(|_| moved)),
-        classifier: percent(mean(numbers(&|p| p.classifier_accuracy))),
-        passed: format!("{}/{}", cell.done() - cell.doubts().len(), cell.done()),
-        cancelling: cancelling(cell),
-    }
-}
-
-fn cancelling(cell: &Cell) -> Option<Cancelling> {
-    let all = || {
-        let poisons = cell.records().filter_map(|r| r.outcome.poison.as_ref());
-        poisons.filter_map(|p| p.check.cancelled.as_ref())
-    };
-    let mean = |of: fn(&Cancelled) -> f64| {
-        let values: Vec<f64> = all().map(of).collect();
-        stats::mean(&values).map(|i| i.mean)
-    };
-    let (from, to) = (mean(|c| c.before().loss)?, mean(|c| c.after.loss)?);
-    let (before, after) = (mean(|c| c.before().cosine)?, mean(|c| c.after.cosine)?);
-    Some(Cancelling {
-        ascent: format!("{:.3}", mean(|c| c.ascent)?),
-        clean_loss: format!("{:.3}", mean(|c| c.clean_loss)?),
-        loss: format!("{from:.2e} to {to:.2e}"),
-        cosine: format!("{before:+.3} to {after:+.3}"),
-    })
 }
 
 /// A row of the table of trials.
