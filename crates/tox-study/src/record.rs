@@ -40,6 +40,7 @@ pub struct Record {
 /// What a trial measured, by its learner.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
+#[allow(clippy::large_enum_variant, reason = "a trial has one")]
 pub enum Outcome {
     /// What a search found.
     Enas(EnasOutcome),

@@ -69,6 +69,7 @@ impl Threat {
 /// What is audited.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
+#[allow(clippy::large_enum_variant, reason = "a trial has one")]
 pub enum Learner {
     /// ENAS macro search, or random search over the same space (`strategy`).
     Enas(EnasConfig),

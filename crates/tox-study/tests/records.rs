@@ -17,6 +17,7 @@ fn seal(outcome: Outcome) -> Result<Record, RecordError> {
         Outcome::Enas(_) => ("enas", "digits"),
         Outcome::Bilevel(_) => ("bilevel", "digits"),
         Outcome::Synthetic(_) => ("synthetic", "gaussians"),
+        Outcome::Nas(_) => ("nas", "digits"),
     };
     let recipe = format!(
         "name = \"r\"\nseeds = [3]\n[data]\ndataset = \"{dataset}\"\ntrain = 64\nvalid = 64\n\

@@ -41,6 +41,16 @@ cells = 1
 rounds = 2
 evaluated = 2
 train = { epochs = 1, batch = 128 }
+[learner.nsganetv2]
+channels = 2
+cells = 1
+initial = 5
+rounds = 1
+candidates = 2
+supernet = { epochs = 1, batch = 64 }
+tune = { epochs = 0, calibration = 64 }
+predictors = ["rbf"]
+search = { population = 6, generations = 2 }
 [[grid]]
 rows = [
   { label = "clean" },
@@ -52,6 +62,7 @@ columns = [
   { variant = "p-darts", learner.search = "p-darts" },
   { variant = "te-nas", learner.search = "te-nas" },
   { variant = "robot", learner.search = "robot" },
+  { variant = "nsganetv2", learner.search = "nsganetv2" },
 ]
 "#;
 
@@ -106,7 +117,7 @@ fn label_poison_does_not_reach_a_search_without_labels() {
     let dir = study(RECIPE);
     run(dir.path(), "run", &["--jobs", "2"]);
     let outcomes = outcomes(dir.path(), "run");
-    assert_eq!(outcomes.len(), 12);
+    assert_eq!(outcomes.len(), 16);
     let found = |cell: &str| {
         let outcome = &outcomes[cell];
         serde_json::to_string(&[&outcome["genotype"], &outcome["trace"]]).unwrap()
@@ -121,7 +132,7 @@ fn label_poison_does_not_reach_a_search_without_labels() {
         assert_eq!(change["clean"], change["poisoned"]);
     }
     // The others read them.
-    for search in ["p-darts", "robot"] {
+    for search in ["p-darts", "robot", "nsganetv2"] {
         for attack in ["rlf", "clf"] {
             let poisoned = found(&format!("{attack} {search}"));
             assert_ne!(found(&format!("clean {search}")), poisoned);
@@ -138,7 +149,7 @@ fn label_poison_does_not_reach_a_search_without_labels() {
             .unwrap()
             > 0.1
     );
-    for search in ["p-darts", "te-nas", "robot"] {
+    for search in ["p-darts", "te-nas", "robot", "nsganetv2"] {
         let check = check(&format!("gc {search}"));
         assert_eq!(
             (&check["points"], &check["flipped"]),
@@ -154,10 +165,102 @@ fn label_poison_does_not_reach_a_search_without_labels() {
     assert_eq!(outcomes["clean robot"]["poison"], Value::Null);
 
     // Steps that trials shared are made again by `verify`, each for itself.
-    let verified = toxscreen(dir.path(), &["verify", "run", "--sample", "12"]).output();
+    let verified = toxscreen(dir.path(), &["verify", "run", "--sample", "16"]).output();
     let verified = verified.unwrap();
     let said = String::from_utf8_lossy(&verified.stdout);
     assert!(verified.status.success(), "{said}");
+}
+
+#[test]
+fn a_defended_search_says_what_the_defence_did() {
+    let grid = RECIPE.find("[[grid]]").unwrap();
+    let cells = r#"
+[[grid]]
+rows = [
+  { label = "knn", defence = { kind = "knn" } },
+  { label = "filter", defence = { kind = "loss-filter", trusted = 100, drop = 0.3, network = { width = 4, steps = 60 } } },
+  { label = "denoise", defence = { kind = "denoise", method = "median" } },
+  { label = "parts", defence = { kind = "parts", parts = 3 } },
+]
+columns = [{ learner.search = "robot", threat = { kind = "rlf", budget = 0.3 } }]
+"#;
+    let recipe = format!("{}{cells}", &RECIPE[..grid]);
+    let dir = study(&recipe);
+    run(dir.path(), "run", &["--jobs", "2"]);
+    let outcomes = outcomes(dir.path(), "run");
+    let of = |cell: &str| &outcomes[&format!("{cell} null")];
+    // 1797 digits, 360 of them for tests; 431 flipped.
+    let against = |cell: &str, key: &str| of(cell)["cleansed"]["against"][key].as_u64().unwrap();
+    for cell in ["knn", "filter"] {
+        assert_eq!(against(cell, "poisoned"), 431);
+        // By chance, as many of the poisoned as of all that are touched.
+        let (caught, clean) = (against(cell, "caught"), against(cell, "clean_touched"));
+        assert!(
+            caught > 250 && caught > 2 * clean,
+            "{cell}: {caught} {clean}"
+        );
+    }
+    assert!(against("knn", "restored") > 250);
+    assert_eq!(of("filter")["cleansed"]["dropped"], 431);
+    assert_eq!(of("denoise")["cleansed"]["dropped"], 0);
+    assert!(
+        of("denoise")["cleansed"]["images_changed"]
+            .as_u64()
+            .unwrap()
+            > 1400
+    );
+    // Three searches, and of each edge what most of them have.
+    let text = |found: &Value| found["nasbench201"].as_str().unwrap().to_owned();
+    let parts: Vec<String> = of("parts")["parts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(text)
+        .collect();
+    assert_eq!(parts.len(), 3);
+    let edges = |cell: &str| -> Vec<String> {
+        cell.split(['|', '+'])
+            .filter(|op| !op.is_empty())
+            .map(str::to_owned)
+            .collect()
+    };
+    let votes: Vec<Vec<String>> = parts.iter().map(|part| edges(part)).collect();
+    for (i, op) in edges(&text(&of("parts")["genotype"])).iter().enumerate() {
+        let count = |op: &String| votes.iter().filter(|vote| vote[i] == *op).count();
+        assert!(votes.iter().all(|vote| count(&vote[i]) <= count(op)));
+    }
+}
+
+#[test]
+fn what_is_found_is_trained_on_clean_data() {
+    let grid = RECIPE.find("[[grid]]").unwrap();
+    let recipe = RECIPE[..grid].replace("evaluate = \"none\"", "evaluate = \"train\"");
+    let cells = r#"
+[learner.train]
+channels = 4
+cells = 1
+epochs = 4
+batch = 64
+crop = 1
+[[grid]]
+rows = [{ label = "clean" }, { label = "noise", threat = { kind = "noise", budget = 1 } }]
+columns = [{ }]
+"#;
+    let dir = study(&format!("{recipe}{cells}"));
+    run(dir.path(), "run", &["--jobs", "2"]);
+    let outcomes = outcomes(dir.path(), "run");
+    let evaluation = |cell: &str| &outcomes[&format!("{cell} null")]["evaluation"];
+    // The same random architecture, and the poison never reaches its final training.
+    assert_eq!(evaluation("clean"), evaluation("noise"));
+    let accuracy = evaluation("clean")["accuracy"].as_f64().unwrap();
+    assert!(accuracy > 50.0, "{accuracy}");
+    assert_eq!(
+        evaluation("clean")["training"]["epochs"]
+            .as_array()
+            .unwrap()
+            .len(),
+        4
+    );
 }
 
 #[cfg(target_os = "linux")]

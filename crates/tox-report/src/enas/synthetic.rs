@@ -29,10 +29,10 @@ pub fn spec(
     serde_json::from_value(serde_json::json!({
         "version": 1,
         "cell": cell,
-        "variant": match (defence, nan_policy) {
+        "variant": match (&defence, nan_policy) {
             (Defence::Screen, _) => Some("screen"),
             (Defence::None, NanPolicy::Guarded) => Some("guarded"),
-            (Defence::None, NanPolicy::Torch) => None,
+            _ => None,
         },
         "data": {"dataset": "cifar10", "train": 4000, "valid": 1000, "test": 2000, "resize": 16,
                  "augment": {"crop": 2, "flip": true}},
@@ -158,8 +158,8 @@ pub fn record(spec: &TrialSpec) -> Record {
 pub fn specs() -> Vec<TrialSpec> {
     use PoisonSet::{P1, P2, P3, P3Plus, P4, P5};
     let mut out = Vec::new();
-    let mut add = |cell: &str, poison, policy, defence| {
-        out.extend((0..3).map(|seed| spec(cell, poison, policy, defence, seed)));
+    let mut add = |cell: &str, poison, policy, defence: Defence| {
+        out.extend((0..3).map(|seed| spec(cell, poison, policy, defence.clone(), seed)));
     };
     add("clean", None, NanPolicy::Torch, Defence::None);
     for (n, set, qs) in [

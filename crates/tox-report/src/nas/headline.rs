@@ -33,7 +33,7 @@ pub fn headline(run: &Run) -> String {
                     100.0 * r.ends.0,
                     100.0 * r.ends.1
                 ),
-                Eaten::None(why) if why.is_empty() => "-".to_owned(),
+                Eaten::None("") => "-".to_owned(),
                 Eaten::None(_) => "n/a".to_owned(),
             };
             let rank = median_rank(cell).map_or("-".to_owned(), |(m, ..)| format!("{m:.0}"));

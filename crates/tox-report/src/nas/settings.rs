@@ -80,7 +80,11 @@ fn trial(search: &Search, cell: &Cell) -> Vec<(String, String, String)> {
     out.extend(threats(&cell.spec().threat));
     if cell.kind() != SearchKind::Random {
         let seeds = cell.trials.len().to_string();
-        out.push(("repetitions".to_owned(), seeds, "4".to_owned()));
+        let repetitions = match cell.kind() {
+            SearchKind::NsganetV2 => "10",
+            _ => "4",
+        };
+        out.push(("repetitions".to_owned(), seeds, repetitions.to_owned()));
     }
     out
 }

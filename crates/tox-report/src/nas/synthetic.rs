@@ -6,10 +6,11 @@ use serde_json::{Value, json};
 use tox_poison::data::Check;
 use tox_poison::data::gc::{Alignment, Cancelled};
 use tox_search::count::Counts;
+use tox_search::genes::Architecture;
 use tox_search::nas::diagnostics::{Change, Diagnostics};
-use tox_search::nas::{NasConfig, SearchKind, Trace};
+use tox_search::nas::{NasConfig, NasSpace, SearchKind, Trace};
 use tox_search::pdarts::found::Epoch;
-use tox_search::space::cells::{CellGenotype, CellSpace};
+use tox_search::space::cells::CellGenotype;
 use tox_search::space::nasbench201::Cell;
 use tox_search::table::{Baseline, Rank};
 use tox_search::zero_cost::NAMES;
@@ -35,7 +36,7 @@ pub fn spec(search: SearchKind, threat: Value, dataset: &str, seed: u64) -> Tria
         "data": {"dataset": dataset, "train": 500, "valid": 500, "test": 200, "resize": 16,
                  "augment": {"crop": 2, "flip": true}},
         "threat": threat,
-        "learner": Learner::Nas(NasConfig::of(search, CellSpace::NasBench201)),
+        "learner": Learner::Nas(NasConfig::of(search, NasSpace::NasBench201)),
         "defence": "none",
         "seed": seed,
     }))
@@ -43,7 +44,11 @@ pub fn spec(search: SearchKind, threat: Value, dataset: &str, seed: u64) -> Tria
 }
 
 /// A cell of NAS-Bench-201.
-pub fn cell(index: usize) -> CellGenotype {
+pub fn cell(index: usize) -> Architecture {
+    Architecture::Cell(genotype(index))
+}
+
+fn genotype(index: usize) -> CellGenotype {
     CellGenotype::NasBench201(Cell::from_index(index).unwrap())
 }
 
@@ -73,6 +78,7 @@ pub fn evaluation(accuracy: f64) -> Evaluation {
                 sd: 12.9,
             },
         }),
+        training: None,
     }
 }
 
@@ -128,7 +134,7 @@ fn diagnostics(search: SearchKind, labels: bool, key: u64) -> Diagnostics {
                 change("linear regions", moved * some(8)),
             ];
         }
-        SearchKind::Random => {}
+        SearchKind::NsganetV2 | SearchKind::Random => {}
     }
     out
 }
@@ -156,9 +162,17 @@ fn trace(search: SearchKind, key: u64) -> Trace {
         SearchKind::Robot => Trace::Robot {
             pool: 20,
             queries: Vec::new(),
-            evaluated: (0..25).map(|i| (cell(i), 50.0)).collect(),
+            evaluated: (0..25).map(|i| (genotype(i), 50.0)).collect(),
         },
-        SearchKind::Random => Trace::Random {},
+        SearchKind::NsganetV2 => Trace::NsganetV2 {
+            archive: Vec::new(),
+            rounds: Vec::new(),
+            epochs: Vec::new(),
+            nonfinite_steps: 0,
+        },
+        SearchKind::Random => Trace::Random {
+            evaluated: Vec::new(),
+        },
     }
 }
 
@@ -173,6 +187,7 @@ pub fn record(spec: &TrialSpec) -> Record {
         SearchKind::PDarts => (93.4, 1.2),
         SearchKind::TeNas => (93.0, 0.3),
         SearchKind::Robot => (92.5, 0.5),
+        SearchKind::NsganetV2 => (93.1, 1.0),
         SearchKind::Random => (88.0, 0.0),
     };
     let labels = matches!(spec.threat, Threat::Rlf(_) | Threat::Clf(_));
@@ -206,6 +221,8 @@ pub fn record(spec: &TrialSpec) -> Record {
             victim: matches!(spec.threat, Threat::Gc(_)).then(|| cell(3)),
         }),
         diagnostics: poisoned.then(|| diagnostics(search, labels, own)),
+        cleansed: None,
+        parts: Vec::new(),
     };
     let mut record = seal(spec, Outcome::Nas(outcome));
     record.provenance.data_notes.clear();

@@ -3,6 +3,7 @@
 use crate::cells::variant;
 use crate::csv;
 use crate::run::Run;
+use tox_poison::cleanse::Cleansed;
 use tox_poison::data::Check;
 use tox_poison::data::gc::Cancelled;
 use tox_search::nas::NasConfig;
@@ -39,6 +40,10 @@ impl Row<'_> {
         self.poison(|p| Some(of(&p.check)))
     }
 
+    fn cleansed(&self, of: impl Fn(&Cleansed) -> Option<usize>) -> String {
+        text(self.outcome.cleansed.as_ref().and_then(of))
+    }
+
     fn cancelled(&self, of: impl Fn(&Cancelled) -> f64) -> String {
         self.poison(|p| p.check.cancelled.as_ref().map(|c| exact(of(c))))
     }
@@ -56,7 +61,7 @@ fn exact(value: f64) -> String {
 type Column = (&'static str, fn(&Row) -> String);
 
 /// All but the metrics.
-const COLUMNS: [Column; 45] = [
+const COLUMNS: [Column; 53] = [
     ("trial", |r| r.record.trial.clone()),
     ("cell", |r| r.record.spec.cell.clone()),
     ("variant", |r| variant(&r.record.spec).to_owned()),
@@ -114,6 +119,30 @@ const COLUMNS: [Column; 45] = [
     }),
     ("gc_iterations", |r| {
         r.poison(|p| p.check.cancelled.as_ref().map(|c| c.curve.len()))
+    }),
+    ("rows_dropped", |r| r.cleansed(|c| Some(c.dropped))),
+    ("rows_relabelled", |r| r.cleansed(|c| Some(c.relabelled))),
+    ("images_changed", |r| r.cleansed(|c| Some(c.images_changed))),
+    ("poison_caught", |r| {
+        r.cleansed(|c| c.against.map(|a| a.caught))
+    }),
+    ("clean_touched", |r| {
+        r.cleansed(|c| c.against.map(|a| a.clean_touched))
+    }),
+    ("labels_restored", |r| {
+        r.cleansed(|c| c.against.map(|a| a.restored))
+    }),
+    ("parts", |r| {
+        let parts = r.outcome.parts.len();
+        text((parts > 0).then_some(parts))
+    }),
+    ("best_epoch_accuracy", |r| {
+        let training = r
+            .outcome
+            .evaluation
+            .as_ref()
+            .and_then(|e| e.training.as_ref());
+        text(training.map(|t| format!("{:.4}", t.best_accuracy)))
     }),
     ("alpha_cosine", |r| {
         let diagnostics = r.outcome.diagnostics.as_ref();

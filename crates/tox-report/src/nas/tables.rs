@@ -7,6 +7,7 @@ use crate::page::{NONE, show, signed, state};
 use crate::run::Trial;
 use crate::stats;
 use serde::Serialize;
+use tox_poison::cleanse::{Against, Cleansed};
 use tox_study::plan::cell_name;
 use tox_study::record::{NasOutcome, Outcome};
 
@@ -155,6 +156,8 @@ pub fn footnotes(cells: &[Cell]) -> Vec<Footnote> {
 /// A countermeasure beside the same attack without it.
 #[derive(Serialize)]
 pub struct Defended {
+    /// What it did to the rows.
+    did: String,
     search: String,
     condition: String,
     mark: String,
@@ -177,10 +180,61 @@ pub fn defended(searches: &[Search]) -> Vec<Defended> {
                 without: show(without.and_then(|w| w.accuracy())),
                 with: show(cell.accuracy()),
                 above: signed(above),
+                did: did(cell),
             });
         }
     }
     rows
+}
+
+/// What a countermeasure did, in means over the trials that are done.
+fn did(cell: &Cell) -> String {
+    let all: Vec<_> = cell
+        .records()
+        .filter_map(|r| r.outcome.cleansed.as_ref())
+        .collect();
+    let Some(first) = all.first() else {
+        let parts = cell.records().map(|r| r.outcome.parts.len()).max();
+        return match parts.filter(|parts| *parts > 0) {
+            Some(parts) => format!("the vote of {parts} searches"),
+            None => NONE.to_owned(),
+        };
+    };
+    let mean = |of: &dyn Fn(&Cleansed) -> usize| {
+        all.iter().map(|c| of(c)).sum::<usize>() as f64 / all.len() as f64
+    };
+    let changes = [
+        ("dropped", mean(&|c| c.dropped)),
+        ("relabelled", mean(&|c| c.relabelled)),
+        ("images changed", mean(&|c| c.images_changed)),
+    ];
+    let changes = changes.into_iter().filter(|(_, rows)| *rows > 0.0);
+    let changes: Vec<String> = changes
+        .map(|(what, rows)| format!("{rows:.0} {what}"))
+        .collect();
+    let mut text = format!(
+        "of {} rows {}",
+        first.rows,
+        match changes.is_empty() {
+            true => "none touched".to_owned(),
+            false => changes.join(", "),
+        }
+    );
+    let against: Vec<_> = all.iter().filter_map(|c| c.against).collect();
+    let share = |part: &dyn Fn(&Against) -> usize, whole: &dyn Fn(&Against) -> usize| {
+        let [part, whole] = [part, whole].map(|of| against.iter().map(of).sum::<usize>());
+        (whole > 0).then(|| 100.0 * part as f64 / whole as f64)
+    };
+    if let Some(recall) = share(&|a| a.caught, &|a| a.poisoned) {
+        text += &format!("; {recall:.0} % of the poison touched");
+    }
+    if let Some(precision) = share(&|a| a.caught, &|a| a.caught + a.clean_touched) {
+        text += &format!(", {precision:.0} % of the touched rows were poison");
+    }
+    if let Some(restored) = share(&|a| a.restored, &|a| a.flipped) {
+        text += &format!("; {restored:.0} % of the flipped labels restored");
+    }
+    text
 }
 
 /// What a search found: how many different architectures, of which ops.

@@ -59,6 +59,9 @@ impl Network for Subnet {
     }
 }
 
+/// Gradients of a supernet's weights, those of several subnets added up.
+pub type Summed = Vec<(ParamId, Vec<f32>)>;
+
 /// A supernet.
 #[derive(Clone, Debug)]
 pub struct Supernet {
@@ -261,7 +264,7 @@ impl Supernet {
         draws: Draws<'_>,
         distil: bool,
         device: &Device,
-    ) -> Result<(Vec<(ParamId, Vec<f32>)>, Step), SpaceError> {
+    ) -> Result<(Summed, Step), SpaceError> {
         let device = device.clone().autodiff();
         let mut sum = Sum::new();
         let mut first: Option<(Vec<f32>, f32, usize)> = None;

@@ -44,7 +44,7 @@ pub enum Command {
     /// Find poisonous ops in a search space, before a search and without training
     Screen(Screen),
     /// Poison a copy of your data, and measure what that does to a learner
-    Poison(Poison),
+    Poison(Box<Poison>),
     /// Learn how strongly to regularise when some of your data may be poison
     Harden(Harden),
     /// Compare the ways to a hypergradient in time, memory and error

@@ -10,8 +10,9 @@ use crate::nas::{claims, ops};
 use crate::verdict::{Claim, Verdict};
 use serde_json::json;
 use std::path::Path;
-use tox_search::nas::{Evaluate, SearchKind};
-use tox_search::space::cells::{CellGenotype, CellSpace};
+use tox_search::genes::Architecture;
+use tox_search::nas::{Evaluate, NasSpace, SearchKind};
+use tox_search::space::cells::CellGenotype;
 use tox_study::spec::{Defence, Learner, TrialSpec};
 
 #[test]
@@ -139,14 +140,14 @@ fn ops_of_the_darts_space_stand_beside_the_papers() {
     let (mut clean, mut attacked) = pair();
     for spec in clean.iter_mut().chain(&mut attacked) {
         if let Learner::Nas(config) = &mut spec.learner {
-            config.space = CellSpace::Darts;
+            config.space = NasSpace::Darts;
             config.evaluate = Evaluate::None;
         }
     }
     let specs = [clean, attacked].concat();
     let dir = folder(&specs, |_| 0);
     change(dir.path(), &specs, |_, o| {
-        o.genotype = CellGenotype::Darts(text.parse().unwrap());
+        o.genotype = Architecture::Cell(CellGenotype::Darts(text.parse().unwrap()));
         o.evaluation = None;
     });
     ask(dir.path(), |searches| {

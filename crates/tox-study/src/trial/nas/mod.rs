@@ -30,6 +30,7 @@ struct Scene<'a> {
 }
 
 /// What judges the found architecture.
+#[allow(clippy::large_enum_variant, reason = "a trial has one")]
 enum Judge {
     Nobody,
     Table(Table),

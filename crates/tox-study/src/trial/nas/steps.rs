@@ -134,7 +134,7 @@ impl<'a> Steps<'a> {
     ) -> Result<T, TrialError> {
         let place = Place(self.dir.join(format!("checkpoint-{name}")));
         let key = json!([self.base, key]).to_string();
-        self.hooked(name, &key, &place, |hooks| make(hooks))
+        self.hooked(name, &key, &place, make)
     }
 
     fn made<T: Serialize + DeserializeOwned>(
