@@ -8,7 +8,7 @@ use tox_poison::cleanse::{CleanseError, Countermeasure};
 use tox_poison::data::threat::{ClfThreat, FileThreat, GcThreat, NoiseThreat, RlfThreat};
 use tox_poison::space::SpacePoison;
 use tox_search::enas::config::EnasConfig;
-use tox_search::nas::NasConfig;
+use tox_search::nas::{NasConfig, SearchKind};
 
 /// What the adversary does in a trial.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -115,7 +115,11 @@ impl Learner {
         match defence {
             Defence::None => true,
             Defence::Screen => matches!(self, Self::Enas(_)),
-            Defence::Cleanse(_) | Defence::Parts(_) => matches!(self, Self::Nas(_)),
+            Defence::Cleanse(_) => matches!(self, Self::Nas(_)),
+            // Random architectures have nothing to agree on.
+            Defence::Parts(_) => {
+                matches!(self, Self::Nas(config) if config.search != SearchKind::Random)
+            }
         }
     }
 

@@ -343,6 +343,47 @@ fn a_poison_made_by_the_command_line_is_the_same_poison() {
 fn what_cannot_be_run_is_refused_with_its_line() {
     for (from, to, part) in [
         (
+            "evaluate = \"none\"",
+            "evaluate = \"none\"\nspace = \"elastic\"",
+            "learner.search",
+        ),
+        (
+            "evaluate = \"none\"",
+            "evaluate = \"train\"\ntrain = { epochs = 0 }",
+            "learner.train.epochs",
+        ),
+        ("initial = 5", "initial = 3", "learner.nsganetv2.initial"),
+        (
+            "label = \"clean\"",
+            "label = \"clean\", defence = { kind = \"knn\", k = 0 }",
+            "expected 1 to 1000",
+        ),
+        (
+            "label = \"clean\"",
+            "label = \"clean\", defence = { kind = \"parts\", parts = 1 }",
+            "expected 2 to 100",
+        ),
+        (
+            "label = \"clean\"",
+            "label = \"clean\", defence = { kind = \"wash\" }",
+            "unknown defence",
+        ),
+        (
+            "label = \"clean\"",
+            "label = \"clean\", defence = \"wash\"",
+            "loss-filter",
+        ),
+        (
+            "iterations = 2",
+            "iterations = 2, radius = 0.3",
+            "own `radius`",
+        ),
+        (
+            "search = \"random\"\nevaluate = \"none\"",
+            "search = \"nsganetv2\"\nevaluate = \"none\"\nspace = \"elastic\"\nsupernet = { path = \"no.safetensors\" }",
+            "no.safetensors",
+        ),
+        (
             "budget = 0.5 } }",
             "budget = 0 } }",
             "above 0 and at most 1",

@@ -59,8 +59,8 @@ pub struct GcThreat {
     /// Share of the rows that a search learns from, above 0 and at most 1.
     pub budget: f64,
     /// How far the ascent takes the targets, in L2, in the place of `cancelling.radius`. Default: the
-    /// paper's, 1.0 for alphas and 0.5 for the networks of found architectures. Small networks need
-    /// less, see `cancelling.radius`.
+    /// paper's, 1.0 for P-DARTS' alphas and NSGANetV2's subnets, 0.5 for networks of other found
+    /// architectures. Small networks need less: 0.05 to 0.2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub radius: Option<f64>,
     /// The attack's own numbers.
@@ -145,6 +145,13 @@ impl GcThreat {
     /// The first number out of its range.
     pub fn check(&self) -> Result<(), PoisonError> {
         share(self.budget)?;
+        if self.cancelling.radius != Gc::default().radius {
+            return Err(PoisonError::Setting {
+                key: "cancelling.radius",
+                found: self.cancelling.radius,
+                expected: "no number here: the threat's own `radius` is the one that counts",
+            });
+        }
         let radius = self.radius.unwrap_or(self.cancelling.radius);
         let cancelling = Gc {
             radius,

@@ -15,7 +15,7 @@ use tox_poison::data::PoisonError;
 use tox_poison::data::threat::{ClfThreat, FileThreat, GcThreat, NoiseThreat, RlfThreat};
 use tox_poison::space::SpacePoison;
 use tox_search::enas::config::EnasConfig;
-use tox_search::nas::NasConfig;
+use tox_search::nas::{NasConfig, SupernetFile};
 use tox_search::space::Space;
 
 /// What a table with a `kind` may be: here a learner or a threat is registered.
@@ -43,7 +43,7 @@ const LEARNERS: [Kind<Learner>; 4] = [
     },
     Kind {
         name: "nas",
-        read: |s, at, t| checked(s, at, t, NasConfig::check).map(Learner::Nas),
+        read: nas,
         schema: NasConfig::json_schema,
     },
 ];
@@ -125,6 +125,40 @@ fn cleanse<T: DeserializeOwned>(
 #[serde(deny_unknown_fields)]
 struct NoKeys {}
 
+/// A search over cells. A supernet's file is named by its hash too, since the trial depends on its
+/// content.
+fn nas(source: &Source, at: &[String], table: Table) -> Result<Learner, RecipeError> {
+    let mut config: NasConfig = checked(source, at, table, NasConfig::check)?;
+    if let Some(file) = &mut config.supernet {
+        let found = SupernetFile::hash_of(Path::new(&file.path));
+        let key = [at, &path(&["supernet", "path"])].concat();
+        let found = found.map_err(|e| source.refuse(&key, e.to_string(), None))?;
+        let hash = file.hash.get_or_insert_with(|| found.clone());
+        same_hash(
+            source,
+            [at, &path(&["supernet", "hash"])].concat(),
+            hash,
+            &found,
+        )?;
+    }
+    Ok(Learner::Nas(config))
+}
+
+/// Refuses a file that is not the one that a recipe names.
+fn same_hash(
+    source: &Source,
+    key: Vec<String>,
+    named: &str,
+    found: &str,
+) -> Result<(), RecipeError> {
+    if named == found {
+        return Ok(());
+    }
+    let message = format!("the file has the hash {found}, not {named}");
+    let hint = "name the file that the recipe was written for, or leave `hash` out";
+    Err(source.refuse(&key, message, Some(hint.into())))
+}
+
 /// A poison made before. The trial depends on its content, so its hash becomes a part of the spec.
 fn poison_file(source: &Source, at: &[String], table: Table) -> Result<Threat, RecipeError> {
     let mut threat: FileThreat = source.read(at, Value::Table(table))?;
@@ -132,21 +166,9 @@ fn poison_file(source: &Source, at: &[String], table: Table) -> Result<Threat, R
     let key = [at, &path(&["path"])].concat();
     let patch = patch.map_err(|e| source.refuse(&key, e.to_string(), None))?;
     let found = patch.manifest().patch_hash.clone();
-    match &threat.hash {
-        Some(hash) if *hash != found => {
-            let message = format!(
-                "the poison {} has the hash {found}, not {hash}",
-                threat.path
-            );
-            let hint = "name the file that the recipe was written for, or leave `hash` out";
-            let key = [at, &path(&["hash"])].concat();
-            Err(source.refuse(&key, message, Some(hint.into())))
-        }
-        _ => {
-            threat.hash = Some(found);
-            Ok(Threat::File(threat))
-        }
-    }
+    let hash = threat.hash.get_or_insert_with(|| found.clone());
+    same_hash(source, [at, &path(&["hash"])].concat(), hash, &found)?;
+    Ok(Threat::File(threat))
 }
 
 /// A number out of its range, in whichever crate it was found.
@@ -418,6 +440,9 @@ pub fn defence_of(
         Defence::Screen => {
             "the screen drops ops that were put into a search space, which this learner does not \
              have: leave `defence` out"
+        }
+        Defence::Parts(_) => {
+            "it lets several searches vote, which \"nas\" has, but for the random one"
         }
         _ => "it works on the images that the learner \"nas\" searches on: leave `defence` out",
     };
