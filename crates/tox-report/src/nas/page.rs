@@ -14,7 +14,7 @@ use minijinja::{Value, context};
 /// Title and authors of the paper.
 const PAPER: (&str, &str) = (
     "Hard Work Does Not Always Pay Off: Poisoning Attacks on Neural Architecture Search",
-    "Z. Coalson, H. Wang, Q. Wu, S. Hong",
+    "Z. Coalson et al.",
 );
 
 /// All that is shown of a run.
