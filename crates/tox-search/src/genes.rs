@@ -18,7 +18,7 @@ use crate::nsga::Genome;
 use crate::space::SpaceError;
 use crate::space::cells::{CellGenotype, CellSpace};
 use crate::space::darts::{self, Inputs, NODES};
-use crate::space::elastic::{Arch, DEPTHS, EXPANSIONS, ElasticSpace, KERNELS};
+use crate::space::elastic::{self, Arch, DEPTHS, EXPANSIONS, ElasticSpace, KERNELS};
 use crate::space::nasbench201;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
@@ -124,7 +124,7 @@ impl GeneSpace {
     }
 
     /// What most of `votes` have, gene by gene, of equals what the first of them has; none without
-    /// votes.
+    /// votes. On a layer of an elastic network only those vote that have it.
     ///
     /// # Errors
     /// A vote that has no row, see [`GeneSpace::encode`].
@@ -134,12 +134,16 @@ impl GeneSpace {
         let Some(first) = rows.first() else {
             return Ok(None);
         };
-        let count = |gene: usize, value: usize| rows.iter().filter(|r| r[gene] == value).count();
         let winner = |gene: usize| {
-            let values = rows.iter().map(|row| row[gene]);
+            let reads = |row: &&Genome| match self {
+                Self::Elastic(_) => elastic::reads(row, gene),
+                Self::Cell(_) => true,
+            };
+            let values: Vec<usize> = rows.iter().filter(reads).map(|row| row[gene]).collect();
+            let count = |value: usize| values.iter().filter(|v| **v == value).count();
             // The last of equals wins, so the first vote comes last.
-            let most = values.rev().max_by_key(|value| count(gene, *value));
-            most.unwrap_or_default()
+            let most = values.iter().rev().max_by_key(|value| count(**value));
+            most.copied().unwrap_or_default()
         };
         let genes: Genome = (0..first.len()).map(winner).collect();
         self.decode(&genes).map(Some)

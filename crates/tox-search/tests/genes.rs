@@ -102,7 +102,34 @@ fn an_elastic_network_has_one_row_and_the_text_of_a_subnet_file() {
     assert_eq!(space.decode(&other).unwrap(), smallest);
     let text: serde_json::Value = serde_json::from_str(&largest.to_string()).unwrap();
     let json = serde_json::to_value(&largest).unwrap();
-    assert_eq!(text, json["elastic"]);
+    assert_eq!(text, json);
+    assert_eq!(
+        serde_json::from_value::<Architecture>(json).unwrap(),
+        largest
+    );
+}
+
+/// Worked out by hand.
+#[test]
+fn votes_are_counted_gene_by_gene() {
+    let space = GeneSpace::Cell(CellSpace::NasBench201);
+    let of = |genes: [usize; 6]| space.decode(&genes).unwrap();
+    let votes = [
+        of([0, 1, 2, 3, 4, 0]),
+        of([1, 1, 3, 3, 0, 2]),
+        of([1, 2, 4, 3, 0, 1]),
+    ];
+    // Of three different ones the first.
+    assert_eq!(space.vote(&votes).unwrap(), Some(of([1, 1, 2, 3, 0, 0])));
+    assert_eq!(space.vote(&[]).unwrap(), None);
+    let elastic = GeneSpace::Elastic(ElasticSpace::small(1.0));
+    let [smallest, largest] = elastic.extremes().unwrap();
+    let mut middle = elastic.encode(&largest).unwrap();
+    // The first block's last layer has kernel 5; the smallest has no such layer and does not vote on it.
+    middle[4] = 1;
+    let middle = elastic.decode(&middle).unwrap();
+    let votes = [smallest, middle.clone(), largest];
+    assert_eq!(elastic.vote(&votes).unwrap(), Some(middle));
 }
 
 #[test]

@@ -225,6 +225,7 @@ impl Study {
             });
         }
         let mut trials = Vec::new();
+        let mut hashes = Vec::new();
         for (i, cell) in recipe.cells.iter().enumerate() {
             if !overrides.keeps(cell) {
                 continue;
@@ -232,6 +233,7 @@ impl Study {
             let at = |key: &str| path(&["cell", &i.to_string(), key]);
             let learner = learner::learner_of(&source, &recipe, &of_study, i)?;
             let threat = learner::threat_of(&source, &recipe, &threat_of_study, &learner, i)?;
+            hashes.push((i, learner.clone(), threat.clone()));
             let defence = learner::defence_of(&source, cell, &learner, i)?;
             let (data_at, data) = data_of(&source, &recipe, at("data"), cell)?;
             check::data(&source, &data_at, &data, &learner, &threat)?;
@@ -252,6 +254,9 @@ impl Study {
                 let id = trial_id(&spec);
                 trials.push(Trial { id, spec });
             }
+        }
+        for (i, learner, threat) in hashes {
+            learner::keep_hashes(&mut recipe.cells[i], &learner, &threat);
         }
         recipe.cells.retain(|cell| overrides.keeps(cell));
         if let Ok(Value::Table(resolved)) = Value::try_from(&of_study) {

@@ -100,8 +100,8 @@ pub struct FileThreat {
     /// The patch, `.npz` or `.safetensors`. It must have been made for the very rows of the trial:
     /// training images followed by validation images.
     pub path: String,
-    /// Its BLAKE3 hash, which the manifest names too; without, a patch that has changed since the
-    /// recipe was written is not noticed.
+    /// Its BLAKE3 hash, which the manifest names too. A recipe's reader fills it in; a trial refuses
+    /// another patch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
 }

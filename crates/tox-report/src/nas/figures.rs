@@ -130,7 +130,7 @@ pub fn accuracy(searches: &[Search]) -> Figure {
         caption: format!(
             "Accuracy of the found architecture, trained and tested on clean data. Dots: mean over \
              seeds; bars: its 95 % t-interval, cut at the panel's edge. Green: the clean \
-             search; dashed grey: a random architecture; best of n: a random search of equal cost. \
+             search; dashed grey: a random architecture; best of n: a random search of as many. \
              The axis is that of ln(1 + percent). {MARK} and a hollow dot: the attack failed its own \
              check."
         ),

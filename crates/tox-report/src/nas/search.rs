@@ -53,7 +53,17 @@ fn home(run: &Run) -> &str {
 
 /// Whether two configs judge architectures of the same space in the same way.
 fn judged_alike(a: &NasConfig, b: &NasConfig) -> bool {
-    a.space == b.space && a.evaluate == b.evaluate && a.column == b.column
+    (a.space, a.evaluate, a.column) == (b.space, b.evaluate, b.column)
+        && a.train == b.train
+        && a.target == b.target
+}
+
+/// Whether a config is one random architecture, and not the best of several.
+fn one_draw(config: &NasConfig) -> bool {
+    config
+        .random
+        .as_ref()
+        .is_none_or(|random| random.draws == 1)
 }
 
 impl<'c, 'a> Search<'c, 'a> {
@@ -88,6 +98,7 @@ impl<'c, 'a> Search<'c, 'a> {
                         && c.attack().is_none()
                         && !c.defended()
                         && c.spec().data == **data
+                        && one_draw(c.config)
                         && judged_alike(c.config, config)
                 };
                 let looked_up = members.iter().flat_map(|c| c.records()).any(|r| {
@@ -255,7 +266,7 @@ impl<'c, 'a> Search<'c, 'a> {
         }
     }
 
-    /// Architectures that a random search of equal cost trains, and what it finds.
+    /// Architectures that a random search evaluates that evaluates as many, and what it finds.
     pub fn equal_cost(&self) -> Option<(usize, f64)> {
         self.place(|p| (p.draws, p.random_search.mean))
     }
@@ -284,7 +295,7 @@ impl<'c, 'a> Search<'c, 'a> {
         stats::mean(&gains)
     }
 
-    /// How far they are above what a random search of equal cost finds.
+    /// How far they are above what a random search of as many architectures finds.
     pub fn above_equal_cost(&self, cell: &Cell) -> Option<Interval> {
         cell.mean(|o| {
             let evaluation = o.evaluation.as_ref()?;

@@ -62,6 +62,7 @@ pub fn evaluation(accuracy: f64) -> Evaluation {
         },
         table: Some(Place {
             column: "cifar10_test_200ep".into(),
+            hash: "ab".into(),
             rank: Rank {
                 rank: 1 + (100.0 * (95.0 - accuracy).max(0.0)) as usize,
                 tied: 1,
@@ -78,6 +79,7 @@ pub fn evaluation(accuracy: f64) -> Evaluation {
                 sd: 12.9,
             },
         }),
+        trained_on: None,
         training: None,
     }
 }

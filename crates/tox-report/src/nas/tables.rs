@@ -19,7 +19,7 @@ pub struct Grid {
     judged: String,
     /// Architectures in the table; empty without one.
     of: String,
-    /// Architectures that a random search of equal cost trains; empty where that is one.
+    /// Architectures of a random search that evaluates as many; empty where that is one.
     draws: String,
     rows: Vec<GridRow>,
 }

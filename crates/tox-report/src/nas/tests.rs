@@ -91,8 +91,8 @@ fn csv_headline_and_findings_are_as_before() {
     assert_eq!(csv.lines().count(), 1 + specs.len() - 3);
     let width = |line: &str| line.split(',').count();
     let head: Vec<&str> = csv.lines().take(4).collect();
-    assert_eq!(width(head[0]), 61);
-    assert!(head.iter().all(|line| width(line) == 61));
+    assert_eq!(width(head[0]), 69);
+    assert!(head.iter().all(|line| width(line) == 69));
     insta::assert_snapshot!("results_csv", head.join("\n"));
     insta::assert_snapshot!("headline", crate::headline(dir.path()).unwrap());
     insta::assert_snapshot!("findings", findings(dir.path()));

@@ -215,6 +215,49 @@ pub fn elastic(
     train((network, state), protocol, inputs, hooks)
 }
 
+/// Refuses what [`run`] would refuse of any architecture of the space on these data: so a search need
+/// not be over to know.
+///
+/// # Errors
+/// Numbers out of range, augmentation or auxiliary head that do not fit the images.
+pub fn fits(config: &FinalConfig, protocol: Protocol, data: &Dataset) -> Result<(), FinalError> {
+    config.check(protocol)?;
+    let settings = config.resolved(protocol);
+    whole(&settings, data)?;
+    let [_, c, h, w] = data.train.images.shape;
+    let [channels, cells] = settings.size.unwrap_or([1, 1]);
+    let shape = SupernetShape {
+        channels,
+        cells,
+        classes: data.classes,
+        input: [c, h, w],
+    };
+    match protocol {
+        Protocol::Darts => check_head(shape, settings.auxiliary_weight),
+        Protocol::NasBench201 => Ok(shape.nasbench201().check()?),
+        Protocol::Elastic => Ok(()),
+    }
+}
+
+/// Refuses augmentation that can leave nothing of an image.
+fn whole(settings: &Settings, data: &Dataset) -> Result<(), FinalError> {
+    let [_, _, height, width] = data.train.images.shape;
+    for (key, found) in [
+        ("crop", settings.augment.crop),
+        ("cutout", settings.augment.cutout),
+    ] {
+        if found >= height.min(width) {
+            return Err(FinalError::Augment {
+                key,
+                found,
+                height,
+                width,
+            });
+        }
+    }
+    Ok(())
+}
+
 fn check_head(shape: SupernetShape, weight: f64) -> Result<(), FinalError> {
     let network = shape.darts(weight != 0.0);
     let cell = network.auxiliary_cell();
@@ -246,20 +289,7 @@ pub fn train<N: Network>(
     inputs.config.check(protocol)?;
     let settings = inputs.config.resolved(protocol);
     let data = inputs.data;
-    let [_, _, height, width] = data.train.images.shape;
-    for (key, found) in [
-        ("crop", settings.augment.crop),
-        ("cutout", settings.augment.cutout),
-    ] {
-        if found >= height.min(width) {
-            return Err(FinalError::Augment {
-                key,
-                found,
-                height,
-                width,
-            });
-        }
-    }
+    whole(&settings, data)?;
     let train = clean(data);
     for (split, found, least) in [("training", train.len(), 2), ("test", data.test.len(), 1)] {
         if found < least {

@@ -10,6 +10,7 @@ use crate::reward::RewardError;
 use crate::robot::{RobotConfig, RobotError};
 use crate::space::cells::CellSpace;
 use crate::space::elastic::ElasticSpace;
+use crate::space::nasbench201::CELLS;
 use crate::table::{Column, DataSet, Measure};
 use crate::tenas::{TenasConfig, TenasError};
 use schemars::JsonSchema;
@@ -188,8 +189,8 @@ pub struct NasConfig {
     /// those of the search, clean.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<DataSpec>,
-    /// Architectures that a random search of equal cost trains; default: as many as the search
-    /// trained from scratch, at least one.
+    /// Architectures that the random search in the report evaluates, 1 to 15,625; default: as many as
+    /// the search evaluated, each however briefly, at least one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub random_draws: Option<usize>,
 }
@@ -283,9 +284,7 @@ impl NasConfig {
                 "\"train\" or \"none\", since the table has cells of NAS-Bench-201 alone";
             return error("evaluate", "\"nasbench201\"", expected.to_owned());
         }
-        if self.random_draws == Some(0) {
-            return error("random_draws", 0, "at least 1".to_owned());
-        }
+        whole("random_draws", self.random_draws.unwrap_or(1), 1, CELLS)?;
         let below = |table: &str, mut e: ConfigError| {
             e.key = format!("{table}.{}", e.key);
             e

@@ -85,8 +85,8 @@ pub enum Trace {
 }
 
 impl Trace {
-    /// Architectures that the search evaluated by a training each, however short: as many as a random
-    /// search of equal cost evaluates. Of searches that evaluate none, 0.
+    /// Architectures that the search evaluated, each by a short training or, in NSGANetV2, with weights
+    /// that it inherits. Of searches that evaluate none, 0.
     pub fn evaluated(&self) -> usize {
         match self {
             Self::Robot { evaluated, .. } | Self::Random { evaluated } => evaluated.len(),

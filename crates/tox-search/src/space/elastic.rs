@@ -341,6 +341,16 @@ fn among(allowed: &[usize], found: usize, what: impl FnOnce() -> String) -> Resu
     })
 }
 
+/// Whether a gene of an encoding is read: those of layers that a block does not have are not.
+pub(crate) fn reads(genes: &[usize], gene: usize) -> bool {
+    let (block, place) = (gene / BLOCK_GENES, gene % BLOCK_GENES);
+    if gene == GENES - 1 || place == 0 {
+        return true;
+    }
+    let depth = genes.get(block * BLOCK_GENES).and_then(|i| DEPTHS.get(*i));
+    depth.is_some_and(|depth| (place - 1) % MAX_DEPTH < *depth)
+}
+
 fn meaning(gene: usize) -> &'static str {
     match gene % BLOCK_GENES {
         _ if gene == GENES - 1 => "a position in the resolutions",

@@ -203,6 +203,8 @@ pub struct Rank {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table {
     path: PathBuf,
+    /// BLAKE3 of the file.
+    hash: String,
     /// The columns that the file has, with a value for each cell by its index.
     columns: Vec<(Column, Vec<f64>)>,
     /// Seconds of 12 epochs on CIFAR-10, if the file has them.
@@ -213,6 +215,11 @@ impl Table {
     /// The file that it was read from.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// BLAKE3 (hexadecimal) of the file.
+    pub fn hash(&self) -> &str {
+        &self.hash
     }
 
     /// The columns that the file has.

@@ -143,6 +143,7 @@ impl Table {
                 source,
             },
         })?;
+        let hash = blake3::hash(text.as_bytes()).to_hex().to_string();
         let text = text.trim_start_matches('\u{feff}');
         let mut lines = text.lines().zip(1..).filter(|(l, _)| !l.trim().is_empty());
         let header: Vec<&str> = fields(lines.next().unwrap_or_default().0).collect();
@@ -191,12 +192,13 @@ impl Table {
                 first,
             });
         }
-        Self::of(path, kept)
+        Self::of(path, hash, kept)
     }
 
-    fn of(path: &Path, kept: Vec<Kept>) -> Result<Self, TableError> {
+    fn of(path: &Path, hash: String, kept: Vec<Kept>) -> Result<Self, TableError> {
         let mut table = Self {
             path: path.into(),
+            hash,
             columns: Vec::new(),
             cost: None,
         };

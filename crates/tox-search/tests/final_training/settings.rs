@@ -49,7 +49,7 @@ fn what_is_absent_is_as_published() {
             None,
             (150, 96, 0.01, 0.0),
             (0.9, false, 4e-5, Some(5.0)),
-            (0.0, 0.2, 0.2),
+            (0.0, 0.0, 0.2),
             (4, true, 16)
         )
     );

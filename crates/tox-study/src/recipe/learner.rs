@@ -129,46 +129,45 @@ struct NoKeys {}
 /// content.
 fn nas(source: &Source, at: &[String], table: Table) -> Result<Learner, RecipeError> {
     let mut config: NasConfig = checked(source, at, table, NasConfig::check)?;
-    if let Some(file) = &mut config.supernet {
+    if let Some(file) = config.supernet.as_mut().filter(|file| file.hash.is_none()) {
         let found = SupernetFile::hash_of(Path::new(&file.path));
         let key = [at, &path(&["supernet", "path"])].concat();
-        let found = found.map_err(|e| source.refuse(&key, e.to_string(), None))?;
-        let hash = file.hash.get_or_insert_with(|| found.clone());
-        same_hash(
-            source,
-            [at, &path(&["supernet", "hash"])].concat(),
-            hash,
-            &found,
-        )?;
+        file.hash = Some(found.map_err(|e| source.refuse(&key, e.to_string(), None))?);
     }
     Ok(Learner::Nas(config))
-}
-
-/// Refuses a file that is not the one that a recipe names.
-fn same_hash(
-    source: &Source,
-    key: Vec<String>,
-    named: &str,
-    found: &str,
-) -> Result<(), RecipeError> {
-    if named == found {
-        return Ok(());
-    }
-    let message = format!("the file has the hash {found}, not {named}");
-    let hint = "name the file that the recipe was written for, or leave `hash` out";
-    Err(source.refuse(&key, message, Some(hint.into())))
 }
 
 /// A poison made before. The trial depends on its content, so its hash becomes a part of the spec.
 fn poison_file(source: &Source, at: &[String], table: Table) -> Result<Threat, RecipeError> {
     let mut threat: FileThreat = source.read(at, Value::Table(table))?;
-    let patch = Patch::load(Path::new(&threat.path));
-    let key = [at, &path(&["path"])].concat();
-    let patch = patch.map_err(|e| source.refuse(&key, e.to_string(), None))?;
-    let found = patch.manifest().patch_hash.clone();
-    let hash = threat.hash.get_or_insert_with(|| found.clone());
-    same_hash(source, [at, &path(&["hash"])].concat(), hash, &found)?;
+    if threat.hash.is_none() {
+        let patch = Patch::load(Path::new(&threat.path));
+        let key = [at, &path(&["path"])].concat();
+        let patch = patch.map_err(|e| source.refuse(&key, e.to_string(), None))?;
+        threat.hash = Some(patch.manifest().patch_hash.clone());
+    }
     Ok(Threat::File(threat))
+}
+
+/// Writes into a cell's own tables the hashes that were read from its files, so that a study that is
+/// read again means the same trials, whatever lies there now.
+pub fn keep_hashes(cell: &mut Cell, learner: &Learner, threat: &Threat) {
+    let keep = |table: Option<&mut Table>, hash: &Option<String>| {
+        if let (Some(table), Some(hash)) = (table, hash)
+            && table.contains_key("path")
+        {
+            table.insert("hash".into(), Value::String(hash.clone()));
+        }
+    };
+    if let Threat::File(file) = threat {
+        keep(Some(&mut cell.threat), &file.hash);
+    }
+    if let Learner::Nas(config) = learner
+        && let Some(file) = &config.supernet
+    {
+        let own = cell.learner.get_mut("supernet");
+        keep(own.and_then(Value::as_table_mut), &file.hash);
+    }
 }
 
 /// A number out of its range, in whichever crate it was found.

@@ -57,6 +57,9 @@ pub struct Evaluation {
     pub counts: Counts,
     /// Its place in the table, where it was looked up.
     pub table: Option<Place>,
+    /// Content hash of the data of its final training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trained_on: Option<String>,
     /// How its final training went, where it was trained; `accuracy` is that after the last epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training: Option<final_training::Evaluation>,
@@ -68,6 +71,8 @@ pub struct Evaluation {
 pub struct Place {
     /// The column, such as `cifar10_test_200ep`.
     pub column: String,
+    /// BLAKE3 of the table's file: files that circulate disagree.
+    pub hash: String,
     /// Its rank.
     pub rank: Rank,
     /// The best accuracy of the table.

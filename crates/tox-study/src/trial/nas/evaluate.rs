@@ -5,12 +5,31 @@ use crate::record::nas::{Evaluation, Place};
 use tox_data::Dataset;
 use tox_data::checkpoint::Hooks;
 use tox_search::count;
-use tox_search::final_training::{self, Inputs};
+use tox_search::final_training::{self, Inputs, Protocol};
 use tox_search::genes::{Architecture, GeneSpace};
 use tox_search::nas::Trace;
 use tox_search::space::cells::CellGenotype;
 use tox_search::space::nasbench201::Network;
 use tox_search::table::{Column, Draws, Measure, Table};
+
+/// What a random search over the table goes by.
+pub fn select(column: Column) -> Column {
+    Column {
+        measure: Measure::Valid12,
+        ..column
+    }
+}
+
+/// Refuses a final training that would fail after the search.
+pub fn trainable(scene: &Scene<'_>, target: &Dataset) -> Result<(), TrialError> {
+    let config = scene.config.clone().resolved();
+    let training = config.train.unwrap_or_default();
+    let protocol = config
+        .space
+        .cells()
+        .map_or(Protocol::Elastic, Protocol::from);
+    Ok(final_training::fits(&training, protocol, target)?)
+}
 
 /// Looks the architecture up in the table.
 pub fn looked_up(
@@ -31,10 +50,7 @@ pub fn looked_up(
         input: [3, side, side],
         ..Network::default()
     };
-    let select = Column {
-        data: column.data,
-        measure: Measure::Valid12,
-    };
+    let select = select(column);
     let draws = scene
         .config
         .random_draws
@@ -43,6 +59,7 @@ pub fn looked_up(
     let place = Place {
         column: column.to_string(),
         rank: table.rank(cell, column)?,
+        hash: table.hash().to_owned(),
         best: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
         random: table.random_search(column, column, 1, Draws::Distinct)?,
         draws,
@@ -52,6 +69,7 @@ pub fn looked_up(
         accuracy: table.accuracy(cell, column)?,
         counts: count::nasbench201(cell, &network)?,
         table: Some(place),
+        trained_on: None,
         training: None,
     })
 }
@@ -83,6 +101,7 @@ pub fn trained(
         accuracy: trained.evaluation.accuracy,
         counts: trained.evaluation.counts,
         table: None,
+        trained_on: Some(target.hash.clone()),
         training: Some(trained.evaluation),
     }))
 }

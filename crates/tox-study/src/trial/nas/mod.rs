@@ -53,6 +53,7 @@ pub fn execute(
             let dir = DataDir::resolve(context.data_dir)?;
             let table = Table::read(&dir.path().join(FILE))?;
             table.values(config.column)?;
+            table.values(evaluate::select(config.column))?;
             Judge::Table(table)
         }
         Evaluate::Train => Judge::Training(match &config.target {
@@ -71,7 +72,10 @@ pub fn execute(
         clean: &clean,
         device,
     };
-    let mut steps = Steps::new(context, &clean.hash, spec.seed, weights(spec, config));
+    if let Judge::Training(target) = &judge {
+        evaluate::trainable(&scene, target)?;
+    }
+    let mut steps = Steps::new(context, &clean, spec.seed, weights(spec, config));
     let key = json!({ "spec": spec });
     let poisoned = poison::poison(&scene, &mut steps)?;
     let (defended, cleansed) = match &spec.defence {
@@ -85,8 +89,9 @@ pub fn execute(
     let data = defended.as_ref().or(given).unwrap_or(&clean);
     let mut found = Vec::new();
     for (name, part) in defence::parts(&spec.defence, data, spec.seed) {
-        // What the poison does to the search's signals is told once.
-        let diagnosed = given.filter(|_| found.is_empty());
+        // What the poison does to the signals of a search that sees it; a defended one sees other data.
+        let plain = spec.defence == Defence::None;
+        let diagnosed = given.filter(|_| plain);
         let part = part.as_ref().unwrap_or(data);
         found.push(steps.step(&name, key.clone(), |_, hooks| {
             search(&scene, part, diagnosed, hooks)
@@ -104,9 +109,12 @@ pub fn execute(
     let evaluation = match &judge {
         Judge::Nobody => None,
         Judge::Table(table) => Some(evaluate::looked_up(&scene, table, &genotype, &trace)?),
-        Judge::Training(target) => Some(steps.step("final-training", key, |_, hooks| {
-            evaluate::trained(&scene, target, &genotype, hooks)
-        })?),
+        Judge::Training(target) => {
+            let key = json!({ "spec": spec, "target": target.hash });
+            Some(steps.step("final-training", key, |_, hooks| {
+                evaluate::trained(&scene, target, &genotype, hooks)
+            })?)
+        }
     };
     let outcome = NasOutcome {
         genotype,

@@ -18,13 +18,16 @@ use tox_nn::layers::{Network, State};
 use tox_poison::data::clf::{self, Confidences, Training};
 use tox_poison::data::gc::{self, Gc, Victim};
 use tox_poison::data::threat::{ClfThreat, FileThreat, GcThreat};
-use tox_poison::data::{Check, Crafted, PoisonError, flip, noise};
+use tox_poison::data::{Check, Crafted, PoisonError, flip, noise, points};
 use tox_search::cell::{CellSupernet, GenotypeNetwork, SupernetShape};
 use tox_search::genes::Architecture;
 use tox_search::nas::{self, Inputs, Leftover, SearchKind};
 use tox_search::nsganet::{Subnet, Supernet};
 use tox_search::pdarts::learner::Learner;
 use tox_search::space::cells::CellGenotype;
+
+/// How the name of a file of weights ends.
+const NUMBERS: Option<&str> = Some(".safetensors");
 
 /// The data with poison in them.
 pub struct Poisoned {
@@ -39,6 +42,10 @@ pub struct Poisoned {
 /// The poisoned copy of the data, and what the poison did; `None` without a threat.
 pub fn poison(scene: &Scene<'_>, steps: &mut Steps<'_>) -> Result<Option<Poisoned>, TrialError> {
     let (pool, seed) = (scene.clean.pool(), scene.spec.seed);
+    if let Some(budget) = scene.spec.threat.budget() {
+        // Before anything is trained for it.
+        points(budget, pool.rows)?;
+    }
     let plain = |crafted: Crafted| {
         let poison = Poison {
             check: crafted.check,
@@ -90,17 +97,18 @@ fn confident(
 ) -> Result<(Patch, Poison), TrialError> {
     let augment = &scene.spec.data.augment;
     let key = json!({ "classifier": threat.classifier, "augment": augment });
-    let (_, confidences): (_, Confidences) = steps.shared("classifier", key, |_, hooks| {
-        let training = Training {
-            clean: pool,
-            normalise: &scene.clean.normalise,
-            augment,
-            classifier: &threat.classifier,
-            seed: scene.spec.seed,
-            device: scene.device.clone(),
-        };
-        Ok(clf::confidences(&training, hooks)?)
-    })?;
+    let (_, confidences): (_, Confidences) =
+        steps.shared("classifier", None, key, |_, hooks| {
+            let training = Training {
+                clean: pool,
+                normalise: &scene.clean.normalise,
+                augment,
+                classifier: &threat.classifier,
+                seed: scene.spec.seed,
+                device: scene.device.clone(),
+            };
+            Ok(clf::confidences(&training, hooks)?)
+        })?;
     let crafted = clf::flip(pool, &confidences, threat.flip, threat.budget)?;
     let poison = Poison {
         check: crafted.check,
@@ -129,7 +137,9 @@ fn cancelling(
 ) -> Result<(Patch, Poison), TrialError> {
     let (config, augment) = (scene.config, &scene.spec.data.augment);
     let key = json!({ "nas": config.clone().resolved(), "augment": augment });
-    let (place, clean) = steps.shared("clean-search", key.clone(), |place, hooks| {
+    let numbers =
+        NUMBERS.filter(|_| matches!(config.search, SearchKind::PDarts | SearchKind::NsganetV2));
+    let (place, clean) = steps.shared("clean-search", numbers, key.clone(), |place, hooks| {
         clean_search(scene, place, hooks)
     })?;
     let poison = |check| Poison {
@@ -172,7 +182,7 @@ fn cancelling(
         return Err(PoisonError::Victim { what }.into());
     };
     let key = json!({ "after": key, "victim": threat.victim });
-    let (place, ()) = steps.shared("victim", key.clone(), |place, hooks| {
+    let (place, ()) = steps.shared("victim", NUMBERS, key.clone(), |place, hooks| {
         train(scene, threat, genotype, place, hooks)
     })?;
     let (network, mut state) = network(scene, threat, genotype)?;
@@ -305,7 +315,7 @@ fn craft<N: Network>(
     key: Value,
     steps: &mut Steps<'_>,
 ) -> Result<(Patch, Check), TrialError> {
-    let (place, check) = steps.shared("gc", key, |place, hooks| {
+    let (place, check) = steps.shared("gc", Some(".npz"), key, |place, hooks| {
         let Some(mut crafted) = gc::craft(victim, attack, budget, hooks)? else {
             return Ok(None);
         };

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tox_data::Dataset;
 use tox_data::checkpoint::Hooks;
 
 /// How the name of a step's checkpoint ends.
@@ -47,17 +48,19 @@ pub struct Steps<'a> {
 }
 
 impl<'a> Steps<'a> {
-    /// For a trial on clean data of this hash, whose steps take these shares of its time, as far as
+    /// For a trial on these clean data, whose steps take these shares of its time, as far as
     /// they are made.
     pub fn new(
         context: TrialContext<'a>,
-        data_hash: &str,
+        clean: &Dataset,
         seed: u64,
         weights: Vec<(String, f64)>,
     ) -> Self {
         let base = json!({
             "toxscreen": env!("CARGO_PKG_VERSION"),
-            "data": data_hash,
+            "data": [clean.hash, clean.name],
+            "normalise": [clean.normalise.mean, clean.normalise.std],
+            "classes": clean.classes,
             "seed": seed,
             "device": context.device,
             "simd": tox_nn::kernels::instruction_set(),
@@ -85,10 +88,12 @@ impl<'a> Steps<'a> {
         self.made(name, place, &key, make)
     }
 
-    /// A step whose result other trials of the study may need too.
+    /// A step whose result other trials of the study may need too; `file` is the end of the name of
+    /// the file that it leaves beside its result, if it leaves one.
     pub fn shared<T: Serialize + DeserializeOwned>(
         &mut self,
         name: &str,
+        file: Option<&str>,
         key: Value,
         make: impl FnOnce(&Place, Hooks<'_>) -> Result<Option<T>, TrialError>,
     ) -> Result<(Place, T), TrialError> {
@@ -97,12 +102,14 @@ impl<'a> Steps<'a> {
         let Some(shared) = self.shared else {
             let stem = || Place(self.dir.join(format!("checkpoint-{name}-{}", &hash[..12])));
             let (place, again) = (stem(), stem());
+            forget(&place, file);
             return Ok((again, self.made(name, place, &key, make)?));
         };
         files::create_dir(shared)?;
         let stem = || Place(shared.join(format!("{name}-{}", &hash[..12])));
         let (place, again) = (stem(), stem());
         let lock = self.wait(name, &place)?;
+        forget(&place, file);
         let made = self.made(name, place, &key, make)?;
         drop(lock);
         Ok((again, made))
@@ -187,6 +194,14 @@ impl<'a> Steps<'a> {
             },
         };
         run(hooks)?.ok_or(TrialError::Stopped)
+    }
+}
+
+/// Forgets a result whose file is gone, such as a large one that was deleted.
+fn forget(place: &Place, file: Option<&str>) {
+    if file.is_some_and(|file| !place.file(file).is_file()) {
+        // If there is none, it is forgotten already.
+        let _ = std::fs::remove_file(place.file(".json"));
     }
 }
 

@@ -16,12 +16,13 @@ use crate::cli::{say, table};
 use clap::ArgMatches;
 use options::{Kind, out_of_range, unfit};
 use serde_json::{Value, json};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tox_data::features::Features;
 use tox_data::spec::Augment;
-use tox_data::{Dataset, Images, Normalise, Split};
+use tox_data::{Dataset, Normalise, Split};
 use tox_nn::Device;
 use tox_nn::fit::{FitConfig, Inputs, fit};
 use tox_nn::layers::{Init, Network, State};
@@ -141,18 +142,14 @@ impl Job<'_> {
     fn alphas(&self, space: CellSpace, config: &PdartsConfig) -> anyhow::Result<Option<Made>> {
         let (clean, args) = (self.clean, self.args);
         let [_, c, h, w] = self.images.images.shape;
-        let none = Split {
-            images: Images {
-                pixels: Vec::new(),
-                shape: [0, c, h, w],
-            },
-            labels: Vec::new(),
-        };
+        // The published search: the first half for the weights, the second for the alphas.
+        let n = self.images.len();
+        let rows = |range: Range<usize>| self.images.rows(&range.collect::<Vec<_>>());
         let data = Dataset {
             name: args.rows.data.clone(),
-            train: self.images.clone(),
-            valid: none.clone(),
-            test: none,
+            train: rows(0..n / 2),
+            valid: rows(n / 2..n),
+            test: rows(0..0),
             classes: clean.class_names.len(),
             class_names: clean.class_names.clone(),
             normalise: self.normalise.clone(),
