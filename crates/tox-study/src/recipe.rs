@@ -2,6 +2,7 @@
 
 mod check;
 mod learner;
+mod range;
 
 use crate::plan::{Trial, cell_name, trial_id};
 pub use crate::source::Grid;
