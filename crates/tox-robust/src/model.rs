@@ -1,0 +1,96 @@
+//! A network as an oracle.
+
+use crate::oracle::Oracle;
+use burn::tensor::{Tensor, TensorData};
+use tox_data::Normalise;
+use tox_nn::Device;
+use tox_nn::layers::{Mode, Network, Pass, State};
+use tox_nn::ops::read;
+
+/// A network in evaluation mode (batch norm by the running statistics, dropout off) with the
+/// normalisation of its images.
+#[derive(Debug)]
+pub struct Model<'a, N> {
+    network: &'a N,
+    state: &'a State,
+    normalise: &'a Normalise,
+    shape: [usize; 3],
+    classes: usize,
+    device: Device,
+}
+
+impl<'a, N: Network> Model<'a, N> {
+    /// `shape` is that of an image: channels, of which `normalise` has as many, height, width.
+    /// `device` is a plain one, without autodiff.
+    pub fn new(
+        network: &'a N,
+        state: &'a State,
+        normalise: &'a Normalise,
+        (shape, classes): ([usize; 3], usize),
+        device: Device,
+    ) -> Self {
+        Self {
+            network,
+            state,
+            normalise,
+            shape,
+            classes,
+            device,
+        }
+    }
+
+    /// Rows of pixels, normalised, `[n, c, h, w]`.
+    fn images(&self, pixels: &[f32], device: &Device) -> Tensor<4> {
+        let [c, h, w] = self.shape;
+        let shape = [pixels.len() / self.size(), c, h, w];
+        let mut values = pixels.to_vec();
+        let (mean, std) = (&self.normalise.mean, &self.normalise.std);
+        for (i, channel) in values.chunks_exact_mut(h * w).enumerate() {
+            let (mean, std) = (mean[i % c], std[i % c]);
+            channel.iter_mut().for_each(|v| *v = (*v - mean) / std);
+        }
+        Tensor::from_data(TensorData::new(values, shape), device)
+    }
+}
+
+impl<N: Network> Oracle for Model<'_, N> {
+    fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    fn classes(&self) -> usize {
+        self.classes
+    }
+
+    fn logits(&self, pixels: &[f32]) -> Vec<f32> {
+        let pass = Pass::fixed(self.state, &self.device, Mode::Evaluate);
+        read(
+            self.network
+                .logits(&pass, self.images(pixels, &self.device)),
+        )
+    }
+
+    fn pullback(
+        &self,
+        pixels: &[f32],
+        cotangent: &mut dyn FnMut(&[f32]) -> Vec<f32>,
+    ) -> (Vec<f32>, Vec<f32>) {
+        let device = self.device.clone().autodiff();
+        let pass = Pass::fixed(self.state, &device, Mode::Evaluate);
+        let x = self.images(pixels, &device).require_grad();
+        let y = self.network.logits(&pass, x.clone());
+        let (shape, logits) = (y.dims(), read(y.clone().inner()));
+        let cotangent = TensorData::new(cotangent(&logits), shape);
+        let gradients = (y * Tensor::from_data(cotangent, &device)).sum().backward();
+        let mut gradient = match x.grad(&gradients) {
+            Some(gradient) => read(gradient),
+            None => vec![0.0; pixels.len()],
+        };
+        let [c, h, w] = self.shape;
+        for (i, channel) in gradient.chunks_exact_mut(h * w).enumerate() {
+            let std = self.normalise.std[i % c];
+            channel.iter_mut().for_each(|v| *v /= std);
+        }
+        (logits, gradient)
+    }
+}

@@ -1,0 +1,53 @@
+//! What an attack may ask of a network.
+
+/// A classifier of images whose pixels lie in 0..=1; normalisation is a part of it. Images are rows
+/// of `c * h * w` pixels, logits rows of `classes`, both row-major; what a row gives does not depend
+/// on the other rows.
+pub trait Oracle {
+    /// Channels, height, width of an image.
+    fn shape(&self) -> [usize; 3];
+
+    /// Number of classes.
+    fn classes(&self) -> usize;
+
+    /// Logits, `[n, classes]`, of `n` images.
+    fn logits(&self, pixels: &[f32]) -> Vec<f32>;
+
+    /// Logits, and the gradient by the pixels, `[n, c * h * w]`, of the sum of logits times their
+    /// cotangents: `cotangent` is given the logits and returns as many numbers, the derivative of a
+    /// loss by them. One forward and one backward pass.
+    fn pullback(
+        &self,
+        pixels: &[f32],
+        cotangent: &mut dyn FnMut(&[f32]) -> Vec<f32>,
+    ) -> (Vec<f32>, Vec<f32>);
+
+    /// Values of an image, `c * h * w`.
+    fn size(&self) -> usize {
+        self.shape().iter().product()
+    }
+}
+
+/// Images under attack.
+#[derive(Clone, Copy, Debug)]
+pub struct Points<'a> {
+    /// Rows of pixels in 0..=1.
+    pub pixels: &'a [f32],
+    /// One label an image, each below the oracle's classes.
+    pub labels: &'a [u16],
+    /// Which row of its data set each image is: the key of its random streams, so that what is drawn
+    /// for an image does not depend on the batch that it is in.
+    pub rows: &'a [u32],
+}
+
+impl Points<'_> {
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+}
