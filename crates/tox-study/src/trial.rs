@@ -4,6 +4,7 @@
 mod bilevel;
 mod enas;
 mod nas;
+mod steps;
 
 use crate::files::FileError;
 use crate::plan::trial_id;

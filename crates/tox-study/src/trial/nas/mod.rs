@@ -4,14 +4,13 @@
 mod defence;
 mod evaluate;
 mod poison;
-mod steps;
 
+use super::steps::Steps;
 use super::{Finished, TrialContext, TrialError, load};
 use crate::record::{NasOutcome, Outcome};
 use crate::spec::{Defence, Threat, TrialSpec};
 use defence::defend;
 use serde_json::json;
-use steps::Steps;
 use tox_data::checkpoint::Hooks;
 use tox_data::{DataDir, Dataset};
 use tox_nn::Device;

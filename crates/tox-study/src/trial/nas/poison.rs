@@ -1,10 +1,10 @@
 //! The poison of a trial, crafted on the clean rows that the search learns from and put in their
 //! place.
 
-use super::steps::{Place, Steps};
 use super::{Scene, TrialError};
 use crate::record::nas::Poison;
 use crate::spec::Threat;
+use crate::trial::steps::{Place, Steps};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::path::Path;

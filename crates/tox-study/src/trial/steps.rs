@@ -5,7 +5,7 @@
 //! shared by the trials of a study: the first that needs one makes it, in the study's folder, and
 //! the others read it. Since everything is a function of its key, that changes no outcome.
 
-use super::super::{Progress, TrialContext, TrialError, checkpoint_interval};
+use super::{Progress, TrialContext, TrialError, checkpoint_interval};
 use crate::files::{self, Lock};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
