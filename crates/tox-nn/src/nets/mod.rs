@@ -1,3 +1,4 @@
 //! Whole networks, in PyTorch's names.
 
 pub mod resnet;
+pub mod wrn;

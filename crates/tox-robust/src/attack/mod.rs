@@ -9,8 +9,14 @@
 //! One rule says what fooled means, [`predicted`]: the class of the largest logit, of several the
 //! first, as `argmax` in PyTorch; logits with a NaN predict nothing, so they are an error.
 
+pub mod apgd;
+mod batch;
 mod config;
+pub mod fgsm;
+pub mod losses;
 mod name;
+pub mod pgd;
+mod start;
 
 pub use config::{
     ApgdConfig, ApgdDlrConfig, AttackError, AutoAttackConfig, FabConfig, PgdConfig, SquareConfig,

@@ -1,0 +1,11 @@
+//! Wide residual networks whose stages each have a depth, a width and perhaps a robust block: the
+//! teachers and sub-networks of RC-NAS.
+//!
+//! A [`Shape`] says which network, [`WrnConfig`] what it is for; [`WrnConfig::parameters`] and
+//! [`WrnConfig::macs`] count without building it.
+
+mod config;
+mod counts;
+mod shape;
+
+pub use config::{Block, RobustBlock, Shape, ShapeError, Stage, WrnConfig};
