@@ -10,3 +10,4 @@ pub mod attack;
 pub mod ball;
 pub mod model;
 pub mod oracle;
+pub mod threat;
