@@ -26,6 +26,7 @@ pub mod nsga;
 pub mod nsganet;
 pub mod pdarts;
 pub mod random;
+pub mod rcnas;
 pub mod reward;
 pub mod robot;
 pub mod space;

@@ -122,6 +122,12 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// The weight of a linear layer without bias, `[outputs, inputs]`.
+    pub fn matrix(&mut self, name: &str, inputs: usize, outputs: usize) -> ParamId {
+        let (shape, init) = ([outputs, inputs], self.linear_init);
+        self.weight(format!("{name}.weight"), shape, init, [inputs, outputs])
+    }
+
     fn weight<const D: usize>(
         &mut self,
         name: String,

@@ -177,6 +177,19 @@ impl State {
     /// A file that cannot be read or is no safetensors file, other names, shapes or types than
     /// the network's, numbers that are not finite, variances below zero.
     pub fn load(&mut self, path: &Path) -> Result<(), WeightsError> {
+        self.load_as(path, &|name| Some(name.to_owned()))
+    }
+
+    /// As [`State::load`], of a file in which tensors have other names: `rename` gives the network's, or
+    /// `None` for a tensor that has no use.
+    ///
+    /// # Errors
+    /// Those of [`State::load`], and two tensors that are given one name.
+    pub fn load_as(
+        &mut self,
+        path: &Path,
+        rename: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<(), WeightsError> {
         let bytes = std::fs::read(path).map_err(|source| WeightsError::Io {
             action: "read",
             path: path.to_owned(),
@@ -188,10 +201,20 @@ impl State {
         };
         let file = SafeTensors::deserialize(&bytes).map_err(format)?;
         let slots = self.slots();
-        check_names(path, &slots, &file)?;
+        let mut theirs = BTreeMap::new();
+        for name in file.names() {
+            let Some(ours) = rename(name) else { continue };
+            if let Some(other) = theirs.insert(ours, name) {
+                return Err(WeightsError::Format {
+                    path: path.to_owned(),
+                    reason: format!("`{other}` and `{name}` are names of one tensor"),
+                });
+            }
+        }
+        check_names(path, &slots, &theirs)?;
         let mut loaded = self.clone();
         for (name, (slot, shape)) in &slots {
-            let Ok(view) = file.tensor(name) else {
+            let Some(view) = theirs.get(name).and_then(|name| file.tensor(name).ok()) else {
                 continue; // A counter that is not there.
             };
             let (name, path) = (name.clone(), path.to_owned());
@@ -264,13 +287,11 @@ impl State {
 fn check_names(
     path: &Path,
     slots: &BTreeMap<String, (Slot, Vec<usize>)>,
-    file: &SafeTensors<'_>,
+    found: &BTreeMap<String, &str>,
 ) -> Result<(), WeightsError> {
-    let mut found: Vec<String> = file.names().into_iter().map(ToString::to_string).collect();
-    found.sort();
-    let mut unknown = found.iter().filter(|name| !slots.contains_key(*name));
+    let mut unknown = found.keys().filter(|name| !slots.contains_key(*name));
     let mut missing = slots.iter().filter(|(name, (slot, _))| {
-        !matches!(slot, Slot::Batches(_)) && found.binary_search(name).is_err()
+        !matches!(slot, Slot::Batches(_)) && !found.contains_key(*name)
     });
     let missing_example = missing.next().map(|(name, _)| name.clone());
     let unknown_example = unknown.next().cloned();

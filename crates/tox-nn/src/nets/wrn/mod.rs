@@ -6,6 +6,10 @@
 
 mod config;
 mod counts;
+mod network;
 mod shape;
+mod weights;
 
 pub use config::{Block, RobustBlock, Shape, ShapeError, Stage, WrnConfig};
+pub use network::{INIT, Wrn, wrn};
+pub use weights::load;
