@@ -9,3 +9,4 @@
 pub mod ball;
 pub mod model;
 pub mod oracle;
+pub mod training;
