@@ -11,3 +11,4 @@ pub mod ball;
 pub mod model;
 pub mod oracle;
 pub mod threat;
+pub mod training;
