@@ -14,6 +14,7 @@
 
 pub mod bayes;
 pub mod cell;
+pub mod compress;
 pub mod config;
 pub mod count;
 pub mod elastic;

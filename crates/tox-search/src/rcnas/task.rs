@@ -59,6 +59,14 @@ impl Budget {
             Self::Share(share) => (share * teacher as f64).floor() as u64,
         }
     }
+
+    /// Checks the number.
+    ///
+    /// # Errors
+    /// A budget that nothing can be within, or a share that is none.
+    pub fn check(self) -> Result<(), TaskError> {
+        check_budget(self)
+    }
 }
 
 /// One task: find the sub-network of `teacher` that is most robust to `attack` on `data` within
