@@ -17,9 +17,8 @@ const FINE: PowerIteration = PowerIteration {
 };
 
 fn norm(weight: &Array, g: Geometry, size: (usize, usize)) -> f64 {
-    let data = TensorData::new(weight.values.clone(), weight.shape);
-    let weight = Tensor::<4>::from_data(data, &Device::flex().autodiff());
-    let (norm, steps, converged) = operator_norm(weight, g, size, FINE);
+    let weight = (weight.values.as_slice(), weight.shape);
+    let (norm, steps, converged) = operator_norm(weight, g, size, &Device::flex(), FINE);
     assert!(converged && steps <= FINE.steps);
     norm
 }
@@ -211,4 +210,12 @@ fn no_pair_of_images_is_stretched_by_more_than_the_bound() {
             assert!(ratio > 0.0 && ratio.ln() <= found.log_bound, "{ratio}");
         }
     }
+}
+
+#[test]
+fn broken_weights_have_no_norm() {
+    let weight = [1.0, f32::NAN];
+    let g = Geometry::same(1);
+    let found = operator_norm((&weight, [2, 1, 1, 1]), g, (4, 4), &Device::flex(), FINE);
+    assert!(found.0.is_nan() && !found.2 && found.1 == 1);
 }

@@ -215,6 +215,7 @@ fn lying_files_are_refused() {
         path
     };
     let (_, mut state) = wrn(&config("rrn"), Init::Zero, (0, "test"));
+    let before = state.params.values.clone();
     let mut twice = file.tensors();
     let (name, view) = whole[0].clone();
     twice.push((format!("module.{name}"), view));
@@ -226,5 +227,21 @@ fn lying_files_are_refused() {
     assert!(error.contains("1 of its tensors missing (such as `bn1.weight`)"));
     let (_, mut other) = wrn(&config("wrn"), Init::Zero, (0, "test"));
     assert!(load(&mut other, &path("rrn.safetensors")).is_err());
-    assert!(state.params.values.iter().all(|v| *v == 0.0 || *v == 1.0));
+    assert_eq!(state.params.values, before);
+}
+
+#[test]
+fn configs_are_read_with_defaults() {
+    let stage = r#"{"depth": 2, "width": 3}"#;
+    let text = format!(
+        r#"{{"shape": {{"stages": [{stage}, {stage}, {stage}]}}, "in_channels": 3, "classes": 10}}"#
+    );
+    let config: WrnConfig = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        config,
+        WrnConfig::new(Shape::parse("wrn-16-3").unwrap(), 3, 10)
+    );
+    let written = serde_json::to_string(&config).unwrap();
+    assert!(written.contains(r#""block":"basic""#) && written.contains(r#""scales":8"#));
+    assert_eq!(serde_json::from_str::<WrnConfig>(&written).unwrap(), config);
 }

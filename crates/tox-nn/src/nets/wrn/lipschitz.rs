@@ -18,15 +18,17 @@ use crate::layers::{BatchNorm, Conv, State};
 use crate::ops::{self, BN_EPS, Engine};
 use crate::params::ParamId;
 use burn::tensor::{Device, Tensor, TensorData};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tox_data::rng::stream;
 
 /// When power iteration ends.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PowerIteration {
     /// Relative change of the norm from one step to the next at which it ends; above 0. Where the
-    /// largest singular values lie close together the norm is off by more than this.
+    /// largest singular values lie close together the norm is off by more than this: for a fresh
+    /// WRN-16-2 the mean is 0.4 % low at 1e-4, 1.5 % at 1e-3, in about a third of the steps.
     pub tolerance: f64,
     /// Most steps, at least 1; each costs two convolutions of one image.
     pub steps: usize,
@@ -79,7 +81,7 @@ impl Lipschitz {
 }
 
 /// The norms of `network` with the numbers of `state`, for images of `height` x `width`, both at least
-/// 1. Always the same on one kind of device.
+/// 1. `device` is a plain one, without autodiff; on one kind of device the result is always the same.
 pub fn lipschitz(
     network: &Wrn,
     state: &State,
@@ -89,7 +91,7 @@ pub fn lipschitz(
 ) -> Lipschitz {
     let mut walk = Walk {
         state,
-        device: device.clone().autodiff(),
+        device,
         how,
         size: (height, width),
         layers: Vec::new(),
@@ -112,7 +114,7 @@ pub fn lipschitz(
 
 struct Walk<'a> {
     state: &'a State,
-    device: Device,
+    device: &'a Device,
     how: PowerIteration,
     /// Of the map, before the next layer.
     size: (usize, usize),
@@ -164,8 +166,9 @@ impl Walk<'_> {
                 row.iter_mut().for_each(|v| *v *= scale);
             }
         }
-        let weight = Tensor::from_data(TensorData::new(values, entry.shape), &self.device);
-        let (norm, steps, converged) = operator_norm(weight, geometry, self.size, self.how);
+        let weight = (values.as_slice(), entry.shape);
+        let (norm, steps, converged) =
+            operator_norm(weight, geometry, self.size, self.device, self.how);
         self.layers.push(LayerNorm {
             name: entry.name.trim_end_matches(".weight").to_owned(),
             norm,
@@ -219,16 +222,19 @@ fn hierarchy(norms: &[f64], stride: usize) -> f64 {
 }
 
 /// The largest singular value of a convolution without bias as a linear map of maps of `h` x `w`, the
-/// steps it took, and whether it converged. `weight`, `[c_out, c_in / groups, k, k]`, is on a device
-/// with gradients. The start is drawn from a stream of its own, always the same.
+/// steps it took, and whether it converged; NaN or infinity if a weight is. `weight`: values and shape
+/// `[c_out, c_in / groups, k, k]`; `device`: a plain one, without autodiff. The start is drawn from a
+/// stream of its own, always the same.
 pub fn operator_norm(
-    weight: Tensor<4>,
+    (values, shape): (&[f32], [usize; 4]),
     geometry: Geometry,
     (h, w): (usize, usize),
+    device: &Device,
     how: PowerIteration,
 ) -> (f64, usize, bool) {
-    let device = weight.device();
-    let shape = [1, weight.dims()[1] * geometry.groups, h, w];
+    let device = device.clone().autodiff();
+    let weight = Tensor::<4>::from_data(TensorData::new(values.to_vec(), shape), &device);
+    let shape = [1, shape[1] * geometry.groups, h, w];
     let count = shape.iter().product();
     let mut x = init::normal(count, 1.0, &mut stream(0, "lipschitz", &[]));
     let mut last = 0.0;
@@ -243,6 +249,9 @@ pub fn operator_norm(
         };
         // Of a unit x, the norm of A^T A x is at most the largest singular value's square.
         let norm = normalise(&mut x).sqrt();
+        if !norm.is_finite() {
+            return (norm, step, false);
+        }
         if norm == 0.0 || (norm - last).abs() <= how.tolerance * norm {
             return (norm, step, true);
         }
