@@ -228,7 +228,7 @@ mod tests {
             assert_eq!(of(0), of(0));
             assert_ne!(of(0), of(1));
         }
-        let noise: Vec<f32> = noisy(&vec![0.5; 10_000], 0.01, (1, "test", 3));
+        let noise: Vec<f32> = noisy(&[0.5; 10_000], 0.01, (1, "test", 3));
         let off = noise.iter().map(|v| f64::from(v - 0.5));
         let (mean, square) = off.fold((0.0, 0.0), |(m, s), v| (m + v / 1e4, s + v * v / 1e4));
         assert!(mean.abs() < 4e-4, "{mean}");

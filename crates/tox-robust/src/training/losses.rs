@@ -19,7 +19,7 @@ pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>, smoothing: f64) 
     ops::cross_entropy(logits, labels) * (1.0 - smoothing) + even * smoothing
 }
 
-/// `CE(f(x), y) + beta KL(f(x) || f(x'))` (Zhang et al. 2019, equation 5; `yaodongyu/TRADES`).
+/// `CE(f(x), y) + beta KL(f(x) || f(x'))` (Zhang et al. 2019; `yaodongyu/TRADES`).
 pub fn trades(
     clean: Tensor<2>,
     adversarial: Tensor<2>,
@@ -33,7 +33,7 @@ pub fn trades(
 }
 
 /// `BCE(f(x'), y) + beta KL(f(x) || f(x')) (1 - f_y(x))`, where the boosted cross-entropy is
-/// `-log f_y(x') - log(1 - max_{k != y} f_k(x'))` (Wang et al. 2020, equations 9 to 11). The small
+/// `-log f_y(x') - log(1 - max_{k != y} f_k(x'))` (Wang et al. 2020). The small
 /// numbers are those of `YisenWang/MART`: 1.0001 in the margin, 1.0000001 in the weight, 1e-12 in
 /// both logarithms.
 pub fn mart(

@@ -3,7 +3,7 @@
 use super::adversary::{Ascent, anywhere, certain, noisy};
 use super::average::average;
 use super::config::Keep;
-use super::step::Objective;
+use super::objective::Objective;
 use super::{Epoch, Inputs, Trained, Validated};
 use crate::model::Model;
 use crate::oracle::Oracle;
@@ -81,6 +81,11 @@ struct Count {
     robust: usize,
 }
 
+/// Of the images that were counted.
+fn percent(number: usize, of: &Count) -> f64 {
+    100.0 * number as f64 / of.images as f64
+}
+
 impl<N: Network> Training<N> {
     /// Before the first step.
     pub fn new(network: N, state: State, inputs: &Inputs<'_>) -> Self {
@@ -108,7 +113,13 @@ impl<N: Network> Training<N> {
     pub fn message(&self, inputs: &Inputs<'_>) -> String {
         match self.due(inputs) {
             Some(epoch) => format!("{}, validating epoch {}", inputs.name, epoch + 1),
-            None => self.fit.message(&self.basis.inputs(inputs)),
+            None => {
+                let mut message = self.fit.message(&self.basis.inputs(inputs));
+                if let Some(last) = self.at.validations.last() {
+                    message += &format!(", robust accuracy {:.1} %", percent(last.robust, last));
+                }
+                message
+            }
         }
     }
 
@@ -242,15 +253,14 @@ impl<N: Network> Training<N> {
         let mut left = self.at.validations.iter().peekable();
         let epochs = self.fit.epochs().iter().map(|e| {
             let validated = left.next_if(|count| count.epoch == e.epoch);
-            let share = |count: usize, of: &Count| 100.0 * count as f64 / of.images as f64;
             Epoch {
                 epoch: e.epoch,
                 lr: e.lr,
                 loss: e.loss,
                 error: e.error,
                 validated: validated.map(|of| Validated {
-                    clean: share(of.clean, of),
-                    robust: share(of.robust, of),
+                    clean: percent(of.clean, of),
+                    robust: percent(of.robust, of),
                 }),
             }
         });
@@ -265,7 +275,7 @@ impl<N: Network> Training<N> {
         let best = counts.max_by_key(|c| (c.robust, std::cmp::Reverse(c.epoch)));
         let (state, epoch) = match (self.best, best) {
             (Some(state), Some(count)) => (state, count.epoch),
-            (_, _) => (
+            _ => (
                 self.average.unwrap_or_else(|| self.fit.state().clone()),
                 last,
             ),

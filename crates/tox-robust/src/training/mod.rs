@@ -17,11 +17,11 @@ mod average;
 mod config;
 pub mod losses;
 mod machine;
-mod step;
+mod objective;
 
 pub use config::{Ema, InnerAttack, Keep, Method, TrainingConfig, Validation};
 pub use machine::{Kept, Training};
-pub use step::Objective;
+pub use objective::Objective;
 pub use tox_nn::fit::FitConfigError;
 
 use serde::{Deserialize, Serialize};

@@ -4,14 +4,13 @@ use super::adversary::{Ascent, certain};
 use super::config::{Method, TrainingConfig};
 use super::losses;
 use crate::model::{Model, normalised};
+use crate::oracle::Oracle;
 use burn::tensor::Tensor;
 use tox_data::{Batch, Normalise};
 use tox_nn::Device;
 use tox_nn::fit::evaluate::softmax;
 use tox_nn::fit::{Step, Trainer, labels};
 use tox_nn::layers::{Draws, Mode, Network, Pass, State};
-
-use crate::oracle::Oracle;
 
 /// What the steps of a training have in common. Batches hold pixels in 0..=1.
 #[derive(Clone, Debug)]
@@ -57,8 +56,9 @@ impl Objective<'_> {
     /// its own statistics, each moving the running ones. Wrong answers are counted on what the
     /// adversary made of the batch.
     ///
-    /// The first code of TRADES sent the clean batch once more, which moves the running statistics a
-    /// third time and changes nothing else; the paper's base networks are trained without.
+    /// `yaodongyu/TRADES` sends the clean batch once more, which moves the running statistics a third
+    /// time and, without dropout, changes nothing else; the code of the paper's base networks does
+    /// not.
     pub fn step<N: Network>(
         &self,
         trainer: &mut Trainer<N>,
