@@ -8,5 +8,6 @@
 
 pub mod attack;
 pub mod ball;
+pub mod evaluation;
 pub mod model;
 pub mod oracle;
