@@ -8,6 +8,7 @@
 
 pub mod attack;
 pub mod ball;
+pub mod evaluation;
 pub mod model;
 pub mod oracle;
 pub mod threat;

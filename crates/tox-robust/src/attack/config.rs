@@ -128,10 +128,13 @@ pub struct SquareConfig {
     pub restarts: usize,
     /// Share of the pixels that the first squares cover, above 0 and at most 1.
     pub p_init: f64,
+    /// Whether squares shrink along `queries`, as in the paper's program, or as if there were 10000,
+    /// as in AutoAttack's.
+    pub rescale: bool,
 }
 
 /// AutoAttack: the settings of its four parts, run in this order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AutoAttackConfig {
     /// APGD-CE: 100 steps, 1 restart.
@@ -140,7 +143,7 @@ pub struct AutoAttackConfig {
     pub apgd_dlr: ApgdDlrConfig,
     /// Targeted FAB: 100 steps, 9 targets.
     pub fab: FabConfig,
-    /// Square: 5000 queries.
+    /// Square: 5000 queries, not rescaled.
     pub square: SquareConfig,
 }
 
@@ -253,6 +256,7 @@ impl Default for SquareConfig {
             queries: 5000,
             restarts: 1,
             p_init: 0.8,
+            rescale: true,
         }
     }
 }
@@ -264,6 +268,21 @@ impl SquareConfig {
         let fine = self.p_init > 0.0 && self.p_init <= 1.0;
         let expected = "a number above 0 and at most 1";
         range("square", "p_init", self.p_init, fine, expected)
+    }
+}
+
+impl Default for AutoAttackConfig {
+    fn default() -> Self {
+        let square = SquareConfig {
+            rescale: false,
+            ..SquareConfig::default()
+        };
+        Self {
+            apgd_ce: ApgdConfig::default(),
+            apgd_dlr: ApgdDlrConfig::default(),
+            fab: FabConfig::default(),
+            square,
+        }
     }
 }
 

@@ -10,12 +10,15 @@
 //! first, as `argmax` in PyTorch; logits with a NaN predict nothing, so they are an error.
 
 pub mod apgd;
+pub mod autoattack;
 mod batch;
 mod config;
+pub mod fab;
 pub mod fgsm;
 pub mod losses;
 mod name;
 pub mod pgd;
+pub mod square;
 mod start;
 
 pub use config::{
@@ -24,6 +27,7 @@ pub use config::{
 pub use name::NameError;
 
 use crate::ball::Ball;
+use crate::oracle::{Oracle, Points};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +70,21 @@ impl Attack {
             Attack::Fab(config) => config.check(),
             Attack::Square(config) => config.check(),
             Attack::AutoAttack(config) => config.check(classes),
+        }
+    }
+
+    /// Attacks points, of which the oracle should classify every one as labelled; one that it does
+    /// not is fooled at its first pass. Expects settings that [`Attack::check`] accepts.
+    pub fn run(&self, oracle: &dyn Oracle, points: Points<'_>, ball: Ball, seed: u64) -> Found {
+        match self {
+            Attack::Fgsm {} => fgsm::run(oracle, points, ball),
+            Attack::Pgd(config) => pgd::run(oracle, points, ball, config, seed),
+            Attack::Cw(config) => pgd::cw(oracle, points, ball, config, seed),
+            Attack::ApgdCe(config) => apgd::cross_entropy(oracle, points, ball, config, seed),
+            Attack::ApgdDlr(config) => apgd::dlr(oracle, points, ball, config, seed),
+            Attack::Fab(config) => fab::run(oracle, points, ball, config, seed),
+            Attack::Square(config) => square::run(oracle, points, ball, config, seed),
+            Attack::AutoAttack(config) => autoattack::run(oracle, points, ball, config, seed).found,
         }
     }
 }
