@@ -367,24 +367,80 @@ fn a_training_that_diverges_says_so() {
     }
 }
 
+#[test]
+fn threads_do_not_change_a_training() {
+    let data = digits(64, 20);
+    let config = TrainingConfig {
+        epochs: 1,
+        batch: 64,
+        ..config(Method::Trades { beta: 6.0 }, 0.1)
+    };
+    let on = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        let go = || bits(&trained(&data, &config, 16, usize::MAX).0.state);
+        pool.unwrap().install(go)
+    };
+    assert_eq!(on(1), on(3));
+}
+
+#[test]
+fn a_checkpoint_of_another_training_is_refused() {
+    let data = digits(64, 20);
+    let folder = tempfile::tempdir().unwrap();
+    let go = |key: &str, config: &TrainingConfig| {
+        let inputs = Inputs {
+            train: &data.train,
+            valid: &data.valid,
+            normalise: &data.normalise,
+            classes: data.classes,
+            augment: &Augment::default(),
+            config,
+            seed: 5,
+            name: "student",
+            device: Device::flex(),
+        };
+        let hooks = Hooks {
+            checkpoint: &folder.path().join("checkpoint.safetensors"),
+            key,
+            save_every: Duration::from_secs(60),
+            stop: &mut || true,
+            progress: &mut |_, _| {},
+        };
+        let (network, state) = resnet18(1, data.classes, 2, Init::Torch, (5, "student"));
+        train(network, state, &inputs, hooks).map(|trained| trained.is_none())
+    };
+    let one = config(Method::Sat, 0.1);
+    assert!(go("one", &one).unwrap());
+    assert!(go("one", &one).unwrap());
+    let error = go("other", &one).unwrap_err().to_string();
+    assert!(error.contains("belongs to one, not to other"), "{error}");
+    let averaged = TrainingConfig {
+        ema: Some(Ema::default()),
+        ..one
+    };
+    let error = go("one", &averaged).unwrap_err().to_string();
+    assert!(error.contains("average/weights is missing"), "{error}");
+}
+
 /// Handwritten digits, 8x8: who was trained against the adversary withstands it better.
 #[test]
 fn adversarial_training_makes_robust() {
     let data = digits(1000, 200);
     let of = |method| {
-        let mut config = config(method, 0.15);
-        config.epochs = 10;
+        let mut config = config(method, 0.1);
+        config.epochs = 7;
+        config.lr = 0.03;
         config.attack.steps = 4;
-        config.attack.step_size = 0.06;
+        config.attack.step_size = 0.04;
         config.validation = Validation {
             images: 200,
             every: 0,
             steps: 10,
-            step_size: 0.03,
+            step_size: 0.02,
         };
         let (found, _) = trained(&data, &config, 8, usize::MAX);
-        assert_eq!(found.epoch, 9);
-        found.epochs[9].validated.unwrap()
+        assert_eq!(found.epoch, 6);
+        found.epochs[6].validated.unwrap()
     };
     let standard = of(Method::Standard);
     assert!(standard.clean > 85.0, "{standard:?}");
@@ -396,9 +452,9 @@ fn adversarial_training_makes_robust() {
         let found = of(method);
         println!("{method:?}: {found:?}; standard: {standard:?}");
         assert!(
-            found.robust > standard.robust + 10.0,
+            found.robust > standard.robust + 20.0,
             "{method:?}: {found:?} {standard:?}"
         );
-        assert!(found.clean > 70.0, "{method:?}: {found:?}");
+        assert!(found.clean > 60.0, "{method:?}: {found:?}");
     }
 }
