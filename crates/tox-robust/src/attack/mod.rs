@@ -16,7 +16,7 @@ pub mod fgsm;
 pub mod losses;
 mod name;
 pub mod pgd;
-mod start;
+pub(crate) mod start;
 
 pub use config::{
     ApgdConfig, ApgdDlrConfig, AttackError, AutoAttackConfig, FabConfig, PgdConfig, SquareConfig,
