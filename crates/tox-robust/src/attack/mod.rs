@@ -19,7 +19,7 @@ pub mod losses;
 mod name;
 pub mod pgd;
 pub mod square;
-mod start;
+pub(crate) mod start;
 
 pub use config::{
     ApgdConfig, ApgdDlrConfig, AttackError, AutoAttackConfig, FabConfig, PgdConfig, SquareConfig,

@@ -7,7 +7,7 @@ use rand_distr::{Distribution, StandardNormal};
 
 /// `x` and a step of `length` up the gradient: along its signs in L-inf, along its direction in L2; none
 /// where it is 0. In f64 until stored.
-pub(super) fn along(norm: Norm, x: &[f32], gradient: &[f32], length: f64) -> Vec<f32> {
+pub(crate) fn along(norm: Norm, x: &[f32], gradient: &[f32], length: f64) -> Vec<f32> {
     let moved = x.iter().zip(gradient);
     match norm {
         Norm::Linf => moved

@@ -98,8 +98,8 @@ impl Default for Ema {
     }
 }
 
-/// How robust accuracy is followed along a training: by PGD on the cross-entropy from one random
-/// point in the ball, the last point counts. It ranks epochs; it is no evaluation.
+/// How robust accuracy is followed along a training: by [`pgd`](crate::attack::pgd) on the
+/// cross-entropy from one random point in the ball. It ranks epochs; it is no evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Validation {

@@ -1,19 +1,19 @@
 //! Where a training stands.
 
-use super::adversary::{Ascent, anywhere, certain, noisy};
+use super::adversary::noisy;
 use super::average::average;
 use super::config::Keep;
 use super::objective::Objective;
 use super::{Epoch, Inputs, Trained, Validated};
+use crate::attack::{PgdConfig, pgd, predicted};
 use crate::model::Model;
-use crate::oracle::Oracle;
+use crate::oracle::{Oracle, Points};
 use serde::{Deserialize, Serialize};
 use tox_data::Normalise;
 use tox_data::checkpoint::{Buffers, restore};
 use tox_nn::fit::evaluate::BATCH;
 use tox_nn::fit::{self, FitConfig};
 use tox_nn::layers::{Network, State};
-use tox_nn::ops::argmax;
 
 /// A training between two of its steps. What it is made on is given to every call, so that an agent
 /// can hold trainings among its own state and keep them in its own checkpoint;
@@ -205,37 +205,30 @@ impl<N: Network> Training<N> {
             on,
             device,
         );
-        let right = |pixels: &[f32], labels: &[u16]| -> Vec<bool> {
-            let logits = model.logits(pixels);
-            let answers = argmax(&logits, inputs.classes);
-            let finite = logits.chunks_exact(inputs.classes);
-            let finite = finite.map(|row| row.iter().all(|v| v.is_finite()));
-            let pairs = answers.iter().zip(labels).zip(finite);
-            // A network that has diverged is right about nothing.
-            pairs.map(|((a, l), finite)| a == l && finite).collect()
-        };
-        let size = shape.iter().product::<usize>();
-        let answered = right(&batch.pixels, &batch.labels);
-        let (mut clean, mut start, mut labels) = (Vec::new(), Vec::new(), Vec::new());
-        let ball = inputs.config.attack.ball;
-        for (i, row) in rows.iter().enumerate().filter(|(i, _)| answered[*i]) {
-            let image = &batch.pixels[i * size..][..size];
-            clean.extend_from_slice(image);
-            start.extend(anywhere(image, ball, (inputs.seed, inputs.name, *row)));
+        let (size, logits) = (model.size(), model.logits(&batch.pixels));
+        let answers: Vec<_> = logits.chunks(inputs.classes).map(predicted).collect();
+        let (mut pixels, mut labels, mut left) = (Vec::new(), Vec::new(), Vec::new());
+        for (i, row) in rows.iter().enumerate() {
+            if answers[i] != Some(batch.labels[i].into()) {
+                continue;
+            }
+            pixels.extend_from_slice(&batch.pixels[i * size..][..size]);
             labels.push(batch.labels[i]);
+            left.push(*row);
         }
-        if labels.is_empty() {
-            return (0, 0);
-        }
-        let ascent = Ascent {
-            ball,
-            steps: inputs.config.validation.steps,
-            step_size: inputs.config.validation.step_size,
+        let points = Points {
+            pixels: &pixels,
+            labels: &labels,
+            rows: &left,
         };
-        let targets = certain(&labels, inputs.classes);
-        let attacked = ascent.run(&model, &clean, start, &targets);
-        let withstood = right(&attacked, &labels);
-        (labels.len(), withstood.iter().filter(|r| **r).count())
+        let config = PgdConfig {
+            step: Some(inputs.config.validation.step_size),
+            ..PgdConfig::new(inputs.config.validation.steps)
+        };
+        let ball = inputs.config.attack.ball;
+        let found = pgd::run(&model, points, ball, &config, inputs.seed);
+        let withstood = found.fooled.iter().filter(|fooled| !**fooled).count();
+        (labels.len(), withstood)
     }
 
     /// The network as the last step left it.

@@ -49,7 +49,7 @@ pub struct Inputs<'a> {
     /// Seed of all random streams.
     pub seed: u64,
     /// Last part of the streams' keys: `shuffle/NAME`, `augment/NAME`, `dropout/NAME`,
-    /// `adversary/NAME`, `validate/NAME`.
+    /// `adversary/NAME`. Those of the validation's attack are as for every attack.
     pub name: &'a str,
     /// Where the network runs: a plain device, without autodiff.
     pub device: Device,

@@ -1,14 +1,14 @@
 //! One step of a training: the adversary's turn, then the network's.
 
-use super::adversary::{Ascent, certain};
+use super::adversary::Ascent;
 use super::config::{Method, TrainingConfig};
 use super::losses;
+use crate::attack::losses as attacks;
 use crate::model::{Model, normalised};
 use crate::oracle::Oracle;
 use burn::tensor::Tensor;
 use tox_data::{Batch, Normalise};
 use tox_nn::Device;
-use tox_nn::fit::evaluate::softmax;
 use tox_nn::fit::{Step, Trainer, labels};
 use tox_nn::layers::{Draws, Mode, Network, Pass, State};
 
@@ -42,13 +42,23 @@ impl Objective<'_> {
         let [_, shape @ ..] = batch.shape;
         let (on, device) = ((shape, self.classes), self.device.clone());
         let model = Model::new(network, state, self.normalise, on, device).in_mode(mode);
-        let targets = match self.config.method {
-            Method::Standard => return None,
-            Method::Sat | Method::Mart { .. } => certain(&batch.labels, self.classes),
-            Method::Trades { .. } => softmax(&model.logits(&batch.pixels), self.classes),
-        };
-        let ascent = Ascent::from(self.config.attack);
-        Some(ascent.run(&model, &batch.pixels, start(), &targets))
+        let (ascent, pixels) = (Ascent::from(self.config.attack), &batch.pixels);
+        match self.config.method {
+            Method::Standard => None,
+            Method::Sat | Method::Mart { .. } => {
+                let label = |row: usize| usize::from(batch.labels[row]);
+                Some(ascent.run(&model, pixels, start(), &|row, logits, d| {
+                    attacks::cross_entropy(logits, label(row), d)
+                }))
+            }
+            Method::Trades { .. } => {
+                let clean = model.logits(pixels);
+                Some(ascent.run(&model, pixels, start(), &|row, logits, d| {
+                    let clean = &clean[row * self.classes..][..self.classes];
+                    attacks::kl(clean, logits, d)
+                }))
+            }
+        }
     }
 
     /// The network's turn, in training mode. TRADES and MART send the clean batch first, then the
