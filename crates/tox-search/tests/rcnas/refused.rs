@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use tox_nn::nets::wrn::Shape;
 use tox_search::rcnas::{Budget, Buffers, Cache, Inputs, Method, RcnasConfig, Task, run};
 
-type Change = dyn Fn(&mut RcnasConfig, &mut Buffers, &mut Task);
+type Change<'a> = dyn Fn(&mut RcnasConfig, &mut Buffers, &mut Task) + 'a;
 
 #[test]
 fn what_cannot_be_searched_is_refused_with_its_reason() {
-    let refuse = |change: &Change| {
+    let refuse = |change: &Change<'_>| {
         let (mut config, mut tasks, mut target) = (config(Method::RcNas), buffers(), target());
         change(&mut config, &mut tasks, &mut target);
         let inputs = Inputs {
@@ -34,7 +34,7 @@ fn what_cannot_be_searched_is_refused_with_its_reason() {
         least - 1
     );
     assert!(error.contains(&wanted), "{error}");
-    let cases: [(&Change, &str); 9] = [
+    let cases: [(&Change<'_>, &str); 9] = [
         (
             &|_, _, t| t.budget = Budget::Share(1.5),
             "budget of a task is 1.5",
