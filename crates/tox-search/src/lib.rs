@@ -11,6 +11,8 @@
 //! [`nsga`], [`surrogate`], the integer encodings of [`genes`] and the networks of [`elastic`]. [`nas`] is
 //! any of these searches, as an audit runs it; [`random`] their control; [`final_training`] trains what
 //! was found, and [`reward`] is the short training of searches that evaluate what they look at.
+//!
+//! [`rcnas`] is RC-NAS, an agent that compresses a teacher into a small network that is robust to an attack.
 
 pub mod bayes;
 pub mod cell;

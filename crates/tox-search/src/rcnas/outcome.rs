@@ -56,7 +56,7 @@ pub struct MetaSummary {
     /// Every round.
     pub rounds: Vec<Round>,
     /// Distinct pairs of task and sub-network that it evaluated, where tasks that differ by the budget
-    /// alone are one. Those are not part of the target's evaluations: they are what meta-training cost.
+    /// alone are one; their teachers are not counted. Those are not part of the target's evaluations: they are what meta-training cost.
     pub evaluations: usize,
     /// Visits of pairs that it had evaluated.
     pub repeats: usize,

@@ -97,7 +97,7 @@ pub struct HeldOut {
 }
 
 /// What tasks are drawn from: every combination of what is not held out, equally likely.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Buffers {
     /// Data sets.
