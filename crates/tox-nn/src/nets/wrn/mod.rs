@@ -2,14 +2,20 @@
 //! teachers and sub-networks of RC-NAS.
 //!
 //! A [`Shape`] says which network, [`WrnConfig`] what it is for; [`WrnConfig::parameters`] and
-//! [`WrnConfig::macs`] count without building it.
+//! [`WrnConfig::macs`] count without building it. [`wrn`] builds it, [`load`] reads PyTorch's weights,
+//! [`inherit`] takes those of a teacher, [`lipschitz`] measures what its layers stretch.
 
+mod channels;
 mod config;
 mod counts;
+mod inherit;
+mod lipschitz;
 mod network;
 mod shape;
 mod weights;
 
 pub use config::{Block, RobustBlock, Shape, ShapeError, Stage, WrnConfig};
+pub use inherit::{Depth, Fresh, Importance, InheritError, Inheritance, inherit};
+pub use lipschitz::{LayerNorm, Lipschitz, PowerIteration, lipschitz, operator_norm};
 pub use network::{INIT, Wrn, wrn};
 pub use weights::load;

@@ -112,8 +112,7 @@ impl Residual {
                 },
                 Block::Robust => {
                     let grouped = strided.groups(cells.cardinality);
-                    let parts = (1..cells.scales).map(|i| {
-                        let i = i - 1;
+                    let parts = (0..cells.scales - 1).map(|i| {
                         (
                             b.conv(&at(&format!("conv2.{i}")), part, part, grouped),
                             b.norm(&at(&format!("bn3.{i}")), part),
