@@ -155,9 +155,8 @@ def main():
             if args.csv:
                 with open(args.csv, "a", encoding="utf-8") as file:
                     sizes = f"{args.threads},{args.batch}"
-                    file.write(
-                        f"{args.label},pytorch,{layout} {args.weights},{sizes},{what},{median:.4f}\n"
-                    )
+                    way = f"{layout} {args.weights}"
+                    file.write(f'"{args.label}",pytorch,{way},{sizes},{what},{median:.4f}\n')
 
 
 if __name__ == "__main__":

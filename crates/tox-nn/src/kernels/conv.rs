@@ -7,7 +7,8 @@
 //! weights they would add zeros. The input gradient is the same sum with the taps negated. A stride
 //! splits the input into phases, a row each.
 //!
-//! Dense 3x3 convolutions with enough channels may go [another way](winograd), with fewer products.
+//! Dense 3x3 convolutions with enough channels may be done with fewer products instead
+//! ([`Geometry::winograd`]).
 //!
 //! On the way into the scratch a batch norm may be applied to the input, and the gradient of one to
 //! the output's; on the way out, while a tile is in cache, what the next one needs is measured.
@@ -43,9 +44,10 @@ pub struct Geometry {
     pub groups: usize,
     /// From one window to the next, in both directions. A side of `h` becomes `h.div_ceil(stride)`.
     pub stride: usize,
-    /// Whether it may go [Winograd's way](winograd), with fewer products, where that is faster: as near to
-    /// the exact sums, but a value that is not finite, or far larger than those around it, reaches whole
-    /// tiles of 2x2 pixels, beyond its window. What is to die of NaN as it would elsewhere does without.
+    /// Whether it may be done with fewer products, by Winograd's F(2x2, 3x3), where that is faster: for a
+    /// dense 3x3 kernel of stride 1 with 16 channels or more. As near to the exact sums, but a value that is
+    /// not finite reaches whole tiles of 2x2 pixels, some beyond its window, so a search that is to die of
+    /// NaN as it would elsewhere does without.
     pub winograd: bool,
 }
 
@@ -76,7 +78,7 @@ impl Geometry {
         Self { groups, ..self }
     }
 
-    /// That may go Winograd's way.
+    /// That may be done with fewer products: see the field.
     pub fn winograd(self) -> Self {
         Self {
             winograd: true,
