@@ -210,7 +210,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         if let Some(path) = &csv {
             let mut file = File::options().append(true).create(true).open(path)?;
             let sizes = format!("{threads},{batch}");
-            writeln!(file, "\"{label}\",toxscreen,{set},{sizes},{what},{median:.4}")?;
+            writeln!(
+                file,
+                "\"{label}\",toxscreen,{set},{sizes},{what},{median:.4}"
+            )?;
         }
     }
     Ok(())
