@@ -1,8 +1,9 @@
 //! The ops of the searched networks, on any device: a kernel where there is one, Burn's own ops
 //! elsewhere. Maps are NCHW, f32; channel vectors are `[c, 1, 1, 1]`.
 
-use crate::kernels::chain::Link;
+use crate::kernels::chain::{Around, Block, Link};
 use crate::kernels::conv::Geometry;
+use crate::kernels::norm::Stats;
 use crate::kernels::pool::{Pool, halved};
 use crate::kernels::{KernelBackend, List, MOST_INPUTS, Sink, wanted};
 use burn::backend::{Dispatch, DispatchDevice};
@@ -63,7 +64,7 @@ pub fn conv_transposed(engine: Engine, x: Tensor<4>, weight: Tensor<4>) -> Tenso
 /// Convolutions in a row, with what goes before and follows each; `weights` of all links in order: that
 /// of the convolution, then gamma and beta if it has a batch norm (see [`batch_norm`]). At most 13.
 pub fn chain(engine: Engine, x: Tensor<4>, links: &[Link], weights: Vec<Tensor<4>>) -> Tensor<4> {
-    chained(engine, x, links, weights, false).0
+    chained(engine, x, Block::of(links), weights, false).0
 }
 
 /// As [`chain`], with mean and biased variance of every channel, `[2, c]`, as each batch norm measured
@@ -74,51 +75,91 @@ pub fn chain_measured(
     links: &[Link],
     weights: Vec<Tensor<4>>,
 ) -> (Tensor<4>, Vec<Tensor<2>>) {
-    chained(engine, x, links, weights, true)
+    chained(engine, x, Block::of(links), weights, true)
+}
+
+/// A block, and with `measure` mean and biased variance, `[2, c]`, as each batch norm measured them, none if
+/// they were given. At most 13 weights.
+pub fn block(
+    engine: Engine,
+    x: Tensor<4>,
+    block: Block,
+    weights: Vec<Tensor<4>>,
+    measure: bool,
+) -> (Tensor<4>, Vec<Tensor<2>>) {
+    chained(engine, x, block, weights, measure)
 }
 
 fn chained(
     engine: Engine,
     x: Tensor<4>,
-    links: &[Link],
+    block: Block,
     weights: Vec<Tensor<4>>,
     measure: bool,
 ) -> (Tensor<4>, Vec<Tensor<2>>) {
     let number = weights.len();
+    let ends = block.links.last().is_some_and(|link| link.norm.is_none());
     assert!(
-        (1..MOST_INPUTS).contains(&number),
+        (1..MOST_INPUTS).contains(&number) && number == block.weights(),
         "a chain of {number} weights"
     );
-    match engine {
-        Engine::Kernels => {
-            let (sink, device) = (Sink::default(), x.device().inner());
-            let weights = List(weights.into_iter().map(Tensor::into_dispatch).collect());
-            let (x, links) = (x.into_dispatch(), links.to_vec());
-            let out = Dispatch::chain(x, weights, links, BN_EPS, sink.clone());
-            let measured = if measure { sink.take() } else { Vec::new() };
-            let measured = measured.iter().map(|stats| on_device(stats, &device));
-            (Tensor::from_dispatch(out), measured.collect())
+    assert!(
+        ends || block.around == Around::Nothing,
+        "a batch norm behind the last of convolutions with a way around them"
+    );
+    if engine == Engine::Plain {
+        return composed(x, block, weights, measure);
+    }
+    let (sink, device) = (Sink::default(), x.device().inner());
+    let weights = List(weights.into_iter().map(Tensor::into_dispatch).collect());
+    let out = Dispatch::chain(x.into_dispatch(), weights, block, BN_EPS, sink.clone());
+    let measured = if measure { sink.take() } else { Vec::new() };
+    let measured = measured.iter().map(|stats| on_device(stats, &device));
+    (Tensor::from_dispatch(out), measured.collect())
+}
+
+/// A block of Burn's ops.
+fn composed(
+    x: Tensor<4>,
+    block: Block,
+    weights: Vec<Tensor<4>>,
+    measure: bool,
+) -> (Tensor<4>, Vec<Tensor<2>>) {
+    let mut weights = weights.into_iter();
+    let mut given = block.given.into_iter().flatten();
+    let mut measured = Vec::new();
+    let mut next = || {
+        let next = weights.next();
+        next.unwrap_or_else(|| unreachable!("all weights"))
+    };
+    let mut norm = |x: Tensor<4>, gamma, beta, relu| match given.next() {
+        Some(given) => batch_norm_given(Engine::Plain, x, (gamma, beta), given, relu),
+        None => {
+            if measure {
+                measured.push(statistics(&x));
+            }
+            batch_norm(Engine::Plain, x, gamma, beta, relu)
         }
-        Engine::Plain => {
-            let mut weights = weights.into_iter();
-            let mut next = || {
-                weights
-                    .next()
-                    .unwrap_or_else(|| unreachable!("all weights"))
-            };
-            let mut measured = Vec::new();
-            let out = links.iter().fold(x, |x, link| {
-                let x = if link.relu { relu(x) } else { x };
-                let y = conv(engine, x, next(), link.conv);
-                let Some(with_relu) = link.norm else { return y };
-                if measure {
-                    measured.push(statistics(&y));
-                }
-                batch_norm(engine, y, next(), next(), with_relu)
-            });
-            (out, measured)
+    };
+    let mut y = match block.lead {
+        true => norm(x.clone(), next(), next(), false),
+        false => x.clone(),
+    };
+    let mut first = None;
+    for link in &block.links {
+        y = if link.relu { relu(y) } else { y };
+        first.get_or_insert_with(|| y.clone());
+        y = conv(Engine::Plain, y, next(), link.conv);
+        if let Some(with_relu) = link.norm {
+            y = norm(y, next(), next(), with_relu);
         }
     }
+    let y = match (block.around, first) {
+        (Around::Input, _) => y + x,
+        (Around::Conv(g), Some(first)) => y + conv(Engine::Plain, first, next(), g),
+        _ => y,
+    };
+    (y, measured)
 }
 
 /// Batch normalisation with the batch's own statistics, in training and in evaluation.
@@ -150,6 +191,40 @@ pub fn batch_norm_measured(
         Engine::Plain => {
             let measured = statistics(&x);
             (batch_norm(engine, x, gamma, beta, with_relu), measured)
+        }
+    }
+}
+
+/// Batch normalisation with given means and variances, as of a network in evaluation. No gradient goes
+/// through them.
+pub fn batch_norm_given(
+    engine: Engine,
+    x: Tensor<4>,
+    (gamma, beta): (Tensor<4>, Tensor<4>),
+    given: Stats,
+    with_relu: bool,
+) -> Tensor<4> {
+    match engine {
+        Engine::Kernels => Tensor::from_dispatch(Dispatch::norm(
+            x.into_dispatch(),
+            gamma.into_dispatch(),
+            beta.into_dispatch(),
+            given,
+            BN_EPS,
+            with_relu,
+        )),
+        Engine::Plain => {
+            let (c, device) = (given.len(), x.device());
+            let channel = |value: fn(&[f32; 2]) -> f32| {
+                let values: Vec<f32> = given.iter().map(value).collect();
+                Tensor::<4>::from_data(TensorData::new(values, [1, c, 1, 1]), &device)
+            };
+            let (mean, rstd) = (
+                channel(|[mean, _]| *mean),
+                channel(|[_, var]| 1.0 / (var + BN_EPS).sqrt()),
+            );
+            let y = (x - mean) * (gamma.swap_dims(0, 1) * rstd) + beta.swap_dims(0, 1);
+            if with_relu { relu(y) } else { y }
         }
     }
 }

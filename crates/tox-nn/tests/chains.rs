@@ -11,7 +11,7 @@ use support::{
     Array, ENGINES, assert_close, differentiate, geometries, naive_conv, on_older_instruction_sets,
     read, rng, side, widen,
 };
-use tox_nn::kernels::chain::Link;
+use tox_nn::kernels::chain::{Around, Block, Link};
 use tox_nn::kernels::conv::Geometry;
 use tox_nn::kernels::pool::Pool;
 use tox_nn::ops::{self, Engine};
@@ -142,6 +142,150 @@ fn a_chain_is_its_ops_one_after_the_other() {
     }
 }
 
+/// Blocks to test: what leads, the links, what goes around; and channels out of all convolutions.
+fn blocks(c: usize) -> Vec<(Block, Vec<usize>)> {
+    let link = |relu, k, stride, norm| Link {
+        relu,
+        conv: Geometry::same(k).stride(stride).winograd(),
+        norm,
+    };
+    // A pre-activation block: BN, ReLU, 3x3, BN, ReLU, 3x3.
+    let pair = |relu, stride| vec![link(relu, 3, stride, Some(false)), link(true, 3, 1, None)];
+    let block = |lead, links, around| Block {
+        lead,
+        links,
+        around,
+        given: None,
+    };
+    let one = |stride| Around::Conv(Geometry::same(1).stride(stride));
+    vec![
+        (block(true, pair(true, 1), Around::Input), vec![c, c]),
+        (block(true, pair(true, 1), one(1)), vec![19, 17, 17]),
+        (block(true, pair(true, 2), one(2)), vec![5, 18, 18]),
+        (block(true, pair(false, 1), Around::Nothing), vec![4, 3]),
+        (block(false, pair(true, 1), Around::Input), vec![6, c]),
+        (block(false, pair(true, 1), one(1)), vec![6, 2, 2]),
+        (block(false, pair(false, 1), Around::Input), vec![6, c]),
+        (
+            block(true, vec![link(true, 1, 1, Some(true))], Around::Nothing),
+            vec![7],
+        ),
+    ]
+}
+
+/// A block of ops of the kernels, one after the other.
+fn apart(block: &Block, t: &[Tensor<4>]) -> Tensor<4> {
+    const KERNELS: Engine = Engine::Kernels;
+    let (x, mut weights) = (t[0].clone(), t[1..].iter().cloned());
+    let mut given = block.given.iter().flatten();
+    let mut next = || weights.next().unwrap();
+    let mut norm = |x, gamma, beta, relu| match given.next() {
+        Some(given) => ops::batch_norm_given(KERNELS, x, (gamma, beta), given.clone(), relu),
+        None => ops::batch_norm(KERNELS, x, gamma, beta, relu),
+    };
+    let mut y = x.clone();
+    if block.lead {
+        y = norm(y, next(), next(), false);
+    }
+    let mut first = None;
+    for link in &block.links {
+        y = if link.relu { relu(y) } else { y };
+        first.get_or_insert(y.clone());
+        y = ops::conv(KERNELS, y, next(), link.conv);
+        if let Some(relu) = link.norm {
+            y = norm(y, next(), next(), relu);
+        }
+    }
+    match block.around {
+        Around::Nothing => y,
+        Around::Input => y + x,
+        Around::Conv(g) => y + ops::conv(KERNELS, first.unwrap(), next(), g),
+    }
+}
+
+/// A block's weights after an input of `c` channels, and the output's shape.
+fn block_inputs(
+    block: &Block,
+    outs: &[usize],
+    [n, c, h, w]: [usize; 4],
+) -> (Vec<[usize; 4]>, [usize; 4]) {
+    let mut shapes = vec![[n, c, h, w]];
+    let norm = |shapes: &mut Vec<_>, c| shapes.extend([[c, 1, 1, 1]; 2]);
+    if block.lead {
+        norm(&mut shapes, c);
+    }
+    let (mut ci, mut at) = (c, (h, w));
+    for (link, &co) in block.links.iter().zip(outs) {
+        let k = link.conv.kernel;
+        shapes.push([co, ci, k, k]);
+        if link.norm.is_some() {
+            norm(&mut shapes, co);
+        }
+        (ci, at) = (co, side(at, link.conv));
+    }
+    if let Around::Conv(g) = block.around {
+        shapes.push([ci, c, g.kernel, g.kernel]);
+    }
+    (shapes, [n, ci, at.0, at.1])
+}
+
+/// Means and variances for the batch norms of a block.
+fn given(block: &Block, outs: &[usize], c: usize) -> Vec<Vec<[f32; 2]>> {
+    let links = block.links.iter().zip(outs);
+    let behind = links.filter_map(|(link, co)| link.norm.map(|_| *co));
+    let norms = block.lead.then_some(c).into_iter().chain(behind);
+    let stats = |c| (0..c).map(|i| [0.1 * (i % 5) as f32 - 0.2, 0.5 + 0.3 * (i % 4) as f32]);
+    norms.map(|c| stats(c).collect()).collect()
+}
+
+/// A block is its ops apart: its output bit for bit, its gradients but for the order in which those of
+/// a map with several readers are added. Beside Burn's ops it is right to rounding.
+#[test]
+fn a_block_is_its_ops_one_after_the_other() {
+    for (c, n, map) in [(3, 5, (7, 7)), (17, 3, (8, 8)), (16, 70, (16, 12))] {
+        for (block, outs) in blocks(c) {
+            for fixed in [false, true] {
+                let given = fixed.then(|| given(&block, &outs, c));
+                let block = Block {
+                    given,
+                    ..block.clone()
+                };
+                let rng = &mut rng(21);
+                let (shapes, out) = block_inputs(&block, &outs, [n, c, map.0, map.1]);
+                let fill = |&[a, b, h, w]: &[usize; 4]| match b * h * w {
+                    1 => Array::uniform([a, 1, 1, 1], 0.5, 1.5, rng),
+                    _ => Array::uniform([a, b, h, w], -1.0, 1.0, rng),
+                };
+                let inputs: Vec<Array> = shapes.iter().map(fill).collect();
+                let inputs: Vec<&Array> = inputs.iter().collect();
+                let dy = Array::uniform(out, -1.0, 1.0, &mut support::rng(22));
+                let what = format!("{n} images {map:?}, {c} channels, {block:?}");
+                let run = |engine| {
+                    differentiate(&inputs, &dy, |t| {
+                        let weights = t[1..].to_vec();
+                        ops::block(engine, t[0].clone(), block.clone(), weights, false).0
+                    })
+                };
+                let (out, gradients) = run(Engine::Kernels);
+                let separate = differentiate(&inputs, &dy, |t| apart(&block, t));
+                assert!(out == separate.0, "output: {what}");
+                for (ours, other) in gradients.iter().zip(&separate.1) {
+                    assert_close(&what, ours, &widen(other), 1e-4, 1e-5);
+                }
+                let (plain, plain_gradients) = run(Engine::Plain);
+                assert_close(&what, &out, &widen(&plain), 1e-4, 1e-5);
+                for (ours, plain) in gradients.iter().zip(&plain_gradients) {
+                    // Where rounding moves a value over ReLU's kink, so does the gradient.
+                    let peak = plain.iter().fold(1.0f32, |peak, v| peak.max(v.abs()));
+                    let pairs = ours.iter().zip(plain);
+                    let off = pairs.filter(|(a, b)| (*a - *b).abs() > 1e-2 * (peak + b.abs()));
+                    assert!(off.count() <= ours.len() / 50, "gradients: {what}");
+                }
+            }
+        }
+    }
+}
+
 /// What batch norms measure on the way is mean and biased variance of what they see.
 #[test]
 fn statistics_are_those_of_the_maps() {
@@ -219,6 +363,33 @@ fn a_normalised_sum_is_the_sum_normalised() {
 /// An op with the shapes of its inputs.
 type Case = (&'static str, Vec<[usize; 4]>, fn(&[Tensor<4>]) -> Tensor<4>);
 
+/// The inputs of [`example`].
+const BLOCK: [[usize; 4]; 8] = [
+    [37, 16, 7, 9],
+    [16, 1, 1, 1],
+    [16, 1, 1, 1],
+    [20, 16, 3, 3],
+    [20, 1, 1, 1],
+    [20, 1, 1, 1],
+    [18, 20, 3, 3],
+    [18, 16, 1, 1],
+];
+
+/// A pre-activation block with a convolution around it.
+fn example(fixed: bool) -> Block {
+    let link = |stride, norm| Link {
+        relu: true,
+        conv: Geometry::same(3).stride(stride).winograd(),
+        norm,
+    };
+    Block {
+        lead: true,
+        links: vec![link(2, Some(false)), link(1, None)],
+        around: Around::Conv(Geometry::same(1).stride(2)),
+        given: fixed.then(|| vec![vec![[0.1, 0.8]; 16], vec![[-0.2, 1.5]; 20]]),
+    }
+}
+
 /// Every kernel, on maps that are large enough to be shared out between threads and kept for the next.
 fn cases() -> Vec<Case> {
     const KERNELS: Engine = Engine::Kernels;
@@ -257,6 +428,39 @@ fn cases() -> Vec<Case> {
                     link(false, Geometry::same(3).stride(2), Some(false)),
                 ];
                 ops::chain(KERNELS, t[0].clone(), &links, t[1..].to_vec())
+            },
+        ),
+        (
+            "3x3 with fewer products",
+            vec![[37, 16, 7, 9], [20, 16, 3, 3]],
+            |t| {
+                let g = Geometry::same(3).winograd();
+                ops::conv(KERNELS, t[0].clone(), t[1].clone(), g)
+            },
+        ),
+        (
+            "a block with a convolution around it",
+            BLOCK.to_vec(),
+            |t| {
+                ops::block(
+                    KERNELS,
+                    t[0].clone(),
+                    example(false),
+                    t[1..].to_vec(),
+                    false,
+                )
+                .0
+            },
+        ),
+        ("a block in evaluation", BLOCK.to_vec(), |t| {
+            ops::block(KERNELS, t[0].clone(), example(true), t[1..].to_vec(), false).0
+        }),
+        (
+            "batch norm in evaluation",
+            vec![odd, channel, channel],
+            |t| {
+                let (weights, given) = ((t[1].clone(), t[2].clone()), vec![[0.1, 0.8]; 12]);
+                ops::batch_norm_given(KERNELS, t[0].clone(), weights, given, true)
             },
         ),
         ("batch norm", vec![odd, channel, channel], |t| {

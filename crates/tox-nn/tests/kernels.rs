@@ -63,6 +63,20 @@ fn convs_of_every_odd_size_are_exact() {
             }
         }
     }
+    // Dense kernels with fewer products: maps that fill vectors, that leave columns, rows and images, and
+    // that are wider than a band.
+    for (n, ci, co, map) in [
+        (3, 32, 32, (32, 32)),
+        (5, 16, 19, (16, 16)),
+        (9, 40, 17, (8, 8)),
+        (7, 16, 16, (4, 4)),
+        (3, 18, 16, (5, 11)),
+        (1, 16, 33, (9, 70)),
+        (2, 17, 16, (140, 6)),
+        (1, 16, 16, (4, 150)),
+    ] {
+        check_conv(n, ci, co, map, Geometry::same(3).winograd(), 14);
+    }
     // Rows that are planes, with one tap of one or of nine.
     for g in [Geometry::same(1), geometries()[3]] {
         check_conv(11, 12, 20, (8, 8), Geometry { groups: 1, ..g }, 11);
@@ -91,6 +105,49 @@ proptest! {
     ) {
         check_pools(n, c, map, seed);
         check_gather(n, c, map, seed);
+    }
+}
+
+/// Batch norm with given statistics by definition, in f64.
+#[test]
+fn a_given_norm_follows_its_definition() {
+    let rng = &mut rng(15);
+    let (shape, channel) = ([5, 3, 7, 7], [3, 1, 1, 1]);
+    let (x, dy) = (
+        Array::uniform(shape, -2.0, 2.0, rng),
+        Array::uniform(shape, -1.0, 1.0, rng),
+    );
+    let gamma = Array::new(channel, vec![0.7, -1.2, 1.0]);
+    let beta = Array::new(channel, vec![0.1, 0.0, -0.4]);
+    let given = vec![[0.3, 2.0], [-0.5, 0.25], [0.0, 1.0]];
+    for relu in [false, true] {
+        let [mut y, mut dx] = [vec![0.0; x.values.len()], vec![0.0; x.values.len()]];
+        let mut weights = [vec![0.0; 3], vec![0.0; 3]];
+        for i in 0..x.values.len() {
+            let c = i / 49 % 3;
+            let [mean, var] = given[c].map(f64::from);
+            let (gamma, beta) = (f64::from(gamma.values[c]), f64::from(beta.values[c]));
+            let rstd = 1.0 / (var + f64::from(BN_EPS)).sqrt();
+            let normalised = (f64::from(x.values[i]) - mean) * rstd;
+            let value = gamma * normalised + beta;
+            if !relu || value > 0.0 {
+                let dy = f64::from(dy.values[i]);
+                (y[i], dx[i]) = (value, dy * gamma * rstd);
+                weights[0][c] += dy * normalised;
+                weights[1][c] += dy;
+            }
+        }
+        for engine in ENGINES {
+            let (out, gradients) = differentiate(&[&x, &gamma, &beta], &dy, |t| {
+                let weights = (t[1].clone(), t[2].clone());
+                ops::batch_norm_given(engine, t[0].clone(), weights, given.clone(), relu)
+            });
+            let what = format!("{engine:?}, ReLU {relu}");
+            assert_close(&what, &out, &y, 1e-6, 1e-6);
+            assert_close(&what, &gradients[0], &dx, 1e-6, 1e-6);
+            assert_close(&what, &gradients[1], &weights[0], 1e-5, 1e-6);
+            assert_close(&what, &gradients[2], &weights[1], 1e-5, 1e-6);
+        }
     }
 }
 

@@ -7,6 +7,9 @@
 //! weights they would add zeros. The input gradient is the same sum with the taps negated. A stride
 //! splits the input into phases, a row each.
 //!
+//! Dense 3x3 convolutions with enough channels may be done with fewer products instead
+//! ([`Geometry::winograd`]).
+//!
 //! On the way into the scratch a batch norm may be applied to the input, and the gradient of one to
 //! the output's; on the way out, while a tile is in cache, what the next one needs is measured.
 
@@ -17,14 +20,16 @@ mod layout;
 mod read;
 mod slide;
 mod sum;
+mod winograd;
 
 use super::norm;
 use super::{par_chunks, room, scratch};
 use correlation::Correlation;
-pub use gradients::{Gradients, gradients};
+pub use gradients::{Gradients, Wanted, gradients};
 use layout::Layout;
 use pulp::Simd;
 pub use read::{Behind, Gradient, Source, Through};
+use winograd::Winograd;
 
 /// Shape of a convolution with a square kernel that keeps the map's size, but for its stride.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +44,11 @@ pub struct Geometry {
     pub groups: usize,
     /// From one window to the next, in both directions. A side of `h` becomes `h.div_ceil(stride)`.
     pub stride: usize,
+    /// Whether it may be done with fewer products, by Winograd's F(2x2, 3x3), where that is faster: for a
+    /// dense 3x3 kernel of stride 1 with 16 channels or more. As near to the exact sums, but a value that is
+    /// not finite reaches whole tiles of 2x2 pixels, some beyond its window, so a search that is to die of
+    /// NaN as it would elsewhere does without.
+    pub winograd: bool,
 }
 
 impl Geometry {
@@ -50,6 +60,7 @@ impl Geometry {
             dilation: 1,
             groups: 1,
             stride: 1,
+            winograd: false,
         }
     }
 
@@ -65,6 +76,14 @@ impl Geometry {
     /// With `groups` groups.
     pub fn groups(self, groups: usize) -> Self {
         Self { groups, ..self }
+    }
+
+    /// That may be done with fewer products: see the field.
+    pub fn winograd(self) -> Self {
+        Self {
+            winograd: true,
+            ..self
+        }
     }
 
     /// With stride `stride`.
@@ -109,29 +128,44 @@ impl Sizes {
     }
 }
 
-/// `y = conv(x, w)`. `x`: NCHW with `c_in`, `weight`: `[c_out, c_in / groups, k, k]`. With `measure`
-/// also the [`norm::moments`] of the planes of `y`.
+/// `y = conv(x, w)`, to which `plus` is added. `x`: NCHW with `c_in`, `weight`: `[c_out, c_in / groups, k, k]`.
+/// With `measure` also the [`norm::moments`] of the planes of `y`.
 pub fn forward(
     x: Source<'_>,
     weight: &[f32],
     g: Geometry,
     s: Sizes,
-    measure: bool,
+    (plus, measure): (Option<&[f32]>, bool),
 ) -> (Vec<f32>, Vec<[f64; 2]>) {
     s.check(g, x.map.len(), weight);
+    let plane = s.out(g).0 * s.out(g).1;
+    let after = |at: usize, out: &mut [f32], moments: &mut [[f64; 2]]| {
+        if let Some(plus) = plus {
+            norm::add(&plus[at..at + out.len()], out);
+        }
+        if !moments.is_empty() {
+            norm::moments(out, plane, moments);
+        }
+    };
+    if winograd::suits(g, s) {
+        return Winograd::forward(s, weight).map(&x, measure, after);
+    }
     let layout = Layout::new(g, s);
     let correlation = Correlation::forward(&layout, g, s, weight);
     let ci = s.c_in / g.groups;
-    let (plane_in, plane) = (layout.input.plane(), layout.output.plane());
+    let plane_in = layout.input.plane();
     let mut out = room::take(s.n * s.c_out * plane);
     let mut moments = vec![[0.0; 2]; if measure { s.n * s.c_out } else { 0 }];
     let lengths = [
         ci * layout.input.phases.len() * layout.row,
         correlation.scratch(),
     ];
-    let tiles = out.chunks_mut((layout.tile * s.c_out * plane).max(1));
+    let size = layout.tile * s.c_out * plane;
+    let tiles = out.chunks_mut(size.max(1));
     let mut measured = moments.chunks_mut((layout.tile * s.c_out).max(1));
-    let mut pieces: Vec<_> = tiles.map(|tile| (tile, measured.next())).collect();
+    let mut pieces: Vec<_> = tiles
+        .map(|tile| (tile, measured.next().unwrap_or_default()))
+        .collect();
     par_chunks(&mut pieces, 1, x.map.len(), |t, piece| {
         for (out, moments) in piece {
             let images = out.len() / (s.c_out * plane);
@@ -142,9 +176,7 @@ pub fn forward(
                     correlation.apply(group, images, padded, rows, out);
                 }
             });
-            if let Some(moments) = moments {
-                norm::moments(out, plane, moments);
-            }
+            after(t * size, out, moments);
         }
     });
     drop(pieces);

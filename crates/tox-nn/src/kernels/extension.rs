@@ -1,9 +1,9 @@
 //! The kernels as differentiable ops of Burn's `Flex` backend.
 
-use super::chain::{self, Kept, Link};
-use super::conv::{self, Geometry};
+use super::chain::{self, Block, Kept};
+use super::conv::{self, Geometry, Wanted};
 use super::list::List;
-use super::norm::{self, Channel, Stats};
+use super::norm::{self, Channel, Stats, Totals};
 use super::pool::{self, Pool};
 use super::room;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -20,12 +20,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub trait KernelBackend: Backend {
     /// Convolution.
     fn conv(x: FloatTensor<Self>, weight: FloatTensor<Self>, g: Geometry) -> FloatTensor<Self>;
-    /// Convolutions in a row; the weights of all links in order. What the batch norms measure goes
-    /// into `sink`, in their order.
+    /// Convolutions in a row, with all weights in order. What the batch norms measure goes into
+    /// `sink`, in their order.
     fn chain(
         x: FloatTensor<Self>,
         #[extension_type] weights: List<Self>,
-        links: Vec<Link>,
+        block: Block,
         eps: f32,
         sink: Sink,
     ) -> FloatTensor<Self>;
@@ -38,6 +38,15 @@ pub trait KernelBackend: Backend {
         eps: f32,
         relu: bool,
         sink: Sink,
+    ) -> FloatTensor<Self>;
+    /// Batch norm with the given statistics, then ReLU if `relu`.
+    fn norm(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        given: Stats,
+        eps: f32,
+        relu: bool,
     ) -> FloatTensor<Self>;
     /// Pooling 3x3, stride 1, padding 1.
     fn pool(x: FloatTensor<Self>, kind: Pool) -> FloatTensor<Self>;
@@ -98,42 +107,26 @@ fn conv_sizes(x: &FlexTensor, weight: &FlexTensor) -> conv::Sizes {
     }
 }
 
-/// Of every convolution of a chain; `weights` in order.
-fn chain_sizes(x: &FlexTensor, weights: &[FlexTensor], links: &[Link]) -> Vec<conv::Sizes> {
-    let [n, mut c_in, mut h, mut w] = shape(x);
-    let mut first = 0;
-    let mut sizes = Vec::with_capacity(links.len());
-    for link in links {
-        let [c_out, ..] = shape(&weights[first]);
-        let s = conv::Sizes {
-            n,
-            c_in,
-            c_out,
-            h,
-            w,
-        };
-        ((h, w), c_in) = (s.out(link.conv), c_out);
-        first += link.weights();
-        sizes.push(s);
-    }
-    sizes
+/// Of every convolution of a block.
+fn chain_sizes(x: &FlexTensor, weights: &[FlexTensor], block: &Block) -> Vec<conv::Sizes> {
+    block.sizes(shape(x), |weight| shape(&weights[weight])[0])
 }
 
 fn chain_forward(
     x: FlexTensor,
     weights: &[FlexTensor],
-    links: &[Link],
+    block: &Block,
     eps: f32,
     sink: &Sink,
     keep: bool,
 ) -> (FlexTensor, Kept) {
-    let sizes = chain_sizes(&x, weights, links);
+    let sizes = chain_sizes(&x, weights, block);
     let weights: Vec<Values> = weights.iter().cloned().map(Values::new).collect();
     let slices: Vec<&[f32]> = weights.iter().map(Values::get).collect();
     let values = Values::new(x.clone());
-    let (out, mut kept) = chain::forward(values.get(), links, &sizes, &slices, eps, keep);
+    let (out, mut kept) = chain::forward(values.get(), block, &sizes, &slices, eps, keep);
     sink.put(std::mem::take(&mut kept.measured));
-    let dims = links.iter().zip(&sizes).next_back().map(|(link, s)| {
+    let dims = block.links.iter().zip(&sizes).next_back().map(|(link, s)| {
         let (h, w) = s.out(link.conv);
         [s.n, s.c_out, h, w]
     });
@@ -172,23 +165,32 @@ fn norm_forward(
     (out, x.0, channels)
 }
 
+/// The output and the channels of a batch norm with given statistics.
+fn given_norm(
+    x: FlexTensor,
+    (gamma, beta): (FlexTensor, FlexTensor),
+    given: &Stats,
+    eps: f32,
+    relu: bool,
+) -> (FlexTensor, Vec<Channel>) {
+    let (x, gamma, beta) = (Values::new(x), Values::new(gamma), Values::new(beta));
+    let (s, dims) = (norm_sizes(&x.0), shape(&x.0));
+    let channels = Channel::all(given, gamma.get(), beta.get(), eps, relu);
+    let out = norm::forward(x.get(), &channels, s);
+    (tensor(out, dims), channels)
+}
+
 impl KernelBackend for Flex {
     fn conv(x: FlexTensor, weight: FlexTensor, g: Geometry) -> FlexTensor {
         let s = conv_sizes(&x, &weight);
         let (x, weight) = (Values::new(x), Values::new(weight));
-        let (out, _) = conv::forward(x.get().into(), weight.get(), g, s, false);
+        let (out, _) = conv::forward(x.get().into(), weight.get(), g, s, (None, false));
         let (h, w) = s.out(g);
         tensor(out, [s.n, s.c_out, h, w])
     }
 
-    fn chain(
-        x: FlexTensor,
-        weights: List<Self>,
-        links: Vec<Link>,
-        eps: f32,
-        sink: Sink,
-    ) -> FlexTensor {
-        chain_forward(x, &weights.0, &links, eps, &sink, false).0
+    fn chain(x: FlexTensor, weights: List<Self>, block: Block, eps: f32, sink: Sink) -> FlexTensor {
+        chain_forward(x, &weights.0, &block, eps, &sink, false).0
     }
 
     fn sum_norm(
@@ -200,6 +202,17 @@ impl KernelBackend for Flex {
         sink: Sink,
     ) -> FlexTensor {
         norm_forward(maps.0, gamma, beta, eps, relu, &sink).0
+    }
+
+    fn norm(
+        x: FlexTensor,
+        gamma: FlexTensor,
+        beta: FlexTensor,
+        given: Stats,
+        eps: f32,
+        relu: bool,
+    ) -> FlexTensor {
+        given_norm(x, (gamma, beta), &given, eps, relu).0
     }
 
     fn pool(x: FlexTensor, kind: Pool) -> FlexTensor {
@@ -233,7 +246,12 @@ impl Backward<Flex, 2> for Conv {
         let [x_node, w_node] = ops.parents;
         let (x, weight) = (Values::new(x), Values::new(weight));
         let (x, dy) = (x.get().into(), dy.get().into());
-        let wanted = (x_node.is_some(), w_node.is_some());
+        let wanted = Wanted {
+            input: x_node.is_some(),
+            weight: w_node.is_some(),
+            sums: false,
+            plus: None,
+        };
         let made = conv::gradients(x, dy, weight.get(), g, s, wanted);
         if let Some(node) = w_node {
             grads.register::<Flex>(node.id, tensor(made.weight, w_shape));
@@ -247,16 +265,16 @@ impl Backward<Flex, 2> for Conv {
 #[derive(Debug)]
 struct Chain;
 
-/// Input, weights, links, what the forward pass kept.
-type ChainState = (FlexTensor, Vec<FlexTensor>, Vec<Link>, Arc<Kept>);
+/// Input, weights, the block, what the forward pass kept.
+type ChainState = (FlexTensor, Vec<FlexTensor>, Block, Arc<Kept>);
 
 impl<const N: usize> Backward<Flex, N> for Chain {
     type State = ChainState;
 
     fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
         let dy = Values::new(grads.consume::<Flex>(&ops.node));
-        let (x, weights, links, kept) = ops.state;
-        let (sizes, x_shape) = (chain_sizes(&x, &weights, &links), shape(&x));
+        let (x, weights, block, kept) = ops.state;
+        let (sizes, x_shape) = (chain_sizes(&x, &weights, &block), shape(&x));
         let shapes: Vec<[usize; 4]> = weights.iter().map(shape).collect();
         let x = Values::new(x);
         let weights: Vec<Values> = weights.into_iter().map(Values::new).collect();
@@ -266,7 +284,7 @@ impl<const N: usize> Backward<Flex, N> for Chain {
         let nodes: Vec<_> = nodes.collect();
         let wanted = (x_node.is_some(), nodes.iter().any(Option::is_some));
         let (dx, gradients) =
-            chain::backward(x.get(), &links, &sizes, &slices, &kept, dy.get(), wanted);
+            chain::backward(x.get(), &block, &sizes, &slices, &kept, dy.get(), wanted);
         for ((node, gradient), dims) in nodes.into_iter().zip(gradients).zip(shapes) {
             if let Some(node) = node {
                 grads.register::<Flex>(node.id, tensor(gradient, dims));
@@ -295,7 +313,7 @@ impl<const N: usize> Backward<Flex, N> for SumNorm {
         let x = Values::new(x);
         let totals = norm::totals(x.get(), dy.get(), &channels, s);
         let mut nodes = ops.parents.into_iter();
-        let dx = norm::backward(x.get(), dy.get(), &channels, &totals, s);
+        let dx = norm::backward(x.get(), dy.get(), &channels, &totals, s, None);
         for gradient in [totals.gamma, totals.beta] {
             if let Some(node) = nodes.next().flatten() {
                 grads.register::<Flex>(node.id, tensor(gradient, [s.c, 1, 1, 1]));
@@ -304,6 +322,35 @@ impl<const N: usize> Backward<Flex, N> for SumNorm {
         let dx = tensor(dx, dims);
         for node in nodes.flatten() {
             grads.register::<Flex>(node.id, dx.clone());
+        }
+    }
+}
+
+#[derive(Debug)]
+struct GivenNorm;
+
+impl Backward<Flex, 3> for GivenNorm {
+    type State = NormState;
+
+    /// Parents: the map, gamma, beta.
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let dy = Values::new(grads.consume::<Flex>(&ops.node));
+        let (x, channels) = ops.state;
+        let (s, dims) = (norm_sizes(&x), shape(&x));
+        let x = Values::new(x);
+        let [x_node, gamma, beta] = ops.parents;
+        let totals = match gamma.is_some() || beta.is_some() {
+            true => norm::totals(x.get(), dy.get(), &channels, s).given(),
+            false => Totals::none(s.c),
+        };
+        if let Some(node) = x_node {
+            let dx = norm::backward(x.get(), dy.get(), &channels, &totals, s, None);
+            grads.register::<Flex>(node.id, tensor(dx, dims));
+        }
+        for (node, gradient) in [(gamma, totals.gamma), (beta, totals.beta)] {
+            if let Some(node) = node {
+                grads.register::<Flex>(node.id, tensor(gradient, [s.c, 1, 1, 1]));
+            }
         }
     }
 }
@@ -391,7 +438,7 @@ impl<C: CheckpointStrategy> KernelBackend for Autodiff<Flex, C> {
     fn chain(
         x: FloatTensor<Self>,
         weights: List<Self>,
-        links: Vec<Link>,
+        block: Block,
         eps: f32,
         sink: Sink,
     ) -> FloatTensor<Self> {
@@ -400,10 +447,10 @@ impl<C: CheckpointStrategy> KernelBackend for Autodiff<Flex, C> {
             let x = inputs.remove(0);
             match Chain.prepare::<C>(nodes).compute_bound().stateful() {
                 OpsKind::Tracked(prep) => {
-                    let (out, kept) = chain_forward(x.clone(), &inputs, &links, eps, &sink, true);
-                    prep.finish((x, inputs, links, Arc::new(kept)), out)
+                    let (out, kept) = chain_forward(x.clone(), &inputs, &block, eps, &sink, true);
+                    prep.finish((x, inputs, block, Arc::new(kept)), out)
                 }
-                OpsKind::UnTracked(prep) => prep.finish(Flex::chain(x, List(inputs), links, eps, sink)),
+                OpsKind::UnTracked(prep) => prep.finish(Flex::chain(x, List(inputs), block, eps, sink)),
             }
         })
     }
@@ -427,6 +474,25 @@ impl<C: CheckpointStrategy> KernelBackend for Autodiff<Flex, C> {
                 OpsKind::UnTracked(prep) => prep.finish(out),
             }
         })
+    }
+
+    fn norm(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        given: Stats,
+        eps: f32,
+        relu: bool,
+    ) -> FloatTensor<Self> {
+        let nodes = [x.node(), gamma.node(), beta.node()];
+        let prep = GivenNorm.prepare::<C>(nodes).compute_bound().stateful();
+        let (x, _x) = x.into_parts();
+        let ((gamma, _gamma), (beta, _beta)) = (gamma.into_parts(), beta.into_parts());
+        let (out, channels) = given_norm(x.clone(), (gamma, beta), &given, eps, relu);
+        match prep {
+            OpsKind::Tracked(prep) => prep.finish((x, Arc::new(channels)), out),
+            OpsKind::UnTracked(prep) => prep.finish(out),
+        }
     }
 
     fn pool(x: FloatTensor<Self>, kind: Pool) -> FloatTensor<Self> {

@@ -30,7 +30,7 @@ pub struct Channel {
 
 impl Channel {
     /// Those of every channel; `eps` is added to the variance.
-    pub fn all(stats: &Stats, gamma: &[f32], beta: &[f32], eps: f32, relu: bool) -> Vec<Self> {
+    pub fn all(stats: &[[f32; 2]], gamma: &[f32], beta: &[f32], eps: f32, relu: bool) -> Vec<Self> {
         assert!(
             stats.len() == gamma.len() && stats.len() == beta.len(),
             "channels"
@@ -243,6 +243,23 @@ impl WithSimd for Sums<'_> {
     }
 }
 
+/// Adds `x` to `to`.
+pub fn add(x: &[f32], to: &mut [f32]) {
+    dispatch(Add(x, to));
+}
+
+struct Add<'a>(&'a [f32], &'a mut [f32]);
+
+impl WithSimd for Add<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for (to, x) in self.1.iter_mut().zip(self.0) {
+            *to += x;
+        }
+    }
+}
+
 /// The gradient behind a ReLU of `x`, in place: 0 where `x` is at most 0, which NaN is not.
 pub fn silence(x: &[f32], dy: &mut [f32]) {
     dispatch(Silence(x, dy));
@@ -271,6 +288,21 @@ pub struct Totals {
 }
 
 impl Totals {
+    /// The same where mean and variance are given: the gradient by the input goes through neither.
+    pub fn given(self) -> Self {
+        let means = vec![[0.0; 2]; self.means.len()];
+        Self { means, ..self }
+    }
+
+    /// Of a batch norm whose mean and variance are given, without those of its weights.
+    pub fn none(channels: usize) -> Self {
+        Self {
+            gamma: Vec::new(),
+            beta: Vec::new(),
+            means: vec![[0.0; 2]; channels],
+        }
+    }
+
     /// Of the sums of all planes of a map, image by image.
     pub fn of(sums: &[[f64; 2]], s: Sizes) -> Self {
         let count = (s.n * s.plane) as f32;
@@ -298,13 +330,14 @@ pub fn totals(x: &[f32], dy: &[f32], channels: &[Channel], s: Sizes) -> Totals {
     Totals::of(&all, s)
 }
 
-/// The gradient of [`forward`] by `x`.
+/// The gradient of [`forward`] by `x`, to which `plus` is added.
 pub fn backward(
     x: &[f32],
     dy: &[f32],
     channels: &[Channel],
     totals: &Totals,
     s: Sizes,
+    plus: Option<&[f32]>,
 ) -> Vec<f32> {
     let mut dx = room::take(x.len());
     par_chunks(&mut dx, s.c * s.plane, x.len(), |m, dx| {
@@ -317,6 +350,9 @@ pub fn backward(
             plane: s.plane,
             dx,
         });
+        if let Some(plus) = plus {
+            add(&plus[at..at + dx.len()], dx);
+        }
     });
     dx
 }

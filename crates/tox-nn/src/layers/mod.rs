@@ -31,7 +31,7 @@ mod pass;
 mod state;
 
 pub use builder::{Builder, Fan, Init};
-pub use chain::{ChainStep, chain};
+pub use chain::{Around, ChainStep, chain, residual};
 pub use choices::Choices;
 pub use norm::{BatchNorm, Measured, NormId, Running};
 pub use output::Sensitivity;

@@ -1,10 +1,10 @@
 //! Batch normalisation and its running statistics.
 
 use super::pass::{Mode, Pass};
-use crate::ops::{self, BN_EPS};
+use crate::kernels::norm::Stats;
+use crate::ops;
 use crate::params::ParamId;
-use burn::tensor::activation::relu;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 
 /// How much of a batch's statistics goes into the running ones, as in PyTorch.
 pub const MOMENTUM: f32 = 0.1;
@@ -71,6 +71,15 @@ impl Running {
         self.values[self.range(id)].split_at(self.norms[id.0].channels)
     }
 
+    /// Mean and variance of every channel, as kernels take them.
+    pub(super) fn statistics(&self, id: NormId) -> Stats {
+        let (mean, var) = self.of(id);
+        mean.iter()
+            .zip(var)
+            .map(|(&mean, &var)| [mean, var])
+            .collect()
+    }
+
     /// The same, to change.
     pub fn of_mut(&mut self, id: NormId) -> (&mut [f32], &mut [f32]) {
         let range = self.range(id);
@@ -134,7 +143,7 @@ impl BatchNorm {
         if with_relu && !pass.is_free() {
             return pass.relu(self.forward_scaled(pass, x, false, scale));
         }
-        let [n, c, h, w] = x.dims();
+        let [n, _, h, w] = x.dims();
         let [gamma, beta] = self.vectors(pass, scale);
         match pass.mode() {
             Mode::Train(_) => {
@@ -145,15 +154,8 @@ impl BatchNorm {
             }
             Mode::Probe => ops::batch_norm(pass.engine, x, gamma, beta, with_relu),
             Mode::Evaluate => {
-                let (mean, var) = pass.running().of(self.running);
-                let rstd = var.iter().map(|var| 1.0 / (var + BN_EPS).sqrt());
-                let channel = |values: Vec<f32>| {
-                    Tensor::<4>::from_data(TensorData::new(values, [1, c, 1, 1]), pass.device())
-                };
-                let scale = gamma.swap_dims(0, 1) * channel(rstd.collect());
-                let shift = beta.swap_dims(0, 1) - channel(mean.to_vec()) * scale.clone();
-                let y = x * scale + shift;
-                if with_relu { relu(y) } else { y }
+                let given = pass.running().statistics(self.running);
+                ops::batch_norm_given(pass.engine, x, (gamma, beta), given, with_relu)
             }
         }
     }

@@ -211,11 +211,9 @@ impl Builder<'_> {
                     &second,
                     "conv",
                     Geometry {
-                        kernel: k,
                         padding,
                         dilation,
-                        groups: 1,
-                        stride: 1,
+                        ..Geometry::same(k)
                     },
                 ),
             },

@@ -4,6 +4,7 @@ use super::correlation::Correlation;
 use super::dots::Dots;
 use super::layout::{Layout, Tap};
 use super::slide::{self, Channel};
+use super::winograd::{self, Winograd};
 use super::{Geometry, Gradient, Sizes, Source, Through};
 use crate::kernels::{dispatch, norm, par_chunks, room, scratch};
 
@@ -11,13 +12,26 @@ use crate::kernels::{dispatch, norm, par_chunks, room, scratch};
 /// all weights. Of more threads than that, trials side by side make better use.
 const PARTS: usize = 8;
 
+/// What is wanted of [`gradients`].
+#[derive(Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The gradient by the input.
+    pub input: bool,
+    /// That by the weights.
+    pub weight: bool,
+    /// With that by the input, if a batch norm is applied to it: its [`norm::sums`].
+    pub sums: bool,
+    /// Added to the gradient by what the convolution reads: what others give it.
+    pub plus: Option<&'a [f32]>,
+}
+
 /// What [`gradients`] makes.
 pub struct Gradients {
     /// By the map that was read, or by what a batch norm made of it.
     pub input: Option<Vec<f32>>,
     /// By the weights; empty if that is not wanted.
     pub weight: Vec<f32>,
-    /// If a batch norm is applied to the input, and its gradient is wanted: its [`norm::sums`].
+    /// If a batch norm is applied to the input, and they are wanted: its [`norm::sums`].
     pub sums: Vec<[f64; 2]>,
 }
 
@@ -29,16 +43,72 @@ struct Piece<'a> {
 }
 
 /// The gradients of `conv(x, w)` from that of its output, by `x` and by `w` as they are wanted. A tile of
-/// both is padded once for both.
+/// both is padded once for both, unless the one by `x` goes another way.
 pub fn gradients(
     x: Source<'_>,
     dy: Gradient<'_>,
     weight: &[f32],
     g: Geometry,
     s: Sizes,
-    (by_input, by_weight): (bool, bool),
+    wanted: Wanted<'_>,
 ) -> Gradients {
     s.check(g, x.map.len(), weight);
+    let plane = s.h * s.w;
+    let below = match x.through {
+        Through::Norm(channels) if wanted.input && wanted.sums => Some(channels),
+        _ => None,
+    };
+    let after = |at: usize, dx: &mut [f32], sums: &mut [[f64; 2]]| {
+        if let Some(plus) = wanted.plus {
+            norm::add(&plus[at..at + dx.len()], dx);
+        }
+        let x_map = &x.map[at..at + dx.len()];
+        if matches!(x.through, Through::Relu) {
+            norm::silence(x_map, dx);
+        }
+        if let Some(channels) = below {
+            norm::sums(x_map, dx, channels, plane, sums);
+        }
+    };
+    if !(wanted.input && winograd::suits(g, s)) {
+        let measured = below.is_some();
+        return shifted(
+            x,
+            dy,
+            weight,
+            (g, s),
+            (wanted.input, wanted.weight),
+            measured,
+            after,
+        );
+    }
+    assert_eq!(
+        dy.map.len(),
+        s.n * s.c_out * plane,
+        "values of the gradient"
+    );
+    let (input, sums) = Winograd::backward(s, weight).map(&dy, below.is_some(), after);
+    let weight = match wanted.weight {
+        true => shifted(x, dy, weight, (g, s), (false, true), false, |_, _, _| ()).weight,
+        false => Vec::new(),
+    };
+    Gradients {
+        input: Some(input),
+        weight,
+        sums,
+    }
+}
+
+/// By sums of shifted views, `sums` if they are `measured` by `after`.
+fn shifted(
+    x: Source<'_>,
+    dy: Gradient<'_>,
+    weight: &[f32],
+    (g, s): (Geometry, Sizes),
+    (by_input, by_weight): (bool, bool),
+    measured: bool,
+    after: impl Fn(usize, &mut [f32], &mut [[f64; 2]]) + Sync + Send,
+) -> Gradients {
     let layout = Layout::new(g, s);
     let (plane, plane_out) = (layout.input.plane(), layout.output.plane());
     assert_eq!(
@@ -62,13 +132,9 @@ pub fn gradients(
     let (ci, co) = (s.c_in / g.groups, s.c_out / g.groups);
     let rows = corrections.first().map_or(0, Correlation::scratch);
     let lengths = [ci * phases * layout.row, co * layout.row, rows];
-    let below = match x.through {
-        Through::Norm(channels) if by_input => Some(channels),
-        _ => None,
-    };
     let mut parts = vec![0.0; number * size];
     let mut dx = by_input.then(|| room::take(x.map.len()));
-    let mut norm_sums = vec![[0.0; 2]; below.map_or(0, |_| s.n * s.c_in)];
+    let mut norm_sums = vec![[0.0; 2]; if measured { s.n * s.c_in } else { 0 }];
     let work = |part: usize, piece: &mut Piece<'_>| {
         for (i, t) in (part * per_part..((part + 1) * per_part).min(tiles)).enumerate() {
             let images = layout.tile.min(s.n - t * layout.tile);
@@ -97,14 +163,11 @@ pub fn gradients(
                 }
             });
             let Some(dx) = dx else { continue };
-            let x_map = &x.map[t * tile_in..][..size];
-            if matches!(x.through, Through::Relu) {
-                norm::silence(x_map, dx);
-            }
-            if let Some((channels, sums)) = below.zip(piece.sums.as_mut()) {
-                let sums = &mut sums[i * layout.tile * s.c_in..][..images * s.c_in];
-                norm::sums(x_map, dx, channels, plane, sums);
-            }
+            let sums = match piece.sums.as_deref_mut() {
+                Some(sums) => &mut sums[i * layout.tile * s.c_in..][..images * s.c_in],
+                None => &mut [],
+            };
+            after(t * tile_in, dx, sums);
         }
     };
     let mut inputs = dx

@@ -104,8 +104,30 @@ impl Shifted {
     }
 }
 
+/// `y = W x` for the first `len` columns of matrices whose rows are `stride` values apart: `x` with the given
+/// rows, `y` with as many as a block of channels has, and `weights` `[rows of x][rows of y]`.
+pub fn product(
+    (x, inputs): (&[f32], usize),
+    weights: &[f32],
+    (y, size): (&mut [f32], usize),
+    stride: usize,
+    len: usize,
+) {
+    dispatch(ShiftedSum {
+        x,
+        channel: stride,
+        inputs,
+        offsets: &[0],
+        weights,
+        size,
+        stride,
+        out: y,
+        len,
+    });
+}
+
 /// Channels in blocks for which the accumulators stay in registers: first channel and size of each.
-fn blocks(channels: usize) -> Vec<(usize, usize)> {
+pub fn blocks(channels: usize) -> Vec<(usize, usize)> {
     let largest = if registers() >= 32 { 12 } else { 6 };
     let mut blocks = Vec::new();
     let mut first = 0;

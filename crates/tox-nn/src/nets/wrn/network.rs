@@ -4,7 +4,7 @@ use super::config::{Block, Planned, RobustBlock, WrnConfig};
 use crate::kernels::conv::Geometry;
 use crate::kernels::pool::Pool;
 use crate::layers::{
-    BatchNorm, Builder, ChainStep, Conv, Fan, Init, Linear, Network, Pass, State, chain,
+    Around, BatchNorm, Builder, ChainStep, Conv, Fan, Init, Linear, Network, Pass, State, residual,
 };
 use crate::ops;
 use crate::params::ParamId;
@@ -95,7 +95,8 @@ impl Residual {
     fn new(b: &mut Builder<'_>, block: &Planned, cells: &RobustBlock) -> Self {
         let (name, c) = (block.name(), block.c);
         let at = |part: &str| format!("{name}.{part}");
-        let strided = Geometry::same(3).stride(block.stride);
+        let three = Geometry::same(3).winograd();
+        let strided = three.stride(block.stride);
         let (one, part) = (Geometry::same(1), cells.part(c));
         let (middle, first) = match block.kind {
             Block::Basic => (c, strided),
@@ -107,7 +108,7 @@ impl Residual {
             norm2: b.norm(&at("bn2"), middle),
             rest: match block.kind {
                 Block::Basic => Rest::Basic {
-                    conv2: b.conv(&at("conv2"), c, c, Geometry::same(3)),
+                    conv2: b.conv(&at("conv2"), c, c, three),
                 },
                 Block::Robust => {
                     let grouped = strided.groups(cells.cardinality);
@@ -137,22 +138,20 @@ impl Residual {
     }
 
     fn forward(&self, pass: &Pass<'_>, x: Tensor<4>) -> Tensor<4> {
-        let around = |activated: Tensor<4>| self.shortcut.map(|conv| conv.forward(pass, activated));
         match &self.rest {
             Rest::Basic { conv2 } => {
-                let y = self.norm1.forward(pass, x.clone(), true);
-                let around = around(y.clone()).unwrap_or(x);
-                let step = |relu, conv: &Conv, norm| ChainStep {
-                    relu,
+                let step = |conv: &Conv, norm| ChainStep {
+                    relu: true,
                     weight: pass.get(conv.weight()),
                     geometry: conv.geometry(),
                     norm,
                 };
-                let steps = vec![
-                    step(false, &self.conv1, Some(self.norm2)),
-                    step(true, conv2, None),
-                ];
-                chain(pass, y, steps, None) + around
+                let steps = vec![step(&self.conv1, Some(self.norm2)), step(conv2, None)];
+                let around = match &self.shortcut {
+                    Some(conv) => Around::Conv((pass.get(conv.weight()), conv.geometry())),
+                    None => Around::Input,
+                };
+                residual(pass, x, Some(self.norm1), steps, around)
             }
             Rest::Robust {
                 parts,
@@ -163,17 +162,13 @@ impl Residual {
                 // The first convolution reads the stream itself: the reference's first batch norm and
                 // ReLU are before the shortcut alone, and without one they are in the state for nothing.
                 let around = match self.shortcut {
-                    Some(_) => around(self.norm1.forward(pass, x.clone(), true)),
-                    None => Some(x.clone()),
+                    Some(conv) => conv.forward(pass, self.norm1.forward(pass, x.clone(), true)),
+                    None => x.clone(),
                 };
                 let y = self.norm2.forward(pass, self.conv1.forward(pass, x), true);
                 let y = conv3.forward(pass, hierarchy(pass, y, parts));
                 let z = se_norm.forward(pass, y.clone(), false);
-                let y = match around {
-                    Some(around) => y + around,
-                    None => y,
-                };
-                y + excite(pass, z, *se)
+                y + around + excite(pass, z, *se)
             }
         }
     }
