@@ -88,28 +88,35 @@ struct Climb {
     pace: Pace,
 }
 
+/// A run from a random start for every example that is not fooled.
 fn run(
     batch: &mut Batch<'_>,
     config: &ApgdConfig,
     (name, seed, at): (&str, u64, &[u64]),
     loss: Loss<'_>,
 ) {
+    let mut starts = Vec::new();
+    for i in batch.open() {
+        let rng = &mut batch.stream(seed, name, i, at);
+        starts.push((i, start::surface(batch.ball, batch.clean(i), rng)));
+    }
+    climb(batch, config, starts, loss);
+}
+
+fn climb(
+    batch: &mut Batch<'_>,
+    config: &ApgdConfig,
+    starts: Vec<(usize, Vec<f32>)>,
+    loss: Loss<'_>,
+) {
     let ball = batch.ball;
-    let mut examples = batch.open();
-    let starts: Vec<Vec<f32>> = examples
-        .iter()
-        .map(|&i| start::surface(ball, batch.clean(i), &mut batch.stream(seed, name, i, at)))
-        .collect();
-    let images = examples
-        .iter()
-        .zip(&starts)
-        .map(|(&i, x)| (i, x.as_slice()));
+    let images = starts.iter().map(|(i, x)| (*i, x.as_slice()));
     let (values, gradient) = batch.gradients(images, loss);
-    let size = gradient.len() / examples.len().max(1);
-    let mut climbs: Vec<Climb> = examples
-        .drain(..)
-        .zip(starts)
-        .zip(values.into_iter().zip(gradient.chunks(size.max(1))))
+    let size = (gradient.len() / starts.len().max(1)).max(1);
+    let rows = values.into_iter().zip(gradient.chunks(size));
+    let mut climbs: Vec<Climb> = starts
+        .into_iter()
+        .zip(rows)
         .map(|((example, x), (loss, gradient))| Climb {
             example,
             old: x.clone(),
@@ -135,7 +142,7 @@ fn run(
             return;
         }
         let (values, gradient) = batch.gradients(images, loss);
-        let rows = values.into_iter().zip(gradient.chunks(size.max(1)));
+        let rows = values.into_iter().zip(gradient.chunks(size));
         for (climb, (loss, gradient)) in climbs.iter_mut().zip(rows) {
             climb.see(loss, gradient);
             if checkpoints.contains(&step) && climb.pace.check(config.rho) {
@@ -238,75 +245,4 @@ fn checkpoints(steps: usize) -> Vec<usize> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ball::Norm;
-
-    #[test]
-    fn checkpoints_by_hand() {
-        assert_eq!(checkpoints(100), [22, 41, 57, 70, 80, 87, 93, 99]);
-        // 2.2, 4.1, 5.7, 7, 8, 8.7, 9.3, 9.9.
-        assert_eq!(checkpoints(10), [3, 5, 6, 7, 8, 9, 10]);
-        assert_eq!(checkpoints(1), [1]);
-    }
-
-    /// Feeds losses to a pace from `from`, then checks it.
-    fn fed(pace: &mut Pace, mut from: f64, losses: &[f64]) -> bool {
-        for &loss in losses {
-            pace.see(from, loss);
-            from = loss;
-        }
-        pace.check(0.75)
-    }
-
-    #[test]
-    fn a_step_is_halved_by_either_rule() {
-        // Four of four steps raise the loss: kept.
-        let mut pace = Pace::new(1.0, 0.0);
-        assert!(!fed(&mut pace, 0.0, &[1.0, 2.0, 3.0, 4.0]));
-        assert_eq!((pace.step, pace.best), (1.0, 4.0));
-        // Three of four are a share of 0.75, which is not enough; 5 is the new best.
-        assert!(fed(&mut pace, 4.0, &[5.0, 3.0, 3.5, 4.5]));
-        assert_eq!((pace.step, pace.best), (0.5, 5.0));
-        // All four rise but to no new best. Halved last time, so the second rule rests,
-        assert!(!fed(&mut pace, 1.0, &[1.5, 2.0, 3.0, 5.0]));
-        assert_eq!(pace.step, 0.5);
-        // and now it does not.
-        assert!(fed(&mut pace, 1.0, &[1.5, 2.0, 3.0, 4.0]));
-        assert_eq!((pace.step, pace.best), (0.25, 5.0));
-    }
-
-    #[test]
-    fn the_second_rule_rests_at_the_first_checkpoint() {
-        let mut pace = Pace::new(1.0, 9.0);
-        assert!(!fed(&mut pace, 0.0, &[1.0, 2.0, 3.0, 4.0]));
-        assert!(fed(&mut pace, 0.0, &[1.0, 2.0, 3.0, 4.0]));
-    }
-
-    #[test]
-    fn momentum_by_hand() {
-        let ball = Ball {
-            norm: Norm::Linf,
-            epsilon: 0.25,
-        };
-        let mut climb = Climb {
-            example: 0,
-            x: vec![0.5, 0.5],
-            old: vec![0.5, 0.5],
-            gradient: vec![2.0, -1.0],
-            loss: 0.0,
-            best: vec![0.5, 0.5],
-            best_gradient: vec![2.0, -1.0],
-            pace: Pace::new(0.125, 0.0),
-        };
-        let clean = [0.5, 0.5];
-        climb.step(ball, &clean, true);
-        assert_eq!(climb.x, [0.625, 0.375]);
-        climb.see(1.0, &[1.0, 1.0]);
-        // z = (0.75, 0.5); 0.625 + 0.75 * 0.125 + 0.25 * 0.125, 0.375 + 0.75 * 0.125 - 0.25 * 0.125.
-        climb.step(ball, &clean, false);
-        assert_eq!(climb.x, [0.75, 0.4375]);
-        assert_eq!(climb.old, [0.625, 0.375]);
-        assert_eq!((climb.best, climb.pace.best), (vec![0.625, 0.375], 1.0));
-    }
-}
+mod tests;
