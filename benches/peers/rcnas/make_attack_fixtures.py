@@ -1,21 +1,27 @@
 """Writes the fixtures of the comparison of attacks with torchattacks.
 
-    python benches/peers/rcnas/make_attack_fixtures.py FASHION_MNIST_FOLDER   # needs torchattacks, safetensors
+    python benches/peers/rcnas/make_attack_fixtures.py FASHION_MNIST_FOLDER
+
+It needs torchattacks and safetensors.
 
 FASHION_MNIST_FOLDER holds the four files `train-images-idx3-ubyte.gz`, ... or their unpacked forms.
 
 `robust_cnn.safetensors` is the state dict of a small CNN, trained with PGD adversarial training on
-Fashion-MNIST, padded to 32x32 and averaged to 16x16. `attack_images.safetensors` has the first 600 such test
-images (u8, rounded) and their labels. `attacks.json` has the robust accuracies, in percent of all
+Fashion-MNIST, padded to 32x32 and averaged to 16x16. `attack_images.safetensors` has the first 600
+such test images (u8, rounded) and their labels. `attacks.json` has the robust accuracies, in percent of all
 images, that torchattacks (Kim 2020, version 3.5.1) finds for them, one entry a ball:
 
     fgsm       FGSM
     pgd, cw    PGD with 20 steps of a tenth of epsilon on cross-entropy, with 40 on the margin of the
                logits (its cross-entropy exchanged): [an image counts as fooled if the last iterate
                fools, if any does], means of three seeds
+    pgd_from_clean
+               the same PGD without a random start, any iterate
     apgd_ce, apgd_dlr, fab, square, autoattack
-               100 steps, one restart, 9 targets where targeted; Square with `square_queries` and
-               with 5000 queries; AutoAttack is these four in a row, with 5000 queries
+               100 steps, one restart, 9 targets where targeted; 5000 queries of Square; AutoAttack is
+               these four in a row
+    square_few Square with `square_queries` queries, mean of four seeds, for here all images share a
+               seed's squares
 """
 
 import argparse
@@ -116,7 +122,7 @@ def accuracies(network, x, y, norm, epsilon):
     def robust(attack):
         return percent(network(attack(x, y)).argmax(1) == y)
 
-    def iterated(steps, loss):
+    def iterated(steps, loss, start=True):
         module = torchattacks.attacks.pgd if norm == "linf" else torchattacks.attacks.pgdl2
         make = torchattacks.PGD if norm == "linf" else torchattacks.PGDL2
         kept, module.nn = module.nn, type("nn", (), {"CrossEntropyLoss": loss})
@@ -124,7 +130,8 @@ def accuracies(network, x, y, norm, epsilon):
         for seed in range(3):
             torch.manual_seed(seed)
             watched = Watched(network, y)
-            attack = make(watched, eps=epsilon, alpha=epsilon / 10, steps=steps)
+            length = epsilon / 10
+            attack = make(watched, epsilon, length, steps, random_start=start)
             last = percent(watched(attack(x, y)).argmax(1) == y)
             both.append([last, percent(watched.robust)])
         module.nn = kept
@@ -136,16 +143,20 @@ def accuracies(network, x, y, norm, epsilon):
     apgdt = torchattacks.APGDT(network, steps=100, n_classes=10, **common)
     fab = torchattacks.FAB(network, steps=100, multi_targeted=True, n_classes=10, **common)
     square = torchattacks.Square(network, n_queries=5000, **common)
-    few = torchattacks.Square(network, n_queries=SQUARE_QUERIES, **common)
+    few = [
+        robust(torchattacks.Square(network, n_queries=SQUARE_QUERIES, **common | {"seed": seed}))
+        for seed in range(4)
+    ]
     found = {"norm": norm, "epsilon": epsilon}
     if norm == "linf":
         found["fgsm"] = robust(torchattacks.FGSM(network, eps=epsilon))
+    found["pgd_from_clean"] = iterated(20, nn.CrossEntropyLoss, start=False)[1]
     found["pgd"] = iterated(20, nn.CrossEntropyLoss)
     found["cw"] = iterated(40, Margin)
     found["apgd_ce"] = robust(apgd)
     found["apgd_dlr"] = robust(apgdt)
     found["fab"] = robust(fab)
-    found["square_few"] = robust(few)
+    found["square_few"] = np.mean(few)
     found["square"] = robust(square)
     found["autoattack"] = robust(torchattacks.MultiAttack([apgd, apgdt, fab, square]))
     print(json.dumps(found), flush=True)

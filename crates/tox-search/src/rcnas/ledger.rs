@@ -43,23 +43,30 @@ pub(super) struct Evaluator<'a> {
 }
 
 impl Evaluator<'_> {
-    /// Makes a task ready: its teacher is measured, and its budget is one that somebody can meet. `None`
-    /// if asked to stop.
-    pub fn setting(&mut self, task: &Task) -> Result<Option<Setting>, RcnasError> {
+    /// The sub-networks of a task, its teacher's cost and its budget, which is one that somebody can
+    /// meet. Trains nothing.
+    pub fn affordable(&self, task: &Task) -> Result<(Space, Cost, u64), RcnasError> {
         let space = Space::new(&task.teacher, &self.config.space);
         let cost = self.cost(task, &task.teacher)?;
         let budget = task.budget.macs(cost.macs);
         let cheapest = space.cheapest();
         let least = self.cost(task, &cheapest)?.macs;
-        if least > budget {
-            return Err(RcnasError::Budget {
+        match least <= budget {
+            true => Ok((space, cost, budget)),
+            false => Err(RcnasError::Budget {
                 teacher: task.teacher,
+                data: task.data.name.clone(),
                 budget,
                 cheapest,
                 least,
-                teachers: cost.macs,
-            });
+                most: cost.macs,
+            }),
         }
+    }
+
+    /// Makes a task ready: measures its teacher. `None` if asked to stop.
+    pub fn setting(&mut self, task: &Task) -> Result<Option<Setting>, RcnasError> {
+        let (space, cost, budget) = self.affordable(task)?;
         let refuse = |reason: String| RcnasError::Teacher {
             teacher: task.teacher,
             data: task.data.name.clone(),

@@ -44,15 +44,16 @@ pub enum RcnasError {
     NoTasks,
     /// A budget that no sub-network meets.
     #[error(
-        "no sub-network of {teacher} meets the budget of {budget} MACs: the cheapest, {cheapest}, has \
-         {least}, the teacher {teachers}; give a budget of at least {least} MACs"
+        "no sub-network of {teacher} meets the budget of {budget} MACs on {data}: the cheapest, \
+         {cheapest}, has {least}, the teacher {most}; give a budget of at least {least} MACs"
     )]
     Budget {
         teacher: Shape,
+        data: String,
         budget: u64,
         cheapest: Shape,
         least: u64,
-        teachers: u64,
+        most: u64,
     },
     /// A teacher with which nothing can be compared.
     #[error(
@@ -96,15 +97,19 @@ pub fn run(
     config.check()?;
     inputs.target.check()?;
     let trained_before = config.method == Method::RcNas;
-    if trained_before {
-        inputs.tasks.check()?;
-    }
     let mut evaluator = Evaluator {
         config,
         environment,
         cache,
     };
-    // First of all: a budget that cannot be met is refused before meta-training.
+    // A budget that cannot be met is refused before anything is trained.
+    evaluator.affordable(inputs.target)?;
+    if trained_before {
+        inputs.tasks.check()?;
+        for task in inputs.tasks.all() {
+            evaluator.affordable(&task)?;
+        }
+    }
     let Some(on) = evaluator.setting(inputs.target)? else {
         return Ok(None);
     };

@@ -30,11 +30,11 @@ fn what_cannot_be_searched_is_refused_with_its_reason() {
     let least = cost(&target(), &cheapest).macs;
     let error = refuse(&|_, _, target| target.budget = Budget::Macs(least - 1));
     let wanted = format!(
-        "meets the budget of {} MACs: the cheapest, {cheapest}, has {least}",
+        "meets the budget of {} MACs on cifar10: the cheapest, {cheapest}, has {least}",
         least - 1
     );
     assert!(error.contains(&wanted), "{error}");
-    let cases: [(&Change<'_>, &str); 9] = [
+    let cases: [(&Change<'_>, &str); 10] = [
         (
             &|_, _, t| t.budget = Budget::Share(1.5),
             "budget of a task is 1.5",
@@ -46,6 +46,10 @@ fn what_cannot_be_searched_is_refused_with_its_reason() {
         (
             &|_, _, t| t.teacher.stages[1].depth = 0,
             "depth of a stage of a network is 0",
+        ),
+        (
+            &|_, b, _| b.budgets.push(Budget::Macs(10)),
+            "meets the budget of 10 MACs on digits",
         ),
         (
             &|c, _, _| c.evaluations = 0,

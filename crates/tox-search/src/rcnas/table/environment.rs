@@ -4,11 +4,14 @@ use super::{Scores, Table, TableError, mean};
 use crate::rcnas::environment::{Cost, Environment, Evaluated, Failure, Measured};
 use crate::rcnas::task::Task;
 use rand::Rng;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tox_data::rng::stream;
 use tox_nn::nets::wrn::Shape;
 
 /// Which of a network's trainings an evaluation is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Seeds {
     /// The mean over all that did not diverge: a search without noise.
     Mean,
