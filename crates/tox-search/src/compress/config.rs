@@ -23,7 +23,9 @@ pub struct HashedFile {
 }
 
 /// A part of a task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Part {
     /// The data set.
@@ -35,8 +37,7 @@ pub enum Part {
 }
 
 /// What meta-training draws its tasks from, beside the parts of the target, which are always
-/// drawn from too unless they are `unseen`. With a table its data sets and attacks are used, and
-/// `data` and `attacks` are ignored.
+/// drawn from too unless they are `unseen`. A table must have them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MetaTasks {
@@ -225,7 +226,10 @@ impl TableConfig {
 /// # Errors
 /// A name that is none, under `key`.
 pub fn attacks(key: &str, names: &[String]) -> Result<Vec<Attack>, ConfigError> {
-    let parse = |name: &String| name.parse().or_else(|e: NameError| error(key, name, e.to_string()));
+    let parse = |name: &String| {
+        name.parse()
+            .or_else(|e: NameError| error(key, name, e.to_string()))
+    };
     names.iter().map(parse).collect()
 }
 

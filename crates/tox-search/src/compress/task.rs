@@ -18,9 +18,14 @@ pub fn data(name: &str, data: &Dataset) -> TaskData {
     }
 }
 
-/// An attack; its name says all that is not as usual, since evaluations are kept by it.
+/// An attack; its name says all that is not as usual (L-inf, 8/255, the attack's own settings), since
+/// evaluations are kept by it: `pgd20`, `pgd20-eps16`.
 pub fn attack(threat: &EvasionThreat) -> TaskAttack {
-    let usual = threat.attack.name().parse().is_ok_and(|usual: Attack| usual == threat.attack);
+    let usual = threat
+        .attack
+        .name()
+        .parse()
+        .is_ok_and(|usual: Attack| usual == threat.attack);
     let standard = EvasionThreat::new(threat.attack.clone());
     let mut name = threat.attack.name();
     if !usual {
@@ -31,7 +36,9 @@ pub fn attack(threat: &EvasionThreat) -> TaskAttack {
         name += "-l2";
     }
     if threat.epsilon != standard.epsilon {
-        name += &format!("-{}", threat.epsilon);
+        // In 255ths, as such radii are written.
+        let pixels = (threat.epsilon * 255.0 * 1e6).round() / 1e6;
+        name += &format!("-eps{pixels}");
     }
     let (steps, members, black_box) = match &threat.attack {
         Attack::Fgsm {} => (1, 1, false),

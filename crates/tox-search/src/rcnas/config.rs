@@ -24,6 +24,39 @@ pub enum Method {
     Evolution,
 }
 
+impl Method {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::RcNas,
+        Self::FromScratch,
+        Self::Random,
+        Self::Uniform,
+        Self::Evolution,
+    ];
+
+    /// Its name in a recipe.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::RcNas => "rc-nas",
+            Self::FromScratch => "from-scratch",
+            Self::Random => "random",
+            Self::Uniform => "uniform",
+            Self::Evolution => "evolution",
+        }
+    }
+
+    /// Its name in reports.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::RcNas => "RC-NAS",
+            Self::FromScratch => "from scratch",
+            Self::Random => "random",
+            Self::Uniform => "uniform",
+            Self::Evolution => "evolution",
+        }
+    }
+}
+
 /// Which evaluated sub-network within the budget is the result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

@@ -32,6 +32,8 @@ pub struct Looked {
     pub best: f64,
     /// Mean robust accuracy among them, percent: that of a random one.
     pub mean: f64,
+    /// That of the sub-network found: the mean over the table's seeds, where the search saw one.
+    pub found: Option<f64>,
 }
 
 /// Which of the two networks.

@@ -4,8 +4,8 @@ use super::TrialError;
 use super::networks::{Bench, Set, Trained};
 use crate::trial::steps::Steps;
 use serde_json::json;
-use std::rc::Rc;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use tox_nn::nets::wrn::Shape;
 use tox_robust::attack::Attack;
 use tox_robust::ball::{Ball, Norm};
@@ -51,9 +51,17 @@ impl<'a> Training<'a, '_> {
         if let Some(known) = self.teachers.iter().find(known) {
             return Ok(known.trained.clone());
         }
-        let begun = self.bench.begin(set, shape, &self.bench.config.training, None)?;
-        let target = self.sets.first().is_some_and(|first| first.name == set.name);
-        let given = self.given.as_ref().filter(|given| target && given.0 == *shape);
+        let begun = self
+            .bench
+            .begin(set, shape, &self.bench.config.training, None)?;
+        let target = self
+            .sets
+            .first()
+            .is_some_and(|first| first.name == set.name);
+        let given = self
+            .given
+            .as_ref()
+            .filter(|given| target && given.0 == *shape);
         let trained = match given {
             Some((_, file)) => begun.given(file)?,
             None => {
@@ -78,7 +86,7 @@ impl<'a> Training<'a, '_> {
         &mut self,
         set: &'a Set,
         (teacher, shape): (&Shape, &Shape),
-        training: &'a TrainingConfig,
+        training: &TrainingConfig,
     ) -> Result<Result<Rc<Trained>, String>, TrialError> {
         if shape == teacher {
             return Ok(Ok(self.teacher(set, teacher)?));

@@ -1,10 +1,14 @@
 //! Trials of RC-NAS: a search for the sub-network of a teacher that is most robust within a budget, and
 //! the comparison of both; or the table of all sub-networks on which such searches are compared.
 
+mod environment;
+mod judge;
 mod networks;
 mod rows;
+mod search;
 
 pub use rows::execute as sub_networks;
+pub use search::execute;
 
 use super::TrialError;
 use crate::spec::Threat;

@@ -114,16 +114,16 @@ pub struct Bench<'a> {
     pub device: Device,
 }
 
-impl<'b> Bench<'b> {
+impl Bench<'_> {
     /// A network of `shape` with the weights that its training begins with: those of `teacher` where
     /// there is one and the config says so.
-    pub fn begin(
+    pub fn begin<'s>(
         &self,
-        set: &'b Set,
+        set: &'s Set,
         shape: &Shape,
-        training: &'b TrainingConfig,
+        training: &'s TrainingConfig,
         teacher: Option<&Trained>,
-    ) -> Result<Begun<'b>, TrialError> {
+    ) -> Result<Begun<'s>, TrialError> {
         let config = set.network(shape, self.config);
         let (inheritance, name) = (self.config.inherit, (self.seed, "candidate"));
         let teacher = teacher.filter(|_| self.config.warm);
@@ -246,6 +246,13 @@ impl<'b> Bench<'b> {
     pub fn lipschitz(&self, set: &Set, trained: &Trained) -> f64 {
         let [_, _, h, w] = set.data.train.images.shape;
         let (network, state) = (&trained.network, &trained.state);
-        wrn::lipschitz(network, state, (h, w), &self.device, PowerIteration::default()).mean()
+        wrn::lipschitz(
+            network,
+            state,
+            (h, w),
+            &self.device,
+            PowerIteration::default(),
+        )
+        .mean()
     }
 }

@@ -12,7 +12,8 @@ use std::rc::Rc;
 use tox_nn::nets::wrn::Shape;
 use tox_robust::attack::Attack;
 use tox_robust::ball::Ball;
-use tox_search::compress::{TableConfig, attacks};
+use tox_robust::threat::EvasionThreat;
+use tox_search::compress::{TableConfig, attacks, task};
 use tox_search::rcnas::space::Space;
 
 /// Names of the steps.
@@ -51,7 +52,17 @@ pub fn execute(
     let shapes: Vec<Shape> = shapes.iter().collect();
     let share = 1.0 / shapes.len().max(1) as f64;
     let shares = [(NETWORK, 0.7 * share), (ROW, 0.3 * share)];
-    let shares = shares.map(|(name, share)| (name.to_owned(), share)).to_vec();
+    let shares = shares
+        .map(|(name, share)| (name.to_owned(), share))
+        .to_vec();
+    let name = |attack: &Attack| {
+        let attack = attack.clone();
+        task::attack(&EvasionThreat {
+            attack,
+            ..threat.clone()
+        })
+        .name
+    };
     let mut rows = Rows {
         bench: Bench {
             config: &config.candidate,
@@ -65,7 +76,7 @@ pub fn execute(
     };
     let teacher = rows.teacher(&config.teacher)?;
     let mut outcome = TableOutcome {
-        attacks: rows.attacks.iter().map(Attack::name).collect(),
+        attacks: rows.attacks.iter().map(name).collect(),
         rows: Vec::with_capacity(shapes.len()),
         failed: Vec::new(),
     };
@@ -122,9 +133,11 @@ impl Rows<'_, '_> {
             self.steps.skip(&network);
             return Ok(row);
         }
-        let log = self.steps.step(&network, begun.key.clone(), |place, hooks| {
-            bench.train(&begun, place, hooks)
-        })?;
+        let log = self
+            .steps
+            .step(&network, begun.key.clone(), |place, hooks| {
+                bench.train(&begun, place, hooks)
+            })?;
         let place = self.steps.place(&network);
         let trained = bench.load(begun, &place, log)?;
         let row = self.steps.step(&name, key, |_, hooks| {

@@ -5,7 +5,7 @@ mod defence;
 mod evaluate;
 mod poison;
 
-use super::steps::Steps;
+use super::steps::{Steps, data_key};
 use super::{Finished, TrialContext, TrialError, load};
 use crate::record::{NasOutcome, Outcome};
 use crate::spec::{Defence, Threat, TrialSpec};
@@ -74,7 +74,7 @@ pub fn execute(
     if let Judge::Training(target) = &judge {
         evaluate::trainable(&scene, target)?;
     }
-    let mut steps = Steps::new(context, &clean, spec.seed, weights(spec, config));
+    let mut steps = Steps::new(context, data_key(&clean), spec.seed, weights(spec, config));
     let key = json!({ "spec": spec });
     let poisoned = poison::poison(&scene, &mut steps)?;
     let (defended, cleansed) = match &spec.defence {
