@@ -188,8 +188,7 @@ fn to_plane(norm: Norm, x: &[f32], w: &[f32], gain: f64) -> Vec<f64> {
         for (&x, &w) in x.iter().zip(w) {
             let w = f64::from(w);
             let (step, room) = (lambda * rate(w), room(x, w));
-            if w == 0.0 {
-            } else if step < room {
+            if step < room {
                 gained += w.abs() * step;
                 slope += w.abs() * rate(w);
             } else {
