@@ -1,7 +1,9 @@
-//! SGD and Adam over flat host buffers, global-norm clipping, the cosine schedule.
+//! SGD and Adam over flat host buffers, global-norm clipping, learning rates along the epochs.
 
 use crate::kernels::update::{Momentum, momentum, square_sum};
 use crate::params::{ParamId, Params};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// Gradients of the weights that a step used.
 pub type Gradients = [(ParamId, Vec<f32>)];
@@ -139,6 +141,39 @@ pub fn cosine(epoch: usize, max: f64, min: f64, half_period: usize) -> f64 {
     min + (max - min) * (1.0 + phase.cos()) / 2.0
 }
 
+/// How the learning rate falls along a training, epoch by epoch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Schedule {
+    /// Along half a [`cosine`].
+    Cosine {
+        /// Learning rate that it would reach after the last epoch.
+        #[serde(default)]
+        min: f64,
+    },
+    /// Multiplied by a factor at some epochs (PyTorch's `MultiStepLR`).
+    Steps {
+        /// At which share of the epochs, each 0 to 1, rounded to a whole epoch: 0.75 of 100 is the
+        /// epoch that comes after 75 others.
+        at: Vec<f64>,
+        /// What it is multiplied with each time, above 0 and at most 1.
+        factor: f64,
+    },
+}
+
+impl Schedule {
+    /// Learning rate of `epoch`, from 0, of `epochs`, where that of the first is `max`.
+    pub fn lr(&self, max: f64, epoch: usize, epochs: usize) -> f64 {
+        match self {
+            Self::Cosine { min } => cosine(epoch, max, *min, epochs),
+            Self::Steps { at, factor } => {
+                let reached = |share: &&f64| epoch as f64 >= (*share * epochs as f64).round();
+                max * factor.powi(at.iter().filter(reached).count() as i32)
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,5 +271,23 @@ mod tests {
         assert!((lr(0) - 0.05).abs() < 1e-12 && (lr(10) - 0.0005).abs() < 1e-12);
         assert!((lr(5) - 0.02525).abs() < 1e-12 && (lr(20) - 0.05).abs() < 1e-12);
         assert!((lr(13) - lr(7)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn steps_come_at_whole_epochs() {
+        let steps = Schedule::Steps {
+            at: vec![0.75, 0.9],
+            factor: 0.1,
+        };
+        let rates = [(0, 0.1), (74, 0.1), (75, 0.01), (89, 0.01), (90, 0.001)];
+        for (epoch, expected) in rates {
+            let found = steps.lr(0.1, epoch, 100);
+            assert!((found - expected).abs() < 1e-15, "{epoch}: {found}");
+        }
+        // 7.5 of 10 epochs are rounded up, 2.25 of 3 down.
+        assert_eq!([7, 8].map(|e| steps.lr(1.0, e, 10)), [1.0, 0.1]);
+        assert_eq!([1, 2].map(|e| steps.lr(1.0, e, 3)), [1.0, 0.1]);
+        let cosine = Schedule::Cosine { min: 0.0 };
+        assert!((cosine.lr(0.1, 50, 100) - 0.05).abs() < 1e-15);
     }
 }

@@ -103,6 +103,7 @@ pub fn write(run_dir: &Path) -> Result<ReportPaths, ReportError> {
             let report = nas::Report::new(&run);
             (nas::csv(&run), report.html(&folder)?, report.files())
         }
+        Kind::RcNas | Kind::SubNetworks => (String::new(), String::new(), Vec::new()),
     };
 
     let csv_path = run_dir.join("results.csv");
@@ -136,6 +137,7 @@ pub fn headline(run_dir: &Path) -> Result<String, ReportError> {
         Kind::Bilevel => bilevel::headline(&run),
         Kind::Synthetic => bilevel::maps::headline(&run),
         Kind::Nas => nas::headline(&run),
+        Kind::RcNas | Kind::SubNetworks => String::new(),
     })
 }
 

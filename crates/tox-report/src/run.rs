@@ -76,6 +76,10 @@ pub enum Kind {
     Synthetic,
     /// Searches over cells under data poisoning.
     Nas,
+    /// Searches for sub-networks of a teacher.
+    RcNas,
+    /// Tables of sub-networks.
+    SubNetworks,
 }
 
 impl Kind {
@@ -85,6 +89,8 @@ impl Kind {
             Learner::Bilevel(_) => Self::Bilevel,
             Learner::Synthetic(_) => Self::Synthetic,
             Learner::Nas(_) => Self::Nas,
+            Learner::RcNas(_) => Self::RcNas,
+            Learner::SubNetworks(_) => Self::SubNetworks,
         }
     }
 
@@ -94,6 +100,8 @@ impl Kind {
             Outcome::Bilevel(_) => Self::Bilevel,
             Outcome::Synthetic(_) => Self::Synthetic,
             Outcome::Nas(_) => Self::Nas,
+            Outcome::RcNas(_) => Self::RcNas,
+            Outcome::SubNetworks(_) => Self::SubNetworks,
         }
     }
 }

@@ -20,7 +20,9 @@ pub enum Norm {
 pub struct Ball {
     /// The norm.
     pub norm: Norm,
-    /// Its radius, at least 0, where pixels lie in 0..=1.
+    /// Its radius, at least 0, where pixels lie in 0..=1: a number, or a fraction such as `"8/255"`.
+    #[serde(deserialize_with = "fraction::deserialize")]
+    #[schemars(schema_with = "fraction::schema")]
     pub epsilon: f64,
 }
 
@@ -101,6 +103,50 @@ fn towards(v: f64, c: f32) -> f32 {
     }
 }
 
+/// Numbers that may be written as fractions, such as `"8/255"`.
+pub mod fraction {
+    use schemars::{Schema, SchemaGenerator, json_schema};
+    use serde::{Deserialize, Deserializer, de::Error};
+
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a number, or a fraction such as \"8/255\"")]
+    enum Written {
+        Number(f64),
+        Text(String),
+    }
+
+    /// Reads `8/255` or a plain number; `None` if `text` is neither.
+    pub fn parse(text: &str) -> Option<f64> {
+        match text.split_once('/') {
+            Some((above, below)) => {
+                let number = |part: &str| part.trim().parse::<f64>().ok();
+                Some(number(above)? / number(below).filter(|below| *below != 0.0)?)
+            }
+            None => text.trim().parse().ok(),
+        }
+    }
+
+    /// For `#[serde(deserialize_with)]`. Written, it is a number.
+    ///
+    /// # Errors
+    /// Anything that is neither a number nor a fraction.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+        match Written::deserialize(from)? {
+            Written::Number(number) => Ok(number),
+            Written::Text(text) => parse(&text).ok_or_else(|| {
+                D::Error::custom(format!(
+                    "\"{text}\" is neither a number nor a fraction such as \"8/255\""
+                ))
+            }),
+        }
+    }
+
+    /// For `#[schemars(schema_with)]`.
+    pub fn schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["number", "string"] })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,6 +171,24 @@ mod tests {
                 prop_assert_eq!(before, x);
             }
         }
+    }
+
+    #[test]
+    fn a_radius_may_be_a_fraction() {
+        let read = |text: &str| serde_json::from_str::<Ball>(text);
+        let ball = read(r#"{"norm": "linf", "epsilon": "8/255"}"#).unwrap();
+        assert_eq!(ball.epsilon, 8.0 / 255.0);
+        let again = serde_json::to_string(&ball).unwrap();
+        assert_eq!(read(&again).unwrap(), ball);
+        assert_eq!(
+            read(r#"{"norm": "l2", "epsilon": 0.5}"#).unwrap().epsilon,
+            0.5
+        );
+        let refused = read(r#"{"norm": "l2", "epsilon": "8/0"}"#).unwrap_err();
+        assert!(
+            refused.to_string().contains("neither a number"),
+            "{refused}"
+        );
     }
 
     #[test]

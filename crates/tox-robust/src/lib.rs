@@ -6,6 +6,10 @@
 //! projections and random streams, is arithmetic on host buffers, the same on every device, in which
 //! every example is treated as if it were alone.
 
+pub mod attack;
 pub mod ball;
+pub mod evaluation;
 pub mod model;
 pub mod oracle;
+pub mod threat;
+pub mod training;

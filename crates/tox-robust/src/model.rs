@@ -17,6 +17,7 @@ pub struct Model<'a, N> {
     shape: [usize; 3],
     classes: usize,
     device: Device,
+    mode: Mode<'a>,
 }
 
 impl<'a, N: Network> Model<'a, N> {
@@ -36,21 +37,36 @@ impl<'a, N: Network> Model<'a, N> {
             shape,
             classes,
             device,
+            mode: Mode::Evaluate,
         }
     }
 
-    /// Rows of pixels, normalised, `[n, c, h, w]`.
-    fn images(&self, pixels: &[f32], device: &Device) -> Tensor<4> {
-        let [c, h, w] = self.shape;
-        let shape = [pixels.len() / self.size(), c, h, w];
-        let mut values = pixels.to_vec();
-        let (mean, std) = (&self.normalise.mean, &self.normalise.std);
-        for (i, channel) in values.chunks_exact_mut(h * w).enumerate() {
-            let (mean, std) = (mean[i % c], std[i % c]);
-            channel.iter_mut().for_each(|v| *v = (*v - mean) / std);
-        }
-        Tensor::from_data(TensorData::new(values, shape), device)
+    /// In another mode: with [`Mode::Probe`], whose batch norm goes by the batch's own statistics, what
+    /// a row gives does depend on the others.
+    pub fn in_mode(mut self, mode: Mode<'a>) -> Self {
+        self.mode = mode;
+        self
     }
+
+    fn images(&self, pixels: &[f32], device: &Device) -> Tensor<4> {
+        normalised(pixels, self.shape, self.normalise, device)
+    }
+}
+
+/// Rows of pixels of images of `shape`, normalised, `[n, c, h, w]`.
+pub(crate) fn normalised(
+    pixels: &[f32],
+    [c, h, w]: [usize; 3],
+    normalise: &Normalise,
+    device: &Device,
+) -> Tensor<4> {
+    let shape = [pixels.len() / (c * h * w), c, h, w];
+    let mut values = pixels.to_vec();
+    for (i, channel) in values.chunks_exact_mut(h * w).enumerate() {
+        let (mean, std) = (normalise.mean[i % c], normalise.std[i % c]);
+        channel.iter_mut().for_each(|v| *v = (*v - mean) / std);
+    }
+    Tensor::from_data(TensorData::new(values, shape), device)
 }
 
 impl<N: Network> Oracle for Model<'_, N> {
@@ -63,7 +79,7 @@ impl<N: Network> Oracle for Model<'_, N> {
     }
 
     fn logits(&self, pixels: &[f32]) -> Vec<f32> {
-        let pass = Pass::fixed(self.state, &self.device, Mode::Evaluate);
+        let pass = Pass::fixed(self.state, &self.device, self.mode);
         read(
             self.network
                 .logits(&pass, self.images(pixels, &self.device)),
@@ -76,7 +92,7 @@ impl<N: Network> Oracle for Model<'_, N> {
         cotangent: &mut dyn FnMut(&[f32]) -> Vec<f32>,
     ) -> (Vec<f32>, Vec<f32>) {
         let device = self.device.clone().autodiff();
-        let pass = Pass::fixed(self.state, &device, Mode::Evaluate);
+        let pass = Pass::fixed(self.state, &device, self.mode);
         let x = self.images(pixels, &device).require_grad();
         let y = self.network.logits(&pass, x.clone());
         let (shape, logits) = (y.dims(), read(y.clone().inner()));

@@ -13,19 +13,19 @@ pub struct ConfigError {
 }
 
 pub(crate) fn error<T>(
-    key: &'static str,
+    key: impl Into<String>,
     found: impl ToString,
     expected: String,
 ) -> Result<T, ConfigError> {
     Err(ConfigError {
-        key: key.to_owned(),
+        key: key.into(),
         found: found.to_string(),
         expected,
     })
 }
 
 pub(crate) fn whole(
-    key: &'static str,
+    key: impl Into<String>,
     value: usize,
     low: usize,
     high: usize,
@@ -39,7 +39,12 @@ pub(crate) fn whole(
 }
 
 /// NaN is in no range.
-pub(crate) fn real(key: &'static str, value: f64, low: f64, high: f64) -> Result<(), ConfigError> {
+pub(crate) fn real(
+    key: impl Into<String>,
+    value: f64,
+    low: f64,
+    high: f64,
+) -> Result<(), ConfigError> {
     let ok = (low..=high).contains(&value);
     if ok {
         Ok(())

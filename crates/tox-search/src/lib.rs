@@ -11,9 +11,12 @@
 //! [`nsga`], [`surrogate`], the integer encodings of [`genes`] and the networks of [`elastic`]. [`nas`] is
 //! any of these searches, as an audit runs it; [`random`] their control; [`final_training`] trains what
 //! was found, and [`reward`] is the short training of searches that evaluate what they look at.
+//!
+//! [`rcnas`] is RC-NAS, an agent that compresses a teacher into a small network that is robust to an attack.
 
 pub mod bayes;
 pub mod cell;
+pub mod compress;
 pub mod config;
 pub mod count;
 pub mod elastic;
@@ -26,6 +29,7 @@ pub mod nsga;
 pub mod nsganet;
 pub mod pdarts;
 pub mod random;
+pub mod rcnas;
 pub mod reward;
 pub mod robot;
 pub mod space;

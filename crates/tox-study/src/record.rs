@@ -1,7 +1,9 @@
 //! What one trial measured. Reports read nothing else.
 
+pub mod compress;
 pub mod nas;
 
+pub use compress::{CompressOutcome, TableOutcome};
 pub use nas::NasOutcome;
 
 use crate::files::{self, FileError};
@@ -50,6 +52,10 @@ pub enum Outcome {
     Synthetic(SyntheticOutcome),
     /// What a search on poisoned data found.
     Nas(NasOutcome),
+    /// What a compression found.
+    RcNas(CompressOutcome),
+    /// All sub-networks of a teacher.
+    SubNetworks(TableOutcome),
 }
 
 /// What a search found. Errors are in percent. A number that is not finite is `None`.
@@ -272,7 +278,7 @@ impl Outcome {
     pub fn enas(&self) -> Option<&EnasOutcome> {
         match self {
             Self::Enas(outcome) => Some(outcome),
-            Self::Bilevel(_) | Self::Synthetic(_) | Self::Nas(_) => None,
+            _ => None,
         }
     }
 }

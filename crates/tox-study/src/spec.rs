@@ -7,6 +7,8 @@ use tox_data::spec::DataSpec;
 use tox_poison::cleanse::{CleanseError, Countermeasure};
 use tox_poison::data::threat::{ClfThreat, FileThreat, GcThreat, NoiseThreat, RlfThreat};
 use tox_poison::space::SpacePoison;
+use tox_robust::threat::EvasionThreat;
+use tox_search::compress::{CompressConfig, TableConfig};
 use tox_search::enas::config::EnasConfig;
 use tox_search::nas::{NasConfig, SearchKind};
 
@@ -31,6 +33,8 @@ pub enum Threat {
     Gc(GcThreat),
     /// A poison made before.
     File(FileThreat),
+    /// Perturbed inputs of the trained network.
+    Evasion(EvasionThreat),
 }
 
 impl Threat {
@@ -45,6 +49,7 @@ impl Threat {
             Self::Noise(_) => "noise",
             Self::Gc(_) => "gc",
             Self::File(_) => "file",
+            Self::Evasion(_) => "evasion",
         }
     }
 
@@ -56,7 +61,11 @@ impl Threat {
             Self::Clf(threat) => Some(threat.budget),
             Self::Noise(threat) => Some(threat.budget),
             Self::Gc(threat) => Some(threat.budget),
-            Self::None | Self::SearchSpace(_) | Self::Bilevel(_) | Self::File(_) => None,
+            Self::None
+            | Self::SearchSpace(_)
+            | Self::Bilevel(_)
+            | Self::File(_)
+            | Self::Evasion(_) => None,
         }
     }
 
@@ -79,6 +88,10 @@ pub enum Learner {
     Synthetic(SyntheticConfig),
     /// A search over cells that learns from data which may be poisoned.
     Nas(NasConfig),
+    /// A search for the sub-network of a teacher that is most robust within a budget.
+    RcNas(CompressConfig),
+    /// All sub-networks of a teacher, trained and attacked.
+    SubNetworks(TableConfig),
 }
 
 impl Learner {
@@ -89,6 +102,8 @@ impl Learner {
             Self::Bilevel(_) => "bilevel",
             Self::Synthetic(_) => "synthetic",
             Self::Nas(_) => "nas",
+            Self::RcNas(_) => "rc-nas",
+            Self::SubNetworks(_) => "sub-networks",
         }
     }
 
@@ -99,6 +114,7 @@ impl Learner {
             (_, Threat::None)
                 | (Self::Enas(_), Threat::SearchSpace(_))
                 | (Self::Bilevel(_), Threat::Bilevel(_))
+                | (Self::RcNas(_) | Self::SubNetworks(_), Threat::Evasion(_))
         ) || matches!(self, Self::Nas(_)) && threat.poisons_data()
     }
 
@@ -130,7 +146,7 @@ impl Learner {
 
     /// Whether it can run on another device than the CPU.
     pub fn on_device(&self) -> bool {
-        matches!(self, Self::Enas(_) | Self::Nas(_))
+        !matches!(self, Self::Bilevel(_) | Self::Synthetic(_))
     }
 }
 

@@ -2,8 +2,10 @@
 //! science of its own.
 
 mod bilevel;
+mod compress;
 mod enas;
 mod nas;
+mod steps;
 
 use crate::files::FileError;
 use crate::plan::trial_id;
@@ -18,13 +20,18 @@ use tox_data::patch::PatchError;
 use tox_data::{DataDir, DataError, Dataset};
 use tox_nn::device::DeviceError;
 use tox_nn::layers::WeightsError;
+use tox_nn::nets::wrn::{InheritError, Shape};
 use tox_poison::cleanse::CleanseError;
 use tox_poison::data::PoisonError;
 use tox_poison::screen::ScreenError;
 use tox_poison::space::QError;
+use tox_robust::attack::AttackError;
+use tox_robust::evaluation::EvaluationError;
 use tox_search::enas::config::ConfigError;
 use tox_search::final_training::FinalError;
 use tox_search::nas::NasError;
+use tox_search::rcnas::search::RcnasError;
+use tox_search::rcnas::table::TableError as SubNetworksError;
 use tox_search::space::SpaceError;
 use tox_search::table::TableError;
 
@@ -142,6 +149,49 @@ pub enum TrialError {
     /// Weights that another step left cannot be used.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// A sub-network cannot begin with its teacher's weights.
+    #[error(transparent)]
+    Inherit(#[from] InheritError),
+    /// The attack cannot be run.
+    #[error("the trial's threat: {0}")]
+    Attack(#[from] AttackError),
+    /// A network cannot be attacked.
+    #[error(transparent)]
+    Evaluation(#[from] EvaluationError),
+    /// Without a teacher there is nothing to compress.
+    #[error(
+        "the teacher {shape} cannot be used: {reason}; lower `candidate.training.lr`, or give its \
+         `weights`"
+    )]
+    Teacher {
+        /// The teacher.
+        shape: Shape,
+        /// Why.
+        reason: String,
+    },
+    /// The search for a sub-network.
+    #[error(transparent)]
+    Rcnas(#[from] RcnasError),
+    /// The table of sub-networks cannot be used.
+    #[error(transparent)]
+    SubNetworks(#[from] SubNetworksError),
+    /// What was found cannot be trained.
+    #[error(
+        "the sub-network {shape} that was found cannot be judged: {reason}; lower \
+         `judge.training.lr`"
+    )]
+    Found {
+        /// What was found.
+        shape: Shape,
+        /// Why.
+        reason: String,
+    },
+    /// A file is not the one that the recipe was read with.
+    #[error("{path} has another content than when the recipe was read; run the recipe again")]
+    OtherFile {
+        /// The file.
+        path: String,
+    },
     /// A file of the trial cannot be used.
     #[error(transparent)]
     File(#[from] FileError),
@@ -178,6 +228,8 @@ pub fn execute(spec: &TrialSpec, context: TrialContext<'_>) -> Result<Finished, 
         Learner::Bilevel(config) => bilevel::execute(spec, config, context),
         Learner::Synthetic(config) => bilevel::synthetic(spec, config, context),
         Learner::Nas(config) => nas::execute(spec, config, context),
+        Learner::RcNas(config) => compress::execute(spec, config, context),
+        Learner::SubNetworks(config) => compress::sub_networks(spec, config, context),
     }
 }
 

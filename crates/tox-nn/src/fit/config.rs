@@ -1,5 +1,6 @@
 //! Every number of a training.
 
+use crate::optim::Schedule;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +59,12 @@ pub struct FitConfigError {
 }
 
 impl FitConfig {
+    /// Learning rate of an epoch, from 0.
+    pub fn lr(&self, epoch: usize) -> f64 {
+        let min = self.lr_min;
+        Schedule::Cosine { min }.lr(self.lr_max, epoch, self.epochs)
+    }
+
     /// Checks every range.
     ///
     /// # Errors

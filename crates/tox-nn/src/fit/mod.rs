@@ -1,5 +1,6 @@
 //! Plain supervised training of one network: SGD with a cosine schedule over shuffled, augmented
-//! batches. A machine of small steps, so that it can stop and go on anywhere.
+//! batches. A machine of small steps, so that it can stop and go on anywhere. What else is trained by
+//! SGD over epochs, such as adversarially, gives [`Training::advance_by`] steps of its own.
 
 mod config;
 pub mod evaluate;
@@ -53,7 +54,7 @@ pub struct Epoch {
     pub epoch: usize,
     /// Learning rate.
     pub lr: f64,
-    /// Mean loss over the epoch's images (see [`Network::loss`]); `None` if it is not finite.
+    /// Mean loss over the epoch's images; `None` if it is not finite.
     pub loss: Option<f64>,
     /// Training error in percent, measured before each step on its batch.
     pub error: f64,

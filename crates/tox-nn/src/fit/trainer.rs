@@ -12,7 +12,7 @@ use tox_data::Batch;
 /// What one step measured, before it moved the weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
-    /// The batch's loss, see [`Network::loss`].
+    /// The batch's loss.
     pub loss: f32,
     /// Wrong answers.
     pub wrong: usize,
@@ -50,14 +50,30 @@ impl<N: Network> Trainer<N> {
         }
     }
 
-    /// Forward, loss, backward, clip, SGD, running statistics: a step of PyTorch's
-    /// training loop. What is not finite goes its way as there.
+    /// A step down the network's own loss, see [`Network::loss`] and [`Trainer::descend`].
     pub fn step(&mut self, batch: &Batch, draws: Draws<'_>, lr: f64) -> Step {
+        self.descend(&batch.labels, draws, lr, |network, pass| {
+            let labels = labels(&batch.labels, pass.device());
+            network.loss(pass, images(batch, pass.device()), labels)
+        })
+    }
+
+    /// Forward, loss, backward, clip, SGD, running statistics: a step of PyTorch's
+    /// training loop. What is not finite goes its way as there. `objective` gives the loss in
+    /// training mode, and the logits whose wrong answers are counted; it may send more than one
+    /// batch through the network, each of which moves the running statistics, in their order. All
+    /// of them meet the same draws of dropout.
+    pub fn descend(
+        &mut self,
+        labels: &[u16],
+        draws: Draws<'_>,
+        lr: f64,
+        objective: impl FnOnce(&N, &Pass<'_>) -> (Tensor<1>, Tensor<2>),
+    ) -> Step {
         let device = self.device.clone().autodiff();
         let pass = Pass::new(&self.state, &device, Mode::Train(draws));
-        let labels = labels(&batch.labels, &device);
-        let (loss, logits) = self.network.loss(&pass, images(batch, &device), labels);
-        let wrong = wrong(logits.inner(), &batch.labels);
+        let (loss, logits) = objective(&self.network, &pass);
+        let wrong = wrong(logits.inner(), labels);
         let gradients = loss.backward();
         let loss = read(loss).first().copied().unwrap_or(f32::NAN);
         let backward = pass.finish(gradients);

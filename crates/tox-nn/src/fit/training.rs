@@ -1,12 +1,11 @@
 //! Where a training stands.
 
-use super::{Epoch, Fitted, Inputs, Trainer};
+use super::{Epoch, Fitted, Inputs, Step, Trainer};
 use crate::layers::{Draws, Network, State};
-use crate::optim::cosine;
 use serde::{Deserialize, Serialize};
 use tox_data::checkpoint::{Buffers, restore};
 use tox_data::rng::stream;
-use tox_data::shuffled;
+use tox_data::{Batch, shuffled};
 
 /// A training between two of its steps. What it is made on is given to every call, so that a
 /// search can hold trainings among its own state and keep them in its own checkpoint;
@@ -65,8 +64,21 @@ impl<N: Network> Training<N> {
         message
     }
 
-    /// The next step, if there is one.
+    /// The next step, if there is one, down the network's own loss along the cosine.
     pub fn advance(&mut self, inputs: &Inputs<'_>) {
+        let lr = inputs.config.lr(self.at.epochs.len());
+        self.advance_by(inputs, lr, |trainer, batch, draws| {
+            trainer.step(batch, draws, lr)
+        });
+    }
+
+    /// The next step, if there is one, as `step` makes it of the batch, with the learning rate `lr`.
+    pub fn advance_by(
+        &mut self,
+        inputs: &Inputs<'_>,
+        lr: f64,
+        step: impl FnOnce(&mut Trainer<N>, &Batch, Draws<'_>) -> Step,
+    ) {
         if self.done(inputs) {
             return;
         }
@@ -87,9 +99,8 @@ impl<N: Network> Training<N> {
             network: name,
             step: (epoch * steps + i) as u64,
         };
-        let lr = lr(inputs, epoch);
         self.trainer.network.set_epoch(epoch, inputs.config.epochs);
-        let step = self.trainer.step(&batch, draws, lr);
+        let step = step(&mut self.trainer, &batch, draws);
         let at = &mut self.at;
         let n = batch.labels.len();
         let loss = f64::from_bits(at.loss) + f64::from(step.loss) * n as f64;
@@ -191,9 +202,4 @@ impl<N: Network> Training<N> {
         self.at = kept;
         Ok(())
     }
-}
-
-fn lr(inputs: &Inputs<'_>, epoch: usize) -> f64 {
-    let c = inputs.config;
-    cosine(epoch, c.lr_max, c.lr_min, c.epochs)
 }

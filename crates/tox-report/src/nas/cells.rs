@@ -67,7 +67,7 @@ impl<'a> Cell<'a> {
             Threat::Noise(_) => Some("noise"),
             Threat::Gc(_) => Some("GC"),
             Threat::File(_) => Some("file"),
-            Threat::None | Threat::SearchSpace(_) | Threat::Bilevel(_) => None,
+            Threat::None | Threat::SearchSpace(_) | Threat::Bilevel(_) | Threat::Evasion(_) => None,
         }
     }
 

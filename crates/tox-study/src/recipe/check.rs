@@ -105,7 +105,9 @@ pub fn data(
     let gaussians = data.dataset == GAUSSIANS;
     let even = |n: usize| n >= 2 && n.is_multiple_of(2);
     let special = match learner {
-        Learner::Enas(_) | Learner::Nas(_) => Vec::new(),
+        Learner::Enas(_) | Learner::Nas(_) | Learner::RcNas(_) | Learner::SubNetworks(_) => {
+            Vec::new()
+        }
         Learner::Bilevel(_) => vec![(
             "augment",
             augment,

@@ -14,6 +14,8 @@ use tox_data::patch::Patch;
 use tox_poison::cleanse::{Countermeasure, Denoise, Knn, LossFilter};
 use tox_poison::data::threat::{ClfThreat, FileThreat, GcThreat, NoiseThreat, RlfThreat};
 use tox_poison::space::SpacePoison;
+use tox_robust::threat::EvasionThreat;
+use tox_search::compress::{CompressConfig, HashedFile, TableConfig};
 use tox_search::enas::config::EnasConfig;
 use tox_search::nas::{NasConfig, SupernetFile};
 use tox_search::space::Space;
@@ -25,7 +27,7 @@ struct Kind<T> {
     schema: fn(&mut SchemaGenerator) -> Schema,
 }
 
-const LEARNERS: [Kind<Learner>; 4] = [
+const LEARNERS: [Kind<Learner>; 6] = [
     Kind {
         name: "enas",
         read: |s, at, t| checked(s, at, t, EnasConfig::check).map(Learner::Enas),
@@ -46,9 +48,19 @@ const LEARNERS: [Kind<Learner>; 4] = [
         read: nas,
         schema: NasConfig::json_schema,
     },
+    Kind {
+        name: "rc-nas",
+        read: rc_nas,
+        schema: CompressConfig::json_schema,
+    },
+    Kind {
+        name: "sub-networks",
+        read: |s, at, t| checked(s, at, t, TableConfig::check).map(Learner::SubNetworks),
+        schema: TableConfig::json_schema,
+    },
 ];
 
-const THREATS: [Kind<Threat>; 7] = [
+const THREATS: [Kind<Threat>; 8] = [
     Kind {
         name: "bilevel",
         read: |s, at, t| checked(s, at, t, BilevelAttack::check).map(Threat::Bilevel),
@@ -78,6 +90,11 @@ const THREATS: [Kind<Threat>; 7] = [
         name: "file",
         read: poison_file,
         schema: FileThreat::json_schema,
+    },
+    Kind {
+        name: "evasion",
+        read: evasion,
+        schema: EvasionThreat::json_schema,
     },
     Kind {
         name: "none",
@@ -137,6 +154,31 @@ fn nas(source: &Source, at: &[String], table: Table) -> Result<Learner, RecipeEr
     Ok(Learner::Nas(config))
 }
 
+/// An attack on inputs. How many classes there are is not known yet.
+fn evasion(source: &Source, at: &[String], table: Table) -> Result<Threat, RecipeError> {
+    let threat: EvasionThreat = source.read(at, Value::Table(table))?;
+    match threat.check(usize::MAX) {
+        Ok(()) => Ok(Threat::Evasion(threat)),
+        Err(e) => Err(source.refuse(at, e.to_string(), None)),
+    }
+}
+
+/// A compression. Files are named by their hashes too.
+fn rc_nas(source: &Source, at: &[String], table: Table) -> Result<Learner, RecipeError> {
+    let mut config: CompressConfig = checked(source, at, table, CompressConfig::check)?;
+    for (key, file) in [
+        ("weights", &mut config.weights),
+        ("table", &mut config.table),
+    ] {
+        if let Some(file) = file.as_mut().filter(|file| file.hash.is_none()) {
+            let found = SupernetFile::hash_of(Path::new(&file.path));
+            let key = [at, &path(&[key, "path"])].concat();
+            file.hash = Some(found.map_err(|e| source.refuse(&key, e.to_string(), None))?);
+        }
+    }
+    Ok(Learner::RcNas(config))
+}
+
 /// A poison made before. The trial depends on its content, so its hash becomes a part of the spec.
 fn poison_file(source: &Source, at: &[String], table: Table) -> Result<Threat, RecipeError> {
     let mut threat: FileThreat = source.read(at, Value::Table(table))?;
@@ -162,11 +204,25 @@ pub fn keep_hashes(cell: &mut Cell, learner: &Learner, threat: &Threat) {
     if let Threat::File(file) = threat {
         keep(Some(&mut cell.threat), &file.hash);
     }
-    if let Learner::Nas(config) = learner
-        && let Some(file) = &config.supernet
-    {
-        let own = cell.learner.get_mut("supernet");
-        keep(own.and_then(Value::as_table_mut), &file.hash);
+    let files = match learner {
+        Learner::Nas(config) => {
+            let file = config.supernet.as_ref().map(|file| &file.hash);
+            vec![("supernet", file)]
+        }
+        Learner::RcNas(config) => {
+            fn hash(file: &Option<HashedFile>) -> Option<&Option<String>> {
+                file.as_ref().map(|file| &file.hash)
+            }
+            let (weights, table) = (hash(&config.weights), hash(&config.table));
+            vec![("weights", weights), ("table", table)]
+        }
+        _ => Vec::new(),
+    };
+    for (key, hash) in files {
+        if let Some(hash) = hash {
+            let own = cell.learner.get_mut(key);
+            keep(own.and_then(Value::as_table_mut), hash);
+        }
     }
 }
 
@@ -286,6 +342,9 @@ pub fn threat_of(
             Learner::Nas(_) => {
                 "nas faces poisoned training data: threat kinds \"rlf\", \"clf\", \"noise\", \"gc\" \
                  and \"file\""
+            }
+            Learner::RcNas(_) | Learner::SubNetworks(_) => {
+                "it faces perturbed inputs: [threat] kind = \"evasion\""
             }
         };
         return Err(source.refuse(&place, message, Some(hint.into())));

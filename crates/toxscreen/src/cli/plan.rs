@@ -4,6 +4,7 @@ use super::args::Plan;
 use super::run::load;
 use super::{Output, json, table};
 use tox_bilevel::config::{BilevelConfig, Groups, Penalty, Victim};
+use tox_search::compress::task;
 use tox_search::enas::config::{EnasConfig, NanPolicy, Strategy};
 use tox_search::nas::NasConfig;
 use tox_study::spec::{Defence, Learner, Threat, TrialSpec};
@@ -43,6 +44,7 @@ fn threat(threat: &Threat) -> String {
         Threat::SearchSpace(p) => format!("{} x {}", p.set, p.q),
         Threat::Bilevel(attack) => format!("{} points", attack.points()),
         Threat::File(file) => file.path.clone(),
+        Threat::Evasion(threat) => task::attack(threat).name,
         other => match other.budget() {
             Some(budget) => format!("{} {} %", other.kind(), 100.0 * budget),
             None => other.kind().to_owned(),
@@ -56,6 +58,8 @@ fn learner(spec: &TrialSpec) -> String {
         Learner::Bilevel(config) => bilevel(config),
         Learner::Synthetic(_) => "synthetic".to_owned(),
         Learner::Nas(config) => nas(config),
+        Learner::RcNas(config) => format!("{}, {}", config.search.method.word(), config.teacher),
+        Learner::SubNetworks(config) => format!("sub-networks of {}", config.teacher),
     };
     match &spec.defence {
         Defence::None => {}

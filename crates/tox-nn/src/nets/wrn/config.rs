@@ -34,29 +34,34 @@ pub struct Stage {
     pub robust: bool,
 }
 
-/// Depth, width and blocks of a network. Written and read as text by [`Shape::parse`].
+/// Depth, width and blocks of a network. Written and read as text by [`Shape::parse`], in files too.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
 pub struct Shape {
     /// Channels of the stem, and of the first stage at width 1: 16 in all published networks, fewer for
     /// laptops.
-    #[serde(default = "base")]
     pub base: usize,
     /// What all blocks are, but for those that [`Stage::robust`] adds.
-    #[serde(default = "basic")]
     pub block: Block,
     /// Stride 1, 2, 2.
     pub stages: [Stage; 3],
 }
 
-fn base() -> usize {
-    16
+impl TryFrom<String> for Shape {
+    type Error = ShapeError;
+
+    fn try_from(text: String) -> Result<Self, ShapeError> {
+        Self::parse(&text)
+    }
 }
 
-fn basic() -> Block {
-    Block::Basic
+impl From<Shape> for String {
+    fn from(shape: Shape) -> Self {
+        shape.to_string()
+    }
 }
 
 /// What the robust blocks of a network are made of; [`Default`] is what all published ones have.

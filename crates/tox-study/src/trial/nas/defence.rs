@@ -2,9 +2,9 @@
 //! parts of them vote.
 
 use super::poison::Poisoned;
-use super::steps::Steps;
 use super::{Scene, TrialError};
 use crate::spec::Defence;
+use crate::trial::steps::Steps;
 use serde_json::json;
 use tox_data::rng::stream;
 use tox_data::{Dataset, shuffled};

@@ -4,14 +4,13 @@
 mod defence;
 mod evaluate;
 mod poison;
-mod steps;
 
+use super::steps::{Steps, data_key};
 use super::{Finished, TrialContext, TrialError, load};
 use crate::record::{NasOutcome, Outcome};
 use crate::spec::{Defence, Threat, TrialSpec};
 use defence::defend;
 use serde_json::json;
-use steps::Steps;
 use tox_data::checkpoint::Hooks;
 use tox_data::{DataDir, Dataset};
 use tox_nn::Device;
@@ -75,7 +74,7 @@ pub fn execute(
     if let Judge::Training(target) = &judge {
         evaluate::trainable(&scene, target)?;
     }
-    let mut steps = Steps::new(context, &clean, spec.seed, weights(spec, config));
+    let mut steps = Steps::new(context, data_key(&clean), spec.seed, weights(spec, config));
     let key = json!({ "spec": spec });
     let poisoned = poison::poison(&scene, &mut steps)?;
     let (defended, cleansed) = match &spec.defence {

@@ -1,10 +1,10 @@
 //! The poison of a trial, crafted on the clean rows that the search learns from and put in their
 //! place.
 
-use super::steps::{Place, Steps};
 use super::{Scene, TrialError};
 use crate::record::nas::Poison;
 use crate::spec::Threat;
+use crate::trial::steps::{Place, Steps};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -55,7 +55,9 @@ pub fn poison(scene: &Scene<'_>, steps: &mut Steps<'_>) -> Result<Option<Poisone
         (crafted.patch, poison)
     };
     let (patch, poison) = match &scene.spec.threat {
-        Threat::None | Threat::SearchSpace(_) | Threat::Bilevel(_) => return Ok(None),
+        Threat::None | Threat::SearchSpace(_) | Threat::Bilevel(_) | Threat::Evasion(_) => {
+            return Ok(None);
+        }
         Threat::Rlf(threat) => plain(flip::random(&pool, threat.budget, seed)?),
         Threat::Noise(threat) => plain(noise::gaussian(&pool, threat.noise, threat.budget, seed)?),
         Threat::Clf(threat) => confident(scene, threat, &pool, steps)?,

@@ -5,7 +5,7 @@
 //! shared by the trials of a study: the first that needs one makes it, in the study's folder, and
 //! the others read it. Since everything is a function of its key, that changes no outcome.
 
-use super::super::{Progress, TrialContext, TrialError, checkpoint_interval};
+use super::{Progress, TrialContext, TrialError, checkpoint_interval};
 use crate::files::{self, Lock};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -32,6 +32,13 @@ impl Place {
         name.push(suffix);
         name.into()
     }
+
+    /// Removes a result and the file `file` beside it.
+    pub fn remove(&self, file: &str) {
+        // What is not there, is removed.
+        let _ = std::fs::remove_file(self.file(".json"));
+        let _ = std::fs::remove_file(self.file(file));
+    }
 }
 
 /// The steps of a trial.
@@ -48,19 +55,17 @@ pub struct Steps<'a> {
 }
 
 impl<'a> Steps<'a> {
-    /// For a trial on these clean data, whose steps take these shares of its time, as far as
-    /// they are made.
+    /// For a trial whose steps depend on `data`, see [`data_key`], and take these shares of its time,
+    /// as far as they are made.
     pub fn new(
         context: TrialContext<'a>,
-        clean: &Dataset,
+        data: Value,
         seed: u64,
         weights: Vec<(String, f64)>,
     ) -> Self {
         let base = json!({
             "toxscreen": env!("CARGO_PKG_VERSION"),
-            "data": [clean.hash, clean.name],
-            "normalise": [clean.normalise.mean, clean.normalise.std],
-            "classes": clean.classes,
+            "data": data,
             "seed": seed,
             "device": context.device,
             "simd": tox_nn::kernels::instruction_set(),
@@ -84,8 +89,31 @@ impl<'a> Steps<'a> {
         key: Value,
         make: impl FnOnce(&Place, Hooks<'_>) -> Result<Option<T>, TrialError>,
     ) -> Result<T, TrialError> {
-        let place = Place(self.dir.join(format!("checkpoint-{name}")));
-        self.made(name, place, &key, make)
+        self.made(name, self.place(name), &key, make)
+    }
+
+    /// Where the files of a step lie that other trials do not need.
+    pub fn place(&self, name: &str) -> Place {
+        Place(self.dir.join(format!("checkpoint-{name}")))
+    }
+
+    /// The result of [`Steps::step`], if it was made before.
+    pub fn kept<T: DeserializeOwned>(
+        &mut self,
+        name: &str,
+        key: &Value,
+    ) -> Result<Option<T>, TrialError> {
+        let key = json!([self.base, key]).to_string();
+        let kept = read(&self.place(name).file(".json"), &key)?;
+        if kept.is_some() {
+            self.skip(name);
+        }
+        Ok(kept)
+    }
+
+    /// Counts a step as done that need not be made.
+    pub fn skip(&mut self, name: &str) {
+        self.done += self.weight(name);
     }
 
     /// A step whose result other trials of the study may need too; `file` is the end of the name of
@@ -139,7 +167,7 @@ impl<'a> Steps<'a> {
         key: Value,
         make: impl FnOnce(Hooks<'_>) -> Result<Option<T>, TrialError>,
     ) -> Result<T, TrialError> {
-        let place = Place(self.dir.join(format!("checkpoint-{name}")));
+        let place = self.place(name);
         let key = json!([self.base, key]).to_string();
         self.hooked(name, &key, &place, make)
     }
@@ -154,7 +182,7 @@ impl<'a> Steps<'a> {
         let key = json!([self.base, key]).to_string();
         let path = place.file(".json");
         if let Some(made) = read(&path, &key)? {
-            self.done += self.weight(name);
+            self.skip(name);
             return Ok(made);
         }
         let made = self.hooked(name, &key, &place, |hooks| make(&place, hooks))?;
@@ -165,8 +193,12 @@ impl<'a> Steps<'a> {
         Ok(made)
     }
 
+    /// That of the step, or of all whose names begin so.
     fn weight(&self, name: &str) -> f64 {
-        let found = self.weights.iter().find(|(step, _)| step == name);
+        let family = name.split('-').next();
+        let mut weights = self.weights.iter();
+        let found = weights.clone().find(|(step, _)| step == name);
+        let found = found.or_else(|| weights.find(|(step, _)| Some(step.as_str()) == family));
         found.map_or(0.0, |(_, weight)| *weight)
     }
 
@@ -188,13 +220,25 @@ impl<'a> Steps<'a> {
             stop: &mut || stop.load(Ordering::SeqCst),
             progress: &mut |done, message| {
                 progress(Progress {
-                    done: from + weight * done,
+                    done: (from + weight * done).min(1.0),
                     message: format!("{name}: {message}"),
                 });
             },
         };
         run(hooks)?.ok_or(TrialError::Stopped)
     }
+}
+
+/// What a step that is made of these data depends on.
+pub fn data_key(data: &Dataset) -> Value {
+    let normalise = &data.normalise;
+    json!([
+        data.hash,
+        data.name,
+        data.classes,
+        normalise.mean,
+        normalise.std
+    ])
 }
 
 /// Forgets a result whose file is gone, such as a large one that was deleted.

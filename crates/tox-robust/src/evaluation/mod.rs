@@ -1,0 +1,133 @@
+//! Robust accuracy, and whether to believe it.
+//!
+//! [`evaluate`] measures the accuracy of an [`Oracle`] on images as they are, then under each of some
+//! attacks on those that it classifies correctly, and looks over its own result: [`checks`] holds the
+//! signs by which published evaluations were found to be wrong. A machine of small steps, a chunk of
+//! images under one attack each, so that it can stop and go on anywhere.
+
+pub mod checks;
+mod machine;
+mod outcome;
+mod probes;
+
+pub use checks::{Kind, Warning};
+pub use outcome::{Attacked, Evaluation, Part, Queries};
+
+use crate::attack::{Attack, AttackError};
+use crate::ball::Ball;
+use crate::oracle::Oracle;
+use machine::Machine;
+use tox_data::Split;
+use tox_data::checkpoint::{self, CheckpointError, Hooks};
+
+/// Images a step.
+pub const CHUNK: usize = 128;
+
+/// What is evaluated.
+#[derive(Clone, Copy)]
+pub struct Inputs<'a> {
+    /// The network.
+    pub oracle: &'a dyn Oracle,
+    /// Images; raw bytes over 255 are the pixels.
+    pub split: &'a Split,
+    /// Rows of `split` to evaluate on, each at most once; they key the attacks' random streams.
+    pub rows: &'a [u32],
+    /// Where attacks move in.
+    pub ball: Ball,
+    /// Each is run alone, on all images that are classified correctly.
+    pub attacks: &'a [Attack],
+    /// Seed of all random streams.
+    pub seed: u64,
+}
+
+/// Why there is no result.
+#[derive(Debug, thiserror::Error)]
+pub enum EvaluationError {
+    /// See there.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// See there.
+    #[error(transparent)]
+    Attack(#[from] AttackError),
+    /// Nothing to measure on.
+    #[error(
+        "robust accuracy: there is no image to evaluate on; give at least one row of the split"
+    )]
+    NoImages,
+    /// A row that the split does not have.
+    #[error("robust accuracy: row {row} was asked for, the split has {images} images, rows 0 to {}", .images.saturating_sub(1))]
+    Row {
+        /// The row.
+        row: u32,
+        /// Images in the split.
+        images: usize,
+    },
+    /// Images of another shape than the network's.
+    #[error(
+        "robust accuracy: the images are {found:?} (channels, height, width), the network was built \
+         for {expected:?}; resize the data or build the network for them"
+    )]
+    Shape {
+        /// The network's.
+        expected: [usize; 3],
+        /// The split's.
+        found: [usize; 3],
+    },
+    /// A label that the network cannot answer.
+    #[error(
+        "robust accuracy: row {row} has label {label}, the network has {classes} classes; build it \
+         with the data set's number of classes"
+    )]
+    Label {
+        /// The row.
+        row: u32,
+        /// Its label.
+        label: u16,
+        /// The network's classes.
+        classes: usize,
+    },
+}
+
+/// Evaluates, or goes on from a checkpoint. `None` means that it was asked to stop and has saved
+/// itself.
+///
+/// # Errors
+/// Settings or images that cannot be evaluated, or a checkpoint that cannot be read or written or
+/// belongs to something else.
+pub fn evaluate(
+    inputs: &Inputs<'_>,
+    mut hooks: Hooks<'_>,
+) -> Result<Option<Evaluation>, EvaluationError> {
+    check(inputs)?;
+    let mut machine = Machine::new(inputs, hooks.key);
+    let done = checkpoint::drive(&mut machine, &mut hooks)?;
+    Ok(done.then(|| machine.finish()))
+}
+
+fn check(inputs: &Inputs<'_>) -> Result<(), EvaluationError> {
+    let (split, classes) = (inputs.split, inputs.oracle.classes());
+    for attack in inputs.attacks {
+        attack.check(inputs.ball, classes)?;
+    }
+    if inputs.rows.is_empty() {
+        return Err(EvaluationError::NoImages);
+    }
+    let [_, c, h, w] = split.images.shape;
+    let (found, expected) = ([c, h, w], inputs.oracle.shape());
+    if found != expected {
+        return Err(EvaluationError::Shape { expected, found });
+    }
+    for &row in inputs.rows {
+        let images = split.len();
+        let label = split.labels.get(row as usize).copied();
+        let label = label.ok_or(EvaluationError::Row { row, images })?;
+        if usize::from(label) >= classes {
+            return Err(EvaluationError::Label {
+                row,
+                label,
+                classes,
+            });
+        }
+    }
+    Ok(())
+}

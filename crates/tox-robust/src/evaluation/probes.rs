@@ -1,0 +1,316 @@
+//! Checks that ask the network: small runs on the first images.
+
+use super::checks::{self, Kind, Warning};
+use crate::attack::{Attack, PgdConfig, losses, predicted};
+use crate::ball::{Ball, Norm};
+use crate::oracle::{Oracle, Points};
+
+/// Images of a probe that attacks.
+const FEW: usize = 32;
+/// Passes of an attack whose code is tried with epsilon 0.
+const TRIES: usize = 5;
+
+/// Some images, with what attacks need of them.
+#[derive(Default)]
+pub(super) struct Sample {
+    pub pixels: Vec<f32>,
+    pub labels: Vec<u16>,
+    pub rows: Vec<u32>,
+}
+
+impl Sample {
+    pub fn points(&self) -> Points<'_> {
+        Points {
+            pixels: &self.pixels,
+            labels: &self.labels,
+            rows: &self.rows,
+        }
+    }
+
+    fn first(&self, n: usize, size: usize) -> Points<'_> {
+        let n = n.min(self.labels.len());
+        Points {
+            pixels: &self.pixels[..n * size],
+            labels: &self.labels[..n],
+            rows: &self.rows[..n],
+        }
+    }
+}
+
+/// What the logits of images say, classified correctly or not.
+pub(super) fn outputs(oracle: &dyn Oracle, images: &Sample) -> Vec<Warning> {
+    let (n, classes) = (images.labels.len(), oracle.classes());
+    let mut warnings = Vec::new();
+    let mut warn = |kind, reason| warnings.push(Warning::new(kind, None, reason));
+    let logits = oracle.logits(&images.pixels);
+    let bad = logits.chunks_exact(classes);
+    let bad = bad.filter(|row| row.iter().any(|z| !z.is_finite())).count();
+    if bad > 0 {
+        let reason = format!(
+            "{bad} of {n} images have logits that are NaN or infinite: the training of this network \
+             has most likely diverged"
+        );
+        warn(Kind::NotFinite, reason);
+        return warnings;
+    }
+    let again = (1..checks::FORWARDS).map(|_| oracle.logits(&images.pixels));
+    let farthest = again
+        .map(|again| farthest(&logits, &again, classes))
+        .fold(0.0, f64::max);
+    let changed = farthest.is_nan() || farthest > checks::RANDOMISED;
+    if changed {
+        let reason = format!(
+            "the logits of the same image, scaled to length 1, differ by up to {farthest:.1e} between \
+             {} forward passes (limit {:.0e}): the network draws at random, and attacks that do not \
+             average over draws (EoT) overestimate its robustness",
+            checks::FORWARDS,
+            checks::RANDOMISED,
+        );
+        warn(Kind::Randomised, reason);
+    }
+    let limit = checks::PROBABILITIES;
+    let is_probabilities = |row: &[f32]| {
+        let sum: f64 = row.iter().map(|&z| f64::from(z)).sum();
+        let inside = |z: &f32| (-limit..=1.0 + limit).contains(&f64::from(*z));
+        (sum - 1.0).abs() < limit && row.iter().all(inside)
+    };
+    if logits.chunks_exact(classes).all(is_probabilities) {
+        let reason = format!(
+            "the outputs of all {n} images lie in 0..=1 and sum to 1: they are probabilities where \
+             logits are expected, on which losses saturate; leave the softmax out"
+        );
+        warn(Kind::Probabilities, reason);
+    }
+    let mut bits: Vec<u32> = logits.iter().map(|z| z.to_bits()).collect();
+    bits.sort_unstable();
+    bits.dedup();
+    let distinct = bits.len() as f64 / logits.len() as f64;
+    let ties = logits.chunks_exact(classes).filter(|row| {
+        let mut row = row.to_vec();
+        row.sort_by(|a, b| b.total_cmp(a));
+        row.len() > 2 && row[0] == row[2]
+    });
+    let ties = ties.count();
+    if distinct < checks::DISTINCT || ties > 0 {
+        let reason = format!(
+            "{} of {} logits are distinct numbers, and of {ties} of {n} images the three largest are \
+             equal, where DLR divides by zero: the outputs are rounded, and their gradients are not \
+             those of what the network answers",
+            bits.len(),
+            logits.len(),
+        );
+        warn(Kind::Quantised, reason);
+    }
+    warnings
+}
+
+/// The largest distance between two answers to the same image, each scaled to length 1.
+fn farthest(a: &[f32], b: &[f32], classes: usize) -> f64 {
+    let rows = a.chunks_exact(classes).zip(b.chunks_exact(classes));
+    let unit = |row: &[f32]| -> Vec<f64> {
+        let squares = row.iter().map(|&z| f64::from(z) * f64::from(z));
+        let length = squares.sum::<f64>().sqrt() + 1e-10;
+        row.iter().map(|&z| f64::from(z) / length).collect()
+    };
+    let apart = rows.map(|(a, b)| {
+        let pairs = unit(a).into_iter().zip(unit(b));
+        pairs.map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt()
+    });
+    apart.fold(0.0, |most, d| if d > most || d.is_nan() { d } else { most })
+}
+
+/// What gradients at correctly classified images say.
+pub(super) fn gradients(oracle: &dyn Oracle, correct: &Sample) -> Vec<Warning> {
+    let n = correct.labels.len();
+    if n == 0 {
+        return Vec::new();
+    }
+    let flat = |loss: fn(&[f32], usize, &mut [f32]) -> f64| -> Vec<bool> {
+        let classes = oracle.classes();
+        let (_, gradient) = oracle.pullback(&correct.pixels, &mut |logits| {
+            let mut cotangent = vec![0.0; logits.len()];
+            let rows = logits.chunks_exact(classes).zip(&correct.labels);
+            for (out, (logits, &label)) in cotangent.chunks_exact_mut(classes).zip(rows) {
+                loss(logits, label.into(), out);
+            }
+            cotangent
+        });
+        let rows = gradient.chunks_exact(oracle.size());
+        rows.map(|row| row.iter().all(|&g| g == 0.0) || row.iter().any(|g| !g.is_finite()))
+            .collect()
+    };
+    let (margin, entropy) = (flat(losses::margin), flat(losses::cross_entropy));
+    let flat_margin = margin.iter().filter(|f| **f).count();
+    let only_entropy = entropy.iter().zip(&margin).filter(|(e, m)| **e && !**m);
+    let only_entropy = only_entropy.count();
+    let mut warnings = Vec::new();
+    if flat_margin > 0 {
+        let reason = format!(
+            "the margin's gradient by the pixels is zero or not finite at {flat_margin} of {n} images: \
+             gradient attacks cannot move there; look for rounding, thresholds or saturated activations \
+             in the network, and trust Square only"
+        );
+        warnings.push(Warning::new(Kind::ZeroGradient, None, reason));
+    }
+    if only_entropy > 0 {
+        let reason = format!(
+            "the cross-entropy's gradient by the pixels is zero or not finite at {only_entropy} of {n} \
+             images where the margin's is not: the logits are so large that f32 underflows; PGD and \
+             APGD-CE are blind there, use cw, apgd-dlr or autoattack, or scale the logits down"
+        );
+        warnings.push(Warning::new(Kind::CrossEntropyUnderflow, None, reason));
+    }
+    warnings
+}
+
+/// Tries `attack`, shortened, without room to move.
+pub(super) fn epsilon_zero(
+    oracle: &dyn Oracle,
+    correct: &Sample,
+    norm: Norm,
+    attack: &Attack,
+    seed: u64,
+) -> Vec<Warning> {
+    let ball = Ball { norm, epsilon: 0.0 };
+    let points = correct.first(FEW, oracle.size());
+    let fooled = fooled(&short(attack), oracle, points, ball, seed);
+    let fooled = fooled.iter().filter(|f| **f).count();
+    let reason = format!(
+        "with epsilon 0 this attack fools {fooled} of {} correctly classified images, which are then \
+         errors of the evaluation: the network's answers depend on what else is in a batch, or it is \
+         not the one that clean accuracy was measured on",
+        points.len(),
+    );
+    let warning = Warning::new(Kind::EpsilonZero, Some(attack), reason);
+    if fooled > 0 {
+        vec![warning]
+    } else {
+        Vec::new()
+    }
+}
+
+/// Gradient attacks on the margin: more steps and a larger ball must fool more, a ball of all images
+/// everything (Athalye et al. 2018).
+pub(super) fn strength(
+    oracle: &dyn Oracle,
+    correct: &Sample,
+    ball: Ball,
+    seed: u64,
+) -> Vec<Warning> {
+    let points = correct.first(FEW, oracle.size());
+    let n = points.len();
+    if n == 0 {
+        return Vec::new();
+    }
+    let everything = match ball.norm {
+        Norm::Linf => 1.0,
+        Norm::L2 => (oracle.size() as f64).sqrt(),
+    };
+    let cw = |steps, epsilon: f64| {
+        let ball = Ball {
+            epsilon: epsilon.min(everything),
+            ..ball
+        };
+        fooled(
+            &Attack::Cw(PgdConfig::new(steps)),
+            oracle,
+            points,
+            ball,
+            seed,
+        )
+    };
+    let (few, all, wide) = (
+        cw(TRIES, ball.epsilon),
+        cw(20, ball.epsilon),
+        cw(20, 2.0 * ball.epsilon),
+    );
+    let mut warnings = Vec::new();
+    let pairs = [
+        (&few, &all, "20 steps of CW", "5"),
+        (
+            &all,
+            &wide,
+            "20 steps of CW with twice epsilon",
+            "with epsilon",
+        ),
+    ];
+    for (weak, strong, name, than) in pairs {
+        if let Some((lost, won)) = checks::weaker(weak, strong) {
+            let reason = format!(
+                "{name} fool {lost} fewer of {n} images than {than} did and {won} others: gradients \
+                 mislead, so robust accuracy is overestimated"
+            );
+            warnings.push(Warning::new(Kind::StrongerIsWeaker, None, reason));
+        }
+    }
+    let left = cw(20, everything).iter().filter(|f| !**f).count();
+    let share = 100.0 * left as f64 / n as f64;
+    if share > checks::UNBOUNDED {
+        let reason = format!(
+            "20 steps of CW that may paint any image leave {left} of {n} images ({share:.1} %) \
+             correct, where at most {:.0} % may be: gradients do not lead to errors that exist, so \
+             robust accuracy is overestimated",
+            checks::UNBOUNDED,
+        );
+        warnings.push(Warning::new(Kind::Unbounded, None, reason));
+    }
+    warnings
+}
+
+fn fooled(
+    attack: &Attack,
+    oracle: &dyn Oracle,
+    points: Points<'_>,
+    ball: Ball,
+    seed: u64,
+) -> Vec<bool> {
+    match points.is_empty() {
+        true => Vec::new(),
+        false => attack.run(oracle, points, ball, seed).fooled,
+    }
+}
+
+/// The same attack with few passes.
+fn short(attack: &Attack) -> Attack {
+    let mut attack = attack.clone();
+    match &mut attack {
+        Attack::Fgsm {} => {}
+        Attack::Pgd(config) | Attack::Cw(config) => {
+            (config.steps, config.restarts) = (config.steps.min(TRIES), 1);
+            // A default step is a share of epsilon.
+            config.step = Some(config.step.unwrap_or(0.01));
+        }
+        Attack::ApgdCe(config) => (config.steps, config.restarts) = (TRIES, 1),
+        Attack::ApgdDlr(config) => {
+            (config.steps, config.restarts) = (TRIES, 1);
+            config.targets = config.targets.min(1);
+        }
+        Attack::Fab(config) => {
+            (config.steps, config.restarts, config.targets) = (TRIES, 1, 1);
+        }
+        Attack::Square(config) => (config.queries, config.restarts) = (TRIES, 1),
+        Attack::AutoAttack(config) => {
+            for part in config.parts().map(|part| short(&part)) {
+                match part {
+                    Attack::ApgdCe(part) => config.apgd_ce = part,
+                    Attack::ApgdDlr(part) => config.apgd_dlr = part,
+                    Attack::Fab(part) => config.fab = part,
+                    Attack::Square(part) => config.square = part,
+                    _ => {}
+                }
+            }
+        }
+    }
+    attack
+}
+
+/// Of `pixels`, as many rows as `labels`, those that the oracle answers wrongly.
+pub(super) fn wrong(oracle: &dyn Oracle, pixels: &[f32], labels: &[u16]) -> Vec<bool> {
+    if labels.is_empty() {
+        return Vec::new();
+    }
+    let logits = oracle.logits(pixels);
+    let rows = logits.chunks_exact(oracle.classes()).zip(labels);
+    rows.map(|(row, &label)| predicted(row) != Some(label.into()))
+        .collect()
+}

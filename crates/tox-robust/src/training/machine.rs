@@ -1,0 +1,346 @@
+//! Where a training stands.
+
+use super::adversary::noisy;
+use super::average::average;
+use super::config::Keep;
+use super::objective::Objective;
+use super::{Epoch, Inputs, Trained, Validated};
+use crate::attack::{PgdConfig, pgd, predicted};
+use crate::model::Model;
+use crate::oracle::{Oracle, Points};
+use serde::{Deserialize, Serialize};
+use tox_data::Normalise;
+use tox_data::checkpoint::{Buffers, restore};
+use tox_nn::fit::evaluate::BATCH;
+use tox_nn::fit::{self, FitConfig};
+use tox_nn::layers::{Network, State};
+
+/// A training between two of its steps. What it is made on is given to every call, so that an agent
+/// can hold trainings among its own state and keep them in its own checkpoint;
+/// [`train`](super::train()) is one that stands alone.
+pub struct Training<N> {
+    fit: fit::Training<N>,
+    basis: Basis,
+    average: Option<State>,
+    best: Option<State>,
+    at: Kept,
+}
+
+/// What [`fit::Inputs`] borrow.
+struct Basis {
+    config: FitConfig,
+    /// Batches are made of pixels as they are.
+    pixels: Normalise,
+}
+
+impl Basis {
+    fn new(inputs: &Inputs<'_>) -> Self {
+        let channels = inputs.train.images.shape[1];
+        let pixels = Normalise {
+            mean: vec![0.0; channels],
+            std: vec![1.0; channels],
+        };
+        let config = inputs.config.fit();
+        Self { config, pixels }
+    }
+
+    fn inputs<'b>(&'b self, inputs: &'b Inputs<'_>) -> fit::Inputs<'b> {
+        fit::Inputs {
+            train: inputs.train,
+            normalise: &self.pixels,
+            augment: inputs.augment,
+            config: &self.config,
+            seed: inputs.seed,
+            name: inputs.name,
+            device: inputs.device.clone(),
+        }
+    }
+}
+
+/// What a checkpoint keeps of a training beside [its buffers](Training::buffers).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kept {
+    fit: fit::Kept,
+    /// Steps so far.
+    steps: u64,
+    validations: Vec<Count>,
+    /// Of the validation that is going on.
+    under_way: Count,
+    /// Updates of each norm of the best network, if one is kept.
+    best: Option<Vec<u64>>,
+}
+
+/// What a validation has counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Count {
+    epoch: usize,
+    images: usize,
+    clean: usize,
+    robust: usize,
+}
+
+/// Of the images that were counted.
+fn percent(number: usize, of: &Count) -> f64 {
+    100.0 * number as f64 / of.images as f64
+}
+
+impl<N: Network> Training<N> {
+    /// Before the first step.
+    pub fn new(network: N, state: State, inputs: &Inputs<'_>) -> Self {
+        let basis = Basis::new(inputs);
+        Self {
+            average: inputs.config.ema.map(|_| state.clone()),
+            best: None,
+            fit: fit::Training::new(network, state, &basis.inputs(inputs)),
+            basis,
+            at: Kept::default(),
+        }
+    }
+
+    /// Whether all epochs and validations are done.
+    pub fn done(&self, inputs: &Inputs<'_>) -> bool {
+        self.fit.done(&self.basis.inputs(inputs)) && self.due(inputs).is_none()
+    }
+
+    /// Share of the training steps done.
+    pub fn share(&self, inputs: &Inputs<'_>) -> f64 {
+        self.fit.share(&self.basis.inputs(inputs))
+    }
+
+    /// What the next step is a part of, and how well the last epoch went.
+    pub fn message(&self, inputs: &Inputs<'_>) -> String {
+        match self.due(inputs) {
+            Some(epoch) => format!("{}, validating epoch {}", inputs.name, epoch + 1),
+            None => {
+                let mut message = self.fit.message(&self.basis.inputs(inputs));
+                if let Some(last) = self.at.validations.last() {
+                    message += &format!(", robust accuracy {:.1} %", percent(last.robust, last));
+                }
+                message
+            }
+        }
+    }
+
+    /// Images that a validation looks at.
+    fn validated(inputs: &Inputs<'_>) -> usize {
+        inputs.config.validation.images.min(inputs.valid.len())
+    }
+
+    /// The epoch that is to be validated before the training goes on.
+    fn due(&self, inputs: &Inputs<'_>) -> Option<usize> {
+        let done = self.fit.epochs().len();
+        let epoch = done.checked_sub(1)?;
+        let every = inputs.config.validation.every;
+        let wanted = done == inputs.config.epochs || (every > 0 && done.is_multiple_of(every));
+        let last = self.at.validations.last();
+        let unseen = last.is_none_or(|count| count.epoch < epoch);
+        (wanted && unseen && Self::validated(inputs) > 0).then_some(epoch)
+    }
+
+    /// The next step, or the next batch of a validation, if there is one.
+    pub fn advance(&mut self, inputs: &Inputs<'_>) {
+        match self.due(inputs) {
+            Some(epoch) => self.validate(epoch, inputs),
+            None if !self.done(inputs) => self.step(inputs),
+            None => {}
+        }
+    }
+
+    fn step(&mut self, inputs: &Inputs<'_>) {
+        let config = inputs.config;
+        let epoch = self.fit.epochs().len();
+        let lr = config.schedule.lr(config.lr, epoch, config.epochs);
+        let objective = Objective {
+            config,
+            normalise: inputs.normalise,
+            classes: inputs.classes,
+            device: inputs.device.clone(),
+        };
+        let on = self.basis.inputs(inputs);
+        self.fit.advance_by(&on, lr, |trainer, batch, draws| {
+            let model = (&trainer.network, &trainer.state);
+            let key = (draws.seed, draws.network, draws.step);
+            let start = || noisy(&batch.pixels, config.attack.start, key);
+            let adversarial = objective.adversarial(model, batch, start);
+            objective.step(trainer, (batch, adversarial.as_deref()), draws, lr)
+        });
+        self.at.steps += 1;
+        if let (Some(mean), Some(ema)) = (&mut self.average, config.ema) {
+            average(mean, self.fit.state(), ema, self.at.steps);
+        }
+    }
+
+    /// A batch of the validation images: how many are answered rightly, and still so after an attack.
+    fn validate(&mut self, epoch: usize, inputs: &Inputs<'_>) {
+        let (from, all) = (self.at.under_way.images, Self::validated(inputs));
+        let to = (from + BATCH).min(all);
+        let rows: Vec<u32> = (from as u32..to as u32).collect();
+        let (clean, robust) = self.withstood(&rows, inputs);
+        let count = &mut self.at.under_way;
+        count.epoch = epoch;
+        count.images = to;
+        count.clean += clean;
+        count.robust += robust;
+        if to == all {
+            let count = std::mem::take(count);
+            let before = self.at.validations.iter().map(|c| c.robust).max();
+            let better = before.is_none_or(|before| count.robust > before);
+            if inputs.config.keep == Keep::Best && better {
+                self.best = Some(self.state().clone());
+            }
+            self.at.validations.push(count);
+        }
+    }
+
+    fn withstood(&self, rows: &[u32], inputs: &Inputs<'_>) -> (usize, usize) {
+        let batch = inputs.valid.batch(rows, &self.basis.pixels, None);
+        let [_, shape @ ..] = batch.shape;
+        let (on, device) = ((shape, inputs.classes), inputs.device.clone());
+        let model = Model::new(
+            self.fit.network(),
+            self.state(),
+            inputs.normalise,
+            on,
+            device,
+        );
+        let (size, logits) = (model.size(), model.logits(&batch.pixels));
+        let answers: Vec<_> = logits.chunks(inputs.classes).map(predicted).collect();
+        let (mut pixels, mut labels, mut left) = (Vec::new(), Vec::new(), Vec::new());
+        for (i, row) in rows.iter().enumerate() {
+            if answers[i] != Some(batch.labels[i].into()) {
+                continue;
+            }
+            pixels.extend_from_slice(&batch.pixels[i * size..][..size]);
+            labels.push(batch.labels[i]);
+            left.push(*row);
+        }
+        let points = Points {
+            pixels: &pixels,
+            labels: &labels,
+            rows: &left,
+        };
+        let config = PgdConfig {
+            step: Some(inputs.config.validation.step_size),
+            ..PgdConfig::new(inputs.config.validation.steps)
+        };
+        let ball = inputs.config.attack.ball;
+        let found = pgd::run(&model, points, ball, &config, inputs.seed);
+        let withstood = found.fooled.iter().filter(|fooled| !**fooled).count();
+        (labels.len(), withstood)
+    }
+
+    /// The network as the last step left it.
+    pub fn network(&self) -> &N {
+        self.fit.network()
+    }
+
+    /// Its numbers: the average of those of all steps if there is one.
+    pub fn state(&self) -> &State {
+        self.average.as_ref().unwrap_or(self.fit.state())
+    }
+
+    /// The epochs that are done, with their validations.
+    pub fn epochs(&self) -> Vec<Epoch> {
+        let mut left = self.at.validations.iter().peekable();
+        let epochs = self.fit.epochs().iter().map(|e| {
+            let validated = left.next_if(|count| count.epoch == e.epoch);
+            Epoch {
+                epoch: e.epoch,
+                lr: e.lr,
+                loss: e.loss,
+                error: e.error,
+                validated: validated.map(|of| Validated {
+                    clean: percent(of.clean, of),
+                    robust: percent(of.robust, of),
+                }),
+            }
+        });
+        epochs.collect()
+    }
+
+    /// What it came to.
+    pub fn trained(self) -> Trained {
+        let epochs = self.epochs();
+        let last = epochs.len().saturating_sub(1);
+        let counts = self.at.validations.iter();
+        let best = counts.max_by_key(|c| (c.robust, std::cmp::Reverse(c.epoch)));
+        let (state, epoch) = match (self.best, best) {
+            (Some(state), Some(count)) => (state, count.epoch),
+            _ => (
+                self.average.unwrap_or_else(|| self.fit.state().clone()),
+                last,
+            ),
+        };
+        Trained {
+            state,
+            epoch,
+            epochs,
+            nonfinite_steps: self.fit.fitted().nonfinite_steps,
+        }
+    }
+
+    /// What a checkpoint keeps, beside the buffers.
+    pub fn kept(&self) -> Kept {
+        Kept {
+            fit: self.fit.kept(),
+            best: self.best.as_ref().map(|best| best.running.batches.clone()),
+            ..self.at.clone()
+        }
+    }
+
+    /// The buffers that a checkpoint keeps.
+    pub fn buffers(&self) -> Vec<(&'static str, &[f32])> {
+        let mut buffers = self.fit.buffers().to_vec();
+        if let Some(state) = &self.average {
+            buffers.push(("average/weights", &state.params.values));
+            buffers.push(("average/running", &state.running.values));
+        }
+        if let Some(state) = &self.best {
+            buffers.push(("best/weights", &state.params.values));
+            buffers.push(("best/running", &state.running.values));
+        }
+        buffers
+    }
+
+    /// Goes on from what [`Training::kept`] and [`Training::buffers`] gave.
+    ///
+    /// # Errors
+    /// What is wrong with them, such as buffers of another length.
+    pub fn resume(
+        &mut self,
+        kept: Kept,
+        buffers: &mut Buffers,
+        inputs: &Inputs<'_>,
+    ) -> Result<(), String> {
+        let on = self.basis.inputs(inputs);
+        self.fit.resume(kept.fit.clone(), buffers, &on)?;
+        let all = Self::validated(inputs);
+        if kept.under_way.images > all {
+            return Err(format!(
+                "{} of {all} validation images",
+                kept.under_way.images
+            ));
+        }
+        // The counters of the average are those of the network.
+        if let Some(state) = &mut self.average {
+            restore(buffers, "average/weights", &mut state.params.values)?;
+            restore(buffers, "average/running", &mut state.running.values)?;
+            let batches = &self.fit.state().running.batches;
+            state.running.batches.clone_from(batches);
+        }
+        if let Some(batches) = &kept.best {
+            let mut state = self.fit.state().clone();
+            restore(buffers, "best/weights", &mut state.params.values)?;
+            restore(buffers, "best/running", &mut state.running.values)?;
+            if batches.len() != state.running.batches.len() {
+                return Err("another number of batch norms".into());
+            }
+            state.running.batches.clone_from(batches);
+            self.best = Some(state);
+        }
+        self.at = kept;
+        Ok(())
+    }
+}

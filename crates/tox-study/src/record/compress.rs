@@ -1,0 +1,104 @@
+//! What a compression measured, and what a table of sub-networks is made of.
+
+use serde::{Deserialize, Serialize};
+use tox_nn::nets::wrn::Shape;
+use tox_robust::evaluation::Evaluation;
+use tox_robust::training::Epoch;
+use tox_search::rcnas::Cost;
+use tox_search::rcnas::outcome::Outcome as Search;
+
+/// A search for a sub-network, and how its result compares with the teacher.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CompressOutcome {
+    /// How the search went and what it found.
+    pub search: Search,
+    /// Where candidates were looked up; `None` if they were trained.
+    pub table: Option<Looked>,
+    /// Teacher and result, as trained in the end and attacked on test images; empty if nobody asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub judged: Vec<Judged>,
+}
+
+/// What a table knows of a task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Looked {
+    /// BLAKE3 of the table's file.
+    pub hash: String,
+    /// Sub-networks within the budget.
+    pub within: usize,
+    /// Highest robust accuracy among them, percent.
+    pub best: f64,
+    /// Mean robust accuracy among them, percent: that of a random one.
+    pub mean: f64,
+    /// That of the sub-network found: the mean over the table's seeds, where the search saw one.
+    pub found: Option<f64>,
+}
+
+/// Which of the two networks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// The network that was compressed.
+    Teacher,
+    /// What was found.
+    Found,
+}
+
+/// A trained network under all attacks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Judged {
+    /// Which.
+    pub role: Role,
+    /// Its shape.
+    pub shape: Shape,
+    /// What it costs.
+    pub cost: Cost,
+    /// Lipschitz estimate.
+    pub lipschitz: f64,
+    /// Its training; empty if its weights were given.
+    pub epochs: Vec<Epoch>,
+    /// What the attacks did, with the checks that say whether they are to be trusted.
+    pub evaluation: Evaluation,
+}
+
+/// Sub-networks of a teacher, each trained and attacked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableOutcome {
+    /// Short names of the attacks, in the order of each row's accuracies.
+    pub attacks: Vec<String>,
+    /// One row a sub-network, in the order of the space.
+    pub rows: Vec<Row>,
+    /// Sub-networks that could not be trained.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<Failed>,
+}
+
+/// A sub-network that was trained and attacked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Row {
+    /// Its shape.
+    pub shape: Shape,
+    /// What it costs.
+    pub cost: Cost,
+    /// Accuracy on images as they are, percent.
+    pub clean: f64,
+    /// Accuracy under each attack, percent of all images.
+    pub robust: Vec<f64>,
+    /// Lipschitz estimate.
+    pub lipschitz: f64,
+}
+
+/// A sub-network that could not be trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Failed {
+    /// Its shape.
+    pub shape: Shape,
+    /// Why.
+    pub reason: String,
+}

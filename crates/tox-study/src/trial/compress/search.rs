@@ -1,0 +1,259 @@
+//! The search of a trial.
+
+use super::environment::Training;
+use super::judge::judge;
+use super::networks::{Bench, Set};
+use super::{evasion, simd};
+use crate::record::Outcome;
+use crate::record::compress::{CompressOutcome, Looked};
+use crate::spec::TrialSpec;
+use crate::trial::steps::Steps;
+use crate::trial::{Finished, Progress, TrialContext, TrialError, load};
+use serde_json::json;
+use std::cell::RefCell;
+use std::path::Path;
+use tox_data::DataDir;
+use tox_robust::ball::Norm;
+use tox_robust::threat::EvasionThreat;
+use tox_search::compress::task::{attack, data};
+use tox_search::compress::{CompressConfig, HashedFile, Part};
+use tox_search::nas::SupernetFile;
+use tox_search::rcnas::cache::Cache;
+use tox_search::rcnas::outcome::Outcome as Search;
+use tox_search::rcnas::search::{Inputs, run};
+use tox_search::rcnas::space::Space;
+use tox_search::rcnas::table::{Seeds, Table, TableEnvironment};
+use tox_search::rcnas::{Buffers, Environment, HeldOut, Method, Task, TaskAttack};
+
+/// Share of a trial's time that the search takes where its result is judged.
+const SEARCH: f64 = 0.8;
+
+/// Runs a compression.
+pub fn execute(
+    spec: &TrialSpec,
+    config: &CompressConfig,
+    context: TrialContext<'_>,
+) -> Result<Finished, TrialError> {
+    config.check()?;
+    let device = tox_nn::device::parse(context.device)?;
+    let clean = load(spec, &context)?;
+    let threat = evasion(&spec.threat);
+    let threats = threats(config, threat);
+    for (_, threat) in &threats {
+        if let Some(threat) = threat {
+            threat.check(clean.classes)?;
+        }
+    }
+    let table = config.table.as_ref().map(looked_up).transpose()?;
+    if let Some(file) = &config.weights {
+        unchanged(file)?;
+    }
+    let (data_hash, data_notes) = (clean.hash.clone(), clean.notes.clone());
+    let mut sets = vec![Set {
+        name: spec.data.dataset.clone(),
+        data: clean,
+        augment: spec.data.augment.clone(),
+    }];
+    if config.search.method == Method::RcNas {
+        let dir = DataDir::resolve(context.data_dir)?;
+        for other in &config.meta.data {
+            sets.push(Set {
+                name: other.dataset.clone(),
+                data: tox_data::load_seeded(other, &dir, spec.seed)?,
+                augment: other.augment.clone(),
+            });
+        }
+    }
+    let target = Task {
+        data: data(&sets[0].name, &sets[0].data),
+        attack: known(threat),
+        teacher: config.teacher,
+        budget: config.budget,
+    };
+    let tasks = buffers(config, &target, &sets);
+    let inputs = Inputs {
+        config: &config.search,
+        tasks: &tasks,
+        target: &target,
+        seed: spec.seed,
+    };
+    let TrialContext { dir, progress, .. } = context;
+    let share = if config.judge.is_some() { SEARCH } else { 1.0 };
+    // What the search says about itself is said with every step of a training.
+    let told = RefCell::new((0.0, String::new()));
+    let outer = RefCell::new(progress);
+    let tell = |done: f64, message: &str| {
+        *told.borrow_mut() = (done, message.to_owned());
+        let message = message.to_owned();
+        (outer.borrow_mut())(Progress {
+            done: share * done,
+            message,
+        });
+    };
+    let mut inner = |step: Progress| {
+        let (done, search) = &*told.borrow();
+        let message = match search.is_empty() {
+            true => step.message,
+            false => format!("{search}; {}", step.message),
+        };
+        let done = share * done + (1.0 - share) * step.done;
+        (outer.borrow_mut())(Progress { done, message });
+    };
+    let on_cpu = context.device == "cpu";
+    let context = TrialContext {
+        progress: &mut inner,
+        ..context
+    };
+    let mut training = Training {
+        bench: Bench {
+            config: &config.candidate,
+            seed: spec.seed,
+            device,
+        },
+        sets: &sets,
+        threats,
+        given: config.weights.clone().map(|file| (config.teacher, file)),
+        steps: Steps::new(context, json!([]), spec.seed, Vec::new()),
+        teachers: Vec::new(),
+    };
+    let mut lookup = table
+        .as_ref()
+        .map(|table| TableEnvironment::new(table, Seeds::One(spec.seed)));
+    let environment: &mut dyn Environment = match &mut lookup {
+        Some(lookup) => lookup,
+        None => &mut training,
+    };
+    // Networks and measurements are kept by the steps: a trial that goes on repeats the search on them.
+    let mut cache = Cache::in_memory();
+    let found = run(&inputs, environment, &mut cache, &mut |done, message| {
+        tell(done, message);
+    })?;
+    let search = found.ok_or(TrialError::Stopped)?;
+    let table = match &table {
+        Some(table) => Some(compared(table, config, &search)?),
+        None => None,
+    };
+    let judged = match (&config.judge, search.found()) {
+        (Some(config), Some(found)) => {
+            let found = found.shape;
+            judge(
+                &mut training,
+                config,
+                (&target.teacher, &found),
+                threat,
+                dir,
+            )?
+        }
+        _ => Vec::new(),
+    };
+    Ok(Finished {
+        outcome: Outcome::RcNas(CompressOutcome {
+            search,
+            table,
+            judged,
+        }),
+        data_hash,
+        data_notes,
+        simd: simd(on_cpu),
+    })
+}
+
+/// The attack of the target as the agent knows it; without one, robust accuracy is that on images as
+/// they are.
+fn known(threat: Option<&EvasionThreat>) -> TaskAttack {
+    threat.map_or_else(
+        || TaskAttack {
+            name: "none".to_owned(),
+            norm: Norm::Linf,
+            epsilon: 0.0,
+            steps: 1,
+            members: 1,
+            black_box: false,
+        },
+        attack,
+    )
+}
+
+/// All attacks by name.
+fn threats(
+    config: &CompressConfig,
+    target: Option<&EvasionThreat>,
+) -> Vec<(String, Option<EvasionThreat>)> {
+    let others = config.meta.attacks.iter().map(Some);
+    let all = [target].into_iter().chain(others);
+    all.map(|threat| (known(threat).name, threat.cloned()))
+        .collect()
+}
+
+/// What meta-training draws from: the target's parts, but for those that it must not see, and others.
+fn buffers(config: &CompressConfig, target: &Task, sets: &[Set]) -> Buffers {
+    fn add<T: PartialEq>(to: &mut Vec<T>, from: impl IntoIterator<Item = T>) {
+        for item in from {
+            if !to.contains(&item) {
+                to.push(item);
+            }
+        }
+    }
+    let mut buffers = Buffers {
+        data: vec![target.data.clone()],
+        attacks: vec![target.attack.clone()],
+        teachers: vec![target.teacher],
+        budgets: vec![target.budget],
+        held_out: HeldOut::default(),
+    };
+    add(
+        &mut buffers.data,
+        sets.iter().map(|set| data(&set.name, &set.data)),
+    );
+    add(&mut buffers.attacks, config.meta.attacks.iter().map(attack));
+    add(&mut buffers.teachers, config.meta.teachers.iter().copied());
+    add(&mut buffers.budgets, config.meta.budgets.iter().copied());
+    for part in &config.unseen {
+        match part {
+            Part::Data => buffers.held_out.data.push(target.data.name.clone()),
+            Part::Attack => buffers.held_out.attacks.push(target.attack.name.clone()),
+            Part::Teacher => buffers.held_out.teachers.push(target.teacher.to_string()),
+        }
+    }
+    buffers
+}
+
+/// What a search found, beside all that the table has within the budget.
+fn compared(table: &Table, config: &CompressConfig, search: &Search) -> Result<Looked, TrialError> {
+    let (data, attack) = (&search.target.data.name, &search.target.attack.name);
+    let space = Space::new(&config.teacher, &config.search.space);
+    table.complete(data, &space)?;
+    let mut within = Vec::new();
+    for shape in space.iter() {
+        if table.cost(data, &shape)?.macs <= search.budget {
+            within.extend(table.robust(data, attack, &shape)?);
+        }
+    }
+    let found = match search.found() {
+        Some(found) => table.robust(data, attack, &found.shape)?,
+        None => None,
+    };
+    Ok(Looked {
+        hash: table.hash().to_owned(),
+        within: within.len(),
+        best: within.iter().copied().fold(0.0, f64::max),
+        mean: within.iter().sum::<f64>() / within.len().max(1) as f64,
+        found,
+    })
+}
+
+/// The file that the recipe's reader saw.
+fn unchanged(file: &HashedFile) -> Result<(), TrialError> {
+    let found = SupernetFile::hash_of(Path::new(&file.path))?;
+    match &file.hash {
+        Some(hash) if *hash != found => Err(TrialError::OtherFile {
+            path: file.path.clone(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn looked_up(file: &HashedFile) -> Result<Table, TrialError> {
+    unchanged(file)?;
+    Ok(Table::read(Path::new(&file.path))?)
+}
