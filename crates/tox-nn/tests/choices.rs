@@ -1,5 +1,5 @@
 //! Passes whose ReLUs and max pools choose as those of an earlier pass: by hand, and that nothing
-//! changes where the weights are those of the earlier pass.
+//! changes where the weights are those of the earlier pass, nor where a pass is probing.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // Clippy knows test functions, not their helpers.
 
 mod support;
@@ -10,6 +10,7 @@ use tox_nn::Device;
 use tox_nn::kernels::conv::Geometry;
 use tox_nn::layers::{BatchNorm, Builder, Conv, Init, Linear, Mode, Network, Pass, State};
 use tox_nn::nets::resnet::resnet18;
+use tox_nn::nets::wrn::{Shape, WrnConfig, wrn};
 use tox_nn::ops::{Engine, global_average, read};
 
 fn tensor<const D: usize>(values: &[f32], shape: [usize; D], device: &Device) -> Tensor<D> {
@@ -107,6 +108,7 @@ fn unchanged<N: Network>(network: &N, state: &State, side: usize, engine: Engine
     let all = [
         ("noting", passed(network, pass().noting(), &x)),
         ("held", passed(network, pass().holding(&choices), &x)),
+        ("probing", passed(network, pass().probing(), &x)),
     ];
     let wide = |values: &[f32]| values.iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
     for (name, (held, held_gradients)) in all {
@@ -126,6 +128,10 @@ fn at_the_same_weights_nothing_changes() {
             let (network, state) = net();
             unchanged(&network, &state, 6, engine, mode);
             let (network, state) = resnet18(3, 4, 4, Init::Torch, (1, "test"));
+            unchanged(&network, &state, 8, engine, mode);
+            let shape = Shape::parse("d2,1,1-w1,2,2-r001-b8").unwrap();
+            let config = WrnConfig::new(shape, 3, 4);
+            let (network, state) = wrn(&config, Init::Torch, (1, "test"));
             unchanged(&network, &state, 8, engine, mode);
         }
     }

@@ -12,7 +12,7 @@ use support::{
 };
 use tox_nn::kernels::conv::Geometry;
 use tox_nn::kernels::pool::Pool;
-use tox_nn::ops::{self, BN_EPS};
+use tox_nn::ops::{self, BN_EPS, Engine};
 
 const MAPS: [(usize, usize); 5] = [(1, 1), (2, 2), (7, 7), (5, 9), (9, 1)];
 const CHANNELS: [usize; 4] = [1, 3, 8, 36];
@@ -105,6 +105,36 @@ proptest! {
     ) {
         check_pools(n, c, map, seed);
         check_gather(n, c, map, seed);
+    }
+}
+
+/// Fewer products are as near to the definition as all of them: of output and input gradient, the root of
+/// the mean square of what is lost is at most twice as large.
+#[test]
+fn fewer_products_lose_no_digits() {
+    let rng = &mut rng(16);
+    let x = Array::uniform([2, 64, 12, 12], -1.0, 1.0, rng);
+    let weight = Array::uniform([48, 64, 3, 3], -1.0, 1.0, rng);
+    let dy = Array::uniform([2, 48, 12, 12], -1.0, 1.0, rng);
+    let direct = Geometry::same(3);
+    let [y, dx, _] = naive_conv(&x, &weight, &dy, direct);
+    let lost = |g| {
+        let (out, gradients) = differentiate(&[&x, &weight], &dy, |t| {
+            ops::conv(Engine::Kernels, t[0].clone(), t[1].clone(), g)
+        });
+        [(&out, &y), (&gradients[0], &dx)].map(|(found, exact)| {
+            let pairs = found.iter().zip(exact);
+            let squares = pairs.map(|(a, e)| (f64::from(*a) - e).powi(2));
+            (squares.sum::<f64>() / exact.len() as f64).sqrt()
+        })
+    };
+    let (all, fewer) = (lost(direct), lost(direct.winograd()));
+    for (all, fewer) in all.into_iter().zip(fewer) {
+        assert!(fewer != all, "the other way was gone");
+        assert!(
+            fewer <= 2.0 * all,
+            "{fewer:e} where all products lose {all:e}"
+        );
     }
 }
 

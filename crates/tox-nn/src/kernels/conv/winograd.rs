@@ -256,18 +256,16 @@ impl<R: Read> WithSimd for Spread<'_, R> {
         assert!(line.is_multiple_of(S::F32_LANES) && rows * line <= stride);
         assert!(ci * stride <= self.apart && POINTS * self.apart <= self.points.len());
         for c in 0..ci {
+            let (first, rest) = across.split_at_mut(lines * line);
+            let (second, rest) = rest.split_at_mut(lines * line);
+            let (third, fourth) = rest.split_at_mut(lines * line);
             for m in 0..images {
                 let at = self.base + (m * ci + c) * plane + top * w;
                 self.from.line(c, at, pixels);
-                for (l, from) in (skipped..).zip(pixels.chunks_exact(w)) {
-                    let mut rest = &mut across[l * line + m * tiles..];
-                    let to = std::array::from_fn(|_| {
-                        let all = std::mem::take(&mut rest);
-                        let (now, later) = all.split_at_mut(all.len().min(lines * line));
-                        rest = later;
-                        &mut now[..tiles]
-                    });
-                    along(from, to);
+                for l in 0..end - top {
+                    let at = (skipped + l) * line + m * tiles;
+                    let to = [&mut *first, &mut *second, &mut *third, &mut *fourth];
+                    along(&pixels[l * w..][..w], to.map(|to| &mut to[at..at + tiles]));
                 }
             }
             for j in 0..4 {
@@ -393,10 +391,10 @@ impl WithSimd for Gather<'_> {
                 }
                 let y = 2 * (first + r);
                 for m in 0..images {
-                    let to = &mut self.out[(m * co + start + o) * plane + y * w..];
-                    let lines = to.chunks_exact_mut(w).take((h - y).min(2));
-                    for (to, pair) in lines.zip(self.pair.chunks_exact(2 * line)) {
-                        let (even, odd) = pair.split_at(line);
+                    let to = (m * co + start + o) * plane + y * w;
+                    for a in 0..(h - y).min(2) {
+                        let (even, odd) = self.pair[2 * a * line..].split_at(line);
+                        let to = &mut self.out[to + a * w..][..w];
                         weave(&even[m * tiles..], &odd[m * tiles..], to);
                     }
                 }
