@@ -1,6 +1,6 @@
 //! Short names of attacks, as on the command line and in tables.
 
-use super::{Attack, PgdConfig};
+use super::{Attack, PgdConfig, SquareConfig};
 use serde::de::{MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer};
 use std::fmt;
@@ -10,7 +10,7 @@ use std::str::FromStr;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{found}` names no attack; expected fgsm, pgd20 or cw40 (with any number of steps), apgd-ce, \
-     apgd-dlr, fab, square or autoattack"
+     apgd-dlr, fab, square (or square500, with any number of queries) or autoattack"
 )]
 pub struct NameError {
     /// What was given.
@@ -18,7 +18,8 @@ pub struct NameError {
 }
 
 impl Attack {
-    /// The short name: the kind and, for PGD and CW, the steps. Other settings do not show.
+    /// The short name: the kind and, for PGD and CW, the steps, for Square the queries if they are not
+    /// the usual 5000. Other settings do not show.
     pub fn name(&self) -> String {
         match self {
             Attack::Fgsm {} => "fgsm".to_owned(),
@@ -27,7 +28,8 @@ impl Attack {
             Attack::ApgdCe(_) => "apgd-ce".to_owned(),
             Attack::ApgdDlr(_) => "apgd-dlr".to_owned(),
             Attack::Fab(_) => "fab".to_owned(),
-            Attack::Square(_) => "square".to_owned(),
+            Attack::Square(config) if *config == SquareConfig::default() => "square".to_owned(),
+            Attack::Square(config) => format!("square{}", config.queries),
             Attack::AutoAttack(_) => "autoattack".to_owned(),
         }
     }
@@ -49,28 +51,36 @@ impl FromStr for Attack {
         let unknown = || NameError {
             found: name.to_owned(),
         };
-        let steps = |rest: &str, usual: usize| {
+        let number = |rest: &str, usual: usize| {
             let digits = rest.strip_prefix('-').unwrap_or(rest);
             match rest.is_empty() {
-                true => Ok(PgdConfig::new(usual)),
-                false if digits.bytes().all(|b| b.is_ascii_digit()) => digits
-                    .parse()
-                    .map_or_else(|_| Err(unknown()), |steps| Ok(PgdConfig::new(steps))),
+                true => Ok(usual),
+                false if digits.bytes().all(|b| b.is_ascii_digit()) => {
+                    digits.parse().map_err(|_| unknown())
+                }
                 false => Err(unknown()),
             }
         };
+        let steps = |rest, usual| number(rest, usual).map(PgdConfig::new);
         Ok(match lower.as_str() {
             "fgsm" => Attack::Fgsm {},
             "apgd-ce" => Attack::ApgdCe(Default::default()),
             "apgd-dlr" | "apgd-t" => Attack::ApgdDlr(Default::default()),
             "fab" | "fab-t" => Attack::Fab(Default::default()),
-            "square" => Attack::Square(Default::default()),
             "autoattack" | "aa" => Attack::AutoAttack(Default::default()),
-            other => match (other.strip_prefix("pgd"), other.strip_prefix("cw")) {
-                (Some(rest), _) => Attack::Pgd(steps(rest, 20)?),
-                (_, Some(rest)) => Attack::Cw(steps(rest, 40)?),
-                _ => return Err(unknown()),
-            },
+            other => {
+                if let Some(rest) = other.strip_prefix("pgd") {
+                    Attack::Pgd(steps(rest, 20)?)
+                } else if let Some(rest) = other.strip_prefix("cw") {
+                    Attack::Cw(steps(rest, 40)?)
+                } else if let Some(rest) = other.strip_prefix("square") {
+                    let usual = SquareConfig::default();
+                    let queries = number(rest, usual.queries)?;
+                    Attack::Square(SquareConfig { queries, ..usual })
+                } else {
+                    return Err(unknown());
+                }
+            }
         })
     }
 }
