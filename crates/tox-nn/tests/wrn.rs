@@ -232,16 +232,15 @@ fn lying_files_are_refused() {
 
 #[test]
 fn configs_are_read_with_defaults() {
-    let stage = r#"{"depth": 2, "width": 3}"#;
-    let text = format!(
-        r#"{{"shape": {{"stages": [{stage}, {stage}, {stage}]}}, "in_channels": 3, "classes": 10}}"#
-    );
-    let config: WrnConfig = serde_json::from_str(&text).unwrap();
+    let text = r#"{"shape": "d2,2,2-w3,3,3", "in_channels": 3, "classes": 10}"#;
+    let config: WrnConfig = serde_json::from_str(text).unwrap();
     assert_eq!(
         config,
         WrnConfig::new(Shape::parse("wrn-16-3").unwrap(), 3, 10)
     );
     let written = serde_json::to_string(&config).unwrap();
-    assert!(written.contains(r#""block":"basic""#) && written.contains(r#""scales":8"#));
+    assert!(written.contains(r#""shape":"wrn-16-3""#) && written.contains(r#""scales":8"#));
+    let refused = serde_json::from_str::<Shape>(r#""wrn-17-3""#).unwrap_err();
+    assert!(refused.to_string().contains("not 6n + 4"), "{refused}");
     assert_eq!(serde_json::from_str::<WrnConfig>(&written).unwrap(), config);
 }
