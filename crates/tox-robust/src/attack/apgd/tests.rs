@@ -125,7 +125,7 @@ impl Oracle for Waves {
 }
 
 /// Every loss of 100 steps is that of torchattacks' APGD from the same starts
-/// (`benches/peers/make_apgd_fixture.py`): momentum, schedule, halvings, returns to the best point.
+/// (`benches/peers/rcnas/make_apgd_fixture.py`): momentum, schedule, halvings, returns to the best point.
 #[test]
 fn steps_are_those_of_torchattacks() {
     let text = include_str!("../../../tests/fixtures/apgd.json");

@@ -1,7 +1,7 @@
 """Writes the fixture of tox-robust's Auto-PGD: the loss after every step of torchattacks' APGD.
 
     pip install torchattacks==3.5.1 --no-deps
-    python benches/peers/make_apgd_fixture.py
+    python benches/peers/rcnas/make_apgd_fixture.py
 
 Model, images and starts are closed formulas, the same as in the test, so that only losses are
 stored: {norm: [a row of losses an image]}, at the start and after each of 100 steps.
@@ -18,7 +18,7 @@ import torch
 sys.modules.setdefault("requests", types.ModuleType("requests"))
 from torchattacks.attacks.apgd import APGD  # noqa: E402
 
-FIXTURE = Path(__file__).resolve().parents[2] / "crates/tox-robust/tests/fixtures/apgd.json"
+FIXTURE = Path(__file__).resolve().parents[3] / "crates/tox-robust/tests/fixtures/apgd.json"
 IMAGES, SIZE, CLASSES = 4, 12, 4
 
 
