@@ -128,7 +128,13 @@ pub fn execute(
         sets: &sets,
         threats,
         given: config.weights.clone().map(|file| (config.teacher, file)),
-        steps: Steps::new(context, json!([]), spec.seed, Vec::new()),
+        // Teacher and result are judged at equal shares of what the search leaves.
+        steps: Steps::new(
+            context,
+            json!([]),
+            spec.seed,
+            vec![("judge".to_owned(), 0.5)],
+        ),
         teachers: Vec::new(),
     };
     let mut lookup = table
@@ -144,6 +150,7 @@ pub fn execute(
         tell(done, message);
     })?;
     let search = found.ok_or(TrialError::Stopped)?;
+    tell(1.0, "");
     let table = match &table {
         Some(table) => Some(compared(table, config, &search)?),
         None => None,

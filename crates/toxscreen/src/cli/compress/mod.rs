@@ -61,7 +61,7 @@ pub struct Compress {
     /// What the first layer sees: data (mean and standard deviation of the data set) or none
     #[arg(long, default_value = "data", value_parser = robust::normalisation())]
     pub normalise: Normalisation,
-    /// rc-nas, from-scratch, random, uniform or evolution [default: see below]
+    /// How sub-networks are searched [default: see below]
     #[arg(long, value_parser = method())]
     pub method: Option<Method>,
     /// Sub-networks that are trained and attacked

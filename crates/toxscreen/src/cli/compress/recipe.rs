@@ -10,6 +10,7 @@ use tox_robust::ball::Ball;
 use tox_robust::threat::EvasionThreat;
 use tox_robust::training::{InnerAttack, Method as Training, TrainingConfig, Validation};
 use tox_search::compress::{CandidateConfig, CompressConfig, HashedFile, JudgeConfig, MetaTasks};
+use tox_search::nas::SupernetFile;
 use tox_search::rcnas::config::FineTuneConfig;
 use tox_search::rcnas::{Method, RcnasConfig};
 use tox_study::recipe::{Overrides, RecipeError, Setting, Study};
@@ -61,7 +62,14 @@ fn data(args: &Compress, dataset: &str) -> Result<DataSpec, DataError> {
     Ok(spec)
 }
 
-fn config(args: &Compress) -> Result<CompressConfig, DataError> {
+fn config(args: &Compress) -> anyhow::Result<CompressConfig> {
+    let weights = match &args.teacher {
+        Some(path) => Some(HashedFile {
+            path: path.display().to_string(),
+            hash: Some(SupernetFile::hash_of(path)?),
+        }),
+        None => None,
+    };
     let other = |dataset: &String| data(args, dataset);
     let meta = MetaTasks {
         data: args.meta_data.iter().map(other).collect::<Result<_, _>>()?,
@@ -83,10 +91,7 @@ fn config(args: &Compress) -> Result<CompressConfig, DataError> {
     let long = training(args, args.final_epochs, Validation::default().images);
     Ok(CompressConfig {
         teacher: args.arch,
-        weights: args.teacher.as_ref().map(|path| HashedFile {
-            path: path.display().to_string(),
-            hash: None,
-        }),
+        weights,
         budget: args.budget,
         search: RcnasConfig {
             method: args.method.unwrap_or(usual),
