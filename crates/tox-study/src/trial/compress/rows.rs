@@ -85,6 +85,7 @@ pub fn execute(
             Ok(row) => outcome.rows.push(row),
             Err(reason) => outcome.failed.push(Failed {
                 shape: *shape,
+                cost: Some(set.cost(shape, &config.candidate)),
                 reason,
             }),
         }
