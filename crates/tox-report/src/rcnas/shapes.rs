@@ -68,8 +68,7 @@ impl Shapes {
                 rows.push(row(&task.label(cell), frequent(cell), &found));
             }
         }
-        let first = rows.first()?;
-        debug_assert!(first.nets > 0);
+        rows.first()?;
         if let Some(random) = task.of(Method::Random).next() {
             let drawn = random.records().flat_map(|r| Self::drawn(r.outcome));
             let drawn: Vec<Topology> = drawn.collect();
