@@ -118,6 +118,14 @@ pub(crate) fn gather<T: Copy>(values: &[T], stride: usize, rows: &[usize]) -> Ve
 }
 
 impl Normalise {
+    /// Leaves pixels in 0..=1 as they are.
+    pub fn identity(channels: usize) -> Self {
+        Self {
+            mean: vec![0.0; channels],
+            std: vec![1.0; channels],
+        }
+    }
+
     /// Measures `images`, in f64; a channel without variance gets a standard deviation of 1.
     pub fn measured(images: &Images) -> Self {
         let [n, c, h, w] = images.shape;

@@ -66,7 +66,7 @@ pub fn mixed(run: &Run) -> Option<String> {
     (!parts.is_empty()).then(|| {
         format!(
             "Warning: the records come from more than one setup, so cells may differ for that \
-             reason and not for the poison's; the number of trials is in brackets: {}.",
+             reason alone; the number of trials is in brackets: {}.",
             parts.join("; ")
         )
     })

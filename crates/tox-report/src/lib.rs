@@ -3,11 +3,13 @@
 //! Floor 7 of the house. [`write()`] turns a run folder into `results.csv`, `figures/*.svg` and a
 //! self-contained `report.html`; [`headline`] into the table that a terminal shows. Both work on
 //! an unfinished run and say what is missing. What is drawn and said depends on the learner that a
-//! study audits: [`enas`], [`bilevel`] (which also knows that paper's synthetic example) or [`nas`].
+//! study audits: [`enas`], [`bilevel`] (which also knows that paper's synthetic example), [`nas`],
+//! [`rcnas`], or [`subnets`] for the tables that it looks networks up in.
 
 mod bilevel;
 mod cells;
 mod csv;
+mod curves;
 mod enas;
 mod figure;
 mod findings;
@@ -19,15 +21,18 @@ mod page;
 mod plot;
 mod provenance;
 mod raster;
+mod rcnas;
 mod run;
 mod settings;
 mod stats;
+mod subnets;
 mod svg;
 mod terminal;
 mod verdict;
 
 use run::{Kind, Run};
 use std::path::{Path, PathBuf};
+use tox_search::rcnas::table::TableError;
 use tox_study::files::{self, FileError};
 use tox_study::record::RecordError;
 
@@ -65,6 +70,9 @@ pub enum ReportError {
         /// What was found.
         found: String,
     },
+    /// Networks that the format of tables cannot hold.
+    #[error("cannot write results.csv: {0}")]
+    Table(#[from] TableError),
     /// The page cannot be rendered; a bug in toxscreen.
     #[error("cannot render report.html: {0:#}. This is a bug in toxscreen; please report it")]
     Page(#[from] minijinja::Error),
@@ -103,7 +111,14 @@ pub fn write(run_dir: &Path) -> Result<ReportPaths, ReportError> {
             let report = nas::Report::new(&run);
             (nas::csv(&run), report.html(&folder)?, report.files())
         }
-        Kind::RcNas | Kind::SubNetworks => (String::new(), String::new(), Vec::new()),
+        Kind::RcNas => {
+            let report = rcnas::Report::new(&run);
+            (rcnas::csv(&run), report.html(&folder)?, report.files())
+        }
+        Kind::SubNetworks => {
+            let report = subnets::Report::new(&run);
+            (subnets::csv(&run)?, report.html(&folder)?, report.files())
+        }
     };
 
     let csv_path = run_dir.join("results.csv");
@@ -137,7 +152,8 @@ pub fn headline(run_dir: &Path) -> Result<String, ReportError> {
         Kind::Bilevel => bilevel::headline(&run),
         Kind::Synthetic => bilevel::maps::headline(&run),
         Kind::Nas => nas::headline(&run),
-        Kind::RcNas | Kind::SubNetworks => String::new(),
+        Kind::RcNas => rcnas::headline(&run),
+        Kind::SubNetworks => subnets::headline(&run),
     })
 }
 

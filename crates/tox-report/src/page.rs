@@ -27,6 +27,23 @@ pub fn number(value: Option<f64>) -> String {
     value.map_or(NONE.to_owned(), |v| format!("{v:.2}"))
 }
 
+/// A share in percent, without needless decimals.
+pub fn percent(share: f64) -> String {
+    let text = format!("{:.2}", 100.0 * share);
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    format!("{text} %")
+}
+
+/// A count in its unit: `950`, `1.25 M`, `5.24 G`.
+pub fn count(n: u64) -> String {
+    match n as f64 {
+        v if v >= 1e9 => format!("{:.2} G", v / 1e9),
+        v if v >= 1e6 => format!("{:.2} M", v / 1e6),
+        v if v >= 1e4 => format!("{:.1} k", v / 1e3),
+        _ => n.to_string(),
+    }
+}
+
 /// What became of a trial.
 pub fn state(state: &State) -> String {
     match state {
@@ -76,6 +93,11 @@ pub fn render(
         include_str!("bilevel/templates/bilevel.html"),
     )?;
     env.add_template("nas.html", include_str!("nas/templates/nas.html"))?;
+    env.add_template("rcnas.html", include_str!("rcnas/templates/rcnas.html"))?;
+    env.add_template(
+        "subnets.html",
+        include_str!("subnets/templates/subnets.html"),
+    )?;
     let head = &run.head;
     Ok(env.get_template(template)?.render(context! {
         title => if head.title.is_empty() { &head.name } else { &head.title },

@@ -135,6 +135,32 @@ impl Claim {
     }
 }
 
+/// How a claim fared over its cases; `mark` is that of settings that are doubtful. `None` without a
+/// number.
+pub fn tally(claim: &Claim, mark: &str) -> Option<String> {
+    let all = claim.measured().count();
+    if all == 0 {
+        return None;
+    }
+    let count = |verdict| claim.measured().filter(|c| c.verdict == verdict).count();
+    let word = match [Verdict::Held, Verdict::NotHeld, Verdict::CannotTell].map(count) {
+        [n, _, _] if n == all => "held".to_owned(),
+        [_, n, _] if n == all => "not held".to_owned(),
+        [_, _, n] if n == all => "cannot tell".to_owned(),
+        [held, not, open] => format!("held in {held}, not held in {not}, cannot tell in {open}"),
+    };
+    let cases = if all == 1 { "case" } else { "cases" };
+    let doubtful = claim.measured().filter(|c| c.setting.contains(mark));
+    let doubtful = match doubtful.count() {
+        0 => String::new(),
+        n => format!(", {n} of them {mark}"),
+    };
+    Some(format!(
+        "Claim {}, {}: {word} ({all} {cases}{doubtful}).",
+        claim.number, claim.words
+    ))
+}
+
 /// How many of the claims held, and which; `None` for no claim.
 pub fn summary(claims: &[Claim]) -> Option<String> {
     let all = |verdict| -> Vec<&Claim> { claims.iter().filter(|c| c.all(verdict)).collect() };

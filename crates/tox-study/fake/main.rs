@@ -116,7 +116,7 @@ fn trial(args: &[String]) -> Result<ExitCode, Box<dyn Error>> {
         device: value("--device")?,
         threads: value("--threads")?.parse()?,
     };
-    match child::run(&options, &stop, execute) {
+    match child::run(&options, &stop, execute, &mut child::print) {
         Ok(_) => Ok(ExitCode::SUCCESS),
         Err(ChildError::Trial(TrialError::Stopped)) => Ok(ExitCode::from(child::STOPPED)),
         Err(e) => Err(e.into()),

@@ -96,11 +96,25 @@ pub enum ChildError {
 /// [`crate::trial::execute`], or what a test puts in its place.
 pub type Execute = fn(&TrialSpec, TrialContext<'_>) -> Result<Finished, TrialError>;
 
-/// Runs a trial and writes its record.
+/// Writes an event to stdout, where the process that started this one reads it. Nobody may: that does
+/// not end a trial.
+pub fn print(event: &Event) {
+    let mut out = std::io::stdout().lock();
+    let _ = out
+        .write_all(line(event).as_bytes())
+        .and_then(|()| out.flush());
+}
+
+/// Runs a trial and writes its record. `tell` hears what is written to `events.jsonl`.
 ///
 /// # Errors
 /// When the trial stops or fails.
-pub fn run(options: &Options, stop: &AtomicBool, execute: Execute) -> Result<Record, ChildError> {
+pub fn run(
+    options: &Options,
+    stop: &AtomicBool,
+    execute: Execute,
+    tell: &mut dyn FnMut(&Event),
+) -> Result<Record, ChildError> {
     let text = files::read(&options.spec)?;
     let spec: TrialSpec = serde_json::from_str(&text).map_err(|e| ChildError::Spec {
         path: options.spec.clone(),
@@ -125,7 +139,7 @@ pub fn run(options: &Options, stop: &AtomicBool, execute: Execute) -> Result<Rec
         .into());
     }
 
-    let mut log = Log::open(&dir.join("events.jsonl"))?;
+    let mut log = Log::open(&dir.join("events.jsonl"), tell)?;
     let mut progress = |p: Progress| log.progress(p);
     let context = TrialContext {
         dir,
@@ -166,22 +180,24 @@ pub fn stop_with_stdin(stop: Arc<AtomicBool>) {
     });
 }
 
-/// `events.jsonl`, whose lines also go to stdout. Neither is needed for the outcome, so trouble
+/// `events.jsonl`, and who hears of its lines too. Neither is needed for the outcome, so trouble
 /// with them does not end a trial: a full disk shows where it matters, at the checkpoint.
-struct Log {
+struct Log<'a> {
     file: File,
+    tell: &'a mut dyn FnMut(&Event),
     begun: Instant,
     last: Option<Instant>,
     timing: Timing,
 }
 
-impl Log {
-    fn open(path: &Path) -> Result<Self, FileError> {
+impl<'a> Log<'a> {
+    fn open(path: &Path, tell: &'a mut dyn FnMut(&Event)) -> Result<Self, FileError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.map(|d| d.as_secs()).unwrap_or_default();
         let timing = past(path, now)?;
         let mut log = Self {
             file: files::open_log(path)?,
+            tell,
             begun: Instant::now(),
             last: None,
             timing,
@@ -211,10 +227,8 @@ impl Log {
     }
 
     fn write(&mut self, event: &Event) {
-        let line = line(event);
-        let _ = self.file.write_all(line.as_bytes());
-        let mut out = std::io::stdout().lock();
-        let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+        let _ = self.file.write_all(line(event).as_bytes());
+        (self.tell)(event);
     }
 
     /// Over all parts of the trial; of a part that was killed, up to its last line.

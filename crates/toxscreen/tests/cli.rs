@@ -129,7 +129,9 @@ fn every_command_has_help_with_an_example() {
         top.contains("Exit codes") && !top.contains("one trial"),
         "{top}"
     );
-    let commands: [&[&str]; 12] = [
+    let commands: [&[&str]; 14] = [
+        &["compress"],
+        &["attack"],
         &["screen"],
         &["hypergradients"],
         &["poison"],

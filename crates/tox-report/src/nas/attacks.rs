@@ -1,9 +1,10 @@
 //! The table that says whether the attacks attacked.
 
-use super::cells::{Cell, percent};
+use super::cells::Cell;
 use super::search::Search;
 use super::tables::mark;
 use crate::page::NONE;
+use crate::page::percent;
 use crate::stats;
 use serde::Serialize;
 use tox_poison::data::Check;

@@ -1,6 +1,7 @@
 //! What is asked of cells of searches on poisoned data.
 
 use crate::cells;
+use crate::page::percent;
 use crate::run::Run;
 use crate::stats::Interval;
 use std::path::Path;
@@ -39,13 +40,6 @@ pub fn accuracy(outcome: &NasOutcome) -> Option<f64> {
 /// Why the poison of a trial is not to be trusted, if it is not.
 pub fn doubt(outcome: &NasOutcome) -> Option<&str> {
     outcome.poison.as_ref()?.check.unreliable.as_deref()
-}
-
-/// A share in percent, without needless decimals.
-pub fn percent(share: f64) -> String {
-    let text = format!("{:.2}", 100.0 * share);
-    let text = text.trim_end_matches('0').trim_end_matches('.');
-    format!("{text} %")
 }
 
 impl<'a> Cell<'a> {

@@ -3,67 +3,12 @@
 use super::cells::{Cell, MARK};
 use super::figures::attack_look;
 use super::search::Search;
+use crate::curves::{Curve, means, panel};
 use crate::figure::{Figure, short};
-use crate::lines::{Point, ends};
-use crate::plot::{Axis, Panel};
-use crate::stats::{self, Interval};
-use crate::svg::{Ink, Svg};
+use crate::lines::Rule;
+use crate::svg::Ink;
 use tox_search::nas::Trace;
 use tox_study::record::NasOutcome;
-
-/// A curve: what stands at its end, its look, and the mean at each place.
-type Curve = (String, (Ink, &'static str), Vec<(f64, Interval)>);
-
-/// Means over the trials of a cell of curves that `of` reads, place by place; where a trial has
-/// nothing there is no mean.
-fn means(cell: &Cell, of: impl Fn(&NasOutcome) -> Vec<Option<f64>>) -> Vec<(f64, Interval)> {
-    let seeds: Vec<Vec<Option<f64>>> = cell.records().map(|r| of(r.outcome)).collect();
-    let longest = seeds.iter().map(Vec::len).max().unwrap_or(0);
-    let at = |i: usize| {
-        let values: Option<Vec<f64>> = seeds.iter().map(|s| s.get(i).copied().flatten()).collect();
-        Some((i as f64, stats::mean(&values?)?))
-    };
-    (0..longest).filter_map(at).collect()
-}
-
-/// A panel of curves with faint bands for their intervals, cut at `least` and `most`; `None` without
-/// a point.
-fn panel(
-    title: &str,
-    (x, y): (&str, &str),
-    (least, most): (f64, f64),
-    curves: &[Curve],
-) -> Option<Svg> {
-    let all = || curves.iter().flat_map(|c| &c.2);
-    let (low, high) = ends(all().map(|(_, i)| Point::from(*i)))?;
-    let (low, high) = (low.max(least), high.min(most));
-    let room = 0.04 * (high - low);
-    let last = all().map(|(x, _)| *x).fold(1.0, f64::max);
-    let longest = curves.iter().map(|c| c.0.chars().count()).max();
-    let margin = 6.6 * longest.unwrap_or(0) as f64 + 14.0;
-    let y = Axis::span(low - room, high + room, 5, y);
-    let mut panel = Panel::new(title, Axis::linear(last, 5, x), y, margin);
-    if low < 0.0 && high > 0.0 {
-        panel.line(&[(0.0, 0.0), (last, 0.0)], Ink::Muted, 1.0, "");
-    }
-    for (_, (ink, _), points) in curves {
-        let band: Vec<(f64, f64, f64)> = points
-            .iter()
-            .filter_map(|(x, i)| Some((*x, i.mean - i.half?, i.mean + i.half?)))
-            .collect();
-        if band.len() > 1 {
-            panel.band(&band, *ink);
-        }
-    }
-    for (label, (ink, dash), points) in curves {
-        let line: Vec<(f64, f64)> = points.iter().map(|(x, i)| (*x, i.mean)).collect();
-        panel.line(&line, *ink, 1.6, dash);
-        if let Some((_, last)) = points.last() {
-            panel.label(last.mean, *ink, label);
-        }
-    }
-    Some(panel.finish())
-}
 
 /// Loss and cosine of gradient cancelling over its iterations, of each search a panel for each.
 pub fn cancelling(searches: &[Search]) -> Figure {
@@ -88,14 +33,14 @@ pub fn cancelling(searches: &[Search]) -> Figure {
         panels.extend(panel(
             &format!("{}: loss", s.title),
             loss,
-            (0.0, f64::MAX),
+            ((0.0, f64::MAX), &[Rule::zero()]),
             &curves(relative),
         ));
         let cosine = (x, "cosine of both gradients");
         panels.extend(panel(
             &format!("{}: cosine", s.title),
             cosine,
-            (-1.0, 1.0),
+            ((-1.0, 1.0), &[Rule::zero()]),
             &curves(cosines),
         ));
     }
@@ -151,7 +96,7 @@ pub fn learning(searches: &[Search]) -> Figure {
         }
         curves.retain(|c| c.2.len() > 1);
         let axes = ("epoch, stage after stage", "error, %");
-        panels.extend(panel(&s.title, axes, (0.0, 100.0), &curves));
+        panels.extend(panel(&s.title, axes, ((0.0, 100.0), &[]), &curves));
     }
     Figure {
         name: "alphas-error",

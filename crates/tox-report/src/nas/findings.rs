@@ -7,7 +7,7 @@ use super::search::{Eaten, Search};
 use crate::findings::{missing, mixed, with_seeds};
 use crate::run::Run;
 use crate::stats::Ratio;
-use crate::verdict::{Claim, Verdict};
+use crate::verdict::{Claim, tally};
 use tox_search::nas::SearchKind;
 
 /// Names that a sentence spells out; more are counted.
@@ -21,7 +21,7 @@ pub fn findings(run: &Run, cells: &[Cell], searches: &[Search], claims: &[Claim]
     out.extend(violated(searches));
     out.extend(unreliable(cells));
     out.extend(searches.iter().filter_map(searched));
-    out.extend(claims.iter().filter_map(judged));
+    out.extend(claims.iter().filter_map(|c| tally(c, MARK)));
     out.extend(unchanged(searches));
     out
 }
@@ -158,29 +158,4 @@ pub fn eaten(share: Ratio) -> String {
         100.0 * share.ends.0,
         100.0 * share.ends.1
     )
-}
-
-/// How a claim fared over its cases.
-fn judged(claim: &Claim) -> Option<String> {
-    let all = claim.measured().count();
-    if all == 0 {
-        return None;
-    }
-    let count = |verdict| claim.measured().filter(|c| c.verdict == verdict).count();
-    let word = match [Verdict::Held, Verdict::NotHeld, Verdict::CannotTell].map(count) {
-        [n, _, _] if n == all => "held".to_owned(),
-        [_, n, _] if n == all => "not held".to_owned(),
-        [_, _, n] if n == all => "cannot tell".to_owned(),
-        [held, not, open] => format!("held in {held}, not held in {not}, cannot tell in {open}"),
-    };
-    let cases = if all == 1 { "case" } else { "cases" };
-    let doubtful = claim.measured().filter(|c| c.setting.contains(MARK));
-    let doubtful = match doubtful.count() {
-        0 => String::new(),
-        n => format!(", {n} of them {MARK}"),
-    };
-    Some(format!(
-        "Claim {}, {}: {word} ({all} {cases}{doubtful}).",
-        claim.number, claim.words
-    ))
 }

@@ -6,6 +6,7 @@ use crate::rcnas::{Budget, RcnasConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tox_data::spec::DataSpec;
+use tox_data::{Dataset, Normalise};
 use tox_nn::nets::wrn::{Inheritance, RobustBlock, Shape, WrnConfig};
 use tox_robust::attack::{Attack, NameError};
 use tox_robust::threat::EvasionThreat;
@@ -51,12 +52,40 @@ pub struct MetaTasks {
     pub budgets: Vec<Budget>,
 }
 
+/// What a network's first layer sees. It is a part of the network: weights that were trained with one
+/// mean nothing with the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Normalisation {
+    /// Pixels less the data set's mean, over its standard deviation, of every channel.
+    #[default]
+    Data,
+    /// Pixels in 0..=1: what models have whose normalisation is a layer that was left out of the
+    /// weights, or that have none, as most of RobustBench.
+    None,
+}
+
+impl Normalisation {
+    /// Makes it that of `data`.
+    pub fn apply(self, data: &mut Dataset) {
+        if self == Self::None {
+            data.normalise = Normalise::identity(data.train.images.shape[1]);
+        }
+    }
+}
+
 /// How a sub-network begins, and how it is measured while one searches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CandidateConfig {
-    /// How it is trained; the teacher too, unless it has weights.
+    /// How it is trained; teachers too, unless they have weights or a training of their own.
     pub training: TrainingConfig,
+    /// How teachers without weights are trained; absent: as candidates. Where those begin with the
+    /// teacher's weights, a few epochs are enough for them but not for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<TrainingConfig>,
+    /// What the first layer sees, of the teacher and of all its sub-networks.
+    pub normalise: Normalisation,
     /// Whether it begins with weights of the teacher; else with random ones. The papers train every
     /// sub-network; a warm one needs fewer epochs for the same order.
     pub warm: bool,
@@ -72,6 +101,8 @@ impl Default for CandidateConfig {
     fn default() -> Self {
         Self {
             training: TrainingConfig::default(),
+            teacher: None,
+            normalise: Normalisation::default(),
             warm: true,
             inherit: Inheritance::default(),
             images: 1000,
@@ -166,8 +197,16 @@ fn from_scratch() -> CandidateConfig {
 }
 
 impl CandidateConfig {
+    /// How teachers are trained.
+    pub fn of_teacher(&self) -> &TrainingConfig {
+        self.teacher.as_ref().unwrap_or(&self.training)
+    }
+
     fn check(&self, at: &str, teacher: &Shape) -> Result<(), ConfigError> {
         training(&format!("{at}.training"), &self.training)?;
+        if let Some(config) = &self.teacher {
+            training(&format!("{at}.teacher"), config)?;
+        }
         whole(format!("{at}.images"), self.images, 1, 1_000_000_000)?;
         let network = WrnConfig {
             cells: self.cells,

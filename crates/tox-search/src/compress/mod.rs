@@ -5,5 +5,6 @@ mod config;
 pub mod task;
 
 pub use config::{
-    CandidateConfig, CompressConfig, HashedFile, JudgeConfig, MetaTasks, Part, TableConfig, attacks,
+    CandidateConfig, CompressConfig, HashedFile, JudgeConfig, MetaTasks, Normalisation, Part,
+    TableConfig, attacks,
 };

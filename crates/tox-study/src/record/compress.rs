@@ -99,6 +99,9 @@ pub struct Row {
 pub struct Failed {
     /// Its shape.
     pub shape: Shape,
+    /// What it costs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
     /// Why.
     pub reason: String,
 }

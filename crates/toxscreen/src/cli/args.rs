@@ -1,6 +1,8 @@
 //! The command line as it is written; the commands' files turn it into checked options.
 
 use super::Usage;
+use super::attack::Attack;
+use super::compress::Compress;
 use super::harden::Harden;
 use super::hypergradients::Hypergradients;
 use super::poison::Poison;
@@ -45,6 +47,10 @@ pub enum Command {
     Screen(Screen),
     /// Poison a copy of your data, and measure what that does to a learner
     Poison(Box<Poison>),
+    /// Compress a network into a smaller one that is robust to an attack, and compare both
+    Compress(Box<Compress>),
+    /// Measure how robust your trained network is, and whether to believe it
+    Attack(Attack),
     /// Learn how strongly to regularise when some of your data may be poison
     Harden(Harden),
     /// Compare the ways to a hypergradient in time, memory and error
@@ -162,7 +168,7 @@ fn seeds(text: &str) -> Result<Vec<u64>, Usage> {
     })
 }
 
-fn device(text: &str) -> Result<String, String> {
+pub fn device(text: &str) -> Result<String, String> {
     let numbered = text.split_once(':').is_some_and(|(kind, number)| {
         ["vulkan", "cuda"].contains(&kind) && number.parse::<u8>().is_ok()
     });

@@ -1,8 +1,8 @@
 //! What `poison`, `harden` and `hypergradients` share: options of data and learner, checked, and a
 //! long computation with a bar that Ctrl-C stops.
 
+use super::Usage;
 use super::progress::Bar;
-use super::{INTERRUPTED, Usage, say};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -239,17 +239,7 @@ pub fn points(budget: f64, points: Option<usize>, rows: usize) -> Result<usize, 
 
 /// Whether Ctrl-C or SIGTERM has come; a second one ends the process at once.
 pub fn interrupted() -> anyhow::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = stop.clone();
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::SeqCst) {
-            std::process::exit(i32::from(INTERRUPTED));
-        }
-        say(format_args!(
-            "\nstopping after this training; Ctrl-C again ends at once"
-        ));
-    })?;
-    Ok(stop)
+    super::interrupted("stopping after this training")
 }
 
 /// Runs `work` with what it asks and tells: whether to stop, and how far it is.

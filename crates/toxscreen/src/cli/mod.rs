@@ -1,7 +1,9 @@
 //! One file for each command; what they share is here.
 
 pub mod args;
+mod attack;
 mod bilevel;
+mod compress;
 mod data;
 mod harden;
 mod hypergradients;
@@ -10,6 +12,7 @@ mod plan;
 mod poison;
 mod progress;
 mod report;
+mod robust;
 mod run;
 mod screen;
 mod status;
@@ -21,6 +24,7 @@ use clap::ArgMatches;
 use tox_bilevel::advice::AdviceError;
 use tox_bilevel::audit::AuditError;
 use tox_bilevel::own::OwnError;
+use tox_nn::layers::WeightsError;
 use tox_poison::data::PoisonError;
 use tox_poison::screen::ScreenError;
 use tox_poison::space_file::SpaceFileError;
@@ -85,6 +89,8 @@ pub fn dispatch(args: Args, given: &ArgMatches) -> anyhow::Result<Output> {
             let own = given.subcommand().map_or(given, |(_, own)| own);
             poison::poison(&args, own)
         }
+        Command::Compress(args) => compress::compress(&args),
+        Command::Attack(args) => attack::attack(&args),
         Command::Harden(args) => harden::harden(&args),
         Command::Hypergradients(args) => hypergradients::hypergradients(&args),
         Command::Data(args) => data::data(args.command),
@@ -122,6 +128,8 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         )
     {
         DATA
+    } else if let Some(error) = error.downcast_ref::<WeightsError>() {
+        robust::exit_code(error)
     } else if let Some(error) = error.downcast_ref::<ChildError>() {
         trial::exit_code(error)
     } else if let Some(error) = error.downcast_ref::<AuditError>() {
@@ -190,6 +198,23 @@ fn duration(seconds: f64) -> String {
 
 fn json(value: &impl serde::Serialize) -> anyhow::Result<String> {
     Ok(serde_json::to_string_pretty(value)? + "\n")
+}
+
+/// Whether Ctrl-C or SIGTERM has come, which is answered with `stopping`; a second one ends the process
+/// at once.
+fn interrupted(
+    stopping: &'static str,
+) -> anyhow::Result<std::sync::Arc<std::sync::atomic::AtomicBool>> {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let stop = std::sync::Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::SeqCst) {
+            std::process::exit(i32::from(INTERRUPTED));
+        }
+        say(format_args!("\n{stopping}; Ctrl-C again ends at once"));
+    })?;
+    Ok(stop)
 }
 
 /// A count that each Ctrl-C or SIGTERM raises.

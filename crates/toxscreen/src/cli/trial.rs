@@ -1,10 +1,12 @@
 //! `toxscreen trial`: one trial in this process. `run` starts it for each; so may a cluster.
 
 use super::args::Trial;
+use super::robust;
 use super::{DATA, FAILED, Output, USAGE};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tox_bilevel::audit::AuditError;
+use tox_search::rcnas::search::RcnasError;
 use tox_study::child::{self, ChildError, Options, STOPPED};
 use tox_study::trial::{TrialError, execute};
 
@@ -24,7 +26,7 @@ pub fn trial(args: Trial) -> anyhow::Result<Output> {
         device: args.device,
         threads: usize::from(args.threads),
     };
-    child::run(&options, &stop, execute)?;
+    child::run(&options, &stop, execute, &mut child::print)?;
     Ok(Output::done(String::new()))
 }
 
@@ -36,12 +38,20 @@ pub fn exit_code(error: &ChildError) -> u8 {
             DATA
         }
         ChildError::Trial(TrialError::Audit(error)) => audit(error),
+        ChildError::Trial(TrialError::Weights(error)) => robust::exit_code(error),
         ChildError::Trial(
             TrialError::Device(_)
             | TrialError::CpuOnly { .. }
             | TrialError::Config(_)
             | TrialError::Threat(_)
             | TrialError::Poison(_)
+            | TrialError::Attack(_)
+            | TrialError::Rcnas(
+                RcnasError::Config(_)
+                | RcnasError::Task(_)
+                | RcnasError::NoTasks
+                | RcnasError::Budget { .. },
+            )
             | TrialError::Unfit { .. },
         ) => USAGE,
         _ => FAILED,

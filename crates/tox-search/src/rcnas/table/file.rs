@@ -310,11 +310,11 @@ impl Table {
         })
     }
 
-    /// Writes rows as a table, atomically; [`Table::read`] reads every number back exactly.
+    /// Rows as the text of a table; [`Table::read`] reads every number back exactly.
     ///
     /// # Errors
-    /// A row that the format cannot hold, or a file that cannot be written.
-    pub fn write(path: &Path, attacks: &[String], rows: &[Row]) -> Result<(), TableError> {
+    /// A row that the format cannot hold.
+    pub fn text(attacks: &[String], rows: &[Row]) -> Result<String, TableError> {
         let names = BEFORE
             .iter()
             .copied()
@@ -324,6 +324,15 @@ impl Table {
         for row in rows {
             text += &line(row, attacks.len())?;
         }
+        Ok(text)
+    }
+
+    /// Writes [`Table::text`], atomically.
+    ///
+    /// # Errors
+    /// A row that the format cannot hold, or a file that cannot be written.
+    pub fn write(path: &Path, attacks: &[String], rows: &[Row]) -> Result<(), TableError> {
+        let text = Self::text(attacks, rows)?;
         let written = atomic::write(path, |file| file.write_all(text.as_bytes()));
         written.map_err(|source| TableError::File {
             what: "write",

@@ -53,7 +53,7 @@ impl<'a> Training<'a, '_> {
         }
         let begun = self
             .bench
-            .begin(set, shape, &self.bench.config.training, None)?;
+            .begin(set, shape, self.bench.config.of_teacher(), None)?;
         let target = self
             .sets
             .first()

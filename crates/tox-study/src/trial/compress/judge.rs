@@ -52,7 +52,11 @@ pub fn judge(
                 .step(&format!("judge-{name}"), key, |_, hooks| {
                     let on = (set, &set.data.test, config.images);
                     let found = bench.attack(on, &trained, (ball, &attacks), hooks)?;
-                    Ok(found.map(|found| (found, bench.lipschitz(set, &trained))))
+                    Ok(found.map(|mut found| {
+                        // Is not kept: a record must be the same when the step is read again.
+                        (found.attacks.iter_mut()).for_each(|attack| attack.robust.clear());
+                        (found, bench.lipschitz(set, &trained))
+                    }))
                 })?;
         judged.push(Judged {
             role,

@@ -29,7 +29,8 @@ pub fn execute(
     let device = tox_nn::device::parse(context.device)?;
     let on_cpu = context.device == "cpu";
     config.check()?;
-    let data = load(spec, &context)?;
+    let mut data = load(spec, &context)?;
+    config.candidate.normalise.apply(&mut data);
     let Some(threat) = evasion(&spec.threat) else {
         return Err(TrialError::Unfit {
             learner: spec.learner.kind(),
@@ -85,6 +86,7 @@ pub fn execute(
             Ok(row) => outcome.rows.push(row),
             Err(reason) => outcome.failed.push(Failed {
                 shape: *shape,
+                cost: Some(set.cost(shape, &config.candidate)),
                 reason,
             }),
         }
@@ -112,7 +114,7 @@ impl Rows<'_, '_> {
         if !self.bench.config.warm {
             return Ok(None);
         }
-        let begun = (self.bench).begin(self.set, shape, &self.bench.config.training, None)?;
+        let begun = (self.bench).begin(self.set, shape, self.bench.config.of_teacher(), None)?;
         let trained = self.bench.trained(&mut self.steps, begun)?;
         let shape = *shape;
         let trained = trained.map_err(|reason| TrialError::Teacher { shape, reason })?;

@@ -13,10 +13,12 @@ use serde_json::json;
 use std::cell::RefCell;
 use std::path::Path;
 use tox_data::DataDir;
+use tox_robust::attack::Attack;
 use tox_robust::ball::Norm;
+use tox_robust::evaluation::EvaluationError;
 use tox_robust::threat::EvasionThreat;
 use tox_search::compress::task::{attack, data};
-use tox_search::compress::{CompressConfig, HashedFile, Part};
+use tox_search::compress::{CompressConfig, HashedFile, Part, attacks};
 use tox_search::nas::SupernetFile;
 use tox_search::rcnas::cache::Cache;
 use tox_search::rcnas::outcome::Outcome as Search;
@@ -36,12 +38,23 @@ pub fn execute(
 ) -> Result<Finished, TrialError> {
     config.check()?;
     let device = tox_nn::device::parse(context.device)?;
-    let clean = load(spec, &context)?;
+    let mut clean = load(spec, &context)?;
+    config.candidate.normalise.apply(&mut clean);
     let threat = evasion(&spec.threat);
     let threats = threats(config, threat);
     for (_, threat) in &threats {
         if let Some(threat) = threat {
             threat.check(clean.classes)?;
+        }
+    }
+    // What the end would be refused by, before anything is trained.
+    if let Some(judge) = &config.judge {
+        let threat = threat.map_or_else(|| EvasionThreat::new(Attack::Fgsm {}), Clone::clone);
+        for attack in attacks("judge.attacks", &judge.attacks)? {
+            attack.check(threat.ball(), clean.classes)?;
+        }
+        if clean.test.is_empty() {
+            return Err(EvaluationError::NoImages.into());
         }
     }
     let table = config.table.as_ref().map(looked_up).transpose()?;
@@ -57,9 +70,11 @@ pub fn execute(
     if config.search.method == Method::RcNas {
         let dir = DataDir::resolve(context.data_dir)?;
         for other in &config.meta.data {
+            let mut data = tox_data::load_seeded(other, &dir, spec.seed)?;
+            config.candidate.normalise.apply(&mut data);
             sets.push(Set {
                 name: other.dataset.clone(),
-                data: tox_data::load_seeded(other, &dir, spec.seed)?,
+                data,
                 augment: other.augment.clone(),
             });
         }
@@ -113,7 +128,13 @@ pub fn execute(
         sets: &sets,
         threats,
         given: config.weights.clone().map(|file| (config.teacher, file)),
-        steps: Steps::new(context, json!([]), spec.seed, Vec::new()),
+        // Teacher and result are judged at equal shares of what the search leaves.
+        steps: Steps::new(
+            context,
+            json!([]),
+            spec.seed,
+            vec![("judge".to_owned(), 0.5)],
+        ),
         teachers: Vec::new(),
     };
     let mut lookup = table
@@ -129,6 +150,7 @@ pub fn execute(
         tell(done, message);
     })?;
     let search = found.ok_or(TrialError::Stopped)?;
+    tell(1.0, "");
     let table = match &table {
         Some(table) => Some(compared(table, config, &search)?),
         None => None,

@@ -1,0 +1,25 @@
+//! Compressions of a teacher: whether RC-NAS finds a more robust sub-network in fewer evaluations than
+//! its controls, on tasks that it has not met, and what the networks found look like.
+
+mod cells;
+mod claims;
+mod cost;
+mod figures;
+mod findings;
+mod headline;
+mod judged;
+mod page;
+mod paper;
+mod settings;
+mod shapes;
+#[cfg(test)]
+mod synthetic;
+mod table;
+mod tables;
+mod task;
+#[cfg(test)]
+mod tests;
+
+pub use headline::headline;
+pub use page::Report;
+pub use table::csv;

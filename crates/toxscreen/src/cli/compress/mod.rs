@@ -1,0 +1,332 @@
+//! `toxscreen compress`: one compression of a user's network, as a trial in this process.
+
+mod recipe;
+mod result;
+
+use super::args::device;
+use super::progress::Bar;
+use super::robust::{self, Images, Radius};
+use super::{FAILED, INTERRUPTED, Output, Usage, interrupted, json, say};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use std::path::{Path, PathBuf};
+use tox_data::Dataset;
+use tox_nn::nets::wrn::Shape;
+use tox_robust::attack::Attack;
+use tox_robust::evaluation::EvaluationError;
+use tox_search::compress::{CompressConfig, Normalisation};
+use tox_search::rcnas::{Budget, Method, RcnasError, Space};
+use tox_study::child::{self, ChildError, Event, Options};
+use tox_study::files;
+use tox_study::recipe::Study;
+use tox_study::spec::{Learner, TrialSpec};
+use tox_study::trial::{TrialError, execute};
+
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  toxscreen compress --teacher wrn.safetensors --arch wrn-28-10 --budget 1.0G --data cifar10 --device cuda:0
+  toxscreen compress --arch wrn-16-2 --budget 40% --data cifar10 --train 5000 --resize 16 --epochs 5 --final-epochs 20
+  toxscreen compress --arch wrn-16-4 --budget 500M --data cifar10 --meta-data cifar100 --meta-teachers wrn-16-2,wrn-22-4
+  toxscreen compress --arch d2,2,2-w2,2,2-b4 --budget 50% --data digits --evaluations 8 --epochs 2 --final-epochs 10
+
+Stopped or killed at any point, the same command goes on. The teacher's weights are a PyTorch state dict as for
+`toxscreen attack`; --normalise must be what they were trained with.
+
+Without --method, a search with tasks to meta-train on (--meta-data, --meta-attacks, --meta-teachers) is rc-nas;
+with the one task alone there is nothing to transfer from, and it is from-scratch, the same agent without
+meta-training. Meta-training evaluates far more sub-networks than the target: see --set learner.search.meta.rounds.
+
+Exit codes: 0 done, 1 nothing within the budget could be trained, 2 wrong usage or weights of another network,
+3 data or weights missing or damaged, 130 stopped by Ctrl-C.")]
+pub struct Compress {
+    /// The teacher's weights, .safetensors [default: it is trained first]
+    #[arg(long, value_name = "FILE")]
+    pub teacher: Option<PathBuf>,
+    /// Its shape: wrn-28-10, wrn-34-r, wrn-a1 to wrn-a4, d14,14,7-w5,7,3-r001, ..., with -b4 behind it for
+    /// 4 channels at width 1 in place of 16
+    #[arg(long, value_name = "ARCH", value_parser = robust::shape)]
+    pub arch: Shape,
+    /// What the sub-network may cost: multiply-accumulates of an image (1.0G, 500M, 250k), or a share of
+    /// the teacher's (40%, 0.4x)
+    #[arg(long, value_name = "MACS", value_parser = budget, allow_hyphen_values = true)]
+    pub budget: Budget,
+    #[command(flatten)]
+    pub images_of: Images,
+    /// The attack that candidates are measured under: fgsm, pgd20, cw40 (any number of steps), apgd-ce,
+    /// apgd-dlr, fab, square, autoattack
+    #[arg(long, default_value = "pgd20")]
+    pub attack: Attack,
+    #[command(flatten)]
+    pub radius: Radius,
+    /// What the first layer sees: data (mean and standard deviation of the data set) or none
+    #[arg(long, default_value = "data", value_parser = robust::normalisation())]
+    pub normalise: Normalisation,
+    /// How sub-networks are searched [default: see below]
+    #[arg(long, value_parser = method())]
+    pub method: Option<Method>,
+    /// Sub-networks that are trained and attacked
+    #[arg(long, value_name = "N", default_value_t = 25)]
+    pub evaluations: usize,
+    /// How networks are trained: trades, sat, mart or standard
+    #[arg(long, default_value = "trades", value_parser = ["trades", "sat", "mart", "standard"])]
+    pub training: String,
+    /// Epochs of a candidate, which begins with the teacher's weights
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub epochs: usize,
+    /// Epochs of the result, and of a teacher without weights
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub final_epochs: usize,
+    /// Images a step of every training
+    #[arg(long, value_name = "B", default_value_t = 128)]
+    pub batch: usize,
+    /// Learning rate of every training's first epoch
+    #[arg(
+        long,
+        value_name = "ETA",
+        default_value_t = 0.1,
+        allow_negative_numbers = true
+    )]
+    pub lr: f64,
+    /// Attacks on teacher and result in the end
+    #[arg(
+        long,
+        value_name = "ATTACKS",
+        value_delimiter = ',',
+        default_value = "fgsm,pgd20,cw40,autoattack"
+    )]
+    pub judge: Vec<Attack>,
+    /// Test images in the end, the first ones, at most all
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub images: usize,
+    /// Further data sets to meta-train on
+    #[arg(long, value_name = "DATA", value_delimiter = ',')]
+    pub meta_data: Vec<String>,
+    /// Further attacks to meta-train on, in the same ball
+    #[arg(long, value_name = "ATTACKS", value_delimiter = ',')]
+    pub meta_attacks: Vec<Attack>,
+    /// Further teachers to meta-train on; may be given again, since a shape may have commas
+    #[arg(long, value_name = "ARCH", value_parser = shapes)]
+    pub meta_teachers: Vec<Shapes>,
+    /// Seed of all that is drawn
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub seed: u64,
+    /// Folder of the results [default: runs/compress-ARCH]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Change a key of the recipe that this command writes, such as learner.search.meta.rounds=20; may be
+    /// given again
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// cpu, vulkan:N or cuda:N
+    #[arg(long, default_value = "cpu", value_parser = device)]
+    pub device: String,
+    /// Threads [default: all cores]; results do not depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Shapes of one `--meta-teachers`.
+#[derive(Clone, Debug)]
+pub struct Shapes(Vec<Shape>);
+
+/// One shape, which may have commas, or several without.
+fn shapes(text: &str) -> Result<Shapes, String> {
+    if let Ok(shape) = Shape::parse(text) {
+        return Ok(Shapes(vec![shape]));
+    }
+    text.split(',')
+        .map(robust::shape)
+        .collect::<Result<_, _>>()
+        .map(Shapes)
+}
+
+fn method() -> impl TypedValueParser<Value = Method> {
+    PossibleValuesParser::new(Method::ALL.map(Method::word)).map(|word| {
+        let named = |method: &Method| method.word() == word;
+        Method::ALL.into_iter().find(named).unwrap_or_default()
+    })
+}
+
+/// `1.0G`, `500M`, `250k`, `40%`, `0.4x`.
+fn budget(text: &str) -> Result<Budget, String> {
+    let expected = || {
+        "expected multiply-accumulates such as 1.0G, 500M or 250k, or a share of the teacher's such as 40% \
+         or 0.4x"
+            .to_owned()
+    };
+    let end = text
+        .char_indices()
+        .last()
+        .filter(|(_, c)| !c.is_ascii_digit());
+    let (number, unit) = match end {
+        Some((at, unit)) => (&text[..at], Some(unit)),
+        None => (text, None),
+    };
+    let number: f64 = number.trim().parse().map_err(|_| expected())?;
+    let budget = match unit {
+        None => Budget::Macs(number.round() as u64),
+        Some('k' | 'K') => Budget::Macs((number * 1e3).round() as u64),
+        Some('m' | 'M') => Budget::Macs((number * 1e6).round() as u64),
+        Some('g' | 'G') => Budget::Macs((number * 1e9).round() as u64),
+        Some('%') => Budget::Share(number / 100.0),
+        Some('x') => Budget::Share(number),
+        Some(_) => return Err(expected()),
+    };
+    if !number.is_finite() {
+        return Err(expected());
+    }
+    budget.check().map_err(|e| e.to_string())?;
+    Ok(budget)
+}
+
+pub fn compress(args: &Compress) -> anyhow::Result<Output> {
+    tox_nn::device::parse(&args.device)
+        .map_err(|e| Usage::new(e.to_string(), "leave --device out to use the CPU"))?;
+    let mut attacks = vec![args.attack.clone()];
+    attacks.extend(args.judge.iter().chain(&args.meta_attacks).cloned());
+    // Before the data are read; their classes are checked below.
+    args.radius.ball(&attacks, usize::MAX)?;
+    let study = recipe::study(args)?;
+    let spec = &study.trials[0].spec;
+    let Learner::RcNas(config) = &spec.learner else {
+        return Err(Usage::new(
+            "--set learner.kind: this command compresses",
+            "write a recipe for other learners",
+        )
+        .into());
+    };
+    let mut data = tox_data::load_seeded(&spec.data, &args.images_of.dir()?, spec.seed)?;
+    config.candidate.normalise.apply(&mut data);
+    args.radius.ball(&attacks, data.classes)?;
+    feasible(config, &data)?;
+    let default = || PathBuf::from("runs").join(format!("compress-{}", args.arch));
+    let dir = args.out.clone().unwrap_or_else(default);
+    prepare(&dir, &study, spec)?;
+
+    let stop = interrupted("stopping: the checkpoint is written")?;
+    let threads = args.threads.map_or_else(cores, usize::from);
+    let options = Options {
+        spec: dir.join("spec.json"),
+        dir: dir.clone(),
+        data_dir: args.images_of.data_dir.clone(),
+        shared: None,
+        device: args.device.clone(),
+        threads,
+    };
+    let mut bar = Bar::new("compress");
+    let record = child::run(&options, &stop, execute, &mut |event| {
+        if let Event::Progress { done, message, .. } = event {
+            bar.tell(*done, message);
+        }
+    });
+    bar.close();
+    if let Err(ChildError::Trial(TrialError::Stopped)) = &record {
+        let command: Vec<String> = std::env::args().collect();
+        say(format_args!("stopped; go on with: {}", command.join(" ")));
+        return Ok(Output {
+            text: String::new(),
+            code: INTERRUPTED,
+        });
+    }
+    let record = record?;
+    let result = result::Result::new(args, &dir, config, &data, &record)?;
+    let text = match args.json {
+        true => json(&result.json())?,
+        false => result.text(),
+    };
+    let code = if result.found() { 0 } else { FAILED };
+    Ok(Output { text, code })
+}
+
+/// Refuses what would be refused after the data are loaded, before a folder is made.
+fn feasible(config: &CompressConfig, data: &Dataset) -> anyhow::Result<()> {
+    if config.judge.is_some() && data.test.is_empty() {
+        return Err(Usage::new(
+            EvaluationError::NoImages.to_string(),
+            "the result is judged on test images, which these data have not: add x_test and y_test",
+        )
+        .into());
+    }
+    let [_, _, h, w] = data.train.images.shape;
+    let network = |shape: &Shape| tox_nn::nets::wrn::WrnConfig {
+        cells: config.candidate.cells,
+        ..robust::network(shape, data)
+    };
+    let teacher = network(&config.teacher);
+    if let Some(file) = &config.weights {
+        robust::weights(&teacher, Path::new(&file.path))?;
+    }
+    let cheapest = Space::new(&config.teacher, &config.search.space).cheapest();
+    let (least, most) = (network(&cheapest).macs(h, w), teacher.macs(h, w));
+    let budget = config.budget.macs(most);
+    if budget >= least {
+        return Ok(());
+    }
+    let refused = RcnasError::Budget {
+        teacher: config.teacher,
+        data: data.name.clone(),
+        budget,
+        cheapest,
+        least,
+        most,
+    };
+    let share = 100.0 * least as f64 / most as f64;
+    Err(Usage::new(
+        refused.to_string(),
+        format!("the least that can be asked is --budget {least}, {share:.2} % of the teacher"),
+    )
+    .into())
+}
+
+/// Makes the folder, or sees that it is that of the same compression.
+fn prepare(dir: &Path, study: &Study, spec: &TrialSpec) -> anyhow::Result<()> {
+    let path = dir.join("spec.json");
+    let text = serde_json::to_string_pretty(spec)?;
+    if path.is_file() {
+        let kept: Option<TrialSpec> = serde_json::from_str(&files::read(&path)?).ok();
+        if kept.as_ref() == Some(spec) {
+            return Ok(());
+        }
+        return Err(Usage::new(
+            format!(
+                "{} has another compression, with other options",
+                dir.display()
+            ),
+            "give --out another folder, or delete this one",
+        )
+        .into());
+    }
+    files::create_dir(dir)?;
+    files::write_atomic(&dir.join("recipe.toml"), study.to_toml().as_bytes())?;
+    files::write_atomic(&path, text.as_bytes())?;
+    Ok(())
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn budgets_are_counts_or_shares() {
+        for (text, expected) in [
+            ("1.0G", Budget::Macs(1_000_000_000)),
+            ("500M", Budget::Macs(500_000_000)),
+            ("2.5k", Budget::Macs(2500)),
+            ("1234", Budget::Macs(1234)),
+            ("40%", Budget::Share(0.4)),
+            ("0.25x", Budget::Share(0.25)),
+        ] {
+            assert_eq!(budget(text), Ok(expected), "{text}");
+        }
+        for text in ["", "G", "1T", "-1G", "0", "0%", "101%", "NaN", "infG", "1µ"] {
+            assert!(budget(text).is_err(), "{text}");
+        }
+    }
+}
