@@ -66,6 +66,10 @@ pub enum Normalisation {
 }
 
 impl Normalisation {
+    fn is_data(&self) -> bool {
+        *self == Self::Data
+    }
+
     /// Makes it that of `data`.
     pub fn apply(self, data: &mut Dataset) {
         if self == Self::None {
@@ -85,6 +89,7 @@ pub struct CandidateConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub teacher: Option<TrainingConfig>,
     /// What the first layer sees, of the teacher and of all its sub-networks.
+    #[serde(skip_serializing_if = "Normalisation::is_data")]
     pub normalise: Normalisation,
     /// Whether it begins with weights of the teacher; else with random ones. The papers train every
     /// sub-network; a warm one needs fewer epochs for the same order.
