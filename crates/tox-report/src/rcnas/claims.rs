@@ -1,12 +1,14 @@
 //! The paper's claims, put to the numbers. Only cells count whose trials are all done.
 
-use super::cells::Cell;
+use super::cells::{Cell, MARK, judged};
 use super::shapes::{Shapes, strength};
 use super::task::{Task, When};
 use crate::stats::Interval;
 use crate::verdict::{Case, Claim, Expect};
 use tox_search::rcnas::Method;
 use tox_search::rcnas::observe::Topology;
+use tox_study::record::CompressOutcome;
+use tox_study::record::compress::Role;
 
 /// What counts as few evaluations.
 pub const FEW: [usize; 3] = [3, 5, 10];
@@ -47,6 +49,12 @@ pub fn all(tasks: &[Task]) -> Vec<Claim> {
             ends(tasks, Method::RcNas, random),
         ),
         claim(
+            "2c",
+            "and of the networks trained as in the end, on test images (difference of the worst cases over \
+             the attacks of the end)",
+            judges(tasks, random),
+        ),
+        claim(
             "3a",
             "in the end RC-NAS is more robust than uniform compression",
             ends(tasks, Method::RcNas, Method::Uniform),
@@ -55,6 +63,12 @@ pub fn all(tasks: &[Task]) -> Vec<Claim> {
             "3b",
             "and uniform compression than random search",
             ends(tasks, Method::Uniform, random),
+        ),
+        claim(
+            "3c",
+            "RC-NAS is more robust than uniform compression also of the networks trained as in the end, \
+             on test images (difference of the worst cases over the attacks of the end)",
+            judges(tasks, Method::Uniform),
         ),
         claim(
             "4a",
@@ -141,6 +155,26 @@ fn ends(tasks: &[Task], one: Method, other: Method) -> Vec<Case> {
         for (cell, control) in pairs(task, one, other) {
             let found = task.gain(cell, control, When::End);
             cases.push(Case::of(&title(task, cell), found, Expect::Up, " points"));
+        }
+    }
+    cases
+}
+
+/// By what the evaluation of the end says, with its mark where that is not to be trusted.
+fn judges(tasks: &[Task], control: Method) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for task in tasks {
+        for (cell, control) in pairs(task, Method::RcNas, control) {
+            if cell.config.judge.is_none() || control.config.judge != cell.config.judge {
+                continue;
+            }
+            let worst = |o: &CompressOutcome| Some(judged(o, Role::Found)?.evaluation.worst_case);
+            let setting = match control.doubtful() {
+                true => format!("{} {MARK}", title(task, cell)),
+                false => cell.marked(&title(task, cell)),
+            };
+            let found = cell.above(control, worst);
+            cases.push(Case::of(&setting, found, Expect::Up, " points"));
         }
     }
     cases
