@@ -32,8 +32,8 @@ pub fn all(tasks: &[Task]) -> Vec<Claim> {
         ),
         claim(
             "1b",
-            "the same where meta-training has met every part of the task, which the paper does not \
-             claim",
+            "RC-NAS is ahead of the agent from scratch after a few evaluations also where meta-training \
+             has met every part of the task, which the paper does not claim",
             early(tasks, scratch, false),
         ),
         claim(
@@ -45,12 +45,13 @@ pub fn all(tasks: &[Task]) -> Vec<Claim> {
         ),
         claim(
             "2b",
-            "and in the end (difference of the results’ robust accuracies)",
+            "RC-NAS is ahead of random search in the end (difference of the results’ robust \
+             accuracies)",
             ends(tasks, Method::RcNas, random),
         ),
         claim(
             "2c",
-            "and of the networks trained as in the end, on test images (difference of the worst cases over \
+            "RC-NAS is ahead of random search also of the networks trained as in the end, on test images (difference of the worst cases over \
              the attacks of the end)",
             judges(tasks, random),
         ),
@@ -61,7 +62,7 @@ pub fn all(tasks: &[Task]) -> Vec<Claim> {
         ),
         claim(
             "3b",
-            "and uniform compression than random search",
+            "in the end uniform compression is more robust than random search",
             ends(tasks, Method::Uniform, random),
         ),
         claim(
@@ -80,12 +81,14 @@ pub fn all(tasks: &[Task]) -> Vec<Claim> {
         ),
         claim(
             "4b",
-            "their last stage is shallower than the mean of the others (its depth over theirs, less 1)",
+            "networks found under attack have a last stage shallower than the mean of the others (its \
+             depth over theirs, less 1)",
             shares(tasks, Expect::Down, |t| t.last_depth - 1.0),
         ),
         claim(
             "4c",
-            "and narrower (its width multiplier over theirs, less 1)",
+            "networks found under attack have a last stage narrower than the mean of the others (its \
+             width multiplier over theirs, less 1)",
             shares(tasks, Expect::Down, |t| t.last_width - 1.0),
         ),
         claim(
