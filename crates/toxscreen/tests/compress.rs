@@ -148,7 +148,9 @@ fn what_is_found_is_attacked_again_with_the_judged_numbers() {
 
     // Weights in place of a training: the teacher is the same network.
     let given = ["--teacher", "a/teacher.safetensors", "--out", "b", "--json"];
-    let given = json(at, &[&SMALL[..], &given].concat());
+    let (_, given, said) = ended(at, &[&SMALL[..], &given].concat());
+    assert!(said.contains("of 40 validation images"), "{said}");
+    let given: Value = serde_json::from_str(&given).unwrap();
     assert_eq!(given["judged"][0]["evaluation"], judged[0]["evaluation"]);
     assert_eq!(given["judged"][0]["epochs"], serde_json::json!([]));
 

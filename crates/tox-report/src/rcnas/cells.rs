@@ -114,6 +114,14 @@ impl<'a> Cell<'a> {
         )
     }
 
+    /// A text about its networks' robustness in the end, with the mark if it is doubtful.
+    pub fn marked(&self, text: &str) -> String {
+        match self.doubtful() {
+            true => format!("{text} {MARK}"),
+            false => text.to_owned(),
+        }
+    }
+
     /// Whether it has a trial whose robust accuracies of the end are not to be trusted.
     pub fn doubtful(&self) -> bool {
         self.records().any(|r| unreliable(r.outcome))

@@ -76,7 +76,8 @@ fn compared(tasks: &[Task]) -> Option<String> {
     let mut parts = Vec::new();
     let controls = Method::ALL.into_iter().filter(|m| *m != Method::RcNas);
     for control in controls {
-        let words: Vec<String> = FEW
+        // The first and the last of what counts as few.
+        let words: Vec<String> = [FEW[0], FEW[FEW.len() - 1]]
             .into_iter()
             .map(When::After)
             .chain([When::End])

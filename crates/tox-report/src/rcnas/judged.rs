@@ -94,7 +94,14 @@ fn comparison(task: &Task, cell: &Cell) -> Option<Comparison> {
     rows.push(Row {
         name: "difference".to_owned(),
         shape: String::new(),
-        numbers: numbers.iter().map(|of| signed(difference(of))).collect(),
+        numbers: numbers
+            .iter()
+            .enumerate()
+            .map(|(i, of)| match i {
+                0 => signed(difference(of)),
+                _ => cell.marked(&signed(difference(of))),
+            })
+            .collect(),
         parts: String::new(),
         parameters: String::new(),
         macs: String::new(),

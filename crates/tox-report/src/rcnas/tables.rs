@@ -50,7 +50,7 @@ fn head(when: When, task: &Task) -> String {
     match when {
         When::After(1) => "after 1".to_owned(),
         When::After(n) => format!("after {n}"),
-        When::End if task.looked_up().is_some() => "result, mean of the table’s seeds".to_owned(),
+        When::End if task.looked_up().is_some() => "result, table’s mean".to_owned(),
         When::End => "result".to_owned(),
     }
 }

@@ -95,9 +95,6 @@ fn page_and_figures_are_well_formed_and_offline() {
     // What deceives is marked, with its reason, escaped.
     assert!(html.contains("Square lowers accuracy by 2.00 points &lt;more&gt; (found, seed 1)"));
     assert!(html.contains("<span class=\"warn\">2 of 3</span>"));
-    if let Ok(to) = std::env::var("TOX_REPORT_PAGES") {
-        std::fs::write(Path::new(&to).join("rcnas.html"), html).unwrap();
-    }
 }
 
 #[test]
@@ -186,7 +183,7 @@ fn a_study_of_one_method_compares_nothing() {
     let html = read(&crate::write(dir.path()).unwrap().html);
     assert!(!html.contains("<section id=\"claims\">"));
     assert!(html.contains("<section id=\"judged\">"));
-    assert!(html.contains("100 draws of random search") || html.contains("all draws of random"));
+    assert!(html.contains("all draws of random search"));
 }
 
 #[test]
@@ -215,4 +212,14 @@ fn agents_of_one_task_are_told_apart_by_what_they_have_met() {
     for label in ["RC-NAS, unseen data + attack", "RC-NAS, unseen attack"] {
         assert!(headline.contains(label), "{headline}");
     }
+}
+
+#[test]
+#[ignore = "writes where TOXSCREEN_REPORT_SAMPLE says"]
+fn sample() {
+    let dir = std::env::var("TOXSCREEN_REPORT_SAMPLE").unwrap();
+    let dir = Path::new(&dir).join("rcnas");
+    let specs = specs(&settings(), &Method::ALL, 3);
+    made_up::write(&dir, HEAD, &specs, synthetic::record, some_missing);
+    crate::write(&dir).unwrap();
 }

@@ -17,7 +17,7 @@ pub fn findings(run: &Run, all: &Gathered) -> Vec<String> {
         out.push(ranges(data, &all.attacks));
     }
     out.extend(agree(
-        "Between attacks on the same data set",
+        "Between attacks, and none, on the same data set",
         &ranks::attacks(all),
     ));
     out.extend(agree(
@@ -48,6 +48,7 @@ fn ranges(data: &Data, attacks: &[String]) -> String {
     let parts: Vec<String> = parts.collect();
     let diverged = match data.diverged {
         0 => String::new(),
+        1 => "; 1 training diverged".to_owned(),
         n => format!("; {n} trainings diverged"),
     };
     format!(

@@ -100,11 +100,7 @@ pub fn attack(args: &Attack) -> anyhow::Result<Output> {
         .into());
     }
     let stop = interrupted("stopping after this batch")?;
-    // Burn's own ops ask for this pool.
-    let threads = usize::from(args.threads.unwrap_or(0));
-    let _ = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build_global();
+    robust::pool(args.threads);
     let [_, c, h, w] = split.images.shape;
     let model = Model::new(
         &network,

@@ -28,11 +28,13 @@ use tox_nn::layers::WeightsError;
 use tox_poison::data::PoisonError;
 use tox_poison::screen::ScreenError;
 use tox_poison::space_file::SpaceFileError;
+use tox_search::rcnas::RcnasError;
 use tox_search::table::TableError;
 use tox_study::child::ChildError;
 use tox_study::recipe::RecipeError;
 use tox_study::record::RecordError;
 use tox_study::store::StoreError;
+use tox_study::trial::TrialError;
 
 /// Some trial failed, or a verification found a difference.
 pub const FAILED: u8 = 1;
@@ -154,6 +156,13 @@ pub fn hint(error: &anyhow::Error) -> Option<String> {
     }
     if let Some(error) = error.downcast_ref::<PoisonError>() {
         return poison::hint(error);
+    }
+    if let Some(ChildError::Trial(TrialError::Rcnas(RcnasError::Teacher { .. }))) =
+        error.downcast_ref()
+    {
+        let hint = "try it with `toxscreen attack`: weights from elsewhere may need another \
+                    `normalise`, a teacher trained here more epochs";
+        return Some(hint.into());
     }
     let recipe = error.downcast_ref::<RecipeError>().map(RecipeError::hint);
     let store = || error.downcast_ref::<StoreError>().map(StoreError::hint);

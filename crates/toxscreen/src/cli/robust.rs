@@ -6,17 +6,23 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::path::{Path, PathBuf};
 use tox_data::spec::DataSpec;
 use tox_data::{DataDir, DataError, Dataset};
+use tox_nn::Device;
 use tox_nn::layers::{State, WeightsError};
 use tox_nn::nets::wrn::{self, Shape, Wrn, WrnConfig};
-use tox_robust::attack::{Attack, AttackError};
+use tox_robust::attack::{Attack, AttackError, predicted};
 use tox_robust::ball::{Ball, Norm, fraction};
 use tox_robust::evaluation::{Evaluation, Warning};
+use tox_robust::model::Model;
+use tox_robust::oracle::Oracle;
 use tox_search::compress::Normalisation;
 
 /// One in so many training images is held out for validation, unless asked otherwise.
 const HELD_OUT: usize = 10;
 /// Most of them.
 const MOST_VALID: usize = 1000;
+
+/// Images of [`glance`].
+const GLANCE: usize = 64;
 
 /// The images.
 #[derive(clap::Args)]
@@ -183,6 +189,36 @@ pub fn weights(config: &WrnConfig, path: &Path) -> Result<(Wrn, State), WeightsE
     let (network, mut state) = wrn::wrn(config, wrn::INIT, (0, "weights"));
     wrn::load(&mut state, path)?;
     Ok((network, state))
+}
+
+/// Percent of the first validation images that a network classifies correctly, and how many they were: a
+/// look at weights before anything long is begun with them.
+pub fn glance((network, state): &(Wrn, State), data: &Dataset, device: Device) -> (f64, usize) {
+    let (split, classes) = (&data.valid, data.classes);
+    let [_, c, h, w] = split.images.shape;
+    let n = split.len().min(GLANCE);
+    let bytes = &split.images.pixels[..n * split.images.stride()];
+    let pixels: Vec<f32> = bytes.iter().map(|&b| f32::from(b) / 255.0).collect();
+    let model = Model::new(
+        network,
+        state,
+        &data.normalise,
+        ([c, h, w], classes),
+        device,
+    );
+    let logits = model.logits(&pixels);
+    let rows = logits.chunks_exact(classes).zip(&split.labels);
+    let correct = rows.filter(|(row, label)| predicted(row) == Some((**label).into()));
+    (100.0 * correct.count() as f64 / n.max(1) as f64, n)
+}
+
+/// Burn's own ops ask for rayon's global pool, so ours is that one. 0: all cores.
+pub fn pool(threads: Option<u16>) {
+    let threads = usize::from(threads.unwrap_or(0));
+    // It can be built once; results do not depend on it.
+    let _ = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global();
 }
 
 /// The exit code of weights that cannot be used: of another network, or damaged.

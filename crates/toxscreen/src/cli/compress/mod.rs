@@ -10,7 +10,8 @@ use super::{FAILED, INTERRUPTED, Output, Usage, interrupted, json, say};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::path::{Path, PathBuf};
 use tox_data::Dataset;
-use tox_nn::nets::wrn::Shape;
+use tox_nn::Device;
+use tox_nn::nets::wrn::{Shape, WrnConfig};
 use tox_robust::attack::Attack;
 use tox_robust::evaluation::EvaluationError;
 use tox_search::compress::{CompressConfig, Normalisation};
@@ -183,7 +184,7 @@ fn budget(text: &str) -> Result<Budget, String> {
 }
 
 pub fn compress(args: &Compress) -> anyhow::Result<Output> {
-    tox_nn::device::parse(&args.device)
+    let device = tox_nn::device::parse(&args.device)
         .map_err(|e| Usage::new(e.to_string(), "leave --device out to use the CPU"))?;
     let mut attacks = vec![args.attack.clone()];
     attacks.extend(args.judge.iter().chain(&args.meta_attacks).cloned());
@@ -201,7 +202,8 @@ pub fn compress(args: &Compress) -> anyhow::Result<Output> {
     let mut data = tox_data::load_seeded(&spec.data, &args.images_of.dir()?, spec.seed)?;
     config.candidate.normalise.apply(&mut data);
     args.radius.ball(&attacks, data.classes)?;
-    feasible(config, &data)?;
+    robust::pool(args.threads);
+    feasible(config, &data, device)?;
     let default = || PathBuf::from("runs").join(format!("compress-{}", args.arch));
     let dir = args.out.clone().unwrap_or_else(default);
     prepare(&dir, &study, spec)?;
@@ -242,7 +244,7 @@ pub fn compress(args: &Compress) -> anyhow::Result<Output> {
 }
 
 /// Refuses what would be refused after the data are loaded, before a folder is made.
-fn feasible(config: &CompressConfig, data: &Dataset) -> anyhow::Result<()> {
+fn feasible(config: &CompressConfig, data: &Dataset, device: Device) -> anyhow::Result<()> {
     if config.judge.is_some() && data.test.is_empty() {
         return Err(Usage::new(
             EvaluationError::NoImages.to_string(),
@@ -251,18 +253,26 @@ fn feasible(config: &CompressConfig, data: &Dataset) -> anyhow::Result<()> {
         .into());
     }
     let [_, _, h, w] = data.train.images.shape;
-    let network = |shape: &Shape| tox_nn::nets::wrn::WrnConfig {
+    let network = |shape: &Shape| WrnConfig {
         cells: config.candidate.cells,
         ..robust::network(shape, data)
     };
     let teacher = network(&config.teacher);
-    if let Some(file) = &config.weights {
-        robust::weights(&teacher, Path::new(&file.path))?;
-    }
+    let weights = match &config.weights {
+        Some(file) => Some(robust::weights(&teacher, Path::new(&file.path))?),
+        None => None,
+    };
     let cheapest = Space::new(&config.teacher, &config.search.space).cheapest();
     let (least, most) = (network(&cheapest).macs(h, w), teacher.macs(h, w));
     let budget = config.budget.macs(most);
     if budget >= least {
+        if let Some(weights) = weights {
+            let (clean, images) = robust::glance(&weights, data, device);
+            say(format_args!(
+                "the teacher classifies {clean:.2} % of {images} validation images correctly; if that is \
+                 less than you know of it, see --normalise"
+            ));
+        }
         return Ok(());
     }
     let refused = RcnasError::Budget {
