@@ -165,7 +165,7 @@ pub enum TrialError {
     )]
     Teacher {
         /// The teacher.
-        shape: Shape,
+        shape: Box<Shape>,
         /// Why.
         reason: String,
     },
@@ -182,7 +182,7 @@ pub enum TrialError {
     )]
     Found {
         /// What was found.
-        shape: Shape,
+        shape: Box<Shape>,
         /// Why.
         reason: String,
     },

@@ -18,6 +18,8 @@ fn seal(outcome: Outcome) -> Result<Record, RecordError> {
         Outcome::Bilevel(_) => ("bilevel", "digits"),
         Outcome::Synthetic(_) => ("synthetic", "gaussians"),
         Outcome::Nas(_) => ("nas", "digits"),
+        Outcome::RcNas(_) => ("rc-nas", "digits"),
+        Outcome::SubNetworks(_) => ("sub-networks", "digits"),
     };
     let recipe = format!(
         "name = \"r\"\nseeds = [3]\n[data]\ndataset = \"{dataset}\"\ntrain = 64\nvalid = 64\n\

@@ -122,8 +122,11 @@ const COLUMNS: [Column; 35] = [
     ("table_found", |r| r.table(|t| t.found)),
 ];
 
+/// A column of a network judged: its name, and what stands in it.
+type OfJudged = (&'static str, fn(&Judged) -> String);
+
 /// What is written of a network judged, beside its accuracies under attacks.
-const JUDGED: [(&str, fn(&Judged) -> String); 7] = [
+const JUDGED: [OfJudged; 7] = [
     ("shape", |j| j.shape.to_string()),
     ("clean", |j| percent(j.evaluation.clean)),
     ("worst_case", |j| percent(j.evaluation.worst_case)),

@@ -233,7 +233,8 @@ fn scores(known: &Known, attacks: &[String]) -> Scores {
 
 fn of_data(name: String, rows: &[Row]) -> Data {
     let own = || rows.iter().filter(|r| r.data == name);
-    let mut shapes: BTreeMap<Shape, (Cost, Vec<(u64, &Scores)>)> = BTreeMap::new();
+    type Trainings<'a> = (Cost, Vec<(u64, &'a Scores)>);
+    let mut shapes: BTreeMap<Shape, Trainings<'_>> = BTreeMap::new();
     for row in own() {
         if let Some(scores) = &row.scores {
             let entry = shapes.entry(row.shape).or_insert((row.cost, Vec::new()));

@@ -7,7 +7,8 @@
 //! checkpoint on. Checkpoints are the paper's, which for 100 steps are the program's. The last step
 //! needs no gradient, so a run makes one backward pass fewer than the program.
 
-use super::batch::{Batch, Loss, targets};
+use super::batch::{Batch, targets};
+use super::losses::Loss;
 use super::{ApgdConfig, ApgdDlrConfig, Found, losses, start};
 use crate::ball::Ball;
 use crate::oracle::{Oracle, Points};
@@ -64,9 +65,11 @@ pub fn dlr(
     let logits = batch.logits(images.into_iter());
     let rows = logits.chunks(oracle.classes()).enumerate();
     let order: Vec<Vec<usize>> = rows.map(|(i, logits)| targets(logits, label(i))).collect();
-    for rank in 0..config.targets.min(oracle.classes().saturating_sub(1)) {
-        let loss: Loss<'_> =
-            &|i, logits, d| losses::targeted_dlr(logits, label(i), order[i][rank], d);
+    let ranks = config.targets.min(oracle.classes().saturating_sub(1));
+    let ranked = (0..ranks).map(|rank| order.iter().map(|classes| classes[rank]).collect());
+    for (rank, target) in ranked.enumerate() {
+        let target: Vec<usize> = target;
+        let loss: Loss<'_> = &|i, logits, d| losses::targeted_dlr(logits, label(i), target[i], d);
         for restart in 0..config.restarts {
             let key = ("apgd-dlr", seed, &[rank as u64, restart as u64][..]);
             run(&mut batch, &config.runs(), key, loss);

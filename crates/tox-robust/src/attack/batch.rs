@@ -1,14 +1,11 @@
 //! The points under attack: what was found for each so far, and every pass that the attacks make.
 
-use super::{Found, losses, predicted};
+use super::losses::{self, Loss};
+use super::{Found, predicted};
 use crate::ball::Ball;
 use crate::oracle::{Oracle, Points};
 use rand_chacha::ChaCha8Rng;
 use tox_data::rng::stream;
-
-/// A loss to ascend: given an example's index and its logits, writes the derivative by them over the
-/// zeros it is handed and returns the value.
-pub(super) type Loss<'a> = &'a dyn Fn(usize, &[f32], &mut [f32]) -> f64;
 
 /// The points, what was found, and the network's only door: every pass is counted, and every image
 /// of a pass is looked at, so that what is stored as fooled is what the network was shown.

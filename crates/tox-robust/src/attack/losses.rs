@@ -9,6 +9,10 @@
 //! moves along it. Whether such logits are an error is decided elsewhere
 //! ([`predicted`](super::predicted)): those with a NaN are.
 
+/// A loss to ascend: given an example's index and its logits, writes the derivative by them over the
+/// zeros it is handed and returns the value.
+pub type Loss<'a> = &'a dyn Fn(usize, &[f32], &mut [f32]) -> f64;
+
 /// -log softmax of the label's logit; derivative softmax - onehot(label).
 pub fn cross_entropy(logits: &[f32], label: usize, cotangent: &mut [f32]) -> f64 {
     let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);

@@ -2,7 +2,8 @@
 //!
 //! Every iterate counts, not the last only: an example leaves at the first image that fools.
 
-use super::batch::{Batch, Loss};
+use super::batch::Batch;
+use super::losses::Loss;
 use super::{Found, PgdConfig, losses, start};
 use crate::ball::Ball;
 use crate::oracle::{Oracle, Points};

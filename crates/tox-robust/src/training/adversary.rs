@@ -1,6 +1,7 @@
 //! The adversary of a training: projected ascent from a given start.
 
 use super::config::InnerAttack;
+use crate::attack::losses::Loss;
 use crate::attack::start::along;
 use crate::ball::Ball;
 use crate::oracle::Oracle;
@@ -38,7 +39,7 @@ impl Ascent {
         oracle: &dyn Oracle,
         clean: &[f32],
         start: Vec<f32>,
-        loss: &dyn Fn(usize, &[f32], &mut [f32]) -> f64,
+        loss: Loss<'_>,
     ) -> Vec<f32> {
         let (size, classes, mut x) = (oracle.size(), oracle.classes(), start);
         for _ in 0..self.steps {

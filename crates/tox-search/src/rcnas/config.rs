@@ -128,6 +128,12 @@ pub enum OverBudget {
     /// meta-training and steps of fine-tuning counted on. While `e > 0` the draw is evaluated, which is
     /// one of the search's evaluations.
     Anneal,
+    /// It is drawn again, uncounted: the policy is one over what the budget allows, and its gradient is
+    /// of what remains. A penalty of -1 is so far below the differences between sub-networks that an
+    /// agent learns to stay away from the budget, where the robust ones are; random sub-networks
+    /// and evolution are drawn so too. After [`FineTuneConfig::patience`] draws for each
+    /// sub-network that is wanted, -1 is learnt from all the same.
+    Redraw,
 }
 
 /// The reward.

@@ -1,7 +1,7 @@
 //! What evaluating costs: a task made ready, sub-networks visited, and the books that are kept of it.
 
 use super::cache::{Cache, key};
-use super::config::RcnasConfig;
+use super::config::{OverBudget, RcnasConfig};
 use super::environment::{Cost, Environment, Evaluated, Failure, Measured};
 use super::outcome::{Evaluation, Teacher};
 use super::reward::{DEGENERATE, Worth, kept, over_budget, reward};
@@ -54,10 +54,10 @@ impl Evaluator<'_> {
         match least <= budget {
             true => Ok((space, cost, budget)),
             false => Err(RcnasError::Budget {
-                teacher: task.teacher,
+                teacher: Box::new(task.teacher),
                 data: task.data.name.clone(),
                 budget,
-                cheapest,
+                cheapest: Box::new(cheapest),
                 least,
                 most: cost.macs,
             }),
@@ -68,7 +68,7 @@ impl Evaluator<'_> {
     pub fn setting(&mut self, task: &Task) -> Result<Option<Setting>, RcnasError> {
         let (space, cost, budget) = self.affordable(task)?;
         let refuse = |reason: String| RcnasError::Teacher {
-            teacher: task.teacher,
+            teacher: Box::new(task.teacher),
             data: task.data.name.clone(),
             attack: task.attack.name.clone(),
             reason,
@@ -111,6 +111,14 @@ impl Evaluator<'_> {
     /// Whether a sub-network is within the budget.
     pub fn feasible(&self, on: &Setting, shape: &Shape) -> Result<bool, RcnasError> {
         Ok(self.cost(&on.task, shape)?.macs <= on.budget)
+    }
+
+    /// Draws over the budget that are thrown away where `wanted` sub-networks are drawn.
+    pub fn redraws(&self, wanted: usize) -> usize {
+        match self.config.reward.over_budget {
+            OverBudget::Redraw => self.config.fine_tune.patience * wanted,
+            OverBudget::Skip | OverBudget::Anneal => 0,
+        }
     }
 
     /// What a sub-network is worth in a round. `None` if asked to stop.
@@ -171,7 +179,7 @@ impl Evaluator<'_> {
 
 fn failure(task: &Task, shape: &Shape, source: Failure) -> RcnasError {
     RcnasError::Environment {
-        shape: *shape,
+        shape: Box::new(*shape),
         data: task.data.name.clone(),
         attack: task.attack.name.clone(),
         source,

@@ -6,6 +6,7 @@ use super::encoder::{Observation, Vocabulary};
 use super::ledger::{Evaluator, Ledger, Setting, Source, Tally};
 use super::outcome::{MetaSummary, Round};
 use super::reinforce::{Batch, Learner};
+use super::reward::DEGENERATE;
 use super::search::{Inputs, RcnasError};
 use tox_data::rng::stream;
 
@@ -159,9 +160,15 @@ fn batch(
     let choices = agent.choices(&agent.weights(), &view);
     let mut rng = stream(seed, "rcnas/meta/draw", key);
     let mut drawn = Vec::new();
-    for _ in 0..samples {
+    let mut again = evaluator.redraws(samples);
+    while drawn.len() < samples {
         let genes = choices.sample(&mut rng);
         let shape = on.space.decode(&genes);
+        if again > 0 && !evaluator.feasible(on, &shape)? {
+            means.add(DEGENERATE, true);
+            again -= 1;
+            continue;
+        }
         let Some(visit) = evaluator.visit(on, &shape, round)? else {
             return Ok(None);
         };
@@ -207,9 +214,16 @@ pub(super) fn fine_tune(
         let mut rng = stream(inputs.seed, "rcnas/fine-tune", &[step as u64]);
         let choices = learner.agent.choices(&learner.agent.weights(), &view);
         let (mut drawn, mut means) = (Vec::new(), Means::default());
+        let mut again = evaluator.redraws(quota);
         while ledger.evaluations.len() < until && drawn.len() < patience * quota {
             let genes = choices.sample(&mut rng);
             let shape = on.space.decode(&genes);
+            if again > 0 && !evaluator.feasible(on, &shape)? {
+                means.add(DEGENERATE, true);
+                ledger.skipped += 1;
+                again -= 1;
+                continue;
+            }
             told(ledger);
             let Some(reward) = ledger.visit(evaluator, &shape, source)? else {
                 return Ok(None);

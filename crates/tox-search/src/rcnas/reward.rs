@@ -27,10 +27,10 @@ pub fn reward(worth: Worth, compression: Compression) -> f64 {
 
 /// The share `e` of its reward that a sub-network over the budget keeps in a round (from 0):
 /// `min(1, max(0, (1 - round / rounds)^4))`, from 1 to 0, and 0 from then on; 0 always for
-/// [`OverBudget::Skip`]. At 0 nothing has to be evaluated.
+/// [`OverBudget::Skip`] and [`OverBudget::Redraw`]. At 0 nothing has to be evaluated.
 pub fn kept(config: &RewardConfig, round: usize) -> f64 {
     match config.over_budget {
-        OverBudget::Skip => 0.0,
+        OverBudget::Skip | OverBudget::Redraw => 0.0,
         // The power is even: past the last round it would rise again.
         OverBudget::Anneal if round >= config.anneal_rounds => 0.0,
         OverBudget::Anneal => (1.0 - round as f64 / config.anneal_rounds as f64).powi(4),

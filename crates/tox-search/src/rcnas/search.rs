@@ -48,10 +48,10 @@ pub enum RcnasError {
          {cheapest}, has {least}, the teacher {most}; give a budget of at least {least} MACs"
     )]
     Budget {
-        teacher: Shape,
+        teacher: Box<Shape>,
         data: String,
         budget: u64,
-        cheapest: Shape,
+        cheapest: Box<Shape>,
         least: u64,
         most: u64,
     },
@@ -61,7 +61,7 @@ pub enum RcnasError {
          relative to the teacher's robust accuracy, give one that is above 0"
     )]
     Teacher {
-        teacher: Shape,
+        teacher: Box<Shape>,
         data: String,
         attack: String,
         reason: String,
@@ -69,7 +69,7 @@ pub enum RcnasError {
     /// The environment cannot go on.
     #[error("{shape} could not be evaluated under {attack} on {data}: {source}")]
     Environment {
-        shape: Shape,
+        shape: Box<Shape>,
         data: String,
         attack: String,
         source: Failure,

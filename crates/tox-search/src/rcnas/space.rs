@@ -20,8 +20,8 @@ pub type Genes = [usize; GENES];
     "{shape} is no sub-network of {teacher} in this space: {what} is {found}, expected {expected}"
 )]
 pub struct NotInSpace {
-    shape: Shape,
-    teacher: Shape,
+    shape: Box<Shape>,
+    teacher: Box<Shape>,
     what: String,
     found: String,
     expected: String,
@@ -96,8 +96,8 @@ impl Space {
     /// teacher's, or between the steps.
     pub fn encode(&self, shape: &Shape) -> Result<Genes, NotInSpace> {
         let refuse = |what: &str, found: String, expected: String| NotInSpace {
-            shape: *shape,
-            teacher: self.teacher,
+            shape: Box::new(*shape),
+            teacher: Box::new(self.teacher),
             what: what.to_owned(),
             found,
             expected,

@@ -6,7 +6,7 @@ use tox_nn::nets::wrn::Shape;
 use tox_search::rcnas::config::{
     Compression, Embedding, MetaUpdate, OverBudget, RobustBlocks, Sizes, SpaceConfig,
 };
-use tox_search::rcnas::{Cache, Inputs, Method, Outcome, RcnasConfig, Space, run};
+use tox_search::rcnas::{Cache, Evaluation, Inputs, Method, Outcome, RcnasConfig, Space, run};
 
 /// What holds of every outcome.
 fn sound(outcome: &Outcome, evaluations: usize) {
@@ -86,9 +86,9 @@ fn meta_training_pays_on_a_task_that_it_never_met() {
         means.insert(format!("{method:?}"), sum);
     }
     for control in ["FromScratch", "Random"] {
-        for at in 0..3 {
-            let (ours, theirs) = (means["RcNas"][at], means[control][at]);
-            assert!(ours > theirs + 1.0, "{control} {at}: {ours} {theirs}");
+        for (at, ours) in means["RcNas"].iter().enumerate() {
+            let theirs = means[control][at];
+            assert!(*ours > theirs + 1.0, "{control} {at}: {ours} {theirs}");
         }
     }
 }
@@ -118,6 +118,28 @@ fn every_option_searches() {
     let e = (14.0f64 / 15.0).powi(4);
     assert!((first.reward - ((e - 1.0) + e * ratio)).abs() < 1e-12);
     assert!(outcome.found().unwrap().feasible);
+}
+
+/// The policy learns from what the budget allows alone, so it is not driven away from the budget.
+#[test]
+fn what_is_drawn_again_teaches_nothing() {
+    let mut means = Vec::new();
+    for over_budget in [OverBudget::Redraw, OverBudget::Skip] {
+        let mut config = config(Method::RcNas);
+        config.reward.over_budget = over_budget;
+        config.reward.compression = Compression::Budget;
+        let (mut spent, mut count) = (0.0, 0.0);
+        for seed in 0..4 {
+            let outcome = fresh(&config, seed);
+            sound(&outcome, 15);
+            assert!(outcome.evaluations.iter().all(|e| e.feasible));
+            let of = |e: &Evaluation| e.cost.macs as f64 / outcome.budget as f64;
+            let first = outcome.evaluations.iter().take(5);
+            first.for_each(|e| (spent, count) = (spent + of(e), count + 1.0));
+        }
+        means.push(spent / count);
+    }
+    assert!(means[0] > means[1], "{means:?}");
 }
 
 #[test]

@@ -74,7 +74,7 @@ pub enum TableError {
         path: PathBuf,
         line: usize,
         data: String,
-        shape: Shape,
+        shape: Box<Shape>,
         seed: u64,
     },
     /// No rows.
@@ -103,14 +103,14 @@ pub enum TableError {
     NoShape {
         path: PathBuf,
         data: String,
-        shape: Shape,
+        shape: Box<Shape>,
     },
     /// A row that cannot be written.
     #[error(
         "the row of {shape} on {data} cannot be written: {what} is `{found}`, expected {expected}"
     )]
     Unwritable {
-        shape: Shape,
+        shape: Box<Shape>,
         data: String,
         what: &'static str,
         found: String,
@@ -293,7 +293,7 @@ impl Table {
                     path: path.to_owned(),
                     line: line.number,
                     data: row.data,
-                    shape: row.shape,
+                    shape: Box::new(row.shape),
                     seed: row.seed,
                 });
             }
@@ -344,7 +344,7 @@ impl Table {
 
 fn line(row: &Row, attacks: usize) -> Result<String, TableError> {
     let refuse = |what, found: String, expected: &str| TableError::Unwritable {
-        shape: row.shape,
+        shape: Box::new(row.shape),
         data: row.data.clone(),
         what,
         found,

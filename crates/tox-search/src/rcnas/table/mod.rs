@@ -100,7 +100,7 @@ impl Table {
         shapes.get(shape).ok_or_else(|| TableError::NoShape {
             path: self.path.clone(),
             data: data.to_owned(),
-            shape: *shape,
+            shape: Box::new(*shape),
         })
     }
 

@@ -67,7 +67,7 @@ impl<'a> Training<'a, '_> {
             None => {
                 let trained = self.bench.trained(&mut self.steps, begun)?;
                 trained.map_err(|reason| TrialError::Teacher {
-                    shape: *shape,
+                    shape: Box::new(*shape),
                     reason,
                 })?
             }

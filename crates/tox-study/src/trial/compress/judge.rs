@@ -25,7 +25,7 @@ pub fn judge(
     let given = training.teacher(set, teacher)?;
     let how = config.training.as_ref().unwrap_or(&candidate.training);
     let result = training.trained(set, (teacher, found), how)?;
-    let shape = *found;
+    let shape = Box::new(*found);
     let result = result.map_err(|reason| TrialError::Found { shape, reason })?;
     let ball = threat.map_or(
         Ball {

@@ -116,7 +116,7 @@ impl Rows<'_, '_> {
         }
         let begun = (self.bench).begin(self.set, shape, self.bench.config.of_teacher(), None)?;
         let trained = self.bench.trained(&mut self.steps, begun)?;
-        let shape = *shape;
+        let shape = Box::new(*shape);
         let trained = trained.map_err(|reason| TrialError::Teacher { shape, reason })?;
         Ok(Some(Rc::new(trained)))
     }

@@ -276,10 +276,10 @@ fn feasible(config: &CompressConfig, data: &Dataset, device: Device) -> anyhow::
         return Ok(());
     }
     let refused = RcnasError::Budget {
-        teacher: config.teacher,
+        teacher: Box::new(config.teacher),
         data: data.name.clone(),
         budget,
-        cheapest,
+        cheapest: Box::new(cheapest),
         least,
         most,
     };
