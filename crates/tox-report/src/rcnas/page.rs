@@ -13,7 +13,7 @@ use minijinja::{Value, context};
 /// Title and authors of the paper.
 const PAPER: (&str, &str) = (
     "Reinforced Compressive Neural Architecture Search for Versatile Adversarial Robustness",
-    "D. Wang et al.",
+    "Wang et al.",
 );
 
 /// All that is shown of a run.
