@@ -25,7 +25,9 @@ pub mod patch;
 mod resize;
 pub mod rng;
 mod set;
+pub mod share;
 pub mod spec;
+pub mod text;
 
 pub use batch::{Batch, shuffled};
 pub use catalogue::{Checksum, NAMES, Remote, Source, official};
