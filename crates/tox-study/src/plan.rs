@@ -1,6 +1,6 @@
 //! The trials of a study and their ids.
 
-use crate::spec::TrialSpec;
+use crate::spec::{Learner, Threat, TrialSpec};
 use serde::{Deserialize, Serialize};
 
 /// A trial of a plan; one line of `plan.jsonl`.
@@ -30,9 +30,37 @@ pub fn cell_name(label: &str, variant: Option<&str>) -> String {
 }
 
 /// The first 16 hex digits of the blake3 of the spec's compact JSON, fields in their order of
-/// declaration.
+/// declaration. A file that is named by its content too counts by that, wherever it lies.
 pub fn trial_id(spec: &TrialSpec) -> String {
+    let mut spec = spec.clone();
+    let by_content = |path: &mut String, hash: &Option<String>| {
+        if hash.is_some() {
+            path.clear();
+        }
+    };
+    if let Threat::File(file) = &mut spec.threat {
+        by_content(&mut file.path, &file.hash);
+    }
+    match &mut spec.learner {
+        Learner::Nas(config) => {
+            if let Some(file) = &mut config.supernet {
+                by_content(&mut file.path, &file.hash);
+            }
+        }
+        Learner::RcNas(config) => {
+            for file in [&mut config.weights, &mut config.table]
+                .into_iter()
+                .flatten()
+            {
+                by_content(&mut file.path, &file.hash);
+            }
+        }
+        Learner::Enas(_)
+        | Learner::Bilevel(_)
+        | Learner::Synthetic(_)
+        | Learner::SubNetworks(_) => {}
+    }
     // A spec is plain data with string keys: its JSON has no way to fail.
-    let json = serde_json::to_vec(spec).unwrap_or_default();
+    let json = serde_json::to_vec(&spec).unwrap_or_default();
     blake3::hash(&json).to_hex()[..16].to_owned()
 }

@@ -63,7 +63,7 @@ pub fn execute(
     }
     let (data_hash, data_notes) = (clean.hash.clone(), clean.notes.clone());
     let mut sets = vec![Set {
-        name: spec.data.dataset.clone(),
+        name: spec.data.name().to_owned(),
         data: clean,
         augment: spec.data.augment.clone(),
     }];
@@ -72,8 +72,11 @@ pub fn execute(
         for other in &config.meta.data {
             let mut data = tox_data::load_seeded(other, &dir, spec.seed)?;
             config.candidate.normalise.apply(&mut data);
+            // Two files of one name are told apart by their folders.
+            let taken = sets.iter().any(|set: &Set| set.name == other.name());
+            let name = if taken { &other.dataset } else { other.name() };
             sets.push(Set {
-                name: other.dataset.clone(),
+                name: name.to_owned(),
                 data,
                 augment: other.augment.clone(),
             });
@@ -264,7 +267,7 @@ fn compared(table: &Table, config: &CompressConfig, search: &Search) -> Result<L
     })
 }
 
-/// The file that the recipe's reader saw.
+/// The weights that the recipe's reader saw.
 fn unchanged(file: &HashedFile) -> Result<(), TrialError> {
     let found = SupernetFile::hash_of(Path::new(&file.path))?;
     match &file.hash {
@@ -276,6 +279,11 @@ fn unchanged(file: &HashedFile) -> Result<(), TrialError> {
 }
 
 fn looked_up(file: &HashedFile) -> Result<Table, TrialError> {
-    unchanged(file)?;
-    Ok(Table::read(Path::new(&file.path))?)
+    let table = Table::read(Path::new(&file.path))?;
+    match &file.hash {
+        Some(hash) if *hash != table.hash() => Err(TrialError::OtherFile {
+            path: file.path.clone(),
+        }),
+        _ => Ok(table),
+    }
 }
