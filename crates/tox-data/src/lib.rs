@@ -21,12 +21,14 @@ mod format;
 mod input;
 mod list;
 mod load;
+pub mod majority;
 pub mod patch;
 mod resize;
 pub mod rng;
 mod set;
 pub mod share;
 pub mod spec;
+pub mod student;
 pub mod text;
 
 pub use batch::{Batch, shuffled};
