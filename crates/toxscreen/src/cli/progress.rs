@@ -6,6 +6,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
+use tox_data::checkpoint::NOTE;
 use tox_study::runner::{End, News, Notice};
 use tox_study::store::Store;
 
@@ -87,7 +88,9 @@ impl Progress {
                     return;
                 };
                 run.done = done.clamp(0.0, 1.0);
-                if let Some(bar) = &run.bar {
+                if message.contains(NOTE) {
+                    self.line(i, &message);
+                } else if let Some(bar) = &run.bar {
                     bar.set_position((run.done * STEPS) as u64);
                     bar.set_message(message);
                 } else if run.told.elapsed() >= PACE {
@@ -172,7 +175,12 @@ impl Bar {
     /// Share of the work done, 0 to 1, and what is going on.
     pub fn tell(&mut self, share: f64, what: &str) {
         let share = share.clamp(0.0, 1.0);
-        if let Some(bar) = &self.bar {
+        if what.contains(NOTE) {
+            match &self.bar {
+                Some(bar) => bar.println(what),
+                None => say(format_args!("{what}")),
+            }
+        } else if let Some(bar) = &self.bar {
             bar.set_position((share * STEPS) as u64);
             bar.set_message(what.to_owned());
         } else if self.told.elapsed() >= PACE {
