@@ -19,6 +19,11 @@ impl Trial {
     pub fn cell(&self) -> String {
         cell_name(&self.spec.cell, self.spec.variant.as_deref())
     }
+
+    /// Its `spec.json`.
+    pub fn spec_json(&self) -> String {
+        serde_json::to_string_pretty(&self.spec).unwrap_or_default() + "\n"
+    }
 }
 
 /// `1a`, or `oneshot-2 (guarded)` where the cell has variants.
