@@ -21,6 +21,7 @@ mod format;
 mod input;
 mod list;
 mod load;
+pub mod majority;
 pub mod patch;
 mod resize;
 pub mod rng;
@@ -28,6 +29,7 @@ pub mod seal;
 mod set;
 pub mod share;
 pub mod spec;
+pub mod student;
 pub mod text;
 
 pub use batch::{Batch, shuffled};

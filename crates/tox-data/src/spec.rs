@@ -60,6 +60,12 @@ impl DataSpec {
             augment: Augment::default(),
         }
     }
+
+    /// What people call the data set: the last part of a path, else its name.
+    pub fn name(&self) -> &str {
+        let name = std::path::Path::new(&self.dataset).file_name();
+        name.and_then(|name| name.to_str()).unwrap_or(&self.dataset)
+    }
 }
 
 /// Where training, validation and test images are taken from.

@@ -16,6 +16,7 @@ mod findings;
 mod lines;
 #[cfg(test)]
 mod made_up;
+mod names;
 mod nas;
 mod page;
 mod plot;

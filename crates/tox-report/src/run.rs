@@ -1,6 +1,6 @@
 //! A run folder, read: the study's title, its plan, and what became of each trial.
 
-use crate::ReportError;
+use crate::{ReportError, names};
 use serde::Deserialize;
 use std::path::Path;
 use tox_study::files::read;
@@ -116,6 +116,12 @@ pub struct Run {
 }
 
 impl Run {
+    /// Whether it is a study of the paper that recipes call `key`. Others are the user's own: nothing is
+    /// held against a paper there.
+    pub fn follows(&self, key: &str) -> bool {
+        self.head.paper == key
+    }
+
     /// Reads a run folder.
     ///
     /// # Errors
@@ -159,7 +165,9 @@ impl Run {
                 state,
             });
         }
-        Ok(Self { head, trials })
+        let mut run = Self { head, trials };
+        names::shorten(&mut run);
+        Ok(run)
     }
 
     /// What it audits; ENAS if it has no trial.

@@ -21,9 +21,12 @@ mod verify;
 
 use args::{Args, Command};
 use clap::ArgMatches;
+use std::borrow::Cow;
+use std::path::Path;
 use tox_bilevel::advice::AdviceError;
 use tox_bilevel::audit::AuditError;
 use tox_bilevel::own::OwnError;
+use tox_data::text::{json_printable, one_line, printable, shell_word};
 use tox_nn::layers::WeightsError;
 use tox_poison::data::PoisonError;
 use tox_poison::screen::ScreenError;
@@ -182,23 +185,51 @@ pub fn hint(error: &anyhow::Error) -> Option<String> {
 }
 
 /// A line on stderr. Nobody may be reading it any more (`2>&1 | head`), which must not end a run,
-/// so unlike `eprintln!` this does not panic.
+/// so unlike `eprintln!` this does not panic. Paths, names and messages of others are a part of it.
 pub fn say(line: std::fmt::Arguments<'_>) {
     use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(std::io::stderr(), "{}", printable(&line.to_string()));
+}
+
+/// Ends the process as clap does on wrong usage or `--help`. An argument that clap quotes may hold control
+/// characters; then its words go without clap's colours.
+pub fn wrong_usage(error: &clap::Error) -> ! {
+    let text = error.render().to_string();
+    if matches!(printable(&text), Cow::Borrowed(_)) {
+        error.exit();
+    }
+    say(format_args!("{}", text.trim_end()));
+    std::process::exit(error.exit_code());
+}
+
+/// The command line that this process was started with, for a shell.
+fn this_command() -> String {
+    let words: Vec<String> = (std::env::args_os())
+        .map(|word| shell_word(&word.to_string_lossy()).into_owned())
+        .collect();
+    words.join(" ")
+}
+
+/// A path as a word for a shell.
+fn shell_path(path: &Path) -> String {
+    shell_word(&path.to_string_lossy()).into_owned()
 }
 
 /// Rows under a head, in columns as wide as they need to be.
 fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let mut widths: Vec<usize> = head.iter().map(|h| h.chars().count()).collect();
-    for row in rows {
+    // A name with a line feed would be a row of its own.
+    let rows: Vec<Vec<Cow<'_, str>>> = (rows.iter())
+        .map(|row| row.iter().map(|text| one_line(text)).collect())
+        .collect();
+    for row in &rows {
         for (width, text) in widths.iter_mut().zip(row) {
             *width = (*width).max(text.chars().count());
         }
     }
-    let head: Vec<String> = head.iter().map(|h| (*h).to_owned()).collect();
+    let head: Vec<Cow<'_, str>> = head.iter().map(|h| Cow::Borrowed(*h)).collect();
     let mut out = String::new();
-    for row in std::iter::once(&head).chain(rows) {
+    for row in std::iter::once(&head).chain(&rows) {
         let cells = row.iter().zip(&widths);
         let line: Vec<_> = cells.map(|(t, &w)| format!("{t:<w$}")).collect();
         out.push_str(line.join("  ").trim_end());
@@ -218,7 +249,7 @@ fn duration(seconds: f64) -> String {
 }
 
 fn json(value: &impl serde::Serialize) -> anyhow::Result<String> {
-    Ok(serde_json::to_string_pretty(value)? + "\n")
+    Ok(json_printable(&serde_json::to_string_pretty(value)?).into_owned() + "\n")
 }
 
 /// Whether Ctrl-C or SIGTERM has come, which is answered with `stopping`; a second one ends the process

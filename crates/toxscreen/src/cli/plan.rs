@@ -3,6 +3,7 @@
 use super::args::Plan;
 use super::run::load;
 use super::{Output, json, table};
+use std::path::Path;
 use tox_bilevel::config::{BilevelConfig, Groups, Penalty, Victim};
 use tox_data::DataDir;
 use tox_search::compress::task;
@@ -24,7 +25,7 @@ pub fn plan(args: &Plan) -> anyhow::Result<Output> {
         vec![
             t.id.clone(),
             t.cell(),
-            s.data.dataset.clone(),
+            s.data.name().to_owned(),
             threat(&s.threat),
             learner(s),
             s.seed.to_string(),
@@ -55,7 +56,10 @@ fn threat(threat: &Threat) -> String {
         Threat::None => "none".into(),
         Threat::SearchSpace(p) => format!("{} x {}", p.set, p.q),
         Threat::Bilevel(attack) => format!("{} points", attack.points()),
-        Threat::File(file) => file.path.clone(),
+        Threat::File(file) => match Path::new(&file.path).file_name() {
+            Some(name) => name.to_string_lossy().into_owned(),
+            None => file.path.clone(),
+        },
         Threat::Evasion(threat) => task::attack(threat).name,
         other => match other.budget() {
             Some(budget) => format!("{} {} %", other.kind(), 100.0 * budget),

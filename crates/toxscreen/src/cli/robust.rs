@@ -1,10 +1,11 @@
 //! What `compress` and `attack` share: options of images and adversary, checked, weights, and how results
 //! are told.
 
-use super::{DATA, USAGE, Usage};
+use super::{DATA, USAGE, Usage, shell_path};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::path::{Path, PathBuf};
 use tox_data::spec::DataSpec;
+use tox_data::text::shell_word;
 use tox_data::{DataDir, DataError, Dataset};
 use tox_nn::Device;
 use tox_nn::layers::{State, WeightsError};
@@ -74,7 +75,7 @@ impl Images {
 
     /// The options that were given, as they are written.
     pub fn written(&self) -> String {
-        let mut text = format!("--data {}", self.data);
+        let mut text = format!("--data {}", shell_word(&self.data));
         if let Some(classes) = &self.classes {
             let classes: Vec<String> = classes.iter().map(u16::to_string).collect();
             text += &format!(" --classes {}", classes.join(","));
@@ -93,7 +94,7 @@ impl Images {
             text += " --rgb";
         }
         if let Some(dir) = &self.data_dir {
-            text += &format!(" --data-dir {}", dir.display());
+            text += &format!(" --data-dir {}", shell_path(dir));
         }
         text
     }

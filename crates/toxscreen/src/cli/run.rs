@@ -2,7 +2,9 @@
 
 use super::args::Run;
 use super::progress::Progress;
-use super::{DATA, FAILED, INTERRUPTED, Output, Usage, count_interrupts, duration, json, say};
+use super::{
+    DATA, FAILED, INTERRUPTED, Output, Usage, count_interrupts, duration, json, say, this_command,
+};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -19,10 +21,14 @@ use tox_study::store::{Failure, Store};
 
 /// The study of a recipe, or the quickstart.
 pub fn load(recipe: Option<&Path>, overrides: &Overrides) -> Result<Study, RecipeError> {
-    match recipe {
+    let study = match recipe {
         Some(path) => Study::load(path, overrides),
         None => Study::parse("quickstart.toml", QUICKSTART, overrides),
+    }?;
+    for note in &study.notes {
+        say(format_args!("note: {note}"));
     }
+    Ok(study)
 }
 
 pub fn run(args: Run) -> anyhow::Result<Output> {
@@ -92,8 +98,7 @@ pub fn run(args: Run) -> anyhow::Result<Output> {
         duration(seconds)
     ));
     if stopped {
-        let command: Vec<String> = std::env::args().collect();
-        text.push_str(&format!("stopped; go on with: {}\n", command.join(" ")));
+        text.push_str(&format!("stopped; go on with: {}\n", this_command()));
     }
     Ok(Output { text, code })
 }

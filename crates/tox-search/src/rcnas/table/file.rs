@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::{fmt::Write as _, fs};
-use tox_data::atomic;
+use tox_data::{atomic, text};
 use tox_nn::nets::wrn::{Block, Shape, Stage};
 
 /// The columns before those of the attacks.
@@ -201,7 +201,7 @@ impl Line<'_> {
             }
         };
         Ok(Row {
-            data: self.fields[0].to_owned(),
+            data: text::of_cell(self.fields[0]).to_owned(),
             shape,
             seed: self.whole(11, 0)?,
             cost: Cost {
@@ -376,7 +376,7 @@ fn line(row: &Row, attacks: usize) -> Result<String, TableError> {
         let found = format!("{:?}", row.shape.block);
         return Err(refuse("its block", found, "Basic"));
     }
-    let mut line = format!("{},{}", row.data, row.shape.base);
+    let mut line = format!("{},{}", text::cell(&row.data), row.shape.base);
     let stages = row.shape.stages;
     let numbers = stages.map(|s| s.depth).into_iter();
     let numbers = numbers.chain(stages.map(|s| s.width));

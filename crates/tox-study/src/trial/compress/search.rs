@@ -64,7 +64,7 @@ pub fn execute(
     }
     let (data_hash, data_notes) = (clean.hash.clone(), clean.notes.clone());
     let mut sets = vec![Set {
-        name: spec.data.dataset.clone(),
+        name: spec.data.name().to_owned(),
         data: clean,
         augment: spec.data.augment.clone(),
     }];
@@ -73,8 +73,11 @@ pub fn execute(
         for other in &config.meta.data {
             let mut data = tox_data::load_seeded(other, &dir, spec.seed)?;
             config.candidate.normalise.apply(&mut data);
+            // Two files of one name are told apart by their folders.
+            let taken = sets.iter().any(|set: &Set| set.name == other.name());
+            let name = if taken { &other.dataset } else { other.name() };
             sets.push(Set {
-                name: other.dataset.clone(),
+                name: name.to_owned(),
                 data,
                 augment: other.augment.clone(),
             });

@@ -6,7 +6,7 @@ mod result;
 use super::args::device;
 use super::progress::Bar;
 use super::robust::{self, Images, Radius};
-use super::{FAILED, INTERRUPTED, Output, Usage, interrupted, json, say};
+use super::{FAILED, INTERRUPTED, Output, Usage, interrupted, json, say, this_command};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::path::{Path, PathBuf};
 use tox_data::Dataset;
@@ -230,8 +230,7 @@ pub fn compress(args: &Compress) -> anyhow::Result<Output> {
     });
     bar.close();
     if let Err(ChildError::Trial(TrialError::Stopped)) = &record {
-        let command: Vec<String> = std::env::args().collect();
-        say(format_args!("stopped; go on with: {}", command.join(" ")));
+        say(format_args!("stopped; go on with: {}", this_command()));
         return Ok(Output {
             text: String::new(),
             code: INTERRUPTED,

@@ -2,7 +2,7 @@
 
 use super::Compress;
 use crate::cli::robust::{self, count, guessing, reasons, reliable};
-use crate::cli::{say, table};
+use crate::cli::{say, shell_path, table};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tox_data::Dataset;
@@ -132,7 +132,7 @@ impl<'a> Result<'a> {
         text += &format!(
             "next     toxscreen attack --weights {} --arch {} {} {}{normalise} --attack autoattack --images \
              10000\n",
-            file("found.safetensors").display(),
+            shell_path(&file("found.safetensors")),
             found.shape,
             self.args.images_of.written(),
             self.args.radius.written(),
