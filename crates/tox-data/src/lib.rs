@@ -19,6 +19,7 @@ mod fetch;
 mod files;
 mod format;
 mod input;
+pub mod isa;
 mod list;
 mod load;
 pub mod majority;

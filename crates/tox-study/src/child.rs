@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tox_data::checkpoint::NOTE;
 
 /// Exit code of a trial that was asked to stop and can be resumed (`EX_TEMPFAIL`).
 pub const STOPPED: u8 = 75;
@@ -218,7 +219,8 @@ impl<'a> Log<'a> {
     }
 
     fn progress(&mut self, progress: Progress) {
-        if self.last.is_none_or(|t| t.elapsed() >= PACE) {
+        let note = progress.message.contains(NOTE);
+        if note || self.last.is_none_or(|t| t.elapsed() >= PACE) {
             self.last = Some(Instant::now());
             self.write(&Event::Progress {
                 seconds: self.begun.elapsed().as_secs_f64(),

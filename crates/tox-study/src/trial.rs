@@ -320,13 +320,10 @@ fn with_hooks<T>(
     run: impl FnOnce(Hooks<'_>) -> T,
 ) -> T {
     let TrialContext { stop, progress, .. } = context;
-    // A checkpoint goes on only where everything that the outcome depends on is as it was.
-    let key = format!(
-        "trial {}, data {data_hash}, device {}, toxscreen {}",
-        trial_id(spec),
-        context.device,
-        env!("CARGO_PKG_VERSION")
-    );
+    // A checkpoint goes on only where everything that the outcome depends on is as it was; version and
+    // instruction set are the checkpoint's own.
+    let (trial, device) = (trial_id(spec), context.device);
+    let key = format!("trial {trial}, data {data_hash}, device {device}");
     run(Hooks {
         key: &key,
         checkpoint: &context.dir.join("checkpoint.safetensors"),
@@ -341,11 +338,28 @@ fn with_hooks<T>(
     })
 }
 
+/// Refuses a `TOXSCREEN_CHECKPOINT_SECONDS` that is no time.
+///
+/// # Errors
+/// What is expected.
+pub fn check_interval() -> Result<(), String> {
+    given_interval().map(|_| ())
+}
+
 /// `TOXSCREEN_CHECKPOINT_SECONDS`, or 30 s: how much work a kill -9 may cost.
 fn checkpoint_interval() -> Duration {
-    let given = std::env::var("TOXSCREEN_CHECKPOINT_SECONDS").ok();
-    let seconds = given
-        .and_then(|s| s.parse::<f64>().ok())
-        .filter(|s| (0.0..1e6).contains(s));
-    Duration::from_secs_f64(seconds.unwrap_or(30.0))
+    let given = given_interval().ok().flatten();
+    Duration::from_secs_f64(given.unwrap_or(30.0))
+}
+
+fn given_interval() -> Result<Option<f64>, String> {
+    let value = std::env::var_os("TOXSCREEN_CHECKPOINT_SECONDS").unwrap_or_default();
+    if value.is_empty() {
+        return Ok(None);
+    }
+    let seconds = value.to_str().and_then(|s| s.parse::<f64>().ok());
+    let seconds = seconds.filter(|s| (0.0..=1e6).contains(s));
+    seconds.map(Some).ok_or_else(|| {
+        format!("TOXSCREEN_CHECKPOINT_SECONDS is {value:?}; expected seconds from 0 to 1000000")
+    })
 }

@@ -7,8 +7,7 @@ use super::{CHUNK, Inputs};
 use crate::attack::{Attack, autoattack};
 use crate::ball::Ball;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
-use tox_data::checkpoint::{self, Buffers, CheckpointError};
+use tox_data::checkpoint::{self, Buffers, CheckpointError, Slot};
 
 /// Probes that are not of an attack.
 const PROBES: usize = 3;
@@ -33,7 +32,7 @@ struct Tally {
 /// All that the next steps depend on.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Kept {
+pub(super) struct Kept {
     /// Whether each image so far is classified correctly.
     correct: Vec<bool>,
     /// One an attack.
@@ -44,30 +43,18 @@ struct Kept {
     warnings: Vec<Warning>,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Header {
-    key: String,
-    kept: Kept,
-}
-
 pub(super) struct Machine<'a> {
     inputs: &'a Inputs<'a>,
-    key: String,
     kept: Kept,
 }
 
 impl<'a> Machine<'a> {
-    pub fn new(inputs: &'a Inputs<'a>, key: &str) -> Self {
+    pub fn new(inputs: &'a Inputs<'a>) -> Self {
         let kept = Kept {
             tallies: vec![Tally::default(); inputs.attacks.len()],
             ..Kept::default()
         };
-        Self {
-            inputs,
-            key: key.to_owned(),
-            kept,
-        }
+        Self { inputs, kept }
     }
 
     fn images(&self) -> usize {
@@ -297,7 +284,7 @@ fn passes(attack: &Attack) -> f64 {
 }
 
 impl checkpoint::Machine for Machine<'_> {
-    type Header = Header;
+    type Header = Kept;
 
     fn done(&self) -> bool {
         self.kept.probed == self.probes()
@@ -317,19 +304,11 @@ impl checkpoint::Machine for Machine<'_> {
         progress(self.share(), &message);
     }
 
-    fn save(&mut self, path: &Path) -> Result<(), CheckpointError> {
-        let header = Header {
-            key: self.key.clone(),
-            kept: self.kept.clone(),
-        };
-        checkpoint::write(path, &header, &[])
+    fn save(&mut self, slot: Slot<'_>) -> Result<(), CheckpointError> {
+        slot.write(&self.kept, &[])
     }
 
-    fn resume(&mut self, header: Header, _: Buffers) -> Result<(), String> {
-        let Header { key, kept } = header;
-        if key != self.key {
-            return Err(format!("it belongs to {key}, not to {}", self.key));
-        }
+    fn resume(&mut self, kept: Kept, _: Buffers) -> Result<(), String> {
         let (images, attacks) = (self.images(), self.inputs.attacks.len());
         let correct = kept.correct.iter().filter(|c| **c).count();
         let fits = |tally: &Tally| {

@@ -99,7 +99,7 @@ pub fn evaluate(
     mut hooks: Hooks<'_>,
 ) -> Result<Option<Evaluation>, EvaluationError> {
     check(inputs)?;
-    let mut machine = Machine::new(inputs, hooks.key);
+    let mut machine = Machine::new(inputs);
     let done = checkpoint::drive(&mut machine, &mut hooks)?;
     Ok(done.then(|| machine.finish()))
 }

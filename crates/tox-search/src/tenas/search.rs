@@ -8,8 +8,7 @@ use crate::space::cells::{CellGenotype, CellSpace};
 use crate::space::darts::{Cell, Edge, Genotype, NODES, edge_index};
 use crate::space::nasbench201;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
-use tox_data::checkpoint::{self, Buffers, CheckpointError, Hooks, Machine};
+use tox_data::checkpoint::{self, Buffers, CheckpointError, Hooks, Machine, Slot};
 use tox_nn::Device;
 
 /// What a search found.
@@ -39,7 +38,6 @@ pub fn run(
         scorer: Scorer::new(scene, device),
         scene,
         at: At {
-            key: hooks.key.to_owned(),
             left: Left::fresh(scene.space),
             rounds: Vec::new(),
             ties: 0,
@@ -55,8 +53,6 @@ pub fn run(
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct At {
-    /// See [`Hooks::key`].
-    key: String,
     left: Left,
     rounds: Vec<Vec<Candidate>>,
     #[serde(default)]
@@ -246,14 +242,11 @@ impl Machine for Search<'_> {
         progress(done, &message);
     }
 
-    fn save(&mut self, path: &Path) -> Result<(), CheckpointError> {
-        checkpoint::write(path, &self.at, &[])
+    fn save(&mut self, slot: Slot<'_>) -> Result<(), CheckpointError> {
+        slot.write(&self.at, &[])
     }
 
     fn resume(&mut self, at: At, _: Buffers) -> Result<(), String> {
-        if at.key != self.at.key {
-            return Err(format!("it belongs to {}, not to {}", at.key, self.at.key));
-        }
         let repeats = self.scene.config.repeats;
         if !at.left.is_of(self.scene.space) || at.sums.len() != at.scored.div_ceil(repeats) {
             return Err("its ops or scores are of another search".into());

@@ -83,8 +83,10 @@ impl Usage {
 
 /// Runs a command; `given` tells which of its options were written.
 pub fn dispatch(args: Args, given: &ArgMatches) -> anyhow::Result<Output> {
-    tox_nn::kernels::check_choice()
+    tox_data::isa::check()
         .map_err(|what| Usage::new(what, "unset it for the fastest that this machine has"))?;
+    tox_study::trial::check_interval()
+        .map_err(|what| Usage::new(what, "unset it for a checkpoint every 30 seconds"))?;
     match args.command {
         Command::Run(args) => run::run(args),
         Command::Plan(args) => plan::plan(&args),

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
+use tox_data::checkpoint::NOTE;
 use tox_data::text::one_line;
 use tox_study::runner::{End, News, Notice};
 use tox_study::store::Store;
@@ -139,7 +140,9 @@ impl Progress {
                 };
                 run.done = done.clamp(0.0, 1.0);
                 run.from.get_or_insert(run.done);
-                if let Some(bar) = &run.bar {
+                if message.contains(NOTE) {
+                    self.line(i, &message);
+                } else if let Some(bar) = &run.bar {
                     bar.set_position((run.done * STEPS) as u64);
                     bar.set_message(one_line(&message).into_owned());
                 } else if run.told.elapsed() >= PACE {
@@ -242,7 +245,12 @@ impl Bar {
         let share = share.clamp(0.0, 1.0);
         let made = share - *self.from.get_or_insert(share);
         let rest = |made: f64| time_left(self.begun.elapsed(), made, 1.0 - share);
-        if let Some(bar) = &self.bar {
+        if what.contains(NOTE) {
+            match &self.bar {
+                Some(bar) => bar.println(one_line(what)),
+                None => say(format_args!("{what}")),
+            }
+        } else if let Some(bar) = &self.bar {
             let rest = rest(made).unwrap_or_else(|| "estimating".to_owned());
             bar.set_position((share * STEPS) as u64);
             bar.set_message(format!("{rest}  {}", one_line(what)));
