@@ -39,6 +39,6 @@ pub use dir::DataDir;
 pub use error::DataError;
 pub use fetch::{FetchError, fetch, fetch_from};
 pub use list::{DatasetInfo, list};
-pub use load::{load, load_seeded};
+pub use load::{load, load_seeded, source_hash};
 pub use resize::{resize, to_rgb};
 pub use set::{Dataset, Images, Normalise, Split};

@@ -2,6 +2,7 @@
 
 use crate::spec::{Learner, Threat, TrialSpec};
 use serde::{Deserialize, Serialize};
+use tox_data::spec::DataSpec;
 
 /// A trial of a plan; one line of `plan.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +20,11 @@ impl Trial {
     pub fn cell(&self) -> String {
         cell_name(&self.spec.cell, self.spec.variant.as_deref())
     }
+
+    /// Its `spec.json`.
+    pub fn spec_json(&self) -> String {
+        serde_json::to_string_pretty(&self.spec).unwrap_or_default() + "\n"
+    }
 }
 
 /// `1a`, or `oneshot-2 (guarded)` where the cell has variants.
@@ -33,27 +39,32 @@ pub fn cell_name(label: &str, variant: Option<&str>) -> String {
 /// declaration. A file that is named by its content too counts by that, wherever it lies.
 pub fn trial_id(spec: &TrialSpec) -> String {
     let mut spec = spec.clone();
-    let by_content = |path: &mut String, hash: &Option<String>| {
+    let file = |path: &mut String, hash: &Option<String>| {
         if hash.is_some() {
             path.clear();
         }
     };
-    if let Threat::File(file) = &mut spec.threat {
-        by_content(&mut file.path, &file.hash);
+    let set = |data: &mut DataSpec| {
+        if data.hash.is_some() {
+            data.dataset = data.name().to_owned();
+        }
+    };
+    set(&mut spec.data);
+    if let Threat::File(threat) = &mut spec.threat {
+        file(&mut threat.path, &threat.hash);
     }
     match &mut spec.learner {
         Learner::Nas(config) => {
-            if let Some(file) = &mut config.supernet {
-                by_content(&mut file.path, &file.hash);
+            if let Some(supernet) = &mut config.supernet {
+                file(&mut supernet.path, &supernet.hash);
             }
+            config.target.iter_mut().for_each(set);
         }
         Learner::RcNas(config) => {
-            for file in [&mut config.weights, &mut config.table]
-                .into_iter()
-                .flatten()
-            {
-                by_content(&mut file.path, &file.hash);
+            for named in [&mut config.weights, &mut config.table].into_iter().flatten() {
+                file(&mut named.path, &named.hash);
             }
+            config.meta.data.iter_mut().for_each(set);
         }
         Learner::Enas(_)
         | Learner::Bilevel(_)

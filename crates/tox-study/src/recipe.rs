@@ -1,6 +1,7 @@
 //! A recipe: a study as a person writes it, in TOML. [`Study`] is what it means.
 
 mod check;
+mod data;
 mod learner;
 mod paths;
 mod range;
@@ -8,7 +9,7 @@ mod range;
 use crate::plan::{Trial, cell_name, trial_id};
 pub use crate::source::Grid;
 use crate::source::{Origin, Source, merge};
-use crate::spec::TrialSpec;
+use crate::spec::{self, TrialSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use tox_poison::space::PoisonSet;
 use wildmatch::WildMatch;
 
 pub use crate::source::Setting;
+pub use data::SourceError;
 
 /// The quickstart that `toxscreen run` runs when it is given no recipe.
 pub const QUICKSTART: &str = include_str!("../../../recipes/quickstart.toml");
@@ -199,6 +201,18 @@ impl Study {
             path: path.to_owned(),
             message: e.to_string(),
         })?;
+        if text.starts_with(SEAL) && !is_sealed(&text) {
+            return Err(RecipeError::Invalid {
+                place: path.display().to_string(),
+                message: "this is the resolved recipe of a study, and was changed after toxscreen wrote \
+                          it"
+                    .into(),
+                hint: Some(
+                    "edit your recipe, not this file; to make a recipe of it, take its first line off"
+                        .into(),
+                ),
+            });
+        }
         let folder = path.parent().unwrap_or(Path::new(""));
         Self::parse_in(folder, &path.display().to_string(), &text, overrides)
     }
@@ -269,7 +283,7 @@ impl Study {
             }
             for &seed in cell.seeds.as_ref().unwrap_or(&recipe.seeds) {
                 let spec = TrialSpec {
-                    version: 1,
+                    version: spec::VERSION,
                     cell: cell.label.clone(),
                     variant: cell.variant.clone(),
                     data: data.clone(),
@@ -306,6 +320,21 @@ impl Study {
         // A recipe came from TOML, and checked seeds fit its integers.
         toml::to_string_pretty(&self.recipe).unwrap_or_default()
     }
+}
+
+/// Start of the first line of a study's resolved recipe.
+const SEAL: &str = "# toxscreen: BLAKE3 of the lines below is ";
+
+/// A study's resolved recipe with a first line that tells whether it was changed.
+pub fn sealed(toml: &str) -> String {
+    let hash = blake3::hash(toml.as_bytes()).to_hex();
+    format!("{SEAL}{hash}; edit your recipe, not this file\n{toml}")
+}
+
+/// Whether `text` is what [`sealed`] wrote.
+pub fn is_sealed(text: &str) -> bool {
+    text.split_once('\n')
+        .is_some_and(|(_, toml)| sealed(toml) == text)
 }
 
 fn no_defence() -> Value {

@@ -286,8 +286,17 @@ impl<'a> Source<'a> {
     }
 }
 
-/// Puts `over` on top of `base`: tables are merged, everything else is replaced.
+/// Keys that say which file, or which part of it, a table names.
+const NAMES_A_FILE: [&str; 2] = ["path", "dataset"];
+const NAMES_ROWS: [&str; 2] = ["classes", "resize"];
+
+/// Puts `over` on top of `base`: tables are merged, everything else is replaced. The hash of a file goes
+/// with the file.
 pub(crate) fn merge(base: &mut Table, over: &Table) {
+    let has = |keys: [&str; 2]| keys.iter().any(|key| over.contains_key(*key));
+    if has(NAMES_A_FILE) || base.contains_key("dataset") && has(NAMES_ROWS) {
+        base.remove("hash");
+    }
     for (key, value) in over {
         match (base.get_mut(key), value) {
             (Some(Value::Table(below)), Value::Table(above)) => merge(below, above),

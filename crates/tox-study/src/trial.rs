@@ -186,11 +186,28 @@ pub enum TrialError {
         /// Why.
         reason: String,
     },
-    /// A file is not the one that the recipe was read with.
-    #[error("{path} has another content than when the recipe was read; run the recipe again")]
+    /// A file is not the one that the study was made with.
+    #[error(
+        "{path} changed: its content has the hash {found}, expected {expected}; give the new file a \
+         study of its own with --out, or put the old one back"
+    )]
     OtherFile {
         /// The file.
         path: String,
+        /// The hash in the trial's spec.
+        expected: String,
+        /// That of the file.
+        found: String,
+    },
+    /// A spec that does not say which data it is about.
+    #[error(
+        "the trial's spec does not name {what} by content, so that its id and its record would not \
+         say which data they are of; make it with `toxscreen plan --json` or `toxscreen run` where the \
+         data are"
+    )]
+    Unnamed {
+        /// The data set, or the table.
+        what: String,
     },
     /// A file of the trial cannot be used.
     #[error(transparent)]
@@ -243,11 +260,32 @@ fn check(spec: &TrialSpec, device: &str) -> Result<(), TrialError> {
             defence: spec.defence.word(),
         });
     }
+    let unnamed = |what: &str| TrialError::Unnamed {
+        what: what.to_owned(),
+    };
+    if let Some(data) = spec.data_sets().into_iter().find(|d| d.hash.is_none()) {
+        return Err(unnamed(&data.dataset));
+    }
+    if let (true, None) = spec.learner.benchmark() {
+        return Err(unnamed("the table of NAS-Bench-201"));
+    }
     if device != "cpu" && !spec.learner.on_device() {
         let device = device.to_owned();
         return Err(TrialError::CpuOnly { learner, device });
     }
     Ok(())
+}
+
+/// Refuses a file whose content is not the one of the spec.
+fn unchanged(path: &str, expected: Option<&String>, found: &str) -> Result<(), TrialError> {
+    match expected {
+        Some(expected) if expected != found => Err(TrialError::OtherFile {
+            path: path.to_owned(),
+            expected: expected.clone(),
+            found: found.to_owned(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// The data of a trial.

@@ -18,6 +18,7 @@ mod settings;
 mod synthetic;
 mod table;
 mod tables;
+mod ties;
 #[cfg(test)]
 mod tests;
 

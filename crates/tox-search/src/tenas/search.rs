@@ -2,7 +2,7 @@
 
 use super::config::TenasError;
 use super::left::{DARTS, Left};
-use super::rank::{Candidate, Drops, drop, pruned, removed};
+use super::rank::{Candidate, Drops, drop, pruned, removed, ties};
 use super::score::{Scene, Scorer};
 use crate::space::cells::{CellGenotype, CellSpace};
 use crate::space::darts::{Cell, Edge, Genotype, NODES, edge_index};
@@ -19,6 +19,9 @@ pub struct Found {
     pub genotype: CellGenotype,
     /// What every round removed, in the order of the ranking.
     pub rounds: Vec<Vec<Candidate>>,
+    /// Of these, those in whose place a candidate with equal scores could have gone: the order of the list
+    /// decided.
+    pub ties: usize,
 }
 
 /// Searches, or goes on from a checkpoint. `None` means that it was asked to stop and has saved itself.
@@ -37,6 +40,7 @@ pub fn run(
         at: At {
             left: Left::fresh(scene.space),
             rounds: Vec::new(),
+            ties: 0,
             sums: Vec::new(),
             scored: 0,
         },
@@ -51,6 +55,8 @@ pub fn run(
 struct At {
     left: Left,
     rounds: Vec<Vec<Candidate>>,
+    #[serde(default)]
+    ties: usize,
     /// Bits of the sums over repeats of this round's drops, kernel and regions, of every candidate so
     /// far: JSON knows no infinity.
     sums: Vec<[u64; 2]>,
@@ -122,10 +128,19 @@ impl Search<'_> {
         let most = self.scene.config.prune(self.scene.space);
         let left = &self.at.left;
         let number = |c: &Candidate| most.min(left.0[c.cell][c.edge].len() - 1);
-        let gone = match round {
-            Round::Ops(candidates) => pruned(candidates, &drops, number),
-            Round::Edges(candidates) => removed(candidates, &drops, KEPT),
+        let (gone, ties) = match round {
+            Round::Ops(candidates) => {
+                let gone = pruned(candidates, &drops, number);
+                let ties = ties(candidates, &drops, &gone, |c| (c.cell, c.edge));
+                (gone, ties)
+            }
+            Round::Edges(candidates) => {
+                let gone = removed(candidates, &drops, KEPT);
+                let ties = ties(candidates, &drops, &gone, |c| c.cell);
+                (gone, ties)
+            }
         };
+        self.at.ties += ties;
         gone.iter()
             .for_each(|candidate| self.at.left.remove(candidate));
         self.at.rounds.push(gone);
@@ -136,6 +151,7 @@ impl Search<'_> {
         Found {
             genotype: genotype(self.scene.space, &self.at.left),
             rounds: self.at.rounds,
+            ties: self.at.ties,
         }
     }
 }

@@ -34,7 +34,7 @@ use tox_poison::space_file::SpaceFileError;
 use tox_search::rcnas::RcnasError;
 use tox_search::table::TableError;
 use tox_study::child::ChildError;
-use tox_study::recipe::RecipeError;
+use tox_study::recipe::{RecipeError, SourceError};
 use tox_study::record::RecordError;
 use tox_study::store::StoreError;
 use tox_study::trial::TrialError;
@@ -45,6 +45,8 @@ pub const FAILED: u8 = 1;
 pub const USAGE: u8 = 2;
 /// Data missing or damaged.
 pub const DATA: u8 = 3;
+/// A verification found nothing bad, but something that cannot be compared here.
+pub const INCOMPARABLE: u8 = 4;
 /// A bug.
 pub const INTERNAL: u8 = 70;
 /// Stopped by Ctrl-C; the same command goes on.
@@ -109,9 +111,18 @@ pub fn dispatch(args: Args, given: &ArgMatches) -> anyhow::Result<Output> {
 
 /// The exit code that stands for an error.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
+    if let Some(error) = error.downcast_ref::<StoreError>() {
+        return match error {
+            StoreError::File(_) | StoreError::Edited { .. } | StoreError::Busy { .. } => FAILED,
+            StoreError::OtherData { .. } => DATA,
+            StoreError::Recipe(_)
+            | StoreError::NoStudy { .. }
+            | StoreError::Headless { .. }
+            | StoreError::Changed { .. } => USAGE,
+        };
+    }
     if error.is::<Usage>()
         || error.is::<RecipeError>()
-        || error.is::<StoreError>()
         || error.is::<SpaceFileError>()
         || matches!(
             error.downcast_ref(),
@@ -128,6 +139,7 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         || error.is::<tox_data::FetchError>()
         || error.is::<ScreenError>()
         || error.is::<TableError>()
+        || error.is::<SourceError>()
         || error.is::<OwnError>()
         || matches!(
             error.downcast_ref(),

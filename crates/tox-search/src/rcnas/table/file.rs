@@ -77,6 +77,13 @@ pub enum TableError {
         shape: Box<Shape>,
         seed: u64,
     },
+    /// The last line has no end.
+    #[error(
+        "{} ends in the middle of line {line}: the file was cut off; write or copy it again (if it is \
+         whole, end its last line)",
+        path.display()
+    )]
+    Cut { path: PathBuf, line: usize },
     /// No rows.
     #[error("the table {} has a header only; expected a row for each training", path.display())]
     Empty { path: PathBuf },
@@ -250,6 +257,13 @@ impl Table {
             path: path.to_owned(),
             source,
         })?;
+        // A number that lost its last digits is a number.
+        if !text.is_empty() && !text.ends_with('\n') {
+            return Err(TableError::Cut {
+                path: path.to_owned(),
+                line: text.lines().count(),
+            });
+        }
         let mut lines = text.lines().enumerate();
         let header: Vec<&str> = lines.next().map_or("", |(_, l)| l).split(',').collect();
         let attacks = attacks(path, &header)?;

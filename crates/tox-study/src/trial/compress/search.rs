@@ -8,7 +8,7 @@ use crate::record::Outcome;
 use crate::record::compress::{CompressOutcome, Looked};
 use crate::spec::TrialSpec;
 use crate::trial::steps::Steps;
-use crate::trial::{Finished, Progress, TrialContext, TrialError, load};
+use crate::trial::{Finished, Progress, TrialContext, TrialError, load, unchanged};
 use serde_json::json;
 use std::cell::RefCell;
 use std::path::Path;
@@ -59,7 +59,8 @@ pub fn execute(
     }
     let table = config.table.as_ref().map(looked_up).transpose()?;
     if let Some(file) = &config.weights {
-        unchanged(file)?;
+        let found = SupernetFile::hash_of(Path::new(&file.path))?;
+        unchanged(&file.path, file.hash.as_ref(), &found)?;
     }
     let (data_hash, data_notes) = (clean.hash.clone(), clean.notes.clone());
     let mut sets = vec![Set {
@@ -267,23 +268,8 @@ fn compared(table: &Table, config: &CompressConfig, search: &Search) -> Result<L
     })
 }
 
-/// The weights that the recipe's reader saw.
-fn unchanged(file: &HashedFile) -> Result<(), TrialError> {
-    let found = SupernetFile::hash_of(Path::new(&file.path))?;
-    match &file.hash {
-        Some(hash) if *hash != found => Err(TrialError::OtherFile {
-            path: file.path.clone(),
-        }),
-        _ => Ok(()),
-    }
-}
-
 fn looked_up(file: &HashedFile) -> Result<Table, TrialError> {
     let table = Table::read(Path::new(&file.path))?;
-    match &file.hash {
-        Some(hash) if *hash != table.hash() => Err(TrialError::OtherFile {
-            path: file.path.clone(),
-        }),
-        _ => Ok(table),
-    }
+    unchanged(&file.path, file.hash.as_ref(), table.hash())?;
+    Ok(table)
 }

@@ -20,6 +20,7 @@ use tox_study::child::{self, ChildError, Event, Options};
 use tox_study::files;
 use tox_study::recipe::Study;
 use tox_study::spec::{Learner, TrialSpec};
+use tox_study::store::StoreError;
 use tox_study::trial::{TrialError, execute};
 
 #[derive(clap::Args)]
@@ -190,7 +191,10 @@ pub fn compress(args: &Compress) -> anyhow::Result<Output> {
     attacks.extend(args.judge.iter().chain(&args.meta_attacks).cloned());
     // Before the data are read; their classes are checked below.
     args.radius.ball(&attacks, usize::MAX)?;
-    let study = recipe::study(args)?;
+    let (study, faults) = recipe::study(args)?.resolved(&args.images_of.dir()?)?;
+    if let Some(fault) = faults.into_iter().next() {
+        return Err(fault.into());
+    }
     let spec = &study.trials[0].spec;
     let Learner::RcNas(config) = &spec.learner else {
         return Err(Usage::new(
@@ -298,6 +302,13 @@ fn prepare(dir: &Path, study: &Study, spec: &TrialSpec) -> anyhow::Result<()> {
         let kept: Option<TrialSpec> = serde_json::from_str(&files::read(&path)?).ok();
         if kept.as_ref() == Some(spec) {
             return Ok(());
+        }
+        if let Some(changes) = kept.and_then(|kept| spec.other_content(&kept)) {
+            return Err(StoreError::OtherData {
+                dir: dir.to_owned(),
+                changes,
+            }
+            .into());
         }
         return Err(Usage::new(
             format!(
