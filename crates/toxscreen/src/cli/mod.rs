@@ -176,6 +176,13 @@ pub fn say(line: std::fmt::Arguments<'_>) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
+/// What is to be known of data, a line each on stderr.
+fn notes(notes: &[String]) {
+    for note in notes {
+        say(format_args!("note: {}", tox_data::text::one_line(note)));
+    }
+}
+
 /// Rows under a head, in columns as wide as they need to be.
 fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let mut widths: Vec<usize> = head.iter().map(|h| h.chars().count()).collect();

@@ -2,7 +2,9 @@
 
 use super::args::Run;
 use super::progress::Progress;
-use super::{DATA, FAILED, INTERRUPTED, Output, Usage, count_interrupts, duration, json, say};
+use super::{
+    DATA, FAILED, INTERRUPTED, Output, Usage, count_interrupts, duration, json, notes, say,
+};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -112,7 +114,7 @@ fn preflight(study: &Study, dir: &Path, options: &RunOptions) -> anyhow::Result<
             return Err(Usage::new(message, "leave --device out").into());
         }
         if learner.loads_data() && !loaded.contains(&data) {
-            tox_data::load(data, &data_dir)?;
+            notes(&tox_data::load(data, &data_dir)?.notes);
             loaded.push(data);
         }
         if let Learner::Nas(config) = learner

@@ -61,7 +61,11 @@ pub fn execute(
     if let Some(file) = &config.weights {
         unchanged(file)?;
     }
-    let (data_hash, data_notes) = (clean.hash.clone(), clean.notes.clone());
+    let (data_hash, mut data_notes) = (clean.hash.clone(), clean.notes.clone());
+    data_notes.extend(clean.first(&clean.valid, config.candidate.images)?);
+    if let Some(judge) = &config.judge {
+        data_notes.extend(clean.first(&clean.test, judge.images)?);
+    }
     let mut sets = vec![Set {
         name: spec.data.dataset.clone(),
         data: clean,
