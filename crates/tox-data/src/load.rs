@@ -7,7 +7,9 @@ use crate::dir::DataDir;
 use crate::error::DataError;
 use crate::files::Files;
 use crate::format::cifar::{CIFAR10, CIFAR100};
-use crate::format::{digits, folder, idx, npz};
+use crate::format::source::Kind;
+use crate::format::tables::Tables;
+use crate::format::{digits, folder, idx};
 use crate::set::Dataset;
 use crate::spec::DataSpec;
 
@@ -17,7 +19,7 @@ const SYNTHETIC: &str = "gaussians";
 /// Loads, checks and splits the data set that `spec` names.
 ///
 /// Known names are looked up in `data_dir` (`digits` is embedded); anything else is the path of an
-/// `.npz` file or of a folder of class folders, as it stands. Training images are the first `train`
+/// `.npz` file, of two `.npy` files or of a folder of class folders, as it stands. Training images are the first `train`
 /// of the training file, validation images its last `valid`, test images the first `test` of the
 /// test file; the rest is dropped. Then follow resizing and grey to three channels.
 ///
@@ -75,8 +77,14 @@ fn read(spec: &DataSpec, data_dir: &DataDir) -> Result<(String, Files), DataErro
         "cifar10" => CIFAR10.load(&folder(name), published(name), keep)?,
         "cifar100" => CIFAR100.load(&folder(name), published(name), keep)?,
         _ if path.is_dir() => folder::load(path, spec.resize, keep)?,
-        _ if is_npz(path) => npz::load(path)?,
-        _ => return Err(unknown(name)),
+        _ => match Kind::of(name) {
+            Some(kind @ (Kind::Npz | Kind::Npy)) => Tables::open(name, kind, None)?.images()?,
+            Some(Kind::Table) if path.is_file() => {
+                let path = path.to_path_buf();
+                return Err(DataError::TableImages { path });
+            }
+            Some(Kind::Table) | None => return Err(unknown(name)),
+        },
     };
     let name = match NAMES.contains(&name) {
         true => name.to_owned(),
@@ -86,22 +94,21 @@ fn read(spec: &DataSpec, data_dir: &DataDir) -> Result<(String, Files), DataErro
     Ok((name, files))
 }
 
-/// Whether the name ends in `.npz`.
-pub(crate) fn is_npz(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case("npz"))
-}
-
 /// What messages and results call the set at `path`.
 pub(crate) fn file_name(path: &Path) -> String {
     let name = path.file_name().unwrap_or(path.as_os_str());
     name.to_string_lossy().into_owned()
 }
 
-/// The error for a name nobody knows, with the nearest known one.
+/// The error for a name nobody knows, with the nearest known one, or for a file of another kind.
 pub(crate) fn unknown(name: &str) -> DataError {
-    DataError::Unknown {
-        name: name.to_owned(),
-        hint: catalogue::hint(name, &NAMES),
+    match Path::new(name).is_file() {
+        true => DataError::Door {
+            path: Path::new(name).to_path_buf(),
+        },
+        false => DataError::Unknown {
+            name: name.to_owned(),
+            hint: catalogue::hint(name, &NAMES),
+        },
     }
 }

@@ -101,7 +101,10 @@ pub fn missing<C, O>(run: &Run, cells: &[Cell<C, O>]) -> Option<String> {
 pub fn elsewhere<C, O>(cells: &[Cell<C, O>], paper: &[&str], others: &[&str]) -> Option<String> {
     let mut names: Vec<&str> = Vec::new();
     let used = cells.iter().map(|c| c.spec().data.dataset.as_str());
-    for name in used.filter(|name| !paper.contains(name)).chain(others.iter().copied()) {
+    for name in used
+        .filter(|name| !paper.contains(name))
+        .chain(others.iter().copied())
+    {
         if !names.contains(&name) {
             names.push(name);
         }

@@ -61,7 +61,10 @@ pub fn trial_id(spec: &TrialSpec) -> String {
             config.target.iter_mut().for_each(set);
         }
         Learner::RcNas(config) => {
-            for named in [&mut config.weights, &mut config.table].into_iter().flatten() {
+            for named in [&mut config.weights, &mut config.table]
+                .into_iter()
+                .flatten()
+            {
                 file(&mut named.path, &named.hash);
             }
             config.meta.data.iter_mut().for_each(set);

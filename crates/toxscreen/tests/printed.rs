@@ -137,8 +137,17 @@ fn a_study_is_reproduced_by_the_commands_of_its_report_where_they_stand() {
     let folder = root.path().join("runs/it's");
     copy(&study().join("runs/it's"), &folder);
     let html = fs::read_to_string(folder.join("report.html")).unwrap();
-    let html = html.replace("&#x27;", "'").replace("&#x2f;", "/").replace("&quot;", "\"");
-    let pre = html.split("<pre>").nth(1).unwrap().split("</pre>").next().unwrap();
+    let html = html
+        .replace("&#x27;", "'")
+        .replace("&#x2f;", "/")
+        .replace("&quot;", "\"");
+    let pre = html
+        .split("<pre>")
+        .nth(1)
+        .unwrap()
+        .split("</pre>")
+        .next()
+        .unwrap();
     let lines = printed(pre);
     assert_eq!(lines.len(), 2, "{pre}");
     for line in &lines {
@@ -176,10 +185,7 @@ fn what_was_stopped_goes_on_with_the_command_that_is_printed() {
     let long = RECIPE.replace("epochs = 1 }\ncontroller", "epochs = 400 }\ncontroller");
     fs::write(at.join("my recipe's.toml"), long).unwrap();
     let run = ["run", "my recipe's.toml", "--out", "runs of 'mine'"];
-    let (code, stdout, stderr) = interrupted(
-        command(&at, &run),
-        &at.join("runs of 'mine'/trials"),
-    );
+    let (code, stdout, stderr) = interrupted(command(&at, &run), &at.join("runs of 'mine'/trials"));
     assert_eq!(code, 130, "{stderr}");
     let line = one(&stdout);
     // What goes on is this very study, which now may be seen to go on no further than its plan.
@@ -190,10 +196,41 @@ fn what_was_stopped_goes_on_with_the_command_that_is_printed() {
     assert!(stdout.contains("small: 1 trials in 1 cells"), "{stdout}");
 
     let small = [
-        "compress", "--arch", "d2,2,2-w2,2,2-b4", "--budget", "50%", "--data", "digits", "--train", "200",
-        "--evaluations", "2", "--epochs", "1", "--final-epochs", "1", "--batch", "32", "--images", "32",
-        "--epsilon", "16/255", "--training", "standard", "--method", "random", "--attack", "fgsm", "--judge",
-        "fgsm", "--set", "learner.candidate.images=32", "--threads", "1", "--out", "my runs/it's",
+        "compress",
+        "--arch",
+        "d2,2,2-w2,2,2-b4",
+        "--budget",
+        "50%",
+        "--data",
+        "digits",
+        "--train",
+        "200",
+        "--evaluations",
+        "2",
+        "--epochs",
+        "1",
+        "--final-epochs",
+        "1",
+        "--batch",
+        "32",
+        "--images",
+        "32",
+        "--epsilon",
+        "16/255",
+        "--training",
+        "standard",
+        "--method",
+        "random",
+        "--attack",
+        "fgsm",
+        "--judge",
+        "fgsm",
+        "--set",
+        "learner.candidate.images=32",
+        "--threads",
+        "1",
+        "--out",
+        "my runs/it's",
     ];
     let (code, _, stderr) = interrupted(command(&at, &small), &at.join("my runs/it's/spec.json"));
     let stdout = match code {
@@ -210,14 +247,20 @@ fn what_was_stopped_goes_on_with_the_command_that_is_printed() {
         }
     };
     let line = one(&stdout);
-    assert!(line.contains("--attack autoattack --images 10000"), "{line}");
+    assert!(
+        line.contains("--attack autoattack --images 10000"),
+        "{line}"
+    );
     let fast = line.replace("autoattack --images 10000", "fgsm --images 16");
     let (code, stdout, stderr) = shell(&at, &fast);
     assert_eq!(code, 0, "{fast}: {stderr}");
     assert!(stdout.contains("on 16 images of digits"), "{stdout}");
     let (code, _, stderr) = shell(&at, &format!("{fast} --json > /dev/full"));
     assert_eq!(code, 1, "{stderr}");
-    assert!(stderr.contains("cannot write to the standard output"), "{stderr}");
+    assert!(
+        stderr.contains("cannot write to the standard output"),
+        "{stderr}"
+    );
 }
 
 #[test]
@@ -229,10 +272,16 @@ fn data_that_are_missing_are_fetched_by_the_command_that_is_printed() {
     let (code, _, stderr) = toxscreen(&at, &args);
     assert_eq!(code, 3, "{stderr}");
     // Nobody listens there: the command is one that there is, and it tries.
-    let line = format!("TOXSCREEN_FETCH_BASE=http://127.0.0.1:9 {} --data-dir none", one(&stderr));
+    let line = format!(
+        "TOXSCREEN_FETCH_BASE=http://127.0.0.1:9 {} --data-dir none",
+        one(&stderr)
+    );
     let (code, _, stderr) = shell(&at, &line);
     assert_eq!(code, 3, "{line}: {stderr}");
-    assert!(stderr.contains("cannot download http://127.0.0.1:9"), "{stderr}");
+    assert!(
+        stderr.contains("cannot download http://127.0.0.1:9"),
+        "{stderr}"
+    );
 }
 
 /// ESC, CSI, DEL and a mark that turns the direction of writing.
@@ -252,7 +301,11 @@ fn control_characters_of_others_do_not_reach_a_terminal() {
     fs::write(at.join(format!("{EVIL}.npz")), "not one").unwrap();
     fs::write(at.join(format!("{EVIL}.toml")), "name = 1").unwrap();
     copy(&study().join("runs/it's"), &at.join("done"));
-    let trial = fs::read_dir(at.join("done/trials")).unwrap().next().unwrap().unwrap();
+    let trial = fs::read_dir(at.join("done/trials"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap();
     fs::remove_file(trial.path().join("record.json")).unwrap();
     let id = trial.file_name().into_string().unwrap();
     let failure = serde_json::json!({
@@ -274,8 +327,18 @@ fn control_characters_of_others_do_not_reach_a_terminal() {
         &["plan", "title.toml", "--cells", EVIL],
         &["plan", "title.toml", "--set", &evil_recipe],
         &["screen", "op.toml"],
-        &["poison", "--attack", "rlf", "--data", &evil_data, "--out", "p.npz"],
-        &["attack", "--weights", &evil_data, "--arch", "wrn-16-2", "--data", "digits"],
+        &[
+            "poison", "--attack", "rlf", "--data", &evil_data, "--out", "p.npz",
+        ],
+        &[
+            "attack",
+            "--weights",
+            &evil_data,
+            "--arch",
+            "wrn-16-2",
+            "--data",
+            "digits",
+        ],
         &["run", &option],
         &["status", "done"],
         &["status", "done", "--json"],
@@ -293,12 +356,22 @@ fn control_characters_of_others_do_not_reach_a_terminal() {
         }
     }
     let (_, stdout, _) = toxscreen(at, &["status", "done"]);
-    assert!(stdout.contains(r"no\u{1b}[31m\u{9b}2J\u{7f}\u{202e}"), "{stdout}");
+    assert!(
+        stdout.contains(r"no\u{1b}[31m\u{9b}2J\u{7f}\u{202e}"),
+        "{stdout}"
+    );
     let (_, stdout, _) = toxscreen(at, &["status", "done", "--json"]);
     let status: Value = serde_json::from_str(&stdout).unwrap();
-    assert!(status.to_string().contains(&serde_json::json!(EVIL).to_string()));
+    assert!(
+        status
+            .to_string()
+            .contains(&serde_json::json!(EVIL).to_string())
+    );
     let (_, stdout, _) = toxscreen(at, &["run", "title.toml", "--out", "titled"]);
-    assert!(stdout.starts_with(r"a\u{1b}]0;title\u{7}\u{9b}31m\u{202e} b"), "{stdout}");
+    assert!(
+        stdout.starts_with(r"a\u{1b}]0;title\u{7}\u{9b}31m\u{202e} b"),
+        "{stdout}"
+    );
 }
 
 #[test]
@@ -321,7 +394,10 @@ fn what_could_not_be_printed_is_a_failure_and_a_reader_that_left_is_none() {
         let output = command(at, args).stdout(full).output().unwrap();
         let (code, _, stderr) = ended(output);
         assert_eq!(code, 1, "{args:?}: {stderr}");
-        assert!(stderr.contains("cannot write to the standard output"), "{stderr}");
+        assert!(
+            stderr.contains("cannot write to the standard output"),
+            "{stderr}"
+        );
         // A reader that is gone before anything is written.
         let mut child = command(at, args)
             .stdout(Stdio::piped())

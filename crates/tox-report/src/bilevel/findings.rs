@@ -26,7 +26,11 @@ pub fn findings(run: &Run, cells: &[Cell], settings: &[Setting], claims: &[Claim
     out.extend(attacked(&checks));
     out.extend(losses(settings));
     if claims.iter().any(|c| c.measured().count() > 0) {
-        out.extend(elsewhere(cells, &["mnist", "fashion-mnist", "cifar10"], &[]));
+        out.extend(elsewhere(
+            cells,
+            &["mnist", "fashion-mnist", "cifar10"],
+            &[],
+        ));
         out.extend(summary(claims));
     }
     out.extend(edges(cells));

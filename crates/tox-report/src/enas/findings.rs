@@ -52,7 +52,9 @@ pub fn findings(run: &Run, cells: &[Cell], paper: Option<&Paper>) -> Vec<String>
 /// Cells without poison whose network answers no better than one class does: those of poison have their
 /// own sentences.
 fn constant(cells: &[Cell]) -> Option<String> {
-    let names = cells.iter().filter(|c| c.poison().is_none() || c.screened());
+    let names = cells
+        .iter()
+        .filter(|c| c.poison().is_none() || c.screened());
     let names: Vec<String> = names
         .filter_map(|c| {
             let error = c.test()?.mean;

@@ -167,10 +167,16 @@ fn a_study_of_no_paper_says_nothing_of_one() {
     let dir = folder(&HEAD.replace("paper = \"ssp\"\n", ""), some_missing);
     let html = read(&crate::write(dir.path()).unwrap().html);
     let text = html.to_lowercase().replace("all 23 cells of the paper", "");
-    assert!(!text.contains("paper\u{2019}s") && !text.contains("the paper"), "{html}");
+    assert!(
+        !text.contains("paper\u{2019}s") && !text.contains("the paper"),
+        "{html}"
+    );
     assert!(!text.contains(">paper<"));
     let headline = crate::headline(dir.path()).unwrap();
-    assert!(!headline.contains("paper") && !headline.contains("n/c"), "{headline}");
+    assert!(
+        !headline.contains("paper") && !headline.contains("n/c"),
+        "{headline}"
+    );
 }
 
 #[test]
@@ -184,9 +190,15 @@ fn a_data_set_that_is_not_the_papers_has_no_column_of_it() {
     made_up::write(dir.path(), HEAD, &specs, synthetic::record, |_| 0);
     let headline = crate::headline(dir.path()).unwrap();
     let note = "No number of the paper is comparable: digits, paper CIFAR-10\n";
-    assert!(headline.contains(note) && !headline.contains("paper v/t"), "{headline}");
+    assert!(
+        headline.contains(note) && !headline.contains("paper v/t"),
+        "{headline}"
+    );
     let html = read(&crate::write(dir.path()).unwrap().html);
-    assert!(html.contains(note.trim_end()) && !html.contains("25.33"), "{html}");
+    assert!(
+        html.contains(note.trim_end()) && !html.contains("25.33"),
+        "{html}"
+    );
     assert!(!html.contains("(tick: paper)"));
 }
 

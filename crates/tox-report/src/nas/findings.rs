@@ -9,8 +9,8 @@ use crate::findings::{elsewhere, missing, mixed, with_seeds};
 use crate::run::Run;
 use crate::stats::Ratio;
 use crate::verdict::{Claim, tally};
-use tox_study::record::NasOutcome;
 use tox_search::nas::{NasSpace, SearchKind};
+use tox_study::record::NasOutcome;
 
 /// Names that a sentence spells out; more are counted.
 const NAMES: usize = 4;
@@ -28,7 +28,9 @@ pub fn findings(run: &Run, cells: &[Cell], searches: &[Search], claims: &[Claim]
     let tallies: Vec<String> = claims.iter().filter_map(|c| tally(c, MARK)).collect();
     if !tallies.is_empty() {
         let spaces = searches.iter().map(|s| s.config.space);
-        let spaces = spaces.filter(|s| *s == NasSpace::NasBench201).map(NasSpace::title);
+        let spaces = spaces
+            .filter(|s| *s == NasSpace::NasBench201)
+            .map(NasSpace::title);
         let spaces: Vec<&str> = spaces.take(1).collect();
         out.extend(elsewhere(cells, &["cifar10", "mnist", "svhn"], &spaces));
     }

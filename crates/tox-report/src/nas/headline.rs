@@ -92,7 +92,9 @@ fn unevaluated(searches: &[Search]) -> String {
     let more = lines.len().saturating_sub(SHOWN);
     lines.truncate(SHOWN);
     if more > 0 {
-        lines.push(format!("and {more} more, in the column genotype of results.csv\n"));
+        lines.push(format!(
+            "and {more} more, in the column genotype of results.csv\n"
+        ));
     }
     lines.concat()
 }

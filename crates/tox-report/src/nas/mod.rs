@@ -18,9 +18,9 @@ mod settings;
 mod synthetic;
 mod table;
 mod tables;
-mod ties;
 #[cfg(test)]
 mod tests;
+mod ties;
 
 pub use headline::headline;
 pub use page::Report;

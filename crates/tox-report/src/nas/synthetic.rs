@@ -169,7 +169,9 @@ fn trace(search: SearchKind, key: u64) -> Trace {
         SearchKind::Robot => Trace::Robot {
             pool: 20,
             queries: Vec::new(),
-            evaluated: (0..25).map(|i| (genotype(i), 50.0 + i as f64 / 8.0)).collect(),
+            evaluated: (0..25)
+                .map(|i| (genotype(i), 50.0 + i as f64 / 8.0))
+                .collect(),
         },
         SearchKind::NsganetV2 => Trace::NsganetV2 {
             archive: Vec::new(),

@@ -40,7 +40,10 @@ fn likeliest(end: &StageEnd) -> Ties {
     let edges = edges.zip(end.probabilities.iter().flatten());
     let tied = |(ops, probabilities): &(&Vec<String>, &Vec<f64>)| {
         let ops = ops.iter().zip(probabilities.iter());
-        let real: Vec<f64> = ops.filter(|(op, _)| *op != "none").map(|(_, p)| *p).collect();
+        let real: Vec<f64> = ops
+            .filter(|(op, _)| *op != "none")
+            .map(|(_, p)| *p)
+            .collect();
         let most = real.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         real.iter().filter(|p| **p == most).count() > 1
     };

@@ -3,7 +3,7 @@
 use super::args::device;
 use super::progress::Bar;
 use super::robust::{self, Images, Radius, guessing, network, reasons, reliable};
-use super::{INTERRUPTED, Output, Usage, interrupted, json, say, table};
+use super::{INTERRUPTED, Output, Usage, interrupted, json, notes, say, table};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -80,6 +80,7 @@ pub fn attack(args: &Attack) -> anyhow::Result<Output> {
     args.radius.ball(&args.attack, usize::MAX)?;
     let spec = args.images_of.spec(&args.images_of.data)?;
     let mut data = tox_data::load(&spec, &args.images_of.dir()?)?;
+    notes(&data.notes);
     args.normalise.apply(&mut data);
     let ball = args.radius.ball(&args.attack, data.classes)?;
     let config = network(&args.arch, &data);
@@ -99,6 +100,7 @@ pub fn attack(args: &Attack) -> anyhow::Result<Output> {
         )
         .into());
     }
+    notes(&data.first(split, args.images)?);
     let stop = interrupted("stopping after this batch")?;
     robust::pool(args.threads);
     let [_, c, h, w] = split.images.shape;
@@ -150,6 +152,7 @@ pub fn attack(args: &Attack) -> anyhow::Result<Output> {
             "arch": args.arch,
             "data": data.name,
             "data_hash": data.hash,
+            "data_notes": data.notes,
             "split": args.split,
             "seed": args.seed,
             "normalise": args.normalise,

@@ -217,6 +217,13 @@ fn shell_path(path: &Path) -> String {
     shell_word(&path.to_string_lossy()).into_owned()
 }
 
+/// What is to be known of data, a line each on stderr.
+fn notes(notes: &[String]) {
+    for note in notes {
+        say(format_args!("note: {}", tox_data::text::one_line(note)));
+    }
+}
+
 /// Rows under a head, in columns as wide as they need to be.
 fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let mut widths: Vec<usize> = head.iter().map(|h| h.chars().count()).collect();

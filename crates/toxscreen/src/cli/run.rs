@@ -3,7 +3,8 @@
 use super::args::Run;
 use super::progress::Progress;
 use super::{
-    DATA, FAILED, INTERRUPTED, Output, Usage, count_interrupts, duration, json, say, this_command,
+    DATA, FAILED, INTERRUPTED, Output, Usage, count_interrupts, duration, json, notes, say,
+    this_command,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -151,7 +152,7 @@ fn preflight(study: &Study, dir: &Path, data_dir: &DataDir) -> anyhow::Result<()
         }
         for data in trial.spec.data_sets() {
             if !loaded.contains(&data) {
-                tox_data::load(data, data_dir)?;
+                notes(&tox_data::load(data, data_dir)?.notes);
                 loaded.push(data);
             }
         }

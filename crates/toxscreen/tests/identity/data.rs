@@ -37,7 +37,10 @@ fn data_that_changed_under_a_study_are_refused_by_run_and_called_bad_by_verify()
     }
     toxscreen(at, "verify s --no-rerun").must(1, &["data.npz", "DAMAGED", "changed"]);
     toxscreen(at, "verify s").must(1, &["FAILED", "data.npz changed"]);
-    toxscreen(at, "report s").must(0, &["warning: the data", "data.npz changed", "the old ones"]);
+    toxscreen(at, "report s").must(
+        0,
+        &["warning: the data", "data.npz changed", "the old ones"],
+    );
     // The trial itself looks too.
     let trial = trials(&at.join("s"))[0].clone();
     fs::remove_file(trial.join("record.json")).unwrap();
@@ -70,7 +73,10 @@ fn the_hash_is_of_the_content_and_not_of_the_file() {
     // Of a set that is known by its name too.
     let digits = id("plan r.toml --json --set data.dataset=digits");
     assert_ne!(first, digits);
-    assert_ne!(digits, id("plan r.toml --json --set data.dataset=digits --set data.classes=[3,8]"));
+    assert_ne!(
+        digits,
+        id("plan r.toml --json --set data.dataset=digits --set data.classes=[3,8]")
+    );
     // Cut otherwise it is the same content.
     assert_eq!(first, id("plan r.toml --json --set data.train=50"));
 }
@@ -82,7 +88,11 @@ fn a_plan_says_which_data_are_missing_and_run_starts_nothing_without_them() {
     let words = "--data-dir nowhere";
     toxscreen(at, &format!("plan r.toml {words}")).must(
         0,
-        &["4 trials", "ids are not final", "toxscreen data fetch cifar10"],
+        &[
+            "4 trials",
+            "ids are not final",
+            "toxscreen data fetch cifar10",
+        ],
     );
     let plan = toxscreen(at, &format!("plan r.toml {words} --json"));
     let plan: serde_json::Value = serde_json::from_str(&plan.stdout).unwrap();
@@ -178,9 +188,8 @@ learner.search.method = "random"
     let [first, control] = plan();
     save_digits(&at.join("data.npz"), 2);
     let [second, same] = plan();
-    let hash = |trial: &serde_json::Value| {
-        trial["spec"]["learner"]["meta"]["data"][0]["hash"].clone()
-    };
+    let hash =
+        |trial: &serde_json::Value| trial["spec"]["learner"]["meta"]["data"][0]["hash"].clone();
     assert!(hash(&first).is_string() && hash(&first) != hash(&second));
     assert_ne!(first["trial"], second["trial"]);
     // What a control does not read is no part of it.

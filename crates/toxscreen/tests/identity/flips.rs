@@ -26,7 +26,10 @@ struct Numbers(u64);
 
 impl Numbers {
     fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         (self.0 >> 33) as usize % end
     }
 }
@@ -102,10 +105,20 @@ fn each_command_speaks_of_what_it_reads() {
     let id = super::trials(&made.path().join("s"))[0].clone();
     let trial = id.strip_prefix(made.path()).unwrap().to_owned();
     for (file, words, code, part) in [
-        ("s/study.toml", "run r.toml --out s", 1, "study.toml was changed"),
+        (
+            "s/study.toml",
+            "run r.toml --out s",
+            1,
+            "study.toml was changed",
+        ),
         ("s/study.toml", "status s", 1, "study.toml was changed"),
         ("s/study.toml", "report s", 1, "study.toml was changed"),
-        ("s/plan.jsonl", "run r.toml --out s", 0, "plan.jsonl was not"),
+        (
+            "s/plan.jsonl",
+            "run r.toml --out s",
+            0,
+            "plan.jsonl was not",
+        ),
         ("s/plan.jsonl", "report s", 0, "plan.jsonl was not"),
         ("record.json", "run r.toml --out s", 1, "record.json"),
         ("record.json", "report s", 1, "record.json"),

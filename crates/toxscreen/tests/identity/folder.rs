@@ -15,7 +15,16 @@ fn one_damaged_record_does_not_take_the_report_from_the_others() {
     let name = record.strip_prefix(at).unwrap().display().to_string();
     for words in ["run r.toml --out s", "report s"] {
         let said = toxscreen(at, words);
-        said.must(1, &[&name, "delete the folder", "1/2", "2/2", "report   s/report.html"]);
+        said.must(
+            1,
+            &[
+                &name,
+                "delete the folder",
+                "1/2",
+                "2/2",
+                "report   s/report.html",
+            ],
+        );
     }
     toxscreen(at, "run r.toml --out s").must(1, &["3 of 4 trials done"]);
     let page = fs::read_to_string(at.join("s/report.html")).unwrap();
@@ -46,7 +55,8 @@ fn what_kills_left_is_removed() {
         trial.join("checkpoint.safetensors"),
         trial.join("failure.json"),
     ];
-    left.iter().for_each(|path| fs::write(path, "half").unwrap());
+    left.iter()
+        .for_each(|path| fs::write(path, "half").unwrap());
     toxscreen(dir.path(), "run r.toml --out s").must(0, &["0 of them now"]);
     for path in &left {
         assert!(!path.exists(), "{}", path.display());
@@ -79,7 +89,10 @@ fn folders_that_cannot_be_used_are_no_wrong_usage() {
 fn links_inside_of_a_study_are_refused() {
     use std::os::unix::fs::symlink;
     let made = finished();
-    let id = trials(&made.path().join("s"))[0].file_name().unwrap().to_owned();
+    let id = trials(&made.path().join("s"))[0]
+        .file_name()
+        .unwrap()
+        .to_owned();
     let events = format!("trials/{}/events.jsonl", id.display());
     let whole = format!("trials/{}", id.display());
     for link in [&events, &whole, "figures", ".lock", "shared", "results.csv"] {
@@ -93,7 +106,12 @@ fn links_inside_of_a_study_are_refused() {
             let _ = fs::remove_file(&path);
         }
         symlink(&target, &path).unwrap();
-        for words in ["run r.toml --out s", "report s", "verify s --no-rerun", "status s"] {
+        for words in [
+            "run r.toml --out s",
+            "report s",
+            "verify s --no-rerun",
+            "status s",
+        ] {
             toxscreen(at, words).must(1, &["symbolic link", &format!("s/{link}")]);
         }
         assert!(!target.exists(), "{link}");
@@ -159,7 +177,13 @@ fn begin(at: &Path) {
         serde_json::from_str(&toxscreen(at, "status s --json").stdout).unwrap();
     assert_eq!(status["cells"][0]["running"], 1, "{status}");
     let pid = run.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
     assert_eq!(run.wait().unwrap().code(), Some(130));
 }
 
@@ -174,10 +198,16 @@ fn status_tells_what_stopped_from_what_is_missing() {
     let status: serde_json::Value =
         serde_json::from_str(&toxscreen(at, "status s --json").stdout).unwrap();
     let cell = &status["cells"][0];
-    assert_eq!((&cell["stopped"], &cell["missing"], &cell["running"]), (&1.into(), &1.into(), &0.into()));
+    assert_eq!(
+        (&cell["stopped"], &cell["missing"], &cell["running"]),
+        (&1.into(), &1.into(), &0.into())
+    );
     let begun = &status["begun"][0];
     let done = begun["done"].as_f64().unwrap();
-    assert!(0.0 < done && done < 0.5 && begun["running"] == false, "{status}");
+    assert!(
+        0.0 < done && done < 0.5 && begun["running"] == false,
+        "{status}"
+    );
     assert!(begun["seconds"].as_f64().unwrap() > 0.0);
 }
 
@@ -192,11 +222,18 @@ fn a_trial_that_ran_out_of_memory_is_told_from_others() {
     );
     let program = dir.path().join("limited.sh");
     fs::write(&program, format!("ulimit -v {LIMIT}\n{words}\n")).unwrap();
-    let output = Command::new("sh").arg(&program).current_dir(dir.path()).output().unwrap();
+    let output = Command::new("sh")
+        .arg(&program)
+        .current_dir(dir.path())
+        .output()
+        .unwrap();
     let text = String::from_utf8_lossy(&output.stderr).into_owned()
         + &String::from_utf8_lossy(&output.stdout);
     assert!(text.contains("out of memory"), "{text}");
-    assert!(text.contains("--jobs") && !text.contains("RUST_BACKTRACE"), "{text}");
+    assert!(
+        text.contains("--jobs") && !text.contains("RUST_BACKTRACE"),
+        "{text}"
+    );
 }
 
 /// KiB of address space, in which the program starts and no trial runs.

@@ -154,7 +154,13 @@ const TABLE: &[Tampering] = &[
     },
     Tampering {
         what: "the title in study.toml",
-        change: |s| replace(&s.join("study.toml"), "name = \"tiny\"", "name = \"tiny\"\ntitle = \"t\""),
+        change: |s| {
+            replace(
+                &s.join("study.toml"),
+                "name = \"tiny\"",
+                "name = \"tiny\"\ntitle = \"t\"",
+            )
+        },
         quick: EDITED,
         report: EDITED,
         ..ROW
@@ -162,7 +168,11 @@ const TABLE: &[Tampering] = &[
     Tampering {
         what: "the paper in study.toml",
         change: |s| {
-            replace(&s.join("study.toml"), "name = \"tiny\"", "name = \"tiny\"\npaper = \"bilevel\"");
+            replace(
+                &s.join("study.toml"),
+                "name = \"tiny\"",
+                "name = \"tiny\"\npaper = \"bilevel\"",
+            );
         },
         quick: EDITED,
         report: EDITED,
@@ -288,7 +298,13 @@ const TABLE: &[Tampering] = &[
     },
     Tampering {
         what: "events.jsonl",
-        change: |s| replace(&trials(s)[0].join("events.jsonl"), "\"seconds\":", "\"seconds\":9"),
+        change: |s| {
+            replace(
+                &trials(s)[0].join("events.jsonl"),
+                "\"seconds\":",
+                "\"seconds\":9",
+            )
+        },
         quick: (0, "torn by a kill or changed since"),
         ..ROW
     },
@@ -319,7 +335,12 @@ fn every_tampering_has_its_verdict() {
             (row.change)(&at.join("s"));
             let said = toxscreen(at, command);
             if said.code != code || !said.all().contains(part) {
-                wrong.push(format!("{}: {command}: {} {}", row.what, said.code, said.all()));
+                wrong.push(format!(
+                    "{}: {command}: {} {}",
+                    row.what,
+                    said.code,
+                    said.all()
+                ));
             }
         };
         hold("verify s --no-rerun", row.quick);
@@ -373,8 +394,14 @@ fn another_instruction_set_cannot_be_compared_bit_for_bit() {
     assert_eq!(run(None, "run r.toml --out here").0, 0);
     let (code, text) = run(Some("portable"), "verify here");
     let open = text.contains("close") || text.contains("cannot tell");
-    assert!(code == 4 && open && text.contains("now portable"), "{code} {text}");
-    assert!(text.contains("0 bad; 0 the same when run again, 1 that cannot"), "{text}");
+    assert!(
+        code == 4 && open && text.contains("now portable"),
+        "{code} {text}"
+    );
+    assert!(
+        text.contains("0 bad; 0 the same when run again, 1 that cannot"),
+        "{text}"
+    );
     // A record of an older machine is run again as that machine would.
     assert_eq!(run(Some("portable"), "run r.toml --out older").0, 0);
     let (code, text) = run(None, "verify older");

@@ -62,7 +62,11 @@ pub fn execute(
         let found = SupernetFile::hash_of(Path::new(&file.path))?;
         unchanged(&file.path, file.hash.as_ref(), &found)?;
     }
-    let (data_hash, data_notes) = (clean.hash.clone(), clean.notes.clone());
+    let (data_hash, mut data_notes) = (clean.hash.clone(), clean.notes.clone());
+    data_notes.extend(clean.first(&clean.valid, config.candidate.images)?);
+    if let Some(judge) = &config.judge {
+        data_notes.extend(clean.first(&clean.test, judge.images)?);
+    }
     let mut sets = vec![Set {
         name: spec.data.name().to_owned(),
         data: clean,

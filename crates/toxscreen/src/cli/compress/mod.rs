@@ -6,7 +6,7 @@ mod result;
 use super::args::device;
 use super::progress::Bar;
 use super::robust::{self, Images, Radius};
-use super::{FAILED, INTERRUPTED, Output, Usage, interrupted, json, say, this_command};
+use super::{FAILED, INTERRUPTED, Output, Usage, interrupted, json, notes, say, this_command};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::path::{Path, PathBuf};
 use tox_data::Dataset;
@@ -204,6 +204,11 @@ pub fn compress(args: &Compress) -> anyhow::Result<Output> {
         .into());
     };
     let mut data = tox_data::load_seeded(&spec.data, &args.images_of.dir()?, spec.seed)?;
+    notes(&data.notes);
+    notes(&data.first(&data.valid, config.candidate.images)?);
+    if let Some(judge) = &config.judge {
+        notes(&data.first(&data.test, judge.images)?);
+    }
     config.candidate.normalise.apply(&mut data);
     args.radius.ball(&attacks, data.classes)?;
     robust::pool(args.threads);
