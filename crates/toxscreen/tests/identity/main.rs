@@ -12,6 +12,7 @@ use std::process::Command;
 use tox_data::DataDir;
 use tox_data::features::FeatureSets;
 
+/// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_toxscreen");
 
 /// Four short trials of logistic regression on `data.npz`.
@@ -40,8 +41,11 @@ threat = { kind = "none" }
 
 /// What a command said.
 pub struct Said {
+    /// Its exit code.
     pub code: i32,
+    /// What it said there.
     pub stdout: String,
+    /// And there.
     pub stderr: String,
 }
 
