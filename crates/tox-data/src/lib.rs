@@ -18,6 +18,7 @@ pub mod features;
 mod fetch;
 mod files;
 mod format;
+pub mod functions;
 mod input;
 pub mod isa;
 mod list;

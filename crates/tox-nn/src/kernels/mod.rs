@@ -13,6 +13,7 @@ mod extension;
 mod list;
 pub mod norm;
 pub mod pool;
+mod product;
 mod room;
 pub mod update;
 
