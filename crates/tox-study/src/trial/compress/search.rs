@@ -12,7 +12,8 @@ use crate::trial::{Finished, Progress, TrialContext, TrialError, load};
 use serde_json::json;
 use std::cell::RefCell;
 use std::path::Path;
-use tox_data::DataDir;
+use tox_data::{DataDir, Normalise};
+use tox_nn::nets::wrn;
 use tox_robust::attack::Attack;
 use tox_robust::ball::Norm;
 use tox_robust::evaluation::EvaluationError;
@@ -39,7 +40,7 @@ pub fn execute(
     config.check()?;
     let device = tox_nn::device::parse(context.device)?;
     let mut clean = load(spec, &context)?;
-    config.candidate.normalise.apply(&mut clean);
+    config.candidate.normalise.apply(&mut clean)?;
     let threat = evasion(&spec.threat);
     let threats = threats(config, threat);
     for (_, threat) in &threats {
@@ -61,7 +62,10 @@ pub fn execute(
     if let Some(file) = &config.weights {
         unchanged(file)?;
     }
-    let (data_hash, data_notes) = (clean.hash.clone(), clean.notes.clone());
+    let (data_hash, mut data_notes) = (clean.hash.clone(), clean.notes.clone());
+    if let Some(file) = &config.weights {
+        data_notes.extend(unused(file, &clean.normalise)?);
+    }
     let mut sets = vec![Set {
         name: spec.data.dataset.clone(),
         data: clean,
@@ -71,7 +75,7 @@ pub fn execute(
         let dir = DataDir::resolve(context.data_dir)?;
         for other in &config.meta.data {
             let mut data = tox_data::load_seeded(other, &dir, spec.seed)?;
-            config.candidate.normalise.apply(&mut data);
+            config.candidate.normalise.apply(&mut data)?;
             sets.push(Set {
                 name: other.dataset.clone(),
                 data,
@@ -273,6 +277,26 @@ fn unchanged(file: &HashedFile) -> Result<(), TrialError> {
         }),
         _ => Ok(()),
     }
+}
+
+/// What the weights say of a normalisation that is not the trial's.
+fn unused(file: &HashedFile, normalise: &Normalise) -> Result<Option<String>, TrialError> {
+    let Some(own) = wrn::describe(Path::new(&file.path))?.normalise else {
+        return Ok(None);
+    };
+    let same = |ours: &[f32], theirs: &[f32]| {
+        let theirs = theirs.iter().cycle();
+        ours.iter().zip(theirs).all(|(a, b)| a == b)
+    };
+    let used = same(&normalise.mean, &own.mean) && same(&normalise.std, &own.std);
+    Ok((!used).then(|| {
+        let [mean, std] = &own.names;
+        format!(
+            "the teacher’s weights have a normalisation of their own (`{mean}` {:?}, `{std}` {:?}), which was \
+             not used: `candidate.normalise` is another",
+            own.mean, own.std
+        )
+    }))
 }
 
 fn looked_up(file: &HashedFile) -> Result<Table, TrialError> {
