@@ -27,6 +27,7 @@ use tox_poison::screen::ScreenError;
 use tox_poison::space::QError;
 use tox_robust::attack::AttackError;
 use tox_robust::evaluation::EvaluationError;
+use tox_search::compress::NormaliseError;
 use tox_search::enas::config::ConfigError;
 use tox_search::final_training::FinalError;
 use tox_search::nas::NasError;
@@ -149,6 +150,9 @@ pub enum TrialError {
     /// Weights that another step left cannot be used.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// The images cannot be normalised so.
+    #[error("`candidate.normalise`: {0}")]
+    Normalise(#[from] NormaliseError),
     /// A sub-network cannot begin with its teacher's weights.
     #[error(transparent)]
     Inherit(#[from] InheritError),

@@ -6,6 +6,7 @@ use super::task::Task;
 use crate::page::{NONE, count, signed};
 use crate::stats::{self, Interval};
 use serde::Serialize;
+use tox_robust::evaluation::Reliable;
 use tox_study::record::CompressOutcome;
 use tox_study::record::compress::{Judged, Role};
 
@@ -141,8 +142,11 @@ fn row(cell: &Cell, role: Role, numbers: &[Number]) -> Option<Row> {
         count(sum / all.len() as u64)
     };
     let first = all.first()?;
-    let reliable = all.iter().filter(|j| j.evaluation.reliable).count();
-    let doubtful = reliable < all.len();
+    let of = |state| {
+        let same = all.iter().filter(|j| j.evaluation.reliable == state);
+        same.count()
+    };
+    let doubtful = of(Reliable::No) > 0;
     let mark = if doubtful {
         format!(" {MARK}")
     } else {
@@ -169,7 +173,10 @@ fn row(cell: &Cell, role: Role, numbers: &[Number]) -> Option<Row> {
         parameters: whole(|j| j.cost.parameters),
         macs: whole(|j| j.cost.macs),
         lipschitz: mean(&|j| Some(j.lipschitz)).map_or(NONE.to_owned(), |l| l.to_string()),
-        reliable: format!("{reliable} of {}", all.len()),
+        reliable: match of(Reliable::NotTested) {
+            0 => format!("{} of {}", of(Reliable::Yes), all.len()),
+            n => format!("{} of {}, {n} not tested", of(Reliable::Yes), all.len()),
+        },
         doubtful,
     })
 }
@@ -211,6 +218,22 @@ fn warnings(cell: &Cell) -> Vec<String> {
             match all.iter_mut().find(|w| w.0 == said) {
                 Some(known) => known.1.push(who),
                 None => all.push((said, vec![who])),
+            }
+        }
+    }
+    for record in cell.records() {
+        for judged in &record.outcome.judged {
+            let role = match judged.role {
+                Role::Teacher => "teacher",
+                Role::Found => "found",
+            };
+            for untested in &judged.evaluation.untested {
+                let said = format!("not tested: {}", untested.reason);
+                let who = format!("{role}, seed {}", record.spec.seed);
+                match all.iter_mut().find(|w| w.0 == said) {
+                    Some(known) => known.1.push(who),
+                    None => all.push((said, vec![who])),
+                }
             }
         }
     }

@@ -18,6 +18,7 @@ mod screen;
 mod status;
 mod trial;
 mod verify;
+mod weights;
 
 use args::{Args, Command};
 use clap::ArgMatches;

@@ -51,6 +51,7 @@ pub fn exit_code(error: &ChildError) -> u8 {
             | TrialError::Threat(_)
             | TrialError::Poison(_)
             | TrialError::Attack(_)
+            | TrialError::Normalise(_)
             | TrialError::Rcnas(
                 RcnasError::Config(_)
                 | RcnasError::Task(_)

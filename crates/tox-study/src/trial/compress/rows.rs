@@ -30,7 +30,7 @@ pub fn execute(
     let on_cpu = context.device == "cpu";
     config.check()?;
     let mut data = load(spec, &context)?;
-    config.candidate.normalise.apply(&mut data);
+    config.candidate.normalise.apply(&mut data)?;
     let Some(threat) = evasion(&spec.threat) else {
         return Err(TrialError::Unfit {
             learner: spec.learner.kind(),

@@ -12,7 +12,8 @@ use crate::trial::{Finished, Progress, TrialContext, TrialError, load, unchanged
 use serde_json::json;
 use std::cell::RefCell;
 use std::path::Path;
-use tox_data::DataDir;
+use tox_data::{DataDir, Normalise};
+use tox_nn::nets::wrn;
 use tox_robust::attack::Attack;
 use tox_robust::ball::Norm;
 use tox_robust::evaluation::EvaluationError;
@@ -39,7 +40,7 @@ pub fn execute(
     config.check()?;
     let device = tox_nn::device::parse(context.device)?;
     let mut clean = load(spec, &context)?;
-    config.candidate.normalise.apply(&mut clean);
+    config.candidate.normalise.apply(&mut clean)?;
     let threat = evasion(&spec.threat);
     let threats = threats(config, threat);
     for (_, threat) in &threats {
@@ -67,6 +68,9 @@ pub fn execute(
     if let Some(judge) = &config.judge {
         data_notes.extend(clean.first(&clean.test, judge.images)?);
     }
+    if let Some(file) = &config.weights {
+        data_notes.extend(unused(file, &clean.normalise)?);
+    }
     let mut sets = vec![Set {
         name: spec.data.name().to_owned(),
         data: clean,
@@ -76,7 +80,7 @@ pub fn execute(
         let dir = DataDir::resolve(context.data_dir)?;
         for other in &config.meta.data {
             let mut data = tox_data::load_seeded(other, &dir, spec.seed)?;
-            config.candidate.normalise.apply(&mut data);
+            config.candidate.normalise.apply(&mut data)?;
             // Two files of one name are told apart by their folders.
             let taken = sets.iter().any(|set: &Set| set.name == other.name());
             let name = if taken { &other.dataset } else { other.name() };
@@ -270,6 +274,26 @@ fn compared(table: &Table, config: &CompressConfig, search: &Search) -> Result<L
         mean: within.iter().sum::<f64>() / within.len().max(1) as f64,
         found,
     })
+}
+
+/// What the weights say of a normalisation that is not the trial's.
+fn unused(file: &HashedFile, normalise: &Normalise) -> Result<Option<String>, TrialError> {
+    let Some(own) = wrn::describe(Path::new(&file.path))?.normalise else {
+        return Ok(None);
+    };
+    let same = |ours: &[f32], theirs: &[f32]| {
+        let theirs = theirs.iter().cycle();
+        ours.iter().zip(theirs).all(|(a, b)| a == b)
+    };
+    let used = same(&normalise.mean, &own.mean) && same(&normalise.std, &own.std);
+    Ok((!used).then(|| {
+        let [mean, std] = &own.names;
+        format!(
+            "the teacher’s weights have a normalisation of their own (`{mean}` {:?}, `{std}` {:?}), which was \
+             not used: `candidate.normalise` is another",
+            own.mean, own.std
+        )
+    }))
 }
 
 fn looked_up(file: &HashedFile) -> Result<Table, TrialError> {
