@@ -215,7 +215,11 @@ fn this_command() -> String {
 
 /// A path as a word for a shell.
 fn shell_path(path: &Path) -> String {
-    shell_word(&path.to_string_lossy()).into_owned()
+    let text = path.to_string_lossy();
+    match text.starts_with('-') {
+        true => shell_word(&format!("./{text}")).into_owned(),
+        false => shell_word(&text).into_owned(),
+    }
 }
 
 /// What is to be known of data, a line each on stderr.
