@@ -119,7 +119,7 @@ pub enum StoreError {
         dir: PathBuf,
     },
     /// `study.toml` is not as it was written.
-    #[error("{} was changed after toxscreen wrote it", path.display())]
+    #[error("{} was changed after toxscreen wrote it, or an earlier version wrote it", path.display())]
     Edited {
         /// The file.
         path: PathBuf,
