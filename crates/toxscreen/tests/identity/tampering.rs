@@ -92,7 +92,7 @@ const TABLE: &[Tampering] = &[
             fs::copy(&b, &a).unwrap();
             fs::write(b, kept).unwrap();
         },
-        quick: (1, "2 bad"),
+        quick: (1, "another trial's"),
         report: (1, "another trial's"),
         ..ROW
     },
