@@ -13,7 +13,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
         let path = entry.unwrap().path();
         if path.is_dir() {
             found.extend(files(&path));
-        } else if fs::metadata(&path).unwrap().len() > 0 {
+        } else if fs::metadata(&path).is_ok_and(|file| file.len() > 0) {
             found.push(path);
         }
     }
@@ -204,7 +204,7 @@ fn resumed(count: usize) -> Vec<String> {
         .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    while !at.join("s/trials").is_dir() || below(at, "checkpoint").is_empty() {
+    while !at.join("s/trials").is_dir() || below(at, "/checkpoint").is_empty() {
         std::thread::sleep(std::time::Duration::from_millis(5));
         assert!(
             run.try_wait().unwrap().is_none(),
@@ -216,7 +216,7 @@ fn resumed(count: usize) -> Vec<String> {
     std::thread::sleep(std::time::Duration::from_millis(500));
     let right = outcomes(&at.join("calm"));
     assert_eq!(right.len(), 2);
-    silent_when_resumed(at, &below(at, "checkpoint"), &right, count)
+    silent_when_resumed(at, &below(at, "/checkpoint"), &right, count)
 }
 
 /// A trial that needs what others made in `shared/`.
