@@ -388,7 +388,7 @@ fn wrong_usage_ends_with_2_and_wrong_data_with_3() {
     };
     save(one, "one.npz");
     let mut gap = train.clone();
-    gap.labels.iter_mut().for_each(|label| *label += 1);
+    gap.labels.iter_mut().for_each(|label| *label *= 2);
     save(gap, "gap.npz");
     save(columns(train), "columns.npz");
 
@@ -464,7 +464,7 @@ fn wrong_usage_ends_with_2_and_wrong_data_with_3() {
         (format!("poison {ours} --out my.npz"), 2, "overwrite my.npz"),
         ("harden --data my.npz".to_owned(), 2, "--trusted"),
         (format!("harden {ours} --budget 1"), 2, "--budget 1"),
-        ("poison --data gap.npz --out p.npz".to_owned(), 3, "1,2"),
+        ("poison --data gap.npz --out p.npz".to_owned(), 3, "0,2"),
         (
             "poison --data one.npz --out p.npz".to_owned(),
             3,
