@@ -259,6 +259,16 @@ pub enum DataError {
         line: usize,
         reason: String,
     },
+    /// Data that are not those that a study was made with.
+    #[error(
+        "the data {name} changed: their content has the hash {found}, expected {expected}; give the new \
+         data a folder of their own with --out, or put the old ones back"
+    )]
+    Changed {
+        name: String,
+        expected: String,
+        found: String,
+    },
     /// A name that the loader knows, but that stands for no image set.
     #[error(
         "`{name}` is no image set: the `synthetic` learner draws it itself; use it with kind = \

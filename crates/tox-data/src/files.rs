@@ -19,9 +19,8 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    /// Keeps the classes that `spec` names, cuts the splits it asks for, then resizes and colours
-    /// them. `seed` is that of a random split.
-    pub fn cut(mut self, name: &str, spec: &DataSpec, seed: u64) -> Result<Dataset, DataError> {
+    /// Keeps the classes that `spec` names.
+    pub fn keep(mut self, name: &str, spec: &DataSpec) -> Result<Self, DataError> {
         if let Some(classes) = &spec.classes {
             let selection = Selection::new(name, classes, self.class_names.len())?;
             for split in [&mut self.train, &mut self.test] {
@@ -34,6 +33,35 @@ impl Files {
             selection.check(name, [&self.train.labels, &self.test.labels])?;
             self.class_names = selection.names(&self.class_names);
         }
+        Ok(self)
+    }
+
+    /// BLAKE3 (hexadecimal) of what was read: class names, and shape, pixels and labels of both files.
+    pub fn hash(&self) -> String {
+        let mut hasher = blake3::Hasher::new_derive_key("toxscreen 2026 data source v1");
+        let number = |hasher: &mut blake3::Hasher, n: usize| {
+            hasher.update(&(n as u64).to_le_bytes());
+        };
+        number(&mut hasher, self.class_names.len());
+        for name in &self.class_names {
+            number(&mut hasher, name.len());
+            hasher.update(name.as_bytes());
+        }
+        for split in [&self.train, &self.test] {
+            for size in split.images.shape {
+                number(&mut hasher, size);
+            }
+            hasher.update(&split.images.pixels);
+            number(&mut hasher, split.labels.len());
+            let labels = split.labels.iter().flat_map(|label| label.to_le_bytes());
+            hasher.update(&labels.collect::<Vec<u8>>());
+        }
+        hasher.finalize().to_hex().to_string()
+    }
+
+    /// Cuts the splits that `spec` asks for, then resizes and colours them. `seed` is that of a random
+    /// split.
+    pub fn cut(self, name: &str, spec: &DataSpec, seed: u64) -> Result<Dataset, DataError> {
         check_images(name, spec, &self.train)?;
         let channels = self.train.images.shape[1];
         let classes = self.class_names.len();

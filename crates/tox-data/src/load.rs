@@ -30,12 +30,35 @@ pub fn load(spec: &DataSpec, data_dir: &DataDir) -> Result<Dataset, DataError> {
 }
 
 /// As [`load`]; a random split is drawn with `seed` by [`crate::draw::balanced`] from the training
-/// file followed by the test file. The official split is the same for every seed.
+/// file followed by the test file. The official split is the same for every seed. Where `spec` names
+/// its data by content, other data are refused.
 pub fn load_seeded(spec: &DataSpec, data_dir: &DataDir, seed: u64) -> Result<Dataset, DataError> {
+    let (name, files) = read(spec, data_dir)?;
+    if let Some(expected) = &spec.hash {
+        let found = files.hash();
+        if found != *expected {
+            return Err(DataError::Changed {
+                name: spec.dataset.clone(),
+                expected: expected.clone(),
+                found,
+            });
+        }
+    }
+    files.cut(&name, spec, seed)
+}
+
+/// The hash by which [`DataSpec::hash`] names what `spec` reads.
+pub fn source_hash(spec: &DataSpec, data_dir: &DataDir) -> Result<String, DataError> {
+    read(spec, data_dir).map(|(_, files)| files.hash())
+}
+
+/// What `spec` reads, of the classes that it keeps, and what messages call it.
+fn read(spec: &DataSpec, data_dir: &DataDir) -> Result<(String, Files), DataError> {
     let name = spec.dataset.as_str();
     let folder = |known: &str| data_dir.path().join(catalogue::folder(known));
     let published = catalogue::normalise;
     let keep = spec.classes.as_deref();
+    let path = Path::new(name);
     let files = match name {
         SYNTHETIC => {
             return Err(DataError::Synthetic {
@@ -51,20 +74,16 @@ pub fn load_seeded(spec: &DataSpec, data_dir: &DataDir, seed: u64) -> Result<Dat
         )?,
         "cifar10" => CIFAR10.load(&folder(name), published(name), keep)?,
         "cifar100" => CIFAR100.load(&folder(name), published(name), keep)?,
-        _ => return of_path(spec, Path::new(name), seed),
+        _ if path.is_dir() => folder::load(path, spec.resize, keep)?,
+        _ if is_npz(path) => npz::load(path)?,
+        _ => return Err(unknown(name)),
     };
-    files.cut(name, spec, seed)
-}
-
-fn of_path(spec: &DataSpec, path: &Path, seed: u64) -> Result<Dataset, DataError> {
-    let files: Files = if path.is_dir() {
-        folder::load(path, spec.resize, spec.classes.as_deref())?
-    } else if is_npz(path) {
-        npz::load(path)?
-    } else {
-        return Err(unknown(&spec.dataset));
+    let name = match NAMES.contains(&name) {
+        true => name.to_owned(),
+        false => file_name(path),
     };
-    files.cut(&file_name(path), spec, seed)
+    let files = files.keep(&name, spec)?;
+    Ok((name, files))
 }
 
 /// Whether the name ends in `.npz`.

@@ -163,12 +163,7 @@ impl Dataset {
     /// Error in percent of a constant prediction of the test set's most frequent class; 100 if
     /// there is no test image.
     pub fn chance_error(&self) -> f64 {
-        let mut counts = vec![0usize; self.classes];
-        for &label in &self.test.labels {
-            counts[usize::from(label)] += 1;
-        }
-        let most = counts.into_iter().max().unwrap_or(0);
-        100.0 - 100.0 * most as f64 / (self.test.len() as f64).max(1.0)
+        crate::majority::error(&self.test.labels)
     }
 
     /// What a search learns from, its training images followed by its validation images: the rows

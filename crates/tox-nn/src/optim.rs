@@ -18,8 +18,8 @@ pub fn global_norm(gradients: &Gradients) -> f32 {
     norms.iter().map(|n| n * n).sum::<f32>().sqrt()
 }
 
-/// What clipping at `limit` multiplies a gradient of this norm with. NaN stays NaN; an infinite
-/// norm gives 0.
+/// What clipping at `limit` multiplies a gradient of this norm with. NaN stays NaN, as in PyTorch 1.10
+/// and later (before, it left the gradient as it was); an infinite norm gives 0.
 pub fn clip_scale(norm: f32, limit: f32) -> f32 {
     let scale = limit / (norm + 1e-6);
     if scale > 1.0 { 1.0 } else { scale }

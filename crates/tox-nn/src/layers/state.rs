@@ -26,7 +26,10 @@ pub struct State {
 #[allow(missing_docs, reason = "the messages name the fields")]
 pub enum WeightsError {
     /// The operating system refused.
-    #[error("cannot {action} the weights {}: {source}; check the path, its rights and free space", path.display())]
+    #[error(
+        "cannot {action} the weights {}: {source}; check the path and its rights{}",
+        path.display(), if *action == "read" { "" } else { ", and free space" }
+    )]
     Io {
         action: &'static str,
         path: PathBuf,

@@ -4,7 +4,7 @@
 use super::cells::{Cell, MARK, regret, result, unreliable, untested};
 use super::claims::FEW;
 use super::task::{Task, When};
-use crate::findings::{missing, mixed, with_seeds};
+use crate::findings::{elsewhere, missing, mixed, with_seeds};
 use crate::run::Run;
 use crate::verdict::{Claim, Expect, Verdict, judge, tally};
 use tox_search::rcnas::Method;
@@ -25,7 +25,11 @@ pub fn findings(run: &Run, cells: &[Cell], tasks: &[Task], claims: &[Claim]) -> 
         out.extend(tasks.iter().filter_map(ended));
     }
     out.extend(paid(tasks));
-    out.extend(claims.iter().filter_map(|c| tally(c, MARK)));
+    let tallies: Vec<String> = claims.iter().filter_map(|c| tally(c, MARK)).collect();
+    if !tallies.is_empty() {
+        out.extend(elsewhere(cells, &["cifar10", "cifar100"], &[]));
+    }
+    out.extend(tallies);
     out
 }
 

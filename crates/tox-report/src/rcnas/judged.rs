@@ -1,7 +1,7 @@
 //! Teacher and result side by side, trained as in the end and attacked on test images.
 
 use super::cells::{Cell, MARK, judged};
-use super::paper::{Printed, printed};
+use super::paper::{Printed, printed, reduced};
 use super::task::Task;
 use crate::page::{NONE, count, signed};
 use crate::stats::{self, Interval};
@@ -18,6 +18,8 @@ pub struct Comparison {
     rows: Vec<Row>,
     /// The paper's lines, where the study is at its scale and has its columns.
     printed: Vec<Printed>,
+    /// What the study has less of than those lines; empty for nothing.
+    reduced: String,
     /// What speaks against the numbers.
     warnings: Vec<String>,
 }
@@ -40,12 +42,12 @@ struct Row {
 /// The columns of the paper.
 const COLUMNS: [&str; 3] = ["pgd20", "cw40", "autoattack"];
 
-/// All cells with something judged.
-pub fn all(tasks: &[Task]) -> Vec<Comparison> {
+/// All cells with something judged; with the paper’s lines in a study of it.
+pub fn all(tasks: &[Task], paper: bool) -> Vec<Comparison> {
     let mut out = Vec::new();
     for task in tasks {
         for cell in &task.cells {
-            out.extend(comparison(task, cell));
+            out.extend(comparison(task, cell, paper));
         }
     }
     out
@@ -75,7 +77,7 @@ fn numbers(attacks: &[String]) -> Vec<Number<'_>> {
     [clean].into_iter().chain(each).chain([worst]).collect()
 }
 
-fn comparison(task: &Task, cell: &Cell) -> Option<Comparison> {
+fn comparison(task: &Task, cell: &Cell, paper: bool) -> Option<Comparison> {
     let first = cell
         .records()
         .find_map(|r| judged(r.outcome, Role::Teacher))?;
@@ -114,7 +116,8 @@ fn comparison(task: &Task, cell: &Cell) -> Option<Comparison> {
     let comparable = comparable.eq(COLUMNS);
     Some(Comparison {
         title: format!("{}: {}", task.title, task.label(cell)),
-        printed: if comparable {
+        reduced: reduced(cell),
+        printed: if paper && comparable {
             printed(cell)
         } else {
             Vec::new()

@@ -17,7 +17,7 @@ use tox_study::spec::{Learner, Threat, TrialSpec};
 
 /// The head of a study for tests.
 pub const HEAD: &str = "name = \"small\"\ntitle = \"RC-NAS against its controls\"\n\
-description = \"Made up.\"\n[data]\ndataset = \"digits\"\n";
+description = \"Made up.\"\npaper = \"rcnas\"\n[data]\ndataset = \"digits\"\n";
 
 /// A task: data set, attack, unseen parts, and whether candidates are looked up.
 pub type Setting = (&'static str, Value, &'static [&'static str], bool);

@@ -12,8 +12,7 @@ use crate::attack::{Attack, predicted};
 use crate::oracle::Oracle;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
-use std::path::Path;
-use tox_data::checkpoint::{self, Buffers, CheckpointError};
+use tox_data::checkpoint::{self, Buffers, CheckpointError, Slot};
 
 /// Probes that are not of an attack.
 const PROBES: usize = 5;
@@ -21,7 +20,7 @@ const PROBES: usize = 5;
 /// All that the next steps depend on.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Kept {
+pub(super) struct Kept {
     /// Whether each image so far is classified correctly.
     correct: Vec<bool>,
     /// One an attack.
@@ -36,16 +35,8 @@ struct Kept {
     own: Option<Own>,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Header {
-    key: String,
-    kept: Kept,
-}
-
 pub(super) struct Machine<'a> {
     inputs: &'a Inputs<'a>,
-    key: String,
     asked: &'a Asked<'a>,
     /// Images that none before them equals, as places in the inputs' rows: what many copies of one image
     /// say is said once.
@@ -54,7 +45,7 @@ pub(super) struct Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
-    pub fn new(inputs: &'a Inputs<'a>, key: &str, asked: &'a Asked<'a>) -> Self {
+    pub fn new(inputs: &'a Inputs<'a>, asked: &'a Asked<'a>) -> Self {
         let (split, stride) = (inputs.split, inputs.split.images.stride());
         let mut seen = HashSet::new();
         let mut first = |row: u32| {
@@ -65,7 +56,6 @@ impl<'a> Machine<'a> {
         let rows = inputs.rows.iter().enumerate();
         Self {
             inputs,
-            key: key.to_owned(),
             asked,
             distinct: rows.filter(|(_, row)| first(**row)).map(|r| r.0).collect(),
             kept: Kept {
@@ -388,7 +378,7 @@ impl<'a> Machine<'a> {
             images,
             ball: self.inputs.ball,
             clean: percent(seen.correct),
-            majority: percent(seen.majority()),
+            majority: seen.majority(),
             worst_case: percent(worst.iter().filter(|w| **w).count()),
             upper_bound: !warnings.is_empty() || untested.iter().any(|u| u.gap == Gap::WeakAttacks),
             attacks,
@@ -422,7 +412,7 @@ fn parts(
 }
 
 impl checkpoint::Machine for Machine<'_> {
-    type Header = Header;
+    type Header = Kept;
 
     fn done(&self) -> bool {
         self.kept.probed == self.probes()
@@ -444,19 +434,11 @@ impl checkpoint::Machine for Machine<'_> {
         }
     }
 
-    fn save(&mut self, path: &Path) -> Result<(), CheckpointError> {
-        let header = Header {
-            key: self.key.clone(),
-            kept: self.kept.clone(),
-        };
-        checkpoint::write(path, &header, &[])
+    fn save(&mut self, slot: Slot<'_>) -> Result<(), CheckpointError> {
+        slot.write(&self.kept, &[])
     }
 
-    fn resume(&mut self, header: Header, _: Buffers) -> Result<(), String> {
-        let Header { key, kept } = header;
-        if key != self.key {
-            return Err(format!("it belongs to {key}, not to {}", self.key));
-        }
+    fn resume(&mut self, kept: Kept, _: Buffers) -> Result<(), String> {
         let (images, attacks) = (self.images(), self.inputs.attacks.len());
         let correct = kept.correct.iter().filter(|c| **c).count();
         if kept.correct.len() > images

@@ -115,7 +115,7 @@ pub fn evaluate(
         progress,
     } = hooks;
     let asked = Asked::new(stop);
-    let mut machine = Machine::new(inputs, key, &asked);
+    let mut machine = Machine::new(inputs, &asked);
     let mut hooks = Hooks {
         checkpoint,
         key,

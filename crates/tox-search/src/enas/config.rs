@@ -22,8 +22,8 @@ pub enum Strategy {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum NanPolicy {
-    /// As PyTorch's `clip_grad_norm_` and SGD: a NaN norm makes every weight NaN, for ever; an
-    /// infinite norm scales the gradient to zero (finite entries) or to NaN (infinite ones).
+    /// As `clip_grad_norm_` and SGD of PyTorch 1.10 and later: a NaN norm makes every weight NaN, for
+    /// ever; an infinite norm scales the gradient to zero (finite entries) or to NaN (infinite ones).
     #[default]
     Torch,
     /// The step is skipped and counted.
@@ -45,8 +45,8 @@ pub enum Pointwise {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Idle {
-    /// They go on for every weight that ever had a gradient: PyTorch 1.9 (the paper's version)
-    /// zeroes gradients instead of dropping them.
+    /// They go on for every weight that ever had a gradient: PyTorch 1.x (the paper's was
+    /// 1.9, as far as we know) zeroes gradients instead of dropping them.
     #[default]
     Decay,
     /// Nothing happens: PyTorch 2.x, where an unused weight has no gradient.

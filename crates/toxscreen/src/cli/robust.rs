@@ -1,7 +1,7 @@
 //! What `compress` and `attack` share: options of images and adversary, checked, and how results are told;
 //! [`weights`](super::weights) has what they share of weights.
 
-use super::{DATA, USAGE, Usage, say};
+use super::{DATA, USAGE, Usage, say, shell_path};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::path::PathBuf;
 use tox_data::spec::DataSpec;
@@ -87,7 +87,7 @@ impl Images {
             text += " --rgb";
         }
         if let Some(dir) = &self.data_dir {
-            text += &format!(" --data-dir {}", shell_word(&dir.to_string_lossy()));
+            text += &format!(" --data-dir {}", shell_path(dir));
         }
         text
     }

@@ -45,7 +45,7 @@ pub fn execute(
     }
     let (data_hash, data_notes) = (data.hash.clone(), data.notes.clone());
     let set = Set {
-        name: spec.data.dataset.clone(),
+        name: spec.data.name().to_owned(),
         data,
         augment: spec.data.augment.clone(),
     };

@@ -8,7 +8,7 @@ use crate::record::Outcome;
 use crate::record::compress::{CompressOutcome, Looked};
 use crate::spec::TrialSpec;
 use crate::trial::steps::Steps;
-use crate::trial::{Finished, Progress, TrialContext, TrialError, load};
+use crate::trial::{Finished, Progress, TrialContext, TrialError, load, unchanged};
 use serde_json::json;
 use std::cell::RefCell;
 use std::path::Path;
@@ -60,14 +60,15 @@ pub fn execute(
     }
     let table = config.table.as_ref().map(looked_up).transpose()?;
     if let Some(file) = &config.weights {
-        unchanged(file)?;
+        let found = SupernetFile::hash_of(Path::new(&file.path))?;
+        unchanged(&file.path, file.hash.as_ref(), &found)?;
     }
     let (data_hash, mut data_notes) = (clean.hash.clone(), clean.notes.clone());
     if let Some(file) = &config.weights {
         data_notes.extend(unused(file, &clean.normalise)?);
     }
     let mut sets = vec![Set {
-        name: spec.data.dataset.clone(),
+        name: spec.data.name().to_owned(),
         data: clean,
         augment: spec.data.augment.clone(),
     }];
@@ -76,8 +77,11 @@ pub fn execute(
         for other in &config.meta.data {
             let mut data = tox_data::load_seeded(other, &dir, spec.seed)?;
             config.candidate.normalise.apply(&mut data)?;
+            // Two files of one name are told apart by their folders.
+            let taken = sets.iter().any(|set: &Set| set.name == other.name());
+            let name = if taken { &other.dataset } else { other.name() };
             sets.push(Set {
-                name: other.dataset.clone(),
+                name: name.to_owned(),
                 data,
                 augment: other.augment.clone(),
             });
@@ -268,17 +272,6 @@ fn compared(table: &Table, config: &CompressConfig, search: &Search) -> Result<L
     })
 }
 
-/// The file that the recipe's reader saw.
-fn unchanged(file: &HashedFile) -> Result<(), TrialError> {
-    let found = SupernetFile::hash_of(Path::new(&file.path))?;
-    match &file.hash {
-        Some(hash) if *hash != found => Err(TrialError::OtherFile {
-            path: file.path.clone(),
-        }),
-        _ => Ok(()),
-    }
-}
-
 /// What the weights say of a normalisation that is not the trial's.
 fn unused(file: &HashedFile, normalise: &Normalise) -> Result<Option<String>, TrialError> {
     let Some(own) = wrn::describe(Path::new(&file.path))?.normalise else {
@@ -300,6 +293,7 @@ fn unused(file: &HashedFile, normalise: &Normalise) -> Result<Option<String>, Tr
 }
 
 fn looked_up(file: &HashedFile) -> Result<Table, TrialError> {
-    unchanged(file)?;
-    Ok(Table::read(Path::new(&file.path))?)
+    let table = Table::read(Path::new(&file.path))?;
+    unchanged(&file.path, file.hash.as_ref(), table.hash())?;
+    Ok(table)
 }

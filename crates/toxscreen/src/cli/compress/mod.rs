@@ -7,10 +7,10 @@ use super::args::device;
 use super::progress::Bar;
 use super::robust::{self, Images, Radius};
 use super::weights::{self, FirstLayer, Look};
-use super::{FAILED, INTERRUPTED, Output, Usage, interrupted, json, say};
+use super::{FAILED, INTERRUPTED, Output, Usage, interrupted, json, say, this_command};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::path::{Path, PathBuf};
-use tox_data::text::{one_line, shell_word};
+use tox_data::text::one_line;
 use tox_data::{Dataset, Normalise};
 use tox_nn::Device;
 use tox_nn::nets::wrn::{self, Shape, WrnConfig};
@@ -22,6 +22,7 @@ use tox_study::child::{self, ChildError, Event, Options};
 use tox_study::files;
 use tox_study::recipe::Study;
 use tox_study::spec::{Learner, TrialSpec};
+use tox_study::store::StoreError;
 use tox_study::trial::{TrialError, execute};
 
 #[derive(clap::Args)]
@@ -210,7 +211,10 @@ pub fn compress(args: &Compress) -> anyhow::Result<Output> {
     // Before the data are read; their classes are checked below.
     args.radius.ball(&attacks, usize::MAX)?;
     let teacher = Teacher::new(args)?;
-    let study = recipe::study(args, &teacher)?;
+    let (study, faults) = recipe::study(args, &teacher)?.resolved(&args.images_of.dir()?)?;
+    if let Some(fault) = faults.into_iter().next() {
+        return Err(fault.into());
+    }
     let spec = &study.trials[0].spec;
     let Learner::RcNas(config) = &spec.learner else {
         return Err(Usage::new(
@@ -255,10 +259,7 @@ pub fn compress(args: &Compress) -> anyhow::Result<Output> {
     });
     bar.close();
     if let Err(ChildError::Trial(TrialError::Stopped)) = &record {
-        let command: Vec<String> = std::env::args()
-            .map(|word| shell_word(&word).into_owned())
-            .collect();
-        say(format_args!("stopped; go on with: {}", command.join(" ")));
+        say(format_args!("stopped; go on with: {}", this_command()));
         return Ok(Output {
             text: String::new(),
             code: INTERRUPTED,
@@ -347,6 +348,13 @@ fn prepare(dir: &Path, study: &Study, spec: &TrialSpec) -> anyhow::Result<()> {
         let kept: Option<TrialSpec> = serde_json::from_str(&files::read(&path)?).ok();
         if kept.as_ref() == Some(spec) {
             return Ok(());
+        }
+        if let Some(changes) = kept.and_then(|kept| spec.other_content(&kept)) {
+            return Err(StoreError::OtherData {
+                dir: dir.to_owned(),
+                changes,
+            }
+            .into());
         }
         return Err(Usage::new(
             format!(

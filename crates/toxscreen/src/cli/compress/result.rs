@@ -2,11 +2,10 @@
 
 use super::Compress;
 use crate::cli::robust::{self, count, reasons};
-use crate::cli::table;
+use crate::cli::{shell_path, table};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tox_data::Dataset;
-use tox_data::text::shell_word;
 use tox_nn::nets::wrn::WrnConfig;
 use tox_search::compress::{CompressConfig, Normalisation};
 use tox_search::rcnas::Evaluation;
@@ -122,7 +121,7 @@ impl<'a> Result<'a> {
         );
         text += &format!(
             "next     toxscreen attack --weights {} --arch {} {} {}{} --attack autoattack --images 10000\n",
-            word(&file("found.safetensors")),
+            as_word(&file("found.safetensors")),
             found.shape,
             self.args.images_of.written(),
             self.args.radius.written(),
@@ -133,11 +132,10 @@ impl<'a> Result<'a> {
 }
 
 /// A path as one word of a shell, which no program takes for an option.
-fn word(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    match text.starts_with('-') {
-        true => shell_word(&format!("./{text}")).into_owned(),
-        false => shell_word(&text).into_owned(),
+fn as_word(path: &Path) -> String {
+    match path.to_string_lossy().starts_with('-') {
+        true => shell_path(&Path::new(".").join(path)),
+        false => shell_path(path),
     }
 }
 

@@ -90,8 +90,8 @@ pub fn poison(args: &Poison) -> anyhow::Result<Output> {
         })
     })?;
     let files = write(args, &loaded, &config, &attack, &finished.poison)?;
-    // A checkpoint of what is done is of no use; that there may be none is no matter.
-    let _ = std::fs::remove_file(&checkpoint);
+    // A checkpoint of what is done is of no use.
+    tox_data::checkpoint::remove(&checkpoint);
     let code = if effect.attacked() { 0 } else { FAILED };
     let text = match args.json {
         true => {
@@ -142,7 +142,6 @@ fn craft(
         seed: args.seed,
     };
     let key = object!({
-        "version": env!("CARGO_PKG_VERSION"),
         "data": loaded.hashes,
         "settings": settings(args, loaded, config, attack),
     });

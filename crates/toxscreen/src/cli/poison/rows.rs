@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 use tox_bilevel::own::complete;
 use tox_data::DataDir;
-use tox_data::checkpoint::Hooks;
+use tox_data::checkpoint::{self, Hooks};
 use tox_data::features::{FeatureSets, Features};
 use tox_data::patch::Patch;
 use tox_poison::data::noise::{self, Noise};
@@ -92,8 +92,7 @@ pub fn poison(args: &Poison, given: &ArgMatches) -> anyhow::Result<Output> {
     patch.apply(&mut poisoned.train)?;
     poisoned.save(&args.out)?;
     for file in &made.checkpoints {
-        // That there may be none is no matter.
-        let _ = std::fs::remove_file(file);
+        checkpoint::remove(file);
     }
     let manifest = Patch::manifest_path(&path);
     let code = match check.unreliable {
