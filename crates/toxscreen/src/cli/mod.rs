@@ -42,6 +42,8 @@ pub const FAILED: u8 = 1;
 pub const USAGE: u8 = 2;
 /// Data missing or damaged.
 pub const DATA: u8 = 3;
+/// Nothing is recommended: what is in use is kept.
+pub const NOTHING: u8 = 4;
 /// A bug.
 pub const INTERNAL: u8 = 70;
 /// Stopped by Ctrl-C; the same command goes on.
