@@ -7,8 +7,7 @@ use crate::config::{BilevelAttack, BilevelConfig, ConfigError, Victim};
 use crate::outcome::BilevelOutcome;
 use crate::sets::{Sets, SetsError};
 use crate::victim::{Poison, groups};
-use machine::{Audit, State};
-use std::time::Instant;
+use machine::Audit;
 use tox_data::checkpoint::{self, CheckpointError, Hooks};
 
 /// What an audit depends on.
@@ -118,7 +117,7 @@ pub fn run(inputs: &Inputs<'_>, hooks: Hooks<'_>) -> Result<Option<Finished>, Au
 pub fn run_fixed(
     inputs: &Inputs<'_>,
     lambda: &[f64],
-    hooks: Hooks<'_>,
+    mut hooks: Hooks<'_>,
 ) -> Result<Option<Finished>, AuditError> {
     check(inputs)?;
     if lambda.len() != groups(inputs.config) {
@@ -127,28 +126,12 @@ pub fn run_fixed(
             expected: groups(inputs.config),
         });
     }
-    let mut audit = Audit::new(inputs, lambda, hooks.key);
-    if let Some((state, buffers)) = checkpoint::read::<State>(hooks.checkpoint)? {
-        let damaged = |what: &str| CheckpointError::Damaged {
-            path: hooks.checkpoint.to_owned(),
-            what: what.to_owned(),
-        };
-        audit.resume(state, buffers).map_err(damaged)?;
+    let mut audit = Audit::new(inputs, lambda);
+    let done = checkpoint::drive(&mut audit, &mut hooks)?;
+    match audit.failed.take() {
+        Some(failed) => Err(failed),
+        None => Ok(done.then(|| audit.finish())),
     }
-    let mut saved = Instant::now();
-    while !audit.is_done() {
-        if (hooks.stop)() {
-            audit.save(hooks.checkpoint)?;
-            return Ok(None);
-        }
-        if saved.elapsed() >= hooks.save_every {
-            audit.save(hooks.checkpoint)?;
-            saved = Instant::now();
-        }
-        (hooks.progress)(audit.share(), &audit.message());
-        audit.advance()?;
-    }
-    Ok(Some(audit.finish()))
 }
 
 /// Whether the numbers fit the data.

@@ -23,6 +23,3 @@ pub mod real;
 pub mod sets;
 pub mod synthetic;
 pub mod victim;
-
-pub use kernels::bytes::available as multiplies_bytes;
-pub use kernels::instruction_set;

@@ -171,12 +171,7 @@ impl Sets {
 
     /// Error in percent of always answering the test set's most frequent class.
     pub fn chance_error(&self) -> f64 {
-        let mut counts = vec![0usize; self.classes()];
-        for &label in &self.test.labels {
-            counts[usize::from(label)] += 1;
-        }
-        let most = counts.into_iter().max().unwrap_or(0);
-        100.0 - 100.0 * most as f64 / (self.test.len() as f64).max(1.0)
+        tox_data::majority::error(&self.test.labels)
     }
 
     /// Puts each feature into the box.

@@ -1,24 +1,134 @@
-//! Whole files or none: written under a temporary name beside their place, then renamed.
+//! Whole files or none: written under a temporary name beside their place, then renamed. All files that
+//! toxscreen writes are written so.
 
-use std::fs::File;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
-/// Writes `path` by `fill`; a reader sees the old file or the whole new one.
+/// Start of the names of unfinished files; the name of the file that they were to become follows, then
+/// [`RANDOM`] characters behind a dash.
+const UNFINISHED: &str = ".unfinished-";
+
+/// Characters that tell two writers of one file apart.
+const RANDOM: usize = 6;
+
+/// Most bytes of a file's name that its unfinished one repeats: names have an end.
+const NAME: usize = 100;
+
+/// Writes `path` by `fill`: temporary file in the same folder, `fsync`, rename, `fsync` of the folder. A
+/// reader, or a run after a crash, sees the old file or the whole new one.
 ///
 /// # Errors
 /// When the folder cannot be written to, or `fill` fails; the old file is then as it was.
 pub fn write(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| *folder != Path::new(""));
-    // The prefix that the store clears away after a kill.
+    let folder = folder(path);
+    let prefix = prefix(path);
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".unfinished-");
+    builder.prefix(&prefix).rand_bytes(RANDOM);
     // Like any new file, not for the owner alone; the user's umask is heeded.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut temporary = builder.tempfile_in(folder.unwrap_or(Path::new(".")))?;
+    let mut temporary = builder.tempfile_in(folder)?;
     fill(temporary.as_file_mut())?;
     temporary.as_file().sync_all()?;
     temporary.persist(path).map_err(|error| error.error)?;
+    #[cfg(unix)]
+    File::open(folder)?.sync_all()?;
     Ok(())
+}
+
+/// Removes what killed [`write`]s left in a folder. Only for whoever is alone in it.
+///
+/// # Errors
+/// When the folder cannot be read, or a file not be removed.
+pub fn remove_unfinished(folder: &Path) -> io::Result<()> {
+    remove(folder, |name| name.starts_with(UNFINISHED))
+}
+
+/// Removes what killed [`write`]s of the file at `path` left beside it. Only for its one writer.
+///
+/// # Errors
+/// When the folder cannot be read, or a file not be removed.
+pub fn remove_unfinished_of(path: &Path) -> io::Result<()> {
+    let prefix = prefix(path);
+    let Some(prefix) = prefix.to_str() else {
+        return Ok(());
+    };
+    let random = |rest: &str| rest.len() == RANDOM && !rest.contains('-');
+    remove(folder(path), |name| {
+        name.strip_prefix(prefix).is_some_and(random)
+    })
+}
+
+fn remove(folder: &Path, matches: impl Fn(&str) -> bool) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_str().is_some_and(&matches) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn folder(path: &Path) -> &Path {
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    folder.unwrap_or(Path::new("."))
+}
+
+fn prefix(path: &Path) -> OsString {
+    let name = path.file_name().unwrap_or(OsStr::new(""));
+    let name = name.to_string_lossy();
+    let mut end = name.len().min(NAME);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{UNFINISHED}{}-", &name[..end]).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let names = entries.map(|e| e.unwrap().file_name().to_string_lossy().into_owned());
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_write_replaces_the_file_and_leaves_nothing_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        for text in ["old", "new"] {
+            write(&path, |file| file.write_all(text.as_bytes())).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+        let failed = write(&path, |_| Err(io::Error::other("full")));
+        assert!(failed.is_err());
+        assert_eq!(names(dir.path()), ["a"]);
+        let long = dir.path().join("ü".repeat(120));
+        write(&long, |file| file.write_all(b"x")).unwrap();
+    }
+
+    #[test]
+    fn what_a_killed_write_left_is_removed_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let left = [
+            ".unfinished-p.npz-a1B2c3",
+            ".unfinished-p.npz-x.npz-a1B2c3",
+            ".unfinished-q-a1B2c3",
+            "p.npz",
+        ];
+        for name in left {
+            fs::write(dir.path().join(name), "half").unwrap();
+        }
+        remove_unfinished_of(&dir.path().join("p.npz")).unwrap();
+        assert_eq!(names(dir.path()), left[1..]);
+        remove_unfinished(dir.path()).unwrap();
+        assert_eq!(names(dir.path()), ["p.npz"]);
+    }
 }

@@ -21,6 +21,8 @@ pub struct Remote {
     pub file: String,
     /// Checksum of the whole file.
     pub checksum: Checksum,
+    /// Bytes of which it has fewer: more of them cannot be the file.
+    pub most: u64,
 }
 
 /// Where a data set comes from.
@@ -110,15 +112,16 @@ pub(crate) fn hint(name: &str, known: &[&str]) -> String {
 
 /// Official addresses and checksums of a known data set; none for `digits`, which is embedded.
 pub fn official(name: &str) -> Option<Source> {
-    let md5 = |file: &str, md5: &str| Remote {
+    let md5 = |file: &str, md5: &str, most: u64| Remote {
         file: file.to_owned(),
         checksum: Checksum::Md5(md5.to_owned()),
+        most,
     };
     let idx = |sums: [&str; 4]| {
         let files = crate::format::idx::FILES.into_iter().flatten();
         files
             .zip(sums)
-            .map(|(file, sum)| md5(&format!("{file}.gz"), sum))
+            .map(|(file, sum)| md5(&format!("{file}.gz"), sum, 40 << 20))
             .collect::<Vec<_>>()
     };
     let (base, files, contents): (_, _, Vec<&str>) = match name {
@@ -147,6 +150,7 @@ pub fn official(name: &str) -> Option<Source> {
             vec![md5(
                 "cifar-10-binary.tar.gz",
                 "c32a1d4ab5d03f1284b67883e8d87530",
+                200 << 20,
             )],
             [
                 crate::format::cifar::CIFAR10.train,
@@ -162,6 +166,7 @@ pub fn official(name: &str) -> Option<Source> {
             vec![md5(
                 "cifar-100-binary.tar.gz",
                 "03b5dce01913d631647c71ecec9e9cb8",
+                200 << 20,
             )],
             vec![
                 "train.bin",

@@ -12,10 +12,58 @@ use thiserror::Error;
 pub enum DataError {
     /// Neither a known name nor a path that exists.
     #[error(
-        "no data set is called `{name}`{hint}; known are digits, mnist, fashion-mnist, cifar10, \
-         cifar100, or give the path of an .npz file or of a folder of class folders"
+        "no data set is called `{name}`{hint}, and there is no such file or folder; known are \
+         digits, mnist, fashion-mnist, cifar10, cifar100, or give the path of an .npz file, of two \
+         .npy files (X.npy,y.npy), of a .csv file or of a folder of class folders"
     )]
     Unknown { name: String, hint: String },
+    /// A file of a kind that is not read.
+    #[error(
+        "{0} is no file that is read here: expected an .npz file, two .npy files (X.npy,y.npy), a \
+         .csv file or a folder of class folders; in Python two lines make one of any arrays:\n  \
+         import numpy\n  numpy.savez(\"data.npz\", x=X, y=y)",
+        path.display()
+    )]
+    Door { path: PathBuf },
+    /// An array without its labels, or more arrays than are understood.
+    #[error(
+        "`{first}` and {found} files in all: expected an .npy file of rows and one of labels, \
+         X.npy,y.npy, or these and two to test on, X.npy,y.npy,X_test.npy,y_test.npy; or in Python: \
+         numpy.savez(\"data.npz\", x=X, y=y)"
+    )]
+    NpyFiles { first: String, found: usize },
+    /// A table where images are needed.
+    #[error(
+        "{0} is a table, and images are needed here: expected to know their sides; if its columns are \
+         pixels, two lines of Python make images of it, for a label in the first column:\n  t = \
+         numpy.loadtxt(\"{0}\", delimiter=\",\", skiprows=1)\n  numpy.savez(\"images.npz\", \
+         images=t[:, 1:].reshape(-1, HEIGHT, WIDTH), labels=t[:, 0])",
+        path.display()
+    )]
+    TableImages { path: PathBuf },
+    /// A table that cannot be taken apart.
+    #[error(
+        "cannot read {} as a table: {reason}; expected lines of as many cells as the first, parted by \
+         commas, semicolons or tabs, in UTF-8",
+        path.display()
+    )]
+    Table { path: PathBuf, reason: String },
+    /// A cell that is no number, or no label.
+    #[error("line {line}, column `{column}` of {} is {found:?}: {reason}", path.display())]
+    Cell {
+        path: PathBuf,
+        line: u64,
+        column: String,
+        found: String,
+        reason: &'static str,
+    },
+    /// No column has the labels.
+    #[error("the column of labels of {} cannot be `{label}`: expected {expected}", path.display())]
+    LabelColumn {
+        path: PathBuf,
+        label: String,
+        expected: String,
+    },
     /// A known data set whose files are not in the data folder.
     #[error(
         "{name} is not in the data folder: expected {}, found no such file; run `toxscreen data \
@@ -124,7 +172,7 @@ pub enum DataError {
         record: u64,
     },
     /// No image at all.
-    #[error("{} holds no images, expected at least one; check the export", path.display())]
+    #[error("{} holds no images or rows, expected at least one; check the export", path.display())]
     Empty { path: PathBuf },
     /// Training and test images differ in shape.
     #[error(
@@ -151,8 +199,19 @@ pub enum DataError {
     )]
     NpzKey {
         path: PathBuf,
-        key: &'static str,
+        key: String,
         expected: &'static str,
+        found: String,
+    },
+    /// Two arrays of which either could be meant.
+    #[error(
+        "the arrays {found} of {} may both be the {what}: expected one; leave the other out, \
+         numpy.savez(FILE, x=..., y=...)",
+        path.display()
+    )]
+    Ambiguous {
+        path: PathBuf,
+        what: &'static str,
         found: String,
     },
     /// The header of an array cannot be understood.
@@ -168,8 +227,7 @@ pub enum DataError {
     },
     /// An array of the wrong element type.
     #[error(
-        "array `{key}` in {} has element type {found}, expected {expected}; convert it with \
-         .astype first (object arrays need pickle, which is never executed here)",
+        "array `{key}` in {} has element type {found}, expected {expected}; {remedy}",
         path.display()
     )]
     NpyType {
@@ -177,26 +235,25 @@ pub enum DataError {
         key: String,
         expected: &'static str,
         found: String,
+        remedy: String,
     },
-    /// A column-major array.
-    #[error(
-        "array `{key}` in {} is in Fortran order, expected C order; save \
-         numpy.ascontiguousarray(array)",
-        path.display()
-    )]
-    NpyOrder { path: PathBuf, key: String },
     /// An array whose shape is not that of images or labels.
-    #[error("array `{key}` in {} has shape {found:?}, expected {expected}", path.display())]
+    #[error(
+        "array `{key}` in {} has shape {found:?}, expected {expected}{}{remedy}",
+        path.display(),
+        if remedy.is_empty() { "" } else { "; " }
+    )]
     NpyShape {
         path: PathBuf,
         key: String,
         expected: &'static str,
-        found: Vec<u64>,
+        found: Vec<usize>,
+        remedy: String,
     },
-    /// A float pixel outside 0..=1.
+    /// A pixel out of range.
     #[error(
-        "value {index} of array `{key}` in {} is {found}, expected float pixels from 0 to 1; \
-         divide by 255 or save uint8",
+        "value {index} of array `{key}` in {} is {found}, expected pixels from 0 to 255, or floats \
+         from 0 to 1; {remedy}",
         path.display()
     )]
     NpyRange {
@@ -204,12 +261,70 @@ pub enum DataError {
         key: String,
         index: usize,
         found: f64,
+        remedy: String,
+    },
+    /// A label that names no class.
+    #[error(
+        "label {index} of `{key}` in {} is {found}, expected the number or the name of a class; {remedy}",
+        path.display()
+    )]
+    LabelValue {
+        path: PathBuf,
+        key: String,
+        index: usize,
+        found: f64,
+        remedy: String,
+    },
+    /// Numbers beside text.
+    #[error(
+        "{} has the label {number} beside labels of text such as {text:?}, of which it names none: \
+         expected text alone; save it with y = y.astype(str)",
+        path.display()
+    )]
+    MixedLabels {
+        path: PathBuf,
+        number: i64,
+        text: String,
+    },
+    /// Fewer names than classes.
+    #[error(
+        "{} names {names} classes and has the label {found}: expected labels 0 to {}; name all \
+         classes, or leave the names out",
+        path.display(),
+        names.saturating_sub(1)
+    )]
+    ClassNames {
+        path: PathBuf,
+        names: usize,
+        found: i64,
+    },
+    /// Rows in an order that their split is not made for.
+    #[error(
+        "the rows of {name} are not in random order: {found}; expected every part to have every class. \
+         Shuffle them first, in Python order = numpy.random.default_rng(0).permutation(len(x)); x, y = \
+         x[order], y[order]; a recipe can also draw them, split = \"random\" under [data]"
+    )]
+    Order { name: String, found: String },
+    /// A class of the trusted set that the training set does not have.
+    #[error(
+        "{} has the class `{class}`, expected only those of the training set: {known}; give it the same \
+         labels",
+        path.display()
+    )]
+    OtherClass {
+        path: PathBuf,
+        class: String,
+        known: String,
     },
     /// A feature that is not a finite float32.
     #[error(
-        "row {row}, column {column} (counted from 0) of array `{key}` in {} is {found}, expected \
-         a finite number within float32; drop the row or fill the value in",
-        path.display()
+        "row {row}, column {column} (counted from 0) of array `{key}` in {} is {found}{}",
+        path.display(),
+        match found.is_finite() {
+            true => ", beyond float32 (3.4e38), in which is computed here: expected smaller numbers; \
+                     scale the column or drop the row",
+            false => ", expected a finite number; drop the row or fill the value in",
+        }
     )]
     NotFinite {
         path: PathBuf,
@@ -223,8 +338,8 @@ pub enum DataError {
     Write { path: PathBuf, source: io::Error },
     /// A folder without class folders or images where they should be.
     #[error(
-        "{} holds no {what}, expected one folder for each class with .png, .jpg or .jpeg files in \
-         it, or train/ and test/ with such folders",
+        "{} holds no {what}, expected one folder for each class with images in it (.png, .jpg, .bmp, \
+         .webp, .tiff, .gif, .ppm), or train/ and test/ with such folders",
         path.display()
     )]
     Folder { path: PathBuf, what: &'static str },
@@ -236,15 +351,14 @@ pub enum DataError {
     FolderClass { path: PathBuf, known: String },
     /// An image file that cannot be decoded.
     #[error(
-        "cannot decode {}: expected a whole PNG or JPEG image, found: {reason}; replace or remove \
-         the file",
+        "cannot decode {}: expected a whole image, found: {reason}; replace or remove the file",
         path.display()
     )]
     Image { path: PathBuf, reason: String },
     /// Images of different sizes and no `resize`.
     #[error(
-        "{} has {found} pixels (height x width), expected {expected} as the images before it; set \
-         `resize` in the recipe's data section to bring all to one size",
+        "{} has {found} pixels (height x width), expected {expected} as the images before it; resize \
+         them first, or have them resized: --resize SIDE, in a recipe resize = SIDE under [data]",
         path.display()
     )]
     MixedSizes {
@@ -258,6 +372,16 @@ pub enum DataError {
         path: PathBuf,
         line: usize,
         reason: String,
+    },
+    /// Data that are not those that a study was made with.
+    #[error(
+        "the data {name} changed: their content has the hash {found}, expected {expected}; give the new \
+         data a folder of their own with --out, or put the old ones back"
+    )]
+    Changed {
+        name: String,
+        expected: String,
+        found: String,
     },
     /// A name that the loader knows, but that stands for no image set.
     #[error(
@@ -302,8 +426,8 @@ pub enum DataError {
     },
     /// The specification asks for what the data cannot give.
     #[error(
-        "`{key}` = {found} does not fit {name}: expected {expected}; change the recipe's data \
-         section"
+        "`{key}` = {found} does not fit {name}: expected {expected}; change `{key}` (an option, or a \
+         key of a recipe's [data])"
     )]
     Spec {
         name: String,

@@ -3,20 +3,26 @@
 //! Unlike [`crate::load`], which makes everything 8-bit images, this keeps what is in the file:
 //! floats stay floats, and a row may be any features. An archive (`.npz`) holds `x_train` and
 //! `y_train` and perhaps `x_test` and `y_test`, or only `images` and `labels`, or `x` and `y`, which
-//! are then all training rows. Rows have shape (D), or those of images, see [`Layout`].
+//! are then all training rows; so do two `.npy` files, and a table of text (`.csv`). Rows have shape
+//! (D), or those of images, see [`Layout`]. [`Opened`] knows the file's own form, and writes it again.
 
-use std::io::{BufWriter, Read, Seek, Write};
+mod own;
+
+pub use own::{Ask, Opened};
+
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use crate::atomic;
 use crate::classes::Selection;
 use crate::dir::DataDir;
 use crate::error::DataError;
-use crate::format::npz::{self, Archive, Elements, Item};
-use crate::format::{dimensions, numbered};
-use crate::load::{file_name, is_npz, load};
+use crate::format::npy::Array;
+use crate::format::npz::{Elements, Item, Writer};
+use crate::format::source::Kind;
+use crate::format::tables::Tables;
+use crate::load::file_name;
 use crate::set::{Dataset, Images, Split, gather};
-use crate::spec::DataSpec;
 
 /// The numbers of a set, row after row.
 #[derive(Clone, Debug, PartialEq)]
@@ -153,51 +159,6 @@ impl Features {
         hasher.finalize().to_hex().to_string()
     }
 
-    fn read<R: Read + Seek>(
-        archive: &mut Archive<R>,
-        rows_key: &'static str,
-        labels_key: &'static str,
-    ) -> Result<Self, DataError> {
-        let array = archive.array(rows_key)?;
-        let path = &archive.path;
-        let (layout, [rows, c, h, w]) = match array.shape[..] {
-            [0, _] | [_, 0] => {
-                return Err(DataError::NpyShape {
-                    path: path.clone(),
-                    key: array.key,
-                    expected: "at least one row and one column",
-                    found: array.shape,
-                });
-            }
-            [rows, columns] => (Layout::Columns, [rows as usize, 1, 1, columns as usize]),
-            [_, _, _] | [_, _, _, _] => npz::pictures(path, &array)?,
-            _ => {
-                return Err(DataError::NpyShape {
-                    path: path.clone(),
-                    key: array.key,
-                    expected: "(N, D), or that of images: (N, H, W), (N, H, W, C), (N, C, H, W)",
-                    found: array.shape,
-                });
-            }
-        };
-        let mut values = array.values(path)?;
-        if layout == Layout::ChannelsLast {
-            values = match values {
-                Values::Bytes(values) => Values::Bytes(npz::transposed(&values, h * w, c)),
-                Values::Floats(values) => Values::Floats(npz::transposed(&values, h * w, c)),
-            };
-        }
-        Ok(Self {
-            values,
-            rows,
-            columns: c * h * w,
-            shape: (layout != Layout::Columns).then_some([c, h, w]),
-            layout,
-            labels: archive.labels(labels_key, rows_key, rows)?,
-            class_names: Vec::new(),
-        })
-    }
-
     /// Keeps the rows of the classes selected.
     fn select(&mut self, selection: &Selection) {
         let names = selection.names(&self.class_names);
@@ -237,46 +198,41 @@ impl Features {
         let mut arranged = self.clone();
         if let (Layout::ChannelsLast, Some([c, h, w])) = (self.layout, self.shape) {
             arranged.values = match &self.values {
-                Values::Bytes(values) => Values::Bytes(npz::transposed(values, c, h * w)),
-                Values::Floats(values) => Values::Floats(npz::transposed(values, c, h * w)),
+                Values::Bytes(values) => Values::Bytes(transposed(values, c, h * w)),
+                Values::Floats(values) => Values::Floats(transposed(values, c, h * w)),
             };
         }
         arranged
     }
 }
 
+/// Each stretch of `a` x `b` values, read as `a` rows, as `b` rows.
+fn transposed<T: Copy>(values: &[T], a: usize, b: usize) -> Vec<T> {
+    if a == 1 || b == 1 {
+        return values.to_vec();
+    }
+    let mut out = Vec::with_capacity(values.len());
+    for item in values.chunks_exact(a * b) {
+        out.extend((0..b).flat_map(|column| item[column..].iter().step_by(b)));
+    }
+    out
+}
+
 impl FeatureSets {
-    /// What `--data DATA --classes CLASSES` means: an `.npz` file by [`Self::load`], or a known
-    /// name or folder of images by [`crate::load`], of which only `classes` are kept.
+    /// What `--data DATA --classes CLASSES` means, see [`Opened::of`], whose notes and form are dropped.
     ///
     /// # Errors
-    /// Those of loading, classes that are not in the set, and a training set of one class.
+    /// As [`Opened::of`].
     pub fn open(
         data: &str,
         classes: Option<&[u16]>,
         data_dir: &DataDir,
     ) -> Result<Self, DataError> {
-        let path = Path::new(data);
-        if !is_npz(path) || path.is_dir() {
-            let spec = DataSpec {
-                classes: classes.map(<[u16]>::to_vec),
-                ..DataSpec::of(data, 0)
-            };
-            return Self::of(load(&spec, data_dir)?);
-        }
-        let mut sets = Self::read(path)?;
-        if let Some(classes) = classes {
-            let name = file_name(path);
-            let selection = Selection::new(&name, classes, sets.train.class_names.len())?;
-            sets.train.select(&selection);
-            selection.check(&name, [&sets.train.labels, &[]])?;
-            if let Some(test) = &mut sets.test {
-                test.select(&selection);
-            }
-            // A test set without any of these classes is none.
-            sets.test = sets.test.filter(|test| test.rows > 0);
-        }
-        sets.checked(&file_name(path))
+        let ask = Ask {
+            classes,
+            ..Ask::of(data)
+        };
+        Ok(Opened::of(&ask, data_dir)?.sets)
     }
 
     /// All of the archive at `path`.
@@ -285,7 +241,8 @@ impl FeatureSets {
     /// A file that is not what this module describes, a number that is not finite, a training set
     /// of one class.
     pub fn load(path: &Path) -> Result<Self, DataError> {
-        Self::read(path)?.checked(&file_name(path))
+        let tables = Tables::open(&path.to_string_lossy(), Kind::Npz, None)?;
+        own::sets(&tables)?.0.checked(&file_name(path))
     }
 
     /// Training and test images of `dataset`. Its validation images are left out: load it with
@@ -300,48 +257,6 @@ impl FeatureSets {
         Self { train, test }.checked(&dataset.name)
     }
 
-    fn read(path: &Path) -> Result<Self, DataError> {
-        let expected = "x_train and y_train (and x_test and y_test), images and labels, or x and y";
-        let mut archive = Archive::open(path, expected)?;
-        let (rows, labels) = [("x_train", "y_train"), ("images", "labels"), ("x", "y")]
-            .into_iter()
-            .find(|(rows, _)| archive.has(rows))
-            .unwrap_or(("x_train", "y_train"));
-        let mut train = Features::read(&mut archive, rows, labels)?;
-        let tested = rows == "x_train" && (archive.has("x_test") || archive.has("y_test"));
-        let mut test = match tested {
-            true => Some(Features::read(&mut archive, "x_test", "y_test")?),
-            false => None,
-        };
-        if let Some(test) = &test {
-            let describe = |set: &Features| {
-                let sizes = set
-                    .shape
-                    .map_or(set.columns.to_string(), |s| dimensions(&s));
-                match set.values {
-                    Values::Bytes(_) => format!("{sizes} of uint8"),
-                    Values::Floats(_) => format!("{sizes} of floats"),
-                }
-            };
-            let (expected, found) = (describe(&train), describe(test));
-            if expected != found {
-                return Err(DataError::Shape {
-                    path: path.to_path_buf(),
-                    expected,
-                    found,
-                });
-            }
-        }
-        let tested = test.iter().flat_map(|test| &test.labels);
-        let largest = train.labels.iter().chain(tested).max();
-        let names = numbered(largest.map_or(0, |&label| usize::from(label) + 1));
-        if let Some(test) = &mut test {
-            test.class_names = names.clone();
-        }
-        train.class_names = names;
-        Ok(Self { train, test })
-    }
-
     fn checked(self, name: &str) -> Result<Self, DataError> {
         let labels = &self.train.labels;
         match labels.iter().any(|label| *label != labels[0]) {
@@ -353,8 +268,8 @@ impl FeatureSets {
     }
 
     /// Writes `x_train`, `y_train` and, with a test set, `x_test` and `y_test` to the archive at
-    /// `path`, atomically: rows as the file had them laid out, labels as int64. The same sets give
-    /// the same bytes.
+    /// `path`, atomically: rows as the file had them laid out, labels as int64; and `class_names`, if
+    /// they are not numbers. The same sets give the same bytes.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -365,7 +280,19 @@ impl FeatureSets {
         if let Some(test) = &test {
             items.extend(test.items("x_test", "y_test"));
         }
-        let write = |out: &mut std::fs::File| npz::write(BufWriter::new(out), &items)?.flush();
+        let names = &self.train.class_names;
+        let numbers = names.iter().all(|name| name.parse::<i64>().is_ok());
+        let names = (!numbers).then(|| Array::of_texts("class_names", names));
+        let write = |out: &mut std::fs::File| {
+            let mut writer = Writer::new(BufWriter::new(out));
+            for item in &items {
+                writer.item(item)?;
+            }
+            if let Some(names) = &names {
+                writer.member("class_names.npy", &names.file())?;
+            }
+            writer.finish()?.flush()
+        };
         atomic::write(path, write).map_err(|source| DataError::Write {
             path: path.to_path_buf(),
             source,

@@ -9,7 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flate2::read::GzDecoder;
 use md5::{Digest, Md5};
@@ -25,6 +25,30 @@ use crate::input::MAX_BYTES;
 const TRIES: u32 = 4;
 /// Pause before the second try; it doubles from try to try.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// A download that brings fewer bytes in this time is given up: a server may not hold a connection for
+/// ever by a byte now and then.
+const WINDOW: Duration = Duration::from_secs(60);
+const LEAST: u64 = 256 << 10;
+
+/// Whether bytes come fast enough.
+struct Pace {
+    since: Instant,
+    bytes: u64,
+}
+
+impl Pace {
+    /// Takes in that `bytes` came at `now`; how many came in a whole window if they are too few.
+    fn hear(&mut self, bytes: usize, now: Instant) -> Option<u64> {
+        self.bytes += bytes as u64;
+        if now - self.since < WINDOW {
+            return None;
+        }
+        let came = std::mem::take(&mut self.bytes);
+        self.since = now;
+        (came < LEAST).then_some(came)
+    }
+}
 
 /// Why a data set could not be fetched.
 #[derive(Debug, Error)]
@@ -191,7 +215,7 @@ fn download(
     let mut tries = 0;
     let mut resumed = part.is_file();
     loop {
-        match attempt(&agent, url, &part, path, progress) {
+        match attempt(&agent, (url, remote.most), &part, path, progress) {
             Ok(()) => {
                 let found = md5_of(&part)?;
                 if found == *expected {
@@ -235,10 +259,10 @@ fn agent(url: &str) -> Agent {
     }
 }
 
-/// Asks for what `part` lacks and appends it.
+/// Asks for what `part` lacks and appends it, up to `most` bytes in all.
 fn attempt(
     agent: &Agent,
-    url: &str,
+    (url, most): (&str, u64),
     part: &Path,
     place: &Path,
     progress: &mut dyn FnMut(u64, Option<u64>),
@@ -267,6 +291,10 @@ fn attempt(
                 .is_some_and(|range| range.starts_with(&format!("bytes {done}-"))) => {}
         // Nothing is missing, says the server: the checksum decides.
         StatusCode::RANGE_NOT_SATISFIABLE if done > 0 => return Ok(()),
+        StatusCode::PARTIAL_CONTENT if done == 0 => {
+            let reason = "expected the whole file, the server sent a part of it (status 206)";
+            return Err(network(reason.to_owned()));
+        }
         StatusCode::PARTIAL_CONTENT => {
             fs::remove_file(part).map_err(write)?;
             return Err(network(
@@ -290,6 +318,16 @@ fn attempt(
     }
     let length = header("content-length").and_then(|length| length.parse::<u64>().ok());
     let total = length.map(|length| length.saturating_add(done));
+    let too_long = |sent: String| {
+        let reason = format!("the server sends {sent}, but the file has fewer than {most}");
+        match network(reason) {
+            Failure::Passing(error) | Failure::Final(error) => Failure::Final(error),
+        }
+    };
+    if let Some(total) = total.filter(|total| *total >= most) {
+        let _ = fs::remove_file(part);
+        return Err(too_long(format!("{total} bytes")));
+    }
     let mut file = OpenOptions::new();
     let file = if done > 0 {
         file.append(true)
@@ -297,11 +335,12 @@ fn attempt(
         file.write(true).create(true).truncate(true)
     };
     let mut file = file.open(part).map_err(write)?;
-    let mut body = response
-        .body_mut()
-        .as_reader()
-        .take(MAX_BYTES.saturating_sub(done));
+    let mut body = response.body_mut().as_reader();
     let mut buffer = vec![0; 1 << 16];
+    let mut pace = Pace {
+        since: Instant::now(),
+        bytes: 0,
+    };
     progress(done, total);
     loop {
         let count = body
@@ -313,6 +352,16 @@ fn attempt(
         file.write_all(&buffer[..count]).map_err(write)?;
         done += count as u64;
         progress(done, total);
+        if done >= most {
+            fs::remove_file(part).map_err(write)?;
+            return Err(too_long(format!("more than {done} bytes")));
+        }
+        if let Some(bytes) = pace.hear(count, Instant::now()) {
+            return Err(network(format!(
+                "{bytes} bytes came in {} s, fewer than {LEAST}",
+                WINDOW.as_secs()
+            )));
+        }
     }
     file.sync_all().map_err(write)?;
     match total {
@@ -393,4 +442,29 @@ fn share(path: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 fn share(_: &Path) -> io::Result<()> {
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_now_and_then_is_too_slow() {
+        let begin = Instant::now();
+        let at = |seconds| begin + Duration::from_secs(seconds);
+        let pace = || Pace {
+            since: begin,
+            bytes: 0,
+        };
+        // A byte every 20 seconds.
+        let mut slow = pace();
+        let heard = [20, 40, 60].map(|s| slow.hear(1, at(s)));
+        assert_eq!(heard, [None, None, Some(3)]);
+        // Fast enough, however long; a pause within a window does not matter.
+        let mut fast = pace();
+        for minute in 0..100 {
+            assert_eq!(fast.hear(LEAST as usize, at(60 * minute + 1)), None);
+            assert_eq!(fast.hear(1, at(60 * minute + 60)), None);
+        }
+    }
 }

@@ -1,11 +1,35 @@
 //! File formats: each module turns files into the training and the test file of a data set.
 
 pub(crate) mod cifar;
+mod csv;
 pub(crate) mod digits;
 pub(crate) mod folder;
 pub(crate) mod idx;
+pub(crate) mod labels;
 pub(crate) mod npy;
 pub(crate) mod npz;
+mod picture;
+pub(crate) mod roles;
+pub(crate) mod rows;
+pub(crate) mod source;
+pub(crate) mod tables;
+
+use std::path::Path;
+
+/// What the name of `path` ends in, in lower case and without the dot: `npz`, `csv.gz`.
+pub(crate) fn extension(path: &Path) -> String {
+    let end = |path: &Path| {
+        path.extension()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .to_lowercase()
+    };
+    let last = end(path);
+    match path.file_stem().map(|stem| end(Path::new(stem))) {
+        Some(inner) if last == "gz" && !inner.is_empty() => format!("{inner}.gz"),
+        _ => last,
+    }
+}
 
 /// Names for classes that only have numbers.
 pub(crate) fn numbered(classes: usize) -> Vec<String> {

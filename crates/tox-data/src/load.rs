@@ -7,7 +7,9 @@ use crate::dir::DataDir;
 use crate::error::DataError;
 use crate::files::Files;
 use crate::format::cifar::{CIFAR10, CIFAR100};
-use crate::format::{digits, folder, idx, npz};
+use crate::format::source::Kind;
+use crate::format::tables::Tables;
+use crate::format::{digits, folder, idx};
 use crate::set::Dataset;
 use crate::spec::DataSpec;
 
@@ -17,7 +19,7 @@ const SYNTHETIC: &str = "gaussians";
 /// Loads, checks and splits the data set that `spec` names.
 ///
 /// Known names are looked up in `data_dir` (`digits` is embedded); anything else is the path of an
-/// `.npz` file or of a folder of class folders, as it stands. Training images are the first `train`
+/// `.npz` file, of two `.npy` files or of a folder of class folders, as it stands. Training images are the first `train`
 /// of the training file, validation images its last `valid`, test images the first `test` of the
 /// test file; the rest is dropped. Then follow resizing and grey to three channels.
 ///
@@ -30,12 +32,35 @@ pub fn load(spec: &DataSpec, data_dir: &DataDir) -> Result<Dataset, DataError> {
 }
 
 /// As [`load`]; a random split is drawn with `seed` by [`crate::draw::balanced`] from the training
-/// file followed by the test file. The official split is the same for every seed.
+/// file followed by the test file. The official split is the same for every seed. Where `spec` names
+/// its data by content, other data are refused.
 pub fn load_seeded(spec: &DataSpec, data_dir: &DataDir, seed: u64) -> Result<Dataset, DataError> {
+    let (name, files) = read(spec, data_dir)?;
+    if let Some(expected) = &spec.hash {
+        let found = files.hash();
+        if found != *expected {
+            return Err(DataError::Changed {
+                name: spec.dataset.clone(),
+                expected: expected.clone(),
+                found,
+            });
+        }
+    }
+    files.cut(&name, spec, seed)
+}
+
+/// The hash by which [`DataSpec::hash`] names what `spec` reads.
+pub fn source_hash(spec: &DataSpec, data_dir: &DataDir) -> Result<String, DataError> {
+    read(spec, data_dir).map(|(_, files)| files.hash())
+}
+
+/// What `spec` reads, of the classes that it keeps, and what messages call it.
+fn read(spec: &DataSpec, data_dir: &DataDir) -> Result<(String, Files), DataError> {
     let name = spec.dataset.as_str();
     let folder = |known: &str| data_dir.path().join(catalogue::folder(known));
     let published = catalogue::normalise;
     let keep = spec.classes.as_deref();
+    let path = Path::new(name);
     let files = match name {
         SYNTHETIC => {
             return Err(DataError::Synthetic {
@@ -51,26 +76,22 @@ pub fn load_seeded(spec: &DataSpec, data_dir: &DataDir, seed: u64) -> Result<Dat
         )?,
         "cifar10" => CIFAR10.load(&folder(name), published(name), keep)?,
         "cifar100" => CIFAR100.load(&folder(name), published(name), keep)?,
-        _ => return of_path(spec, Path::new(name), seed),
+        _ if path.is_dir() => folder::load(path, spec.resize, keep)?,
+        _ => match Kind::of(name) {
+            Some(kind @ (Kind::Npz | Kind::Npy)) => Tables::open(name, kind, None)?.images()?,
+            Some(Kind::Table) if path.is_file() => {
+                let path = path.to_path_buf();
+                return Err(DataError::TableImages { path });
+            }
+            Some(Kind::Table) | None => return Err(unknown(name)),
+        },
     };
-    files.cut(name, spec, seed)
-}
-
-fn of_path(spec: &DataSpec, path: &Path, seed: u64) -> Result<Dataset, DataError> {
-    let files: Files = if path.is_dir() {
-        folder::load(path, spec.resize, spec.classes.as_deref())?
-    } else if is_npz(path) {
-        npz::load(path)?
-    } else {
-        return Err(unknown(&spec.dataset));
+    let name = match NAMES.contains(&name) {
+        true => name.to_owned(),
+        false => file_name(path),
     };
-    files.cut(&file_name(path), spec, seed)
-}
-
-/// Whether the name ends in `.npz`.
-pub(crate) fn is_npz(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case("npz"))
+    let files = files.keep(&name, spec)?;
+    Ok((name, files))
 }
 
 /// What messages and results call the set at `path`.
@@ -79,10 +100,15 @@ pub(crate) fn file_name(path: &Path) -> String {
     name.to_string_lossy().into_owned()
 }
 
-/// The error for a name nobody knows, with the nearest known one.
+/// The error for a name nobody knows, with the nearest known one, or for a file of another kind.
 pub(crate) fn unknown(name: &str) -> DataError {
-    DataError::Unknown {
-        name: name.to_owned(),
-        hint: catalogue::hint(name, &NAMES),
+    match Path::new(name).is_file() {
+        true => DataError::Door {
+            path: Path::new(name).to_path_buf(),
+        },
+        false => DataError::Unknown {
+            name: name.to_owned(),
+            hint: catalogue::hint(name, &NAMES),
+        },
     }
 }

@@ -1,6 +1,9 @@
 //! Images with labels, and the three splits that a trial sees.
 
+use crate::catalogue::NAMES;
+use crate::error::DataError;
 use crate::features::{Features, Values};
+use crate::order::{self, Cut, counts};
 
 /// 8-bit images, one after the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +71,25 @@ impl Split {
     /// Whether there is no image.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// No images, of the shape of `like`'s.
+    pub(crate) fn none(like: &Self) -> Self {
+        let [_, c, h, w] = like.images.shape;
+        Self {
+            images: Images {
+                pixels: Vec::new(),
+                shape: [0, c, h, w],
+            },
+            labels: Vec::new(),
+        }
+    }
+
+    /// Puts the images of `more`, of the same shape, behind these.
+    pub(crate) fn append(&mut self, more: Self) {
+        self.images.pixels.extend(more.images.pixels);
+        self.images.shape[0] += more.images.shape[0];
+        self.labels.extend(more.labels);
     }
 
     /// Takes the images from `at` on away, into a split of their own.
@@ -163,12 +185,22 @@ impl Dataset {
     /// Error in percent of a constant prediction of the test set's most frequent class; 100 if
     /// there is no test image.
     pub fn chance_error(&self) -> f64 {
-        let mut counts = vec![0usize; self.classes];
-        for &label in &self.test.labels {
-            counts[usize::from(label)] += 1;
-        }
-        let most = counts.into_iter().max().unwrap_or(0);
-        100.0 - 100.0 * most as f64 / (self.test.len() as f64).max(1.0)
+        crate::majority::error(&self.test.labels)
+    }
+
+    /// What is to be said of the first `count` images of `split`, one of the three, where these alone are used.
+    ///
+    /// # Errors
+    /// A user's own split in the order of its classes, of which these images lack some.
+    pub fn first(&self, split: &Split, count: usize) -> Result<Vec<String>, DataError> {
+        let count = count.min(split.len());
+        let cut = Cut {
+            what: format!("the first {count} of {} images", split.len()),
+            labels: &split.labels[..count],
+            file: &counts(&split.labels, self.classes),
+        };
+        let own = !NAMES.contains(&self.name.as_str());
+        order::check(&self.name, &self.class_names, &[cut], own)
     }
 
     /// What a search learns from, its training images followed by its validation images: the rows

@@ -10,6 +10,11 @@ pub struct DataSpec {
     /// `digits`, `mnist`, `fashion-mnist`, `cifar10`, `cifar100`; or a path to an `.npz` file or
     /// to a folder of class folders.
     pub dataset: String,
+    /// BLAKE3 of what is read of it: class names, shapes, pixels and labels of the classes kept, before
+    /// any split; of a folder with `resize`, resized. A study fills it in when it is made, and its
+    /// trials refuse other data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
     /// Classes kept, at least 2, without repeats; the first becomes class 0, the next 1, and so
     /// on. Images of other classes are dropped before anything else. Default: all, as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,6 +49,7 @@ impl DataSpec {
     pub fn of(dataset: &str, valid: usize) -> Self {
         Self {
             dataset: dataset.to_owned(),
+            hash: None,
             classes: None,
             split: SplitKind::Official,
             train: None,
@@ -53,6 +59,12 @@ impl DataSpec {
             rgb: false,
             augment: Augment::default(),
         }
+    }
+
+    /// What people call the data set: the last part of a path, else its name.
+    pub fn name(&self) -> &str {
+        let name = std::path::Path::new(&self.dataset).file_name();
+        name.and_then(|name| name.to_str()).unwrap_or(&self.dataset)
     }
 }
 

@@ -2,6 +2,29 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::io::Read;
+use std::path::Path;
+
+/// Most bytes of a text that a person writes, such as a recipe.
+const MOST_BYTES: u64 = 4 << 20;
+
+/// The text of a file that a person writes, which may be a pipe. What never ends, such as a device, is not
+/// read to its end.
+///
+/// # Errors
+/// When it cannot be read, is no UTF-8, or is longer than 4 MiB.
+pub fn read(path: &Path) -> std::io::Result<String> {
+    let mut text = Vec::new();
+    let file = std::fs::File::open(path)?;
+    file.take(MOST_BYTES + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > MOST_BYTES {
+        let most = MOST_BYTES >> 20;
+        let message = format!("it is longer than {most} MiB, the most of a file that people write");
+        return Err(std::io::Error::other(message));
+    }
+    let refuse = |_| std::io::Error::other("it is no text (UTF-8)");
+    String::from_utf8(text).map_err(refuse)
+}
 
 /// `text` with its control characters written as `\u{1b}`, so that it cannot move a terminal's cursor,
 /// colour it or set its title. Line feeds and tabs stay.
@@ -31,6 +54,46 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// JSON with the characters that [`printable`] shows written as `\u009b`, which JSON reads back. Outside of
+/// strings it has none.
+pub fn json_printable(json: &str) -> Cow<'_, str> {
+    if !json.contains(hidden) {
+        return Cow::Borrowed(json);
+    }
+    let mut shown = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        if hidden(c) {
+            // All of them are of the first plane.
+            let _ = write!(shown, "\\u{:04x}", u32::from(c));
+        } else {
+            shown.push(c);
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// `text` as a cell that no spreadsheet takes for a formula: in one line, and with an apostrophe before it
+/// where it begins as formulas do and is no number (OWASP, "CSV Injection").
+pub fn cell(text: &str) -> Cow<'_, str> {
+    let text = one_line(text);
+    if text.starts_with(FORMULA) && text.parse::<f64>().is_err() {
+        Cow::Owned(format!("'{text}"))
+    } else {
+        text
+    }
+}
+
+/// The text that [`cell`] was given, but for control characters.
+pub fn of_cell(cell: &str) -> &str {
+    match cell.strip_prefix('\'') {
+        Some(text) if text.starts_with(FORMULA) => text,
+        _ => cell,
+    }
+}
+
+/// How formulas begin. A tab is escaped before.
+const FORMULA: [char; 4] = ['=', '+', '-', '@'];
+
 /// C0, DEL and C1 controls, and the marks that reverse the direction of what follows.
 fn hidden(c: char) -> bool {
     c.is_control() && c != '\n' && c != '\t'
@@ -57,6 +120,29 @@ mod tests {
         assert_eq!(printable("a\u{1b}[31mb\r"), r"a\u{1b}[31mb\u{d}");
         assert_eq!(printable("\u{9b}2J\u{202e}x"), r"\u{9b}2J\u{202e}x");
         assert_eq!(one_line("a\nb\u{7}"), r"a\nb\u{7}");
+    }
+
+    #[test]
+    fn json_stays_json() {
+        let text = "a\u{7f}b\u{9b}2J\u{202e}c\u{1b}\n\"";
+        let json = serde_json::to_string_pretty(&[text]).unwrap();
+        let shown = json_printable(&json);
+        assert!(matches!(printable(&shown), Cow::Borrowed(_)), "{shown}");
+        assert_eq!(serde_json::from_str::<[String; 1]>(&shown).unwrap(), [text]);
+    }
+
+    #[test]
+    fn cells_are_no_formulas_and_numbers_are_left_alone() {
+        for text in ["-1.5", "+3", "1e-7", "-inf", "a=b", "", "'quoted'", "mnist"] {
+            assert_eq!(cell(text), text);
+            assert_eq!(of_cell(text), text);
+        }
+        for text in ["=cmd|' /C calc'!A0", "+1+2", "-2+3", "@SUM(A1)", "-"] {
+            assert_eq!(cell(text), format!("'{text}"));
+            assert_eq!(of_cell(&cell(text)), text);
+        }
+        assert_eq!(cell("\t=1"), r"\t=1");
+        assert_eq!(cell("a\u{1b}[31m\rb\nc"), r"a\u{1b}[31m\u{d}b\nc");
     }
 
     #[test]

@@ -18,6 +18,12 @@ enum Answer {
     /// Announces everything and sends this many bytes of it.
     Cut(usize),
     Status(u16),
+    /// All of it as a part that nobody asked for.
+    FalsePart,
+    /// Twice as much, without a length.
+    Endless,
+    /// Announces far more than there is.
+    Long,
 }
 
 /// Serves `body`, and notes the `Range` of each request.
@@ -46,7 +52,17 @@ fn serve(body: Vec<u8>, answers: Vec<Answer>) -> (String, Arc<Mutex<Vec<Option<u
                 Answer::Whole => (200, rest.len()),
                 Answer::Cut(count) => (if from.is_some() { 206 } else { 200 }, count),
                 Answer::Status(status) => (status, 0),
+                Answer::FalsePart => (206, rest.len()),
+                Answer::Long => (200, rest.len()),
+                Answer::Endless => {
+                    let head = "HTTP/1.1 200 x\r\nConnection: close\r\n\r\n";
+                    let _ = stream.write_all(head.as_bytes());
+                    // Until nobody listens.
+                    while stream.write_all(&body).is_ok() {}
+                    continue;
+                }
             };
+            let long = matches!(answers[turn.min(answers.len() - 1)], Answer::Long);
             let length = if send == 0 { 0 } else { rest.len() };
             let range = from.map_or_else(String::new, |from| {
                 format!(
@@ -55,6 +71,7 @@ fn serve(body: Vec<u8>, answers: Vec<Answer>) -> (String, Arc<Mutex<Vec<Option<u
                     body.len()
                 )
             });
+            let length = if long { 1 << 62 } else { length };
             let head = format!(
                 "HTTP/1.1 {status} x\r\nContent-Length: {length}\r\n{range}Connection: close\r\n\r\n"
             );
@@ -76,6 +93,7 @@ fn source(base: &str, file: &str, body: &[u8], contents: &[&str]) -> Source {
         files: vec![Remote {
             file: file.to_owned(),
             checksum: Checksum::Md5(md5),
+            most: body.len() as u64 + 1,
         }],
         folder: "set".to_owned(),
         contents: contents.iter().map(|&name| name.to_owned()).collect(),
@@ -132,6 +150,30 @@ fn a_cut_download_goes_on_where_it_stopped_in_this_call_and_in_the_next() {
     let source_ = source(&base, "file", &body(), &["file"]);
     fetch_from(&source_, &data_dir(&folder), &mut |_, _| ()).unwrap();
     assert_eq!(*log.lock().unwrap(), [Some(1000)]);
+}
+
+#[test]
+fn false_parts_and_files_without_an_end_are_refused_with_the_reason() {
+    for (answer, reason) in [
+        (
+            Answer::FalsePart,
+            "the server sent a part of it (status 206)",
+        ),
+        (Answer::Endless, "but the file has fewer than 200001"),
+        (
+            Answer::Long,
+            "sends 4611686018427387904 bytes, but the file",
+        ),
+    ] {
+        let (base, _) = serve(body(), vec![answer]);
+        let folder = TempDir::new().unwrap();
+        let source = source(&base, "file", &body(), &["file"]);
+        let error = fetch_from(&source, &data_dir(&folder), &mut |_, _| ()).unwrap_err();
+        assert!(matches!(error, FetchError::Network { .. }), "{error}");
+        assert!(error.to_string().contains(reason), "{error}");
+        let left = std::fs::read_dir(folder.path().join("set")).unwrap();
+        assert_eq!(left.count(), 0);
+    }
 }
 
 #[test]

@@ -329,6 +329,17 @@ pub fn gather(engine: Engine, x: Tensor<4>) -> Tensor<4> {
     }
 }
 
+/// Product of matrices, or of as many pairs of them as the first of three dimensions says.
+pub fn matmul<const D: usize>(engine: Engine, x: Tensor<D>, y: Tensor<D>) -> Tensor<D> {
+    match engine {
+        Engine::Kernels => {
+            Tensor::from_dispatch(Dispatch::product(x.into_dispatch(), y.into_dispatch()))
+        }
+        // Its sums are cut by what Burn finds of the CPU and its cache.
+        Engine::Plain => x.matmul(y),
+    }
+}
+
 /// `[n, c, h, w]` averaged over pixels: `[n, c]`.
 pub fn global_average(x: Tensor<4>) -> Tensor<2> {
     let [n, c, h, w] = x.dims();

@@ -230,6 +230,64 @@ fn lying_files_are_refused() {
     assert_eq!(state.params.values, before);
 }
 
+/// Whatever stands before the names, the numbers are read, and the file says which network it is of and how
+/// its images are normalised.
+#[test]
+fn a_file_says_what_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let texts = [
+        "wrn-16-2-b4",
+        "wrn-10-1",
+        "d2,1,3-w1,3,2-r001-b4",
+        "d1,1,1-w1,2,1-r111-b8",
+        "rrn-d1,2,1-w1,2,1-r000-b4",
+    ];
+    for (text, prefix) in texts
+        .iter()
+        .zip(["", "module.", "_orig_mod.", "net.model.", "1."])
+    {
+        let config = WrnConfig::new(Shape::parse(text).unwrap(), 3, 7);
+        let (_, state) = wrn(&config, INIT, (0, "test"));
+        let path = folder.path().join("weights.safetensors");
+        state.save(&path).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let mut tensors: Vec<(String, TensorView<'_>)> = Vec::new();
+        for (name, view) in file.tensors() {
+            tensors.push((format!("{prefix}{name}"), view));
+        }
+        let [mean, std]: [Vec<u8>; 2] = [[0.4f32, 0.5, 0.6], [0.2, 0.2, 0.3]]
+            .map(|v| v.iter().flat_map(|v| v.to_le_bytes()).collect());
+        let view = |bytes| TensorView::new(Dtype::F32, vec![1, 3, 1, 1], bytes).unwrap();
+        tensors.push((format!("{prefix}mu"), view(&mean)));
+        tensors.push((format!("{prefix}sigma"), view(&std)));
+        std::fs::write(&path, serialize(tensors, None).unwrap()).unwrap();
+        let (_, mut loaded) = wrn(&config, Init::Zero, (1, "test"));
+        let found = load(&mut loaded, &path).unwrap();
+        assert_eq!(loaded.params.values, state.params.values, "{text}");
+        assert_eq!(
+            (found.prefix.as_str(), found.network),
+            (prefix, Some(config))
+        );
+        let own = found.normalise.unwrap();
+        assert_eq!(own.mean, [0.4, 0.5, 0.6]);
+        assert_eq!(own.std, [0.2, 0.2, 0.3]);
+        assert_eq!(
+            own.names,
+            ["mu", "sigma"].map(|name| format!("{prefix}{name}"))
+        );
+        // Asked for as another network it says which it is.
+        let other = WrnConfig::new(Shape::parse("d3,1,1-w1,1,1-b2").unwrap(), 3, 7);
+        let (_, mut other) = wrn(&other, Init::Zero, (1, "test"));
+        let error = load(&mut other, &path).unwrap_err().to_string();
+        let shape = config.shape.to_string();
+        assert!(
+            error.contains(&shape) && !error.contains("build"),
+            "{error}"
+        );
+    }
+}
+
 #[test]
 fn configs_are_read_with_defaults() {
     let text = r#"{"shape": "d2,2,2-w3,3,3", "in_channels": 3, "classes": 10}"#;

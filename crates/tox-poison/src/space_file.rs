@@ -17,10 +17,13 @@
 use crate::space::{MAX_BRANCHES, PoisonSet, QError};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
+use tox_data::text;
 use tox_search::space::{Op, Space, SpaceOp};
 
 /// Largest kernel size.
 pub const MAX_KERNEL: usize = 63;
+/// Most `[[op]]` tables. Each is measured; branches that are the same op are one table with a count.
+pub const MAX_OPS: usize = 1000;
 /// Largest dilation.
 pub const MAX_DILATION: usize = 1024;
 
@@ -117,7 +120,7 @@ enum Kind {
 /// # Errors
 /// See [`SpaceFileError`].
 pub fn read(path: &Path) -> Result<Space, SpaceFileError> {
-    let text = std::fs::read_to_string(path).map_err(|source| SpaceFileError::Read {
+    let text = text::read(path).map_err(|source| SpaceFileError::Read {
         path: path.to_owned(),
         source,
     })?;
@@ -138,6 +141,12 @@ pub fn parse(text: &str, path: &Path) -> Result<Space, SpaceFileError> {
         path: path(),
         message: message.to_owned(),
     };
+    if raw.op.len() > MAX_OPS {
+        let found = raw.op.len();
+        return Err(wrong(&format!(
+            "it has {found} [[op]] tables: expected at most {MAX_OPS}; write the same op once, with a count"
+        )));
+    }
     let mut ops = Vec::new();
     for (i, raw) in raw.op.iter().enumerate() {
         let op = raw.op().and_then(|op| check(op).map(|()| op));
@@ -352,6 +361,10 @@ mod tests {
             ("q = 1", "no op found"),
             ("poison = 'P1'\nq = 1000000", "q = 1000000 is out of range"),
             ("colour = 1", "unknown field `colour`"),
+            (
+                &"[[op]]\nop = 'identity'\n".repeat(1001),
+                "it has 1001 [[op]] tables: expected at most 1000",
+            ),
             ("[[op]", "space.toml is not a search space"),
         ] {
             let message = parsed(text).unwrap_err().to_string();

@@ -16,6 +16,15 @@ pub struct Figure {
 }
 
 impl Figure {
+    /// For a study of no paper: its caption without where the paper has the figure.
+    pub fn of_no_paper(mut self) -> Self {
+        const WORDS: &str = "of the paper.";
+        if let Some(at) = self.caption.find(WORDS) {
+            self.caption = self.caption[at + WORDS.len()..].trim_start().to_owned();
+        }
+        self
+    }
+
     /// All panels as one drawing.
     pub fn whole(&self) -> Svg {
         Svg::grid(&self.panels, 3)

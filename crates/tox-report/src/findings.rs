@@ -95,3 +95,25 @@ pub fn missing<C, O>(run: &Run, cells: &[Cell<C, O>]) -> Option<String> {
         open.join(", ")
     ))
 }
+
+/// Where a paper's claims are put to data sets that it did not use; `others` names what else of the study is
+/// not the paper's.
+pub fn elsewhere<C, O>(cells: &[Cell<C, O>], paper: &[&str], others: &[&str]) -> Option<String> {
+    let mut names: Vec<&str> = Vec::new();
+    let used = cells.iter().map(|c| c.spec().data.dataset.as_str());
+    for name in used
+        .filter(|name| !paper.contains(name))
+        .chain(others.iter().copied())
+    {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    (!names.is_empty()).then(|| {
+        format!(
+            "The claims below are a paper’s, which did not use {}: one that does not hold there does not \
+             contradict it.",
+            names.join(", ")
+        )
+    })
+}

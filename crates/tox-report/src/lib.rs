@@ -16,6 +16,7 @@ mod findings;
 mod lines;
 #[cfg(test)]
 mod made_up;
+mod names;
 mod nas;
 mod page;
 mod plot;
@@ -92,52 +93,105 @@ impl ReportError {
 /// # Errors
 /// When the folder cannot be read, holds a file that does not parse, or cannot be written.
 pub fn write(run_dir: &Path) -> Result<ReportPaths, ReportError> {
+    let made = render(run_dir)?;
+    let write = |name: &str, content: &str| {
+        let path = run_dir.join(name);
+        files::write_atomic(&path, content.as_bytes())?;
+        Ok::<_, ReportError>(path)
+    };
+    let csv = write(CSV, &made.csv)?;
+    let folder = run_dir.join(FIGURES);
+    files::no_link(&folder)?;
+    files::create_dir(&folder)?;
+    let mut figures = Vec::new();
+    for (name, content) in &made.figures {
+        figures.push(write(name, content)?);
+    }
+    Ok(ReportPaths {
+        csv,
+        figures,
+        html: write(HTML, &made.html)?,
+    })
+}
+
+/// Names of what is written.
+const CSV: &str = "results.csv";
+const HTML: &str = "report.html";
+const FIGURES: &str = "figures";
+
+/// What a report is made of: the same for the same records.
+struct Made {
+    csv: String,
+    html: String,
+    /// By the names of their files below the run folder.
+    figures: Vec<(String, String)>,
+}
+
+fn render(run_dir: &Path) -> Result<Made, ReportError> {
     let run = Run::load(run_dir)?;
-    let folder = folder_name(run_dir);
+    // A folder may be moved; its report stays the same.
+    let folder = ".";
     let (csv, html, drawn) = match run.kind() {
         Kind::Enas => {
             let report = enas::Report::new(&run);
-            (enas::csv(&run), report.html(&folder)?, report.files())
+            (enas::csv(&run), report.html(folder)?, report.files())
         }
         Kind::Bilevel => {
             let report = bilevel::Report::new(&run);
-            (bilevel::csv(&run), report.html(&folder)?, report.files())
+            (bilevel::csv(&run), report.html(folder)?, report.files())
         }
         Kind::Synthetic => {
             let report = bilevel::maps::Report::new(&run);
-            (report.csv(), report.html(&folder)?, report.files())
+            (report.csv(), report.html(folder)?, report.files())
         }
         Kind::Nas => {
             let report = nas::Report::new(&run);
-            (nas::csv(&run), report.html(&folder)?, report.files())
+            (nas::csv(&run), report.html(folder)?, report.files())
         }
         Kind::RcNas => {
             let report = rcnas::Report::new(&run);
-            (rcnas::csv(&run), report.html(&folder)?, report.files())
+            (rcnas::csv(&run), report.html(folder)?, report.files())
         }
         Kind::SubNetworks => {
             let report = subnets::Report::new(&run);
-            (subnets::csv(&run)?, report.html(&folder)?, report.files())
+            (subnets::csv(&run)?, report.html(folder)?, report.files())
         }
     };
-
-    let csv_path = run_dir.join("results.csv");
-    files::write_atomic(&csv_path, csv.as_bytes())?;
-    let folder = run_dir.join("figures");
-    files::create_dir(&folder)?;
-    let mut figures = Vec::new();
-    for (name, content) in drawn {
-        let path = folder.join(format!("{name}.svg"));
-        files::write_atomic(&path, content.as_bytes())?;
-        figures.push(path);
-    }
-    let html_path = run_dir.join("report.html");
-    files::write_atomic(&html_path, html.as_bytes())?;
-    Ok(ReportPaths {
-        csv: csv_path,
-        html: html_path,
-        figures,
+    let figures = drawn.into_iter();
+    let figures = figures.map(|(name, content)| (format!("{FIGURES}/{name}.svg"), content));
+    Ok(Made {
+        csv,
+        html,
+        figures: figures.collect(),
     })
+}
+
+/// A file of a report that is not what the records give.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stale {
+    /// The file, below the run folder.
+    pub name: String,
+    /// Whether it is there at all.
+    pub there: bool,
+}
+
+/// Makes the report again, without writing it, and returns the files that differ from it.
+///
+/// # Errors
+/// When the folder cannot be read or holds a file that does not parse.
+pub fn check(run_dir: &Path) -> Result<Vec<Stale>, ReportError> {
+    let made = render(run_dir)?;
+    let mut files = vec![(CSV.to_owned(), made.csv), (HTML.to_owned(), made.html)];
+    files.extend(made.figures);
+    let mut stale = Vec::new();
+    for (name, content) in files {
+        let found = std::fs::read(run_dir.join(&name)).ok();
+        if found.as_deref() != Some(content.as_bytes()) {
+            let there = found.is_some();
+            stale.push(Stale { name, there });
+        }
+    }
+    Ok(stale)
 }
 
 /// The table for a terminal: a row a cell, with seeds done of planned and errors in percent (mean ±
@@ -155,11 +209,4 @@ pub fn headline(run_dir: &Path) -> Result<String, ReportError> {
         Kind::RcNas => rcnas::headline(&run),
         Kind::SubNetworks => subnets::headline(&run),
     })
-}
-
-/// The last part of a path; a report names no other part of this machine.
-fn folder_name(dir: &Path) -> String {
-    let full = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
-    let name = full.file_name().map(|n| n.to_string_lossy().into_owned());
-    name.unwrap_or_else(|| ".".to_owned())
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use tox_study::record::{Outcome, Provenance, Record, Timing};
 use tox_study::spec::TrialSpec;
+use tox_study::store::Failure;
 
 /// A fixed pseudo-random number in [0, 1) for a key.
 pub fn noise(key: u64) -> f64 {
@@ -59,12 +60,15 @@ pub fn write(
         std::fs::create_dir_all(&trial).unwrap();
         let (name, text) = match state(i) {
             0 => ("record.json", record(spec).to_json()),
-            1 => (
-                "failure.json",
-                format!(
-                    r#"{{"trial": "{id}", "message": "killed <b>", "exit_code": 137, "stderr": []}}"#
-                ),
-            ),
+            1 => {
+                let failure = Failure {
+                    trial: id,
+                    message: "killed <b>".into(),
+                    exit_code: Some(137),
+                    stderr: Vec::new(),
+                };
+                ("failure.json", failure.to_json())
+            }
             _ => continue,
         };
         std::fs::write(trial.join(name), text).unwrap();

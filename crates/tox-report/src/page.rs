@@ -8,6 +8,7 @@ use crate::run::{Run, State};
 use crate::stats::Interval;
 use crate::svg;
 use minijinja::{Environment, Value, context};
+use tox_data::text::shell_word;
 
 /// The mark of an absent number.
 pub const NONE: &str = "–";
@@ -108,7 +109,7 @@ pub fn render(
         done => run.trials.iter().filter(|t| t.record().is_some()).count(),
         findings,
         facts,
-        folder,
+        again => shell_word(&format!("../{}-again", folder.trim_matches('.'))),
         ..own
     })?)
 }

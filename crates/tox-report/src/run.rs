@@ -1,11 +1,11 @@
 //! A run folder, read: the study's title, its plan, and what became of each trial.
 
-use crate::ReportError;
+use crate::{ReportError, names};
 use serde::Deserialize;
 use std::path::Path;
 use tox_study::files::read;
 use tox_study::plan;
-use tox_study::record::{Outcome, Record};
+use tox_study::record::{Outcome, Record, RecordError};
 use tox_study::spec::{Learner, TrialSpec};
 use tox_study::store::Failure;
 
@@ -116,11 +116,17 @@ pub struct Run {
 }
 
 impl Run {
+    /// Whether it is a study of the paper that recipes call `key`. Others are the user's own: nothing is
+    /// held against a paper there.
+    pub fn follows(&self, key: &str) -> bool {
+        self.head.paper == key
+    }
+
     /// Reads a run folder.
     ///
     /// # Errors
-    /// When `study.toml`, `plan.jsonl` or a record cannot be read or does not parse, or a record was
-    /// changed after it was written.
+    /// When `study.toml` or `plan.jsonl` cannot be read or does not parse, or the plan's ids are not those
+    /// of its specs, each once. A record that cannot be believed is a trial that failed.
     pub fn load(dir: &Path) -> Result<Self, ReportError> {
         let path = dir.join("study.toml");
         let head: Head =
@@ -133,6 +139,18 @@ impl Run {
             }
             let line: plan::Trial = serde_json::from_str(line)
                 .map_err(|e| ReportError::parse(&path, format!("line {}: {e}", number + 1)))?;
+            // A trial that counts twice, or under the settings of another, would make every number that is
+            // shown another one.
+            let refuse = |found| {
+                let found = format!("line {}: {found}", number + 1);
+                Err(ReportError::parse(&path, found))
+            };
+            if line.id != plan::trial_id(&line.spec) {
+                return refuse("its id is not that of its spec");
+            }
+            if trials.iter().any(|t: &Trial| t.id == line.id) {
+                return refuse("the trial is there twice");
+            }
             let kind = Kind::of(&line.spec);
             let first: Option<&Trial> = trials.first();
             if let Some(other) = first.map(|t| Kind::of(&t.spec)).filter(|k| *k != kind) {
@@ -140,14 +158,16 @@ impl Run {
                 let found = format!("line {number} is a {kind:?} trial in a study of {other:?}");
                 return Err(ReportError::parse(&path, found));
             }
-            let state = state(&dir.join("trials").join(&line.id), kind)?;
+            let state = state(&dir.join("trials").join(&line.id), &line.id, kind)?;
             trials.push(Trial {
                 id: line.id,
                 spec: line.spec,
                 state,
             });
         }
-        Ok(Self { head, trials })
+        let mut run = Self { head, trials };
+        names::shorten(&mut run);
+        Ok(run)
     }
 
     /// What it audits; ENAS if it has no trial.
@@ -157,10 +177,20 @@ impl Run {
     }
 }
 
-fn state(dir: &Path, kind: Kind) -> Result<State, ReportError> {
+fn state(dir: &Path, id: &str, kind: Kind) -> Result<State, ReportError> {
     let path = dir.join("record.json");
     if path.exists() {
-        let record = Record::read(&path)?;
+        let record = match Record::read(&path) {
+            Ok(record) => record,
+            // The path would say more of this machine than a page should.
+            Err(RecordError::Changed { what, .. }) => {
+                return Ok(State::Failed(format!("its record was changed: {what}")));
+            }
+            Err(_) => return Ok(State::Failed("its record cannot be read".into())),
+        };
+        if record.trial != id {
+            return Ok(State::Failed("its record is another trial's".into()));
+        }
         let found = Kind::of_outcome(&record.outcome);
         if found != kind {
             let found = format!("it has an outcome of {found:?}, its learner is {kind:?}");
@@ -168,11 +198,6 @@ fn state(dir: &Path, kind: Kind) -> Result<State, ReportError> {
         }
         return Ok(State::Done(Box::new(record)));
     }
-    let path = dir.join("failure.json");
-    if path.exists() {
-        let text = read(&path)?;
-        let failure = serde_json::from_str::<Failure>(&text);
-        return Ok(State::Failed(failure.map_or(text, |f| f.message)));
-    }
-    Ok(State::Missing)
+    let failure = Failure::read(&dir.join("failure.json"));
+    Ok(failure.map_or(State::Missing, |failure| State::Failed(failure.message)))
 }

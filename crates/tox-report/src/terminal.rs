@@ -2,6 +2,7 @@
 
 use crate::run::Run;
 use crate::stats::Interval;
+use tox_data::text::one_line;
 
 /// A mean with its interval, in a terminal.
 pub fn show(interval: Option<Interval>) -> String {
@@ -9,7 +10,7 @@ pub fn show(interval: Option<Interval>) -> String {
 }
 
 /// The study's title, and rows (the first is the head) in columns as wide as they need. Control
-/// characters in names are dropped.
+/// characters in names are shown.
 pub fn table<const N: usize>(run: &Run, mut rows: Vec<[String; N]>) -> String {
     let title = if run.head.title.is_empty() {
         &run.head.name
@@ -18,12 +19,12 @@ pub fn table<const N: usize>(run: &Run, mut rows: Vec<[String; N]>) -> String {
     };
     for row in &mut rows {
         for field in row.iter_mut() {
-            field.retain(|c| !c.is_control());
+            *field = one_line(field).into_owned();
         }
     }
     let width = |column: usize| rows.iter().map(|r| r[column].chars().count()).max();
     let widths: Vec<usize> = (0..N).map(|c| width(c).unwrap_or(0)).collect();
-    let mut out: String = title.chars().filter(|c| !c.is_control()).collect();
+    let mut out = one_line(title).into_owned();
     out.push('\n');
     for row in &rows {
         let line: Vec<String> = row

@@ -141,6 +141,14 @@ pub mod fraction {
         }
     }
 
+    /// As [`deserialize`], of a key that may be absent.
+    ///
+    /// # Errors
+    /// Those of [`deserialize`].
+    pub fn optional<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+        deserialize(from).map(Some)
+    }
+
     /// For `#[schemars(schema_with)]`.
     pub fn schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": ["number", "string"] })

@@ -22,6 +22,11 @@ pub trait Oracle {
         cotangent: &mut dyn FnMut(&[f32]) -> Vec<f32>,
     ) -> (Vec<f32>, Vec<f32>);
 
+    /// Whether it answers no more: attacks end at once, and what they return means nothing.
+    fn stopped(&self) -> bool {
+        false
+    }
+
     /// Values of an image, `c * h * w`.
     fn size(&self) -> usize {
         self.shape().iter().product()

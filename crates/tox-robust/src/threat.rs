@@ -7,20 +7,60 @@ use serde::{Deserialize, Serialize};
 
 /// What the adversary does to the inputs of a trained network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Written")]
 pub struct EvasionThreat {
+    /// The attack that a search measures its candidates under.
+    pub attack: Attack,
+    /// How the size of a perturbation is measured.
+    pub norm: Norm,
+    /// Its radius where pixels lie in 0..=1.
+    pub epsilon: f64,
+}
+
+/// What the adversary does to the inputs of a trained network.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Written {
     /// The attack that a search measures its candidates under: a short name such as `"pgd20"`, or a
     /// table with its `kind` and settings.
     #[serde(deserialize_with = "Attack::written")]
     #[schemars(schema_with = "written")]
-    pub attack: Attack,
+    attack: Attack,
     /// How the size of a perturbation is measured.
     #[serde(default = "linf")]
-    pub norm: Norm,
-    /// Its radius where pixels lie in 0..=1: a number, or a fraction such as `"8/255"`.
-    #[serde(default = "eight_pixels", deserialize_with = "fraction::deserialize")]
+    norm: Norm,
+    /// Its radius where pixels lie in 0..=1: a number, or a fraction such as `"8/255"`, which is the
+    /// default of `norm = "linf"`; `"l2"` has none.
+    #[serde(default, deserialize_with = "fraction::optional")]
     #[schemars(schema_with = "fraction::schema")]
-    pub epsilon: f64,
+    epsilon: Option<f64>,
+}
+
+impl TryFrom<Written> for EvasionThreat {
+    type Error = &'static str;
+
+    fn try_from(written: Written) -> Result<Self, Self::Error> {
+        let Written {
+            attack,
+            norm,
+            epsilon,
+        } = written;
+        let epsilon = match (epsilon, norm) {
+            (Some(epsilon), _) => epsilon,
+            (None, Norm::Linf) => eight_pixels(),
+            (None, Norm::L2) => {
+                return Err(
+                    "norm = \"l2\" needs an `epsilon`, a length where pixels lie in 0..=1; 0.5 is usual \
+                     for CIFAR-10 (8/255, the default of linf, is next to nothing in L2)",
+                );
+            }
+        };
+        Ok(Self {
+            attack,
+            norm,
+            epsilon,
+        })
+    }
 }
 
 impl EvasionThreat {
@@ -62,4 +102,22 @@ fn linf() -> Norm {
 
 fn eight_pixels() -> f64 {
     8.0 / 255.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_radius_of_linf_is_none_of_l2() {
+        let read = |text: &str| serde_json::from_str::<EvasionThreat>(text);
+        let linf = read(r#"{"attack": "pgd20"}"#).unwrap();
+        assert_eq!((linf.norm, linf.epsilon), (Norm::Linf, 8.0 / 255.0));
+        let refused = read(r#"{"attack": "pgd20", "norm": "l2"}"#).unwrap_err();
+        assert!(refused.to_string().contains("0.5"), "{refused}");
+        let l2 = read(r#"{"attack": "pgd20", "norm": "l2", "epsilon": "1/2"}"#).unwrap();
+        assert_eq!(l2.epsilon, 0.5);
+        let again = serde_json::to_string(&l2).unwrap();
+        assert_eq!(read(&again).unwrap(), l2);
+    }
 }

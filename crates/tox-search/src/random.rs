@@ -12,8 +12,7 @@ use crate::space::nasbench201::CELLS;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::path::Path;
-use tox_data::checkpoint::{self, Buffers, CheckpointError, Hooks, Machine};
+use tox_data::checkpoint::{self, Buffers, CheckpointError, Hooks, Machine, Slot};
 use tox_data::rng::stream;
 use tox_data::{Normalise, Split};
 use tox_nn::Device;
@@ -169,7 +168,6 @@ pub fn run(inputs: &Inputs<'_>, mut hooks: Hooks<'_>) -> Result<Option<Found>, R
         training: None,
         failed: None,
         at: At {
-            key: hooks.key.to_owned(),
             accuracies: Vec::new(),
             training: None,
         },
@@ -185,8 +183,6 @@ pub fn run(inputs: &Inputs<'_>, mut hooks: Hooks<'_>) -> Result<Option<Found>, R
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct At {
-    /// See [`Hooks::key`].
-    key: String,
     /// Of the first architectures.
     accuracies: Vec<f64>,
     /// Of the next.
@@ -265,17 +261,14 @@ impl Machine for Search<'_> {
         progress((done as f64 + now) / all as f64, &message);
     }
 
-    fn save(&mut self, path: &Path) -> Result<(), CheckpointError> {
+    fn save(&mut self, slot: Slot<'_>) -> Result<(), CheckpointError> {
         let training = self.training.as_ref();
         self.at.training = training.map(ShortTraining::kept);
         let buffers = training.map(ShortTraining::buffers);
-        checkpoint::write(path, &self.at, buffers.as_ref().map_or(&[], |b| &b[..]))
+        slot.write(&self.at, buffers.as_ref().map_or(&[], |b| &b[..]))
     }
 
     fn resume(&mut self, mut at: At, mut buffers: Buffers) -> Result<(), String> {
-        if at.key != self.at.key {
-            return Err(format!("it belongs to {}, not to {}", at.key, self.at.key));
-        }
         let (place, all) = (at.accuracies.len(), self.drawn.len());
         if place >= all {
             return Err(format!("{place} of {all} architectures evaluated"));

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tox_data::checkpoint::NOTE;
 
 /// Exit code of a trial that was asked to stop and can be resumed (`EX_TEMPFAIL`).
 pub const STOPPED: u8 = 75;
@@ -130,6 +131,7 @@ pub fn run(
     if path.is_file() {
         let record = Record::read(&path)?;
         if record.trial == trial_id(&spec) {
+            remove_leftovers(dir)?;
             return Ok(record);
         }
         return Err(RecordError::Changed {
@@ -162,10 +164,17 @@ pub fn run(
     };
     let record = Record::seal(spec, finished.outcome, provenance, log.timing())?;
     files::write_atomic(&path, record.to_json().as_bytes())?;
-    // The record stands: what the trial would have been resumed from is of no use any more.
-    files::remove_matching(dir, |name| name.starts_with("checkpoint"))?;
+    remove_leftovers(dir)?;
     log.finished();
     Ok(record)
+}
+
+/// Removes what a trial that has its record leaves: what it would have been resumed from, and how it
+/// failed before.
+pub(crate) fn remove_leftovers(dir: &Path) -> Result<(), FileError> {
+    files::remove_matching(dir, |name| {
+        name.starts_with("checkpoint") || name == "failure.json"
+    })
 }
 
 /// Sets `stop` when stdin ends, which it does when the process that holds its other end closes it
@@ -194,7 +203,7 @@ impl<'a> Log<'a> {
     fn open(path: &Path, tell: &'a mut dyn FnMut(&Event)) -> Result<Self, FileError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.map(|d| d.as_secs()).unwrap_or_default();
-        let timing = past(path, now)?;
+        let timing = Past::read(path, now)?.timing;
         let mut log = Self {
             file: files::open_log(path)?,
             tell,
@@ -202,7 +211,7 @@ impl<'a> Log<'a> {
             last: None,
             timing,
         };
-        let line = line(&Event::Started { unix: now });
+        let line = files::sealed(&Event::Started { unix: now }) + "\n";
         log.file
             .write_all(line.as_bytes())
             .map_err(failed("write", path))?;
@@ -210,7 +219,8 @@ impl<'a> Log<'a> {
     }
 
     fn progress(&mut self, progress: Progress) {
-        if self.last.is_none_or(|t| t.elapsed() >= PACE) {
+        let note = progress.message.contains(NOTE);
+        if note || self.last.is_none_or(|t| t.elapsed() >= PACE) {
             self.last = Some(Instant::now());
             self.write(&Event::Progress {
                 seconds: self.begun.elapsed().as_secs_f64(),
@@ -227,7 +237,8 @@ impl<'a> Log<'a> {
     }
 
     fn write(&mut self, event: &Event) {
-        let _ = self.file.write_all(line(event).as_bytes());
+        let line = files::sealed(event) + "\n";
+        let _ = self.file.write_all(line.as_bytes());
         (self.tell)(event);
     }
 
@@ -244,30 +255,53 @@ fn line(event: &Event) -> String {
     serde_json::to_string(event).unwrap_or_default() + "\n"
 }
 
-/// The timing of the parts of a trial that its log tells of. Torn lines are skipped.
-pub(crate) fn past(path: &Path, now: u64) -> Result<Timing, FileError> {
-    let mut timing = Timing {
-        started_unix: now,
-        seconds: 0.0,
-        resumed: 0,
-    };
-    if !path.exists() {
-        return Ok(timing);
-    }
-    let bytes = std::fs::read(path).map_err(failed("read", path))?;
-    let text = String::from_utf8_lossy(&bytes);
-    let mut part = 0.0;
-    for event in text.lines().filter_map(|l| serde_json::from_str(l).ok()) {
-        match event {
-            Event::Started { unix } => {
-                timing.started_unix = timing.started_unix.min(unix);
-                timing.seconds += part;
-                timing.resumed += 1;
-                part = 0.0;
+/// What a trial's log tells.
+#[derive(Clone, Debug)]
+pub(crate) struct Past {
+    /// Of the parts of the trial so far.
+    pub timing: Timing,
+    /// Share of the trial that was done when it last said so.
+    pub done: Option<f64>,
+    /// Lines that cannot be believed: torn by a kill, or changed since. They are left out.
+    pub damaged: usize,
+}
+
+impl Past {
+    /// Reads a log, which need not be there; `now` is the start of a trial without one.
+    pub fn read(path: &Path, now: u64) -> Result<Self, FileError> {
+        let mut past = Self {
+            timing: Timing {
+                started_unix: now,
+                seconds: 0.0,
+                resumed: 0,
+            },
+            done: None,
+            damaged: 0,
+        };
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(past),
+            Err(e) => return Err(failed("read", path)(e)),
+        };
+        let text = String::from_utf8_lossy(&bytes);
+        let mut part = 0.0;
+        let timing = &mut past.timing;
+        for line in text.lines().filter(|line| !line.is_empty()) {
+            match files::unsealed(line) {
+                Some(Event::Started { unix }) => {
+                    timing.started_unix = timing.started_unix.min(unix);
+                    timing.seconds += part;
+                    timing.resumed += 1;
+                    part = 0.0;
+                }
+                Some(Event::Progress { seconds, done, .. }) => {
+                    (part, past.done) = (seconds, Some(done));
+                }
+                Some(Event::Finished { seconds }) => part = seconds,
+                None => past.damaged += 1,
             }
-            Event::Progress { seconds, .. } | Event::Finished { seconds } => part = seconds,
         }
+        timing.seconds += part;
+        Ok(past)
     }
-    timing.seconds += part;
-    Ok(timing)
 }

@@ -1,12 +1,12 @@
 //! Writing files so that a reader, or a run after a crash, sees the old content or the new one and
 //! never a part. All writes of a study's folder go through here.
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-
-/// Start of the names of unfinished files.
-const UNFINISHED: &str = ".unfinished-";
+use tox_data::{atomic, seal};
 
 /// A file or folder could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -31,36 +31,17 @@ pub(crate) fn failed<'a>(
     }
 }
 
-/// Replaces the file at `path`: temporary file in the same folder, `fsync`, rename, `fsync` of
-/// the folder.
+/// Replaces the file at `path`, see [`atomic::write`].
 ///
 /// # Errors
-/// When any of this fails; the old file is then as it was.
+/// When this fails; the old file is then as it was.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    let write = || {
-        let dir = path.parent().unwrap_or(Path::new("."));
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(UNFINISHED);
-        #[cfg(unix)]
-        {
-            // Readable as any other file: the umask still applies.
-            use std::os::unix::fs::PermissionsExt;
-            builder.permissions(fs::Permissions::from_mode(0o666));
-        }
-        let mut file = builder.tempfile_in(dir)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        #[cfg(unix)]
-        File::open(dir)?.sync_all()?;
-        Ok(())
-    };
-    write().map_err(failed("write", path))
+    atomic::write(path, |file| file.write_all(bytes)).map_err(failed("write", path))
 }
 
 /// Removes what a killed [`write_atomic`] left in `dir`. Only for the holder of its lock.
 pub fn remove_unfinished(dir: &Path) -> Result<(), FileError> {
-    remove_matching(dir, |name| name.starts_with(UNFINISHED))
+    atomic::remove_unfinished(dir).map_err(failed("remove unfinished files from", dir))
 }
 
 /// Removes the files of `dir` whose names `matches` accepts.
@@ -73,6 +54,65 @@ pub(crate) fn remove_matching(dir: &Path, matches: fn(&str) -> bool) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Refuses a symbolic link: a folder of a study that came from someone else could name any file of ours.
+/// What is not there is none.
+pub fn no_link(path: &Path) -> Result<(), FileError> {
+    let link = fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+    match link {
+        false => Ok(()),
+        true => Err(failed("use", path)(io::Error::other(
+            "it is a symbolic link, which is not followed inside the folder of a study; remove it, or put \
+             what it points to in its place",
+        ))),
+    }
+}
+
+/// Names in a folder, sorted; none if there is no folder.
+pub fn names(dir: &Path) -> Result<Vec<String>, FileError> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(failed("list", dir)(e)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(failed("list", dir))?.file_name();
+        names.push(name.to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// JSON on one line that says by its own digest whether a byte of it was changed.
+pub fn sealed(value: &impl Serialize) -> String {
+    #[derive(Serialize)]
+    struct Sealed<'a, T> {
+        blake3: &'a str,
+        #[serde(flatten)]
+        value: &'a T,
+    }
+    let sealed = Sealed {
+        blake3: seal::OPEN,
+        value,
+    };
+    // Plain data with string keys: its JSON has no way to fail.
+    let mut text = serde_json::to_vec(&sealed).unwrap_or_default();
+    if !text.is_empty() {
+        seal::seal(&mut text);
+    }
+    String::from_utf8(text).unwrap_or_default()
+}
+
+/// What [`sealed`] wrote; `None` if a byte of it was changed.
+pub fn unsealed<T: DeserializeOwned>(text: &str) -> Option<T> {
+    if !seal::holds(text.as_bytes()) {
+        return None;
+    }
+    let mut value: serde_json::Value = serde_json::from_str(text).ok()?;
+    value.as_object_mut()?.remove(seal::KEY);
+    serde_json::from_value(value).ok()
 }
 
 /// Creates a folder and those above it.
@@ -88,6 +128,7 @@ pub fn read(path: &Path) -> Result<String, FileError> {
 /// Opens a log of lines for appending. A line that a crash tore is ended first, so that it spoils
 /// no other.
 pub fn open_log(path: &Path) -> Result<File, FileError> {
+    no_link(path)?;
     let open = || {
         let mut file = OpenOptions::new()
             .create(true)
@@ -114,6 +155,7 @@ pub struct Lock(#[allow(dead_code, reason = "held, not read")] File);
 impl Lock {
     /// Takes the lock, waiting up to `patience`. `None` = another process has it.
     pub fn take(path: &Path, patience: std::time::Duration) -> Result<Option<Self>, FileError> {
+        no_link(path)?;
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -147,26 +189,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_write_replaces_the_file_and_leaves_nothing_beside_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a");
-        write_atomic(&path, b"old").unwrap();
-        write_atomic(&path, b"new").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"new");
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    fn a_changed_bit_of_sealed_json_is_noticed() {
+        let value = std::collections::BTreeMap::from([("a", 1.0 / 3.0), ("b", -2.0)]);
+        let text = sealed(&value);
+        let read: std::collections::BTreeMap<String, f64> = unsealed(&text).unwrap();
+        assert_eq!(read["a"], value["a"]);
+        for bit in 0..8 * text.len() {
+            let mut bytes = text.clone().into_bytes();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let text = String::from_utf8_lossy(&bytes);
+            assert!(unsealed::<serde_json::Value>(&text).is_none(), "bit {bit}");
+        }
     }
 
+    #[cfg(unix)]
     #[test]
-    fn what_a_killed_write_left_is_removed_and_nothing_else() {
+    fn links_are_not_followed() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join(".unfinished-x1"), "half").unwrap();
-        fs::write(dir.path().join("record.json"), "whole").unwrap();
-        remove_unfinished(dir.path()).unwrap();
-        let left: Vec<_> = fs::read_dir(dir.path())
-            .unwrap()
-            .map(|e| e.unwrap().file_name())
-            .collect();
-        assert_eq!(left, ["record.json"]);
+        let (link, target) = (dir.path().join("link"), dir.path().join("target"));
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        assert!(no_link(&target).is_ok());
+        assert!(open_log(&link).is_err());
+        assert!(Lock::take(&link, std::time::Duration::ZERO).is_err());
+        assert!(!target.exists());
     }
 
     #[test]

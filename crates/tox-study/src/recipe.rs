@@ -1,22 +1,26 @@
 //! A recipe: a study as a person writes it, in TOML. [`Study`] is what it means.
 
 mod check;
+mod data;
 mod learner;
+mod paths;
 mod range;
 
 use crate::plan::{Trial, cell_name, trial_id};
 pub use crate::source::Grid;
-use crate::source::{Source, merge};
-use crate::spec::TrialSpec;
+use crate::source::{Origin, Source, merge};
+use crate::spec::{self, TrialSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 use tox_data::spec::DataSpec;
+use tox_data::text;
 use tox_poison::space::PoisonSet;
 use wildmatch::WildMatch;
 
 pub use crate::source::Setting;
+pub use data::SourceError;
 
 /// The quickstart that `toxscreen run` runs when it is given no recipe.
 pub const QUICKSTART: &str = include_str!("../../../recipes/quickstart.toml");
@@ -33,7 +37,8 @@ pub struct Recipe {
     /// What the study is for, in a few sentences; shown in the report.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// The paper whose numbers the report puts beside ours.
+    /// The paper that the study follows: its report holds the paper's numbers and claims against ours.
+    /// Without it nothing is said of a paper.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paper: Option<Paper>,
     /// Seeds; each cell runs once with each.
@@ -65,6 +70,10 @@ pub enum Paper {
     /// "Hyperparameter Learning under Data Poisoning: Analysis of the Influence of Regularization
     /// via Multiobjective Bilevel Optimization".
     Bilevel,
+    /// "Hard Work Does Not Always Pay Off: Poisoning Attacks on Neural Architecture Search".
+    Nas,
+    /// "Reinforced Compressive Neural Architecture Search for Versatile Adversarial Robustness".
+    RcNas,
 }
 
 /// One cell of the table.
@@ -178,27 +187,56 @@ pub struct Study {
     pub recipe: Recipe,
     /// The trials: cells in order, seeds within a cell in order.
     pub trials: Vec<Trial>,
+    /// What was taken otherwise than it is written, for people.
+    pub notes: Vec<String>,
 }
 
 impl Study {
-    /// Reads the recipe at `path`.
+    /// Reads the recipe at `path`. Relative paths in it are taken from its folder.
     ///
     /// # Errors
     /// The first thing in it that does not hold.
     pub fn load(path: &Path, overrides: &Overrides) -> Result<Self, RecipeError> {
-        let text = std::fs::read_to_string(path).map_err(|e| RecipeError::Read {
+        let text = text::read(path).map_err(|e| RecipeError::Read {
             path: path.to_owned(),
             message: e.to_string(),
         })?;
-        Self::parse(&path.display().to_string(), &text, overrides)
+        if text.starts_with(SEAL) && !is_sealed(&text) {
+            return Err(RecipeError::Invalid {
+                place: path.display().to_string(),
+                message: "this is the resolved recipe of a study, and was changed after toxscreen wrote \
+                          it"
+                    .into(),
+                hint: Some(
+                    "edit your recipe, not this file; to make a recipe of it, take its first line off"
+                        .into(),
+                ),
+            });
+        }
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Self::parse_in(folder, &path.display().to_string(), &text, overrides)
     }
 
-    /// Reads a recipe's text; `name` stands for it in messages.
+    /// Reads a recipe's text; `name` stands for it in messages. Relative paths in it are taken from the
+    /// current folder.
     ///
     /// # Errors
     /// The first thing in it that does not hold.
     pub fn parse(name: &str, text: &str, overrides: &Overrides) -> Result<Self, RecipeError> {
-        let source = Source::parse(name, text, &overrides.set)?;
+        Self::parse_in(Path::new(""), name, text, overrides)
+    }
+
+    fn parse_in(
+        folder: &Path,
+        name: &str,
+        text: &str,
+        overrides: &Overrides,
+    ) -> Result<Self, RecipeError> {
+        let mut notes = Vec::new();
+        let source = Source::parse(name, text, &overrides.set, |table, from| match from {
+            Origin::File => paths::resolve(table, folder, &mut notes),
+            Origin::CommandLine => paths::resolve(table, Path::new(""), &mut notes),
+        })?;
         let mut recipe: Recipe = source.read(&[], Value::Table(source.table.clone()))?;
         if let Some(seeds) = &overrides.seeds {
             recipe.seeds.clone_from(seeds);
@@ -225,6 +263,8 @@ impl Study {
                 )),
             });
         }
+        let kept = recipe.cells.iter().filter(|cell| overrides.keeps(cell));
+        check::trials(&source, kept, &recipe.seeds)?;
         let mut trials = Vec::new();
         let mut hashes = Vec::new();
         for (i, cell) in recipe.cells.iter().enumerate() {
@@ -243,7 +283,7 @@ impl Study {
             }
             for &seed in cell.seeds.as_ref().unwrap_or(&recipe.seeds) {
                 let spec = TrialSpec {
-                    version: 1,
+                    version: spec::VERSION,
                     cell: cell.label.clone(),
                     variant: cell.variant.clone(),
                     data: data.clone(),
@@ -268,7 +308,11 @@ impl Study {
         {
             recipe.threat = resolved;
         }
-        Ok(Self { recipe, trials })
+        Ok(Self {
+            recipe,
+            trials,
+            notes,
+        })
     }
 
     /// The resolved recipe as TOML.
@@ -276,6 +320,21 @@ impl Study {
         // A recipe came from TOML, and checked seeds fit its integers.
         toml::to_string_pretty(&self.recipe).unwrap_or_default()
     }
+}
+
+/// Start of the first line of a study's resolved recipe.
+const SEAL: &str = "# toxscreen: BLAKE3 of the lines below is ";
+
+/// A study's resolved recipe with a first line that tells whether it was changed.
+pub fn sealed(toml: &str) -> String {
+    let hash = blake3::hash(toml.as_bytes()).to_hex();
+    format!("{SEAL}{hash}; edit your recipe, not this file\n{toml}")
+}
+
+/// Whether `text` is what [`sealed`] wrote.
+pub fn is_sealed(text: &str) -> bool {
+    text.split_once('\n')
+        .is_some_and(|(_, toml)| sealed(toml) == text)
 }
 
 fn no_defence() -> Value {

@@ -84,6 +84,8 @@ pub struct Summary {
     pub done: usize,
     /// Trials that failed in this run.
     pub failed: Vec<Failure>,
+    /// Trials whose record cannot be believed, and why. They are left as they are.
+    pub damaged: Vec<String>,
 }
 
 impl Summary {
@@ -110,7 +112,10 @@ pub fn run(
     let mut jobs = VecDeque::new();
     for (index, trial) in store.study.trials.iter().enumerate() {
         if store.is_done(&trial.id) {
-            summary.before += 1;
+            match store.damage(&trial.id) {
+                None => summary.before += 1,
+                Some(damage) => summary.damaged.push(damage),
+            }
         } else {
             let dir = store.trial_dir(&trial.id);
             files::create_dir(&dir)?;
@@ -125,15 +130,15 @@ pub fn run(
             News::Ended(End::Done) => summary.done += 1,
             News::Ended(End::Failed(failure)) => {
                 let path = store.trial_dir(&failure.trial).join("failure.json");
-                let json = serde_json::to_string_pretty(failure).unwrap_or_default() + "\n";
                 // On a full disk the summary still has it.
-                let _ = files::write_atomic(&path, json.as_bytes());
+                let _ = files::write_atomic(&path, failure.to_json().as_bytes());
                 summary.failed.push(failure.clone());
             }
             _ => {}
         }
         notify(notice);
     });
+    store.sweep()?;
     Ok(summary)
 }
 
@@ -144,6 +149,8 @@ pub(crate) struct Job {
     dir: PathBuf,
     /// See [`crate::trial::TrialContext::shared`].
     shared: Option<PathBuf>,
+    /// `TOXSCREEN_KERNELS` of its process, where it is not ours.
+    pub(crate) kernels: Option<&'static str>,
     device: String,
     threads: usize,
 }
@@ -156,13 +163,13 @@ impl Job {
         dir: PathBuf,
         options: &RunOptions,
     ) -> Result<Self, FileError> {
-        let json = serde_json::to_string_pretty(&trial.spec).unwrap_or_default() + "\n";
-        files::write_atomic(&dir.join("spec.json"), json.as_bytes())?;
+        files::write_atomic(&dir.join("spec.json"), trial.spec_json().as_bytes())?;
         Ok(Self {
             index,
             id: trial.id.clone(),
             dir,
             shared: None,
+            kernels: None,
             device: options.device.clone(),
             threads: options.threads,
         })
@@ -216,18 +223,30 @@ pub(crate) fn run_jobs(
     });
 }
 
+/// A path that no program takes for an option.
+fn no_option(path: &Path) -> PathBuf {
+    match path.as_os_str().as_encoded_bytes().first() {
+        Some(b'-') => Path::new(".").join(path),
+        _ => path.to_owned(),
+    }
+}
+
 fn run_job(job: &Job, options: &RunOptions, stop: &Stop, tell: &dyn Fn(News)) -> End {
     let mut command = Command::new(&options.program);
-    command.arg("trial").arg(job.dir.join("spec.json"));
-    command.arg("--out").arg(&job.dir);
+    let dir = no_option(&job.dir);
+    command.arg("trial").arg(dir.join("spec.json"));
+    command.arg("--out").arg(&dir);
     command.args(["--device", &job.device]);
     command.args(["--threads", &job.threads.to_string()]);
     command.arg("--stop-with-stdin");
     if let Some(dir) = &options.data_dir {
-        command.arg("--data-dir").arg(dir);
+        command.arg("--data-dir").arg(no_option(dir));
     }
     if let Some(dir) = &job.shared {
-        command.arg("--shared").arg(dir);
+        command.arg("--shared").arg(no_option(dir));
+    }
+    if let Some(kernels) = job.kernels {
+        command.env("TOXSCREEN_KERNELS", kernels);
     }
     command.stdin(Stdio::piped());
     command.stdout(Stdio::piped());
@@ -335,9 +354,37 @@ fn reason(status: ExitStatus, stderr: &[String]) -> String {
     if let Some(line) = stderr.iter().find(|l| is_error(l)) {
         return line.trim_start_matches("error:").trim().to_owned();
     }
+    // Rust's own words before it aborts.
+    let no_memory = |l: &&String| l.starts_with("memory allocation of ");
+    if let Some(line) = stderr.iter().find(no_memory) {
+        return format!("the trial ran out of memory ({line}); {LESS_MEMORY}");
+    }
+    if was_killed(status) {
+        return format!(
+            "the trial's process was killed ({status}), which is what the system does when memory runs out; \
+             if nobody else did it, {LESS_MEMORY}"
+        );
+    }
     match stderr.iter().rev().find(|l| !l.is_empty()) {
         Some(last) => format!("the trial's process ended with {status}: {last}"),
         None => format!("the trial's process ended with {status} and said nothing"),
+    }
+}
+
+/// What helps where memory does not suffice.
+const LESS_MEMORY: &str = "run fewer trials at a time with --jobs, or take a smaller batch";
+
+/// Whether a process was ended by SIGKILL, which it cannot answer.
+fn was_killed(status: ExitStatus) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::process::ExitStatusExt;
+        status.signal() == Some(9)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = status;
+        false
     }
 }
 
@@ -374,5 +421,22 @@ mod tests {
         assert_eq!(reason(ExitStatus::default(), &lines), "the cause");
         let words = ["some".to_owned(), "last words".to_owned(), String::new()];
         assert!(reason(ExitStatus::default(), &words).ends_with(": last words"));
+        let aborted = [
+            "memory allocation of 303104 bytes failed".to_owned(),
+            "note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace"
+                .to_owned(),
+        ];
+        let said = reason(ExitStatus::default(), &aborted);
+        assert!(
+            said.contains("out of memory (memory allocation of 303104 bytes"),
+            "{said}"
+        );
+        assert!(said.contains("--jobs"), "{said}");
+    }
+
+    #[test]
+    fn a_path_is_never_an_option() {
+        assert_eq!(no_option(Path::new("-dash/a")), Path::new("./-dash/a"));
+        assert_eq!(no_option(Path::new("runs/-a")), Path::new("runs/-a"));
     }
 }

@@ -94,8 +94,26 @@ pub(crate) struct Source<'a> {
     from_grids: BTreeMap<usize, [Vec<String>; 2]>,
 }
 
+/// Where keys were written.
+#[derive(Clone, Copy)]
+pub(crate) enum Origin {
+    /// In the recipe.
+    File,
+    /// As `--set`.
+    CommandLine,
+}
+
+/// Most cells of a study, those of grids among them.
+pub(crate) const MOST_CELLS: usize = 4000;
+
 impl<'a> Source<'a> {
-    pub fn parse(name: &'a str, text: &'a str, set: &'a [Setting]) -> Result<Self, RecipeError> {
+    /// `prepare` is given the keys of the file and of every setting before they are put together.
+    pub fn parse(
+        name: &'a str,
+        text: &'a str,
+        set: &'a [Setting],
+        mut prepare: impl FnMut(&mut Table, Origin),
+    ) -> Result<Self, RecipeError> {
         let mut table: Table = toml::from_str(text).map_err(|e| RecipeError::Invalid {
             place: match e.span() {
                 Some(span) => format!("{name}:{}", line_at(text, span.start)),
@@ -104,8 +122,11 @@ impl<'a> Source<'a> {
             message: format!("this is not TOML: {}", e.message()),
             hint: None,
         })?;
+        prepare(&mut table, Origin::File);
         for setting in set {
-            merge(&mut table, &setting.table);
+            let mut own = setting.table.clone();
+            prepare(&mut own, Origin::CommandLine);
+            merge(&mut table, &own);
         }
         let mut source = Self {
             name,
@@ -132,6 +153,13 @@ impl<'a> Source<'a> {
         let Value::Array(cells) = cells else {
             return Ok(());
         };
+        let more = grids.iter().map(|g| g.rows.len() * g.columns.len());
+        let count = cells.len() + more.sum::<usize>();
+        if count > MOST_CELLS {
+            let message = format!("the grids make {count} cells: at most {MOST_CELLS}");
+            let hint = "split the study into several recipes";
+            return Err(self.refuse(&part(&["grid"]), message, Some(hint.into())));
+        }
         for (i, grid) in grids.iter().enumerate() {
             for (r, row) in grid.rows.iter().enumerate() {
                 for (c, column) in grid.columns.iter().enumerate() {
@@ -258,8 +286,17 @@ impl<'a> Source<'a> {
     }
 }
 
-/// Puts `over` on top of `base`: tables are merged, everything else is replaced.
+/// Keys that say which file, or which part of it, a table names.
+const NAMES_A_FILE: [&str; 2] = ["path", "dataset"];
+const NAMES_ROWS: [&str; 2] = ["classes", "resize"];
+
+/// Puts `over` on top of `base`: tables are merged, everything else is replaced. The hash of a file goes
+/// with the file.
 pub(crate) fn merge(base: &mut Table, over: &Table) {
+    let has = |keys: [&str; 2]| keys.iter().any(|key| over.contains_key(*key));
+    if has(NAMES_A_FILE) || base.contains_key("dataset") && has(NAMES_ROWS) {
+        base.remove("hash");
+    }
     for (key, value) in over {
         match (base.get_mut(key), value) {
             (Some(Value::Table(below)), Value::Table(above)) => merge(below, above),

@@ -8,9 +8,10 @@ use tox_poison::cleanse::{CleanseError, Countermeasure};
 use tox_poison::data::threat::{ClfThreat, FileThreat, GcThreat, NoiseThreat, RlfThreat};
 use tox_poison::space::SpacePoison;
 use tox_robust::threat::EvasionThreat;
-use tox_search::compress::{CompressConfig, TableConfig};
+use tox_search::compress::{CompressConfig, HashedFile, TableConfig};
 use tox_search::enas::config::EnasConfig;
-use tox_search::nas::{NasConfig, SearchKind};
+use tox_search::nas::{Evaluate, NasConfig, SearchKind};
+use tox_search::rcnas::Method;
 
 /// What the adversary does in a trial.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -118,11 +119,54 @@ impl Learner {
         ) || matches!(self, Self::Nas(_)) && threat.poisons_data()
     }
 
-    /// Without the numbers of what it does not run: what an outcome depends on.
+    /// Without the numbers of what it does not run, and the hashes of what it does not read: what an
+    /// outcome depends on.
     pub fn resolved(self) -> Self {
         match self {
             Self::Nas(config) => Self::Nas(config.resolved()),
-            other => other,
+            Self::RcNas(mut config) => {
+                if config.search.method != Method::RcNas {
+                    config.meta.data.iter_mut().for_each(|d| d.hash = None);
+                }
+                Self::RcNas(config)
+            }
+            other @ (Self::Enas(_)
+            | Self::Bilevel(_)
+            | Self::Synthetic(_)
+            | Self::SubNetworks(_)) => other,
+        }
+    }
+
+    /// The data sets that a trial reads beside its own.
+    fn other_data(&self) -> Vec<&DataSpec> {
+        match self {
+            Self::Nas(config) if config.evaluate == Evaluate::Train => {
+                config.target.iter().collect()
+            }
+            Self::RcNas(config) if config.search.method == Method::RcNas => {
+                config.meta.data.iter().collect()
+            }
+            Self::Enas(_)
+            | Self::Bilevel(_)
+            | Self::Synthetic(_)
+            | Self::Nas(_)
+            | Self::RcNas(_)
+            | Self::SubNetworks(_) => Vec::new(),
+        }
+    }
+
+    /// The hash of the table of NAS-Bench-201, and whether it reads that.
+    pub fn benchmark(&self) -> (bool, Option<&String>) {
+        match self {
+            Self::Nas(config) => (
+                config.evaluate == Evaluate::NasBench201,
+                config.table_hash.as_ref(),
+            ),
+            Self::Enas(_)
+            | Self::Bilevel(_)
+            | Self::Synthetic(_)
+            | Self::RcNas(_)
+            | Self::SubNetworks(_) => (false, None),
         }
     }
 
@@ -256,6 +300,9 @@ impl Defence {
     }
 }
 
+/// Version of [`TrialSpec`]. Version 1 named data sets by their paths alone.
+pub const VERSION: u32 = 2;
+
 /// One point of a study.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -278,4 +325,48 @@ pub struct TrialSpec {
     /// Seed of all random streams. Streams depend on it and on their purpose alone, so that cells
     /// are compared under the same random numbers and a threat of strength 0 changes nothing.
     pub seed: u64,
+}
+
+impl TrialSpec {
+    /// The data sets that it reads; `synthetic` draws its own.
+    pub fn data_sets(&self) -> Vec<&DataSpec> {
+        let own = self.learner.loads_data().then_some(&self.data);
+        own.into_iter().chain(self.learner.other_data()).collect()
+    }
+
+    /// Files beside data sets that it reads, with the hashes of their bytes.
+    pub fn files(&self) -> Vec<(String, String)> {
+        let hashed = |file: &HashedFile| Some((file.path.clone(), file.hash.clone()?));
+        let patch = match &self.threat {
+            Threat::File(file) => file.hash.clone().map(|hash| (file.path.clone(), hash)),
+            _ => None,
+        };
+        let files: Vec<_> = match &self.learner {
+            Learner::Nas(config) => {
+                let file = config.supernet.as_ref();
+                let file = file.and_then(|file| Some((file.path.clone(), file.hash.clone()?)));
+                file.into_iter().collect()
+            }
+            Learner::RcNas(config) => {
+                let files = [&config.weights, &config.table];
+                files.into_iter().flatten().filter_map(hashed).collect()
+            }
+            Learner::Enas(_)
+            | Learner::Bilevel(_)
+            | Learner::Synthetic(_)
+            | Learner::SubNetworks(_) => Vec::new(),
+        };
+        patch.into_iter().chain(files).collect()
+    }
+
+    /// A line for each file whose content differs from `old`'s, if nothing else does.
+    pub fn other_content(&self, old: &Self) -> Option<Vec<String>> {
+        let flat = |spec: &Self| crate::store::flat_json(&serde_json::to_value(spec).ok()?);
+        let (old, new) = (flat(old)?, flat(self)?);
+        let hash = |key: &String| key.ends_with("hash");
+        let differs = |key: &&String| old.get(*key) != new.get(*key);
+        let keys = old.keys().chain(new.keys());
+        let only = keys.filter(differs).all(hash);
+        only.then(|| crate::store::changed_files(&old, &new))
+    }
 }

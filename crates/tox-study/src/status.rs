@@ -1,7 +1,8 @@
 //! How far a study is.
 
-use crate::child::past;
+use crate::child::Past;
 use crate::files::{FileError, Lock};
+use crate::plan::Trial;
 use crate::store::Store;
 use serde::Serialize;
 
@@ -12,8 +13,12 @@ pub struct Status {
     pub study: String,
     /// Its cells.
     pub cells: Vec<CellStatus>,
+    /// Trials that were begun and have no record.
+    pub begun: Vec<Begun>,
     /// Failed trials with the reason.
     pub failures: Vec<(String, String)>,
+    /// What cannot be believed, in words.
+    pub damaged: Vec<String>,
 }
 
 /// How far a cell is. The counts add up to the planned trials.
@@ -25,18 +30,39 @@ pub struct CellStatus {
     pub done: usize,
     /// Trials that a process works on now.
     pub running: usize,
+    /// Trials that were begun and go on from there when the study is run again.
+    pub stopped: usize,
     /// Trials that failed when they were last run.
     pub failed: usize,
-    /// The rest.
+    /// Trials whose record was changed after it was written.
+    pub damaged: usize,
+    /// Trials that were not begun.
     pub missing: usize,
     /// Wall seconds spent on its trials so far, those of finished and unfinished ones.
+    pub seconds: f64,
+}
+
+/// A trial that was begun and has no record.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Begun {
+    /// Its id.
+    pub trial: String,
+    /// Its cell, with the variant.
+    pub cell: String,
+    /// Its seed.
+    pub seed: u64,
+    /// Whether a process works on it now.
+    pub running: bool,
+    /// Share that was done when it last said so, 0 to 1.
+    pub done: f64,
+    /// Wall seconds spent on it.
     pub seconds: f64,
 }
 
 impl CellStatus {
     /// Trials of the cell.
     pub fn planned(&self) -> usize {
-        self.done + self.running + self.failed + self.missing
+        self.done + self.running + self.stopped + self.failed + self.damaged + self.missing
     }
 }
 
@@ -46,36 +72,73 @@ impl Status {
     /// # Errors
     /// When a log cannot be read.
     pub fn of(store: &Store) -> Result<Self, FileError> {
-        let mut cells: Vec<CellStatus> = Vec::new();
-        let mut failures = Vec::new();
-        for trial in &store.study.trials {
-            let name = trial.cell();
-            if cells.last().is_none_or(|c| c.cell != name) {
-                cells.push(CellStatus {
-                    cell: name,
-                    ..CellStatus::default()
-                });
-            }
-            let Some(cell) = cells.last_mut() else {
-                continue;
-            };
-            let dir = store.trial_dir(&trial.id);
-            cell.seconds += past(&dir.join("events.jsonl"), 0)?.seconds;
-            if store.is_done(&trial.id) {
-                cell.done += 1;
-            } else if Lock::is_held(&dir.join(".lock")) {
-                cell.running += 1;
-            } else if let Some(failure) = store.failure(&trial.id) {
-                cell.failed += 1;
-                failures.push((trial.id.clone(), failure.message));
-            } else {
-                cell.missing += 1;
-            }
-        }
-        Ok(Self {
+        let mut status = Self {
             study: store.study.recipe.name.clone(),
-            cells,
-            failures,
-        })
+            cells: Vec::new(),
+            begun: Vec::new(),
+            failures: Vec::new(),
+            damaged: Vec::new(),
+        };
+        for trial in &store.study.trials {
+            status.add(store, trial)?;
+        }
+        Ok(status)
+    }
+
+    fn add(&mut self, store: &Store, trial: &Trial) -> Result<(), FileError> {
+        let name = trial.cell();
+        if self.cells.last().is_none_or(|c| c.cell != name) {
+            self.cells.push(CellStatus {
+                cell: name.clone(),
+                ..CellStatus::default()
+            });
+        }
+        let Some(cell) = self.cells.last_mut() else {
+            return Ok(());
+        };
+        let dir = store.trial_dir(&trial.id);
+        let log = dir.join("events.jsonl");
+        let past = Past::read(&log, 0)?;
+        cell.seconds += past.timing.seconds;
+        if past.damaged > 0 {
+            self.damaged.push(format!(
+                "{}: {} lines were torn by a kill or changed since; the time in them is left out",
+                log.display(),
+                past.damaged
+            ));
+        }
+        if store.is_done(&trial.id) {
+            match store.damage(&trial.id) {
+                None => cell.done += 1,
+                Some(damage) => {
+                    cell.damaged += 1;
+                    self.damaged.push(damage);
+                }
+            }
+            return Ok(());
+        }
+        let running = Lock::is_held(&dir.join(".lock"));
+        let failure = store.failure(&trial.id);
+        if let Some(failure) = failure.filter(|_| !running) {
+            cell.failed += 1;
+            self.failures.push((trial.id.clone(), failure.message));
+        } else if running || past.timing.resumed > 0 {
+            *(if running {
+                &mut cell.running
+            } else {
+                &mut cell.stopped
+            }) += 1;
+            self.begun.push(Begun {
+                trial: trial.id.clone(),
+                cell: name,
+                seed: trial.spec.seed,
+                running,
+                done: past.done.unwrap_or(0.0),
+                seconds: past.timing.seconds,
+            });
+        } else {
+            cell.missing += 1;
+        }
+        Ok(())
     }
 }

@@ -8,15 +8,16 @@
 //! A trial with a `record.json` is done. `.lock` and `trials/<id>/.lock` keep two processes out of
 //! one folder; the system releases them when a process ends, so a kill leaves nothing to clean up.
 
+use crate::child::remove_leftovers;
 use crate::files::{self, FileError, Lock};
-use crate::plan::Trial;
-use crate::recipe::{Overrides, RecipeError, Study};
+use crate::plan::{Trial, cell_name};
+use crate::recipe::{self, Overrides, RecipeError, Study};
 use crate::record::Record;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use toml::Value;
 
 /// A study's folder that can be read.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub struct Store {
     dir: PathBuf,
     /// The study as it was written there.
     pub study: Study,
+    /// What was found amiss in the folder and mended, for people.
+    pub notes: Vec<String>,
 }
 
 /// How a trial failed; `failure.json`.
@@ -38,6 +41,60 @@ pub struct Failure {
     pub exit_code: Option<i32>,
     /// The last lines that it wrote to stderr.
     pub stderr: Vec<String>,
+}
+
+impl Failure {
+    /// As it is written.
+    pub fn to_json(&self) -> String {
+        files::sealed(self) + "\n"
+    }
+
+    /// Reads `failure.json`, if it is there. Of one that was changed nothing is believed but that there
+    /// was a failure.
+    pub fn read(path: &Path) -> Option<Self> {
+        let bytes = std::fs::read(path).ok()?;
+        let text = String::from_utf8_lossy(&bytes);
+        let line = text.strip_suffix('\n').unwrap_or_default();
+        Some(files::unsealed(line).unwrap_or_else(|| Self {
+            trial: String::new(),
+            message: format!(
+                "why is not known: {} was changed after it was written; run the study again",
+                path.display()
+            ),
+            exit_code: None,
+            stderr: Vec::new(),
+        }))
+    }
+}
+
+/// Refuses links where files and folders of a study belong.
+fn no_links(dir: &Path) -> Result<(), FileError> {
+    let own = [
+        "study.toml",
+        "plan.jsonl",
+        "results.csv",
+        "report.html",
+        ".lock",
+        "trials",
+        "shared",
+        "figures",
+    ];
+    for name in own {
+        files::no_link(&dir.join(name))?;
+    }
+    for folder in ["trials", "shared", "figures"] {
+        let folder = dir.join(folder);
+        for name in files::names(&folder)? {
+            let path = folder.join(name);
+            files::no_link(&path)?;
+            if folder.ends_with("trials") && path.is_dir() {
+                for name in files::names(&path)? {
+                    files::no_link(&path.join(name))?;
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Why a folder cannot be used.
@@ -61,6 +118,30 @@ pub enum StoreError {
         /// The folder.
         dir: PathBuf,
     },
+    /// `study.toml` is not as it was written.
+    #[error("{} was changed after toxscreen wrote it", path.display())]
+    Edited {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There are trials, but no `study.toml` that says what they are.
+    #[error(
+        "{} has trials of a study but no study.toml, which says what they are of", dir.display()
+    )]
+    Headless {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// Data that the study was made with are others now.
+    #[error(
+        "the study in {} was made with other data:\n{}", dir.display(), changes.join("\n")
+    )]
+    OtherData {
+        /// The folder.
+        dir: PathBuf,
+        /// One line for each file: what it is, the hash that it had, and the one that it has.
+        changes: Vec<String>,
+    },
     /// The recipe changed so that finished trials would no longer belong to the study.
     #[error(
         "the recipe differs from the one that {} was made with, and {lost} finished trials would \
@@ -81,6 +162,17 @@ impl StoreError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::File(_) => Some("choose a folder that can be written with --out".into()),
+            Self::Edited { .. } => Some(
+                "put the old study.toml back; to run another study edit your recipe, not this file, \
+                 which belongs to the trials beside it, and give it a folder of its own with --out"
+                    .into(),
+            ),
+            Self::Headless { .. } => Some(
+                "put its study.toml back, or give the study a folder of its own with --out".into(),
+            ),
+            Self::OtherData { .. } => Some(
+                "give the new data a folder of their own with --out, or put the old ones back".into(),
+            ),
             Self::Recipe(e) => e.hint(),
             Self::NoStudy { .. } => Some("`toxscreen run --out DIR` makes one".into()),
             Self::Busy { .. } => Some("wait for it, or choose another folder with --out".into()),
@@ -97,7 +189,7 @@ impl Store {
     /// Opens the study in `dir` for reading.
     ///
     /// # Errors
-    /// When there is none or its recipe does not read.
+    /// When there is none, its recipe does not read or was changed, or a file of it is a link.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         let path = dir.join("study.toml");
         if !path.is_file() {
@@ -105,45 +197,130 @@ impl Store {
                 dir: dir.to_owned(),
             });
         }
+        no_links(dir)?;
+        if !recipe::is_sealed(&files::read(&path)?) {
+            return Err(StoreError::Edited { path });
+        }
         Ok(Self {
             dir: dir.to_owned(),
             study: Study::load(&path, &Overrides::default())?,
+            notes: Vec::new(),
         })
     }
 
     /// Makes `dir` the folder of `study`, or goes on in it. The lock lasts until it is dropped.
     ///
     /// # Errors
-    /// When the folder cannot be written, is in use, or has finished trials that `study` lacks.
+    /// When the folder cannot be written, is in use, has finished trials that `study` lacks, or was made
+    /// with other data.
     pub fn create(dir: &Path, study: &Study) -> Result<(Self, Lock), StoreError> {
+        files::create_dir(dir)?;
+        no_links(dir)?;
         files::create_dir(&dir.join("trials"))?;
         let lock = Lock::take(&dir.join(".lock"), Duration::from_secs(1))?;
         let lock = lock.ok_or_else(|| StoreError::Busy {
             dir: dir.to_owned(),
         })?;
         files::remove_unfinished(dir)?;
+        let mut notes = Vec::new();
         match Self::open(dir) {
-            Ok(old) => old.check_extension(study)?,
-            Err(StoreError::NoStudy { .. }) => {}
+            Ok(old) => {
+                old.check_extension(study)?;
+                notes.extend(old.plan_amiss());
+            }
+            Err(StoreError::NoStudy { .. }) => {
+                for id in files::names(&dir.join("trials"))? {
+                    if dir.join("trials").join(id).join("spec.json").is_file() {
+                        return Err(StoreError::Headless {
+                            dir: dir.to_owned(),
+                        });
+                    }
+                }
+            }
             Err(e) => return Err(e),
         }
         let store = Self {
             dir: dir.to_owned(),
             study: study.clone(),
+            notes,
         };
+        let text = recipe::sealed(&study.to_toml());
+        files::write_atomic(&dir.join("study.toml"), text.as_bytes())?;
+        store.write_plan()?;
+        Ok((store, lock))
+    }
+
+    /// `plan.jsonl`: what `study.toml` means.
+    pub fn plan(&self) -> String {
         let mut plan = String::new();
-        for trial in &study.trials {
+        for trial in &self.study.trials {
             plan.push_str(&serde_json::to_string(trial).unwrap_or_default());
             plan.push('\n');
         }
-        files::write_atomic(&dir.join("study.toml"), study.to_toml().as_bytes())?;
-        files::write_atomic(&dir.join("plan.jsonl"), plan.as_bytes())?;
-        Ok((store, lock))
+        plan
+    }
+
+    fn write_plan(&self) -> Result<(), FileError> {
+        files::write_atomic(&self.dir.join("plan.jsonl"), self.plan().as_bytes())
+    }
+
+    /// What is wrong with `plan.jsonl`, if it is there and not what `study.toml` means.
+    fn plan_amiss(&self) -> Option<String> {
+        let path = self.dir.join("plan.jsonl");
+        let found = std::fs::read(&path).ok()?;
+        (found != self.plan().as_bytes()).then(|| {
+            format!(
+                "{} was not what study.toml means: it was changed, or a kill came before it was written; \
+                 it was made again",
+                path.display()
+            )
+        })
+    }
+
+    /// Makes `plan.jsonl` again if it is not what `study.toml` means, and says so.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn mend_plan(&mut self) -> Result<(), FileError> {
+        if let Some(amiss) = self.plan_amiss() {
+            self.notes.push(amiss);
+            self.write_plan()?;
+        }
+        Ok(())
+    }
+
+    /// Removes what kills left: unfinished files, and what trials with a record have no use for. Nothing
+    /// while a trial runs, whoever started it.
+    ///
+    /// # Errors
+    /// When a folder cannot be read, or a file not be removed.
+    pub fn sweep(&self) -> Result<(), FileError> {
+        let trials = self.dir.join("trials");
+        let dirs = files::names(&trials)?;
+        let dirs: Vec<PathBuf> = dirs.iter().map(|id| trials.join(id)).collect();
+        if dirs.iter().any(|dir| Lock::is_held(&dir.join(".lock"))) {
+            return Ok(());
+        }
+        let more = ["shared", "figures"].map(|name| self.dir.join(name));
+        for dir in dirs.iter().chain(&more).filter(|dir| dir.is_dir()) {
+            files::remove_unfinished(dir)?;
+            if dir.join("record.json").is_file() {
+                remove_leftovers(dir)?;
+            }
+        }
+        Ok(())
     }
 
     /// A trial's id is the hash of all that its outcome depends on, so a study may grow and its
     /// words may change; only a finished trial must not fall out of it.
     fn check_extension(&self, new: &Study) -> Result<(), StoreError> {
+        let changes = changed_files(&flat(&self.study), &flat(new));
+        if !changes.is_empty() {
+            return Err(StoreError::OtherData {
+                dir: self.dir.clone(),
+                changes,
+            });
+        }
         let kept: BTreeSet<_> = new.trials.iter().map(|t| &t.id).collect();
         let is_lost = |t: &&Trial| !kept.contains(&t.id) && self.is_done(&t.id);
         let lost = self.study.trials.iter().filter(is_lost).count();
@@ -184,8 +361,7 @@ impl Store {
 
     /// How a trial failed, if it did.
     pub fn failure(&self, id: &str) -> Option<Failure> {
-        let text = files::read(&self.trial_dir(id).join("failure.json")).ok()?;
-        serde_json::from_str(&text).ok()
+        Failure::read(&self.trial_dir(id).join("failure.json"))
     }
 
     /// The record of a trial, checked; `None` = it is not done.
@@ -204,6 +380,52 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Why the record of a trial cannot be believed, and the remedy; `None` if it can, or there is none.
+    pub fn damage(&self, id: &str) -> Option<String> {
+        let error = self.record(id)?.err()?;
+        let dir = self.trial_dir(id);
+        let remedy = "and run the study again to make it anew";
+        Some(format!(
+            "{error}; delete the folder {} {remedy}",
+            dir.display()
+        ))
+    }
+}
+
+/// The files of two studies, as [`flat`] has them, that have the same name and another content.
+pub(crate) fn changed_files(
+    old: &BTreeMap<String, String>,
+    new: &BTreeMap<String, String>,
+) -> Vec<String> {
+    let mut changes = Vec::new();
+    for (key, was) in old {
+        let Some(start) = key.strip_suffix("hash") else {
+            continue;
+        };
+        let Some(is) = new.get(key).filter(|is| *is != was) else {
+            continue;
+        };
+        let name = |study: &BTreeMap<String, String>| {
+            let keys = ["dataset", "path"].map(|name| study.get(&format!("{start}{name}")));
+            // Of a cell's data that differ in their classes alone, the name is the study's.
+            let whole = study
+                .get("data.dataset")
+                .filter(|_| start.ends_with("data."));
+            keys.into_iter().flatten().next().or(whole).cloned()
+        };
+        let rows = |study: &BTreeMap<String, String>| {
+            ["classes", "resize"].map(|name| study.get(&format!("{start}{name}")).cloned())
+        };
+        if name(old) == name(new) && rows(old) == rows(new) {
+            let name = name(old).unwrap_or_else(|| "\"the table of NAS-Bench-201\"".to_owned());
+            let line = format!("  {name} ({key}): its content had the hash {was}, now {is}");
+            changes.push(line);
+        }
+    }
+    changes
+}
+
 /// The keys by which two studies differ.
 fn differences(old: &Study, new: &Study) -> Vec<String> {
     let (old, new) = (flat(old), flat(new));
@@ -220,33 +442,47 @@ fn differences(old: &Study, new: &Study) -> Vec<String> {
 
 /// A study's recipe as dotted keys; cells go by their name instead of their place.
 fn flat(study: &Study) -> BTreeMap<String, String> {
+    let value = serde_json::to_value(&study.recipe).unwrap_or_default();
+    flat_json(&value).unwrap_or_default()
+}
+
+/// The leaves of an object by their dotted keys; `None` if it is none.
+pub(crate) fn flat_json(value: &Value) -> Option<BTreeMap<String, String>> {
     fn walk(key: String, value: &Value, out: &mut BTreeMap<String, String>) {
         match value {
-            Value::Table(t) => {
+            Value::Object(t) => {
                 for (k, v) in t {
                     let dot = if key.is_empty() { "" } else { "." };
                     walk(format!("{key}{dot}{k}"), v, out);
                 }
             }
-            Value::Array(a) if a.iter().any(Value::is_table) => {
-                for cell in a {
-                    let text = |k| cell.get(k).and_then(Value::as_str);
+            Value::Array(a) if a.iter().any(Value::is_object) => {
+                for (i, item) in a.iter().enumerate() {
+                    if key != "cell" {
+                        walk(format!("{key}[{i}]"), item, out);
+                        continue;
+                    }
+                    let text = |k| item.get(k).and_then(Value::as_str);
                     let label = text("label").unwrap_or_default();
-                    let name = match text("variant") {
-                        Some(v) => format!("cell {label} ({v})"),
-                        None => format!("cell {label}"),
-                    };
-                    walk(name, cell, out);
+                    walk(
+                        format!("cell {}", cell_name(label, text("variant"))),
+                        item,
+                        out,
+                    );
                 }
+            }
+            Value::Array(a) => {
+                let items: Vec<String> = a.iter().map(Value::to_string).collect();
+                out.insert(key, format!("[{}]", items.join(", ")));
             }
             other => {
                 out.insert(key, other.to_string());
             }
         }
     }
-    let mut out = BTreeMap::new();
-    if let Ok(value) = Value::try_from(&study.recipe) {
-        walk(String::new(), &value, &mut out);
-    }
-    out
+    value.is_object().then(|| {
+        let mut out = BTreeMap::new();
+        walk(String::new(), value, &mut out);
+        out
+    })
 }

@@ -27,6 +27,7 @@ use tox_poison::screen::ScreenError;
 use tox_poison::space::QError;
 use tox_robust::attack::AttackError;
 use tox_robust::evaluation::EvaluationError;
+use tox_search::compress::NormaliseError;
 use tox_search::enas::config::ConfigError;
 use tox_search::final_training::FinalError;
 use tox_search::nas::NasError;
@@ -149,6 +150,9 @@ pub enum TrialError {
     /// Weights that another step left cannot be used.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// The images cannot be normalised so.
+    #[error("`candidate.normalise`: {0}")]
+    Normalise(#[from] NormaliseError),
     /// A sub-network cannot begin with its teacher's weights.
     #[error(transparent)]
     Inherit(#[from] InheritError),
@@ -186,11 +190,28 @@ pub enum TrialError {
         /// Why.
         reason: String,
     },
-    /// A file is not the one that the recipe was read with.
-    #[error("{path} has another content than when the recipe was read; run the recipe again")]
+    /// A file is not the one that the study was made with.
+    #[error(
+        "{path} changed: its content has the hash {found}, expected {expected}; give the new file a \
+         study of its own with --out, or put the old one back"
+    )]
     OtherFile {
         /// The file.
         path: String,
+        /// The hash in the trial's spec.
+        expected: String,
+        /// That of the file.
+        found: String,
+    },
+    /// A spec that does not say which data it is about.
+    #[error(
+        "the trial's spec does not name {what} by content, so that its id and its record would not \
+         say which data they are of; make it with `toxscreen plan --json` or `toxscreen run` where the \
+         data are"
+    )]
+    Unnamed {
+        /// The data set, or the table.
+        what: String,
     },
     /// A file of the trial cannot be used.
     #[error(transparent)]
@@ -243,11 +264,32 @@ fn check(spec: &TrialSpec, device: &str) -> Result<(), TrialError> {
             defence: spec.defence.word(),
         });
     }
+    let unnamed = |what: &str| TrialError::Unnamed {
+        what: what.to_owned(),
+    };
+    if let Some(data) = spec.data_sets().into_iter().find(|d| d.hash.is_none()) {
+        return Err(unnamed(&data.dataset));
+    }
+    if let (true, None) = spec.learner.benchmark() {
+        return Err(unnamed("the table of NAS-Bench-201"));
+    }
     if device != "cpu" && !spec.learner.on_device() {
         let device = device.to_owned();
         return Err(TrialError::CpuOnly { learner, device });
     }
     Ok(())
+}
+
+/// Refuses a file whose content is not the one of the spec.
+fn unchanged(path: &str, expected: Option<&String>, found: &str) -> Result<(), TrialError> {
+    match expected {
+        Some(expected) if expected != found => Err(TrialError::OtherFile {
+            path: path.to_owned(),
+            expected: expected.clone(),
+            found: found.to_owned(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// The data of a trial.
@@ -282,13 +324,10 @@ fn with_hooks<T>(
     run: impl FnOnce(Hooks<'_>) -> T,
 ) -> T {
     let TrialContext { stop, progress, .. } = context;
-    // A checkpoint goes on only where everything that the outcome depends on is as it was.
-    let key = format!(
-        "trial {}, data {data_hash}, device {}, toxscreen {}",
-        trial_id(spec),
-        context.device,
-        env!("CARGO_PKG_VERSION")
-    );
+    // A checkpoint goes on only where everything that the outcome depends on is as it was; version and
+    // instruction set are the checkpoint's own.
+    let (trial, device) = (trial_id(spec), context.device);
+    let key = format!("trial {trial}, data {data_hash}, device {device}");
     run(Hooks {
         key: &key,
         checkpoint: &context.dir.join("checkpoint.safetensors"),
@@ -303,11 +342,28 @@ fn with_hooks<T>(
     })
 }
 
+/// Refuses a `TOXSCREEN_CHECKPOINT_SECONDS` that is no time.
+///
+/// # Errors
+/// What is expected.
+pub fn check_interval() -> Result<(), String> {
+    given_interval().map(|_| ())
+}
+
 /// `TOXSCREEN_CHECKPOINT_SECONDS`, or 30 s: how much work a kill -9 may cost.
 fn checkpoint_interval() -> Duration {
-    let given = std::env::var("TOXSCREEN_CHECKPOINT_SECONDS").ok();
-    let seconds = given
-        .and_then(|s| s.parse::<f64>().ok())
-        .filter(|s| (0.0..1e6).contains(s));
-    Duration::from_secs_f64(seconds.unwrap_or(30.0))
+    let given = given_interval().ok().flatten();
+    Duration::from_secs_f64(given.unwrap_or(30.0))
+}
+
+fn given_interval() -> Result<Option<f64>, String> {
+    let value = std::env::var_os("TOXSCREEN_CHECKPOINT_SECONDS").unwrap_or_default();
+    if value.is_empty() {
+        return Ok(None);
+    }
+    let seconds = value.to_str().and_then(|s| s.parse::<f64>().ok());
+    let seconds = seconds.filter(|s| (0.0..=1e6).contains(s));
+    seconds.map(Some).ok_or_else(|| {
+        format!("TOXSCREEN_CHECKPOINT_SECONDS is {value:?}; expected seconds from 0 to 1000000")
+    })
 }

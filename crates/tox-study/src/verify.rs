@@ -1,12 +1,41 @@
-//! Are the records of a study as they were written, and does running a trial again give the same
-//! outcome, byte for byte?
+//! Are the files of a study as they were written, are its data those that it was made with, and does
+//! running a trial again give the same outcome, byte for byte?
+//!
+//! What cannot be known: whether someone sealed a record anew with another time, number of threads or
+//! version. The seal has no key.
+
+mod compare;
+mod folder;
 
 use crate::files::{self, FileError, failed};
 use crate::record::Record;
 use crate::runner::{End, Job, News, Notice, RunOptions, Stop, run_jobs};
 use crate::store::Store;
+use compare::compare;
+use folder::Sets;
 use serde::Serialize;
 use std::collections::VecDeque;
+use tox_data::DataDir;
+
+/// What was found about a study.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Found {
+    /// Its trials, in their order.
+    pub trials: Vec<Check>,
+    /// Files that are not as they should be.
+    pub files: Vec<FileCheck>,
+}
+
+/// What was found about a file, or about data.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FileCheck {
+    /// The file below the study's folder, or what a recipe calls the data.
+    pub file: String,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why.
+    pub note: String,
+}
 
 /// What was found about one trial.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -23,7 +52,7 @@ pub struct Check {
     pub note: String,
 }
 
-/// A verdict on a record.
+/// A verdict on a record or a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
@@ -33,11 +62,18 @@ pub enum Verdict {
     Intact,
     /// Running it again gave the same outcome.
     Same,
+    /// It was made with another instruction set, platform or toxscreen, or on a device that does not repeat
+    /// itself, so that bits cannot be compared here; every number lies within the tolerance.
+    Close,
+    /// So it was, and some value lies further apart; or data are not here to be compared.
+    CannotTell,
+    /// Of no consequence: left over, or torn by a kill.
+    Noted,
     /// Running it again gave another outcome.
     Differs,
     /// Running it again failed.
     Failed,
-    /// The record was changed after it was written.
+    /// It was changed after it was written.
     Damaged,
 }
 
@@ -47,12 +83,20 @@ impl Verdict {
         matches!(self, Self::Differs | Self::Failed | Self::Damaged)
     }
 
+    /// Whether it says that something cannot be compared here.
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Close | Self::CannotTell)
+    }
+
     /// The verdict in one word.
     pub fn word(self) -> &'static str {
         match self {
             Self::Missing => "missing",
             Self::Intact => "intact",
             Self::Same => "same",
+            Self::Close => "close",
+            Self::CannotTell => "cannot tell",
+            Self::Noted => "noted",
             Self::Differs => "DIFFERS",
             Self::Failed => "FAILED",
             Self::Damaged => "DAMAGED",
@@ -72,7 +116,11 @@ pub fn verify(
     options: &RunOptions,
     stop: &Stop,
     notify: &mut dyn FnMut(Notice),
-) -> Result<Vec<Check>, FileError> {
+) -> Result<Found, FileError> {
+    let data_dir = DataDir::resolve(options.data_dir.as_deref());
+    let mut sets = Sets::new(data_dir.as_ref());
+    let mut files = folder::files(store)?;
+    files.extend(sets.files(store));
     let trials = &store.study.trials;
     let mut records: Vec<Option<Record>> = Vec::new();
     let mut checks: Vec<Check> = Vec::new();
@@ -83,11 +131,16 @@ pub fn verify(
                 let note = failed.map_or_else(String::new, |why| format!("it failed: {why}"));
                 (None, Verdict::Missing, note)
             }
-            Some(Ok(record)) => (Some(record), Verdict::Intact, String::new()),
-            Some(Err(e)) => {
-                let dir = store.trial_dir(&trial.id);
-                let remedy = format!("delete the folder {} and run again", dir.display());
-                (None, Verdict::Damaged, format!("{e}; {remedy}"))
+            Some(Ok(record)) => match sets.amiss(&record) {
+                Some(amiss) => (None, Verdict::Damaged, amiss),
+                None => {
+                    let note = elsewhere(&record);
+                    (Some(record), Verdict::Intact, note)
+                }
+            },
+            Some(Err(_)) => {
+                let damage = store.damage(&trial.id);
+                (None, Verdict::Damaged, damage.unwrap_or_default())
             }
         };
         records.push(record);
@@ -117,7 +170,9 @@ pub fn verify(
             threads: record.provenance.threads,
             ..options.clone()
         };
-        jobs.push_back(Job::new(i, &trials[i], dir, &there)?);
+        let mut job = Job::new(i, &trials[i], dir, &there)?;
+        job.kernels = kernels(record);
+        jobs.push_back(job);
     }
     run_jobs(jobs, options, stop, &mut |notice| {
         let i = notice.trial;
@@ -136,30 +191,36 @@ pub fn verify(
         }
         notify(notice);
     });
-    Ok(checks)
+    Ok(Found {
+        trials: checks,
+        files,
+    })
 }
 
-fn compare(old: &Record, new: &Record) -> (Verdict, String) {
-    let (a, b) = (&old.provenance, &new.provenance);
-    let places = [
-        ("toxscreen", &a.toxscreen, &b.toxscreen),
-        ("data hash", &a.data_hash, &b.data_hash),
-        ("platform", &a.platform, &b.platform),
-        ("simd", &a.simd, &b.simd),
-    ];
-    let mut notes: Vec<String> = places
-        .iter()
-        .filter(|(_, a, b)| a != b)
-        .map(|(what, a, b)| format!("{what}: {a}, now {b}"))
-        .collect();
-    let (x, y) = (old.outcome.to_json(), new.outcome.to_json());
-    if x == y {
-        return (Verdict::Same, notes.join("; "));
+/// What is unlike here in where a record was made.
+fn elsewhere(record: &Record) -> String {
+    let (found, here) = (&record.provenance.toxscreen, env!("CARGO_PKG_VERSION"));
+    match found == here {
+        true => String::new(),
+        false => format!("made by toxscreen {found}, this is {here}"),
     }
-    let line = x.lines().zip(y.lines()).find(|(x, y)| x != y);
-    notes.push(match line {
-        Some((x, y)) => format!("{}, now {}", x.trim(), y.trim()),
-        None => "one outcome is longer".into(),
-    });
-    (Verdict::Differs, notes.join("; "))
+}
+
+/// What `TOXSCREEN_KERNELS` must be for a trial to run with the instruction set of its record, where this
+/// machine can and nobody asked for another.
+fn kernels(record: &Record) -> Option<&'static str> {
+    let given = std::env::var_os("TOXSCREEN_KERNELS").is_some_and(|value| !value.is_empty());
+    let here = tox_nn::kernels::instruction_set();
+    if given || record.provenance.device != "cpu" {
+        return None;
+    }
+    let word = |c: char| c == ',' || c.is_whitespace();
+    match record.provenance.simd.split(word).next() {
+        Some(there) if there == here => None,
+        Some("avx2") if here == "avx512" => Some("avx2"),
+        Some("portable") => Some("portable"),
+        // The synthetic example has no kernels and is plain whatever is asked for.
+        Some("plain") if record.spec.learner.loads_data() => Some("plain"),
+        _ => None,
+    }
 }

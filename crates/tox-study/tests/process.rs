@@ -343,7 +343,7 @@ fn verification_runs_trials_again_and_finds_what_was_changed() {
             &AtomicUsize::new(0),
             &mut |_| {},
         );
-        checks.unwrap().iter().map(|c| c.verdict).collect()
+        checks.unwrap().trials.iter().map(|c| c.verdict).collect()
     };
     assert_eq!(verdicts(usize::MAX), [Verdict::Same; 4]);
     assert_eq!(verdicts(0), [Verdict::Intact; 4]);

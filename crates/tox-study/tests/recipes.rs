@@ -394,6 +394,138 @@ fn every_recipe_of_the_repository_loads() {
     assert_eq!(quickstart.trials.len(), 9);
 }
 
+const COMPRESS: &str = r#"
+name = "paths"
+seeds = [0]
+[data]
+dataset = "digits"
+train = 900
+valid = 200
+test = 200
+[learner]
+kind = "rc-nas"
+teacher = "d2,2,1-w2,2,2-b4"
+budget = { share = 0.5 }
+table = { path = "table.csv" }
+[learner.candidate]
+training = { epochs = 1 }
+[threat]
+kind = "evasion"
+attack = "fgsm"
+[[cell]]
+label = "all"
+"#;
+
+#[test]
+fn relative_paths_are_of_the_recipes_folder() {
+    let table = |study: &Study| match &study.trials[0].spec.learner {
+        Learner::RcNas(config) => config.table.clone().unwrap(),
+        other => panic!("{other:?}"),
+    };
+    let none = Overrides::default();
+    let [a, b] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    for dir in [&a, &b] {
+        let path = dir.path().join("my recipe.toml");
+        std::fs::write(&path, COMPRESS).unwrap();
+        let error = Study::load(&path, &none).unwrap_err();
+        let (message, hint) = (error.to_string(), error.hint().unwrap());
+        let wanted = dir.path().join("table.csv");
+        let expected = format!("cannot read the table {}", wanted.display());
+        assert!(message.contains(&expected), "{message}");
+        assert!(hint.contains("folder of the recipe"), "{hint}");
+        std::fs::write(wanted, "what is in it is not asked yet").unwrap();
+    }
+    let [first, second] = [&a, &b].map(|dir| {
+        let path = dir.path().join("my recipe.toml");
+        let study = Study::load(&path, &none).unwrap();
+        let found = dir.path().join("table.csv").display().to_string();
+        assert_eq!(table(&study).path, found);
+        assert_eq!(study.notes, [""; 0]);
+        study
+    });
+    // The same content elsewhere is the same trial; the study's own file says where it lies, wherever the
+    // study is.
+    assert_eq!(first.trials[0].id, second.trials[0].id);
+    let again = Study::parse("study.toml", &first.to_toml(), &none).unwrap();
+    assert_eq!(again.trials, first.trials);
+    std::fs::write(b.path().join("table.csv"), "another").unwrap();
+    let other = Study::load(&b.path().join("my recipe.toml"), &none).unwrap();
+    assert_ne!(other.trials[0].id, first.trials[0].id);
+}
+
+#[test]
+fn what_lies_in_the_current_folder_is_taken_with_a_note_and_without_one_from_the_command_line() {
+    // Tests run in the crate's folder.
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("r.toml");
+    std::fs::write(&path, COMPRESS.replace("table.csv", "Cargo.toml")).unwrap();
+    let here = std::env::current_dir().unwrap().join("Cargo.toml");
+    let found = |study: &Study| match &study.trials[0].spec.learner {
+        Learner::RcNas(config) => config.table.clone().unwrap().path,
+        other => panic!("{other:?}"),
+    };
+    let study = Study::load(&path, &Overrides::default()).unwrap();
+    assert_eq!(found(&study), here.display().to_string());
+    assert_eq!(study.notes.len(), 1);
+    assert!(study.notes[0].contains("Cargo.toml is not in the recipe's folder"));
+    std::fs::write(&path, COMPRESS).unwrap();
+    let overrides = Overrides {
+        set: vec![
+            Setting::parse("learner.table.path=Cargo.toml").unwrap(),
+            Setting::parse("data.dataset=src").unwrap(),
+        ],
+        ..Overrides::default()
+    };
+    let study = Study::load(&path, &overrides).unwrap();
+    assert_eq!(found(&study), here.display().to_string());
+    assert_eq!(study.notes, [""; 0]);
+    let data = &study.trials[0].spec.data;
+    let src = std::env::current_dir().unwrap().join("src");
+    assert_eq!(
+        (&*data.dataset, data.name()),
+        (src.to_str().unwrap(), "src")
+    );
+}
+
+#[test]
+fn giants_are_refused_with_the_bound() {
+    let seeds: Vec<String> = (0..10_001).map(|n| n.to_string()).collect();
+    let seeds = format!("seeds = [{}]", seeds.join(", "));
+    let grid = |n: usize| {
+        let part = |what: &str| {
+            let items = (0..n).map(|i| format!("{{ {what} = \"{what}{i}\" }}"));
+            items.collect::<Vec<_>>().join(", ")
+        };
+        let (rows, columns) = (part("label"), part("variant"));
+        format!("{SMALL}\n[[grid]]\nrows = [{rows}]\ncolumns = [{columns}]\n")
+    };
+    let many = SMALL.replace("seeds = [0, 1]", &seeds);
+    let third: Vec<String> = (0..5000).map(|n| n.to_string()).collect();
+    let third = format!("seeds = [{}]", third.join(", "));
+    for (text, expected) in [
+        (many, "has 10001 seeds: at most 10000"),
+        (grid(1000), "the grids make 1000003 cells: at most 4000"),
+        (
+            grid(10).replace("seeds = [0, 1]", &third),
+            "make 510001 trials: at most 100000",
+        ),
+    ] {
+        let found = refusal(&text, &[]);
+        assert!(found.contains(expected), "{found}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let long = dir.path().join("long.toml");
+    std::fs::write(&long, format!("# {}", "x".repeat(4 << 20))).unwrap();
+    let mut never_ends = vec![long];
+    if cfg!(unix) {
+        never_ends.push("/dev/zero".into());
+    }
+    for path in never_ends {
+        let error = Study::load(&path, &Overrides::default()).unwrap_err();
+        assert!(error.to_string().contains("longer than 4 MiB"), "{error}");
+    }
+}
+
 /// The odds of a poison op that the paper gives for each column of its Table 1.
 #[test]
 fn the_multiplicities_of_table_1_give_the_papers_odds() {

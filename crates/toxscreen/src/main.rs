@@ -21,17 +21,26 @@ fn main() -> ExitCode {
             "hint: this is a bug in toxscreen; please report it with the command you ran"
         ));
     }));
-    // clap ends the process itself on wrong usage, with exit code 2.
-    let given = cli::args::Args::command().get_matches();
-    let args = cli::args::Args::from_arg_matches(&given).unwrap_or_else(|error| error.exit());
+    let given = cli::args::Args::command().try_get_matches();
+    let given = given.unwrap_or_else(|error| cli::wrong_usage(&error));
+    let args = cli::args::Args::from_arg_matches(&given);
+    let args = args.unwrap_or_else(|error| cli::wrong_usage(&error));
     // After a panic nothing is looked at again.
     let command = AssertUnwindSafe(|| cli::dispatch(args, &given));
     match std::panic::catch_unwind(command) {
-        Ok(Ok(output)) => {
+        Ok(Ok(output)) => match print(&output.text) {
             // A reader that went away (`| head`) is no error.
-            let _ = std::io::stdout().write_all(output.text.as_bytes());
-            ExitCode::from(output.code)
-        }
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                cli::say(format_args!(
+                    "error: cannot write to the standard output: {error}"
+                ));
+                cli::say(format_args!(
+                    "hint: what was printed is not whole; give it somewhere else to go"
+                ));
+                ExitCode::from(cli::FAILED)
+            }
+            Ok(()) | Err(_) => ExitCode::from(output.code),
+        },
         Ok(Err(error)) => {
             cli::say(format_args!("error: {error}"));
             if let Some(hint) = cli::hint(&error) {
@@ -41,4 +50,11 @@ fn main() -> ExitCode {
         }
         Err(_) => ExitCode::from(cli::INTERNAL),
     }
+}
+
+/// To stdout, all of it. Names, titles and messages of others are a part of `text`.
+fn print(text: &str) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(tox_data::text::printable(text).as_bytes())?;
+    stdout.flush()
 }

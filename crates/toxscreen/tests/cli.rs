@@ -311,13 +311,27 @@ fn a_run_that_cannot_work_starts_nothing() {
 }
 
 #[test]
-fn an_unknown_kernel_choice_is_refused() {
-    let output = Command::new(PROGRAM)
-        .env("TOXSCREEN_KERNELS", "fast")
-        .args(["data", "ls"])
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{text}");
-    assert!(text.contains("expected plain, avx2 or portable"), "{text}");
+fn variables_that_say_nothing_are_refused() {
+    let seconds = "TOXSCREEN_CHECKPOINT_SECONDS";
+    for (variable, value, expected) in [
+        (
+            "TOXSCREEN_KERNELS",
+            "fast",
+            "expected plain, avx2 or portable",
+        ),
+        (seconds, "abc", "expected seconds from 0 to 1000000"),
+        (seconds, "-1", "expected seconds from 0 to 1000000"),
+        (seconds, "nan", "expected seconds from 0 to 1000000"),
+        (seconds, "inf", "expected seconds from 0 to 1000000"),
+    ] {
+        let output = Command::new(PROGRAM)
+            .env(variable, value)
+            .args(["data", "ls"])
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains(variable) && text.contains(expected), "{text}");
+        assert!(text.contains("unset it"), "{text}");
+    }
 }

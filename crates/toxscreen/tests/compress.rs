@@ -335,7 +335,7 @@ fn what_cannot_be_run_is_refused_before_anything_is_trained() {
             &[
                 &compress,
                 &teacher,
-                &[good, "--classes", "3,8", "--judge", "autoattack"],
+                &[good, "--classes", "3,8", "--judge", "apgd-dlr"],
             ],
             2,
             "classes",

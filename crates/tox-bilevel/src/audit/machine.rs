@@ -12,8 +12,7 @@ use crate::outcome::{BilevelOutcome, CrossValidated, Divergence, Example, Hyperi
 use crate::points::{Points, TrainingSet};
 use crate::victim::{self, Poison, cross_validate, groups, model, regulariser, retrain};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
-use tox_data::checkpoint::{self, CheckpointError};
+use tox_data::checkpoint::{Buffers, CheckpointError, Machine, Slot, restore};
 use tox_data::rng::stream;
 
 /// Poison points shown in a report.
@@ -22,8 +21,6 @@ const EXAMPLES: usize = 8;
 /// What a checkpoint says, beside the poison's values and the clean weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct State {
-    /// See [`Hooks::key`].
-    key: String,
     cross_validation: Vec<CrossValidated>,
     lambda: Vec<f64>,
     levels: Vec<Level>,
@@ -44,10 +41,51 @@ pub struct Audit<'a> {
     clean_weights: Vec<f32>,
     /// Clean points that the present level leaves.
     clean: Points<f32>,
+    /// What makes it impossible to go on.
+    pub failed: Option<AuditError>,
+}
+
+impl Machine for Audit<'_> {
+    type Header = State;
+
+    fn done(&self) -> bool {
+        let ended = self.state.divergence.is_some() || self.failed.is_some();
+        ended || self.state.levels.len() > self.batches()
+    }
+
+    fn advance(&mut self, progress: &mut dyn FnMut(f64, &str)) {
+        progress(self.share(), &self.message());
+        self.failed = self.step().err();
+    }
+
+    fn save(&mut self, slot: Slot<'_>) -> Result<(), CheckpointError> {
+        let buffers: [(&str, &[f32]); 2] = [
+            ("poison", &self.poison.values),
+            ("clean_weights", &self.clean_weights),
+        ];
+        slot.write(&self.state, &buffers)
+    }
+
+    fn resume(&mut self, state: State, mut buffers: Buffers) -> Result<(), String> {
+        let fits = state.levels.len() <= self.batches() + 1
+            && state.lambda.len() == self.state.lambda.len();
+        if !fits {
+            return Err("it has more levels or lambdas than the trial".into());
+        }
+        // Labels and indices are drawn again: they depend on the seed alone.
+        for level in &state.levels {
+            self.state.levels.push(level.clone());
+            self.begin_batch();
+        }
+        self.state = state;
+        let weights = buffers.remove("clean_weights");
+        self.clean_weights = weights.ok_or("it has no clean weights")?;
+        restore(&mut buffers, "poison", &mut self.poison.values)
+    }
 }
 
 impl<'a> Audit<'a> {
-    pub fn new(inputs: &'a Inputs<'a>, fixed: &[f64], key: &str) -> Self {
+    pub fn new(inputs: &'a Inputs<'a>, fixed: &[f64]) -> Self {
         let lambda = &inputs.config.lambda;
         let start = match inputs.config.victim {
             Victim::None => Vec::new(),
@@ -56,7 +94,6 @@ impl<'a> Audit<'a> {
         };
         Self {
             state: State {
-                key: key.to_owned(),
                 cross_validation: Vec::new(),
                 lambda: start,
                 levels: Vec::new(),
@@ -67,6 +104,7 @@ impl<'a> Audit<'a> {
             order: victim::order(inputs.sets, inputs.seed),
             clean_weights: Vec::new(),
             clean: inputs.sets.train.clone(),
+            failed: None,
             inputs,
         }
     }
@@ -85,10 +123,6 @@ impl<'a> Audit<'a> {
         }
     }
 
-    pub fn is_done(&self) -> bool {
-        self.state.divergence.is_some() || self.state.levels.len() > self.batches()
-    }
-
     /// Values that cross-validation has still to try.
     fn to_try(&self) -> Option<f64> {
         if self.inputs.config.victim != Victim::CrossValidated {
@@ -99,7 +133,7 @@ impl<'a> Audit<'a> {
     }
 
     /// One training: of a lambda tried, a hyperiteration, or a level's measurement.
-    pub fn advance(&mut self) -> Result<(), AuditError> {
+    fn step(&mut self) -> Result<(), AuditError> {
         if let Some(lambda) = self.to_try() {
             let Inputs {
                 sets, config, seed, ..
@@ -297,48 +331,8 @@ impl<'a> Audit<'a> {
         self.clean = self.poison.leaves(&sets.train);
     }
 
-    pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
-        let buffers: [(&str, &[f32]); 2] = [
-            ("poison", &self.poison.values),
-            ("clean_weights", &self.clean_weights),
-        ];
-        checkpoint::write(path, &self.state, &buffers)
-    }
-
-    /// Goes on from a checkpoint.
-    pub fn resume(
-        &mut self,
-        state: State,
-        mut buffers: std::collections::BTreeMap<String, Vec<f32>>,
-    ) -> Result<(), &'static str> {
-        if state.key != self.state.key {
-            return Err("it belongs to another trial, data set, device or version");
-        }
-        let fits = state.levels.len() <= self.batches() + 1
-            && state.lambda.len() == self.state.lambda.len();
-        if !fits {
-            return Err("it has more levels or lambdas than the trial");
-        }
-        // Labels and indices are drawn again: they depend on the seed alone.
-        for level in &state.levels {
-            self.state.levels.push(level.clone());
-            self.begin_batch();
-        }
-        self.state = state;
-        let values = buffers.remove("poison").ok_or("it has no poison")?;
-        let weights = buffers.remove("clean_weights");
-        let weights = weights.ok_or("it has no clean weights")?;
-        let features = self.inputs.sets.train.features;
-        if values.len() != self.poison.indices.len() * features {
-            return Err("its poison has another size");
-        }
-        self.poison.values = values;
-        self.clean_weights = weights;
-        Ok(())
-    }
-
     /// Share of the trainings done.
-    pub fn share(&self) -> f64 {
+    fn share(&self) -> f64 {
         let hyper = self.inputs.config.hyperiterations as f64;
         let levels = (self.batches() + 1) as f64;
         let tried = match self.inputs.config.victim {
@@ -351,7 +345,7 @@ impl<'a> Audit<'a> {
         done / (tried + levels * hyper)
     }
 
-    pub fn message(&self) -> String {
+    fn message(&self) -> String {
         let tried = self.state.cross_validation.len();
         if let Some(lambda) = self.to_try() {
             let of = self.inputs.config.lambda.grid;

@@ -2,7 +2,7 @@
 //!
 //! Rows of 8-bit values are multiplied as integers where the machine can (see [`bytes`]), else made
 //! real, a block at a time, and multiplied as reals. The instruction set is chosen at run time
-//! (AVX-512, AVX2, portable). Sums never depend on the number of threads; instruction sets do
+//! (AVX-512, AVX2, portable), see [`isa`]. Sums never depend on the number of threads; instruction sets do
 //! change the last digits.
 
 pub mod bytes;
@@ -12,32 +12,23 @@ pub mod reals;
 use crate::points::Points;
 use crate::real::Real;
 use bytes::Digits;
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use std::ops::Range;
+use tox_data::isa;
 
-/// Runs `f` compiled for the best instruction set that this machine has. To profit, `f` and what it
-/// calls must be `#[inline(always)]`.
+/// Runs `f` compiled for the instruction set in use. To profit, `f` and what it calls must be
+/// `#[inline(always)]`.
 #[inline(always)]
 pub fn fast<R>(f: impl FnOnce() -> R) -> R {
-    Arch::new().dispatch(f)
-}
-
-/// Name of the instruction set in use, such as `avx512`.
-pub fn instruction_set() -> &'static str {
-    struct Name;
-    impl WithSimd for Name {
-        type Output = &'static str;
+    struct Plain<F>(F);
+    impl<R, F: FnOnce() -> R> WithSimd for Plain<F> {
+        type Output = R;
         #[inline(always)]
-        fn with_simd<S: Simd>(self, _: S) -> &'static str {
-            match S::F32_LANES {
-                16 => "avx512",
-                8 => "avx2",
-                4 => "128-bit",
-                _ => "portable",
-            }
+        fn with_simd<S: Simd>(self, _: S) -> R {
+            (self.0)()
         }
     }
-    Arch::new().dispatch(Name)
+    isa::dispatch(Plain(f))
 }
 
 /// A matrix of coefficients `(a, b)` in memory of any order.
@@ -74,7 +65,7 @@ impl<'a, F: Copy> Coefficients<'a, F> {
 
 /// Whether 8-bit rows of `d` columns are multiplied as integers.
 pub fn integers<F: Real>(d: usize) -> bool {
-    F::IS_SINGLE && d <= bytes::MAX_COLUMNS && bytes::available()
+    F::IS_SINGLE && d <= bytes::MAX_COLUMNS && isa::integers()
 }
 
 /// Some rows of points, as the kernels read them.

@@ -1,13 +1,14 @@
 //! f32 rows: tiles of accumulators in registers, on any instruction set.
 
 use super::Coefficients;
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
+use tox_data::isa;
 
 /// [`crate::real::Real::project`].
 pub fn project(x: &[f32], d: usize, w: &[f32], out: &mut [f32], pitch: usize) {
     let (rows, units) = (x.len() / d, w.len() / d);
     assert!(units == 0 || rows == 0 || (units - 1) * pitch + rows <= out.len());
-    Arch::new().dispatch(Project {
+    isa::dispatch(Project {
         x,
         d,
         w,
@@ -18,7 +19,7 @@ pub fn project(x: &[f32], d: usize, w: &[f32], out: &mut [f32], pitch: usize) {
 
 /// [`crate::real::Real::combine`].
 pub fn combine(by: Coefficients<'_, f32>, rows: &[f32], d: usize, out: &mut [f32]) {
-    Arch::new().dispatch(Combine { by, rows, d, out });
+    isa::dispatch(Combine { by, rows, d, out });
 }
 
 /// Dot products of every row with every unit's weights.
@@ -252,7 +253,7 @@ mod tests {
 
     #[test]
     fn every_instruction_set_agrees_with_plain_loops() {
-        check("best", |op| Arch::new().dispatch(op));
+        check("best", |op| pulp::Arch::new().dispatch(op));
         check("portable", |op| op.with_simd(pulp::Scalar::new()));
         #[cfg(target_arch = "x86_64")]
         if let Some(avx2) = pulp::x86::V3::try_new() {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::numbered;
 use crate::error::DataError;
-use crate::files::Files;
+use crate::files::{Files, Origin};
 use crate::input::{Input, MAX_BYTES, check_labels};
 use crate::set::{Images, Normalise, Split};
 
@@ -170,6 +170,8 @@ impl Layout {
             class_names,
             normalise: Some(normalise),
             notes,
+            origin: Origin::Known,
+            valid: 0,
         })
     }
 

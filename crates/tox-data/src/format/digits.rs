@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::numbered;
 use crate::error::DataError;
-use crate::files::Files;
+use crate::files::{Files, Origin};
 use crate::input::Input;
 use crate::set::{Images, Split};
 
@@ -26,6 +26,8 @@ pub(crate) fn load() -> Result<Files, DataError> {
         class_names: numbered(10),
         normalise: None,
         notes: Vec::new(),
+        origin: Origin::Known,
+        valid: 0,
     })
 }
 

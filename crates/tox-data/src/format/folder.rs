@@ -1,26 +1,28 @@
-//! A folder of class folders of PNG and JPEG images, either under `train/` and `test/` or flat.
+//! A folder of class folders of images, either under `train/` and `test/` (and `val/`) or flat.
 //!
 //! Classes are the folder names in byte order. Images come in the order of the BLAKE3 hash of
 //! `class/file`, so that every stretch of them mixes the classes, a copy of the folder gives the
 //! same order, and a new file moves no other. Of a flat folder the last fifth in that order
 //! (rounded down, at least one) is the test set. Images are grey if all that are
 //! kept are, else all have three channels; transparency is dropped and 16-bit images become 8-bit.
-//! Names that begin with a dot and files of other types are skipped.
+//! Names that begin with a dot, files of other types and folders without an image are left out. All that is left
+//! out or changed is counted in the notes.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use image::{ColorType, DynamicImage, ImageReader, Limits};
-
+use super::extension;
+use super::labels::some;
+use super::picture::{self, EXTENSIONS};
+use crate::classes;
 use crate::error::DataError;
-use crate::files::Files;
+use crate::files::{Files, Origin};
 use crate::resize;
 use crate::set::{Images, Split};
 
-/// Largest side of an image, in pixels; a header that says more is not believed.
-const MAX_SIDE: u32 = 16_384;
-/// Most memory that decoding one image may take: 1 GiB.
-const MAX_DECODED: u64 = 1 << 30;
+/// Folders in folders that are looked into.
+const DEPTH: usize = 16;
 
 /// Image files with their classes, in the order described above.
 type Listing = Vec<(PathBuf, u16)>;
@@ -33,19 +35,29 @@ pub(crate) fn load(
     resize: Option<usize>,
     keep: Option<&[u16]>,
 ) -> Result<Files, DataError> {
-    let (class_names, mut train, mut test) = listing(path)?;
+    let Listed {
+        class_names,
+        mut train,
+        mut valid,
+        mut test,
+        mut notes,
+        origin,
+    } = listing(path)?;
     if let Some(keep) = keep {
-        train.retain(|(_, label)| keep.contains(label));
-        test.retain(|(_, label)| keep.contains(label));
+        let keep = classes::resolved(keep, &class_names);
+        for listing in [&mut train, &mut valid, &mut test] {
+            listing.retain(|(_, label)| keep.contains(label));
+        }
     }
-    let count = train.len();
+    let (brought, count) = (valid.len(), train.len() + valid.len());
     let mut reader = Reader {
         resize,
         ..Reader::default()
     };
-    for (file, label) in train.into_iter().chain(test) {
+    for (file, label) in train.into_iter().chain(valid).chain(test) {
         reader.push(&file, label)?;
     }
+    notes.extend(reader.notes());
     let mut train = reader.finish();
     let test = train.split_off(count);
     Ok(Files {
@@ -53,52 +65,206 @@ pub(crate) fn load(
         test,
         class_names,
         normalise: None,
-        notes: Vec::new(),
+        notes,
+        origin,
+        valid: brought,
     })
 }
 
-/// Class names, and the files of the training and the test set.
-pub(crate) fn listing(path: &Path) -> Result<(Vec<String>, Listing, Listing), DataError> {
-    let (train, test) = (path.join("train"), path.join("test"));
-    if train.is_dir() && test.is_dir() {
-        let classes = classes(&train)?;
-        for class in self::classes(&test)? {
-            if !classes.contains(&class) {
-                let known = classes.join(", ");
-                return Err(DataError::FolderClass {
-                    path: test.join(class),
-                    known,
-                });
-            }
+/// What is in a folder.
+struct Listed {
+    class_names: Vec<String>,
+    train: Listing,
+    valid: Listing,
+    test: Listing,
+    notes: Vec<String>,
+    origin: Origin,
+}
+
+/// What was left out.
+#[derive(Default)]
+struct LeftOut {
+    /// Names that begin with a dot.
+    hidden: usize,
+    /// Files by the end of their names.
+    kinds: BTreeMap<String, usize>,
+    /// Folders that are links, or too deep.
+    folders: usize,
+    /// Class folders without an image.
+    empty: Vec<String>,
+}
+
+impl LeftOut {
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if !self.empty.is_empty() {
+            notes.push(format!(
+                "folders without an image are no classes and are left out: {}",
+                some(&self.empty)
+            ));
         }
-        let (train, test) = (files(&train, &classes)?, files(&test, &classes)?);
-        return Ok((classes, train, test));
+        let files: usize = self.kinds.values().sum();
+        if files > 0 {
+            let kinds: Vec<String> = self
+                .kinds
+                .iter()
+                .map(|(kind, n)| format!("{n} {kind}"))
+                .collect();
+            notes.push(format!(
+                "files that are no image of a class are left out: {}",
+                some(&kinds)
+            ));
+        }
+        if self.hidden > 0 {
+            notes.push(format!("{} hidden names are left out", self.hidden));
+        }
+        if self.folders > 0 {
+            notes.push(format!(
+                "{} folders in class folders that are links, or more than {DEPTH} deep, are left out",
+                self.folders
+            ));
+        }
+        notes
     }
-    let classes = classes(path)?;
-    let mut train = files(path, &classes)?;
-    let test = train.split_off(train.len() - (train.len() / 5).max(1));
-    Ok((classes, train, test))
 }
 
-/// Names in `path` that do not begin with a dot, in byte order.
-fn names(path: &Path) -> Result<Vec<String>, DataError> {
-    let mut names = Vec::new();
+/// Class names, and the files of the training, the validation and the test set.
+fn listing(path: &Path) -> Result<Listed, DataError> {
+    let mut left = LeftOut::default();
+    let (folders, _) = entries(path, &mut LeftOut::default())?;
+    let part = |names: &[&str]| {
+        let found = |name: &&String| names.contains(&&name.to_lowercase()[..]);
+        folders.iter().find(found).map(|name| path.join(name))
+    };
+    let train = part(&["train", "training"]);
+    let valid = part(&["val", "valid", "validation"]);
+    let test = part(&["test", "testing"]);
+    let (Some(train), true) = (&train, valid.is_some() || test.is_some()) else {
+        let classes = classes(path, &mut left)?;
+        let class_names: Vec<String> = classes.iter().map(|class| class.name.clone()).collect();
+        let mut train = ordered(path, classes, &class_names)?;
+        let test = train.split_off(train.len() - (train.len() / 5).max(1));
+        return Ok(Listed {
+            class_names,
+            train,
+            valid: Vec::new(),
+            test,
+            notes: left.notes(),
+            origin: Origin::OneFile,
+        });
+    };
+    let (beside, files) = entries(path, &mut left)?;
+    let parts = [Some(train), valid.as_ref(), test.as_ref()];
+    let used = |name: &String| parts.iter().flatten().any(|part| **part == path.join(name));
+    left.empty
+        .extend(beside.into_iter().filter(|name| !used(name)));
+    files.iter().for_each(|file| left.count(file));
+    let mut notes = Vec::new();
+    if !left.empty.is_empty() {
+        notes.push(format!(
+            "beside train/ are left out: {}",
+            some(&std::mem::take(&mut left.empty))
+        ));
+    }
+    let found = classes(train, &mut left)?;
+    let class_names: Vec<String> = found.iter().map(|class| class.name.clone()).collect();
+    let train = ordered(train, found, &class_names)?;
+    let mut more = |part: Option<PathBuf>| -> Result<Option<Listing>, DataError> {
+        let Some(part) = part else { return Ok(None) };
+        let found = classes(&part, &mut left)?;
+        ordered(&part, found, &class_names).map(Some)
+    };
+    let (valid, test) = (more(valid)?, more(test)?);
+    let (valid, test) = match (valid, test) {
+        (Some(valid), None) => {
+            notes.push(
+                "there is no test/: the images of the validation folder are the test set"
+                    .to_owned(),
+            );
+            (Vec::new(), valid)
+        }
+        (valid, test) => (valid.unwrap_or_default(), test.unwrap_or_default()),
+    };
+    if !valid.is_empty() {
+        notes.push(format!(
+            "the {0} images of the validation folder follow the training images: `valid` = {0} takes just \
+             them for validation",
+            valid.len()
+        ));
+    }
+    notes.extend(left.notes());
+    Ok(Listed {
+        class_names,
+        train,
+        valid,
+        test,
+        notes,
+        origin: Origin::Files,
+    })
+}
+
+impl LeftOut {
+    fn count(&mut self, file: &Path) {
+        let kind = match extension(file) {
+            kind if kind.is_empty() => "without an extension".to_owned(),
+            kind => format!(".{kind}"),
+        };
+        *self.kinds.entry(kind).or_default() += 1;
+    }
+}
+
+/// Names of the folders in `path`, and paths of its files, each in byte order; not those that begin with a dot.
+fn entries(path: &Path, left: &mut LeftOut) -> Result<(Vec<String>, Vec<PathBuf>), DataError> {
+    let (mut folders, mut files) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(path).map_err(DataError::read(path))? {
-        let name = entry.map_err(DataError::read(path))?.file_name();
-        names.push(name.to_string_lossy().into_owned());
+        let entry = entry.map_err(DataError::read(path))?;
+        let name = entry.file_name();
+        if name.as_encoded_bytes().starts_with(b".") {
+            left.hidden += 1;
+        } else if entry.path().is_dir() {
+            match name.into_string() {
+                Ok(name) => folders.push(name),
+                Err(_) => left.folders += 1,
+            }
+        } else {
+            files.push(entry.path());
+        }
     }
-    names.retain(|name| !name.starts_with('.'));
-    names.sort_unstable();
-    Ok(names)
+    folders.sort_unstable();
+    files.sort_unstable();
+    Ok((folders, files))
 }
 
-fn classes(path: &Path) -> Result<Vec<String>, DataError> {
-    let mut classes = names(path)?;
-    classes.retain(|name| path.join(name).is_dir());
+/// A class folder with images, which are named from the folder on.
+struct Class {
+    name: String,
+    images: Vec<(String, PathBuf)>,
+}
+
+/// The folders of `path` that have images.
+fn classes(path: &Path, left: &mut LeftOut) -> Result<Vec<Class>, DataError> {
+    let (folders, files) = entries(path, left)?;
+    files.iter().for_each(|file| left.count(file));
+    let mut classes = Vec::new();
+    for name in &folders {
+        let mut images = Vec::new();
+        walk(&path.join(name), "", DEPTH, left, &mut images)?;
+        match images.is_empty() {
+            true => left.empty.push(name.clone()),
+            false => classes.push(Class {
+                name: name.clone(),
+                images,
+            }),
+        }
+    }
     match classes.len() {
         0 => Err(DataError::Folder {
             path: path.to_path_buf(),
-            what: "class folders",
+            what: if folders.is_empty() {
+                "class folders"
+            } else {
+                "images"
+            },
         }),
         count if count >= usize::from(u16::MAX) => Err(DataError::TooLarge {
             path: path.to_path_buf(),
@@ -110,37 +276,60 @@ fn classes(path: &Path) -> Result<Vec<String>, DataError> {
     }
 }
 
-fn files(path: &Path, classes: &[String]) -> Result<Listing, DataError> {
-    let mut files = Vec::new();
-    for (label, class) in classes.iter().enumerate() {
-        let folder = path.join(class);
-        // A class may lack test images.
-        for name in if folder.is_dir() {
-            names(&folder)?
+/// Adds the images in `folder`, which a class knows as `inside`, and in its folders.
+fn walk(
+    folder: &Path,
+    inside: &str,
+    depth: usize,
+    left: &mut LeftOut,
+    images: &mut Vec<(String, PathBuf)>,
+) -> Result<(), DataError> {
+    let (folders, files) = entries(folder, left)?;
+    for file in files {
+        if EXTENSIONS.contains(&&extension(&file)[..]) {
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            images.push((format!("{inside}{name}"), file));
         } else {
-            Vec::new()
-        } {
-            let lower = name.to_lowercase();
-            if [".png", ".jpg", ".jpeg"]
-                .iter()
-                .any(|end| lower.ends_with(end))
-            {
-                let hash = blake3::hash(format!("{class}/{name}").as_bytes());
-                files.push((*hash.as_bytes(), folder.join(name), label as u16));
-            }
+            left.count(&file);
+        }
+    }
+    for name in folders {
+        let folder = folder.join(&name);
+        if depth == 0 || folder.is_symlink() {
+            left.folders += 1;
+            continue;
+        }
+        walk(
+            &folder,
+            &format!("{inside}{name}/"),
+            depth - 1,
+            left,
+            images,
+        )?;
+    }
+    Ok(())
+}
+
+/// The images of `classes` in `path` in the order described above, with their places in `known`.
+fn ordered(path: &Path, classes: Vec<Class>, known: &[String]) -> Result<Listing, DataError> {
+    let mut files = Vec::new();
+    for Class { name, images } in classes {
+        let Some(label) = known.iter().position(|known| *known == name) else {
+            return Err(DataError::FolderClass {
+                path: path.join(name),
+                known: known.join(", "),
+            });
+        };
+        for (inside, file) in images {
+            let hash = blake3::hash(format!("{name}/{inside}").as_bytes());
+            files.push((*hash.as_bytes(), file, label as u16));
         }
     }
     files.sort_unstable();
-    match files.is_empty() {
-        true => Err(DataError::Folder {
-            path: path.to_path_buf(),
-            what: "images",
-        }),
-        false => Ok(files
-            .into_iter()
-            .map(|(_, file, label)| (file, label))
-            .collect()),
-    }
+    Ok(files
+        .into_iter()
+        .map(|(_, file, label)| (file, label))
+        .collect())
 }
 
 /// Collects decoded images, all of one size.
@@ -152,15 +341,24 @@ struct Reader {
     labels: Vec<u16>,
     size: Option<(usize, usize)>,
     coloured: bool,
+    /// How many images are grey, and how many lost what.
+    grey: usize,
+    transparent: usize,
+    deep: usize,
+    moving: usize,
+    turned: usize,
 }
 
 impl Reader {
     fn push(&mut self, path: &Path, label: u16) -> Result<(), DataError> {
-        let decoded = decode(path)?;
-        self.coloured |= !matches!(
-            decoded.color(),
-            ColorType::L8 | ColorType::L16 | ColorType::La8 | ColorType::La16
-        );
+        let (decoded, lost) = picture::decode(path)?;
+        let grey = picture::is_grey(decoded.color());
+        self.coloured |= !grey;
+        self.grey += usize::from(grey);
+        self.transparent += usize::from(lost.transparency);
+        self.deep += usize::from(lost.depth);
+        self.moving += usize::from(lost.frames);
+        self.turned += usize::from(lost.turn);
         let rgb = decoded.into_rgb8();
         let (h, w) = (rgb.height() as usize, rgb.width() as usize);
         let rgb = rgb.into_raw();
@@ -189,6 +387,33 @@ impl Reader {
         Ok(())
     }
 
+    /// What was changed of how many images.
+    fn notes(&self) -> Vec<String> {
+        let grey = if self.coloured { self.grey } else { 0 };
+        let counted = [
+            (
+                grey,
+                "are grey among coloured ones: their three channels are equal",
+            ),
+            (
+                self.transparent,
+                "have transparent pixels: the colours below are taken",
+            ),
+            (self.deep, "have 16 bits a channel: rounded to 8"),
+            (
+                self.moving,
+                "have several frames or pages: the first is taken",
+            ),
+            (
+                self.turned,
+                "say that they are to be turned (EXIF): they are not",
+            ),
+        ];
+        let said = counted.into_iter().filter(|(count, _)| *count > 0);
+        said.map(|(count, what)| format!("{count} of {} images {what}", self.labels.len()))
+            .collect()
+    }
+
     fn finish(self) -> Split {
         let (h, w) = self.size.unwrap_or_default();
         let (pixels, channels) = match self.coloured {
@@ -207,22 +432,4 @@ impl Reader {
             labels: self.labels,
         }
     }
-}
-
-/// One image, its type told by its first bytes and not by its name.
-fn decode(path: &Path) -> Result<DynamicImage, DataError> {
-    let reader = ImageReader::open(path).map_err(DataError::read(path))?;
-    let mut reader = reader
-        .with_guessed_format()
-        .map_err(DataError::read(path))?;
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(MAX_SIDE);
-    limits.max_image_height = Some(MAX_SIDE);
-    limits.max_alloc = Some(MAX_DECODED);
-    reader.limits(limits);
-    let failed = |reason: String| DataError::Image {
-        path: path.to_path_buf(),
-        reason,
-    };
-    reader.decode().map_err(|error| failed(error.to_string()))
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::dimensions;
 use crate::error::DataError;
-use crate::files::Files;
+use crate::files::{Files, Origin};
 use crate::input::{Input, check_labels};
 use crate::set::{Images, Normalise, Split};
 
@@ -67,6 +67,8 @@ pub(crate) fn load(
         class_names,
         normalise: Some(normalise),
         notes: Vec::new(),
+        origin: Origin::Known,
+        valid: 0,
     })
 }
 

@@ -1,12 +1,8 @@
-//! NumPy archives. For image sets either `x_train`, `y_train`, `x_test`, `y_test`, or `images` and
-//! `labels`, of which the last fifth (rounded down, at least one) in file order is the test set.
-//!
-//! Images have shape (N, H, W) for grey, or four dimensions: with 1 or 3 as the last size they are
-//! N, H, W, C; with 1 or 3 as the second, N, C, H, W; with both or neither they are refused. Labels
-//! have shape (N) or (N, 1). The number of classes is the largest label plus one.
+//! NumPy archives: zip files of one `.npy` file for each array.
 
+use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use zip::result::ZipError;
@@ -14,60 +10,8 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
 
 use super::npy::{self, Array};
-use super::{dimensions, numbered};
 use crate::error::DataError;
-use crate::features::Layout;
-use crate::files::Files;
-use crate::input::{Input, MAX_RATIO};
-use crate::set::{Images, Split};
-
-/// Training and test set of the archive at `path`.
-pub(crate) fn load(path: &Path) -> Result<Files, DataError> {
-    let expected = "x_train, y_train, x_test and y_test, or images and labels";
-    let mut archive = Archive::open(path, expected)?;
-    let (train, test) = if archive.has("images") && !archive.has("x_train") {
-        let mut all = split(&mut archive, "images", "labels")?;
-        let test = all.split_off(all.len() - (all.len() / 5).max(1));
-        (all, test)
-    } else {
-        let train = split(&mut archive, "x_train", "y_train")?;
-        (train, split(&mut archive, "x_test", "y_test")?)
-    };
-    let (expected, found) = (&train.images.shape[1..], &test.images.shape[1..]);
-    if expected != found {
-        return Err(DataError::Shape {
-            path: path.to_path_buf(),
-            expected: dimensions(expected),
-            found: dimensions(found),
-        });
-    }
-    let largest = train.labels.iter().chain(&test.labels).max();
-    let classes = largest.map_or(0, |&label| usize::from(label) + 1);
-    Ok(Files {
-        train,
-        test,
-        class_names: numbered(classes),
-        normalise: None,
-        notes: Vec::new(),
-    })
-}
-
-fn split<R: Read + Seek>(
-    archive: &mut Archive<R>,
-    images_key: &'static str,
-    labels_key: &'static str,
-) -> Result<Split, DataError> {
-    let array = archive.array(images_key)?;
-    let path = &archive.path;
-    let (layout, shape) = pictures(path, &array)?;
-    let mut pixels = array.pixels(path)?;
-    if layout == Layout::ChannelsLast {
-        pixels = transposed(&pixels, shape[2] * shape[3], shape[1]);
-    }
-    let images = Images { pixels, shape };
-    let labels = archive.labels(labels_key, images_key, shape[0])?;
-    Ok(Split { images, labels })
-}
+use crate::input::{Input, MAX_BYTES, MAX_RATIO};
 
 /// An archive being read.
 pub(crate) struct Archive<R> {
@@ -85,13 +29,39 @@ impl Archive<BufReader<File>> {
 }
 
 impl<R: Read + Seek> Archive<R> {
-    /// An archive of any bytes; `path` is what messages say.
+    /// An archive of any bytes; `path` is what messages say. Two members of one name, or one whose name is
+    /// another at its own place, are refused: readers would differ in which they take.
     pub fn new(path: &Path, reader: R, expected: &'static str) -> Result<Self, DataError> {
+        let broken = |error: ZipError| broken(path, &error);
+        let mut zip = ZipArchive::new(reader).map_err(broken)?;
+        let start = zip.central_directory_start();
+        let mut members = Vec::new();
+        for index in 0..zip.len() {
+            let member = zip.by_index_raw(index).map_err(broken)?;
+            members.push((member.header_start(), member.name_raw().to_vec()));
+        }
+        let mut reader = zip.into_inner();
+        check_names(&mut reader, start, &members).map_err(|reason| DataError::Npz {
+            path: path.to_path_buf(),
+            reason,
+        })?;
         Ok(Self {
             path: path.to_path_buf(),
-            zip: ZipArchive::new(reader).map_err(|error| broken(path, &error))?,
+            zip: ZipArchive::new(reader).map_err(broken)?,
             expected,
         })
+    }
+
+    /// Names of all members, in the order of the archive.
+    pub fn members(&self) -> Vec<String> {
+        self.zip.file_names().map(str::to_owned).collect()
+    }
+
+    /// Names of the arrays, in the order of the archive.
+    pub fn keys(&self) -> Vec<String> {
+        let names = self.zip.file_names();
+        let keys = names.filter_map(|name| name.strip_suffix(".npy"));
+        keys.map(str::to_owned).collect()
     }
 
     /// Whether there is an array called `key`.
@@ -100,7 +70,7 @@ impl<R: Read + Seek> Archive<R> {
     }
 
     /// The array called `key`.
-    pub fn array(&mut self, key: &'static str) -> Result<Array, DataError> {
+    pub fn array(&mut self, key: &str) -> Result<Array, DataError> {
         let (path, expected) = (&self.path, self.expected);
         let found: Vec<String> = self.zip.file_names().map(str::to_owned).collect();
         let entry = self
@@ -113,7 +83,7 @@ impl<R: Read + Seek> Archive<R> {
                     found.truncate(8);
                     DataError::NpzKey {
                         path: path.clone(),
-                        key,
+                        key: key.to_owned(),
                         expected,
                         found: found.join(", "),
                     }
@@ -127,73 +97,75 @@ impl<R: Read + Seek> Archive<R> {
         Array::read(key, Input::plain(path, entry, left))
     }
 
-    /// The labels called `key` of the `rows` rows of the array `rows_key`.
-    pub fn labels(
-        &mut self,
-        key: &'static str,
-        rows_key: &'static str,
-        rows: usize,
-    ) -> Result<Vec<u16>, DataError> {
-        let labels = self.array(key)?;
+    /// The bytes of the member called `name`.
+    pub fn raw(&mut self, name: &str) -> Result<Vec<u8>, DataError> {
         let path = &self.path;
-        if !matches!(labels.shape.as_slice(), [_] | [_, 1]) {
-            return Err(DataError::NpyShape {
-                path: path.clone(),
-                key: labels.key,
-                expected: "(N) or (N, 1)",
-                found: labels.shape,
-            });
-        }
-        let labels = labels.labels(path)?;
-        match labels.len() == rows {
-            true => Ok(labels),
-            false => Err(DataError::Counts {
-                images_path: path.join(rows_key),
-                images: rows,
-                labels_path: path.join(key),
-                labels: labels.len(),
-            }),
-        }
+        let entry = self
+            .zip
+            .by_name(name)
+            .map_err(|error| broken(path, &error))?;
+        let left = entry
+            .size()
+            .min(entry.compressed_size().saturating_mul(MAX_RATIO));
+        Input::plain(path, entry, left).all(MAX_BYTES, "a member of the archive")
     }
 }
 
-/// Layout of an array of images, and their number, channels, height and width.
-pub(crate) fn pictures(path: &Path, array: &Array) -> Result<(Layout, [usize; 4]), DataError> {
-    // Sizes were held against the file's before, so that they fit.
-    let sizes: Vec<usize> = array.shape.iter().map(|&size| size as usize).collect();
-    let coloured = |size: usize| size == 1 || size == 3;
-    let (layout, shape) = match sizes[..] {
-        [n, h, w] => (Layout::Grey, [n, 1, h, w]),
-        [n, h, w, c] if coloured(c) && !coloured(h) => (Layout::ChannelsLast, [n, c, h, w]),
-        [n, c, h, w] if coloured(c) && !coloured(w) => (Layout::ChannelsFirst, [n, c, h, w]),
-        _ => {
-            return Err(DataError::NpyShape {
-                path: path.to_path_buf(),
-                key: array.key.clone(),
-                expected: "(N, H, W), (N, H, W, C) or (N, C, H, W) with C of 1 or 3 in one place \
-                           only",
-                found: array.shape.clone(),
-            });
-        }
-    };
-    if shape.contains(&0) {
-        return Err(DataError::Empty {
-            path: path.join(&array.key),
-        });
-    }
-    Ok((layout, shape))
-}
+/// Signature of an entry of the central directory.
+const CENTRAL: [u8; 4] = *b"PK\x01\x02";
+/// Signature of the header of a member at its own place.
+const LOCAL: [u8; 4] = *b"PK\x03\x04";
 
-/// Each stretch of `a` x `b` values, read as `a` rows, as `b` rows.
-pub(crate) fn transposed<T: Copy>(values: &[T], a: usize, b: usize) -> Vec<T> {
-    if a == 1 || b == 1 {
-        return values.to_vec();
+/// Whether the central directory at `start` has each name once, and each of `members`, by place and name, has
+/// that name there too.
+fn check_names(
+    reader: &mut (impl Read + Seek),
+    start: u64,
+    members: &[(u64, Vec<u8>)],
+) -> Result<(), String> {
+    let shown = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+    let word =
+        |bytes: &[u8], at: usize| usize::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]));
+    let failed = |error: io::Error| error.to_string();
+    let mut names = BTreeSet::new();
+    reader.seek(SeekFrom::Start(start)).map_err(failed)?;
+    let mut entry = [0; 46];
+    while reader.read_exact(&mut entry).is_ok() && entry[..4] == CENTRAL {
+        let mut name = vec![0; word(&entry, 28)];
+        reader.read_exact(&mut name).map_err(failed)?;
+        let rest = word(&entry, 30) + word(&entry, 32);
+        reader
+            .seek(SeekFrom::Current(rest as i64))
+            .map_err(failed)?;
+        if let Some(name) = names.replace(name) {
+            return Err(format!("it has two members called {:?}", shown(&name)));
+        }
     }
-    let mut out = Vec::with_capacity(values.len());
-    for item in values.chunks_exact(a * b) {
-        out.extend((0..b).flat_map(|column| item[column..].iter().step_by(b)));
+    // NumPy takes a member called `x` for the array `x` too.
+    let twice = names
+        .iter()
+        .find(|name| names.contains(&[name, &b".npy"[..]].concat()));
+    if let Some(name) = twice {
+        return Err(format!(
+            "it has the array {0:?} twice, as {0:?} and as \"{0}.npy\"",
+            shown(name)
+        ));
     }
-    out
+    for (place, expected) in members {
+        reader.seek(SeekFrom::Start(*place)).map_err(failed)?;
+        let mut header = [0; 30];
+        reader.read_exact(&mut header).map_err(failed)?;
+        let mut found = vec![0; word(&header, 26)];
+        reader.read_exact(&mut found).map_err(failed)?;
+        if header[..4] != LOCAL || found != *expected {
+            return Err(format!(
+                "the member that its directory calls {:?} calls itself {:?}",
+                shown(expected),
+                shown(&found)
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn broken(path: &Path, error: &ZipError) -> DataError {
@@ -220,24 +192,46 @@ pub(crate) struct Item<'a> {
     pub elements: Elements<'a>,
 }
 
-/// Writes an archive of `items`, deflated; the same items give the same bytes.
-pub(crate) fn write<W: Write + Seek>(writer: W, items: &[Item]) -> io::Result<W> {
-    let mut zip = ZipWriter::new(writer);
-    for item in items {
-        let (descr, width) = match item.elements {
-            Elements::Bytes(_) => ("|u1", 1),
-            Elements::Floats(_) => ("<f4", 4),
-            Elements::Integers(_) => ("<i8", 8),
-        };
-        let bytes = item.shape.iter().product::<usize>() as u64 * width;
+/// An archive being written, deflated; the same members give the same bytes.
+pub(crate) struct Writer<W: Write + Seek> {
+    zip: ZipWriter<W>,
+}
+
+impl<W: Write + Seek> Writer<W> {
+    pub fn new(writer: W) -> Self {
+        Self {
+            zip: ZipWriter::new(writer),
+        }
+    }
+
+    /// Begins the member `name` of about `bytes` bytes.
+    fn begin(&mut self, name: &str, bytes: u64) -> io::Result<()> {
         let options = SimpleFileOptions::default()
             .compression_method(CompressionMethod::Deflated)
             .last_modified_time(DateTime::default())
             .unix_permissions(0o644)
             // Sizes near 4 GiB need the long form, also if deflating adds a little.
             .large_file(bytes >= 0xf000_0000);
-        zip.start_file(format!("{}.npy", item.key), options)?;
-        zip.write_all(&npy::header(descr, &item.shape))?;
+        Ok(self.zip.start_file(name, options)?)
+    }
+
+    /// A member of these bytes.
+    pub fn member(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.begin(name, bytes.len() as u64)?;
+        self.zip.write_all(bytes)
+    }
+
+    /// An array of these elements.
+    pub fn item(&mut self, item: &Item) -> io::Result<()> {
+        let (descr, width) = match item.elements {
+            Elements::Bytes(_) => ("|u1", 1),
+            Elements::Floats(_) => ("<f4", 4),
+            Elements::Integers(_) => ("<i8", 8),
+        };
+        let bytes = item.shape.iter().product::<usize>() as u64 * width;
+        self.begin(&format!("{}.npy", item.key), bytes)?;
+        let zip = &mut self.zip;
+        zip.write_all(&npy::header(descr, false, &item.shape))?;
         match &item.elements {
             Elements::Bytes(values) => zip.write_all(values)?,
             Elements::Floats(values) => {
@@ -251,6 +245,19 @@ pub(crate) fn write<W: Write + Seek>(writer: W, items: &[Item]) -> io::Result<W>
                 zip.write_all(&bytes.collect::<Vec<u8>>())?;
             }
         }
+        Ok(())
     }
-    Ok(zip.finish()?)
+
+    pub fn finish(self) -> io::Result<W> {
+        Ok(self.zip.finish()?)
+    }
+}
+
+/// Writes an archive of `items`.
+pub(crate) fn write<W: Write + Seek>(writer: W, items: &[Item]) -> io::Result<W> {
+    let mut writer = Writer::new(writer);
+    for item in items {
+        writer.item(item)?;
+    }
+    writer.finish()
 }

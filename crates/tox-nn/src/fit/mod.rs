@@ -14,8 +14,7 @@ pub use training::{Kept, Training};
 use crate::Device;
 use crate::layers::{Network, State};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
-use tox_data::checkpoint::{self, Buffers, CheckpointError, Hooks, Machine};
+use tox_data::checkpoint::{self, Buffers, CheckpointError, Hooks, Machine, Slot};
 use tox_data::spec::Augment;
 use tox_data::{Normalise, Split};
 
@@ -85,29 +84,19 @@ pub fn fit<N: Network>(
     let mut fit = Fit {
         inputs,
         training: Training::new(network, state, inputs),
-        key: hooks.key.to_owned(),
     };
     let done = checkpoint::drive(&mut fit, &mut hooks)?;
     Ok(done.then(|| fit.training.fitted()))
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Header {
-    /// See [`Hooks::key`].
-    key: String,
-    training: Kept,
 }
 
 /// A training that stands alone.
 struct Fit<'a, N> {
     inputs: &'a Inputs<'a>,
     training: Training<N>,
-    key: String,
 }
 
 impl<N: Network> Machine for Fit<'_, N> {
-    type Header = Header;
+    type Header = Kept;
 
     fn done(&self) -> bool {
         self.training.done(self.inputs)
@@ -119,20 +108,11 @@ impl<N: Network> Machine for Fit<'_, N> {
         progress(self.training.share(self.inputs), &message);
     }
 
-    fn save(&mut self, path: &Path) -> Result<(), CheckpointError> {
-        let header = Header {
-            key: self.key.clone(),
-            training: self.training.kept(),
-        };
-        checkpoint::write(path, &header, &self.training.buffers())
+    fn save(&mut self, slot: Slot<'_>) -> Result<(), CheckpointError> {
+        slot.write(&self.training.kept(), &self.training.buffers())
     }
 
-    fn resume(&mut self, header: Header, mut buffers: Buffers) -> Result<(), String> {
-        let (found, key) = (header.key, &self.key);
-        if found != *key {
-            return Err(format!("it belongs to {found}, not to {key}"));
-        }
-        self.training
-            .resume(header.training, &mut buffers, self.inputs)
+    fn resume(&mut self, kept: Kept, mut buffers: Buffers) -> Result<(), String> {
+        self.training.resume(kept, &mut buffers, self.inputs)
     }
 }

@@ -3,8 +3,9 @@
 //! Each op has a plain composition of Burn's own ops beside it (see [`crate::ops`]): other
 //! backends run that, and `TOXSCREEN_KERNELS=plain` forces it everywhere. ([`update`], the optimiser's
 //! step over weights on the host, is no op and the same for all.) The instruction set is
-//! chosen at run time (AVX-512, AVX2, portable), or by `TOXSCREEN_KERNELS=avx2` or `portable`. Sums are cut into the same parts whatever the
-//! number of threads, so threads do not change a result; instruction sets do, in the last digits.
+//! chosen at run time (AVX-512, AVX2, portable), or by `TOXSCREEN_KERNELS=avx2` or `portable`, see [`isa`]. Sums are
+//! cut into the same parts whatever the number of threads, so threads do not change a result; instruction
+//! sets do, in the last digits.
 
 pub mod chain;
 pub mod conv;
@@ -12,100 +13,28 @@ mod extension;
 mod list;
 pub mod norm;
 pub mod pool;
+mod product;
 mod room;
 pub mod update;
 
 pub use extension::{KernelBackend, MOST_INPUTS, Sink};
 pub use list::List;
 
-use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 use std::cell::{Cell, RefCell};
-use std::sync::LazyLock;
-
-/// What `TOXSCREEN_KERNELS` asks for.
-#[derive(Clone, Copy, PartialEq)]
-enum Choice {
-    /// The kernels, with the best instruction set that this machine has.
-    Best,
-    /// Burn's own ops.
-    Plain,
-    /// The kernels with AVX2 at most.
-    Avx2,
-    /// The kernels with what every machine of its kind has.
-    Portable,
-}
-
-impl Choice {
-    fn given() -> Result<Self, String> {
-        let value = std::env::var_os("TOXSCREEN_KERNELS").unwrap_or_default();
-        match value.to_str() {
-            Some("") => Ok(Self::Best),
-            Some("plain") => Ok(Self::Plain),
-            #[cfg(target_arch = "x86_64")]
-            Some("avx2") if pulp::x86::V3::try_new().is_some() => Ok(Self::Avx2),
-            Some("avx2") => {
-                Err("TOXSCREEN_KERNELS asks for avx2, which this machine has not".into())
-            }
-            Some("portable") => Ok(Self::Portable),
-            _ => Err(format!(
-                "TOXSCREEN_KERNELS is {value:?}; expected plain, avx2 or portable"
-            )),
-        }
-    }
-
-    fn get() -> Self {
-        static CHOICE: LazyLock<Choice> = LazyLock::new(|| Choice::given().unwrap_or(Choice::Best));
-        *CHOICE
-    }
-}
-
-/// Refuses a `TOXSCREEN_KERNELS` that cannot be followed, which the ops take for none.
-///
-/// # Errors
-/// An unknown word, or an instruction set that this machine has not.
-pub fn check_choice() -> Result<(), String> {
-    Choice::given().map(|_| ())
-}
+use tox_data::isa::{self, dispatch};
 
 /// Whether the kernels are to be used where the device allows it.
 pub fn wanted() -> bool {
-    Choice::get() != Choice::Plain
+    !isa::plain()
 }
 
-/// Runs `op` with the instruction set in use.
-#[inline(always)]
-fn dispatch<Op: WithSimd>(op: Op) -> Op::Output {
-    match Choice::get() {
-        Choice::Best | Choice::Plain => Arch::new().dispatch(op),
-        #[cfg(target_arch = "x86_64")]
-        Choice::Avx2 => match pulp::x86::V3::try_new() {
-            Some(simd) => Simd::vectorize(simd, op),
-            None => op.with_simd(pulp::Scalar::new()),
-        },
-        _ => op.with_simd(pulp::Scalar::new()),
-    }
-}
-
-/// Name of the instruction set in use, such as `avx512`, or `plain`.
+/// Name of the instruction set in use, such as `avx512`, or what Burn's own ops run with.
 pub fn instruction_set() -> &'static str {
-    if !wanted() {
-        return "plain";
+    match wanted() {
+        true => isa::name(),
+        false => isa::name_of_plain(),
     }
-    struct Name;
-    impl WithSimd for Name {
-        type Output = &'static str;
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, _: S) -> &'static str {
-            match S::F32_LANES {
-                16 => "avx512",
-                8 => "avx2",
-                4 => "128-bit",
-                _ => "portable",
-            }
-        }
-    }
-    dispatch(Name)
 }
 
 /// Maps of fewer values are left to one thread: waking another costs more than it does.

@@ -110,7 +110,8 @@ impl Linear {
     pub fn forward(&self, pass: &Pass<'_>, x: Tensor<2>) -> Tensor<2> {
         let weight = pass.leaves().matrix(self.weight);
         let ([n, inputs], outputs) = (x.dims(), weight.dims()[0]);
-        let y = x.matmul(weight.transpose()) + pass.get(self.bias).reshape([1, outputs]);
+        let y = ops::matmul(pass.engine, x, weight.transpose())
+            + pass.get(self.bias).reshape([1, outputs]);
         match pass.is_probing() {
             true => {
                 let y = pass.output(y.reshape([n, outputs, 1, 1]), inputs);

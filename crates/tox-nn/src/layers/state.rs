@@ -26,7 +26,10 @@ pub struct State {
 #[allow(missing_docs, reason = "the messages name the fields")]
 pub enum WeightsError {
     /// The operating system refused.
-    #[error("cannot {action} the weights {}: {source}; check the path, its rights and free space", path.display())]
+    #[error(
+        "cannot {action} the weights {}: {source}; check the path and its rights{}",
+        path.display(), if *action == "read" { "" } else { ", and free space" }
+    )]
     Io {
         action: &'static str,
         path: PathBuf,
@@ -42,8 +45,8 @@ pub enum WeightsError {
     /// Tensors that the network has and the file has not, or the other way round.
     #[error(
         "the weights {} are of another network: {missing} of its tensors missing{}, {unknown} \
-         unknown{}; build the network that they were saved from",
-        path.display(), first(.missing_example), first(.unknown_example)
+         unknown{}{}",
+        path.display(), first(.missing_example), first(.unknown_example), behind(.note)
     )]
     Names {
         path: PathBuf,
@@ -51,18 +54,19 @@ pub enum WeightsError {
         missing_example: Option<String>,
         unknown: usize,
         unknown_example: Option<String>,
+        note: String,
     },
     /// A tensor of another shape.
     #[error(
-        "tensor `{name}` in {} has shape {found:?}, expected {expected:?}; build the network that \
-         it was saved from (width, classes, channels)",
-        path.display()
+        "tensor `{name}` in {} has shape {found:?}, the network asked for {expected:?}{}",
+        path.display(), behind(.note)
     )]
     Shape {
         path: PathBuf,
         name: String,
         expected: Vec<usize>,
         found: Vec<usize>,
+        note: String,
     },
     /// A tensor of another element type.
     #[error(
@@ -94,6 +98,23 @@ fn first(example: &Option<String>) -> String {
     example
         .as_ref()
         .map_or(String::new(), |name| format!(" (such as `{name}`)"))
+}
+
+fn behind(note: &str) -> String {
+    match note {
+        "" => String::new(),
+        note => format!("; {note}"),
+    }
+}
+
+impl WeightsError {
+    /// With what is known of the network that the file is of, where it is of another.
+    pub fn with_note(mut self, said: String) -> Self {
+        if let Self::Names { note, .. } | Self::Shape { note, .. } = &mut self {
+            *note = said;
+        }
+        self
+    }
 }
 
 /// Where a tensor of a file belongs.
@@ -190,11 +211,7 @@ impl State {
         path: &Path,
         rename: &dyn Fn(&str) -> Option<String>,
     ) -> Result<(), WeightsError> {
-        let bytes = std::fs::read(path).map_err(|source| WeightsError::Io {
-            action: "read",
-            path: path.to_owned(),
-            source,
-        })?;
+        let bytes = Self::bytes(path)?;
         let format = |e: SafeTensorError| WeightsError::Format {
             path: path.to_owned(),
             reason: e.to_string(),
@@ -224,6 +241,7 @@ impl State {
                     name,
                     expected: shape.clone(),
                     found: view.shape().to_vec(),
+                    note: String::new(),
                 });
             }
             let expected = match slot {
@@ -250,6 +268,15 @@ impl State {
         }
         *self = loaded;
         Ok(())
+    }
+
+    /// A file of weights as it is.
+    pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>, WeightsError> {
+        std::fs::read(path).map_err(|source| WeightsError::Io {
+            action: "read",
+            path: path.to_owned(),
+            source,
+        })
     }
 
     /// Reads a tensor of the right type and size; tells the first number that cannot be.
@@ -304,5 +331,6 @@ fn check_names(
         missing_example,
         unknown: unknown.count() + usize::from(unknown_example.is_some()),
         unknown_example,
+        note: String::new(),
     })
 }

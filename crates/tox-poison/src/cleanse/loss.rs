@@ -107,7 +107,7 @@ impl LossFilter {
                 verdict.keep = keep.collect();
             }
             None => {
-                let drop = (self.drop.unwrap_or(DROP) * found.len() as f64) as usize;
+                let drop = tox_data::share::of(self.drop.unwrap_or(DROP), found.len());
                 let mut order: Vec<usize> = (0..found.len()).collect();
                 order.sort_by(|a, b| found[*b].total_cmp(&found[*a]).then(a.cmp(b)));
                 order[..drop]
@@ -126,7 +126,7 @@ impl LossFilter {
         }
         let order = shuffled(rows, &mut stream(seed, "cleanse/held-out", &[]));
         let mut order: Vec<usize> = order.into_iter().map(|row| row as usize).collect();
-        let held = ((self.held_out * rows as f64) as usize).clamp(1, rows - 1);
+        let held = tox_data::share::of(self.held_out, rows).clamp(1, rows - 1);
         let train = order.split_off(held);
         (train, order)
     }

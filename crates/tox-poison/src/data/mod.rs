@@ -108,7 +108,7 @@ impl From<ClassifierError> for PoisonError {
     }
 }
 
-/// Rows that a `budget`, a share of `rows`, poisons: `int(budget * rows)` as Python computes it.
+/// Rows that a `budget`, a share of `rows`, poisons, see [`tox_data::share::of`].
 ///
 /// # Errors
 /// A budget that is not above 0 and at most 1, or that is less than a row.
@@ -117,7 +117,7 @@ pub fn points(budget: f64, rows: usize) -> Result<usize, PoisonError> {
     if !(budget > 0.0 && budget <= 1.0) {
         return Err(PoisonError::Budget { budget });
     }
-    match ((budget * rows as f64) as usize).min(rows) {
+    match tox_data::share::of(budget, rows) {
         0 => Err(PoisonError::NoPoints { budget, rows }),
         points => Ok(points),
     }

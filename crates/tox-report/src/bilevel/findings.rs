@@ -5,7 +5,7 @@ use super::cells::{Cell, Setting, average, level};
 use super::checks::{Check, check};
 use super::claims;
 use super::valid::families;
-use crate::findings::{missing, mixed};
+use crate::findings::{elsewhere, missing, mixed};
 use crate::run::Run;
 use crate::verdict::{Claim, summary};
 use tox_bilevel::config::{Groups, Victim};
@@ -26,6 +26,11 @@ pub fn findings(run: &Run, cells: &[Cell], settings: &[Setting], claims: &[Claim
     out.extend(attacked(&checks));
     out.extend(losses(settings));
     if claims.iter().any(|c| c.measured().count() > 0) {
+        out.extend(elsewhere(
+            cells,
+            &["mnist", "fashion-mnist", "cifar10"],
+            &[],
+        ));
         out.extend(summary(claims));
     }
     out.extend(edges(cells));

@@ -22,6 +22,7 @@ mod tables;
 mod tests;
 mod valid;
 
+pub use cells::dataset;
 pub use headline::headline;
 pub use page::Report;
 pub use table::csv;

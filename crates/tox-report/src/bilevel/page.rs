@@ -17,6 +17,9 @@ pub const PAPER: (&str, &str) = (
     "J. Carnerero-Cano, L. Muñoz-González, P. Spencer, E. C. Lupu",
 );
 
+/// What recipes call it.
+pub const KEY: &str = "bilevel";
+
 /// Settings beyond which the claims are counted first.
 const MANY: usize = 8;
 
@@ -44,10 +47,13 @@ impl<'a> Report<'a> {
             climb::lambdas(&settings),
             climb::cross_validation(&settings),
         ];
+        let paper = run.follows(KEY);
+        let figures = figures.into_iter();
+        let figures = figures.map(|f| if paper { f } else { f.of_no_paper() });
         Self {
             run,
+            figures: figures.collect(),
             cells,
-            figures,
         }
     }
 
@@ -60,11 +66,17 @@ impl<'a> Report<'a> {
     pub fn html(&self, folder: &str) -> Result<String, ReportError> {
         let settings = Setting::all(&self.cells);
         let drawn = self.figures.iter().filter(|f| !f.panels.is_empty());
-        let claims = claims::all(&settings);
+        let paper = self.run.follows(KEY);
+        let claims = match paper {
+            true => claims::all(&settings),
+            false => Vec::new(),
+        };
         let findings = findings::findings(self.run, &self.cells, &settings, &claims);
         let measured: Vec<_> = claims.iter().filter(|c| c.measured().count() > 0).collect();
         let own = context! {
-            paper => context! { name => PAPER.0, authors => PAPER.1, setting => "curves, no tables" },
+            paper => paper.then(|| {
+                context! { name => PAPER.0, authors => PAPER.1, setting => "curves, no tables" }
+            }),
             row => "a trial and level",
             like => verdict::LIKE,
             grids => tables::grids(&settings),

@@ -6,8 +6,8 @@ use tox_bilevel::config::{BilevelConfig, SyntheticConfig, Victim};
 use tox_data::spec::DataSpec;
 use tox_study::spec::TrialSpec;
 
-/// What the paper says of a key for a cell; `None` where it says nothing. A data set that it did not
-/// use is put beside its MNIST.
+/// What the paper says of a key for a cell; `None` where it says nothing. What it says of its data sets
+/// is not said of others.
 fn said(key: &str, spec: &TrialSpec, net: bool) -> Option<String> {
     let (cifar, fashion) = match spec.data.dataset.as_str() {
         "cifar10" => (true, false),
@@ -22,6 +22,16 @@ fn said(key: &str, spec: &TrialSpec, net: bool) -> Option<String> {
         (true, false, false) => 700,
         (true, _, _) => 800,
     };
+    let of_data = [
+        "data.valid",
+        "data.classes",
+        "learner.range",
+        "learner.hidden",
+        "learner.inner.steps",
+    ];
+    if !known && of_data.contains(&key) {
+        return None;
+    }
     let train = spec.data.train.unwrap_or(0);
     let value = match key {
         "data.dataset" if known => spec.data.dataset.clone(),

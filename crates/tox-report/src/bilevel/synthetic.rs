@@ -251,4 +251,4 @@ pub fn specs() -> Vec<TrialSpec> {
 
 /// The head of a study for tests.
 pub const HEAD: &str = "name = \"fig2\"\ntitle = \"Hyper-parameter learning under poisoning\"\n\
-description = \"All victims at a reduced size.\"\n";
+description = \"All victims at a reduced size.\"\npaper = \"bilevel\"\n";

@@ -75,7 +75,7 @@ pub fn curves(cells: &[Cell]) -> Figure {
         title: "Validation error while searching",
         caption: format!(
             "Error of the best of each epoch's candidates with shared weights, moving average over \
-             the last {} epochs (the paper: 20 of 300; here a fifth of the search, at most 20). \
+             the last {} epochs (a fifth of the search, at most 20). \
              Line: mean over seeds; band: lowest to highest seed; dashed: NaN policy guarded.",
             window(epochs)
         ),
@@ -144,7 +144,7 @@ pub fn error_against_q(cells: &[Cell], paper: Option<&Paper>) -> Figure {
                 .with_clean()
                 .filter(|c| c.policy() == NanPolicy::Torch)
             {
-                let printed = paper.cell(&cell.spec().data.dataset, cell.label());
+                let printed = paper.cell(cell).printed();
                 let q = cell.poison().map_or(0, |p| p.q) as f64;
                 if let Some(test) = printed.test {
                     let at = panel.at(q, test);
@@ -160,7 +160,8 @@ pub fn error_against_q(cells: &[Cell], paper: Option<&Paper>) -> Figure {
         caption:
             "Shared weights, mean over seeds with the 95 % t-interval (cut at 0 and 100 %). The \
                   axis is ln(1 + q), so that the clean space has its place at q = 0. Dashed with \
-                  hollow dots (g.): NaN policy guarded. Grey crosses: the paper's test error."
+                  hollow dots (g.): NaN policy guarded. Grey crosses: the paper's test error, where it \
+                  has one of that poison, data set and learner."
                 .to_owned(),
         panels: panels.collect(),
     }
@@ -218,7 +219,7 @@ pub fn bad_ops(cells: &[Cell]) -> Figure {
         caption:
             "Share of the final controller's samples by number of layers with a poison op, mean \
                   over seeds. The counts are whole numbers, so they are shown as they are, without \
-                  the paper's kernel smoothing. Triangles below the axis: the mean that uniform \
+                  smoothing. Triangles below the axis: the mean that uniform \
                   sampling would give; a curve to the right of its triangle means that the search \
                   came to prefer the poison."
                 .to_owned(),

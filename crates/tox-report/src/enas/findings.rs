@@ -1,8 +1,8 @@
 //! What the data show, in sentences. A sentence says no more than its numbers: means with their
 //! intervals, how many seeds, and what is missing.
 
-use super::cells::{Cell, clean_of, policy_name};
-use super::paper::Paper;
+use super::cells::{COLLAPSE_MARGIN, Cell, clean_of, policy_name};
+use super::paper::{Beside, Paper, Printed};
 use super::screen;
 use crate::findings::{missing, mixed, with_seeds};
 use crate::run::Run;
@@ -16,6 +16,7 @@ pub fn findings(run: &Run, cells: &[Cell], paper: Option<&Paper>) -> Vec<String>
     let mut out = Vec::new();
     out.extend(mixed(run));
     out.extend(missing(run, cells));
+    out.extend(constant(cells));
     let plain: Vec<&Cell> = cells
         .iter()
         .filter(|c| !c.screened() && !c.random() && c.done() > 0)
@@ -48,10 +49,42 @@ pub fn findings(run: &Run, cells: &[Cell], paper: Option<&Paper>) -> Vec<String>
     out
 }
 
+/// Cells without poison whose network answers no better than one class does: those of poison have their
+/// own sentences.
+fn constant(cells: &[Cell]) -> Option<String> {
+    let names = cells
+        .iter()
+        .filter(|c| c.poison().is_none() || c.screened());
+    let names: Vec<String> = names
+        .filter_map(|c| {
+            let error = c.test()?.mean;
+            let chance = c.mean(|o| Some(o.chance_error))?.mean;
+            (error >= chance - COLLAPSE_MARGIN)
+                .then(|| format!("{} ({error:.1} %, that class {chance:.1} %)", c.name))
+        })
+        .collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "Warning: without poison already, these cells err no less than always answering the most \
+             frequent class, within {COLLAPSE_MARGIN} points, so nothing can be said of poison by them: \
+             {}.",
+            names.join("; ")
+        )
+    })
+}
+
 fn clean(cell: &Cell, paper: Option<&Paper>) -> Option<String> {
     let (valid, test) = (cell.valid()?, cell.test()?);
-    let printed = paper.and_then(|p| p.cell(&cell.spec().data.dataset, cell.label()).test);
-    let printed = printed.map_or(String::new(), |p| format!(" The paper prints {p:.2} %."));
+    let printed = match paper.map(|p| p.cell(cell)) {
+        Some(Beside::Printed(Printed { test: Some(p), .. }, reduced)) if reduced.is_empty() => {
+            format!(" The paper prints {p:.2} %.")
+        }
+        Some(Beside::Printed(Printed { test: Some(p), .. }, reduced)) => {
+            let reduced = reduced.join(", ");
+            format!(" The paper prints {p:.2} % at its full size; here are {reduced}.")
+        }
+        Some(Beside::Printed(..) | Beside::Not(_)) | None => String::new(),
+    };
     Some(format!(
         "Without poison ({}) the network found has {} test error with shared weights; validation \
          {:.1} %.{printed}",

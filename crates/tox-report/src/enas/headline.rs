@@ -1,12 +1,13 @@
 //! The table for a terminal.
 
 use super::cells::{Cell, policy_name};
-use super::paper::Paper;
+use super::paper::{self, Beside, Paper};
+use super::tables;
 use crate::run::Run;
 use crate::terminal::{INCOMPLETE, show, table};
 
 /// Cell, threat, NaN policy, seeds done of planned, our validation and test error (mean ± half of
-/// the 95 % t-interval, percent), collapses, the paper's two errors.
+/// the 95 % t-interval, percent), collapses, and the paper's two errors where it has some of the same.
 pub fn headline(run: &Run, cells: &[Cell], paper: Option<&Paper>) -> String {
     let mut rows = vec![[
         "cell".to_owned(),
@@ -18,17 +19,8 @@ pub fn headline(run: &Run, cells: &[Cell], paper: Option<&Paper>) -> String {
         "collapsed".to_owned(),
         "paper v/t".to_owned(),
     ]];
+    let shown = tables::beside_some(cells, paper);
     for cell in cells {
-        // The paper screened nothing and has no random search.
-        let printed = paper
-            .filter(|_| !cell.screened() && !cell.random())
-            .map(|p| p.cell(&cell.spec().data.dataset, cell.label()))
-            .unwrap_or_default();
-        let pair = |v: Option<f64>| v.map_or("-".to_owned(), |v| format!("{v:.2}"));
-        let printed = match (printed.valid, printed.test) {
-            (None, None) => "-".to_owned(),
-            (valid, test) => format!("{} / {}", pair(valid), pair(test)),
-        };
         rows.push([
             cell.name.clone(),
             cell.threat(),
@@ -37,13 +29,33 @@ pub fn headline(run: &Run, cells: &[Cell], paper: Option<&Paper>) -> String {
             show(cell.valid()),
             show(cell.test()),
             format!("{}/{}", cell.collapses(), cell.done()),
-            printed,
+            paper.map_or(String::new(), |p| pair(&p.cell(cell), "-", "n/c")),
         ]);
+    }
+    if !shown {
+        for row in &mut rows {
+            row[7] = String::new();
+        }
     }
     let mut out = table(run, rows);
     out.push_str("mean ± half of the 95 % t-interval over seeds, shared weights\n");
+    for note in paper.iter().flat_map(|p| paper::notes(p, cells)) {
+        out.push_str(&note);
+        out.push('\n');
+    }
     if cells.iter().any(|c| !c.complete()) {
         out.push_str(INCOMPLETE);
     }
     out
+}
+
+/// Validation and test error; `none` stands for an absent one, `apart` for a cell with nothing to compare.
+pub fn pair(beside: &Beside, none: &str, apart: &str) -> String {
+    let number = |v: Option<f64>| v.map_or(none.to_owned(), |v| format!("{v:.2}"));
+    match beside {
+        Beside::Not(_) => apart.to_owned(),
+        Beside::Printed(printed, _) => {
+            format!("{} / {}", number(printed.valid), number(printed.test))
+        }
+    }
 }

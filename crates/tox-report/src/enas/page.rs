@@ -1,7 +1,7 @@
 //! The page of an ENAS study: what its template is given.
 
 use super::cells::{self, COLLAPSE_MARGIN, Cell, policy_name};
-use super::paper::Paper;
+use super::paper::{self, Paper};
 use super::{details, figures, findings, network, rows, settings, tables};
 use crate::ReportError;
 use crate::cells::Measured;
@@ -102,6 +102,8 @@ impl<'a> Report<'a> {
                 setting => p.setting,
                 text => p.text,
             }),
+            beside => tables::beside_some(&self.cells, paper),
+            paper_notes => paper.map(|p| paper::notes(p, &self.cells)),
             table1 => tables::table1(&self.cells, paper),
             table2 => tables::table2(&self.cells, paper),
             control => tables::control(&self.cells),

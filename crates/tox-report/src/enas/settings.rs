@@ -55,6 +55,33 @@ fn data(spec: &TrialSpec) -> Vec<(String, String)> {
     out
 }
 
+/// What a cell on one of the paper's data sets has less of than the paper had.
+pub fn reduced(cell: &Cell) -> Vec<String> {
+    let (data, child) = (&cell.spec().data, &cell.config.child);
+    let paper = paper_config(&data.dataset).child;
+    let mut out = Vec::new();
+    if let Some(side) = data.resize.filter(|side| *side < 32) {
+        out.push(format!("{side}x{side} pixels of 32x32"));
+    }
+    for (ours, paper, what) in [
+        (
+            data.train.unwrap_or(50_000 - data.valid.min(50_000)),
+            45_000,
+            "training images",
+        ),
+        (data.valid, 5_000, "validation images"),
+        (data.test.unwrap_or(10_000), 10_000, "test images"),
+        (child.epochs, paper.epochs, "epochs"),
+        (child.layers, paper.layers, "layers"),
+        (child.channels, paper.channels, "channels"),
+    ] {
+        if ours < paper {
+            out.push(format!("{ours} {what} of {paper}"));
+        }
+    }
+    out
+}
+
 /// The learning rate of the last epoch in which a cell's search trained, from its first record; and
 /// the paper's. The schedule has no restart, so the end of a search may lie near the maximum.
 fn last_lr(cell: &Cell, paper: &ChildConfig) -> Option<(String, String, String)> {

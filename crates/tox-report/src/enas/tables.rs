@@ -1,13 +1,14 @@
 //! The rows of the page's tables: Tables 1 and 2 of the paper, and the control.
 
 use super::cells::{Cell, budget, clean_of, searched};
-use super::paper::Paper;
+use super::headline::pair;
+use super::paper::{Beside, Paper, Printed};
 use crate::page::{NONE, number, show, signed};
 use crate::stats::{self, Interval};
 use crate::svg::{Ink, Svg};
 use minijinja::Value;
 use serde::Serialize;
-use tox_poison::space::PoisonSet;
+use tox_poison::space::{PoisonSet, SpacePoison};
 use tox_search::enas::config::NanPolicy;
 use tox_study::record::EnasOutcome;
 
@@ -59,6 +60,19 @@ pub struct Pair {
     guarded: Option<Half>,
 }
 
+/// Stands where the paper has no number of the same poison, data set and learner.
+const NOT_COMPARABLE: &str = "n/c";
+
+/// Whether the paper has a number for some cell.
+pub fn beside_some(cells: &[Cell], paper: Option<&Paper>) -> bool {
+    let has = |p: &Paper| {
+        cells
+            .iter()
+            .any(|c| p.cell(c).printed() != Printed::default())
+    };
+    paper.is_some_and(has)
+}
+
 /// Wilson's interval of a share.
 pub fn share(k: usize, n: usize) -> String {
     let (low, high) = stats::wilson(k, n);
@@ -89,8 +103,13 @@ pub fn table1(cells: &[Cell], paper: Option<&Paper>) -> Vec<Row> {
 }
 
 fn row(cells: &[Cell], cell: &Cell, paper: Option<&Paper>) -> Row {
-    let printed = paper.map(|p| p.cell(&cell.spec().data.dataset, cell.label()));
-    let printed = printed.unwrap_or_default();
+    let beside = paper.map(|p| p.cell(cell));
+    let printed = beside.as_ref().map(Beside::printed).unwrap_or_default();
+    let apart = matches!(beside, Some(Beside::Not(_)));
+    let paper = |v: Option<f64>| match apart {
+        true => NOT_COMPARABLE.to_owned(),
+        false => number(v),
+    };
     let (valid, test) = (cell.valid(), cell.test());
     let clean = clean_of(cells, cell).filter(|_| cell.poison().is_some());
     let above = clean.and_then(|clean| cell.test_above(clean));
@@ -101,9 +120,9 @@ fn row(cells: &[Cell], cell: &Cell, paper: Option<&Paper>) -> Row {
         seeds: cell.seeds(),
         complete: cell.complete(),
         valid: show(valid),
-        paper_valid: number(printed.valid),
+        paper_valid: paper(printed.valid),
         test: show(test),
-        paper_test: number(printed.test),
+        paper_test: paper(printed.test),
         above: above.map_or(String::new(), |i| signed(Some(i))),
         retrained: show(cell.retrained()),
         bar: Value::from_safe_string(bar(test, printed.test)),
@@ -155,16 +174,22 @@ pub fn table2(cells: &[Cell], paper: Option<&Paper>) -> Vec<Pair> {
         seen.push(cell);
         let under = |policy| plain().find(|c| like(c) && c.policy() == policy);
         let (torch, guarded) = (under(NanPolicy::Torch), under(NanPolicy::Guarded));
-        let in_paper = cell.poison().is_none() || cell.label() == "3d" || one_shot(cell);
+        // Those that the paper's Table 2 has.
+        let largest = SpacePoison {
+            set: PoisonSet::P3,
+            q: 300,
+        };
+        let poison = cell.poison();
+        let in_paper = poison.is_none() || poison == Some(largest) || one_shot(cell);
         if !in_paper && (torch.is_none() || guarded.is_none()) {
             continue;
         }
-        let printed = paper.map(|p| p.cell(&cell.spec().data.dataset, cell.label()));
-        let printed = printed.unwrap_or_default();
+        // The paper's learner takes NaN as PyTorch does.
+        let beside = paper.zip(torch).map(|(p, cell)| p.cell(cell));
         rows.push(Pair {
             cell: cell.label().to_owned(),
             threat: cell.threat(),
-            paper: format!("{} / {}", number(printed.valid), number(printed.test)),
+            paper: beside.map_or(NONE.to_owned(), |b| pair(&b, NONE, NOT_COMPARABLE)),
             torch: torch.map(half),
             guarded: guarded.map(half),
         });

@@ -149,6 +149,60 @@ fn text_from_recipes_and_records_is_escaped() {
 }
 
 #[test]
+fn a_data_set_named_like_a_formula_is_none_in_the_table() {
+    let mut specs = synthetic::specs();
+    specs.truncate(2);
+    specs[0].data.dataset = "/a/b/=cmd|'x'!A0.npz".into();
+    specs[1].data.dataset = "/a/c/a\u{1b}[31m\r\nb.npz".into();
+    let dir = tempfile::tempdir().unwrap();
+    made_up::write(dir.path(), HEAD, &specs, synthetic::record, |_| 0);
+    let csv = read(&crate::write(dir.path()).unwrap().csv);
+    assert!(csv.contains(",'=cmd|'x'!A0.npz,"), "{csv}");
+    assert!(csv.contains(r",a\u{1b}[31m\u{d}\nb.npz,"), "{csv}");
+    assert_eq!(csv.lines().count(), 3);
+}
+
+#[test]
+fn a_study_of_no_paper_says_nothing_of_one() {
+    let dir = folder(&HEAD.replace("paper = \"ssp\"\n", ""), some_missing);
+    let html = read(&crate::write(dir.path()).unwrap().html);
+    let text = html.to_lowercase().replace("all 23 cells of the paper", "");
+    assert!(
+        !text.contains("paper\u{2019}s") && !text.contains("the paper"),
+        "{html}"
+    );
+    assert!(!text.contains(">paper<"));
+    let headline = crate::headline(dir.path()).unwrap();
+    assert!(
+        !headline.contains("paper") && !headline.contains("n/c"),
+        "{headline}"
+    );
+}
+
+#[test]
+fn a_data_set_that_is_not_the_papers_has_no_column_of_it() {
+    let mut specs = synthetic::specs();
+    specs.truncate(6);
+    for spec in &mut specs {
+        spec.data.dataset = "digits".into();
+    }
+    let dir = tempfile::tempdir().unwrap();
+    made_up::write(dir.path(), HEAD, &specs, synthetic::record, |_| 0);
+    let headline = crate::headline(dir.path()).unwrap();
+    let note = "No number of the paper is comparable: digits, paper CIFAR-10\n";
+    assert!(
+        headline.contains(note) && !headline.contains("paper v/t"),
+        "{headline}"
+    );
+    let html = read(&crate::write(dir.path()).unwrap().html);
+    assert!(
+        html.contains(note.trim_end()) && !html.contains("25.33"),
+        "{html}"
+    );
+    assert!(!html.contains("(tick: paper)"));
+}
+
+#[test]
 fn a_run_without_records_or_poison_still_has_a_report() {
     for keep in [0, 3, 81] {
         let dir = folder(HEAD, |i| if i < keep { 0 } else { 2 });

@@ -4,11 +4,13 @@
 use super::cells::{Cell, MARK};
 use super::checks::invariance;
 use super::search::{Eaten, Search};
-use crate::findings::{missing, mixed, with_seeds};
+use super::ties;
+use crate::findings::{elsewhere, missing, mixed, with_seeds};
 use crate::run::Run;
 use crate::stats::Ratio;
 use crate::verdict::{Claim, tally};
-use tox_search::nas::SearchKind;
+use tox_search::nas::{NasSpace, SearchKind};
+use tox_study::record::NasOutcome;
 
 /// Names that a sentence spells out; more are counted.
 const NAMES: usize = 4;
@@ -19,11 +21,53 @@ pub fn findings(run: &Run, cells: &[Cell], searches: &[Search], claims: &[Claim]
     out.extend(mixed(run));
     out.extend(missing(run, cells));
     out.extend(violated(searches));
+    out.extend(ties::sentences(searches));
+    out.extend(constant(cells));
     out.extend(unreliable(cells));
     out.extend(searches.iter().filter_map(searched));
-    out.extend(claims.iter().filter_map(|c| tally(c, MARK)));
+    let tallies: Vec<String> = claims.iter().filter_map(|c| tally(c, MARK)).collect();
+    if !tallies.is_empty() {
+        let spaces = searches.iter().map(|s| s.config.space);
+        let spaces = spaces
+            .filter(|s| *s == NasSpace::NasBench201)
+            .map(NasSpace::title);
+        let spaces: Vec<&str> = spaces.take(1).collect();
+        out.extend(elsewhere(cells, &["cifar10", "mnist", "svhn"], &spaces));
+    }
+    out.extend(tallies);
     out.extend(unchanged(searches));
     out
+}
+
+/// Cells whose networks answer no better than one class does.
+fn constant(cells: &[Cell]) -> Option<String> {
+    let guess = |o: &NasOutcome| o.evaluation.as_ref()?.majority;
+    let mut names: Vec<String> = Vec::new();
+    for cell in cells {
+        let all: Vec<f64> = cell.records().filter_map(|r| guess(r.outcome)).collect();
+        if let (Some(guess), Some(accuracy)) = (all.first(), cell.accuracy()) {
+            names.push(format!(
+                "{} ({} of {} trials; mean accuracy {:.1} %, that class {guess:.1} %)",
+                cell.name,
+                all.len(),
+                cell.done(),
+                accuracy.mean
+            ));
+        }
+    }
+    let more = names.len().saturating_sub(NAMES);
+    names.truncate(NAMES);
+    let more = match more {
+        0 => String::new(),
+        n => format!("; and {n} more cells"),
+    };
+    (!names.is_empty()).then(|| {
+        format!(
+            "Warning: what was found answers no better than always naming the most frequent class, as far \
+             as the test images tell, so drops from it say nothing of poison: {}{more}.",
+            names.join("; ")
+        )
+    })
 }
 
 /// Searches that changed although they cannot have seen the poison.

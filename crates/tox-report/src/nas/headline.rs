@@ -3,6 +3,7 @@
 use super::cells::{self, MARK};
 use super::search::{Eaten, Search};
 use super::tables::median_rank;
+use super::ties;
 use crate::run::Run;
 use crate::terminal::{INCOMPLETE, show, table};
 
@@ -54,6 +55,11 @@ pub fn headline(run: &Run) -> String {
         "mean ± half of the 95 % t-interval over seeds; drop: clean less poisoned, by seed; eaten: \
          share of the clean gain over random that is gone\n",
     );
+    for line in ties::sentences(&searches) {
+        out.push_str(&line);
+        out.push('\n');
+    }
+    out.push_str(&unevaluated(&searches));
     if cells.iter().any(|c| c.doubtful()) {
         out.push_str(MARK);
         out.push_str(" the attack failed its own check in some trial, see the report\n");
@@ -62,4 +68,33 @@ pub fn headline(run: &Run) -> String {
         out.push_str(INCOMPLETE);
     }
     out
+}
+
+/// Architectures that are shown; more are in results.csv.
+const SHOWN: usize = 8;
+
+/// What was found where nobody asked how good it is: then it is the result.
+fn unevaluated(searches: &[Search]) -> String {
+    let mut lines = Vec::new();
+    for search in searches {
+        for cell in &search.cells {
+            for record in cell.records().filter(|r| r.outcome.evaluation.is_none()) {
+                lines.push(format!(
+                    "found by {}, {}, seed {}: {}\n",
+                    search.title,
+                    search.condition(cell),
+                    record.spec.seed,
+                    record.outcome.genotype
+                ));
+            }
+        }
+    }
+    let more = lines.len().saturating_sub(SHOWN);
+    lines.truncate(SHOWN);
+    if more > 0 {
+        lines.push(format!(
+            "and {more} more, in the column genotype of results.csv\n"
+        ));
+    }
+    lines.concat()
 }

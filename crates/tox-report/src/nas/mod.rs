@@ -20,6 +20,7 @@ mod table;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod ties;
 
 pub use headline::headline;
 pub use page::Report;

@@ -53,10 +53,11 @@ pub fn grouped(cell: &Cell) -> Option<String> {
 /// What four searches of the paper found under the same condition: P-DARTS in the DARTS space.
 pub fn printed(search: &Search, cell: &Cell) -> Option<&'static str> {
     use tox_search::nas::SearchKind::{PDarts, Random};
-    if search.config.space != NasSpace::Darts || cell.defended() {
+    let data = &cell.spec().data;
+    if search.config.space != NasSpace::Darts || cell.defended() || data.classes.is_some() {
         return None;
     }
-    let data = cell.spec().data.dataset.as_str();
+    let data = data.dataset.as_str();
     let budget = |share: f64| [0.01, 0.1, 0.5].iter().position(|b| *b == share);
     match (search.config.search, &cell.spec().threat, data) {
         (PDarts, Threat::None, "cifar10") => Some("1.75/0/4.5/1.75"),

@@ -17,6 +17,9 @@ const PAPER: (&str, &str) = (
     "Z. Coalson et al.",
 );
 
+/// What recipes call it.
+const KEY: &str = "nas";
+
 /// All that is shown of a run.
 pub struct Report<'a> {
     run: &'a Run,
@@ -51,17 +54,21 @@ impl<'a> Report<'a> {
     /// The page. `folder` is the run folder's name.
     pub fn html(&self, folder: &str) -> Result<String, ReportError> {
         let searches = Search::all(self.run, &self.cells);
-        let claims = claims::all(&searches);
+        let paper = self.run.follows(KEY);
+        let claims = match paper {
+            true => claims::all(&searches),
+            false => Vec::new(),
+        };
         let findings = findings::findings(self.run, &self.cells, &searches, &claims);
         let drawn = self.figures.iter().filter(|f| !f.panels.is_empty());
         let mut random: Vec<&str> = searches.iter().map(Search::random_is).collect();
         random.dedup();
         let own = context! {
-            paper => context! {
+            paper => paper.then(|| context! {
                 name => PAPER.0,
                 authors => PAPER.1,
                 setting => "its accuracies are not printed beside ours",
-            },
+            }),
             like => verdict::LIKE,
             mark => cells::MARK,
             claims => Value::from_serialize(&claims),
@@ -70,7 +77,7 @@ impl<'a> Report<'a> {
             footnotes => tables::footnotes(&self.cells),
             defended => tables::defended(&searches),
             found => tables::found(&searches),
-            in_papers_space => settings::in_papers_space(&searches),
+            in_papers_space => paper && settings::in_papers_space(&searches),
             signals => tables::signals(&searches),
             checks => attacks::rows(&searches),
             trials => tables::trials(&searches),

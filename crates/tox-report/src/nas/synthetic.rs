@@ -48,7 +48,8 @@ pub fn cell(index: usize) -> Architecture {
     Architecture::Cell(genotype(index))
 }
 
-fn genotype(index: usize) -> CellGenotype {
+/// The cell at a place of the table.
+pub fn genotype(index: usize) -> CellGenotype {
     CellGenotype::NasBench201(Cell::from_index(index).unwrap())
 }
 
@@ -56,6 +57,7 @@ fn genotype(index: usize) -> CellGenotype {
 pub fn evaluation(accuracy: f64) -> Evaluation {
     Evaluation {
         accuracy,
+        majority: None,
         counts: Counts {
             params: 316_346,
             macs: 43_172_480,
@@ -160,11 +162,16 @@ fn trace(search: SearchKind, key: u64) -> Trace {
                 .collect(),
             stages: Vec::new(),
         },
-        SearchKind::TeNas => Trace::TeNas { rounds: Vec::new() },
+        SearchKind::TeNas => Trace::TeNas {
+            rounds: Vec::new(),
+            ties: 0,
+        },
         SearchKind::Robot => Trace::Robot {
             pool: 20,
             queries: Vec::new(),
-            evaluated: (0..25).map(|i| (genotype(i), 50.0)).collect(),
+            evaluated: (0..25)
+                .map(|i| (genotype(i), 50.0 + i as f64 / 8.0))
+                .collect(),
         },
         SearchKind::NsganetV2 => Trace::NsganetV2 {
             archive: Vec::new(),
@@ -276,4 +283,4 @@ pub fn specs() -> Vec<TrialSpec> {
 
 /// The head of a study for tests.
 pub const HEAD: &str = "name = \"grid\"\ntitle = \"Searches on poisoned data\"\n\
-description = \"All searches at a reduced size.\"\n[data]\ndataset = \"cifar10\"\n";
+description = \"All searches at a reduced size.\"\npaper = \"nas\"\n[data]\ndataset = \"cifar10\"\n";

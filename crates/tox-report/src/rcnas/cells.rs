@@ -2,7 +2,7 @@
 
 use crate::cells;
 use crate::run::Run;
-use tox_robust::evaluation::Warning;
+use tox_robust::evaluation::{Reliable, Warning};
 use tox_search::compress::{CompressConfig, Part};
 use tox_search::rcnas::{Evaluation, Method};
 use tox_study::record::compress::{Judged, Role};
@@ -79,7 +79,20 @@ pub fn warnings(outcome: &CompressOutcome) -> Vec<(Role, &Warning)> {
 
 /// Whether the robust accuracies of the end are not to be trusted.
 pub fn unreliable(outcome: &CompressOutcome) -> bool {
-    outcome.judged.iter().any(|j| !j.evaluation.reliable)
+    let no = |j: &Judged| j.evaluation.reliable == Reliable::No;
+    outcome.judged.iter().any(no)
+}
+
+/// What was not tested of them, though nothing speaks against them, without repeats.
+pub fn untested(outcome: &CompressOutcome) -> Vec<&str> {
+    let mut all: Vec<&str> = Vec::new();
+    let evaluations = outcome.judged.iter().map(|j| &j.evaluation);
+    for untested in evaluations.flat_map(|e| &e.untested) {
+        if !all.contains(&untested.reason.as_str()) {
+            all.push(&untested.reason);
+        }
+    }
+    all
 }
 
 impl<'a> Cell<'a> {

@@ -1,10 +1,10 @@
 //! What the data show, in sentences: warnings, what methods found, what meta-training cost, and how the
 //! paper's claims fared.
 
-use super::cells::{Cell, MARK, regret, result, unreliable};
+use super::cells::{Cell, MARK, regret, result, unreliable, untested};
 use super::claims::FEW;
 use super::task::{Task, When};
-use crate::findings::{missing, mixed, with_seeds};
+use crate::findings::{elsewhere, missing, mixed, with_seeds};
 use crate::run::Run;
 use crate::verdict::{Claim, Expect, Verdict, judge, tally};
 use tox_search::rcnas::Method;
@@ -18,13 +18,18 @@ pub fn findings(run: &Run, cells: &[Cell], tasks: &[Task], claims: &[Claim]) -> 
     out.extend(mixed(run));
     out.extend(missing(run, cells));
     out.extend(doubts(cells));
+    out.extend(bounds(cells));
     out.extend(failures(cells));
     out.extend(compared(tasks));
     if tasks.len() <= 2 * NAMES {
         out.extend(tasks.iter().filter_map(ended));
     }
     out.extend(paid(tasks));
-    out.extend(claims.iter().filter_map(|c| tally(c, MARK)));
+    let tallies: Vec<String> = claims.iter().filter_map(|c| tally(c, MARK)).collect();
+    if !tallies.is_empty() {
+        out.extend(elsewhere(cells, &["cifar10", "cifar100"], &[]));
+    }
+    out.extend(tallies);
     out
 }
 
@@ -49,6 +54,34 @@ fn doubts(cells: &[Cell]) -> Option<String> {
             names.join("; ")
         )
     })
+}
+
+/// Networks whose robust accuracy nothing speaks against, since nothing strong enough was tried.
+fn bounds(cells: &[Cell]) -> Option<String> {
+    let mut names = Vec::new();
+    let mut first = None;
+    for cell in cells {
+        let open = |o| !unreliable(o) && !untested(o).is_empty();
+        let n = cell.records().filter(|r| open(r.outcome)).count();
+        if n > 0 {
+            names.push(format!("{}, {n} of {} trials", cell.name, cell.done()));
+            let reason = cell
+                .records()
+                .find_map(|r| untested(r.outcome).first().copied());
+            first = first.or(reason);
+        }
+    }
+    let more = match names.len().saturating_sub(NAMES) {
+        0 => String::new(),
+        n => format!("; and {n} more cells"),
+    };
+    names.truncate(NAMES);
+    let first = first?;
+    Some(format!(
+        "Robust accuracies of the end are upper bounds, whose reliability was not tested, in {}{more}: \
+         {first}.",
+        names.join("; ")
+    ))
 }
 
 /// Evaluations that failed.

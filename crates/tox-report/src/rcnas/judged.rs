@@ -1,11 +1,12 @@
 //! Teacher and result side by side, trained as in the end and attacked on test images.
 
 use super::cells::{Cell, MARK, judged};
-use super::paper::{Printed, printed};
+use super::paper::{Printed, printed, reduced};
 use super::task::Task;
 use crate::page::{NONE, count, signed};
 use crate::stats::{self, Interval};
 use serde::Serialize;
+use tox_robust::evaluation::Reliable;
 use tox_study::record::CompressOutcome;
 use tox_study::record::compress::{Judged, Role};
 
@@ -17,6 +18,8 @@ pub struct Comparison {
     rows: Vec<Row>,
     /// The paper's lines, where the study is at its scale and has its columns.
     printed: Vec<Printed>,
+    /// What the study has less of than those lines; empty for nothing.
+    reduced: String,
     /// What speaks against the numbers.
     warnings: Vec<String>,
 }
@@ -39,12 +42,12 @@ struct Row {
 /// The columns of the paper.
 const COLUMNS: [&str; 3] = ["pgd20", "cw40", "autoattack"];
 
-/// All cells with something judged.
-pub fn all(tasks: &[Task]) -> Vec<Comparison> {
+/// All cells with something judged; with the paper’s lines in a study of it.
+pub fn all(tasks: &[Task], paper: bool) -> Vec<Comparison> {
     let mut out = Vec::new();
     for task in tasks {
         for cell in &task.cells {
-            out.extend(comparison(task, cell));
+            out.extend(comparison(task, cell, paper));
         }
     }
     out
@@ -74,7 +77,7 @@ fn numbers(attacks: &[String]) -> Vec<Number<'_>> {
     [clean].into_iter().chain(each).chain([worst]).collect()
 }
 
-fn comparison(task: &Task, cell: &Cell) -> Option<Comparison> {
+fn comparison(task: &Task, cell: &Cell, paper: bool) -> Option<Comparison> {
     let first = cell
         .records()
         .find_map(|r| judged(r.outcome, Role::Teacher))?;
@@ -113,7 +116,8 @@ fn comparison(task: &Task, cell: &Cell) -> Option<Comparison> {
     let comparable = comparable.eq(COLUMNS);
     Some(Comparison {
         title: format!("{}: {}", task.title, task.label(cell)),
-        printed: if comparable {
+        reduced: reduced(cell),
+        printed: if paper && comparable {
             printed(cell)
         } else {
             Vec::new()
@@ -138,8 +142,11 @@ fn row(cell: &Cell, role: Role, numbers: &[Number]) -> Option<Row> {
         count(sum / all.len() as u64)
     };
     let first = all.first()?;
-    let reliable = all.iter().filter(|j| j.evaluation.reliable).count();
-    let doubtful = reliable < all.len();
+    let of = |state| {
+        let same = all.iter().filter(|j| j.evaluation.reliable == state);
+        same.count()
+    };
+    let doubtful = of(Reliable::No) > 0;
     let mark = if doubtful {
         format!(" {MARK}")
     } else {
@@ -166,7 +173,10 @@ fn row(cell: &Cell, role: Role, numbers: &[Number]) -> Option<Row> {
         parameters: whole(|j| j.cost.parameters),
         macs: whole(|j| j.cost.macs),
         lipschitz: mean(&|j| Some(j.lipschitz)).map_or(NONE.to_owned(), |l| l.to_string()),
-        reliable: format!("{reliable} of {}", all.len()),
+        reliable: match of(Reliable::NotTested) {
+            0 => format!("{} of {}", of(Reliable::Yes), all.len()),
+            n => format!("{} of {}, {n} not tested", of(Reliable::Yes), all.len()),
+        },
         doubtful,
     })
 }
@@ -208,6 +218,22 @@ fn warnings(cell: &Cell) -> Vec<String> {
             match all.iter_mut().find(|w| w.0 == said) {
                 Some(known) => known.1.push(who),
                 None => all.push((said, vec![who])),
+            }
+        }
+    }
+    for record in cell.records() {
+        for judged in &record.outcome.judged {
+            let role = match judged.role {
+                Role::Teacher => "teacher",
+                Role::Found => "found",
+            };
+            for untested in &judged.evaluation.untested {
+                let said = format!("not tested: {}", untested.reason);
+                let who = format!("{role}, seed {}", record.spec.seed);
+                match all.iter_mut().find(|w| w.0 == said) {
+                    Some(known) => known.1.push(who),
+                    None => all.push((said, vec![who])),
+                }
             }
         }
     }

@@ -16,6 +16,9 @@ const PAPER: (&str, &str) = (
     "Wang et al.",
 );
 
+/// What recipes call it.
+const KEY: &str = "rcnas";
+
 /// All that is shown of a run.
 pub struct Report<'a> {
     run: &'a Run,
@@ -43,22 +46,26 @@ impl<'a> Report<'a> {
     /// The page. `folder` is the run folder's name.
     pub fn html(&self, folder: &str) -> Result<String, ReportError> {
         let tasks = Task::all(&self.cells);
-        let claims = claims::all(&tasks);
+        let paper = self.run.follows(KEY);
+        let claims = match paper {
+            true => claims::all(&tasks),
+            false => Vec::new(),
+        };
         let findings = findings::findings(self.run, &self.cells, &tasks, &claims);
         let drawn = self.figures.iter().filter(|f| !f.panels.is_empty());
         let own = context! {
-            paper => context! {
+            paper => paper.then(|| context! {
                 name => PAPER.0,
                 authors => PAPER.1,
                 setting => "GPU-weeks on CIFAR and Tiny-ImageNet; its accuracies are printed beside \
                             ours only where a study is at that scale",
-            },
+            }),
             mark => cells::MARK,
             claims => Value::from_serialize(&claims),
             grids => tables::grids(&tasks),
             costs => cost::all(&tasks),
             shapes => shapes::all(&tasks),
-            judged => judged::all(&tasks),
+            judged => judged::all(&tasks, paper),
             trials => tables::trials(&tasks),
             figures => drawn.map(Figure::value).collect::<Vec<Value>>(),
             differences => settings::differences(&self.cells),

@@ -3,6 +3,7 @@
 use super::cells::Cell;
 use super::task::attack_of;
 use serde::Serialize;
+use tox_robust::training::Method;
 use tox_search::rcnas::Budget;
 
 /// A line of the paper's tables: data set, budget in GMACs, method, and accuracy in percent on images
@@ -32,11 +33,12 @@ pub struct Printed {
     pub robust: [f64; 3],
 }
 
-/// The paper's lines for a cell's data set and budget; none unless it has all images at their size, a
-/// published base of channels, and the perturbations of 8/255.
+/// The paper's lines for a cell's data set and budget; none unless it has all classes and images at
+/// their size, a published base of channels, candidates that are trained, and the perturbations of 8/255.
 pub fn printed(cell: &Cell) -> Vec<Printed> {
     let (data, config) = (&cell.spec().data, cell.config);
-    let whole = data.train.is_none() && data.resize.is_none() && config.teacher.base == 16;
+    let whole = data.train.is_none() && data.resize.is_none() && data.classes.is_none();
+    let whole = whole && config.teacher.base == 16 && config.table.is_none();
     let usual = attack_of(cell).is_none_or(|a| !a.name.contains("-eps") && !a.name.contains("-l2"));
     let Budget::Macs(macs) = config.budget else {
         return Vec::new();
@@ -51,4 +53,27 @@ pub fn printed(cell: &Cell) -> Vec<Printed> {
             robust: *robust,
         })
         .collect()
+}
+
+/// What the networks of the end have less of than the paper's, which were trained with TRADES for 100 epochs
+/// and attacked on all test images.
+pub fn reduced(cell: &Cell) -> String {
+    let (data, config) = (&cell.spec().data, cell.config);
+    let mut parts = Vec::new();
+    let Some(judge) = &config.judge else {
+        return String::new();
+    };
+    let training = judge.training.as_ref();
+    let training = training.unwrap_or(&config.candidate.training);
+    if training.epochs < 100 {
+        parts.push(format!("{} epochs of 100", training.epochs));
+    }
+    if !matches!(training.method, Method::Trades { .. }) {
+        parts.push("another training than TRADES".to_owned());
+    }
+    let images = judge.images.min(data.test.unwrap_or(10_000));
+    if images < 10_000 {
+        parts.push(format!("{images} test images of 10000"));
+    }
+    parts.join(", ")
 }

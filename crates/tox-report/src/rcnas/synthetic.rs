@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tox_nn::nets::wrn::Shape;
 use tox_robust::attack::Attack;
 use tox_robust::ball::{Ball, Norm};
-use tox_robust::evaluation::{Attacked, Evaluation, Kind, Part, Queries, Warning};
+use tox_robust::evaluation::{Attacked, Evaluation, Kind, Part, Queries, Reliable, Warning};
 use tox_search::compress::task::attack;
 use tox_search::rcnas::observe::Topology;
 use tox_search::rcnas::outcome::{Outcome as Search, Teacher};
@@ -17,7 +17,7 @@ use tox_study::spec::{Learner, Threat, TrialSpec};
 
 /// The head of a study for tests.
 pub const HEAD: &str = "name = \"small\"\ntitle = \"RC-NAS against its controls\"\n\
-description = \"Made up.\"\n[data]\ndataset = \"digits\"\n";
+description = \"Made up.\"\npaper = \"rcnas\"\n[data]\ndataset = \"digits\"\n";
 
 /// A task: data set, attack, unseen parts, and whether candidates are looked up.
 pub type Setting = (&'static str, Value, &'static [&'static str], bool);
@@ -146,14 +146,22 @@ fn judged(role: Role, of: Shape, gain: f64, spec: &TrialSpec) -> Judged {
                 epsilon: 16.0 / 255.0,
             },
             clean: base + 40.0,
+            majority: 10.0,
             worst_case: base,
+            upper_bound: !warnings.is_empty(),
             attacks: vec![
                 attacked("fgsm", base + 10.0),
                 attacked("pgd20", base + 4.0),
                 attacked("autoattack", base),
             ],
-            reliable: warnings.is_empty(),
+            own: None,
+            notes: Vec::new(),
+            reliable: match warnings.is_empty() {
+                true => Reliable::Yes,
+                false => Reliable::No,
+            },
             warnings,
+            untested: Vec::new(),
         },
     }
 }

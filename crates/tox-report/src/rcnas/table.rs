@@ -133,7 +133,7 @@ const JUDGED: [OfJudged; 7] = [
     ("macs", |j| j.cost.macs.to_string()),
     ("parameters", |j| j.cost.parameters.to_string()),
     ("lipschitz", |j| format!("{:.6e}", j.lipschitz)),
-    ("reliable", |j| j.evaluation.reliable.to_string()),
+    ("reliable", |j| j.evaluation.reliable.word().to_lowercase()),
 ];
 
 /// The rows of all trials that are done. Accuracies are in percent; an absent number is empty. Behind

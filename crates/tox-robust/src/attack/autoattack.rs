@@ -2,7 +2,7 @@
 //! an ensemble of diverse parameter-free attacks", ICML 2020): APGD-CE, targeted APGD-DLR, targeted
 //! FAB, Square, each on what the ones before it left correct.
 
-use super::{Attack, AutoAttackConfig, Found};
+use super::{AutoAttackConfig, Found};
 use crate::ball::Ball;
 use crate::oracle::{Oracle, Points};
 
@@ -13,18 +13,6 @@ pub struct Shared {
     pub found: Found,
     /// Index into [`AutoAttackConfig::parts`] of the attack that fooled the example.
     pub by: Vec<Option<usize>>,
-}
-
-impl AutoAttackConfig {
-    /// The four attacks in their order.
-    pub fn parts(&self) -> [Attack; 4] {
-        [
-            Attack::ApgdCe(self.apgd_ce),
-            Attack::ApgdDlr(self.apgd_dlr),
-            Attack::Fab(self.fab),
-            Attack::Square(self.square),
-        ]
-    }
 }
 
 /// Runs the parts one after the other.
@@ -43,7 +31,7 @@ pub fn run(
         backward: vec![0; n],
     };
     let mut by = vec![None; n];
-    for (part, attack) in config.parts().iter().enumerate() {
+    for (part, attack) in config.parts(oracle.classes()).iter().enumerate() {
         let left: Vec<usize> = (0..n).filter(|&i| !found.fooled[i]).collect();
         if left.is_empty() {
             break;

@@ -41,8 +41,9 @@ impl<'a> Batch<'a> {
         all.filter(|&example| self.is_open(example)).collect()
     }
 
+    /// Whether an example is still under attack; none is once the oracle has stopped.
     pub fn is_open(&self, example: usize) -> bool {
-        !self.found.fooled[example]
+        !self.found.fooled[example] && !self.oracle.stopped()
     }
 
     /// The clean image.

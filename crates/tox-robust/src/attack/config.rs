@@ -1,8 +1,12 @@
 //! The numbers of every attack, with their published defaults.
 
+use super::Attack;
 use crate::ball::{Ball, Norm};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// Classes that the DLR loss needs; its targeted form needs one more.
+const UNTARGETED_CLASSES: usize = 3;
 
 /// Settings that no attack can run with.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -39,8 +43,8 @@ pub enum AttackError {
     },
     /// A loss that needs more classes than there are.
     #[error(
-        "attack {attack} needs at least {needed} classes, the data have {found}; use pgd, cw or \
-         apgd-ce there"
+        "attack {attack} needs at least {needed} classes, the data have {found}; {}",
+        instead(*found)
     )]
     Classes {
         /// Name of the attack.
@@ -139,7 +143,8 @@ pub struct SquareConfig {
 pub struct AutoAttackConfig {
     /// APGD-CE: 100 steps, 1 restart.
     pub apgd_ce: ApgdConfig,
-    /// Targeted APGD-DLR: 100 steps, 9 targets.
+    /// Targeted APGD-DLR: 100 steps, 9 targets. On three classes it is the untargeted one, on two it
+    /// is left out.
     pub apgd_dlr: ApgdDlrConfig,
     /// Targeted FAB: 100 steps, 9 targets.
     pub fab: FabConfig,
@@ -219,8 +224,11 @@ impl ApgdDlrConfig {
     }
 
     pub(super) fn check(&self, found: usize) -> Result<(), AttackError> {
-        let needed = if self.targets == 0 { 3 } else { 4 };
-        classes("apgd-dlr".to_owned(), found, needed)?;
+        let (name, needed) = match self.targets {
+            0 => (super::name::UNTARGETED, UNTARGETED_CLASSES),
+            _ => (super::name::TARGETED, UNTARGETED_CLASSES + 1),
+        };
+        classes(name.to_owned(), found, needed)?;
         self.runs().check()
     }
 }
@@ -287,11 +295,41 @@ impl Default for AutoAttackConfig {
 }
 
 impl AutoAttackConfig {
-    pub(super) fn check(&self, classes: usize) -> Result<(), AttackError> {
+    /// The attacks in their order, on images of `classes` classes. The targeted DLR loss needs four
+    /// classes: with three the untargeted one is in its place, with two there is none, and what is
+    /// left to attack the margin is FAB.
+    pub fn parts(&self, classes: usize) -> Vec<Attack> {
+        let dlr = match classes {
+            0..UNTARGETED_CLASSES => None,
+            UNTARGETED_CLASSES => Some(ApgdDlrConfig {
+                targets: 0,
+                ..self.apgd_dlr
+            }),
+            _ => Some(self.apgd_dlr),
+        };
+        let mut parts = vec![Attack::ApgdCe(self.apgd_ce)];
+        parts.extend(dlr.map(Attack::ApgdDlr));
+        parts.extend([Attack::Fab(self.fab), Attack::Square(self.square)]);
+        parts
+    }
+
+    pub(super) fn check(&self) -> Result<(), AttackError> {
         self.apgd_ce.check()?;
-        self.apgd_dlr.check(classes)?;
+        self.apgd_dlr.runs().check()?;
         self.fab.check()?;
         self.square.check()
+    }
+}
+
+/// What attacks as few classes.
+fn instead(found: usize) -> &'static str {
+    match found {
+        0 | 1 => "with one class there is no error to find",
+        2 => "use fab, square, cw, pgd or apgd-ce there, or autoattack, which leaves it out",
+        _ => {
+            "use apgd-dlr-untargeted, fab, square, cw, pgd or apgd-ce there, or autoattack, which \
+             has the untargeted one in its place"
+        }
     }
 }
 

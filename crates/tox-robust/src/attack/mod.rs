@@ -51,13 +51,46 @@ pub enum Attack {
     Fab(FabConfig),
     /// Square: random search, no gradient.
     Square(SquareConfig),
-    /// AutoAttack standard: APGD-CE, targeted APGD-DLR, targeted FAB, Square, each on what the ones
-    /// before it left correct.
+    /// AutoAttack standard: APGD-CE, targeted APGD-DLR (with fewer than four classes see
+    /// [`AutoAttackConfig::parts`]), targeted FAB, Square, each on what the ones before it left correct.
     #[serde(rename = "autoattack")]
     AutoAttack(AutoAttackConfig),
 }
 
 impl Attack {
+    /// The attacks that it is made of, on images of `classes` classes: AutoAttack's, or itself.
+    pub fn parts(&self, classes: usize) -> Vec<Attack> {
+        match self {
+            Attack::AutoAttack(config) => config.parts(classes),
+            Attack::Fgsm {}
+            | Attack::Pgd(_)
+            | Attack::Cw(_)
+            | Attack::ApgdCe(_)
+            | Attack::ApgdDlr(_)
+            | Attack::Fab(_)
+            | Attack::Square(_) => vec![self.clone()],
+        }
+    }
+
+    /// What is run in place of what the attack is by its name, where `classes` classes are too few for
+    /// that.
+    pub fn note(&self, classes: usize) -> Option<&'static str> {
+        let Attack::AutoAttack(config) = self else {
+            return None;
+        };
+        match classes {
+            2 => Some(
+                "autoattack on two classes is without APGD-DLR, a loss that needs three: it is \
+                 APGD-CE, FAB and Square",
+            ),
+            3 if config.apgd_dlr.targets > 0 => Some(
+                "autoattack on three classes has the untargeted DLR loss in place of the targeted \
+                 one, which needs four",
+            ),
+            _ => None,
+        }
+    }
+
     /// Whether these settings make sense on images of a classifier with `classes` classes.
     pub fn check(&self, ball: Ball, classes: usize) -> Result<(), AttackError> {
         config::ball(ball)?;
@@ -69,7 +102,7 @@ impl Attack {
             Attack::ApgdDlr(config) => config.check(classes),
             Attack::Fab(config) => config.check(),
             Attack::Square(config) => config.check(),
-            Attack::AutoAttack(config) => config.check(classes),
+            Attack::AutoAttack(config) => config.check(),
         }
     }
 

@@ -1,16 +1,21 @@
 //! Short names of attacks, as on the command line and in tables.
 
-use super::{Attack, PgdConfig, SquareConfig};
+use super::{ApgdDlrConfig, Attack, PgdConfig, SquareConfig};
 use serde::de::{MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer};
 use std::fmt;
 use std::str::FromStr;
 
+/// APGD on the targeted DLR loss.
+pub(super) const TARGETED: &str = "apgd-dlr";
+/// On the untargeted one.
+pub(super) const UNTARGETED: &str = "apgd-dlr-untargeted";
+
 /// A name of no attack.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{found}` names no attack; expected fgsm, pgd20 or cw40 (with any number of steps), apgd-ce, \
-     apgd-dlr, fab, square (or square500, with any number of queries) or autoattack"
+     apgd-dlr, apgd-dlr-untargeted, fab, square (or square500, with any number of queries) or autoattack"
 )]
 pub struct NameError {
     /// What was given.
@@ -26,7 +31,8 @@ impl Attack {
             Attack::Pgd(config) => format!("pgd{}", config.steps),
             Attack::Cw(config) => format!("cw{}", config.steps),
             Attack::ApgdCe(_) => "apgd-ce".to_owned(),
-            Attack::ApgdDlr(_) => "apgd-dlr".to_owned(),
+            Attack::ApgdDlr(config) if config.targets == 0 => UNTARGETED.to_owned(),
+            Attack::ApgdDlr(_) => TARGETED.to_owned(),
             Attack::Fab(_) => "fab".to_owned(),
             Attack::Square(config) if *config == SquareConfig::default() => "square".to_owned(),
             Attack::Square(config) => format!("square{}", config.queries),
@@ -65,7 +71,11 @@ impl FromStr for Attack {
         Ok(match lower.as_str() {
             "fgsm" => Attack::Fgsm {},
             "apgd-ce" => Attack::ApgdCe(Default::default()),
-            "apgd-dlr" | "apgd-t" => Attack::ApgdDlr(Default::default()),
+            TARGETED | "apgd-t" => Attack::ApgdDlr(Default::default()),
+            UNTARGETED => Attack::ApgdDlr(ApgdDlrConfig {
+                targets: 0,
+                ..Default::default()
+            }),
             "fab" | "fab-t" => Attack::Fab(Default::default()),
             "autoattack" | "aa" => Attack::AutoAttack(Default::default()),
             other => {

@@ -26,9 +26,18 @@ pub const DISTINCT: f64 = 0.5;
 /// image in 32 may resist the few steps of the check).
 pub const UNBOUNDED: f64 = 5.0;
 /// Points of accuracy by which Square may be ahead of white-box attacks. AutoAttack flags 0.2 points,
-/// on 10000 images; on the few hundred of a laptop that is one image, hence more here, and never a
-/// single one.
+/// on 10000 images; on the few hundred of a laptop that is one image, hence more here, and never fewer
+/// than [`TELLING`] images.
 pub const SQUARE: f64 = 0.5;
+/// Share of the margin that the gradient at an image must be able to change, were it the same everywhere,
+/// by painting the whole image: an ordinary network's changes a margin many times over, rounding errors a
+/// thousandth of it.
+pub const FLAT: f64 = 0.01;
+/// Share of images at which it may change less; a single one may be saturated.
+pub const FEW_FLAT: f64 = 0.05;
+/// Images that only one of two attacks fools, from which that is no chance even where the other fools
+/// none alone; see [`DEVIATIONS`].
+pub const TELLING: usize = 5;
 /// By how many standard deviations of chance the images that only the weaker attack fools may
 /// outnumber those that only the stronger does (McNemar's statistic).
 pub const DEVIATIONS: f64 = 2.0;
@@ -44,13 +53,18 @@ pub enum Kind {
     NotFinite,
     /// The logits are probabilities: losses on logits saturate.
     Probabilities,
+    /// The same logits for all images.
+    Constant,
     /// Equal logits where there should be none: margins and DLR have steps, gradients are not those
     /// of the outputs.
     Quantised,
-    /// The gradient of the margin by the pixels is zero or not finite.
+    /// The gradient of the margin by the pixels is zero, as small as rounding errors, or not finite.
     ZeroGradient,
     /// That of the cross-entropy is, that of the margin is not: logits too large for PGD and APGD-CE.
     CrossEntropyUnderflow,
+    /// Steps on the cross-entropy fool fewer than steps on the margin: logits so small that its gradient
+    /// is a blend of all classes.
+    CrossEntropyMisleads,
     /// An attack that may not move a pixel fools.
     EpsilonZero,
     /// A stored perturbation leaves the ball or the image range.
@@ -87,15 +101,26 @@ impl Warning {
     }
 }
 
-/// Leaves out what another warning explains: of a randomised network the errors of single draws, of
-/// one without gradients the failure of unbounded attacks along them.
+/// Leaves out what another warning explains: of a randomised network the errors of single draws, of one
+/// whose logits overflow the answers that rounding decides, of one without gradients the failure of
+/// unbounded attacks along them, of a constant one all that follows from it.
 pub(super) fn unexplained(mut warnings: Vec<Warning>) -> Vec<Warning> {
     let has = |kind| warnings.iter().any(|w: &Warning| w.kind == kind);
-    let (randomised, flat) = (has(Kind::Randomised), has(Kind::ZeroGradient));
+    let (randomised, overflow) = (has(Kind::Randomised), has(Kind::NotFinite));
+    let (flat, constant) = (has(Kind::ZeroGradient), has(Kind::Constant));
     warnings.retain(|w| match w.kind {
-        Kind::EpsilonZero | Kind::Unconfirmed => !randomised,
-        Kind::Unbounded => !flat,
-        _ => true,
+        Kind::EpsilonZero | Kind::Unconfirmed => !randomised && !overflow,
+        Kind::Unbounded => !flat && !constant,
+        Kind::ZeroGradient | Kind::Quantised => !constant,
+        Kind::Randomised
+        | Kind::NotFinite
+        | Kind::Probabilities
+        | Kind::Constant
+        | Kind::CrossEntropyUnderflow
+        | Kind::CrossEntropyMisleads
+        | Kind::OutsideBall
+        | Kind::StrongerIsWeaker
+        | Kind::SquareBeatsGradients => true,
     });
     warnings
 }
@@ -124,19 +149,23 @@ fn dominates(strong: &Attack, weak: &Attack) -> bool {
         (Pgd(a), Pgd(b)) | (Cw(a), Cw(b)) => a.steps > b.steps && a.restarts >= b.restarts,
         (ApgdCe(a), ApgdCe(b)) => a.steps > b.steps && a.restarts >= b.restarts,
         (Square(a), Square(b)) => a.queries > b.queries && a.restarts >= b.restarts,
+        // Of other pairs neither is known to be.
         _ => false,
     }
 }
 
-/// Every pair of attacks of which one should be the stronger.
-pub(super) fn order(attacks: &[Attacked]) -> Vec<Warning> {
+/// Every pair of attacks of which one should be the stronger, on the images of `distinct`.
+pub(super) fn order(attacks: &[Attacked], distinct: &[usize]) -> Vec<Warning> {
     let mut warnings = Vec::new();
     for strong in attacks {
         for weak in attacks {
             if !dominates(&strong.attack, &weak.attack) {
                 continue;
             }
-            let [a, b] = [weak, strong].map(|a| a.robust.iter().map(|r| !r).collect::<Vec<_>>());
+            let [a, b] = [weak, strong].map(|a| {
+                let fooled = distinct.iter().map(|&i| !a.robust[i]);
+                fooled.collect::<Vec<_>>()
+            });
             if let Some((lost, won)) = weaker(&a, &b) {
                 let reason = format!(
                     "{} leaves {:.2} % correct, the weaker {} {:.2} %: {lost} images are fooled by \
@@ -155,47 +184,19 @@ pub(super) fn order(attacks: &[Attacked]) -> Vec<Warning> {
     warnings
 }
 
-/// Square against white-box attacks: within AutoAttack, and alone against the best of those with
-/// several steps.
-pub(super) fn square(attacks: &[Attacked]) -> Vec<Warning> {
-    let mut warnings = Vec::new();
-    let mut compare = |ahead: f64, images: usize, of: &Attack, than: &str| {
-        let single = 100.0 / images.max(1) as f64;
-        if ahead > SQUARE && ahead > 1.5 * single {
-            let reason = format!(
-                "Square, which sees no gradient, lowers accuracy by {ahead:.2} points more than \
-                 {than}, more than {SQUARE} points of {images} images: gradients do not show the way, \
-                 so robust accuracy is overestimated; give Square more queries or adapt an attack to \
-                 this network"
-            );
-            warnings.push(Warning::new(Kind::SquareBeatsGradients, Some(of), reason));
-        }
-    };
-    let gradient = |a: &&Attacked| {
-        use Attack::*;
-        matches!(a.attack, Pgd(_) | Cw(_) | ApgdCe(_) | ApgdDlr(_) | Fab(_))
-    };
-    let white_box = attacks.iter().filter(gradient);
-    let best = white_box.min_by(|a, b| a.accuracy.total_cmp(&b.accuracy));
-    for attacked in attacks {
-        let images = attacked.robust.len();
-        match (&attacked.attack, best, attacked.parts.last()) {
-            (Attack::AutoAttack(_), _, Some(last)) => {
-                compare(
-                    last.fooled,
-                    images,
-                    &attacked.attack,
-                    "the attacks before it",
-                );
-            }
-            (Attack::Square(_), Some(best), _) => {
-                let ahead = best.accuracy - attacked.accuracy;
-                compare(ahead, images, &attacked.attack, &best.attack.name());
-            }
-            _ => {}
-        }
-    }
-    warnings
+/// Square within AutoAttack, where it only sees what three attacks along gradients left: `only` of
+/// `images`, distinct ones, it was the first to fool.
+pub(super) fn square(attack: &Attack, only: usize, images: usize) -> Option<Warning> {
+    let ahead = 100.0 * only as f64 / images.max(1) as f64;
+    (ahead > SQUARE && only >= TELLING).then(|| {
+        let reason = format!(
+            "Square, which sees no gradient, lowers accuracy by {ahead:.2} points more than the attacks \
+             before it, more than {SQUARE} points of {images} images: gradients do not show the way, so \
+             robust accuracy is overestimated; give Square more queries or adapt an attack to this \
+             network"
+        );
+        Warning::new(Kind::SquareBeatsGradients, Some(attack), reason)
+    })
 }
 
 #[cfg(test)]

@@ -2,38 +2,25 @@
 
 use super::checks::{self, Kind, Warning};
 use super::outcome::{Attacked, Evaluation, Part, Queries};
+use super::own::{self, Own};
 use super::probes::{self, Sample, wrong};
+use super::stop::{Asked, Stoppable};
+use super::tally::{Tally, passes, to_byte};
+use super::verdict::{Gap, Reliable, Seen};
 use super::{CHUNK, Inputs};
-use crate::attack::{Attack, autoattack};
-use crate::ball::Ball;
+use crate::attack::{Attack, predicted};
+use crate::oracle::Oracle;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
-use tox_data::checkpoint::{self, Buffers, CheckpointError};
+use std::collections::HashSet;
+use tox_data::checkpoint::{self, Buffers, CheckpointError, Slot};
 
 /// Probes that are not of an attack.
-const PROBES: usize = 3;
-
-/// What an attack did so far, an entry a correctly classified image.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Tally {
-    fooled: Vec<bool>,
-    forward: Vec<u32>,
-    backward: Vec<u32>,
-    /// Images that each part of AutoAttack fooled.
-    parts: [usize; 4],
-    /// Stored images that the ball does not allow.
-    outside: usize,
-    /// Stored adversarial examples that are none.
-    unconfirmed: usize,
-    /// Those that still are with 8-bit pixels.
-    eight_bit: usize,
-}
+const PROBES: usize = 5;
 
 /// All that the next steps depend on.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Kept {
+pub(super) struct Kept {
     /// Whether each image so far is classified correctly.
     correct: Vec<bool>,
     /// One an attack.
@@ -42,31 +29,39 @@ struct Kept {
     probed: usize,
     /// What they found.
     warnings: Vec<Warning>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Header {
-    key: String,
-    kept: Kept,
+    /// What they have to say that is no warning.
+    notes: Vec<String>,
+    /// What the evaluation's own attacks found.
+    own: Option<Own>,
 }
 
 pub(super) struct Machine<'a> {
     inputs: &'a Inputs<'a>,
-    key: String,
+    asked: &'a Asked<'a>,
+    /// Images that none before them equals, as places in the inputs' rows: what many copies of one image
+    /// say is said once.
+    distinct: Vec<usize>,
     kept: Kept,
 }
 
 impl<'a> Machine<'a> {
-    pub fn new(inputs: &'a Inputs<'a>, key: &str) -> Self {
-        let kept = Kept {
-            tallies: vec![Tally::default(); inputs.attacks.len()],
-            ..Kept::default()
+    pub fn new(inputs: &'a Inputs<'a>, asked: &'a Asked<'a>) -> Self {
+        let (split, stride) = (inputs.split, inputs.split.images.stride());
+        let mut seen = HashSet::new();
+        let mut first = |row: u32| {
+            let row = row as usize;
+            let pixels = &split.images.pixels[row * stride..][..stride];
+            seen.insert((pixels, split.labels[row]))
         };
+        let rows = inputs.rows.iter().enumerate();
         Self {
             inputs,
-            key: key.to_owned(),
-            kept,
+            asked,
+            distinct: rows.filter(|(_, row)| first(**row)).map(|r| r.0).collect(),
+            kept: Kept {
+                tallies: vec![Tally::default(); inputs.attacks.len()],
+                ..Kept::default()
+            },
         }
     }
 
@@ -78,16 +73,31 @@ impl<'a> Machine<'a> {
         PROBES + self.inputs.attacks.len()
     }
 
-    /// Rows of the split that are classified correctly, so far.
-    fn correct(&self) -> Vec<u32> {
-        let pairs = self.inputs.rows.iter().zip(&self.kept.correct);
-        pairs.filter(|(_, c)| **c).map(|(row, _)| *row).collect()
+    /// The network, until an end is asked for. What a step found with it after that counts for nothing.
+    fn oracle(&self) -> Stoppable<'a> {
+        Stoppable {
+            oracle: self.inputs.oracle,
+            asked: self.asked,
+        }
     }
 
-    fn sample(&self, rows: &[u32]) -> Sample {
+    /// The parts of attack `i`.
+    fn parts(&self, i: usize) -> Vec<Attack> {
+        self.inputs.attacks[i].parts(self.inputs.oracle.classes())
+    }
+
+    /// Places of the images that are classified correctly.
+    fn correct(&self) -> Vec<usize> {
+        let all = 0..self.kept.correct.len();
+        all.filter(|&i| self.kept.correct[i]).collect()
+    }
+
+    /// The images at these places.
+    fn sample(&self, places: impl IntoIterator<Item = usize>) -> Sample {
         let (split, mut sample) = (self.inputs.split, Sample::default());
         let stride = split.images.stride();
-        for &row in rows {
+        for place in places {
+            let row = self.inputs.rows[place];
             let bytes = &split.images.pixels[row as usize * stride..][..stride];
             sample
                 .pixels
@@ -102,76 +112,185 @@ impl<'a> Machine<'a> {
     fn classify(&mut self) -> String {
         let at = self.kept.correct.len();
         let end = (at + CHUNK).min(self.images());
-        let sample = self.sample(&self.inputs.rows[at..end]);
-        let wrong = wrong(self.inputs.oracle, &sample.pixels, &sample.labels);
-        self.kept.correct.extend(wrong.iter().map(|wrong| !wrong));
+        let sample = self.sample(at..end);
+        let wrong = wrong(&self.oracle(), &sample.pixels, &sample.labels);
+        if !self.asked.said() {
+            self.kept.correct.extend(wrong.iter().map(|wrong| !wrong));
+        }
         format!("clean accuracy, {end} of {} images", self.images())
     }
 
-    /// The next chunk under attack `i`.
-    fn attack(&mut self, i: usize, correct: &[u32]) -> String {
-        let Inputs {
-            oracle, ball, seed, ..
-        } = *self.inputs;
-        let attack = &self.inputs.attacks[i];
-        let at = self.kept.tallies[i].fooled.len();
-        let end = (at + CHUNK).min(correct.len());
-        let sample = self.sample(&correct[at..end]);
-        let (found, by) = match attack {
-            Attack::AutoAttack(config) => {
-                let shared = autoattack::run(oracle, sample.points(), ball, config, seed);
-                (shared.found, shared.by)
+    /// The next chunk under a part of attack `i`.
+    fn attack(&mut self, i: usize, correct: &[usize]) -> String {
+        let Inputs { ball, seed, .. } = *self.inputs;
+        let (oracle, parts) = (self.oracle(), self.parts(i));
+        let mut tally = self.kept.tallies[i].clone();
+        tally.begin(correct.len());
+        let part = &parts[tally.part];
+        let (chunk, at) = tally.next(CHUNK);
+        if !chunk.is_empty() {
+            let sample = self.sample(chunk.iter().map(|&j| correct[j]));
+            let found = part.run(&oracle, sample.points(), ball, seed);
+            let last = tally.part + 1 == parts.len();
+            tally.add(&chunk, &found);
+            let (mut pixels, mut bytes, mut labels) = (Vec::new(), Vec::new(), Vec::new());
+            let images = found.pixels.chunks_exact(oracle.size());
+            let cleans = sample.pixels.chunks_exact(oracle.size());
+            for (row, (x, clean)) in images.zip(cleans).enumerate() {
+                if found.fooled[row] || last {
+                    tally.outside += usize::from(!ball.allows(x, clean));
+                }
+                if found.fooled[row] {
+                    pixels.extend_from_slice(x);
+                    bytes.extend(x.iter().zip(clean).map(|(&x, &c)| to_byte(x, c)));
+                    labels.push(sample.labels[row]);
+                }
             }
-            other => (other.run(oracle, sample.points(), ball, seed), Vec::new()),
-        };
-        let tally = &mut self.kept.tallies[i];
-        by.iter().flatten().for_each(|&part| tally.parts[part] += 1);
-        let (mut pixels, mut bytes, mut labels) = (Vec::new(), Vec::new(), Vec::new());
-        let images = found.pixels.chunks_exact(oracle.size());
-        let cleans = sample.pixels.chunks_exact(oracle.size());
-        for (row, (x, clean)) in images.zip(cleans).enumerate() {
-            tally.outside += usize::from(!ball.allows(x, clean));
-            if found.fooled[row] {
-                pixels.extend_from_slice(x);
-                bytes.extend(x.iter().zip(clean).map(|(&x, &c)| to_byte(x, c)));
-                labels.push(sample.labels[row]);
+            if !labels.is_empty() {
+                let logits = oracle.logits(&pixels);
+                let rows = logits.chunks_exact(oracle.classes()).zip(&labels);
+                for (row, &label) in rows {
+                    tally.unconfirmed += usize::from(predicted(row) == Some(label.into()));
+                    tally.not_finite += usize::from(row.iter().any(|z| !z.is_finite()));
+                }
+                let wrong = wrong(&oracle, &bytes, &labels);
+                tally.eight_bit += wrong.iter().filter(|wrong| **wrong).count();
             }
         }
-        let count = |pixels: &[f32]| -> usize {
-            let wrong = wrong(oracle, pixels, &labels);
-            wrong.iter().filter(|wrong| **wrong).count()
+        let robust = correct.len() - tally.fooled();
+        let (name, inner) = (self.inputs.attacks[i].name(), part.name());
+        let which = if inner == name {
+            name
+        } else {
+            format!("{name}: {inner}")
         };
-        tally.unconfirmed += labels.len() - count(&pixels);
-        tally.eight_bit += count(&bytes);
-        tally.fooled.extend(found.fooled);
-        tally.forward.extend(found.forward);
-        tally.backward.extend(found.backward);
-        let robust = tally.fooled.iter().filter(|f| !**f).count();
-        format!(
-            "{}, {end} of {} correctly classified images, {robust} of them robust",
-            attack.name(),
-            correct.len()
-        )
+        tally.go_on(at);
+        if !self.asked.said() {
+            self.kept.tallies[i] = tally;
+        }
+        let n = correct.len();
+        format!("{which}, {at} of {n} correctly classified images, {robust} of them robust")
     }
 
     /// The next check that asks the network.
-    fn probe(&mut self, correct: &[u32]) -> String {
-        let Inputs {
-            oracle, ball, seed, ..
-        } = *self.inputs;
-        let first = |rows: &[u32]| self.sample(&rows[..rows.len().min(CHUNK)]);
-        let found = match self.kept.probed {
-            0 => probes::outputs(oracle, &first(self.inputs.rows)),
-            1 => probes::gradients(oracle, &first(correct)),
-            2 => probes::strength(oracle, &first(correct), ball, seed),
+    fn probe(&mut self, correct: &[usize]) -> String {
+        let Inputs { ball, seed, .. } = *self.inputs;
+        let oracle = self.oracle();
+        let first: HashSet<usize> = self.distinct.iter().copied().collect();
+        let distinct = correct.iter().copied().filter(|i| first.contains(i));
+        let correct_once = || self.sample(distinct.clone().take(CHUNK));
+        let (mut own, mut notes) = (self.kept.own, Vec::new());
+        let warnings = match self.kept.probed {
+            0 => {
+                let images = self.distinct.iter().copied().take(CHUNK);
+                probes::outputs(&oracle, &self.sample(images))
+            }
+            1 => probes::gradients(&oracle, &correct_once()),
+            2 if self.inputs.attacks.is_empty() => Vec::new(),
+            2 => probes::strength(&oracle, &correct_once(), ball, seed),
+            3 => {
+                let left = distinct.filter(|&i| self.left(correct, i));
+                let sample = match self.inputs.attacks.is_empty() || ball.epsilon == 0.0 {
+                    true => Sample::default(),
+                    false => self.sample(left.take(own::FEW)),
+                };
+                let attacks = self.inputs.attacks;
+                let (found, warnings) = own::left(&oracle, sample.points(), attacks, ball, seed);
+                own = found;
+                warnings
+            }
+            4 => {
+                let places: Vec<usize> = distinct.collect();
+                let (warnings, said) = self.square(&oracle, correct, &places);
+                notes = said;
+                warnings
+            }
             i => {
                 let attack = &self.inputs.attacks[i - PROBES];
-                probes::epsilon_zero(oracle, &first(correct), ball.norm, attack, seed)
+                probes::epsilon_zero(&oracle, &correct_once(), ball.norm, attack, seed)
             }
         };
-        self.kept.warnings.extend(found);
-        self.kept.probed += 1;
+        if !self.asked.said() {
+            self.kept.warnings.extend(warnings);
+            self.kept.notes.extend(notes);
+            self.kept.own = own;
+            self.kept.probed += 1;
+        }
         format!("checks, {} of {}", self.kept.probed, self.probes())
+    }
+
+    /// Whether no attack fooled the image at `place`, one of `correct`.
+    fn left(&self, correct: &[usize], place: usize) -> bool {
+        let j = correct.binary_search(&place);
+        let by = |tally: &Tally| j.is_ok_and(|j| tally.by[j].is_some());
+        !self.kept.tallies.iter().any(by)
+    }
+
+    /// Square, alone or in AutoAttack, against the attacks along gradients, on distinct images.
+    fn square(
+        &self,
+        oracle: &Stoppable<'_>,
+        correct: &[usize],
+        places: &[usize],
+    ) -> (Vec<Warning>, Vec<String>) {
+        let Inputs { ball, seed, .. } = *self.inputs;
+        let (mut warnings, mut notes) = (Vec::new(), Vec::new());
+        let is_square = |attack: &Attack| matches!(attack, Attack::Square(_));
+        // By each attack, of each place whether Square fooled it, and whether a gradient did.
+        let mut fooled: Vec<[Vec<bool>; 2]> = Vec::new();
+        for (i, tally) in self.kept.tallies.iter().enumerate() {
+            let parts = self.parts(i);
+            let by = |square: bool| -> Vec<bool> {
+                let of = |place: &usize| {
+                    let j = correct.binary_search(place).ok()?;
+                    let part = tally.by[j]?;
+                    Some(is_square(parts.get(usize::from(part))?) == square)
+                };
+                places.iter().map(|p| of(p).unwrap_or(false)).collect()
+            };
+            fooled.push([by(true), by(false)]);
+        }
+        let along = |p: usize| fooled.iter().any(|[_, gradient]| gradient[p]);
+        for (attack, [square, _]) in self.inputs.attacks.iter().zip(&fooled) {
+            let only: Vec<usize> = (0..places.len())
+                .filter(|&p| square[p] && !along(p))
+                .collect();
+            if let Attack::AutoAttack(_) = attack {
+                warnings.extend(checks::square(attack, only.len(), self.distinct.len()));
+                continue;
+            }
+            let won = (0..places.len()).filter(|&p| !square[p] && along(p));
+            let won = won.count();
+            // Nothing to compare with where Square is alone.
+            let alone = self.inputs.attacks.iter().all(is_square);
+            if !is_square(attack) || alone || !own::ahead(only.len(), won, (1, 0)) {
+                continue;
+            }
+            let tried = only.iter().take(own::FEW).map(|&p| places[p]);
+            let sample = self.sample(tried);
+            let found = own::strongest(oracle, sample.points(), ball, seed);
+            let (tried, found) = (found.len(), found.iter().filter(|f| **f).count());
+            let name = attack.name();
+            if own::ahead(only.len(), won, (tried, found)) {
+                let reason = format!(
+                    "{name}, which sees no gradient, fools {} images that no attack along gradients \
+                     does, and {won} the other way round; of {tried} of them 100 steps of APGD-CE and of \
+                     CW fool {found}: gradients do not show the way, so robust accuracy is \
+                     overestimated; adapt an attack to this network",
+                    only.len(),
+                );
+                let kind = Kind::SquareBeatsGradients;
+                warnings.push(Warning::new(kind, Some(attack), reason));
+            } else {
+                notes.push(format!(
+                    "{name} fools {} images that no attack along gradients among those asked for does; \
+                     100 steps of APGD-CE and of CW fool {found} of {tried} of them: a stronger gradient \
+                     attack is missing from the list",
+                    only.len(),
+                ));
+            }
+        }
+        (warnings, notes)
     }
 
     /// Share of the passes made, as if no image left an attack early.
@@ -181,10 +300,16 @@ impl<'a> Machine<'a> {
             false => self.images(),
         };
         let (mut done, mut all) = (self.kept.correct.len() as f64, self.images() as f64);
-        for (attack, tally) in self.inputs.attacks.iter().zip(&self.kept.tallies) {
-            let passes = passes(attack);
-            done += passes * tally.fooled.len() as f64;
-            all += passes * correct as f64;
+        for (i, tally) in self.kept.tallies.iter().enumerate() {
+            for (j, part) in self.parts(i).iter().enumerate() {
+                let images = match j.cmp(&tally.part) {
+                    std::cmp::Ordering::Less => correct,
+                    std::cmp::Ordering::Equal => tally.at,
+                    std::cmp::Ordering::Greater => 0,
+                };
+                done += passes(part) * images as f64;
+                all += passes(part) * correct as f64;
+            }
         }
         // A probe makes some ten passes of a chunk.
         let chunk = 10.0 * correct.min(CHUNK) as f64;
@@ -195,109 +320,99 @@ impl<'a> Machine<'a> {
 
     pub fn finish(self) -> Evaluation {
         let images = self.images();
+        let classes = self.inputs.oracle.classes();
         let percent = |count: usize| 100.0 * count as f64 / images as f64;
         let mut worst = self.kept.correct.clone();
         let mut warnings = self.kept.warnings.clone();
         let mut attacks = Vec::new();
         for (attack, tally) in self.inputs.attacks.iter().zip(&self.kept.tallies) {
-            let mut answers = tally.fooled.iter();
+            let mut answers = tally.by.iter();
             let correct = self.kept.correct.iter();
             let robust: Vec<bool> = correct
-                .map(|&c| c && answers.next().is_some_and(|fooled| !fooled))
+                .map(|&c| c && answers.next().is_some_and(Option::is_none))
                 .collect();
             worst.iter_mut().zip(&robust).for_each(|(w, r)| *w &= r);
             warnings.extend(tally.warnings(attack, self.inputs.ball));
-            let fooled = tally.fooled.iter().filter(|f| **f).count();
+            let fooled = tally.fooled();
             attacks.push(Attacked {
                 attack: attack.clone(),
                 accuracy: percent(robust.iter().filter(|r| **r).count()),
                 eight_bit: (fooled > 0).then(|| 100.0 * tally.eight_bit as f64 / fooled as f64),
                 queries: Queries::of(&tally.forward, &tally.backward),
-                parts: parts(attack, tally.parts.map(percent)),
+                parts: parts(attack, classes, tally, percent),
                 robust,
             });
         }
-        warnings.extend(checks::order(&attacks));
-        warnings.extend(checks::square(&attacks));
+        warnings.extend(checks::order(&attacks, &self.distinct));
         let warnings = checks::unexplained(warnings);
+        let labels = self.inputs.rows.iter();
+        let labels = labels.map(|row| self.inputs.split.labels[*row as usize]);
+        let labels: Vec<u16> = labels.collect();
+        let distinct = self.distinct.iter().filter(|&&i| self.kept.correct[i]);
+        let seen = Seen {
+            attacks: self.inputs.attacks,
+            epsilon: self.inputs.ball.epsilon,
+            classes,
+            labels: &labels,
+            correct: self.correct().len(),
+            distinct: distinct.count(),
+        };
+        let mut untested = seen.untested();
+        if let Some(own) = self.kept.own.filter(|own| own.margin > 0) {
+            let weak = untested.iter_mut().filter(|u| u.gap == Gap::WeakAttacks);
+            weak.for_each(|u| u.reason += &own.said());
+        }
+        let reliable = match (warnings.is_empty(), untested.is_empty()) {
+            (false, _) => Reliable::No,
+            (true, false) => Reliable::NotTested,
+            (true, true) => Reliable::Yes,
+        };
+        let mut notes: Vec<String> = Vec::new();
+        for note in self.inputs.attacks.iter().filter_map(|a| a.note(classes)) {
+            if !notes.iter().any(|n| n == note) {
+                notes.push(note.to_owned());
+            }
+        }
+        notes.extend(self.kept.notes);
         Evaluation {
             images,
             ball: self.inputs.ball,
-            clean: percent(self.kept.correct.iter().filter(|c| **c).count()),
+            clean: percent(seen.correct),
+            majority: percent(seen.majority()),
             worst_case: percent(worst.iter().filter(|w| **w).count()),
+            upper_bound: !warnings.is_empty() || untested.iter().any(|u| u.gap == Gap::WeakAttacks),
             attacks,
-            reliable: warnings.is_empty(),
+            own: self.kept.own,
+            notes,
             warnings,
+            untested,
+            reliable,
         }
-    }
-}
-
-impl Tally {
-    fn warnings(&self, attack: &Attack, ball: Ball) -> Vec<Warning> {
-        let mut warnings = Vec::new();
-        let fooled = self.fooled.iter().filter(|f| **f).count();
-        if self.outside > 0 {
-            let reason = format!(
-                "{} of {} stored images are farther than epsilon {} from the clean ones or leave 0..=1: \
-                 an error in the attack, which makes accuracy too low",
-                self.outside,
-                self.fooled.len(),
-                ball.epsilon,
-            );
-            warnings.push(Warning::new(Kind::OutsideBall, Some(attack), reason));
-        }
-        if self.unconfirmed > 0 {
-            let reason = format!(
-                "{} of {fooled} adversarial examples are classified correctly when the network is asked \
-                 again: its answers depend on what else is in a batch",
-                self.unconfirmed,
-            );
-            warnings.push(Warning::new(Kind::Unconfirmed, Some(attack), reason));
-        }
-        warnings
     }
 }
 
 /// AutoAttack's shares by name.
-fn parts(attack: &Attack, fooled: [f64; 4]) -> Vec<Part> {
+fn parts(
+    attack: &Attack,
+    classes: usize,
+    tally: &Tally,
+    percent: impl Fn(usize) -> f64,
+) -> Vec<Part> {
     let Attack::AutoAttack(config) = attack else {
         return Vec::new();
     };
-    let named = config.parts().into_iter().zip(fooled);
-    named
-        .map(|(part, fooled)| Part {
+    let parts = config.parts(classes).into_iter().zip(0u8..);
+    let fooled = |part: u8| tally.by.iter().filter(|by| **by == Some(part)).count();
+    parts
+        .map(|(part, i)| Part {
             attack: part.name(),
-            fooled,
+            fooled: percent(fooled(i)),
         })
         .collect()
 }
 
-/// `x` as an 8-bit value between it and the clean pixel `c`, which is one.
-fn to_byte(x: f32, c: f32) -> f32 {
-    let (scaled, clean) = (f64::from(x) * 255.0, (f64::from(c) * 255.0).round());
-    let byte = match scaled > clean {
-        true => scaled.floor().max(clean),
-        false => scaled.ceil().min(clean),
-    };
-    (byte / 255.0) as f32
-}
-
-/// Passes of an image that is never fooled; a backward pass costs two.
-fn passes(attack: &Attack) -> f64 {
-    let passes = match attack {
-        Attack::Fgsm {} => 4,
-        Attack::Pgd(config) | Attack::Cw(config) => 3 * config.steps * config.restarts,
-        Attack::ApgdCe(config) => 3 * config.steps * config.restarts,
-        Attack::ApgdDlr(config) => 3 * config.steps * config.restarts * config.targets.max(1),
-        Attack::Fab(config) => 4 * config.steps * config.restarts * config.targets,
-        Attack::Square(config) => config.queries * config.restarts,
-        Attack::AutoAttack(config) => return config.parts().iter().map(passes).sum(),
-    };
-    passes as f64
-}
-
 impl checkpoint::Machine for Machine<'_> {
-    type Header = Header;
+    type Header = Kept;
 
     fn done(&self) -> bool {
         self.kept.probed == self.probes()
@@ -308,38 +423,28 @@ impl checkpoint::Machine for Machine<'_> {
             self.classify()
         } else {
             let correct = self.correct();
-            let mut tallies = self.kept.tallies.iter();
-            match tallies.position(|tally| tally.fooled.len() < correct.len()) {
+            let mut tallies = self.kept.tallies.iter().enumerate();
+            match tallies.position(|(i, tally)| tally.part < self.parts(i).len()) {
                 Some(i) => self.attack(i, &correct),
                 None => self.probe(&correct),
             }
         };
-        progress(self.share(), &message);
-    }
-
-    fn save(&mut self, path: &Path) -> Result<(), CheckpointError> {
-        let header = Header {
-            key: self.key.clone(),
-            kept: self.kept.clone(),
-        };
-        checkpoint::write(path, &header, &[])
-    }
-
-    fn resume(&mut self, header: Header, _: Buffers) -> Result<(), String> {
-        let Header { key, kept } = header;
-        if key != self.key {
-            return Err(format!("it belongs to {key}, not to {}", self.key));
+        if !self.asked.said() {
+            progress(self.share(), &message);
         }
+    }
+
+    fn save(&mut self, slot: Slot<'_>) -> Result<(), CheckpointError> {
+        slot.write(&self.kept, &[])
+    }
+
+    fn resume(&mut self, kept: Kept, _: Buffers) -> Result<(), String> {
         let (images, attacks) = (self.images(), self.inputs.attacks.len());
         let correct = kept.correct.iter().filter(|c| **c).count();
-        let fits = |tally: &Tally| {
-            let n = tally.fooled.len();
-            n <= correct && tally.forward.len() == n && tally.backward.len() == n
-        };
         if kept.correct.len() > images
             || kept.tallies.len() != attacks
             || kept.probed > self.probes()
-            || !kept.tallies.iter().all(fits)
+            || !kept.tallies.iter().all(|tally| tally.fits(correct))
         {
             return Err(format!(
                 "it does not fit {images} images under {attacks} attacks"
@@ -347,23 +452,5 @@ impl checkpoint::Machine for Machine<'_> {
         }
         self.kept = kept;
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::to_byte;
-
-    #[test]
-    fn rounding_goes_towards_the_clean_pixel() {
-        let byte = |v: f32| v / 255.0;
-        assert_eq!(to_byte(byte(12.7), byte(10.0)), byte(12.0));
-        assert_eq!(to_byte(byte(7.3), byte(10.0)), byte(8.0));
-        assert_eq!(to_byte(byte(10.6), byte(10.0)), byte(10.0));
-        assert_eq!(to_byte(byte(9.4), byte(10.0)), byte(10.0));
-        for b in 0..=255u8 {
-            let c = f32::from(b) / 255.0;
-            assert_eq!(to_byte(c, c).to_bits(), c.to_bits());
-        }
     }
 }

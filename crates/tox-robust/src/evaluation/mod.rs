@@ -2,21 +2,29 @@
 //!
 //! [`evaluate`] measures the accuracy of an [`Oracle`] on images as they are, then under each of some
 //! attacks on those that it classifies correctly, and looks over its own result: [`checks`] holds the
-//! signs by which published evaluations were found to be wrong. A machine of small steps, a chunk of
-//! images under one attack each, so that it can stop and go on anywhere.
+//! signs by which published evaluations were found to be wrong, `own` attacks what the attacks left, and
+//! `verdict` says whether there was a test at all. A machine of small steps, a chunk of images under one
+//! attack, or a part of AutoAttack, each, so that it can stop and go on anywhere.
 
 pub mod checks;
 mod machine;
 mod outcome;
+mod own;
 mod probes;
+mod stop;
+mod tally;
+mod verdict;
 
 pub use checks::{Kind, Warning};
 pub use outcome::{Attacked, Evaluation, Part, Queries};
+pub use own::Own;
+pub use verdict::{Gap, Reliable, Untested};
 
 use crate::attack::{Attack, AttackError};
 use crate::ball::Ball;
 use crate::oracle::Oracle;
 use machine::Machine;
+use stop::Asked;
 use tox_data::Split;
 use tox_data::checkpoint::{self, CheckpointError, Hooks};
 
@@ -89,17 +97,32 @@ pub enum EvaluationError {
 }
 
 /// Evaluates, or goes on from a checkpoint. `None` means that it was asked to stop and has saved
-/// itself.
+/// itself. It asks before every pass of the network; a step that it stops in is made again.
 ///
 /// # Errors
 /// Settings or images that cannot be evaluated, or a checkpoint that cannot be read or written or
 /// belongs to something else.
 pub fn evaluate(
     inputs: &Inputs<'_>,
-    mut hooks: Hooks<'_>,
+    hooks: Hooks<'_>,
 ) -> Result<Option<Evaluation>, EvaluationError> {
     check(inputs)?;
-    let mut machine = Machine::new(inputs, hooks.key);
+    let Hooks {
+        checkpoint,
+        key,
+        save_every,
+        stop,
+        progress,
+    } = hooks;
+    let asked = Asked::new(stop);
+    let mut machine = Machine::new(inputs, &asked);
+    let mut hooks = Hooks {
+        checkpoint,
+        key,
+        save_every,
+        stop: &mut || asked.now(),
+        progress,
+    };
     let done = checkpoint::drive(&mut machine, &mut hooks)?;
     Ok(done.then(|| machine.finish()))
 }

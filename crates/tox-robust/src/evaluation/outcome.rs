@@ -1,6 +1,8 @@
 //! What an evaluation measured, as a record holds it.
 
 use super::checks::Warning;
+use super::own::Own;
+use super::verdict::{Reliable, Untested};
 use crate::attack::Attack;
 use crate::ball::Ball;
 use serde::{Deserialize, Serialize};
@@ -15,14 +17,27 @@ pub struct Evaluation {
     pub ball: Ball,
     /// Accuracy on the images as they are, in percent.
     pub clean: f64,
+    /// Accuracy, in percent, of answering the most frequent class of these images.
+    pub majority: f64,
     /// Share of images, in percent, that are classified correctly whatever attack is run.
     pub worst_case: f64,
+    /// Whether stronger attacks are expected to lower accuracies under these: they are weaker than
+    /// AutoAttack, or there are warnings.
+    pub upper_bound: bool,
     /// One entry an attack, in the order in which they were asked for.
     pub attacks: Vec<Attacked>,
+    /// What the evaluation's own attacks found on images that all of these left correct; `None` if these
+    /// were too few, or nothing was attacked.
+    pub own: Option<Own>,
+    /// What a reader must know of the attacks, a sentence each.
+    pub notes: Vec<String>,
     /// What speaks against these numbers.
     pub warnings: Vec<Warning>,
-    /// Whether nothing does. Without it robust accuracy is an upper bound that is likely to be loose.
-    pub reliable: bool,
+    /// What was not tested.
+    pub untested: Vec<Untested>,
+    /// Whether to believe them: not if there are warnings, and only if nothing is untested. Otherwise
+    /// robust accuracy is an upper bound that may be loose.
+    pub reliable: Reliable,
 }
 
 /// What one attack did.

@@ -1,7 +1,7 @@
 //! Checks that ask the network: small runs on the first images.
 
 use super::checks::{self, Kind, Warning};
-use crate::attack::{Attack, PgdConfig, losses, predicted};
+use crate::attack::{ApgdDlrConfig, Attack, FabConfig, PgdConfig, losses, predicted};
 use crate::ball::{Ball, Norm};
 use crate::oracle::{Oracle, Points};
 
@@ -81,27 +81,74 @@ pub(super) fn outputs(oracle: &dyn Oracle, images: &Sample) -> Vec<Warning> {
         );
         warn(Kind::Probabilities, reason);
     }
+    if let Some((kind, reason)) = equal(&logits, n, classes) {
+        warn(kind, reason);
+    }
+    warnings
+}
+
+/// Equal numbers among logits, where there are more than chance gives, and where they come from.
+fn equal(logits: &[f32], n: usize, classes: usize) -> Option<(Kind, String)> {
+    let mut rows = logits.chunks_exact(classes);
+    let first = rows.next()?;
+    if n > 1 && rows.all(|row| row == first) {
+        let reason = format!(
+            "all of {n} different images get the same logits: the network does not see them; look for \
+             dead activations, a zero scale, or weights of another network"
+        );
+        return Some((Kind::Constant, reason));
+    }
+    let (distinct, ties) = few_numbers(logits, classes);
+    if distinct >= checks::DISTINCT && ties == 0 {
+        return None;
+    }
+    // Classes whose logits are those of an earlier one on all images.
+    let same = |j: usize, k: usize| logits.chunks_exact(classes).all(|row| row[j] == row[k]);
+    let copies: Vec<usize> = (0..classes)
+        .filter(|&j| (0..j).any(|k| same(j, k)))
+        .collect();
+    let others: Vec<usize> = (0..classes).filter(|j| !copies.contains(j)).collect();
+    let rest: Vec<f32> = logits
+        .chunks_exact(classes)
+        .flat_map(|row| others.iter().map(|&j| row[j]))
+        .collect();
+    let (rest_distinct, rest_ties) = few_numbers(&rest, others.len());
+    if !copies.is_empty() && rest_distinct >= checks::DISTINCT && rest_ties == 0 {
+        let equal: Vec<String> = (0..classes)
+            .filter(|&j| (0..classes).any(|k| k != j && same(j, k)))
+            .map(|j| j.to_string())
+            .collect();
+        let reason = format!(
+            "the classes {} have the same logits as one another on all {n} images, as where rows of the \
+             last layer are equal or were never trained; of {ties} images the three largest logits are \
+             equal, where DLR divides by zero, and no attack can tell these classes apart",
+            equal.join(", "),
+        );
+        return Some((Kind::Quantised, reason));
+    }
+    let most = logits.iter().fold(0.0f32, |most, z| most.max(z.abs()));
+    let reason = format!(
+        "{:.0} % of {} logits, the largest of size {most:.3e}, are distinct numbers, and of {ties} of {n} \
+         images the three largest are equal, where DLR divides by zero: the outputs are rounded, by the \
+         network or, under a large common offset, by f32, and their gradients are not those of what the \
+         network answers",
+        100.0 * distinct,
+        logits.len(),
+    );
+    Some((Kind::Quantised, reason))
+}
+
+/// The share of distinct numbers, and the rows of which the three largest are equal.
+fn few_numbers(logits: &[f32], classes: usize) -> (f64, usize) {
     let mut bits: Vec<u32> = logits.iter().map(|z| z.to_bits()).collect();
     bits.sort_unstable();
     bits.dedup();
-    let distinct = bits.len() as f64 / logits.len() as f64;
     let ties = logits.chunks_exact(classes).filter(|row| {
         let mut row = row.to_vec();
         row.sort_by(|a, b| b.total_cmp(a));
         row.len() > 2 && row[0] == row[2]
     });
-    let ties = ties.count();
-    if distinct < checks::DISTINCT || ties > 0 {
-        let reason = format!(
-            "{} of {} logits are distinct numbers, and of {ties} of {n} images the three largest are \
-             equal, where DLR divides by zero: the outputs are rounded, and their gradients are not \
-             those of what the network answers",
-            bits.len(),
-            logits.len(),
-        );
-        warn(Kind::Quantised, reason);
-    }
-    warnings
+    (bits.len() as f64 / logits.len() as f64, ties.count())
 }
 
 /// The largest distance between two answers to the same image, each scaled to length 1.
@@ -125,30 +172,42 @@ pub(super) fn gradients(oracle: &dyn Oracle, correct: &Sample) -> Vec<Warning> {
     if n == 0 {
         return Vec::new();
     }
-    let flat = |loss: fn(&[f32], usize, &mut [f32]) -> f64| -> Vec<bool> {
+    // Of each image the loss, and what the gradient promises where the whole image may be painted.
+    let ask = |loss: fn(&[f32], usize, &mut [f32]) -> f64| -> Vec<(f64, f64)> {
         let classes = oracle.classes();
+        let mut values = Vec::with_capacity(n);
         let (_, gradient) = oracle.pullback(&correct.pixels, &mut |logits| {
             let mut cotangent = vec![0.0; logits.len()];
             let rows = logits.chunks_exact(classes).zip(&correct.labels);
             for (out, (logits, &label)) in cotangent.chunks_exact_mut(classes).zip(rows) {
-                loss(logits, label.into(), out);
+                values.push(loss(logits, label.into(), out));
             }
             cotangent
         });
-        let rows = gradient.chunks_exact(oracle.size());
-        rows.map(|row| row.iter().all(|&g| g == 0.0) || row.iter().any(|g| !g.is_finite()))
-            .collect()
+        let size = oracle.size();
+        let images = correct.pixels.chunks_exact(size);
+        let reach = gradient.chunks_exact(size).zip(images).map(|(g, x)| {
+            let pairs = g.iter().zip(x);
+            let far = pairs.map(|(&g, &x)| f64::from(g.abs()) * f64::from(x.max(1.0 - x)));
+            far.sum::<f64>()
+        });
+        values.into_iter().zip(reach).collect()
     };
-    let (margin, entropy) = (flat(losses::margin), flat(losses::cross_entropy));
-    let flat_margin = margin.iter().filter(|f| **f).count();
-    let only_entropy = entropy.iter().zip(&margin).filter(|(e, m)| **e && !**m);
-    let only_entropy = only_entropy.count();
+    let none = |reach: f64| reach == 0.0 || !reach.is_finite();
+    let (margin, entropy) = (ask(losses::margin), ask(losses::cross_entropy));
+    let flat = margin.iter().filter(|(_, reach)| none(*reach)).count();
+    let tiny = |(value, reach): &&(f64, f64)| *reach < checks::FLAT * value.abs();
+    let tiny = margin.iter().filter(tiny).count();
+    let pairs = entropy.iter().zip(&margin);
+    let only_entropy = pairs.filter(|(e, m)| none(e.1) && !none(m.1)).count();
     let mut warnings = Vec::new();
-    if flat_margin > 0 {
+    if flat > 0 || tiny as f64 > checks::FEW_FLAT * n as f64 {
         let reason = format!(
-            "the margin's gradient by the pixels is zero or not finite at {flat_margin} of {n} images: \
-             gradient attacks cannot move there; look for rounding, thresholds or saturated activations \
-             in the network, and trust Square only"
+            "the margin's gradient by the pixels is zero or not finite at {flat} of {n} images, and at \
+             {tiny} so small that it promises to change the margin by less than {:.0} % were the whole \
+             image painted, which rounding errors do: gradient attacks cannot move there; look for \
+             rounding, thresholds or saturated activations in the network, and trust Square only",
+            100.0 * checks::FLAT,
         );
         warnings.push(Warning::new(Kind::ZeroGradient, None, reason));
     }
@@ -280,28 +339,32 @@ fn short(attack: &Attack) -> Attack {
             // A default step is a share of epsilon.
             config.step = Some(config.step.unwrap_or(0.01));
         }
-        Attack::ApgdCe(config) => (config.steps, config.restarts) = (TRIES, 1),
-        Attack::ApgdDlr(config) => {
-            (config.steps, config.restarts) = (TRIES, 1);
-            config.targets = config.targets.min(1);
-        }
-        Attack::Fab(config) => {
-            (config.steps, config.restarts, config.targets) = (TRIES, 1, 1);
-        }
-        Attack::Square(config) => (config.queries, config.restarts) = (TRIES, 1),
+        Attack::ApgdCe(config) => short_run(&mut config.steps, &mut config.restarts),
+        Attack::ApgdDlr(config) => short_dlr(config),
+        Attack::Fab(config) => short_fab(config),
+        Attack::Square(config) => short_run(&mut config.queries, &mut config.restarts),
         Attack::AutoAttack(config) => {
-            for part in config.parts().map(|part| short(&part)) {
-                match part {
-                    Attack::ApgdCe(part) => config.apgd_ce = part,
-                    Attack::ApgdDlr(part) => config.apgd_dlr = part,
-                    Attack::Fab(part) => config.fab = part,
-                    Attack::Square(part) => config.square = part,
-                    _ => {}
-                }
-            }
+            short_run(&mut config.apgd_ce.steps, &mut config.apgd_ce.restarts);
+            short_dlr(&mut config.apgd_dlr);
+            short_fab(&mut config.fab);
+            short_run(&mut config.square.queries, &mut config.square.restarts);
         }
     }
     attack
+}
+
+fn short_run(passes: &mut usize, restarts: &mut usize) {
+    (*passes, *restarts) = (TRIES, 1);
+}
+
+fn short_dlr(config: &mut ApgdDlrConfig) {
+    short_run(&mut config.steps, &mut config.restarts);
+    config.targets = config.targets.min(1);
+}
+
+fn short_fab(config: &mut FabConfig) {
+    short_run(&mut config.steps, &mut config.restarts);
+    config.targets = 1;
 }
 
 /// Of `pixels`, as many rows as `labels`, those that the oracle answers wrongly.

@@ -25,8 +25,7 @@ pub use objective::Objective;
 pub use tox_nn::fit::FitConfigError;
 
 use serde::{Deserialize, Serialize};
-use std::path::Path;
-use tox_data::checkpoint::{self, Buffers, CheckpointError, Hooks, Machine};
+use tox_data::checkpoint::{self, Buffers, CheckpointError, Hooks, Machine, Slot};
 use tox_data::spec::Augment;
 use tox_data::{Normalise, Split};
 use tox_nn::Device;
@@ -110,29 +109,19 @@ pub fn train<N: Network>(
     let mut alone = Alone {
         inputs,
         training: Training::new(network, state, inputs),
-        key: hooks.key.to_owned(),
     };
     let done = checkpoint::drive(&mut alone, &mut hooks)?;
     Ok(done.then(|| alone.training.trained()))
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Header {
-    /// See [`Hooks::key`].
-    key: String,
-    training: Kept,
 }
 
 /// A training that stands alone.
 struct Alone<'a, N> {
     inputs: &'a Inputs<'a>,
     training: Training<N>,
-    key: String,
 }
 
 impl<N: Network> Machine for Alone<'_, N> {
-    type Header = Header;
+    type Header = Kept;
 
     fn done(&self) -> bool {
         self.training.done(self.inputs)
@@ -144,20 +133,11 @@ impl<N: Network> Machine for Alone<'_, N> {
         progress(self.training.share(self.inputs), &message);
     }
 
-    fn save(&mut self, path: &Path) -> Result<(), CheckpointError> {
-        let header = Header {
-            key: self.key.clone(),
-            training: self.training.kept(),
-        };
-        checkpoint::write(path, &header, &self.training.buffers())
+    fn save(&mut self, slot: Slot<'_>) -> Result<(), CheckpointError> {
+        slot.write(&self.training.kept(), &self.training.buffers())
     }
 
-    fn resume(&mut self, header: Header, mut buffers: Buffers) -> Result<(), String> {
-        let (found, key) = (header.key, &self.key);
-        if found != *key {
-            return Err(format!("it belongs to {found}, not to {key}"));
-        }
-        self.training
-            .resume(header.training, &mut buffers, self.inputs)
+    fn resume(&mut self, kept: Kept, mut buffers: Buffers) -> Result<(), String> {
+        self.training.resume(kept, &mut buffers, self.inputs)
     }
 }

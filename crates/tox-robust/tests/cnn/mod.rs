@@ -66,6 +66,14 @@ impl Fixture {
         }
     }
 
+    /// The numbers of a tensor.
+    #[allow(dead_code, reason = "one of the tests asks")]
+    pub fn weights(&self, name: &str) -> &[f32] {
+        let mut entries = self.state.params.entries().iter();
+        let entry = entries.find(|entry| entry.name == name).unwrap();
+        &self.state.params.values[entry.range()]
+    }
+
     pub fn model(&self) -> Model<'_, SmallCnn> {
         let (shape, classes) = ([1, 16, 16], 10);
         let (state, normalise) = (&self.state, &self.normalise);

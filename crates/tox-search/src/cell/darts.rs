@@ -171,7 +171,7 @@ impl AuxiliaryHead {
         let x = module::avg_pool2d(pass.relu(x), options);
         let x = first.forward(pass, point.forward(pass, x), true);
         let weight = pass.get(two.weight()).reshape([768, 4 * 128]);
-        let x = x.reshape([n, 4 * 128]).matmul(weight.transpose());
+        let x = ops::matmul(pass.engine, x.reshape([n, 4 * 128]), weight.transpose());
         let x = second.forward(pass, x.reshape([n, 768, 1, 1]), true);
         self.linear.forward(pass, x.reshape([n, 768]))
     }

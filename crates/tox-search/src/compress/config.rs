@@ -1,12 +1,12 @@
 //! What is compressed, for which task, and how candidates are trained and judged.
 
+use super::normalise::Normalisation;
 use crate::config::{ConfigError, error, whole};
 use crate::rcnas::config::SpaceConfig;
 use crate::rcnas::{Budget, RcnasConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tox_data::spec::DataSpec;
-use tox_data::{Dataset, Normalise};
 use tox_nn::nets::wrn::{Inheritance, RobustBlock, Shape, WrnConfig};
 use tox_robust::attack::{Attack, NameError};
 use tox_robust::threat::EvasionThreat;
@@ -50,32 +50,6 @@ pub struct MetaTasks {
     pub teachers: Vec<Shape>,
     /// Budgets.
     pub budgets: Vec<Budget>,
-}
-
-/// What a network's first layer sees. It is a part of the network: weights that were trained with one
-/// mean nothing with the other.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Normalisation {
-    /// Pixels less the data set's mean, over its standard deviation, of every channel.
-    #[default]
-    Data,
-    /// Pixels in 0..=1: what models have whose normalisation is a layer that was left out of the
-    /// weights, or that have none, as most of RobustBench.
-    None,
-}
-
-impl Normalisation {
-    fn is_data(&self) -> bool {
-        *self == Self::Data
-    }
-
-    /// Makes it that of `data`.
-    pub fn apply(self, data: &mut Dataset) {
-        if self == Self::None {
-            data.normalise = Normalise::identity(data.train.images.shape[1]);
-        }
-    }
 }
 
 /// How a sub-network begins, and how it is measured while one searches.

@@ -2,9 +2,10 @@
 //! task, and how candidates are trained, attacked and judged.
 
 mod config;
+mod normalise;
 pub mod task;
 
 pub use config::{
-    CandidateConfig, CompressConfig, HashedFile, JudgeConfig, MetaTasks, Normalisation, Part,
-    TableConfig, attacks,
+    CandidateConfig, CompressConfig, HashedFile, JudgeConfig, MetaTasks, Part, TableConfig, attacks,
 };
+pub use normalise::{Constants, Normalisation, NormaliseError};

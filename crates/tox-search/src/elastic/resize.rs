@@ -1,6 +1,7 @@
 //! Resizing of images on the device.
 
 use burn::tensor::{Device, Tensor, TensorData};
+use tox_nn::ops::{self, Engine};
 
 /// Brings `x`, `[n, c, h, w]`, to `side` x `side`: bilinear interpolation, which averages over the
 /// covered area (antialias) where it reduces, as [`tox_data`] resizes images and as the data loaders of
@@ -12,11 +13,11 @@ pub fn resize(x: Tensor<4>, side: usize) -> Tensor<4> {
         return x;
     }
     let columns = weights(w, side, &device).transpose();
-    let x = x.reshape([n * c * h, w]).matmul(columns);
+    let engine = Engine::on(&device);
+    let x = ops::matmul(engine, x.reshape([n * c * h, w]), columns);
     let rows = weights(h, side, &device).reshape([1, side, h]);
-    let x = rows
-        .expand([n * c, side, h])
-        .matmul(x.reshape([n * c, h, side]));
+    let rows = rows.expand([n * c, side, h]);
+    let x = ops::matmul(engine, rows, x.reshape([n * c, h, side]));
     x.reshape([n, c, side, side])
 }
 

@@ -359,7 +359,8 @@ impl Child {
         }
         let features = pass.dropout(ops::global_average(x), 1.0 - self.keep_prob, u64::MAX);
         let bias = leaves.get(self.head.1).reshape([1, self.classes]);
-        features.matmul(leaves.matrix(self.head.0).transpose()) + bias
+        let head = leaves.matrix(self.head.0).transpose();
+        ops::matmul(pass.engine, features, head) + bias
     }
 
     /// What the first layer sees of images `x` `[n, c, h, w]`.

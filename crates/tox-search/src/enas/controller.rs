@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use tox_data::rng::stream;
 use tox_nn::Device;
 use tox_nn::init::uniform;
-use tox_nn::ops::read;
+use tox_nn::ops::{self, Engine, read};
 use tox_nn::optim::{Adam, clip_scale, global_norm};
 use tox_nn::params::{Leaves, ParamId, Params};
 
@@ -250,7 +250,7 @@ impl Controller {
         let (mut anchors, mut keys): (Vec<Tensor<2>>, Vec<Tensor<2>>) = (Vec::new(), Vec::new());
         for layer in 0..self.layers {
             state = lstm.step(x, state);
-            let logits = self.squash(state.0.clone().matmul(soft.clone()));
+            let logits = self.squash(matmul(state.0.clone(), soft.clone()));
             let log_p = log_softmax(logits, 1);
             let p: Vec<f32> = read(log_p.clone().exp());
             let branches: Vec<usize> = (0..n)
@@ -282,10 +282,10 @@ impl Controller {
             if layer == 0 {
                 x = start.clone();
             } else {
-                let query = h2.clone().matmul(attend_query.clone());
+                let query = matmul(h2.clone(), attend_query.clone());
                 let scores = keys
                     .iter()
-                    .map(|key| (key.clone() + query.clone()).tanh().matmul(attend.clone()))
+                    .map(|key| matmul((key.clone() + query.clone()).tanh(), attend.clone()))
                     .collect();
                 // [n, layer]; the logits of (no skip, skip) are (-logit, logit).
                 let logit = self.squash(Tensor::cat(scores, 1));
@@ -323,7 +323,7 @@ impl Controller {
                 let count = mask.sum_dim(1) + 1.0;
                 x = sum.unwrap_or_else(|| start.clone()) / count;
             }
-            keys.push(h2.clone().matmul(attend_keys.clone()));
+            keys.push(matmul(h2.clone(), attend_keys.clone()));
             anchors.push(h2);
             for ((decisions, branch), skips) in decisions.iter_mut().zip(branches).zip(skips) {
                 decisions.layers.push((branch, skips));
@@ -407,12 +407,19 @@ impl Lstm {
     }
 
     fn step(&self, x: Tensor<2>, (h, c): (Tensor<2>, Tensor<2>)) -> (Tensor<2>, Tensor<2>) {
-        let gates =
-            x.matmul(self.weight_ih.clone()) + h.matmul(self.weight_hh.clone()) + self.bias.clone();
+        let (x, h) = (
+            matmul(x, self.weight_ih.clone()),
+            matmul(h, self.weight_hh.clone()),
+        );
+        let gates = x + h + self.bias.clone();
         let gate = |i: usize| gates.clone().narrow(1, i * self.hidden, self.hidden);
         let c = sigmoid(gate(1)) * c + sigmoid(gate(0)) * gate(2).tanh();
         (sigmoid(gate(3)) * c.clone().tanh(), c)
     }
+}
+
+fn matmul(x: Tensor<2>, y: Tensor<2>) -> Tensor<2> {
+    ops::matmul(Engine::of(&x), x, y)
 }
 
 fn sum_rows(x: Tensor<2>) -> Tensor<1> {

@@ -10,10 +10,7 @@ use crate::genotype::Genotype;
 use crate::space::Space;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::time::Instant;
-use tox_data::checkpoint::{self, CheckpointError, Hooks};
+use tox_data::checkpoint::{self, Buffers, CheckpointError, Hooks, Machine, Slot, restore};
 use tox_data::rng::stream;
 use tox_data::spec::Augment;
 use tox_data::{Batch, Dataset, Split, shuffled};
@@ -94,27 +91,9 @@ pub struct Found {
 /// # Errors
 /// When the checkpoint cannot be read or written.
 pub fn run(inputs: &Inputs<'_>, mut hooks: Hooks<'_>) -> Result<Option<Found>, CheckpointError> {
-    let mut search = Search::new(inputs, hooks.key);
-    if let Some((state, buffers)) = checkpoint::read::<State>(hooks.checkpoint)? {
-        let damaged = |what| CheckpointError::Damaged {
-            path: hooks.checkpoint.to_owned(),
-            what,
-        };
-        search.resume(state, buffers).map_err(damaged)?;
-    }
-    let mut saved = Instant::now();
-    while !matches!(search.state.phase, Phase::Done) {
-        if (hooks.stop)() {
-            search.save(hooks.checkpoint)?;
-            return Ok(None);
-        }
-        if saved.elapsed() >= hooks.save_every {
-            search.save(hooks.checkpoint)?;
-            saved = Instant::now();
-        }
-        search.advance(&mut hooks);
-    }
-    Ok(Some(search.found()))
+    let mut search = Search::new(inputs);
+    let done = checkpoint::drive(&mut search, &mut hooks)?;
+    Ok(done.then(|| search.found()))
 }
 
 struct Search<'a> {
@@ -128,14 +107,99 @@ struct Search<'a> {
     share: f64,
 }
 
+impl Machine for Search<'_> {
+    type Header = State;
+
+    fn done(&self) -> bool {
+        matches!(self.state.phase, Phase::Done)
+    }
+
+    fn save(&mut self, slot: Slot<'_>) -> Result<(), CheckpointError> {
+        let retraining = matches!(self.state.phase, Phase::Retrain(..));
+        let faults = if retraining {
+            &mut self.state.retrain_faults
+        } else {
+            &mut self.state.faults
+        };
+        *faults = self.trainer.faults;
+        self.state.baseline = self.controller.baseline;
+        self.state.adam_steps = self.controller.adam.steps;
+        self.state.touched = self.trainer.sgd.touched.clone();
+        let buffers: [(&str, &[f32]); 5] = [
+            ("child", &self.trainer.child.params.values),
+            ("velocity", &self.trainer.sgd.velocity),
+            ("controller", &self.controller.params.values),
+            ("adam.first", &self.controller.adam.first),
+            ("adam.second", &self.controller.adam.second),
+        ];
+        slot.write(&self.state, &buffers)
+    }
+
+    fn resume(&mut self, state: State, mut buffers: Buffers) -> Result<(), String> {
+        let retraining = matches!(state.phase, Phase::Retrain(..));
+        if retraining {
+            self.trainer = Self::trainer(self.inputs, "retrain");
+        }
+        let mut put = |name, to: &mut Vec<f32>| restore(&mut buffers, name, to);
+        put("child", &mut self.trainer.child.params.values)?;
+        put("velocity", &mut self.trainer.sgd.velocity)?;
+        put("controller", &mut self.controller.params.values)?;
+        put("adam.first", &mut self.controller.adam.first)?;
+        put("adam.second", &mut self.controller.adam.second)?;
+        if state.touched.len() != self.trainer.sgd.touched.len() {
+            return Err("another number of weights".into());
+        }
+        self.trainer.sgd.touched.clone_from(&state.touched);
+        self.trainer.faults = if retraining {
+            state.retrain_faults
+        } else {
+            state.faults
+        };
+        self.controller.baseline = state.baseline;
+        self.controller.adam.steps = state.adam_steps;
+        self.state = state;
+        Ok(())
+    }
+
+    fn advance(&mut self, progress: &mut dyn FnMut(f64, &str)) {
+        match self.state.phase {
+            Phase::Train(i) => {
+                let steps = self.train_steps();
+                self.train(i);
+                let next = if i + 1 < steps {
+                    Phase::Train(i + 1)
+                } else {
+                    Phase::Control(0)
+                };
+                self.state.phase = next;
+                self.tell(progress, i as f64 / steps as f64 * 0.8);
+            }
+            Phase::Control(i) => {
+                let enas = self.inputs.config.strategy == Strategy::Enas;
+                if enas && i < self.inputs.config.controller.steps {
+                    self.control(i);
+                    self.state.phase = Phase::Control(i + 1);
+                } else {
+                    self.end_epoch();
+                }
+                self.tell(progress, 0.8);
+            }
+            Phase::Retrain(epoch, i) => {
+                self.retrain(epoch, i);
+                self.tell(progress, 0.0);
+            }
+            Phase::Done => {}
+        }
+    }
+}
+
 impl<'a> Search<'a> {
-    fn new(inputs: &'a Inputs<'a>, key: &str) -> Self {
+    fn new(inputs: &'a Inputs<'a>) -> Self {
         let config = inputs.config;
         let trainer = Self::trainer(inputs, "search");
         let layers = config.child.layers;
         let controller = Controller::new(inputs.space, layers, &config.controller, inputs.seed);
         let state = State {
-            key: key.to_owned(),
             phase: Phase::Train(0),
             epoch: 0,
             step: 0,
@@ -175,102 +239,7 @@ impl<'a> Search<'a> {
         Trainer::new(child, config, inputs.device.clone())
     }
 
-    fn save(&mut self, path: &Path) -> Result<(), CheckpointError> {
-        let retraining = matches!(self.state.phase, Phase::Retrain(..));
-        let faults = if retraining {
-            &mut self.state.retrain_faults
-        } else {
-            &mut self.state.faults
-        };
-        *faults = self.trainer.faults;
-        self.state.baseline = self.controller.baseline;
-        self.state.adam_steps = self.controller.adam.steps;
-        self.state.touched = self.trainer.sgd.touched.clone();
-        let buffers: [(&str, &[f32]); 5] = [
-            ("child", &self.trainer.child.params.values),
-            ("velocity", &self.trainer.sgd.velocity),
-            ("controller", &self.controller.params.values),
-            ("adam.first", &self.controller.adam.first),
-            ("adam.second", &self.controller.adam.second),
-        ];
-        checkpoint::write(path, &self.state, &buffers)
-    }
-
-    fn resume(
-        &mut self,
-        state: State,
-        mut buffers: BTreeMap<String, Vec<f32>>,
-    ) -> Result<(), String> {
-        if state.key != self.state.key {
-            return Err(format!(
-                "it belongs to {}, not to {}",
-                state.key, self.state.key
-            ));
-        }
-        let retraining = matches!(state.phase, Phase::Retrain(..));
-        if retraining {
-            self.trainer = Self::trainer(self.inputs, "retrain");
-        }
-        let mut put = |name: &str, to: &mut Vec<f32>| match buffers.remove(name) {
-            Some(values) if values.len() == to.len() => {
-                *to = values;
-                Ok(())
-            }
-            _ => Err(format!("buffer {name} is missing or has another length")),
-        };
-        put("child", &mut self.trainer.child.params.values)?;
-        put("velocity", &mut self.trainer.sgd.velocity)?;
-        put("controller", &mut self.controller.params.values)?;
-        put("adam.first", &mut self.controller.adam.first)?;
-        put("adam.second", &mut self.controller.adam.second)?;
-        if state.touched.len() != self.trainer.sgd.touched.len() {
-            return Err("another number of weights".into());
-        }
-        self.trainer.sgd.touched.clone_from(&state.touched);
-        self.trainer.faults = if retraining {
-            state.retrain_faults
-        } else {
-            state.faults
-        };
-        self.controller.baseline = state.baseline;
-        self.controller.adam.steps = state.adam_steps;
-        self.state = state;
-        Ok(())
-    }
-
-    /// The next small step.
-    fn advance(&mut self, hooks: &mut Hooks<'_>) {
-        match self.state.phase {
-            Phase::Train(i) => {
-                let steps = self.train_steps();
-                self.train(i);
-                let next = if i + 1 < steps {
-                    Phase::Train(i + 1)
-                } else {
-                    Phase::Control(0)
-                };
-                self.state.phase = next;
-                self.tell(hooks, i as f64 / steps as f64 * 0.8);
-            }
-            Phase::Control(i) => {
-                let enas = self.inputs.config.strategy == Strategy::Enas;
-                if enas && i < self.inputs.config.controller.steps {
-                    self.control(i);
-                    self.state.phase = Phase::Control(i + 1);
-                } else {
-                    self.end_epoch();
-                }
-                self.tell(hooks, 0.8);
-            }
-            Phase::Retrain(epoch, i) => {
-                self.retrain(epoch, i);
-                self.tell(hooks, 0.0);
-            }
-            Phase::Done => {}
-        }
-    }
-
-    fn tell(&self, hooks: &mut Hooks<'_>, part: f64) {
+    fn tell(&self, progress: &mut dyn FnMut(f64, &str), part: f64) {
         let c = self.inputs.config;
         // A retraining epoch has no controller and no shared-weight evaluation.
         let (search, retrain) = (c.child.epochs as f64, c.retrain.epochs as f64 * 0.6);
@@ -291,7 +260,7 @@ impl<'a> Search<'a> {
             ),
             _ => format!("epoch 1/{}", c.child.epochs),
         };
-        (hooks.progress)(done / (search + retrain), &message);
+        progress(done / (search + retrain), &message);
     }
 
     /// Steps of an epoch; the last batch may be smaller. A single image left over is left out: its

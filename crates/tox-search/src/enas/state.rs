@@ -40,8 +40,6 @@ pub(super) struct Final {
 /// The part of a search's state that is not a buffer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct State {
-    /// See `Hooks::key`.
-    pub key: String,
     pub phase: Phase,
     pub epoch: usize,
     pub step: u64,

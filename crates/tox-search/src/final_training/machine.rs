@@ -3,9 +3,8 @@
 use super::{Epoch, Evaluation, Trained};
 use crate::count::Counts;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 use tox_data::Split;
-use tox_data::checkpoint::{self, Buffers, CheckpointError};
+use tox_data::checkpoint::{self, Buffers, CheckpointError, Slot};
 use tox_nn::fit::evaluate::{BATCH, images, wrong};
 use tox_nn::fit::{Inputs, Kept, Training};
 use tox_nn::layers::{Mode, Network, Pass};
@@ -14,8 +13,6 @@ use tox_nn::layers::{Mode, Network, Pass};
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct At {
-    /// See [`Hooks::key`](checkpoint::Hooks::key).
-    key: String,
     /// Epochs that were tested, in order, and wrong answers.
     tests: Vec<(usize, usize)>,
     /// Of the test under way: images so far, and wrong answers.
@@ -38,18 +35,13 @@ impl<'a, N: Network> Machine<'a, N> {
         test: &'a Split,
         every: usize,
         training: Training<N>,
-        key: &str,
     ) -> Self {
-        let at = At {
-            key: key.to_owned(),
-            ..At::default()
-        };
         Self {
             inputs,
             test,
             every,
             training,
-            at,
+            at: At::default(),
         }
     }
 
@@ -138,15 +130,12 @@ impl<N: Network> checkpoint::Machine for Machine<'_, N> {
         progress(self.training.share(self.inputs), &message);
     }
 
-    fn save(&mut self, path: &Path) -> Result<(), CheckpointError> {
+    fn save(&mut self, slot: Slot<'_>) -> Result<(), CheckpointError> {
         self.at.training = self.training.kept();
-        checkpoint::write(path, &self.at, &self.training.buffers())
+        slot.write(&self.at, &self.training.buffers())
     }
 
     fn resume(&mut self, mut at: At, mut buffers: Buffers) -> Result<(), String> {
-        if at.key != self.at.key {
-            return Err(format!("it belongs to {}, not to {}", at.key, self.at.key));
-        }
         let kept = std::mem::take(&mut at.training);
         self.training.resume(kept, &mut buffers, self.inputs)?;
         if at.under_way.0 >= self.test.len() {

@@ -310,7 +310,7 @@ pub fn train<N: Network>(
         device: inputs.device.clone(),
     };
     let training = fit::Training::new(network, state, &on);
-    let mut machine = Machine::new(&on, &data.test, settings.test_every, training, hooks.key);
+    let mut machine = Machine::new(&on, &data.test, settings.test_every, training);
     let done = checkpoint::drive(&mut machine, &mut hooks)?;
     Ok(done.then(|| machine.trained(counts)))
 }

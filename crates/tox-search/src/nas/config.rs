@@ -182,6 +182,9 @@ pub struct NasConfig {
     /// The column of the table that is the final accuracy.
     #[serde(default = "final_accuracy")]
     pub column: Column,
+    /// BLAKE3 of the table's file; a study fills it in when it is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table_hash: Option<String>,
     /// The final training, where `evaluate` is `train`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train: Option<FinalConfig>,
@@ -225,6 +228,7 @@ impl NasConfig {
             random: None,
             evaluate: looked_up(),
             column: final_accuracy(),
+            table_hash: None,
             train: None,
             target: None,
             random_draws: None,
@@ -258,6 +262,9 @@ impl NasConfig {
             random: is(SearchKind::Random).then(|| self.random.unwrap_or_default()),
             train: (self.evaluate == Evaluate::Train).then(|| self.train.unwrap_or_default()),
             target: self.target.filter(|_| self.evaluate == Evaluate::Train),
+            table_hash: self
+                .table_hash
+                .filter(|_| self.evaluate == Evaluate::NasBench201),
             ..self
         }
     }

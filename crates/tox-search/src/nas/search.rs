@@ -54,6 +54,10 @@ pub enum Trace {
     TeNas {
         /// What every round removed: kind of cell, edge, op.
         rounds: Vec<Vec<tenas::rank::Candidate>>,
+        /// Of these, those in whose place a candidate with equal scores could have gone: the order of
+        /// the list decided.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        ties: usize,
     },
     /// See [`robot`].
     Robot {
@@ -82,6 +86,10 @@ pub enum Trace {
         /// a single draw.
         evaluated: Vec<(CellGenotype, f64)>,
     },
+}
+
+fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 impl Trace {
@@ -232,8 +240,8 @@ fn on_cells(
                 seed,
             };
             tenas::run(scene, device, hooks)?.map(|found| {
-                let rounds = found.rounds;
-                plain(found.genotype, Trace::TeNas { rounds })
+                let (rounds, ties) = (found.rounds, found.ties);
+                plain(found.genotype, Trace::TeNas { rounds, ties })
             })
         }
         SearchKind::Robot => {

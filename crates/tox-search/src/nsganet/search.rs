@@ -10,8 +10,7 @@ use crate::cell::SupernetShape;
 use crate::genes::{Architecture, GeneSpace};
 use crate::nsga::Genome;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
-use tox_data::checkpoint::{self, Buffers, CheckpointError, Hooks, Machine};
+use tox_data::checkpoint::{self, Buffers, CheckpointError, Hooks, Machine, Slot};
 
 /// Runs or resumes a search. `None` means that it was asked to stop and has saved itself.
 ///
@@ -20,7 +19,7 @@ use tox_data::checkpoint::{self, Buffers, CheckpointError, Hooks, Machine};
 /// that cannot be read or written.
 pub fn run(inputs: &Inputs<'_>, mut hooks: Hooks<'_>) -> Result<Option<Found>, NsganetError> {
     inputs.config.check()?;
-    let mut search = Search::new(inputs, hooks.key)?;
+    let mut search = Search::new(inputs)?;
     let done = checkpoint::drive(&mut search, &mut hooks)?;
     match search.failed.take() {
         Some(failed) => Err(failed),
@@ -33,8 +32,6 @@ pub fn run(inputs: &Inputs<'_>, mut hooks: Hooks<'_>) -> Result<Option<Found>, N
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct At {
-    /// See [`Hooks::key`].
-    key: String,
     training: Option<training::Kept>,
     archive: Vec<Entry>,
     /// Genes of what is to be evaluated, the next one first.
@@ -58,7 +55,7 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(inputs: &'a Inputs<'a>, key: &str) -> Result<Self, NsganetError> {
+    fn new(inputs: &'a Inputs<'a>) -> Result<Self, NsganetError> {
         let (data, config) = (inputs.data, inputs.config);
         let [_, c, h, w] = data.train.images.shape;
         let shape = SupernetShape {
@@ -106,7 +103,6 @@ impl<'a> Search<'a> {
             candidate: None,
             failed: None,
             at: At {
-                key: key.to_owned(),
                 pending,
                 ..At::default()
             },
@@ -267,19 +263,16 @@ impl Machine for Search<'_> {
         }
     }
 
-    fn save(&mut self, path: &Path) -> Result<(), CheckpointError> {
+    fn save(&mut self, slot: Slot<'_>) -> Result<(), CheckpointError> {
         self.at.training = self.training.as_ref().map(Training::kept);
         let mut buffers: Vec<(&str, &[f32])> = Vec::new();
         buffers.extend(self.training.iter().flat_map(Training::buffers));
         self.at.candidate = self.candidate.as_ref().map(Candidate::kept);
         buffers.extend(self.candidate.iter().flat_map(Candidate::buffers));
-        checkpoint::write(path, &self.at, &buffers)
+        slot.write(&self.at, &buffers)
     }
 
     fn resume(&mut self, mut at: At, mut buffers: Buffers) -> Result<(), String> {
-        if at.key != self.at.key {
-            return Err(format!("it belongs to {}, not to {}", at.key, self.at.key));
-        }
         let inputs = self.inputs;
         match (&mut self.training, at.training.take()) {
             (Some(training), Some(kept)) => training.resume(kept, &mut buffers, inputs)?,

@@ -9,8 +9,7 @@ use crate::cell::SupernetShape;
 use crate::space::SpaceError;
 use crate::space::cells::CellGenotype;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
-use tox_data::checkpoint::{self, Buffers, CheckpointError, Hooks, Machine};
+use tox_data::checkpoint::{self, Buffers, CheckpointError, Hooks, Machine, Slot};
 use tox_data::rng::stream;
 use tox_data::{Batch, Split, shuffled};
 use tox_nn::fit::Step;
@@ -23,7 +22,7 @@ use tox_nn::layers::Draws;
 /// are not finite.
 pub fn run(inputs: &Inputs<'_>, mut hooks: Hooks<'_>) -> Result<Option<Found>, PdartsError> {
     inputs.config.check(inputs.space)?;
-    let mut search = Search::new(inputs, hooks.key)?;
+    let mut search = Search::new(inputs)?;
     if !checkpoint::drive(&mut search, &mut hooks)? {
         return Ok(None);
     }
@@ -60,8 +59,6 @@ impl Sums {
 /// Where a search stands, beside its buffers.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Header {
-    /// See [`Hooks::key`].
-    key: String,
     stage: usize,
     epoch: usize,
     /// Next step of the epoch.
@@ -91,7 +88,7 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(inputs: &'a Inputs<'a>, key: &str) -> Result<Self, PdartsError> {
+    fn new(inputs: &'a Inputs<'a>) -> Result<Self, PdartsError> {
         let ops: Vec<usize> = (0..inputs.space.ops().len()).collect();
         let kinds = inputs.space.kinds().len();
         let candidates = vec![vec![ops; inputs.space.edges()]; kinds];
@@ -99,7 +96,6 @@ impl<'a> Search<'a> {
             inputs,
             learner: learner(inputs, 0, &candidates)?,
             header: Header {
-                key: key.to_owned(),
                 candidates,
                 ..Header::default()
             },
@@ -343,7 +339,7 @@ impl Machine for Search<'_> {
         progress(self.done_share(), &message);
     }
 
-    fn save(&mut self, path: &Path) -> Result<(), CheckpointError> {
+    fn save(&mut self, slot: Slot<'_>) -> Result<(), CheckpointError> {
         let learner = &self.learner;
         self.header.nonfinite_steps = learner.nonfinite_steps;
         self.header.adam_steps = learner.adam.steps;
@@ -355,14 +351,10 @@ impl Machine for Search<'_> {
             ("adam.first", &learner.adam.first),
             ("adam.second", &learner.adam.second),
         ];
-        checkpoint::write(path, &self.header, &buffers)
+        slot.write(&self.header, &buffers)
     }
 
     fn resume(&mut self, header: Header, mut buffers: Buffers) -> Result<(), String> {
-        if header.key != self.header.key {
-            let (theirs, ours) = (&header.key, &self.header.key);
-            return Err(format!("it belongs to {theirs}, not to {ours}"));
-        }
         let config = self.inputs.config;
         if header.stage >= config.stages.len() || header.epoch >= config.epochs {
             return Err(format!("stage {}, epoch {}", header.stage, header.epoch));

@@ -9,8 +9,7 @@ use crate::reward::{Accuracy, Begun, Reward, ShortTraining, shape};
 use crate::space::cells::{CellGenotype, CellSpace};
 use crate::zero_cost::{NAMES, metrics};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
-use tox_data::checkpoint::{self, Buffers, CheckpointError, Hooks, Machine};
+use tox_data::checkpoint::{self, Buffers, CheckpointError, Hooks, Machine, Slot};
 use tox_data::rng::stream;
 use tox_data::{Batch, Normalise, Split, shuffled};
 use tox_nn::Device;
@@ -117,7 +116,6 @@ pub fn run(inputs: &Inputs<'_>, mut hooks: Hooks<'_>) -> Result<Option<Found>, R
         training: None,
         failed: None,
         at: At {
-            key: hooks.key.to_owned(),
             bayes,
             asked: None,
             queries: Vec::new(),
@@ -136,8 +134,6 @@ pub fn run(inputs: &Inputs<'_>, mut hooks: Hooks<'_>) -> Result<Option<Found>, R
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct At {
-    /// See [`Hooks::key`].
-    key: String,
     bayes: Bayes,
     /// The weights whose best architecture is being evaluated.
     asked: Option<Vec<f64>>,
@@ -323,18 +319,15 @@ impl Machine for Search<'_> {
         }
     }
 
-    fn save(&mut self, path: &Path) -> Result<(), CheckpointError> {
+    fn save(&mut self, slot: Slot<'_>) -> Result<(), CheckpointError> {
         let training = self.training.as_ref();
         self.at.training = training.map(|(place, training)| (*place, training.kept()));
         let mut buffers: Vec<(&str, &[f32])> = vec![("metrics", &self.metrics)];
         buffers.extend(training.iter().flat_map(|(_, training)| training.buffers()));
-        checkpoint::write(path, &self.at, &buffers)
+        slot.write(&self.at, &buffers)
     }
 
     fn resume(&mut self, mut at: At, mut buffers: Buffers) -> Result<(), String> {
-        if at.key != self.at.key {
-            return Err(format!("it belongs to {}, not to {}", at.key, self.at.key));
-        }
         let metrics = buffers.remove("metrics").unwrap_or_default();
         let (count, pool) = (metrics.len(), self.pool.len());
         let within = |place: usize| place < pool;

@@ -166,7 +166,7 @@ impl Supernet {
         let weight = pass.get(self.head.0);
         let weight = weight.reshape([s, self.classes, channels / s]);
         let bias = pass.get(self.head.1).reshape([s, 1, self.classes]);
-        x.matmul(weight.swap_dims(1, 2)) + bias
+        ops::matmul(pass.engine, x, weight.swap_dims(1, 2)) + bias
     }
 }
 

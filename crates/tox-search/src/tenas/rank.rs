@@ -70,6 +70,27 @@ fn ranks(scores: &[f64], descending: bool) -> (Vec<usize>, Vec<usize>) {
     (order, ranks)
 }
 
+/// How many of those that went could as well have been another that stayed, since both have the same drops
+/// and compete for one place, as `place` numbers them: the order of the list decided between them.
+pub fn ties<P: PartialEq>(
+    candidates: &[Candidate],
+    drops: &[Drops],
+    gone: &[Candidate],
+    place: impl Fn(&Candidate) -> P,
+) -> usize {
+    let all = || candidates.iter().zip(drops);
+    // No number of a degenerate network is a number.
+    let same = |a: f64, b: f64| a == b || a.is_nan() && b.is_nan();
+    let alike = |a: &Drops, b: &Drops| same(a.kernel, b.kernel) && same(a.regions, b.regions);
+    let tied = |(one, its): &(&Candidate, &Drops)| {
+        gone.contains(one)
+            && all().any(|(other, others)| {
+                !gone.contains(other) && place(one) == place(other) && alike(its, others)
+            })
+    };
+    all().filter(tied).count()
+}
+
 /// The candidates from the first to go to the last: by the sum of ranks, ties as the kernel ranks.
 fn order(drops: &[Drops]) -> Vec<usize> {
     let kernel: Vec<f64> = drops.iter().map(|d| d.kernel).collect();
@@ -134,6 +155,33 @@ mod tests {
         assert_eq!(drop(3.0, 4.0), -0.333);
         assert_eq!(drop(-4.0, 2.0), 1.5);
         assert!(drop(1.0, f64::MAX).is_finite());
+    }
+
+    #[test]
+    fn ties_are_those_that_went_in_place_of_an_equal() {
+        let candidate = |edge, op| Candidate { cell: 0, edge, op };
+        let drops = |kernel, regions| Drops { kernel, regions };
+        let all = [
+            candidate(0, 1),
+            candidate(0, 2),
+            candidate(0, 3),
+            candidate(1, 1),
+        ];
+        let scores = [
+            drops(0.1, 0.0),
+            drops(0.1, 0.0),
+            drops(0.2, 0.0),
+            drops(0.1, 0.0),
+        ];
+        let edge = |c: &Candidate| c.edge;
+        // The equal one on another edge is no rival.
+        assert_eq!(ties(&all, &scores, &[all[0]], edge), 1);
+        assert_eq!(ties(&all, &scores, &[all[2]], edge), 0);
+        assert_eq!(ties(&all, &scores, &[all[0], all[1]], edge), 0);
+        assert_eq!(ties(&all, &scores, &[all[0], all[1]], |_| 0), 2);
+        let nothing = [drops(f64::NAN, f64::NAN); 4];
+        assert_eq!(ties(&all, &nothing, &[all[0], all[1]], edge), 2);
+        assert_eq!(ties(&all, &nothing, &[], edge), 0);
     }
 
     /// Sorted: 0.5, 0.2002 and 0.2001 (alike to three digits, so in their own order), 0.2001, -1.

@@ -2,14 +2,13 @@
 
 use super::config::TenasError;
 use super::left::{DARTS, Left};
-use super::rank::{Candidate, Drops, drop, pruned, removed};
+use super::rank::{Candidate, Drops, drop, pruned, removed, ties};
 use super::score::{Scene, Scorer};
 use crate::space::cells::{CellGenotype, CellSpace};
 use crate::space::darts::{Cell, Edge, Genotype, NODES, edge_index};
 use crate::space::nasbench201;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
-use tox_data::checkpoint::{self, Buffers, CheckpointError, Hooks, Machine};
+use tox_data::checkpoint::{self, Buffers, CheckpointError, Hooks, Machine, Slot};
 use tox_nn::Device;
 
 /// What a search found.
@@ -20,6 +19,9 @@ pub struct Found {
     pub genotype: CellGenotype,
     /// What every round removed, in the order of the ranking.
     pub rounds: Vec<Vec<Candidate>>,
+    /// Of these, those in whose place a candidate with equal scores could have gone: the order of the list
+    /// decided.
+    pub ties: usize,
 }
 
 /// Searches, or goes on from a checkpoint. `None` means that it was asked to stop and has saved itself.
@@ -36,9 +38,9 @@ pub fn run(
         scorer: Scorer::new(scene, device),
         scene,
         at: At {
-            key: hooks.key.to_owned(),
             left: Left::fresh(scene.space),
             rounds: Vec::new(),
+            ties: 0,
             sums: Vec::new(),
             scored: 0,
         },
@@ -51,10 +53,10 @@ pub fn run(
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct At {
-    /// See [`Hooks::key`].
-    key: String,
     left: Left,
     rounds: Vec<Vec<Candidate>>,
+    #[serde(default)]
+    ties: usize,
     /// Bits of the sums over repeats of this round's drops, kernel and regions, of every candidate so
     /// far: JSON knows no infinity.
     sums: Vec<[u64; 2]>,
@@ -126,10 +128,19 @@ impl Search<'_> {
         let most = self.scene.config.prune(self.scene.space);
         let left = &self.at.left;
         let number = |c: &Candidate| most.min(left.0[c.cell][c.edge].len() - 1);
-        let gone = match round {
-            Round::Ops(candidates) => pruned(candidates, &drops, number),
-            Round::Edges(candidates) => removed(candidates, &drops, KEPT),
+        let (gone, ties) = match round {
+            Round::Ops(candidates) => {
+                let gone = pruned(candidates, &drops, number);
+                let ties = ties(candidates, &drops, &gone, |c| (c.cell, c.edge));
+                (gone, ties)
+            }
+            Round::Edges(candidates) => {
+                let gone = removed(candidates, &drops, KEPT);
+                let ties = ties(candidates, &drops, &gone, |c| c.cell);
+                (gone, ties)
+            }
         };
+        self.at.ties += ties;
         gone.iter()
             .for_each(|candidate| self.at.left.remove(candidate));
         self.at.rounds.push(gone);
@@ -140,6 +151,7 @@ impl Search<'_> {
         Found {
             genotype: genotype(self.scene.space, &self.at.left),
             rounds: self.at.rounds,
+            ties: self.at.ties,
         }
     }
 }
@@ -230,14 +242,11 @@ impl Machine for Search<'_> {
         progress(done, &message);
     }
 
-    fn save(&mut self, path: &Path) -> Result<(), CheckpointError> {
-        checkpoint::write(path, &self.at, &[])
+    fn save(&mut self, slot: Slot<'_>) -> Result<(), CheckpointError> {
+        slot.write(&self.at, &[])
     }
 
     fn resume(&mut self, at: At, _: Buffers) -> Result<(), String> {
-        if at.key != self.at.key {
-            return Err(format!("it belongs to {}, not to {}", at.key, self.at.key));
-        }
         let repeats = self.scene.config.repeats;
         if !at.left.is_of(self.scene.space) || at.sums.len() != at.scored.div_ceil(repeats) {
             return Err("its ops or scores are of another search".into());

@@ -1,7 +1,7 @@
 //! What must hold of a recipe beyond its types.
 
-use super::{Recipe, RecipeError, path};
-use crate::source::{Source, dotted};
+use super::{Cell, Recipe, RecipeError, path};
+use crate::source::{MOST_CELLS, Source, dotted};
 use crate::spec::{Learner, Threat};
 use std::collections::BTreeSet;
 use tox_data::spec::{Augment, DataSpec, SplitKind};
@@ -27,6 +27,14 @@ pub fn names(source: &Source, recipe: &Recipe) -> Result<(), RecipeError> {
     if recipe.cells.is_empty() {
         let hint = Some("add [[cell]] with label = \"clean\"".into());
         return Err(source.refuse(&path(&["cell"]), "the recipe has no cell".into(), hint));
+    }
+    if recipe.cells.len() > MOST_CELLS {
+        let message = format!(
+            "the recipe has {} cells: at most {MOST_CELLS}",
+            recipe.cells.len()
+        );
+        let hint = "split the study into several recipes";
+        return Err(source.refuse(&path(&["cell"]), message, Some(hint.into())));
     }
     let mut seen = BTreeSet::new();
     for (i, cell) in recipe.cells.iter().enumerate() {
@@ -57,8 +65,37 @@ pub fn names(source: &Source, recipe: &Recipe) -> Result<(), RecipeError> {
     Ok(())
 }
 
+/// Most seeds of a cell, and most trials of a study.
+const MOST_SEEDS: usize = 10_000;
+const MOST_TRIALS: usize = 100_000;
+
+/// How many trials the cells make.
+pub fn trials<'a>(
+    source: &Source,
+    cells: impl Iterator<Item = &'a Cell>,
+    seeds: &[u64],
+) -> Result<(), RecipeError> {
+    let count: usize = cells
+        .map(|cell| cell.seeds.as_deref().unwrap_or(seeds).len())
+        .sum();
+    if count <= MOST_TRIALS {
+        return Ok(());
+    }
+    let message = format!("cells and seeds make {count} trials: at most {MOST_TRIALS}");
+    let hint = "take fewer seeds with --seeds, or split the study into several recipes";
+    Err(source.refuse(&path(&["seeds"]), message, Some(hint.into())))
+}
+
 /// The seeds at `at`.
 pub fn seeds(source: &Source, at: &[String], seeds: &[u64]) -> Result<(), RecipeError> {
+    if seeds.len() > MOST_SEEDS {
+        let message = format!(
+            "`{}` has {} seeds: at most {MOST_SEEDS}",
+            dotted(at),
+            seeds.len()
+        );
+        return Err(source.refuse(at, message, None));
+    }
     let unique: BTreeSet<_> = seeds.iter().collect();
     let problem = if seeds.is_empty() {
         "is empty: expected at least one seed"

@@ -17,7 +17,7 @@ use tox_poison::space::SpacePoison;
 use tox_robust::threat::EvasionThreat;
 use tox_search::compress::{CompressConfig, HashedFile, TableConfig};
 use tox_search::enas::config::EnasConfig;
-use tox_search::nas::{NasConfig, SupernetFile};
+use tox_search::nas::NasConfig;
 use tox_search::space::Space;
 
 /// What a table with a `kind` may be: here a learner or a threat is registered.
@@ -147,9 +147,7 @@ struct NoKeys {}
 fn nas(source: &Source, at: &[String], table: Table) -> Result<Learner, RecipeError> {
     let mut config: NasConfig = checked(source, at, table, NasConfig::check)?;
     if let Some(file) = config.supernet.as_mut().filter(|file| file.hash.is_none()) {
-        let found = SupernetFile::hash_of(Path::new(&file.path));
-        let key = [at, &path(&["supernet", "path"])].concat();
-        file.hash = Some(found.map_err(|e| source.refuse(&key, e.to_string(), None))?);
+        file.hash = Some(hash_of(source, at, "supernet", &file.path)?);
     }
     Ok(Learner::Nas(config))
 }
@@ -171,12 +169,25 @@ fn rc_nas(source: &Source, at: &[String], table: Table) -> Result<Learner, Recip
         ("table", &mut config.table),
     ] {
         if let Some(file) = file.as_mut().filter(|file| file.hash.is_none()) {
-            let found = SupernetFile::hash_of(Path::new(&file.path));
-            let key = [at, &path(&[key, "path"])].concat();
-            file.hash = Some(found.map_err(|e| source.refuse(&key, e.to_string(), None))?);
+            file.hash = Some(hash_of(source, at, key, &file.path)?);
         }
     }
     Ok(Learner::RcNas(config))
+}
+
+/// BLAKE3 of the file that the table `key` of the learner at `at` names; `key` is what it is called.
+fn hash_of(source: &Source, at: &[String], key: &str, file: &str) -> Result<String, RecipeError> {
+    let read = || {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(std::fs::File::open(file)?)?;
+        std::io::Result::Ok(hasher.finalize().to_hex().to_string())
+    };
+    read().map_err(|e| {
+        let at = [at, &path(&[key, "path"])].concat();
+        let hint = "a relative path is taken from the folder of the recipe";
+        let message = format!("cannot read the {key} {file}: {e}");
+        source.refuse(&at, message, Some(hint.into()))
+    })
 }
 
 /// A poison made before. The trial depends on its content, so its hash becomes a part of the spec.

@@ -55,6 +55,9 @@ pub struct Evaluation {
     pub accuracy: f64,
     /// Size of the network whose accuracy it is.
     pub counts: Counts,
+    /// Accuracy in percent of always answering the most frequent class, where this one is no better.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub majority: Option<f64>,
     /// Its place in the table, where it was looked up.
     pub table: Option<Place>,
     /// Content hash of the data of its final training.

@@ -7,6 +7,7 @@ use crate::spec::{Threat, TrialSpec};
 use tox_bilevel::audit::{self, AuditError, Inputs};
 use tox_bilevel::config::{BilevelConfig, SyntheticConfig};
 use tox_bilevel::sets::Sets;
+use tox_data::isa;
 
 /// Runs an audit.
 pub fn execute(
@@ -31,16 +32,16 @@ pub fn execute(
         outcome: Outcome::Bilevel(finished.outcome),
         data_hash: data.hash,
         data_notes: data.notes,
-        simd: simd(),
+        simd: instruction_set(),
     })
 }
 
-/// What decides the last digits: 8-bit rows are integers to one instruction set alone.
-fn simd() -> String {
-    let set = tox_bilevel::instruction_set();
-    match tox_bilevel::multiplies_bytes() {
-        true => format!("{set} with vnni"),
-        false => set.to_owned(),
+/// What decides the last digits: 8-bit rows are integers to one instruction set alone. There is nothing
+/// plain about these learners.
+fn instruction_set() -> String {
+    match isa::integers() {
+        true => format!("{} with vnni", isa::name()),
+        false => isa::name().to_owned(),
     }
 }
 

@@ -7,17 +7,24 @@
 
 use super::{Progress, TrialContext, TrialError, checkpoint_interval};
 use crate::files::{self, Lock};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tox_data::Dataset;
-use tox_data::checkpoint::Hooks;
+use tox_data::checkpoint::{self, Hooks, made_with, put_aside};
+use tox_data::seal;
 
 /// How the name of a step's checkpoint ends.
 const CHECKPOINT: &str = ".safetensors.part";
+
+/// Files of a step that are no results: its result's own, its checkpoint, its lock, and what was put
+/// aside of them.
+const NO_RESULTS: [&str; 3] = [".json", CHECKPOINT, ".lock"];
 
 /// How often a step that another trial is making is asked for.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -35,10 +42,50 @@ impl Place {
 
     /// Removes a result and the file `file` beside it.
     pub fn remove(&self, file: &str) {
+        checkpoint::remove(&self.file(".json"));
         // What is not there, is removed.
-        let _ = std::fs::remove_file(self.file(".json"));
         let _ = std::fs::remove_file(self.file(file));
     }
+
+    /// Hashes of the files that a step left here, by how their names end.
+    fn files(&self) -> Result<BTreeMap<String, String>, TrialError> {
+        let (Some(dir), Some(stem)) = (self.0.parent(), self.0.file_name()) else {
+            return Ok(BTreeMap::new());
+        };
+        let start = format!("{}.", stem.to_string_lossy());
+        let mut files = BTreeMap::new();
+        for entry in std::fs::read_dir(dir).map_err(files::failed("list", dir))? {
+            let name = entry.map_err(files::failed("list", dir))?.file_name();
+            let name = name.to_string_lossy();
+            let Some(end) = name.strip_prefix(&start) else {
+                continue;
+            };
+            let suffix = format!(".{end}");
+            if !NO_RESULTS.iter().any(|no| suffix.starts_with(no)) {
+                let hash = hash(&self.file(&suffix))?;
+                files.insert(suffix, hash);
+            }
+        }
+        Ok(files)
+    }
+}
+
+fn hash(path: &Path) -> Result<String, TrialError> {
+    let bytes = std::fs::read(path).map_err(files::failed("read", path))?;
+    Ok(blake3::hash(&bytes).to_hex().to_string())
+}
+
+/// What a step leaves.
+#[derive(Serialize, Deserialize)]
+struct Kept<T> {
+    /// See [`seal`].
+    blake3: String,
+    key: String,
+    /// See [`made_with`].
+    made_with: String,
+    /// Hashes of the files beside it, by how their names end.
+    files: BTreeMap<String, String>,
+    result: T,
 }
 
 /// The steps of a trial.
@@ -47,7 +94,7 @@ pub struct Steps<'a> {
     shared: Option<&'a Path>,
     stop: &'a AtomicBool,
     progress: &'a mut dyn FnMut(Progress),
-    /// All that every step's result depends on beside its own key.
+    /// All that every step's result depends on beside its own key and [`made_with`].
     base: Value,
     /// Share of the trial that is done, and what each step adds.
     done: f64,
@@ -64,11 +111,9 @@ impl<'a> Steps<'a> {
         weights: Vec<(String, f64)>,
     ) -> Self {
         let base = json!({
-            "toxscreen": env!("CARGO_PKG_VERSION"),
             "data": data,
             "seed": seed,
             "device": context.device,
-            "simd": tox_nn::kernels::instruction_set(),
         });
         Self {
             dir: context.dir,
@@ -104,7 +149,8 @@ impl<'a> Steps<'a> {
         key: &Value,
     ) -> Result<Option<T>, TrialError> {
         let key = json!([self.base, key]).to_string();
-        let kept = read(&self.place(name).file(".json"), &key)?;
+        let place = self.place(name);
+        let kept = read(&place, &key, &mut |note| self.note(note))?;
         if kept.is_some() {
             self.skip(name);
         }
@@ -116,28 +162,24 @@ impl<'a> Steps<'a> {
         self.done += self.weight(name);
     }
 
-    /// A step whose result other trials of the study may need too; `file` is the end of the name of
-    /// the file that it leaves beside its result, if it leaves one.
+    /// A step whose result other trials of the study may need too, such as files beside its result.
     pub fn shared<T: Serialize + DeserializeOwned>(
         &mut self,
         name: &str,
-        file: Option<&str>,
         key: Value,
         make: impl FnOnce(&Place, Hooks<'_>) -> Result<Option<T>, TrialError>,
     ) -> Result<(Place, T), TrialError> {
-        let text = json!([self.base, name, key]).to_string();
+        let text = json!([self.base, made_with(), name, key]).to_string();
         let hash = blake3::hash(text.as_bytes()).to_hex();
         let Some(shared) = self.shared else {
             let stem = || Place(self.dir.join(format!("checkpoint-{name}-{}", &hash[..12])));
             let (place, again) = (stem(), stem());
-            forget(&place, file);
             return Ok((again, self.made(name, place, &key, make)?));
         };
         files::create_dir(shared)?;
         let stem = || Place(shared.join(format!("{name}-{}", &hash[..12])));
         let (place, again) = (stem(), stem());
         let lock = self.wait(name, &place)?;
-        forget(&place, file);
         let made = self.made(name, place, &key, make)?;
         drop(lock);
         Ok((again, made))
@@ -180,17 +222,34 @@ impl<'a> Steps<'a> {
         make: impl FnOnce(&Place, Hooks<'_>) -> Result<Option<T>, TrialError>,
     ) -> Result<T, TrialError> {
         let key = json!([self.base, key]).to_string();
-        let path = place.file(".json");
-        if let Some(made) = read(&path, &key)? {
+        if let Some(made) = read(&place, &key, &mut |note| self.note(note))? {
             self.skip(name);
             return Ok(made);
         }
-        let made = self.hooked(name, &key, &place, |hooks| make(&place, hooks))?;
-        let result = json!({ "key": key, "result": made }).to_string();
-        files::write_atomic(&path, result.as_bytes())?;
-        // The result stands: a checkpoint is of no use any more, and there may be none.
-        let _ = std::fs::remove_file(place.file(CHECKPOINT));
-        Ok(made)
+        let result = self.hooked(name, &key, &place, |hooks| make(&place, hooks))?;
+        let kept = Kept {
+            blake3: seal::OPEN.to_owned(),
+            key,
+            made_with: made_with(),
+            files: place.files()?,
+            result,
+        };
+        let path = place.file(".json");
+        let text = serde_json::to_string(&kept);
+        let mut text = text.map_err(|e| step(&path, e.to_string()))?.into_bytes();
+        seal::seal(&mut text);
+        files::write_atomic(&path, &text)?;
+        // The result stands: a checkpoint is of no use any more.
+        checkpoint::remove(&place.file(CHECKPOINT));
+        Ok(kept.result)
+    }
+
+    /// Says what happens to what was there before.
+    fn note(&mut self, note: &str) {
+        (self.progress)(Progress {
+            done: self.done,
+            message: note.to_owned(),
+        });
     }
 
     /// That of the step, or of all whose names begin so.
@@ -241,28 +300,50 @@ pub fn data_key(data: &Dataset) -> Value {
     ])
 }
 
-/// Forgets a result whose file is gone, such as a large one that was deleted.
-fn forget(place: &Place, file: Option<&str>) {
-    if file.is_some_and(|file| !place.file(file).is_file()) {
-        // If there is none, it is forgotten already.
-        let _ = std::fs::remove_file(place.file(".json"));
+/// A result that was made before with this key; `None` also if a file of it is gone, such as a large one
+/// that was deleted, or if another instruction set made it, which `note` is told.
+fn read<T: DeserializeOwned>(
+    place: &Place,
+    key: &str,
+    note: &mut dyn FnMut(&str),
+) -> Result<Option<T>, TrialError> {
+    let path = place.file(".json");
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(files::failed("read", &path)(e).into()),
+    };
+    if !seal::holds(&bytes) {
+        return Err(step(&path, "its digest does not fit its content".into()));
     }
+    let kept: Kept<Value> =
+        serde_json::from_slice(&bytes).map_err(|e| step(&path, e.to_string()))?;
+    if kept.key != key {
+        return Err(step(&path, "it was made for another trial".into()));
+    }
+    if kept.made_with != made_with() {
+        let back = put_aside(&path, &kept.made_with, note);
+        return match back.map_err(files::failed("rename", &path))? {
+            true => read(place, key, note),
+            false => Ok(None),
+        };
+    }
+    for (end, expected) in &kept.files {
+        let file = place.file(end);
+        if !file.is_file() {
+            return Ok(None);
+        }
+        if hash(&file)? != *expected {
+            return Err(step(&file, "it is not what its step wrote".into()));
+        }
+    }
+    let made = serde_json::from_value(kept.result);
+    made.map(Some).map_err(|e| step(&path, e.to_string()))
 }
 
-/// A result that was made before with this key.
-fn read<T: DeserializeOwned>(path: &Path, key: &str) -> Result<Option<T>, TrialError> {
-    if !path.is_file() {
-        return Ok(None);
-    }
-    let text = files::read(path)?;
-    let damaged = |what: String| TrialError::Step {
+fn step(path: &Path, what: String) -> TrialError {
+    TrialError::Step {
         path: path.to_owned(),
         what,
-    };
-    let mut value: Value = serde_json::from_str(&text).map_err(|e| damaged(e.to_string()))?;
-    if value["key"] != key {
-        return Err(damaged("it was made for another trial".into()));
     }
-    let made = serde_json::from_value(value["result"].take());
-    made.map(Some).map_err(|e| damaged(e.to_string()))
 }

@@ -18,7 +18,8 @@ Exit codes:
   1    some trial failed, a verification found a difference or a trial missing, a screen flagged
        an op, an attack did not attack, or training diverged
   2    wrong usage or recipe
-  3    data missing or damaged
+  3    data missing, damaged, or other than those that a study was made with
+  4    a verification could not compare something here
   70   a bug in toxscreen
   130  stopped by Ctrl-C; the same command goes on";
 
@@ -187,6 +188,10 @@ Examples:
 pub struct Plan {
     /// Recipe [default: the built-in quickstart]
     pub recipe: Option<PathBuf>,
+    /// Folder of the data sets, whose content is a part of a trial's id [default: $TOXSCREEN_DATA, or the
+    /// user's cache folder]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
     #[command(flatten)]
     pub changes: Changes,
     /// Print one JSON object with the trials' resolved specs
@@ -205,10 +210,18 @@ pub struct Status {
 }
 
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  toxscreen report runs/quickstart")]
+#[command(after_help = "\
+Example:
+  toxscreen report runs/quickstart
+
+Exit codes: 0 done, 1 a record was changed after it was written (the others are reported), 2 no study there.")]
 pub struct Report {
     /// Folder of the study
     pub dir: PathBuf,
+    /// Folder of the data sets, to say whether they changed since [default: $TOXSCREEN_DATA, or the user's
+    /// cache folder]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
     /// Print the paths of what was written as JSON
     #[arg(long)]
     pub json: bool,
@@ -219,11 +232,16 @@ pub struct Report {
 Examples:
   toxscreen verify runs/quickstart               run every trial again and compare
   toxscreen verify runs/ssp-laptop --sample 5    run five again
-  toxscreen verify runs/ssp-laptop --no-rerun    only check that no record was changed
+  toxscreen verify runs/ssp-laptop --no-rerun    only check that no file was changed
 
-Each trial is run again on the device and with the threads that its record names.
-Exit codes: 0 all the same, 1 something differs, was changed or is missing, 2 no study there,
-130 stopped.")]
+Every file of the study is looked at, and the data are held against the hashes that the study was made
+with. Each trial is run again on the device and with the threads that its record names, and, where the
+machine can, with its instruction set. Where it cannot, or another toxscreen made the record, outcomes
+need not be the same to the bit: they are compared within a tolerance (docs/guide/recipes.md) and never
+called the same.
+Exit codes: 0 all the same, 1 something differs, was changed or is missing, 2 no study there, 4 nothing
+of that, but something cannot be compared here (an outcome bit for bit, or data that are not here), 130
+stopped.")]
 pub struct Verify {
     /// Folder of the study
     pub dir: PathBuf,

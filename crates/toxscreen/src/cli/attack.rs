@@ -2,14 +2,16 @@
 
 use super::args::device;
 use super::progress::Bar;
-use super::robust::{self, Images, Radius, guessing, network, reasons, reliable};
-use super::{INTERRUPTED, Output, Usage, interrupted, json, say, table};
+use super::robust::{self, Images, Radius, reasons};
+use super::weights::{self, FirstLayer, Look};
+use super::{INTERRUPTED, Output, Usage, interrupted, json, notes, say, table};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tox_data::Split;
 use tox_data::checkpoint::Hooks;
-use tox_nn::nets::wrn::{Shape, WrnConfig};
+use tox_data::text::one_line;
+use tox_data::{Dataset, Split};
+use tox_nn::nets::wrn::{self, Shape, WrnConfig};
 use tox_robust::attack;
 use tox_robust::evaluation::{Evaluation, EvaluationError, Inputs, evaluate};
 use tox_robust::model::Model;
@@ -21,13 +23,15 @@ Examples:
   toxscreen attack --weights wrn.safetensors --arch wrn-28-10 --data cifar10
   toxscreen attack --weights wrn.safetensors --arch wrn-28-10 --data cifar10 --normalise none --attack autoattack
   toxscreen attack --weights l2.safetensors --arch wrn-16-2 --data cifar10 --norm l2 --epsilon 0.5 --json
+  toxscreen attack --weights own.safetensors --data own.npz --mean 0.49,0.48,0.45 --std 0.25,0.24,0.26
 
 Weights are a PyTorch state dict, written by safetensors.torch.save_file(model.state_dict(), FILE), with the
-names of the usual WideResNet code; `module.` before them is fine. --normalise must be what they were trained
-with: `data` subtracts the data set's mean and divides by its standard deviation, `none` leaves pixels in
-0..=1, as most models of RobustBench have them. Whatever it is, epsilon is in units of pixels in 0..=1.
+names of the usual WideResNet code; a common prefix (`module.`, `_orig_mod.`, `model.`) is taken off.
+--normalise, or --mean and --std, must be what they were trained with; the constants are printed. Whatever they
+are, epsilon is in units of pixels in 0..=1.
 
-A result that is not reliable is told as such, with the signs that speak against it; the exit code is 0.
+The result says whether it is reliable: yes, NO, with the signs that speak against it, or not tested, with what
+is missing; robust accuracy under attacks weaker than AutoAttack is an upper bound. The exit code is 0.
 Exit codes: 0 done, 2 wrong usage or weights of another network, 3 data or weights damaged, 130 stopped by
 Ctrl-C (nothing is kept).")]
 pub struct Attack {
@@ -35,12 +39,13 @@ pub struct Attack {
     #[arg(long, value_name = "FILE")]
     pub weights: PathBuf,
     /// Its shape: wrn-28-10, wrn-34-r, wrn-a1 to wrn-a4, d14,14,7-w5,7,3-r001, ..., with -b4 behind it for
-    /// 4 channels at width 1 in place of 16
+    /// 4 channels at width 1 in place of 16 [default: what the weights' names and shapes say]
     #[arg(long, value_name = "ARCH", value_parser = robust::shape)]
-    pub arch: Shape,
+    pub arch: Option<Shape>,
     #[command(flatten)]
     pub images_of: Images,
-    /// fgsm, pgd20, cw40 (any number of steps), apgd-ce, apgd-dlr, fab, square, autoattack
+    /// fgsm, pgd20, cw40 (any number of steps), apgd-ce, apgd-dlr, apgd-dlr-untargeted, fab, square,
+    /// autoattack
     #[arg(
         long,
         value_name = "ATTACKS",
@@ -50,15 +55,14 @@ pub struct Attack {
     pub attack: Vec<attack::Attack>,
     #[command(flatten)]
     pub radius: Radius,
-    /// What the first layer sees: data (mean and standard deviation of the data set) or none
-    #[arg(long, default_value = "data", value_parser = robust::normalisation())]
-    pub normalise: Normalisation,
+    #[command(flatten)]
+    pub first_layer: FirstLayer,
     /// Images, the first ones of the split, at most all
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub images: usize,
-    /// Which images: test, valid or train
-    #[arg(long, default_value = "test", value_parser = ["test", "valid", "train"])]
-    pub split: String,
+    /// Which images: test, valid or train [default: test, or train where the data have no test images]
+    #[arg(long, value_parser = ["test", "valid", "train"])]
+    pub split: Option<String>,
     /// Seed of the attacks' random draws
     #[arg(long, value_name = "S", default_value_t = 0)]
     pub seed: u64,
@@ -73,21 +77,43 @@ pub struct Attack {
     pub json: bool,
 }
 
+/// What is attacked.
+struct Subject {
+    shape: Shape,
+    config: WrnConfig,
+    normalisation: Normalisation,
+    data: Dataset,
+    /// Name of the split.
+    split: &'static str,
+}
+
 pub fn attack(args: &Attack) -> anyhow::Result<Output> {
     let device = tox_nn::device::parse(&args.device)
         .map_err(|e| Usage::new(e.to_string(), "leave --device out to use the CPU"))?;
     // Before the data are read; their classes are checked below.
     args.radius.ball(&args.attack, usize::MAX)?;
+    let described = wrn::describe(&args.weights)?;
+    let shape = weights::arch(args.arch, Some((&described, &args.weights)))?;
+    let normalisation = args.first_layer.chosen(described.normalise.as_ref());
     let spec = args.images_of.spec(&args.images_of.data)?;
     let mut data = tox_data::load(&spec, &args.images_of.dir()?)?;
-    args.normalise.apply(&mut data);
+    notes(&data.notes);
+    let own = data.normalise.clone();
+    normalisation
+        .apply(&mut data)
+        .map_err(|e| Usage::new(e.to_string(), "see --normalise, --mean and --std"))?;
     let ball = args.radius.ball(&args.attack, data.classes)?;
-    let config = network(&args.arch, &data);
-    config
-        .check()
-        .map_err(|e| Usage::new(e.to_string(), "change --arch"))?;
-    let (network, state) = robust::weights(&config, &args.weights)?;
-    let split: &Split = match args.split.as_str() {
+    let config = weights::config(&shape, &data)?;
+    let loaded = weights::load(&config, &args.weights)?;
+    let subject = Subject {
+        shape,
+        config,
+        normalisation,
+        split: split_of(args, &data),
+        data,
+    };
+    let data = &subject.data;
+    let split: &Split = match subject.split {
         "train" => &data.train,
         "valid" => &data.valid,
         _ => &data.test,
@@ -99,12 +125,23 @@ pub fn attack(args: &Attack) -> anyhow::Result<Output> {
         )
         .into());
     }
-    let stop = interrupted("stopping after this batch")?;
-    robust::pool(args.threads);
+    notes(&data.first(split, args.images)?);
     let [_, c, h, w] = split.images.shape;
+    args.radius.fits([c, h, w])?;
+    let stop = interrupted("stopping")?;
+    robust::pool(args.threads);
+    let look = Look {
+        weights: &loaded,
+        data,
+        device: device.clone(),
+    };
+    if let Some(better) = look.better(split, &own, &subject.normalisation) {
+        say(format_args!("note: {better}"));
+    }
+    let (network, state) = &loaded;
     let model = Model::new(
-        &network,
-        &state,
+        network,
+        state,
         &data.normalise,
         ([c, h, w], data.classes),
         device,
@@ -136,32 +173,52 @@ pub fn attack(args: &Attack) -> anyhow::Result<Output> {
             code: INTERRUPTED,
         });
     };
-    if let Some(note) = guessing(&evaluation, data.classes) {
-        say(format_args!("{note}"));
-    }
-    if !evaluation.reliable {
-        say(format_args!(
-            "note: these numbers are NOT reliable: robust accuracy is most likely overestimated"
-        ));
-    }
+    robust::notes(&evaluation, "the network");
     Ok(Output::done(match args.json {
         true => json(&serde_json::json!({
             "weights": args.weights,
-            "arch": args.arch,
+            "arch": shape,
             "data": data.name,
             "data_hash": data.hash,
-            "split": args.split,
+            "data_notes": data.notes,
+            "split": subject.split,
+            "rows": rows.len(),
             "seed": args.seed,
-            "normalise": args.normalise,
+            "normalisation": subject.normalisation,
+            "normalise": { "mean": data.normalise.mean, "std": data.normalise.std },
             "parameters": config.parameters(),
             "macs": config.macs(h, w),
             "evaluation": evaluation,
         }))?,
-        false => tell(args, &config, (h, w), &evaluation),
+        false => tell(args, &subject, (h, w), &evaluation),
     }))
 }
 
-fn tell(args: &Attack, config: &WrnConfig, (h, w): (usize, usize), found: &Evaluation) -> String {
+/// The split that was asked for; else the test images; else, and that is said, the training images.
+fn split_of(args: &Attack, data: &Dataset) -> &'static str {
+    match args.split.as_deref() {
+        Some("train") => "train",
+        Some("valid") => "valid",
+        Some(_) => "test",
+        None if !data.test.is_empty() => "test",
+        None => {
+            say(format_args!(
+                "note: the data have no test images, so training images are attacked: a network that was \
+                 trained on them is more accurate there than elsewhere"
+            ));
+            "train"
+        }
+    }
+}
+
+fn tell(args: &Attack, subject: &Subject, (h, w): (usize, usize), found: &Evaluation) -> String {
+    let Subject {
+        shape,
+        config,
+        normalisation,
+        data,
+        split,
+    } = subject;
     let percent = |share: f64| format!("{share:.2} %");
     let passes = |mean: f64, median: f64| format!("{mean:.1} ({median})");
     let clean = ["none".to_owned(), percent(found.clean)];
@@ -176,7 +233,11 @@ fn tell(args: &Attack, config: &WrnConfig, (h, w): (usize, usize), found: &Evalu
             passes(queries.mean_backward, queries.median_backward),
         ]
     }));
-    rows.push(vec!["worst case".to_owned(), percent(found.worst_case)]);
+    let worst = match found.upper_bound {
+        true => "worst case (upper bound)",
+        false => "worst case",
+    };
+    rows.push(vec![worst.to_owned(), percent(found.worst_case)]);
     let head = [
         "attack",
         "accuracy",
@@ -184,17 +245,29 @@ fn tell(args: &Attack, config: &WrnConfig, (h, w): (usize, usize), found: &Evalu
         "forward passes",
         "backward passes",
     ];
+    let of_data = match normalisation {
+        Normalisation::Data => ", the data set's",
+        Normalisation::None
+        | Normalisation::Half
+        | Normalisation::Imagenet
+        | Normalisation::Cifar10Common
+        | Normalisation::FashionMnistCommon
+        | Normalisation::Given(_) => "",
+    };
     let mut text = format!(
-        "{}: {} parameters, {} MACs, on {} images of {} ({}), {}\n\n{}\n",
-        args.arch,
+        "{shape}: {} parameters, {} MACs, on {} images of {} ({split}, rows 0 to {}), {}\npixels: {}{of_data}\n",
         robust::count(config.parameters()),
         robust::count(config.macs(h, w)),
         found.images,
-        args.images_of.data,
-        args.split,
+        one_line(&args.images_of.data),
+        found.images.saturating_sub(1),
         args.radius.written(),
-        table(&head, &rows),
+        weights::constants(&data.normalise),
     );
+    if let Some(reason) = robust::hollow(found) {
+        text += &format!("{reason}\n");
+    }
+    text += &format!("\n{}\n", table(&head, &rows));
     for attacked in found.attacks.iter().filter(|a| !a.parts.is_empty()) {
         let parts = attacked.parts.iter();
         let parts: Vec<_> = parts
@@ -203,7 +276,7 @@ fn tell(args: &Attack, config: &WrnConfig, (h, w): (usize, usize), found: &Evalu
         let name = attacked.attack.name();
         text += &format!("{name} fooled, one after the other: {}\n", parts.join(", "));
     }
-    text += &format!("reliable: {}\n{}", reliable(found), reasons(found));
+    text += &format!("reliable: {}\n{}", found.reliable.word(), reasons(found));
     text += "Passes are of an image, mean (median). Accuracies are upper bounds: another attack may find \
              more.\n";
     text

@@ -1,8 +1,8 @@
 //! What `poison`, `harden` and `hypergradients` share: options of data and learner, checked, and a
 //! long computation with a bar that Ctrl-C stops.
 
-use super::Usage;
 use super::progress::Bar;
+use super::{Usage, notes};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use tox_bilevel::config::{BilevelAttack, BilevelConfig, ConfigError, Groups, Nor
 use tox_bilevel::own::{Own, keep_within, steady_lambda};
 use tox_bilevel::victim;
 use tox_data::DataDir;
-use tox_data::features::{FeatureSets, Features};
+use tox_data::features::{Ask, Features, Opened};
 
 /// Most bytes of inner training that are kept before it is trained again instead.
 const KEPT_BYTES: usize = 1 << 30;
@@ -28,12 +28,19 @@ const CROSSING: f64 = 50.0;
 #[derive(clap::Args)]
 pub struct Rows {
     /// An .npz file (x_train and y_train, perhaps x_test and y_test; or images and labels, or x and
-    /// y), a folder of class folders, or digits, mnist, fashion-mnist, cifar10, cifar100
+    /// y), two .npy files (X.npy,y.npy), a .csv file, a folder of class folders, or digits, mnist,
+    /// fashion-mnist, cifar10, cifar100
     #[arg(long, value_name = "DATA")]
     pub data: String,
+    /// Column of labels of a .csv file [default: the one called label, target, class or y, or the last]
+    #[arg(long, value_name = "COLUMN")]
+    pub label: Option<String>,
     /// Classes to keep, such as 3,8; the first becomes class 0, the next 1
     #[arg(long, value_name = "LABELS", value_delimiter = ',')]
     pub classes: Option<Vec<u16>>,
+    /// Side in pixels to which the images of a folder are resized
+    #[arg(long, value_name = "SIDE")]
+    pub resize: Option<usize>,
     /// Folder of the data sets [default: $TOXSCREEN_DATA, or the user's cache folder]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
@@ -42,7 +49,7 @@ pub struct Rows {
 /// What the user's data have become.
 pub struct Loaded {
     /// As they are in the file.
-    pub data: FeatureSets,
+    pub data: Opened,
     /// For the audit.
     pub own: Own,
     /// BLAKE3 of all rows that results depend on.
@@ -59,21 +66,40 @@ impl Rows {
         seed: u64,
     ) -> anyhow::Result<Loaded> {
         let dir = DataDir::resolve(self.data_dir.as_deref())?;
-        let classes = self.classes.as_deref();
-        let data = FeatureSets::open(&self.data, classes, &dir)?;
+        let opened = Opened::of(&self.ask(), &dir)?;
+        notes(&opened.notes);
         let trusted = match trusted {
-            Some(trusted) => Some(FeatureSets::open(trusted, classes, &dir)?.train),
+            Some(data) => {
+                let (trusted, said) = opened.trusted(&Ask { data, ..self.ask() }, &dir)?;
+                notes(&said);
+                Some(trusted)
+            }
             None => None,
         };
+        let data = &opened.sets;
         let tenth = (data.train.rows / HELD_OUT).min(MOST_TRUSTED);
-        let own = Own::new(&data, trusted.as_ref(), valid.unwrap_or(tenth), seed)?;
+        let own = Own::new(data, trusted.as_ref(), valid.unwrap_or(tenth), seed)?;
         let hash = |set: Option<&Features>| set.map(Features::hash);
         let hashes = json!({
             "train": data.train.hash(),
             "test": hash(data.test.as_ref()),
             "trusted": hash(trusted.as_ref()),
         });
-        Ok(Loaded { data, own, hashes })
+        Ok(Loaded {
+            data: opened,
+            own,
+            hashes,
+        })
+    }
+
+    /// What is asked of the data.
+    pub fn ask(&self) -> Ask<'_> {
+        Ask {
+            data: &self.data,
+            label: self.label.as_deref(),
+            classes: self.classes.as_deref(),
+            resize: self.resize,
+        }
     }
 }
 
@@ -108,6 +134,8 @@ impl Loaded {
             "test_held_out": !own.test_rows.is_empty(),
             "features": sets.train.features,
             "classes": sets.classes(),
+            "class_names": sets.class_names,
+            "notes": self.data.notes,
         })
     }
 }

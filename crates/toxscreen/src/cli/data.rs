@@ -1,8 +1,8 @@
 //! `toxscreen data`: what is here, and how to get what is not.
 
 use super::args::DataCommand;
-use super::{Output, Usage, json, table};
-use indicatif::{ProgressBar, ProgressStyle};
+use super::{Output, Usage, json, progress, table};
+use indicatif::ProgressBar;
 use std::io::IsTerminal;
 use tox_data::{DataDir, DatasetInfo};
 use tox_search::table::{FILE, TableError};
@@ -62,9 +62,9 @@ fn fetch(name: &str, dir: &DataDir) -> anyhow::Result<Output> {
         )
         .into());
     }
-    let style = "{bytes} of {total_bytes} {bar:30} {bytes_per_sec}, {eta} left";
+    let style = "{bytes} of {total_bytes} {bar:30} {bytes_per_sec}, {left}";
     let bar = if std::io::stderr().is_terminal() {
-        ProgressBar::no_length().with_style(ProgressStyle::with_template(style)?)
+        ProgressBar::no_length().with_style(progress::bytes(style))
     } else {
         ProgressBar::hidden()
     };

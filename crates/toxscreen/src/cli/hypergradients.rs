@@ -72,6 +72,8 @@ pub struct Hypergradients {
 pub fn hypergradients(args: &Hypergradients) -> anyhow::Result<Output> {
     let rows = Rows {
         data: args.data.clone().unwrap_or_else(|| "digits".to_owned()),
+        label: None,
+        resize: None,
         classes: match (&args.classes, &args.data) {
             (None, None) => Some(vec![3, 8]),
             (classes, _) => classes.clone(),

@@ -1,7 +1,7 @@
 //! `toxscreen init`: a commented recipe to start from.
 
 use super::args::Init;
-use super::{Output, Usage};
+use super::{Output, Usage, shell_path};
 use std::io::Write;
 
 const TEMPLATE: &str = include_str!("../../../../recipes/template.toml");
@@ -17,6 +17,7 @@ pub fn init(args: &Init) -> anyhow::Result<Output> {
             )
         })?;
     Ok(Output::done(format!(
-        "wrote {path}; run it with: toxscreen run {path}\n"
+        "wrote {path}; run it with: toxscreen run {}\n",
+        shell_path(&args.out)
     )))
 }

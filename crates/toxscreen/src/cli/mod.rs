@@ -18,12 +18,16 @@ mod screen;
 mod status;
 mod trial;
 mod verify;
+mod weights;
 
 use args::{Args, Command};
 use clap::ArgMatches;
+use std::borrow::Cow;
+use std::path::Path;
 use tox_bilevel::advice::AdviceError;
 use tox_bilevel::audit::AuditError;
 use tox_bilevel::own::OwnError;
+use tox_data::text::{json_printable, one_line, printable, shell_word};
 use tox_nn::layers::WeightsError;
 use tox_poison::data::PoisonError;
 use tox_poison::screen::ScreenError;
@@ -31,7 +35,7 @@ use tox_poison::space_file::SpaceFileError;
 use tox_search::rcnas::RcnasError;
 use tox_search::table::TableError;
 use tox_study::child::ChildError;
-use tox_study::recipe::RecipeError;
+use tox_study::recipe::{RecipeError, SourceError};
 use tox_study::record::RecordError;
 use tox_study::store::StoreError;
 use tox_study::trial::TrialError;
@@ -42,6 +46,8 @@ pub const FAILED: u8 = 1;
 pub const USAGE: u8 = 2;
 /// Data missing or damaged.
 pub const DATA: u8 = 3;
+/// A verification found nothing bad, but something that cannot be compared here.
+pub const INCOMPARABLE: u8 = 4;
 /// A bug.
 pub const INTERNAL: u8 = 70;
 /// Stopped by Ctrl-C; the same command goes on.
@@ -78,8 +84,10 @@ impl Usage {
 
 /// Runs a command; `given` tells which of its options were written.
 pub fn dispatch(args: Args, given: &ArgMatches) -> anyhow::Result<Output> {
-    tox_nn::kernels::check_choice()
+    tox_data::isa::check()
         .map_err(|what| Usage::new(what, "unset it for the fastest that this machine has"))?;
+    tox_study::trial::check_interval()
+        .map_err(|what| Usage::new(what, "unset it for a checkpoint every 30 seconds"))?;
     match args.command {
         Command::Run(args) => run::run(args),
         Command::Plan(args) => plan::plan(&args),
@@ -104,9 +112,18 @@ pub fn dispatch(args: Args, given: &ArgMatches) -> anyhow::Result<Output> {
 
 /// The exit code that stands for an error.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
+    if let Some(error) = error.downcast_ref::<StoreError>() {
+        return match error {
+            StoreError::File(_) | StoreError::Edited { .. } | StoreError::Busy { .. } => FAILED,
+            StoreError::OtherData { .. } => DATA,
+            StoreError::Recipe(_)
+            | StoreError::NoStudy { .. }
+            | StoreError::Headless { .. }
+            | StoreError::Changed { .. } => USAGE,
+        };
+    }
     if error.is::<Usage>()
         || error.is::<RecipeError>()
-        || error.is::<StoreError>()
         || error.is::<SpaceFileError>()
         || matches!(
             error.downcast_ref(),
@@ -123,6 +140,7 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         || error.is::<tox_data::FetchError>()
         || error.is::<ScreenError>()
         || error.is::<TableError>()
+        || error.is::<SourceError>()
         || error.is::<OwnError>()
         || matches!(
             error.downcast_ref(),
@@ -170,23 +188,62 @@ pub fn hint(error: &anyhow::Error) -> Option<String> {
 }
 
 /// A line on stderr. Nobody may be reading it any more (`2>&1 | head`), which must not end a run,
-/// so unlike `eprintln!` this does not panic.
+/// so unlike `eprintln!` this does not panic. Paths, names and messages of others are a part of it.
 pub fn say(line: std::fmt::Arguments<'_>) {
     use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(std::io::stderr(), "{}", printable(&line.to_string()));
+}
+
+/// Ends the process as clap does on wrong usage or `--help`. An argument that clap quotes may hold control
+/// characters; then its words go without clap's colours.
+pub fn wrong_usage(error: &clap::Error) -> ! {
+    let text = error.render().to_string();
+    if matches!(printable(&text), Cow::Borrowed(_)) {
+        error.exit();
+    }
+    say(format_args!("{}", text.trim_end()));
+    std::process::exit(error.exit_code());
+}
+
+/// The command line that this process was started with, for a shell.
+fn this_command() -> String {
+    let words: Vec<String> = (std::env::args_os())
+        .map(|word| shell_word(&word.to_string_lossy()).into_owned())
+        .collect();
+    words.join(" ")
+}
+
+/// A path as a word for a shell.
+fn shell_path(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    match text.starts_with('-') {
+        true => shell_word(&format!("./{text}")).into_owned(),
+        false => shell_word(&text).into_owned(),
+    }
+}
+
+/// What is to be known of data, a line each on stderr.
+fn notes(notes: &[String]) {
+    for note in notes {
+        say(format_args!("note: {}", tox_data::text::one_line(note)));
+    }
 }
 
 /// Rows under a head, in columns as wide as they need to be.
 fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let mut widths: Vec<usize> = head.iter().map(|h| h.chars().count()).collect();
-    for row in rows {
+    // A name with a line feed would be a row of its own.
+    let rows: Vec<Vec<Cow<'_, str>>> = (rows.iter())
+        .map(|row| row.iter().map(|text| one_line(text)).collect())
+        .collect();
+    for row in &rows {
         for (width, text) in widths.iter_mut().zip(row) {
             *width = (*width).max(text.chars().count());
         }
     }
-    let head: Vec<String> = head.iter().map(|h| (*h).to_owned()).collect();
+    let head: Vec<Cow<'_, str>> = head.iter().map(|h| Cow::Borrowed(*h)).collect();
     let mut out = String::new();
-    for row in std::iter::once(&head).chain(rows) {
+    for row in std::iter::once(&head).chain(&rows) {
         let cells = row.iter().zip(&widths);
         let line: Vec<_> = cells.map(|(t, &w)| format!("{t:<w$}")).collect();
         out.push_str(line.join("  ").trim_end());
@@ -206,7 +263,7 @@ fn duration(seconds: f64) -> String {
 }
 
 fn json(value: &impl serde::Serialize) -> anyhow::Result<String> {
-    Ok(serde_json::to_string_pretty(value)? + "\n")
+    Ok(json_printable(&serde_json::to_string_pretty(value)?).into_owned() + "\n")
 }
 
 /// Whether Ctrl-C or SIGTERM has come, which is answered with `stopping`; a second one ends the process

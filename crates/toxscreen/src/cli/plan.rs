@@ -3,7 +3,9 @@
 use super::args::Plan;
 use super::run::load;
 use super::{Output, json, table};
+use std::path::Path;
 use tox_bilevel::config::{BilevelConfig, Groups, Penalty, Victim};
+use tox_data::DataDir;
 use tox_search::compress::task;
 use tox_search::enas::config::{EnasConfig, NanPolicy, Strategy};
 use tox_search::nas::NasConfig;
@@ -11,9 +13,11 @@ use tox_study::spec::{Defence, Learner, Threat, TrialSpec};
 
 pub fn plan(args: &Plan) -> anyhow::Result<Output> {
     let study = load(args.recipe.as_deref(), &args.changes.overrides()?)?;
+    let (study, faults) = study.resolved(&DataDir::resolve(args.data_dir.as_deref())?)?;
+    let unread: Vec<String> = faults.iter().map(ToString::to_string).collect();
     if args.json {
         let name = &study.recipe.name;
-        let value = serde_json::json!({"study": name, "trials": study.trials});
+        let value = serde_json::json!({"study": name, "trials": study.trials, "unread": unread});
         return json(&value).map(Output::done);
     }
     let row = |t: &tox_study::plan::Trial| {
@@ -21,7 +25,7 @@ pub fn plan(args: &Plan) -> anyhow::Result<Output> {
         vec![
             t.id.clone(),
             t.cell(),
-            s.data.dataset.clone(),
+            s.data.name().to_owned(),
             threat(&s.threat),
             learner(s),
             s.seed.to_string(),
@@ -30,12 +34,21 @@ pub fn plan(args: &Plan) -> anyhow::Result<Output> {
     let rows: Vec<_> = study.trials.iter().map(row).collect();
     let head = ["trial", "cell", "data", "threat", "learner", "seed"];
     let cells = study.recipe.cells.len();
-    Ok(Output::done(format!(
+    let mut text = format!(
         "{}\n{}: {} trials in {cells} cells\n",
         table(&head, &rows),
         study.recipe.name,
         rows.len(),
-    )))
+    );
+    if !unread.is_empty() {
+        text.push_str(
+            "\nids are not final: a trial is named by the content of its data, and these cannot be read:\n",
+        );
+        unread
+            .iter()
+            .for_each(|what| text.push_str(&format!("  {what}\n")));
+    }
+    Ok(Output::done(text))
 }
 
 fn threat(threat: &Threat) -> String {
@@ -43,7 +56,10 @@ fn threat(threat: &Threat) -> String {
         Threat::None => "none".into(),
         Threat::SearchSpace(p) => format!("{} x {}", p.set, p.q),
         Threat::Bilevel(attack) => format!("{} points", attack.points()),
-        Threat::File(file) => file.path.clone(),
+        Threat::File(file) => match Path::new(&file.path).file_name() {
+            Some(name) => name.to_string_lossy().into_owned(),
+            None => file.path.clone(),
+        },
         Threat::Evasion(threat) => task::attack(threat).name,
         other => match other.budget() {
             Some(budget) => format!("{} {} %", other.kind(), 100.0 * budget),

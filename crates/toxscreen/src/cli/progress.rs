@@ -2,10 +2,13 @@
 //! otherwise. All on stderr.
 
 use super::{duration, say};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
+use tox_data::checkpoint::NOTE;
+use tox_data::text::one_line;
 use tox_study::runner::{End, News, Notice};
 use tox_study::store::Store;
 
@@ -24,13 +27,51 @@ pub struct Progress {
     ended: usize,
     /// Trials that there are to do, those that were done before among them.
     total: usize,
+    begun: Instant,
+    /// Trials' worth of work that was done now, without that of trials that are still running.
+    made: f64,
 }
 
 struct Running {
     begun: Instant,
     told: Instant,
+    /// Share that it had when it first said something: what a checkpoint brought is no work of now.
+    from: Option<f64>,
     done: f64,
     bar: Option<ProgressBar>,
+}
+
+impl Running {
+    /// Share of the trial that was done now.
+    fn made(&self) -> f64 {
+        self.done - self.from.unwrap_or(self.done)
+    }
+}
+
+/// Shares of work below which nothing is said of the time left.
+const TOO_LITTLE: f64 = 0.01;
+
+/// The time that `left` of the work will take, in words, if `made` took `elapsed`.
+fn time_left(elapsed: Duration, made: f64, left: f64) -> Option<String> {
+    let known =
+        made > 0.0 && made >= TOO_LITTLE * (made + left) && elapsed >= Duration::from_secs(1);
+    let seconds = elapsed.as_secs_f64() * left / made;
+    known.then(|| format!("about {} left", duration(seconds)))
+}
+
+/// [`time_left`] on a bar, which has a place for it.
+fn time_left_or_not(elapsed: Duration, made: f64, left: f64) -> String {
+    time_left(elapsed, made, left).unwrap_or_else(|| "estimating".to_owned())
+}
+
+/// The style of a bar of bytes: `{left}` in the template is the time left.
+pub fn bytes(template: &str) -> ProgressStyle {
+    style(template).with_key("left", |state: &ProgressState, out: &mut dyn Write| {
+        let (made, all) = (state.pos() as f64, state.len().unwrap_or(0) as f64);
+        let left = (all - made).max(0.0);
+        // Nobody hears of a bar that cannot be drawn.
+        let _ = out.write_str(&time_left_or_not(state.elapsed(), made, left));
+    })
 }
 
 impl Progress {
@@ -44,9 +85,7 @@ impl Progress {
         let bars = std::io::stderr().is_terminal().then(|| {
             let multi = MultiProgress::new();
             let total = multi.add(ProgressBar::new((STEPS * total as f64) as u64));
-            total.set_style(style(
-                "{prefix:24} {bar:30} {percent:>3} %  {msg}, {eta} left",
-            ));
+            total.set_style(style("{prefix:24} {bar:30} {percent:>3} %  {msg}"));
             total.set_prefix("all trials");
             (multi, total)
         });
@@ -56,7 +95,19 @@ impl Progress {
             running: BTreeMap::new(),
             ended,
             total,
+            begun: Instant::now(),
+            made: 0.0,
         }
+    }
+
+    /// Time elapsed, work done in it, and work left, in trials.
+    fn pace(&self) -> (Duration, f64, f64) {
+        let running = self.running.values();
+        let (made, done) = running.fold((self.made, self.ended as f64), |(made, done), r| {
+            (made + r.made(), done + r.done)
+        });
+        let left = (self.total as f64 - done).max(0.0);
+        (self.begun.elapsed(), made, left)
     }
 
     /// Takes in what is new about a trial.
@@ -67,7 +118,7 @@ impl Progress {
                 let bar = self.bars.as_ref().map(|(multi, total)| {
                     let bar = multi.insert_before(total, ProgressBar::new(STEPS as u64));
                     bar.set_style(style("{prefix:24} {bar:30} {percent:>3} %  {wide_msg}"));
-                    bar.set_prefix(self.names[i].clone());
+                    bar.set_prefix(one_line(&self.names[i]).into_owned());
                     bar
                 });
                 let now = Instant::now();
@@ -76,6 +127,7 @@ impl Progress {
                     Running {
                         begun: now,
                         told: now,
+                        from: None,
                         done: 0.0,
                         bar,
                     },
@@ -87,9 +139,12 @@ impl Progress {
                     return;
                 };
                 run.done = done.clamp(0.0, 1.0);
-                if let Some(bar) = &run.bar {
+                run.from.get_or_insert(run.done);
+                if message.contains(NOTE) {
+                    self.line(i, &message);
+                } else if let Some(bar) = &run.bar {
                     bar.set_position((run.done * STEPS) as u64);
-                    bar.set_message(message);
+                    bar.set_message(one_line(&message).into_owned());
                 } else if run.told.elapsed() >= PACE {
                     run.told = Instant::now();
                     let percent = run.done * 100.0;
@@ -104,9 +159,19 @@ impl Progress {
                     bar.finish_and_clear();
                 }
                 self.ended += usize::from(end != End::Stopped);
+                self.made += match end {
+                    End::Stopped => 0.0,
+                    // A trial of which nothing was heard was begun now.
+                    End::Done | End::Failed(_) => 1.0 - run.from.unwrap_or(0.0),
+                };
                 let spent = duration(run.begun.elapsed().as_secs_f64());
                 match end {
-                    End::Done => self.line(i, &format!("done in {spent}")),
+                    End::Done => {
+                        let (elapsed, made, left) = self.pace();
+                        let rest = time_left(elapsed, made, left).filter(|_| left > 0.0);
+                        let rest = rest.map_or(String::new(), |rest| format!("; {rest} in all"));
+                        self.line(i, &format!("done in {spent}{rest}"));
+                    }
                     End::Stopped => self.line(i, "stopped, will go on from its checkpoint"),
                     End::Failed(failure) => {
                         self.line(i, &format!("FAILED after {spent}: {}", failure.message));
@@ -117,7 +182,9 @@ impl Progress {
         if let Some((_, total)) = &self.bars {
             let shares: f64 = self.running.values().map(|r| r.done).sum();
             total.set_position(((self.ended as f64 + shares) * STEPS) as u64);
-            total.set_message(format!("{} of {} trials", self.ended, self.total));
+            let (elapsed, made, left) = self.pace();
+            let rest = time_left_or_not(elapsed, made, left);
+            total.set_message(format!("{} of {} trials, {rest}", self.ended, self.total));
         }
     }
 
@@ -128,6 +195,7 @@ impl Progress {
             "[{:>width$}/{}] {}: {text}",
             self.ended, self.total, self.names[i]
         );
+        let line = one_line(&line);
         match &self.bars {
             // A bar shows that its trial has started.
             Some(_) if text == "started" => {}
@@ -148,7 +216,10 @@ impl Progress {
 pub struct Bar {
     name: String,
     bar: Option<ProgressBar>,
+    begun: Instant,
     told: Instant,
+    /// Share that there was when it was first told: what a checkpoint brought is no work of now.
+    from: Option<f64>,
 }
 
 impl Bar {
@@ -156,28 +227,41 @@ impl Bar {
     pub fn new(name: &str) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(STEPS as u64);
-            bar.set_style(style(
-                "{prefix} {bar:30} {percent:>3} %, {eta} left  {wide_msg}",
-            ));
+            bar.set_style(style("{prefix} {bar:30} {percent:>3} %, {wide_msg}"));
             bar.set_prefix(name.to_owned());
             bar
         });
         Self {
             name: name.to_owned(),
             bar,
+            begun: Instant::now(),
             told: Instant::now(),
+            from: None,
         }
     }
 
     /// Share of the work done, 0 to 1, and what is going on.
     pub fn tell(&mut self, share: f64, what: &str) {
         let share = share.clamp(0.0, 1.0);
-        if let Some(bar) = &self.bar {
+        let made = share - *self.from.get_or_insert(share);
+        let rest = |made: f64| time_left(self.begun.elapsed(), made, 1.0 - share);
+        if what.contains(NOTE) {
+            match &self.bar {
+                Some(bar) => bar.println(one_line(what)),
+                None => say(format_args!("{what}")),
+            }
+        } else if let Some(bar) = &self.bar {
+            let rest = rest(made).unwrap_or_else(|| "estimating".to_owned());
             bar.set_position((share * STEPS) as u64);
-            bar.set_message(what.to_owned());
+            bar.set_message(format!("{rest}  {}", one_line(what)));
         } else if self.told.elapsed() >= PACE {
+            let rest = rest(made).map_or(String::new(), |rest| format!(", {rest}"));
             self.told = Instant::now();
-            say(format_args!("{} {:.0} %: {what}", self.name, share * 100.0));
+            say(format_args!(
+                "{} {:.0} %{rest}: {what}",
+                self.name,
+                share * 100.0
+            ));
         }
     }
 
@@ -191,4 +275,42 @@ impl Bar {
 
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_said_of_the_time_left_before_it_can_be_known() {
+        let after = |seconds, made, left| time_left(Duration::from_secs(seconds), made, left);
+        for (seconds, made, left) in [
+            (0, 0.0, 1.0),
+            (600, 0.0, 1.0),
+            (600, 0.005, 0.995),
+            (0, 0.5, 0.5),
+        ] {
+            assert_eq!(after(seconds, made, left), None);
+            let said = time_left_or_not(Duration::from_secs(seconds), made, left);
+            assert_eq!(said, "estimating");
+        }
+        assert_eq!(after(60, 0.25, 0.75).unwrap(), "about 3 min 00 s left");
+        // Nine trials, of which one and a half were done now in a minute and a half, three before.
+        assert_eq!(after(90, 1.5, 4.5).unwrap(), "about 4 min 30 s left");
+    }
+
+    #[test]
+    fn what_a_checkpoint_brought_is_no_work_of_now() {
+        let now = Instant::now();
+        let mut running = Running {
+            begun: now,
+            told: now,
+            from: None,
+            done: 0.0,
+            bar: None,
+        };
+        assert_eq!(running.made(), 0.0);
+        (running.done, running.from) = (0.75, Some(0.5));
+        assert_eq!(running.made(), 0.25);
+    }
 }

@@ -1,28 +1,22 @@
-//! What `compress` and `attack` share: options of images and adversary, checked, weights, and how results
-//! are told.
+//! What `compress` and `attack` share: options of images and adversary, checked, and how results are told;
+//! [`weights`](super::weights) has what they share of weights.
 
-use super::{DATA, USAGE, Usage};
+use super::{DATA, USAGE, Usage, say, shell_path};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use tox_data::spec::DataSpec;
+use tox_data::text::shell_word;
 use tox_data::{DataDir, DataError, Dataset};
-use tox_nn::Device;
-use tox_nn::layers::{State, WeightsError};
-use tox_nn::nets::wrn::{self, Shape, Wrn, WrnConfig};
-use tox_robust::attack::{Attack, AttackError, predicted};
+use tox_nn::layers::WeightsError;
+use tox_nn::nets::wrn::{Shape, WrnConfig};
+use tox_robust::attack::{Attack, AttackError};
 use tox_robust::ball::{Ball, Norm, fraction};
-use tox_robust::evaluation::{Evaluation, Warning};
-use tox_robust::model::Model;
-use tox_robust::oracle::Oracle;
-use tox_search::compress::Normalisation;
+use tox_robust::evaluation::{Evaluation, Gap, Reliable, Untested};
 
 /// One in so many training images is held out for validation, unless asked otherwise.
 const HELD_OUT: usize = 10;
 /// Most of them.
 const MOST_VALID: usize = 1000;
-
-/// Images of [`glance`].
-const GLANCE: usize = 64;
 
 /// The images.
 #[derive(clap::Args)]
@@ -74,7 +68,7 @@ impl Images {
 
     /// The options that were given, as they are written.
     pub fn written(&self) -> String {
-        let mut text = format!("--data {}", self.data);
+        let mut text = format!("--data {}", shell_word(&self.data));
         if let Some(classes) = &self.classes {
             let classes: Vec<String> = classes.iter().map(u16::to_string).collect();
             text += &format!(" --classes {}", classes.join(","));
@@ -93,7 +87,7 @@ impl Images {
             text += " --rgb";
         }
         if let Some(dir) = &self.data_dir {
-            text += &format!(" --data-dir {}", dir.display());
+            text += &format!(" --data-dir {}", shell_path(dir));
         }
         text
     }
@@ -102,29 +96,67 @@ impl Images {
 /// Where the adversary may move an image.
 #[derive(clap::Args)]
 pub struct Radius {
-    /// Radius of the perturbations, where pixels lie in 0..=1: a number or a fraction
+    /// Radius of the perturbations, where pixels lie in 0..=1: a number or a fraction [default: 8/255 of
+    /// linf, 0.5 of l2]
     #[arg(
         long,
         value_name = "EPS",
-        default_value = "8/255",
         value_parser = epsilon,
         allow_hyphen_values = true
     )]
-    pub epsilon: f64,
+    pub epsilon: Option<f64>,
     /// How a perturbation is measured: linf or l2
     #[arg(long, default_value = "linf", value_parser = norm())]
     pub norm: Norm,
 }
 
+/// The usual radius of L2 on CIFAR-10.
+const USUAL_L2: f64 = 0.5;
+/// The L-inf radius from which every image can be painted in one grey.
+const GREY: f64 = 0.5;
+
 impl Radius {
+    /// As given, or what is usual in this norm.
+    pub fn epsilon(&self) -> f64 {
+        self.epsilon.unwrap_or(match self.norm {
+            Norm::Linf => 8.0 / 255.0,
+            Norm::L2 => USUAL_L2,
+        })
+    }
+
     /// As a ball, for these attacks on `classes` classes.
     pub fn ball(&self, attacks: &[Attack], classes: usize) -> Result<Ball, Usage> {
-        let (norm, epsilon) = (self.norm, self.epsilon);
+        let (norm, epsilon) = (self.norm, self.epsilon());
         let ball = Ball { norm, epsilon };
         for attack in attacks {
             attack.check(ball, classes).map_err(|e| refused(&e))?;
         }
         Ok(ball)
+    }
+
+    /// Refuses a radius that allows every image of `size` values, and says what is unusual in it.
+    pub fn fits(&self, [c, h, w]: [usize; 3]) -> Result<(), Usage> {
+        let (epsilon, most) = (self.epsilon(), ((c * h * w) as f64).sqrt());
+        match (self.norm, self.epsilon) {
+            (Norm::L2, _) if epsilon >= most => {
+                return Err(Usage::new(
+                    format!(
+                        "epsilon {epsilon} in L2 allows every image of {c}x{h}x{w} values in 0..=1, none of \
+                         which is farther than {most:.3} from another"
+                    ),
+                    format!("write --epsilon {epsilon}/255 for a length of {epsilon} grey levels"),
+                ));
+            }
+            (Norm::L2, None) => say(format_args!(
+                "note: --norm l2 without --epsilon: it is {USUAL_L2}, as usual for CIFAR-10's 3x32x32 \
+                 values; these images are {c}x{h}x{w}"
+            )),
+            (Norm::Linf, _) if epsilon >= GREY => say(format_args!(
+                "note: with an epsilon of {epsilon} every image can be made one grey: no network is robust"
+            )),
+            (Norm::Linf | Norm::L2, _) => {}
+        }
+        Ok(())
     }
 
     /// As it is written.
@@ -134,10 +166,11 @@ impl Radius {
             Norm::L2 => "l2",
         };
         // A fraction of 255 where it is one, as everybody writes it.
-        let pixels = self.epsilon * 255.0;
-        let epsilon = match (pixels.round(), pixels.round() / 255.0 == self.epsilon) {
+        let epsilon = self.epsilon();
+        let pixels = epsilon * 255.0;
+        let epsilon = match (pixels.round(), pixels.round() / 255.0 == epsilon) {
             (whole, true) if whole > 0.0 => format!("{whole}/255"),
-            _ => self.epsilon.to_string(),
+            _ => epsilon.to_string(),
         };
         format!("--epsilon {epsilon} --norm {norm}")
     }
@@ -165,14 +198,6 @@ fn norm() -> impl TypedValueParser<Value = Norm> {
     })
 }
 
-/// For `--normalise`.
-pub fn normalisation() -> impl TypedValueParser<Value = Normalisation> {
-    PossibleValuesParser::new(["data", "none"]).map(|name| match name.as_str() {
-        "none" => Normalisation::None,
-        _ => Normalisation::Data,
-    })
-}
-
 /// For `--arch`.
 pub fn shape(text: &str) -> Result<Shape, String> {
     Shape::parse(text).map_err(|e| e.to_string())
@@ -181,35 +206,6 @@ pub fn shape(text: &str) -> Result<Shape, String> {
 /// A network for the images of `data`.
 pub fn network(shape: &Shape, data: &Dataset) -> WrnConfig {
     WrnConfig::new(*shape, data.train.images.shape[1], data.classes)
-}
-
-/// A network with the weights of a file.
-pub fn weights(config: &WrnConfig, path: &Path) -> Result<(Wrn, State), WeightsError> {
-    // All that is drawn is replaced.
-    let (network, mut state) = wrn::wrn(config, wrn::INIT, (0, "weights"));
-    wrn::load(&mut state, path)?;
-    Ok((network, state))
-}
-
-/// Percent of the first validation images that a network classifies correctly, and how many they were: a
-/// look at weights before anything long is begun with them.
-pub fn glance((network, state): &(Wrn, State), data: &Dataset, device: Device) -> (f64, usize) {
-    let (split, classes) = (&data.valid, data.classes);
-    let [_, c, h, w] = split.images.shape;
-    let n = split.len().min(GLANCE);
-    let bytes = &split.images.pixels[..n * split.images.stride()];
-    let pixels: Vec<f32> = bytes.iter().map(|&b| f32::from(b) / 255.0).collect();
-    let model = Model::new(
-        network,
-        state,
-        &data.normalise,
-        ([c, h, w], classes),
-        device,
-    );
-    let logits = model.logits(&pixels);
-    let rows = logits.chunks_exact(classes).zip(&split.labels);
-    let correct = rows.filter(|(row, label)| predicted(row) == Some((**label).into()));
-    (100.0 * correct.count() as f64 / n.max(1) as f64, n)
 }
 
 /// Burn's own ops ask for rayon's global pool, so ours is that one. 0: all cores.
@@ -229,36 +225,61 @@ pub fn exit_code(error: &WeightsError) -> u8 {
     }
 }
 
-/// What a user should look at first where an evaluation is no better than guessing.
-pub fn guessing(evaluation: &Evaluation, classes: usize) -> Option<String> {
-    let chance = 100.0 / classes as f64;
-    (evaluation.clean < 1.5 * chance).then(|| {
-        format!(
-            "note: a clean accuracy of {:.2} % is hardly better than guessing ({chance:.2} %): see \
-             whether the weights need --normalise none (or data), and whether they are of these classes \
-             in this order",
-            evaluation.clean
-        )
-    })
-}
-
-/// Why an evaluation is not to be trusted, a line each; empty if it is.
-pub fn reasons(evaluation: &Evaluation) -> String {
-    let line = |warning: &Warning| {
-        // Its name in JSON.
-        let kind = serde_json::to_value(warning.kind).unwrap_or_default();
-        let kind = kind.as_str().unwrap_or_default().to_owned();
-        match &warning.attack {
-            Some(attack) => format!("  {kind} ({attack}): {}\n", warning.reason),
-            None => format!("  {kind}: {}\n", warning.reason),
-        }
+/// What a user must know before any number of an evaluation: that the network is no better than a constant
+/// answer, or that one class was tested.
+pub fn hollow(evaluation: &Evaluation) -> Option<&str> {
+    let hollow = |u: &&Untested| match u.gap {
+        Gap::OneClass | Gap::NoneCorrect | Gap::Majority => true,
+        Gap::NoAttack | Gap::NoRoom | Gap::FewImages | Gap::WeakAttacks => false,
     };
-    evaluation.warnings.iter().map(line).collect()
+    let found = evaluation.untested.iter().find(hollow);
+    found.map(|untested| untested.reason.as_str())
 }
 
-/// `yes` or `NO`.
-pub fn reliable(evaluation: &Evaluation) -> &'static str {
-    if evaluation.reliable { "yes" } else { "NO" }
+/// What is said beside the numbers of an evaluation, of the network `whose`, on stderr.
+pub fn notes(evaluation: &Evaluation, whose: &str) {
+    if let Some(reason) = hollow(evaluation) {
+        say(format_args!("note: {whose}: {reason}"));
+    }
+    match evaluation.reliable {
+        Reliable::Yes => {}
+        Reliable::No => say(format_args!(
+            "note: the numbers of {whose} are NOT reliable: robust accuracy is most likely overestimated"
+        )),
+        Reliable::NotTested => say(format_args!(
+            "note: whether the numbers of {whose} are reliable was not tested; robust accuracies are \
+             upper bounds"
+        )),
+    }
+}
+
+/// Why an evaluation is not to be trusted, or not yet, a line each, and what its own probe found.
+pub fn reasons(evaluation: &Evaluation) -> String {
+    // Its name in JSON.
+    let word = |kind: serde_json::Result<serde_json::Value>| {
+        let kind = kind.unwrap_or_default();
+        kind.as_str().unwrap_or_default().to_owned()
+    };
+    let mut text = String::new();
+    for warning in &evaluation.warnings {
+        let kind = word(serde_json::to_value(warning.kind));
+        let of = match &warning.attack {
+            Some(attack) => format!(" ({attack})"),
+            None => String::new(),
+        };
+        text += &format!("  {kind}{of}: {}\n", warning.reason);
+    }
+    for untested in &evaluation.untested {
+        let gap = word(serde_json::to_value(untested.gap));
+        text += &format!("  {gap}: {}\n", untested.reason);
+    }
+    for note in &evaluation.notes {
+        text += &format!("  note: {note}\n");
+    }
+    if let Some(own) = &evaluation.own {
+        text += &format!("  {}\n", own.sentence());
+    }
+    text
 }
 
 /// 5.25G, 36.5M, 1.2k.
@@ -279,7 +300,7 @@ mod tests {
     #[test]
     fn radii_are_written_as_they_are_read() {
         for text in ["8/255", "0.5", "0", "1/255"] {
-            let (epsilon, norm) = (epsilon(text).unwrap(), Norm::L2);
+            let (epsilon, norm) = (Some(epsilon(text).unwrap()), Norm::L2);
             let written = Radius { epsilon, norm }.written();
             assert_eq!(written, format!("--epsilon {text} --norm l2"));
         }

@@ -2,7 +2,10 @@
 
 use super::args::Run;
 use super::progress::Progress;
-use super::{DATA, FAILED, INTERRUPTED, Output, Usage, count_interrupts, duration, json, say};
+use super::{
+    DATA, FAILED, INTERRUPTED, Output, Usage, count_interrupts, duration, json, notes, say,
+    this_command,
+};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -11,6 +14,7 @@ use tox_data::DataDir;
 use tox_data::spec::DataSpec;
 use tox_search::nas::Evaluate;
 use tox_search::table::{FILE, Table};
+use tox_study::plan::Trial;
 use tox_study::recipe::{Overrides, QUICKSTART, RecipeError, Study};
 use tox_study::runner::{self, RunOptions, Summary};
 use tox_study::spec::Learner;
@@ -18,10 +22,14 @@ use tox_study::store::{Failure, Store};
 
 /// The study of a recipe, or the quickstart.
 pub fn load(recipe: Option<&Path>, overrides: &Overrides) -> Result<Study, RecipeError> {
-    match recipe {
+    let study = match recipe {
         Some(path) => Study::load(path, overrides),
         None => Study::parse("quickstart.toml", QUICKSTART, overrides),
+    }?;
+    for note in &study.notes {
+        say(format_args!("note: {note}"));
     }
+    Ok(study)
 }
 
 pub fn run(args: Run) -> anyhow::Result<Output> {
@@ -29,8 +37,12 @@ pub fn run(args: Run) -> anyhow::Result<Output> {
     let default = || PathBuf::from("runs").join(&study.recipe.name);
     let dir = args.out.clone().unwrap_or_else(default);
     let options = args.options()?;
-    preflight(&study, &dir, &options)?;
+    let data_dir = DataDir::resolve(options.data_dir.as_deref())?;
+    fits_device(&study, &dir, &options)?;
+    let study = named(study, &dir, &data_dir)?;
+    preflight(&study, &dir, &data_dir)?;
     let (store, lock) = Store::create(&dir, &study)?;
+    warn(&store.notes);
     let stop = count_interrupts()?;
     let done = study.trials.iter().filter(|t| store.is_done(&t.id)).count();
     let begun = Instant::now();
@@ -38,16 +50,18 @@ pub fn run(args: Run) -> anyhow::Result<Output> {
     let summary = runner::run(&store, &options, &stop, &mut |n| progress.hear(n));
     progress.close();
     let summary = summary?;
-    drop(lock);
 
     let stopped = stop.load(Ordering::SeqCst) > 0 && !summary.is_complete();
     complain(&summary);
+    warn(&summary.damaged);
     let seconds = begun.elapsed().as_secs_f64();
     let report = (summary.before + summary.done > 0)
         .then(|| tox_report::write(&dir))
         .transpose()?;
+    drop(lock);
     let code = match () {
         () if stopped => INTERRUPTED,
+        () if !summary.damaged.is_empty() => FAILED,
         () if summary.is_complete() => 0,
         () if only_data(&summary) => DATA,
         () => FAILED,
@@ -59,6 +73,8 @@ pub fn run(args: Run) -> anyhow::Result<Output> {
             "planned": summary.planned,
             "done": summary.before + summary.done,
             "failed": summary.failed,
+            "damaged": summary.damaged,
+            "notes": store.notes,
             "stopped": stopped,
             "seconds": seconds,
             "report": report.as_ref().map(|r| &r.html),
@@ -83,37 +99,62 @@ pub fn run(args: Run) -> anyhow::Result<Output> {
         duration(seconds)
     ));
     if stopped {
-        let command: Vec<String> = std::env::args().collect();
-        text.push_str(&format!("stopped; go on with: {}\n", command.join(" ")));
+        text.push_str(&format!("stopped; go on with: {}\n", this_command()));
     }
     Ok(Output { text, code })
 }
 
-/// What every trial would fail by, found before a folder is made and a process started: a device
-/// that this program does not have or the learner cannot use, data that do not load, and a table
-/// without the column that is asked.
-fn preflight(study: &Study, dir: &Path, options: &RunOptions) -> anyhow::Result<()> {
+/// Says what was found amiss. Nothing else on stderr needs to be read.
+pub fn warn(notes: &[String]) {
+    for note in notes {
+        say(format_args!("warning: {note}"));
+    }
+}
+
+/// Refuses a device that this program does not have or the learner cannot use.
+fn fits_device(study: &Study, dir: &Path, options: &RunOptions) -> anyhow::Result<()> {
     tox_nn::device::parse(&options.device)
         .map_err(|e| Usage::new(e.to_string(), "leave --device out to use the CPU"))?;
-    let data_dir = DataDir::resolve(options.data_dir.as_deref())?;
+    let mut left = study.trials.iter();
+    let cannot = |t: &&Trial| {
+        !t.spec.learner.on_device() && !Store::has_record(dir, &t.id) && options.device != "cpu"
+    };
+    match left.find(cannot) {
+        None => Ok(()),
+        Some(trial) => {
+            let (kind, device) = (trial.spec.learner.kind(), &options.device);
+            let message = format!("the learner \"{kind}\" runs on the CPU, not on {device}");
+            Err(Usage::new(message, "leave --device out").into())
+        }
+    }
+}
+
+/// The study with its data named by content. Data that are not there are none of a study that is done;
+/// data that changed are refused all the same.
+fn named(study: Study, dir: &Path, data_dir: &DataDir) -> anyhow::Result<Study> {
+    let (study, faults) = study.resolved(data_dir)?;
+    let done = study.trials.iter().all(|t| Store::has_record(dir, &t.id));
+    match faults.into_iter().find(|f| f.is_change() || !done) {
+        Some(fault) => Err(fault.into()),
+        None => Ok(study),
+    }
+}
+
+/// What every trial would fail by, found before a folder is made and a process started: data that do not
+/// load as they are asked for, and a table without the column that is asked.
+fn preflight(study: &Study, dir: &Path, data_dir: &DataDir) -> anyhow::Result<()> {
     let mut loaded: Vec<&DataSpec> = Vec::new();
     let mut table = None;
     for trial in &study.trials {
-        let (data, learner) = (&trial.spec.data, &trial.spec.learner);
+        let learner = &trial.spec.learner;
         if Store::has_record(dir, &trial.id) {
             continue;
         }
-        if options.device != "cpu" && !learner.on_device() {
-            let kind = learner.kind();
-            let message = format!(
-                "the learner \"{kind}\" runs on the CPU, not on {}",
-                options.device
-            );
-            return Err(Usage::new(message, "leave --device out").into());
-        }
-        if learner.loads_data() && !loaded.contains(&data) {
-            tox_data::load(data, &data_dir)?;
-            loaded.push(data);
+        for data in trial.spec.data_sets() {
+            if !loaded.contains(&data) {
+                notes(&tox_data::load(data, data_dir)?.notes);
+                loaded.push(data);
+            }
         }
         if let Learner::Nas(config) = learner
             && config.evaluate == Evaluate::NasBench201

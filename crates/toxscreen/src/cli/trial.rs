@@ -6,6 +6,7 @@ use super::{DATA, FAILED, Output, USAGE};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tox_bilevel::audit::AuditError;
+use tox_search::nas::NasError;
 use tox_search::rcnas::search::RcnasError;
 use tox_study::child::{self, ChildError, Options, STOPPED};
 use tox_study::trial::{TrialError, execute};
@@ -34,9 +35,13 @@ pub fn trial(args: Trial) -> anyhow::Result<Output> {
 pub fn exit_code(error: &ChildError) -> u8 {
     match error {
         ChildError::Trial(TrialError::Stopped) => STOPPED,
-        ChildError::Trial(TrialError::Data(_) | TrialError::Table(_) | TrialError::Patch(_)) => {
-            DATA
-        }
+        ChildError::Trial(
+            TrialError::Data(_)
+            | TrialError::Table(_)
+            | TrialError::Patch(_)
+            | TrialError::OtherFile { .. }
+            | TrialError::Nas(NasError::OtherSupernet { .. }),
+        ) => DATA,
         ChildError::Trial(TrialError::Audit(error)) => audit(error),
         ChildError::Trial(TrialError::Weights(error)) => robust::exit_code(error),
         ChildError::Trial(
@@ -46,13 +51,15 @@ pub fn exit_code(error: &ChildError) -> u8 {
             | TrialError::Threat(_)
             | TrialError::Poison(_)
             | TrialError::Attack(_)
+            | TrialError::Normalise(_)
             | TrialError::Rcnas(
                 RcnasError::Config(_)
                 | RcnasError::Task(_)
                 | RcnasError::NoTasks
                 | RcnasError::Budget { .. },
             )
-            | TrialError::Unfit { .. },
+            | TrialError::Unfit { .. }
+            | TrialError::Unnamed { .. },
         ) => USAGE,
         _ => FAILED,
     }

@@ -119,7 +119,7 @@ fn every_step_is_that_of_pytorch() {
             Penalty::L2 => [1e-5, 1e-4, 2e-4],
             Penalty::L1 => [2e-3, 1e-2, 2e-2],
         };
-        let mut audit = Audit::new(&inputs, &[], "");
+        let mut audit = Audit::new(&inputs, &[]);
         audit.order = case
             .batches
             .iter()
@@ -127,12 +127,12 @@ fn every_step_is_that_of_pytorch() {
             .collect();
         // The clean level: its hyperiterations and its measurement.
         for _ in 0..=hyperiterations {
-            audit.advance().unwrap();
+            audit.step().unwrap();
         }
         for (b, batch) in case.batches.iter().enumerate() {
             for (t, expected) in batch.trace.iter().enumerate() {
                 let what = |name: &str| format!("{}, batch {b}, step {t}, {name}", case.name);
-                audit.advance().unwrap();
+                audit.step().unwrap();
                 let found = &audit.state.trace[t];
                 close(found.loss, expected.loss, loss, &what("loss"));
                 close(
@@ -156,7 +156,7 @@ fn every_step_is_that_of_pytorch() {
                     assert!(error < poison, "{}: {ours} for {theirs}", what("poison"));
                 }
             }
-            audit.advance().unwrap();
+            audit.step().unwrap();
             assert_eq!(audit.state.levels.len(), b + 2);
         }
     }

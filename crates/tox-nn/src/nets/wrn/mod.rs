@@ -2,7 +2,7 @@
 //! teachers and sub-networks of RC-NAS.
 //!
 //! A [`Shape`] says which network, [`WrnConfig`] what it is for; [`WrnConfig::parameters`] and
-//! [`WrnConfig::macs`] count without building it. [`wrn`] builds it, [`load`] reads PyTorch's weights,
+//! [`WrnConfig::macs`] count without building it. [`wrn`] builds it, [`load`] reads PyTorch's weights ([`describe`] says whose),
 //! [`inherit`] takes those of a teacher, [`lipschitz`] measures what its layers stretch.
 
 mod channels;
@@ -18,4 +18,4 @@ pub use config::{Block, RobustBlock, Shape, ShapeError, Stage, WrnConfig};
 pub use inherit::{Depth, Fresh, Importance, InheritError, Inheritance, inherit};
 pub use lipschitz::{LayerNorm, Lipschitz, PowerIteration, lipschitz, operator_norm};
 pub use network::{INIT, Wrn, wrn};
-pub use weights::load;
+pub use weights::{Described, OwnNormalise, describe, load};

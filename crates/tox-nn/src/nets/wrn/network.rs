@@ -201,10 +201,10 @@ fn hierarchy(pass: &Pass<'_>, x: Tensor<4>, parts: &[(Conv, BatchNorm)]) -> Tens
 fn excite(pass: &Pass<'_>, z: Tensor<4>, [down, up]: [ParamId; 2]) -> Tensor<4> {
     let [n, c, ..] = z.dims();
     let weight = |id| pass.leaves().matrix(id).transpose();
-    let y = ops::global_average(z.clone()).matmul(weight(down));
+    let y = ops::matmul(pass.engine, ops::global_average(z.clone()), weight(down));
     let hidden = y.dims()[1];
     let y = pass.relu(y.reshape([n, hidden, 1, 1]));
-    let y = y.reshape([n, hidden]).matmul(weight(up));
+    let y = ops::matmul(pass.engine, y.reshape([n, hidden]), weight(up));
     z * sigmoid(y).reshape([n, c, 1, 1])
 }
 

@@ -9,7 +9,7 @@ use super::Points;
 use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 use tox_nn::Device;
-use tox_nn::ops::read;
+use tox_nn::ops::{self, Engine, read};
 
 /// Rows whose distances to as many others are one product.
 const BLOCK: usize = 256;
@@ -76,7 +76,9 @@ fn shortlists(blocks: &[Tensor<2>], block: usize, squares: &[f64], k: usize) -> 
     let begin = block * BLOCK;
     let mut lists = vec![Shortlist::new(2 * k + 16); blocks[block].dims()[0]];
     for (other, others) in blocks.iter().enumerate() {
-        let products = read(blocks[block].clone().matmul(others.clone().transpose()));
+        let (block, others_turned) = (blocks[block].clone(), others.clone().transpose());
+        let engine = Engine::of(&block);
+        let products = read(ops::matmul(engine, block, others_turned));
         let width = others.dims()[0];
         for (i, (products, list)) in products.chunks_exact(width).zip(&mut lists).enumerate() {
             let row = begin + i;

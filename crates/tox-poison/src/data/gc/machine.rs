@@ -5,8 +5,7 @@ use super::{Alignment, Ascent, Attack, Cancelled, Gc, Objective, PoisonError, Vi
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::ops::Range;
-use std::path::Path;
-use tox_data::checkpoint::{self, Buffers, CheckpointError, Machine};
+use tox_data::checkpoint::{self, Buffers, CheckpointError, Machine, Slot};
 use tox_data::rng::stream;
 use tox_data::{Batch, Normalise, Split, shuffled};
 use tox_nn::layers::Network;
@@ -30,8 +29,6 @@ pub(super) enum Phase {
 /// Where the attack stands, beside its buffers.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Header {
-    /// See [`tox_data::checkpoint::Hooks::key`].
-    key: String,
     phase: Phase,
     /// Batches of the phase, or of the iteration, so far.
     step: usize,
@@ -73,14 +70,10 @@ impl<'a, N: Network> Cancelling<'a, N> {
         attack: &Attack<'a>,
         [clean, poison]: [Split; 2],
         share: f64,
-        key: &str,
     ) -> Self {
         let (gc, n) = (attack.gc, clean.len());
         let delta = Delta::new(poison, attack.normalise.clone(), gc.bound, gc.batch);
-        let mut header = Header {
-            key: key.to_owned(),
-            ..Header::default()
-        };
+        let mut header = Header::default();
         if gc.radius == 0.0 {
             header.phase = Phase::Clean;
         }
@@ -329,7 +322,7 @@ impl<N: Network> Machine for Cancelling<'_, N> {
         }
     }
 
-    fn save(&mut self, path: &Path) -> Result<(), CheckpointError> {
+    fn save(&mut self, slot: Slot<'_>) -> Result<(), CheckpointError> {
         let buffers: [(&str, &[f32]); 6] = [
             ("ascent", &self.ascent.moved),
             ("gradient", &self.gradient),
@@ -338,16 +331,10 @@ impl<N: Network> Machine for Cancelling<'_, N> {
             ("second", &self.delta.adam.second),
             ("best", &self.best),
         ];
-        checkpoint::write(path, &self.header, &buffers)
+        slot.write(&self.header, &buffers)
     }
 
     fn resume(&mut self, header: Header, mut buffers: Buffers) -> Result<(), String> {
-        if header.key != self.header.key {
-            return Err(format!(
-                "it belongs to {}, not to {}",
-                header.key, self.header.key
-            ));
-        }
         let curve = header.curve.len();
         let steps = self.steps(header.phase);
         if header.step >= steps || curve > self.gc.iterations || header.snapshot >= Some(curve) {

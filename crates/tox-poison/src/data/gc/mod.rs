@@ -241,7 +241,7 @@ pub fn craft_rows<N: Network>(
     Patch::of_images(clean, rows.clone(), black, "gc", Value::Null)?;
     let chosen: Vec<usize> = rows.iter().map(|row| *row as usize).collect();
     let images = [all, images(&clean.rows(&chosen))?];
-    let mut machine = Cancelling::new(victim, attack, images, share, hooks.key);
+    let mut machine = Cancelling::new(victim, attack, images, share);
     if !drive(&mut machine, &mut hooks)? {
         return Ok(None);
     }

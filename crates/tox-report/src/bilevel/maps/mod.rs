@@ -5,7 +5,7 @@ mod findings;
 #[cfg(test)]
 mod tests;
 
-use super::page::PAPER;
+use super::page::{KEY, PAPER};
 use super::settings;
 use crate::ReportError;
 use crate::cells;
@@ -51,7 +51,11 @@ impl<'a> Report<'a> {
     /// Draws everything.
     pub fn new(run: &'a Run) -> Self {
         let cells = all(run);
-        let figures = vec![draw::figure(&cells)];
+        let figure = draw::figure(&cells);
+        let figures = match run.follows(KEY) {
+            true => vec![figure],
+            false => vec![figure.of_no_paper()],
+        };
         Self {
             run,
             cells,
@@ -72,11 +76,16 @@ impl<'a> Report<'a> {
             .collect();
         let (differences, choices) = settings::synthetic(&named);
         let drawn = self.figures.iter().filter(|f| !f.panels.is_empty());
+        let paper = self.run.follows(KEY);
+        let claims = match paper {
+            true => findings::claims(&self.cells),
+            false => Vec::new(),
+        };
         let own = context! {
-            paper => context! { name => PAPER.0, authors => PAPER.1, setting => "Fig. 1" },
+            paper => paper.then(|| context! { name => PAPER.0, authors => PAPER.1, setting => "Fig. 1" }),
             synthetic => true,
             row => "a trial and position",
-            claims => Value::from_serialize(findings::claims(&self.cells)),
+            claims => Value::from_serialize(claims),
             trials => self.trials(),
             figures => drawn.map(Figure::value).collect::<Vec<Value>>(),
             differences,

@@ -66,7 +66,7 @@ fn record(spec: &TrialSpec) -> Record {
     seal(spec, Outcome::Synthetic(outcome))
 }
 
-const HEAD: &str = "name = \"fig1\"\ntitle = \"One poison point\"\n";
+const HEAD: &str = "name = \"fig1\"\ntitle = \"One poison point\"\npaper = \"bilevel\"\n";
 
 #[test]
 fn page_table_and_csv_of_the_example() {

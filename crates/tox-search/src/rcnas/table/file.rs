@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::{fmt::Write as _, fs};
-use tox_data::atomic;
+use tox_data::{atomic, text};
 use tox_nn::nets::wrn::{Block, Shape, Stage};
 
 /// The columns before those of the attacks.
@@ -77,6 +77,13 @@ pub enum TableError {
         shape: Box<Shape>,
         seed: u64,
     },
+    /// The last line has no end.
+    #[error(
+        "{} ends in the middle of line {line}: the file was cut off; write or copy it again (if it is \
+         whole, end its last line)",
+        path.display()
+    )]
+    Cut { path: PathBuf, line: usize },
     /// No rows.
     #[error("the table {} has a header only; expected a row for each training", path.display())]
     Empty { path: PathBuf },
@@ -194,7 +201,7 @@ impl Line<'_> {
             }
         };
         Ok(Row {
-            data: self.fields[0].to_owned(),
+            data: text::of_cell(self.fields[0]).to_owned(),
             shape,
             seed: self.whole(11, 0)?,
             cost: Cost {
@@ -250,6 +257,13 @@ impl Table {
             path: path.to_owned(),
             source,
         })?;
+        // A number that lost its last digits is a number.
+        if !text.is_empty() && !text.ends_with('\n') {
+            return Err(TableError::Cut {
+                path: path.to_owned(),
+                line: text.lines().count(),
+            });
+        }
         let mut lines = text.lines().enumerate();
         let header: Vec<&str> = lines.next().map_or("", |(_, l)| l).split(',').collect();
         let attacks = attacks(path, &header)?;
@@ -362,7 +376,7 @@ fn line(row: &Row, attacks: usize) -> Result<String, TableError> {
         let found = format!("{:?}", row.shape.block);
         return Err(refuse("its block", found, "Basic"));
     }
-    let mut line = format!("{},{}", row.data, row.shape.base);
+    let mut line = format!("{},{}", text::cell(&row.data), row.shape.base);
     let stages = row.shape.stages;
     let numbers = stages.map(|s| s.depth).into_iter();
     let numbers = numbers.chain(stages.map(|s| s.width));

@@ -108,7 +108,7 @@ impl<'a> Training<'a, '_> {
         let (ball, attacks) = self.attack(&task.attack.name);
         let key = json!([trained.key, ball, attacks, config.images]);
         let bench = &self.bench;
-        let (_, measured) = self.steps.shared("attack", None, key, |_, hooks| {
+        let (_, measured) = self.steps.shared("attack", key, |_, hooks| {
             let on = (set, &set.data.valid, config.images);
             let found = bench.attack(on, &trained, (ball, &attacks), hooks)?;
             Ok(found.map(|found| Measured {

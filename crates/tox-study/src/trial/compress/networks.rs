@@ -208,7 +208,7 @@ impl Bench<'_> {
         begun: Begun<'_>,
     ) -> Result<Result<Trained, String>, TrialError> {
         let key = begun.key.clone();
-        let (place, log) = steps.shared("network", Some(NUMBERS), key, |place, hooks| {
+        let (place, log) = steps.shared("network", key, |place, hooks| {
             self.train(&begun, place, hooks)
         })?;
         self.load(begun, &place, log)

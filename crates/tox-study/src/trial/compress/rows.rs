@@ -30,7 +30,7 @@ pub fn execute(
     let on_cpu = context.device == "cpu";
     config.check()?;
     let mut data = load(spec, &context)?;
-    config.candidate.normalise.apply(&mut data);
+    config.candidate.normalise.apply(&mut data)?;
     let Some(threat) = evasion(&spec.threat) else {
         return Err(TrialError::Unfit {
             learner: spec.learner.kind(),
@@ -45,7 +45,7 @@ pub fn execute(
     }
     let (data_hash, data_notes) = (data.hash.clone(), data.notes.clone());
     let set = Set {
-        name: spec.data.dataset.clone(),
+        name: spec.data.name().to_owned(),
         data,
         augment: spec.data.augment.clone(),
     };

@@ -8,11 +8,12 @@ use crate::record::Outcome;
 use crate::record::compress::{CompressOutcome, Looked};
 use crate::spec::TrialSpec;
 use crate::trial::steps::Steps;
-use crate::trial::{Finished, Progress, TrialContext, TrialError, load};
+use crate::trial::{Finished, Progress, TrialContext, TrialError, load, unchanged};
 use serde_json::json;
 use std::cell::RefCell;
 use std::path::Path;
-use tox_data::DataDir;
+use tox_data::{DataDir, Normalise};
+use tox_nn::nets::wrn;
 use tox_robust::attack::Attack;
 use tox_robust::ball::Norm;
 use tox_robust::evaluation::EvaluationError;
@@ -39,7 +40,7 @@ pub fn execute(
     config.check()?;
     let device = tox_nn::device::parse(context.device)?;
     let mut clean = load(spec, &context)?;
-    config.candidate.normalise.apply(&mut clean);
+    config.candidate.normalise.apply(&mut clean)?;
     let threat = evasion(&spec.threat);
     let threats = threats(config, threat);
     for (_, threat) in &threats {
@@ -59,11 +60,19 @@ pub fn execute(
     }
     let table = config.table.as_ref().map(looked_up).transpose()?;
     if let Some(file) = &config.weights {
-        unchanged(file)?;
+        let found = SupernetFile::hash_of(Path::new(&file.path))?;
+        unchanged(&file.path, file.hash.as_ref(), &found)?;
     }
-    let (data_hash, data_notes) = (clean.hash.clone(), clean.notes.clone());
+    let (data_hash, mut data_notes) = (clean.hash.clone(), clean.notes.clone());
+    data_notes.extend(clean.first(&clean.valid, config.candidate.images)?);
+    if let Some(judge) = &config.judge {
+        data_notes.extend(clean.first(&clean.test, judge.images)?);
+    }
+    if let Some(file) = &config.weights {
+        data_notes.extend(unused(file, &clean.normalise)?);
+    }
     let mut sets = vec![Set {
-        name: spec.data.dataset.clone(),
+        name: spec.data.name().to_owned(),
         data: clean,
         augment: spec.data.augment.clone(),
     }];
@@ -71,9 +80,12 @@ pub fn execute(
         let dir = DataDir::resolve(context.data_dir)?;
         for other in &config.meta.data {
             let mut data = tox_data::load_seeded(other, &dir, spec.seed)?;
-            config.candidate.normalise.apply(&mut data);
+            config.candidate.normalise.apply(&mut data)?;
+            // Two files of one name are told apart by their folders.
+            let taken = sets.iter().any(|set: &Set| set.name == other.name());
+            let name = if taken { &other.dataset } else { other.name() };
             sets.push(Set {
-                name: other.dataset.clone(),
+                name: name.to_owned(),
                 data,
                 augment: other.augment.clone(),
             });
@@ -264,18 +276,28 @@ fn compared(table: &Table, config: &CompressConfig, search: &Search) -> Result<L
     })
 }
 
-/// The file that the recipe's reader saw.
-fn unchanged(file: &HashedFile) -> Result<(), TrialError> {
-    let found = SupernetFile::hash_of(Path::new(&file.path))?;
-    match &file.hash {
-        Some(hash) if *hash != found => Err(TrialError::OtherFile {
-            path: file.path.clone(),
-        }),
-        _ => Ok(()),
-    }
+/// What the weights say of a normalisation that is not the trial's.
+fn unused(file: &HashedFile, normalise: &Normalise) -> Result<Option<String>, TrialError> {
+    let Some(own) = wrn::describe(Path::new(&file.path))?.normalise else {
+        return Ok(None);
+    };
+    let same = |ours: &[f32], theirs: &[f32]| {
+        let theirs = theirs.iter().cycle();
+        ours.iter().zip(theirs).all(|(a, b)| a == b)
+    };
+    let used = same(&normalise.mean, &own.mean) && same(&normalise.std, &own.std);
+    Ok((!used).then(|| {
+        let [mean, std] = &own.names;
+        format!(
+            "the teacher’s weights have a normalisation of their own (`{mean}` {:?}, `{std}` {:?}), which was \
+             not used: `candidate.normalise` is another",
+            own.mean, own.std
+        )
+    }))
 }
 
 fn looked_up(file: &HashedFile) -> Result<Table, TrialError> {
-    unchanged(file)?;
-    Ok(Table::read(Path::new(&file.path))?)
+    let table = Table::read(Path::new(&file.path))?;
+    unchanged(&file.path, file.hash.as_ref(), table.hash())?;
+    Ok(table)
 }

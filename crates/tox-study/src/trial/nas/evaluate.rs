@@ -4,6 +4,7 @@ use super::{Scene, TrialError};
 use crate::record::nas::{Evaluation, Place};
 use tox_data::Dataset;
 use tox_data::checkpoint::Hooks;
+use tox_data::majority::{no_better, no_better_than};
 use tox_search::count;
 use tox_search::final_training::{self, Inputs, Protocol};
 use tox_search::genes::{Architecture, GeneSpace};
@@ -11,6 +12,9 @@ use tox_search::nas::Trace;
 use tox_search::space::cells::CellGenotype;
 use tox_search::space::nasbench201::Network;
 use tox_search::table::{Column, Draws, Measure, Table};
+
+/// Test images of the data sets of NAS-Bench-201; 6,000 of ImageNet16-120.
+const TEST_IMAGES: usize = 6_000;
 
 /// What a random search over the table goes by.
 pub fn select(column: Column) -> Column {
@@ -65,8 +69,12 @@ pub fn looked_up(
         draws,
         random_search: table.random_search(select, column, draws, Draws::Distinct)?,
     };
+    let accuracy = table.accuracy(cell, column)?;
+    // The benchmark's test sets have as many images of each class.
+    let guess = 100.0 - 100.0 / column.data.classes() as f64;
     Ok(Evaluation {
-        accuracy: table.accuracy(cell, column)?,
+        accuracy,
+        majority: no_better_than(100.0 - accuracy, guess, TEST_IMAGES).map(|n| 100.0 - n.majority),
         counts: count::nasbench201(cell, &network)?,
         table: Some(place),
         trained_on: None,
@@ -99,6 +107,8 @@ pub fn trained(
     };
     Ok(trained.map(|trained| Evaluation {
         accuracy: trained.evaluation.accuracy,
+        majority: no_better(100.0 - trained.evaluation.accuracy, &target.test.labels)
+            .map(|n| 100.0 - n.majority),
         counts: trained.evaluation.counts,
         table: None,
         trained_on: Some(target.hash.clone()),

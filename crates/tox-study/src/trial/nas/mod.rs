@@ -6,7 +6,7 @@ mod evaluate;
 mod poison;
 
 use super::steps::{Steps, data_key};
-use super::{Finished, TrialContext, TrialError, load};
+use super::{Finished, TrialContext, TrialError, load, unchanged};
 use crate::record::{NasOutcome, Outcome};
 use crate::spec::{Defence, Threat, TrialSpec};
 use defence::defend;
@@ -50,7 +50,13 @@ pub fn execute(
     let judge = match config.evaluate {
         Evaluate::NasBench201 => {
             let dir = DataDir::resolve(context.data_dir)?;
-            let table = Table::read(&dir.path().join(FILE))?;
+            let path = dir.path().join(FILE);
+            let table = Table::read(&path)?;
+            unchanged(
+                &path.display().to_string(),
+                config.table_hash.as_ref(),
+                table.hash(),
+            )?;
             table.values(config.column)?;
             table.values(evaluate::select(config.column))?;
             Judge::Table(table)

@@ -26,9 +26,6 @@ use tox_search::nsganet::{Subnet, Supernet};
 use tox_search::pdarts::learner::Learner;
 use tox_search::space::cells::CellGenotype;
 
-/// How the name of a file of weights ends.
-const NUMBERS: Option<&str> = Some(".safetensors");
-
 /// The data with poison in them.
 pub struct Poisoned {
     pub data: Dataset,
@@ -99,18 +96,17 @@ fn confident(
 ) -> Result<(Patch, Poison), TrialError> {
     let augment = &scene.spec.data.augment;
     let key = json!({ "classifier": threat.classifier, "augment": augment });
-    let (_, confidences): (_, Confidences) =
-        steps.shared("classifier", None, key, |_, hooks| {
-            let training = Training {
-                clean: pool,
-                normalise: &scene.clean.normalise,
-                augment,
-                classifier: &threat.classifier,
-                seed: scene.spec.seed,
-                device: scene.device.clone(),
-            };
-            Ok(clf::confidences(&training, hooks)?)
-        })?;
+    let (_, confidences): (_, Confidences) = steps.shared("classifier", key, |_, hooks| {
+        let training = Training {
+            clean: pool,
+            normalise: &scene.clean.normalise,
+            augment,
+            classifier: &threat.classifier,
+            seed: scene.spec.seed,
+            device: scene.device.clone(),
+        };
+        Ok(clf::confidences(&training, hooks)?)
+    })?;
     let crafted = clf::flip(pool, &confidences, threat.flip, threat.budget)?;
     let poison = Poison {
         check: crafted.check,
@@ -139,9 +135,7 @@ fn cancelling(
 ) -> Result<(Patch, Poison), TrialError> {
     let (config, augment) = (scene.config, &scene.spec.data.augment);
     let key = json!({ "nas": config.clone().resolved(), "augment": augment });
-    let numbers =
-        NUMBERS.filter(|_| matches!(config.search, SearchKind::PDarts | SearchKind::NsganetV2));
-    let (place, clean) = steps.shared("clean-search", numbers, key.clone(), |place, hooks| {
+    let (place, clean) = steps.shared("clean-search", key.clone(), |place, hooks| {
         clean_search(scene, place, hooks)
     })?;
     let poison = |check| Poison {
@@ -184,7 +178,7 @@ fn cancelling(
         return Err(PoisonError::Victim { what }.into());
     };
     let key = json!({ "after": key, "victim": threat.victim });
-    let (place, ()) = steps.shared("victim", NUMBERS, key.clone(), |place, hooks| {
+    let (place, ()) = steps.shared("victim", key.clone(), |place, hooks| {
         train(scene, threat, genotype, place, hooks)
     })?;
     let (network, mut state) = network(scene, threat, genotype)?;
@@ -317,7 +311,7 @@ fn craft<N: Network>(
     key: Value,
     steps: &mut Steps<'_>,
 ) -> Result<(Patch, Check), TrialError> {
-    let (place, check) = steps.shared("gc", Some(".npz"), key, |place, hooks| {
+    let (place, check) = steps.shared("gc", key, |place, hooks| {
         let Some(mut crafted) = gc::craft(victim, attack, budget, hooks)? else {
             return Ok(None);
         };

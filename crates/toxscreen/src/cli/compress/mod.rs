@@ -6,12 +6,13 @@ mod result;
 use super::args::device;
 use super::progress::Bar;
 use super::robust::{self, Images, Radius};
-use super::{FAILED, INTERRUPTED, Output, Usage, interrupted, json, say};
+use super::weights::{self, FirstLayer, Look};
+use super::{FAILED, INTERRUPTED, Output, Usage, interrupted, json, notes, say, this_command};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::path::{Path, PathBuf};
-use tox_data::Dataset;
+use tox_data::{Dataset, Normalise};
 use tox_nn::Device;
-use tox_nn::nets::wrn::{Shape, WrnConfig};
+use tox_nn::nets::wrn::{self, Shape, WrnConfig};
 use tox_robust::attack::Attack;
 use tox_robust::evaluation::EvaluationError;
 use tox_search::compress::{CompressConfig, Normalisation};
@@ -20,6 +21,7 @@ use tox_study::child::{self, ChildError, Event, Options};
 use tox_study::files;
 use tox_study::recipe::Study;
 use tox_study::spec::{Learner, TrialSpec};
+use tox_study::store::StoreError;
 use tox_study::trial::{TrialError, execute};
 
 #[derive(clap::Args)]
@@ -31,7 +33,7 @@ Examples:
   toxscreen compress --arch d2,2,2-w2,2,2-b4 --budget 50% --data digits --evaluations 8 --epochs 2 --final-epochs 10
 
 Stopped or killed at any point, the same command goes on. The teacher's weights are a PyTorch state dict as for
-`toxscreen attack`; --normalise must be what they were trained with.
+`toxscreen attack`; --normalise, or --mean and --std, must be what they were trained with.
 
 Without --method, a search with tasks to meta-train on (--meta-data, --meta-attacks, --meta-teachers) is rc-nas;
 with the one task alone there is nothing to transfer from, and it is from-scratch, the same agent without
@@ -44,9 +46,9 @@ pub struct Compress {
     #[arg(long, value_name = "FILE")]
     pub teacher: Option<PathBuf>,
     /// Its shape: wrn-28-10, wrn-34-r, wrn-a1 to wrn-a4, d14,14,7-w5,7,3-r001, ..., with -b4 behind it for
-    /// 4 channels at width 1 in place of 16
+    /// 4 channels at width 1 in place of 16 [default: what the teacher's names and shapes say]
     #[arg(long, value_name = "ARCH", value_parser = robust::shape)]
-    pub arch: Shape,
+    pub arch: Option<Shape>,
     /// What the sub-network may cost: multiply-accumulates of an image (1.0G, 500M, 250k), or a share of
     /// the teacher's (40%, 0.4x)
     #[arg(long, value_name = "MACS", value_parser = budget, allow_hyphen_values = true)]
@@ -54,14 +56,13 @@ pub struct Compress {
     #[command(flatten)]
     pub images_of: Images,
     /// The attack that candidates are measured under: fgsm, pgd20, cw40 (any number of steps), apgd-ce,
-    /// apgd-dlr, fab, square, autoattack
+    /// apgd-dlr, apgd-dlr-untargeted, fab, square, autoattack
     #[arg(long, default_value = "pgd20")]
     pub attack: Attack,
     #[command(flatten)]
     pub radius: Radius,
-    /// What the first layer sees: data (mean and standard deviation of the data set) or none
-    #[arg(long, default_value = "data", value_parser = robust::normalisation())]
-    pub normalise: Normalisation,
+    #[command(flatten)]
+    pub first_layer: FirstLayer,
     /// How sub-networks are searched [default: see below]
     #[arg(long, value_parser = method())]
     pub method: Option<Method>,
@@ -183,6 +184,24 @@ fn budget(text: &str) -> Result<Budget, String> {
     Ok(budget)
 }
 
+/// What the weights say where an option does not.
+pub struct Teacher {
+    shape: Shape,
+    normalisation: Normalisation,
+}
+
+impl Teacher {
+    fn new(args: &Compress) -> anyhow::Result<Self> {
+        let path = args.teacher.as_deref();
+        let described = path.map(wrn::describe).transpose()?;
+        let own = described.as_ref().and_then(|d| d.normalise.as_ref());
+        Ok(Self {
+            shape: weights::arch(args.arch, described.as_ref().zip(path))?,
+            normalisation: args.first_layer.chosen(own),
+        })
+    }
+}
+
 pub fn compress(args: &Compress) -> anyhow::Result<Output> {
     let device = tox_nn::device::parse(&args.device)
         .map_err(|e| Usage::new(e.to_string(), "leave --device out to use the CPU"))?;
@@ -190,7 +209,11 @@ pub fn compress(args: &Compress) -> anyhow::Result<Output> {
     attacks.extend(args.judge.iter().chain(&args.meta_attacks).cloned());
     // Before the data are read; their classes are checked below.
     args.radius.ball(&attacks, usize::MAX)?;
-    let study = recipe::study(args)?;
+    let teacher = Teacher::new(args)?;
+    let (study, faults) = recipe::study(args, &teacher)?.resolved(&args.images_of.dir()?)?;
+    if let Some(fault) = faults.into_iter().next() {
+        return Err(fault.into());
+    }
     let spec = &study.trials[0].spec;
     let Learner::RcNas(config) = &spec.learner else {
         return Err(Usage::new(
@@ -200,11 +223,22 @@ pub fn compress(args: &Compress) -> anyhow::Result<Output> {
         .into());
     };
     let mut data = tox_data::load_seeded(&spec.data, &args.images_of.dir()?, spec.seed)?;
-    config.candidate.normalise.apply(&mut data);
+    notes(&data.notes);
+    notes(&data.first(&data.valid, config.candidate.images)?);
+    if let Some(judge) = &config.judge {
+        notes(&data.first(&data.test, judge.images)?);
+    }
+    let own = data.normalise.clone();
+    let normalise = &config.candidate.normalise;
+    normalise
+        .apply(&mut data)
+        .map_err(|e| Usage::new(e.to_string(), "see --normalise, --mean and --std"))?;
     args.radius.ball(&attacks, data.classes)?;
+    let [_, c, h, w] = data.train.images.shape;
+    args.radius.fits([c, h, w])?;
     robust::pool(args.threads);
-    feasible(config, &data, device)?;
-    let default = || PathBuf::from("runs").join(format!("compress-{}", args.arch));
+    feasible(config, (&data, &own), device)?;
+    let default = || PathBuf::from("runs").join(format!("compress-{}", teacher.shape));
     let dir = args.out.clone().unwrap_or_else(default);
     prepare(&dir, &study, spec)?;
 
@@ -226,8 +260,7 @@ pub fn compress(args: &Compress) -> anyhow::Result<Output> {
     });
     bar.close();
     if let Err(ChildError::Trial(TrialError::Stopped)) = &record {
-        let command: Vec<String> = std::env::args().collect();
-        say(format_args!("stopped; go on with: {}", command.join(" ")));
+        say(format_args!("stopped; go on with: {}", this_command()));
         return Ok(Output {
             text: String::new(),
             code: INTERRUPTED,
@@ -244,7 +277,12 @@ pub fn compress(args: &Compress) -> anyhow::Result<Output> {
 }
 
 /// Refuses what would be refused after the data are loaded, before a folder is made.
-fn feasible(config: &CompressConfig, data: &Dataset, device: Device) -> anyhow::Result<()> {
+/// `own` are the constants of the data set.
+fn feasible(
+    config: &CompressConfig,
+    (data, own): (&Dataset, &Normalise),
+    device: Device,
+) -> anyhow::Result<()> {
     if config.judge.is_some() && data.test.is_empty() {
         return Err(Usage::new(
             EvaluationError::NoImages.to_string(),
@@ -258,20 +296,32 @@ fn feasible(config: &CompressConfig, data: &Dataset, device: Device) -> anyhow::
         ..robust::network(shape, data)
     };
     let teacher = network(&config.teacher);
-    let weights = match &config.weights {
-        Some(file) => Some(robust::weights(&teacher, Path::new(&file.path))?),
+    let given = match &config.weights {
+        Some(file) => Some(weights::load(&teacher, Path::new(&file.path))?),
         None => None,
     };
     let cheapest = Space::new(&config.teacher, &config.search.space).cheapest();
     let (least, most) = (network(&cheapest).macs(h, w), teacher.macs(h, w));
     let budget = config.budget.macs(most);
     if budget >= least {
-        if let Some(weights) = weights {
-            let (clean, images) = robust::glance(&weights, data, device);
+        if let Some(given) = &given {
+            let look = Look {
+                weights: given,
+                data,
+                device,
+            };
+            let seen = look.glance(&data.valid, &data.normalise);
+            let clean = seen.iter().filter(|right| **right).count();
             say(format_args!(
-                "the teacher classifies {clean:.2} % of {images} validation images correctly; if that is \
-                 less than you know of it, see --normalise"
+                "the teacher classifies {:.2} % of {} validation images correctly; if that is less than you \
+                 know of it, see --normalise (pixels: {})",
+                100.0 * clean as f64 / seen.len().max(1) as f64,
+                seen.len(),
+                weights::constants(&data.normalise),
             ));
+            if let Some(better) = look.better(&data.valid, own, &config.candidate.normalise) {
+                say(format_args!("note: {better}"));
+            }
         }
         return Ok(());
     }
@@ -299,6 +349,13 @@ fn prepare(dir: &Path, study: &Study, spec: &TrialSpec) -> anyhow::Result<()> {
         let kept: Option<TrialSpec> = serde_json::from_str(&files::read(&path)?).ok();
         if kept.as_ref() == Some(spec) {
             return Ok(());
+        }
+        if let Some(changes) = kept.and_then(|kept| spec.other_content(&kept)) {
+            return Err(StoreError::OtherData {
+                dir: dir.to_owned(),
+                changes,
+            }
+            .into());
         }
         return Err(Usage::new(
             format!(

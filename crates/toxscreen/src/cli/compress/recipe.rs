@@ -1,6 +1,6 @@
 //! The recipe of one trial that the command line stands for.
 
-use super::Compress;
+use super::{Compress, Teacher};
 use crate::cli::Usage;
 use serde_json::json;
 use tox_data::DataError;
@@ -19,14 +19,14 @@ use tox_study::recipe::{Overrides, RecipeError, Setting, Study};
 const NAME: &str = "the command line";
 
 /// Its study of one trial.
-pub fn study(args: &Compress) -> anyhow::Result<Study> {
-    let mut learner = serde_json::to_value(config(args)?)?;
+pub fn study(args: &Compress, teacher: &Teacher) -> anyhow::Result<Study> {
+    let mut learner = serde_json::to_value(config(args, teacher)?)?;
     learner["kind"] = "rc-nas".into();
     let threat = json!({
         "kind": "evasion",
         "attack": args.attack,
         "norm": args.radius.norm,
-        "epsilon": args.radius.epsilon,
+        "epsilon": args.radius.epsilon(),
     });
     let recipe = json!({
         "name": "compress",
@@ -62,7 +62,7 @@ fn data(args: &Compress, dataset: &str) -> Result<DataSpec, DataError> {
     Ok(spec)
 }
 
-fn config(args: &Compress) -> anyhow::Result<CompressConfig> {
+fn config(args: &Compress, teacher: &Teacher) -> anyhow::Result<CompressConfig> {
     let weights = match &args.teacher {
         Some(path) => Some(HashedFile {
             path: path.display().to_string(),
@@ -90,7 +90,7 @@ fn config(args: &Compress) -> anyhow::Result<CompressConfig> {
     let fine_tune = FineTuneConfig::default();
     let long = training(args, args.final_epochs, Validation::default().images);
     Ok(CompressConfig {
-        teacher: args.arch,
+        teacher: teacher.shape,
         weights,
         budget: args.budget,
         search: RcnasConfig {
@@ -109,7 +109,7 @@ fn config(args: &Compress) -> anyhow::Result<CompressConfig> {
             // Candidates are attacked when they are trained.
             training: training(args, args.epochs, 0),
             teacher: Some(long.clone()),
-            normalise: args.normalise,
+            normalise: teacher.normalisation.clone(),
             ..CandidateConfig::default()
         },
         judge: Some(JudgeConfig {
@@ -124,7 +124,7 @@ fn threat(args: &Compress, attack: &Attack) -> EvasionThreat {
     EvasionThreat {
         attack: attack.clone(),
         norm: args.radius.norm,
-        epsilon: args.radius.epsilon,
+        epsilon: args.radius.epsilon(),
     }
 }
 
@@ -132,7 +132,7 @@ fn threat(args: &Compress, attack: &Attack) -> EvasionThreat {
 /// 8 usually are; `followed` validation images are attacked after the last epoch.
 fn training(args: &Compress, epochs: usize, followed: usize) -> TrainingConfig {
     let usual = TrainingConfig::default();
-    let epsilon = args.radius.epsilon;
+    let epsilon = args.radius.epsilon();
     let method = match args.training.as_str() {
         "standard" => Training::Standard,
         "sat" => Training::Sat,

@@ -1,13 +1,13 @@
 //! What a compression found, as files and as text.
 
 use super::Compress;
-use crate::cli::robust::{self, count, guessing, reasons, reliable};
-use crate::cli::{say, table};
+use crate::cli::robust::{self, count, reasons};
+use crate::cli::{shell_path, table};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tox_data::Dataset;
 use tox_nn::nets::wrn::WrnConfig;
-use tox_search::compress::CompressConfig;
+use tox_search::compress::{CompressConfig, Normalisation};
 use tox_search::rcnas::Evaluation;
 use tox_study::child::ChildError;
 use tox_study::files;
@@ -19,6 +19,7 @@ pub struct Result<'a> {
     args: &'a Compress,
     dir: &'a Path,
     outcome: &'a CompressOutcome,
+    normalisation: &'a Normalisation,
     /// What is in `network.json`; null if nothing was found.
     network: Value,
 }
@@ -28,7 +29,7 @@ impl<'a> Result<'a> {
     pub fn new(
         args: &'a Compress,
         dir: &'a Path,
-        config: &CompressConfig,
+        config: &'a CompressConfig,
         data: &Dataset,
         record: &'a Record,
     ) -> std::result::Result<Self, ChildError> {
@@ -43,6 +44,7 @@ impl<'a> Result<'a> {
             args,
             dir,
             outcome,
+            normalisation: &config.candidate.normalise,
             network: Value::Null,
         };
         if let Some(found) = outcome.search.found() {
@@ -52,15 +54,7 @@ impl<'a> Result<'a> {
         }
         for judged in &outcome.judged {
             let name = role(judged.role);
-            if let Some(note) = guessing(&judged.evaluation, data.classes) {
-                say(format_args!("{note} ({name})"));
-            }
-            if !judged.evaluation.reliable {
-                say(format_args!(
-                    "note: the numbers of the {name} are NOT reliable: its robust accuracy is most \
-                     likely overestimated"
-                ));
-            }
+            robust::notes(&judged.evaluation, &format!("the {name}"));
         }
         Ok(result)
     }
@@ -113,7 +107,7 @@ impl<'a> Result<'a> {
             text += &format!(
                 "{}: reliable: {}\n{}",
                 role(judged.role),
-                reliable(&judged.evaluation),
+                judged.evaluation.reliable.word(),
                 reasons(&judged.evaluation)
             );
         }
@@ -125,22 +119,17 @@ impl<'a> Result<'a> {
             file("record.json").display(),
             file("recipe.toml").display(),
         );
-        let normalise = match self.network["normalisation"].as_str() {
-            Some("none") => " --normalise none",
-            _ => "",
-        };
         text += &format!(
-            "next     toxscreen attack --weights {} --arch {} {} {}{normalise} --attack autoattack --images \
-             10000\n",
-            file("found.safetensors").display(),
+            "next     toxscreen attack --weights {} --arch {} {} {}{} --attack autoattack --images 10000\n",
+            shell_path(&file("found.safetensors")),
             found.shape,
             self.args.images_of.written(),
             self.args.radius.written(),
+            self.normalisation.written(),
         );
         text
     }
 }
-
 fn role(role: Role) -> &'static str {
     match role {
         Role::Teacher => "teacher",
@@ -182,6 +171,7 @@ fn network(
         "cost": found.cost,
         "clean": judged.map(|j| j.evaluation.clean),
         "worst_case": judged.map(|j| j.evaluation.worst_case),
+        "upper_bound": judged.map(|j| j.evaluation.upper_bound),
         "reliable": judged.map(|j| j.evaluation.reliable),
         "lipschitz": judged.map(|j| j.lipschitz),
         "seed": record.spec.seed,
@@ -198,7 +188,12 @@ fn compared(judged: &[Judged]) -> String {
     let attacks: Vec<String> = attacks.map(|a| a.attack.name()).collect();
     let mut head = vec!["network", "shape", "clean"];
     head.extend(attacks.iter().map(String::as_str));
-    head.extend(["worst case", "parameters", "MACs", "Lipschitz", "reliable"]);
+    let weak = |j: &Judged| j.evaluation.upper_bound;
+    let worst = match judged.iter().any(weak) {
+        true => "worst case (upper bound)",
+        false => "worst case",
+    };
+    head.extend([worst, "parameters", "MACs", "Lipschitz", "reliable"]);
     let row = |judged: &Judged| {
         let evaluation = &judged.evaluation;
         let accuracies = evaluation.attacks.iter().map(|a| a.accuracy);
@@ -210,7 +205,7 @@ fn compared(judged: &[Judged]) -> String {
             count(judged.cost.parameters),
             count(judged.cost.macs),
             format!("{:.3}", judged.lipschitz),
-            reliable(evaluation).to_owned(),
+            evaluation.reliable.word().to_owned(),
         ]);
         row
     };

@@ -1,7 +1,7 @@
 //! `toxscreen poison --attack bilevel`: points that climb a learner's loss, and what they do to it.
 
 use super::super::bilevel::{self, Loaded, beside, lambdas};
-use super::super::{FAILED, INTERRUPTED, Output, Usage, json, say, table};
+use super::super::{FAILED, INTERRUPTED, Output, Usage, json, notes, say, table};
 use super::{Poison, SAVE_EVERY};
 use serde_json::{Value, json as object};
 use std::path::{Path, PathBuf};
@@ -90,8 +90,8 @@ pub fn poison(args: &Poison) -> anyhow::Result<Output> {
         })
     })?;
     let files = write(args, &loaded, &config, &attack, &finished.poison)?;
-    // A checkpoint of what is done is of no use; that there may be none is no matter.
-    let _ = std::fs::remove_file(&checkpoint);
+    // A checkpoint of what is done is of no use.
+    tox_data::checkpoint::remove(&checkpoint);
     let code = if effect.attacked() { 0 } else { FAILED };
     let text = match args.json {
         true => {
@@ -142,7 +142,6 @@ fn craft(
         seed: args.seed,
     };
     let key = object!({
-        "version": env!("CARGO_PKG_VERSION"),
         "data": loaded.hashes,
         "settings": settings(args, loaded, config, attack),
     });
@@ -186,7 +185,7 @@ fn write(
     attack: &BilevelAttack,
     poison: &Points,
 ) -> anyhow::Result<Files> {
-    let data = &loaded.data;
+    let data = &loaded.data.sets;
     // Of the audit's training rows, some of the user's were left out.
     let indices = poison.indices.iter().map(|&i| loaded.own.rows[i] as u64);
     let mut patch = Patch::new(
@@ -199,9 +198,7 @@ fn write(
     )?;
     let path = beside(&args.out, "patch.npz");
     patch.save(&path)?;
-    let mut poisoned = data.clone();
-    patch.apply(&mut poisoned.train)?;
-    poisoned.save(&args.out)?;
+    notes(&loaded.data.save(&patch, &args.out)?);
     let mut files = Files {
         main: args.out.clone(),
         float: None,

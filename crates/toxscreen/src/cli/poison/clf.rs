@@ -59,7 +59,6 @@ pub fn craft(args: &Poison, clean: &Features) -> anyhow::Result<Option<Made>> {
         device,
     };
     let key = object!({
-        "version": env!("CARGO_PKG_VERSION"),
         "data": clean.hash(),
         "classifier": classifier,
         "seed": args.seed,

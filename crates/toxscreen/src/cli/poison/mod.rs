@@ -233,11 +233,26 @@ pub fn poison(args: &Poison, given: &ArgMatches) -> anyhow::Result<Output> {
         }
     }
     writable(args)?;
+    for suffix in FILES {
+        // What a kill left of an earlier run; that it stays is no reason not to work.
+        let _ = tox_data::atomic::remove_unfinished_of(&beside(&args.out, suffix));
+    }
     match args.attack {
         Attack::Bilevel => bilevel::poison(args),
         Attack::Rlf | Attack::Clf | Attack::Noise | Attack::Gc => rows::poison(args, given),
     }
 }
+
+/// How the names of all files end that this command writes.
+const FILES: [&str; 7] = [
+    "npz",
+    "float.npz",
+    "patch.npz",
+    "patch.npz.json",
+    "checkpoint.safetensors",
+    "victim.safetensors",
+    "victim.checkpoint.safetensors",
+];
 
 /// Whether the files can be written, found before hours of work.
 fn writable(args: &Poison) -> anyhow::Result<()> {

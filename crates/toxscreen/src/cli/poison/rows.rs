@@ -3,7 +3,7 @@
 
 use super::{Attack, Poison, SAVE_EVERY, clf, gc};
 use crate::cli::bilevel::{beside, with_bar};
-use crate::cli::{FAILED, INTERRUPTED, Output, json, say};
+use crate::cli::{FAILED, INTERRUPTED, Output, json, notes, say};
 use clap::ArgMatches;
 use serde_json::{Value, json as object};
 use std::path::{Path, PathBuf};
@@ -11,8 +11,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 use tox_bilevel::own::complete;
 use tox_data::DataDir;
-use tox_data::checkpoint::Hooks;
-use tox_data::features::{FeatureSets, Features};
+use tox_data::checkpoint::{self, Hooks};
+use tox_data::features::{Features, Opened};
 use tox_data::patch::Patch;
 use tox_poison::data::noise::{self, Noise};
 use tox_poison::data::{Check, Crafted, PoisonError, flip, points};
@@ -76,10 +76,12 @@ pub fn hint(error: &PoisonError) -> Option<String> {
 pub fn poison(args: &Poison, given: &ArgMatches) -> anyhow::Result<Output> {
     let begun = Instant::now();
     let dir = DataDir::resolve(args.rows.data_dir.as_deref())?;
-    let data = FeatureSets::open(&args.rows.data, args.rows.classes.as_deref(), &dir)?;
-    complete(&data.train)?;
-    points(args.budget, data.train.rows)?;
-    let Some(made) = craft(args, &data.train, given)? else {
+    let data = Opened::of(&args.rows.ask(), &dir)?;
+    notes(&data.notes);
+    let sets = &data.sets;
+    complete(&sets.train)?;
+    points(args.budget, sets.train.rows)?;
+    let Some(made) = craft(args, &sets.train, given)? else {
         return Ok(Output {
             text: String::new(),
             code: INTERRUPTED,
@@ -88,12 +90,10 @@ pub fn poison(args: &Poison, given: &ArgMatches) -> anyhow::Result<Output> {
     let Crafted { mut patch, check } = made.crafted;
     let path = beside(&args.out, "patch.npz");
     patch.save(&path)?;
-    let mut poisoned = data;
-    patch.apply(&mut poisoned.train)?;
-    poisoned.save(&args.out)?;
+    let said = data.save(&patch, &args.out)?;
+    notes(&said);
     for file in &made.checkpoints {
-        // That there may be none is no matter.
-        let _ = std::fs::remove_file(file);
+        checkpoint::remove(file);
     }
     let manifest = Patch::manifest_path(&path);
     let code = match check.unreliable {
@@ -101,11 +101,14 @@ pub fn poison(args: &Poison, given: &ArgMatches) -> anyhow::Result<Output> {
         None => 0,
     };
     if args.json {
+        let noted = [&data.notes[..], &said].concat();
         let mut report = object!({
             "attack": args.attack.name(),
             "data": args.rows.data,
             "check": check,
             "flip_rate": check.flip_rate(),
+            "class_names": data.sets.train.class_names,
+            "notes": noted,
             "seconds": begun.elapsed().as_secs_f64(),
             "files": {"poisoned": args.out, "patch": path, "manifest": manifest},
         });

@@ -20,6 +20,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use tox_data::checkpoint::{self, Slot};
 use tox_data::features::Features;
 use tox_data::spec::Augment;
 use tox_data::{Dataset, Normalise, Split};
@@ -193,20 +194,23 @@ impl Job<'_> {
     fn learned(
         &self,
         bar: &str,
-        train: impl FnOnce(tox_data::checkpoint::Hooks<'_>) -> anyhow::Result<Option<Learned>>,
+        train: impl FnOnce(checkpoint::Hooks<'_>) -> anyhow::Result<Option<Learned>>,
     ) -> anyhow::Result<Option<Learned>> {
         let key = self.key(json!({ "victim": self.settings }));
         let kept = self.kept();
-        if let Some(learned) = Learned::load(&kept, &key)? {
+        let slot = Slot {
+            path: &kept,
+            key: &key,
+        };
+        if let Some(learned) = Learned::load(slot, &mut |note| say(format_args!("{note}")))? {
             self.say(&format!("it is trained already: {}", kept.display()));
             return Ok(Some(learned));
         }
         let checkpoint = beside(&self.args.out, "victim.checkpoint.safetensors");
         let learned = resumable(bar, (&checkpoint, &key), &self.stop, train)?;
         if let Some(learned) = &learned {
-            learned.save(&kept, &key)?;
-            // That there may be none is no matter.
-            let _ = std::fs::remove_file(&checkpoint);
+            learned.save(slot)?;
+            checkpoint::remove(&checkpoint);
         }
         Ok(learned)
     }
@@ -279,7 +283,6 @@ impl Job<'_> {
 
     /// What a checkpoint belongs to: `what`, and all that both parts depend on.
     fn key(&self, mut what: Value) -> String {
-        what["version"] = env!("CARGO_PKG_VERSION").into();
         what["data"] = self.clean.hash().into();
         what["seed"] = self.args.seed.into();
         what["device"] = self.args.training.device.as_str().into();

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-use tox_data::checkpoint::{self, CheckpointError};
+use tox_data::checkpoint::{CheckpointError, Slot};
 use tox_poison::data::PoisonError;
 use tox_search::pdarts::found::Found;
 use tox_search::space::cells::CellSpace;
@@ -30,7 +30,6 @@ pub struct Searched {
 /// The file's header.
 #[derive(Serialize, Deserialize)]
 struct Header {
-    key: String,
     error: f64,
     searched: Option<Searched>,
 }
@@ -55,45 +54,38 @@ impl Learned {
         }
     }
 
-    /// What is kept at `path`; `None` if there is no such file.
-    pub fn load(path: &Path, key: &str) -> Result<Option<Self>, CheckpointError> {
-        let Some((header, mut buffers)) = checkpoint::read::<Header>(path)? else {
+    /// What is kept in `slot`; `None` if there is no such file, or if another instruction set made it,
+    /// which `note` is told.
+    pub fn load(
+        slot: Slot<'_>,
+        note: &mut dyn FnMut(&str),
+    ) -> Result<Option<Self>, CheckpointError> {
+        let Some((header, mut buffers)) = slot.read::<Header>(note)? else {
             return Ok(None);
         };
-        let damaged = |what| CheckpointError::Damaged {
-            path: path.to_owned(),
-            what,
-        };
-        if header.key != key {
-            return Err(damaged(format!(
-                "it belongs to {}, not to {key}",
-                header.key
-            )));
-        }
         let weights = buffers.remove("weights");
         Ok(Some(Self {
-            weights: weights.ok_or_else(|| damaged("it has no weights".into()))?,
+            weights: weights.ok_or_else(|| slot.damaged("it has no weights".into()))?,
             error: header.error,
             searched: header.searched,
         }))
     }
 
-    /// Keeps it at `path`.
+    /// Keeps it in `slot`.
     ///
     /// # Errors
     /// Weights that are no numbers, which are not kept; a file that cannot be written.
-    pub fn save(&self, path: &Path, key: &str) -> Result<(), PoisonError> {
+    pub fn save(&self, slot: Slot<'_>) -> Result<(), PoisonError> {
         if !self.weights.iter().all(|weight| weight.is_finite()) {
             let what = "its training diverged, so that its weights are no numbers";
             return Err(PoisonError::Victim { what: what.into() });
         }
         let header = Header {
-            key: key.to_owned(),
             error: self.error,
             searched: self.searched.clone(),
         };
         let buffers: [(&str, &[f32]); 1] = [("weights", &self.weights)];
-        Ok(checkpoint::write(path, &header, &buffers)?)
+        Ok(slot.write(&header, &buffers)?)
     }
 
     /// Puts the weights in the place of `values`, the parameters of the victim that they are of; `path`

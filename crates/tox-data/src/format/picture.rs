@@ -1,0 +1,264 @@
+//! One image file, decoded whole or not at all.
+
+use std::fs::File;
+use std::io::{Cursor, Read};
+use std::path::Path;
+
+use image::codecs::gif::GifDecoder;
+use image::codecs::png::PngDecoder;
+use image::codecs::webp::WebPDecoder;
+use image::metadata::Orientation;
+use image::{
+    AnimationDecoder, ColorType, DynamicImage, GrayImage, ImageFormat, ImageReader, Limits,
+    RgbImage,
+};
+use zune_core::bytestream::ZCursor;
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::DecoderOptions;
+use zune_jpeg::JpegDecoder;
+
+use crate::error::DataError;
+
+/// Largest side of an image, in pixels; a header that says more is not believed.
+const MAX_SIDE: u32 = 16_384;
+/// Most memory that decoding one image may take, and longest file: 1 GiB.
+const MAX_DECODED: u64 = 1 << 30;
+
+/// Ends of the names of files that are read.
+pub(crate) const EXTENSIONS: [&str; 11] = [
+    "png", "jpg", "jpeg", "bmp", "webp", "tif", "tiff", "gif", "ppm", "pgm", "pnm",
+];
+
+/// What of an image does not come along.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lost {
+    /// Some pixel is not opaque.
+    pub transparency: bool,
+    /// It has more than 8 bits a channel.
+    pub depth: bool,
+    /// It has more frames than the first.
+    pub frames: bool,
+    /// It says that it is to be turned.
+    pub turn: bool,
+}
+
+/// The image at `path`, its type told by its first bytes and not by its name.
+pub(crate) fn decode(path: &Path) -> Result<(DynamicImage, Lost), DataError> {
+    let failed = |reason: String| DataError::Image {
+        path: path.to_path_buf(),
+        reason,
+    };
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(DataError::read(path))?;
+    file.take(MAX_DECODED)
+        .read_to_end(&mut bytes)
+        .map_err(DataError::read(path))?;
+    let format = image::guess_format(&bytes).map_err(|error| failed(error.to_string()))?;
+    let mut lost = Lost::default();
+    let image = if format == ImageFormat::Jpeg {
+        jpeg(&bytes, &mut lost).map_err(failed)?
+    } else {
+        let mut limits = Limits::default();
+        limits.max_image_width = Some(MAX_SIDE);
+        limits.max_image_height = Some(MAX_SIDE);
+        limits.max_alloc = Some(MAX_DECODED);
+        let mut reader = ImageReader::with_format(Cursor::new(&bytes), format);
+        reader.limits(limits);
+        reader.decode().map_err(|error| failed(error.to_string()))?
+    };
+    let colour = image.color();
+    lost.depth = colour.bits_per_pixel() / u16::from(colour.channel_count()) > 8;
+    lost.transparency = colour.has_alpha() && image.to_rgba8().pixels().any(|pixel| pixel[3] < 255);
+    lost.frames = moves(format, &bytes);
+    Ok((image, lost))
+}
+
+/// Whether an image of that colour is grey.
+pub(crate) fn is_grey(colour: ColorType) -> bool {
+    !colour.has_color()
+}
+
+/// As the crate `image` decodes it, but refusing what is damaged: it is lenient, and what is missing of a file
+/// that was cut off would be grey.
+fn jpeg(bytes: &[u8], lost: &mut Lost) -> Result<DynamicImage, String> {
+    whole_jpeg(bytes)?;
+    let options = DecoderOptions::default()
+        .set_strict_mode(true)
+        .set_max_width(MAX_SIDE as usize)
+        .set_max_height(MAX_SIDE as usize);
+    let failed = |error: zune_jpeg::errors::DecodeErrors| error.to_string();
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    decoder.decode_headers().map_err(failed)?;
+    let grey = decoder.input_colorspace() == Some(ColorSpace::Luma);
+    let colours = if grey {
+        ColorSpace::Luma
+    } else {
+        ColorSpace::RGB
+    };
+    decoder.set_options(decoder.options().jpeg_set_out_colorspace(colours));
+    let turned = decoder
+        .exif()
+        .and_then(|exif| Orientation::from_exif_chunk(exif));
+    lost.turn = turned.is_some_and(|turned| turned != Orientation::NoTransforms);
+    let pixels = decoder.decode().map_err(failed)?;
+    let (width, height) = decoder.dimensions().unwrap_or_default();
+    let (width, height) = (width as u32, height as u32);
+    let image = match grey {
+        true => GrayImage::from_raw(width, height, pixels).map(DynamicImage::ImageLuma8),
+        false => RgbImage::from_raw(width, height, pixels).map(DynamicImage::ImageRgb8),
+    };
+    image.ok_or_else(|| "its pixels are not as many as its sides say".to_owned())
+}
+
+/// Whether a JPEG goes on to the marker of its end, segment by segment.
+fn whole_jpeg(bytes: &[u8]) -> Result<(), String> {
+    let cut = || "it is cut off: it ends before the marker of its end".to_owned();
+    let mut at = 2;
+    loop {
+        // To the next marker: any byte but 0 after 0xff, of which there may be several. Between segments this is at
+        // once; in coded pixels 0xff 0x00 is a byte and 0xff 0xd0..=0xd7 a restart.
+        let rest = bytes.get(at..).ok_or_else(cut)?;
+        let found = rest
+            .windows(2)
+            .position(|pair| pair[0] == 0xff && !matches!(pair[1], 0x00 | 0xff | 0xd0..=0xd7));
+        at += found.ok_or_else(cut)?;
+        match bytes[at + 1] {
+            0xd9 => return Ok(()),
+            0x01 | 0xd8 => at += 2,
+            _ => {
+                let length = bytes.get(at + 2..at + 4).ok_or_else(cut)?;
+                at += 2 + usize::from(u16::from_be_bytes([length[0], length[1]]));
+            }
+        }
+    }
+}
+
+/// Whether there are more frames (or pages) than the first.
+fn moves(format: ImageFormat, bytes: &[u8]) -> bool {
+    let reader = Cursor::new(bytes);
+    match format {
+        ImageFormat::Gif => {
+            GifDecoder::new(reader).is_ok_and(|decoder| decoder.into_frames().take(2).count() > 1)
+        }
+        ImageFormat::Png => {
+            PngDecoder::new(reader).is_ok_and(|decoder| decoder.is_apng().unwrap_or_default())
+        }
+        ImageFormat::WebP => WebPDecoder::new(reader).is_ok_and(|decoder| decoder.has_animation()),
+        ImageFormat::Tiff => pages(bytes).unwrap_or_default(),
+        _ => false,
+    }
+}
+
+/// Whether the first directory of a TIFF names a second one.
+fn pages(bytes: &[u8]) -> Option<bool> {
+    let little = bytes.starts_with(b"II");
+    let number = |at: usize, width: usize| -> Option<usize> {
+        let bytes = bytes.get(at..at.checked_add(width)?)?;
+        let add = |number: usize, byte: &u8| number << 8 | usize::from(*byte);
+        Some(match little {
+            true => bytes.iter().rev().fold(0, add),
+            false => bytes.iter().fold(0, add),
+        })
+    };
+    let first = number(4, 4)?;
+    let entries = number(first, 2)?;
+    Some(number(first + 2 + 12 * entries, 4)? != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Grey levels that no format compresses away.
+    fn picture() -> RgbImage {
+        RgbImage::from_fn(24, 20, |x, y| {
+            image::Rgb([
+                (x * 9) as u8,
+                (y * 11) as u8,
+                ((x * 37 + y * 91) % 251) as u8,
+            ])
+        })
+    }
+
+    fn encoded(format: ImageFormat) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        picture().write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    /// Of every format a file that is cut off anywhere is refused by name, or decoded whole.
+    #[test]
+    fn a_file_that_is_cut_off_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        for format in [
+            ImageFormat::Jpeg,
+            ImageFormat::Png,
+            ImageFormat::Bmp,
+            ImageFormat::Gif,
+            ImageFormat::Tiff,
+            ImageFormat::WebP,
+            ImageFormat::Pnm,
+        ] {
+            let path = dir.path().join(format!("{format:?}.any"));
+            let bytes = encoded(format);
+            std::fs::write(&path, &bytes).unwrap();
+            let (whole, lost) = decode(&path).unwrap();
+            assert_eq!(lost, Lost::default(), "{format:?}");
+            let mut complete = 0;
+            for cut in (0..bytes.len())
+                .step_by(7)
+                .chain(bytes.len() - 40..bytes.len())
+            {
+                std::fs::write(&path, &bytes[..cut]).unwrap();
+                match decode(&path) {
+                    Err(error) => {
+                        let name = format!("{format:?}.any");
+                        assert!(error.to_string().contains(&name), "{error}");
+                    }
+                    Ok((found, _)) => {
+                        complete += 1;
+                        assert!(found == whole, "{format:?} cut to {cut} of {}", bytes.len());
+                    }
+                }
+            }
+            assert!(complete < 40, "{format:?}: {complete} accepted");
+        }
+    }
+
+    /// A cut that is hidden by a marker of an end, as an embedded thumbnail or a mending program leaves one. Of a
+    /// hole within the last row of blocks the decoder knows nothing.
+    #[test]
+    fn a_jpeg_with_a_hole_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.jpg");
+        let mut whole = Cursor::new(Vec::new());
+        let large =
+            image::imageops::resize(&picture(), 96, 96, image::imageops::FilterType::Nearest);
+        large.write_to(&mut whole, ImageFormat::Jpeg).unwrap();
+        let whole = whole.into_inner();
+        let mut holed = whole[..whole.len() * 7 / 10].to_vec();
+        holed.extend([0xff, 0xd9]);
+        std::fs::write(&path, &holed).unwrap();
+        assert!(matches!(decode(&path), Err(DataError::Image { .. })));
+        // Bytes behind the end are no damage.
+        let mut longer = whole.clone();
+        longer.extend([0; 100]);
+        std::fs::write(&path, &longer).unwrap();
+        decode(&path).unwrap();
+    }
+
+    /// What the crate `image` makes of a whole JPEG is what is made here.
+    #[test]
+    fn whole_jpegs_are_decoded_as_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.jpg");
+        let grey = DynamicImage::ImageRgb8(picture()).to_luma8();
+        for image in [
+            DynamicImage::ImageRgb8(picture()),
+            DynamicImage::ImageLuma8(grey),
+        ] {
+            image.save(&path).unwrap();
+            assert!(decode(&path).unwrap().0 == image::open(&path).unwrap());
+        }
+    }
+}

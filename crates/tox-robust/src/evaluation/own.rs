@@ -1,0 +1,164 @@
+//! The evaluation's own attacks, on a few of the images that all attacks asked for left correct: what they
+//! fool there, others overlooked.
+
+use super::checks::{self, Kind, Warning};
+use crate::attack::{ApgdConfig, Attack, PgdConfig, SquareConfig};
+use crate::ball::Ball;
+use crate::oracle::{Oracle, Points};
+use serde::{Deserialize, Serialize};
+
+/// Images.
+pub const FEW: usize = 32;
+/// Steps of the attacks on margin and cross-entropy.
+pub const STEPS: usize = 20;
+/// Queries of Square.
+pub const QUERIES: usize = 200;
+/// Steps of the attacks that Square is held against where it looks too good.
+const LONG: usize = 100;
+
+/// What they found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Own {
+    /// Images that were left, distinct ones, at most 32.
+    pub images: usize,
+    /// How many of them 20 steps of CW fool.
+    pub margin: usize,
+    /// How many Square does with 200 queries; `None` where it was among the attacks.
+    pub square: Option<usize>,
+}
+
+impl Own {
+    /// What the margin's attack found, behind a sentence.
+    pub(super) fn said(&self) -> String {
+        let Self { images, margin, .. } = self;
+        format!("; on {images} images that they left correct, {STEPS} steps of CW fool {margin}")
+    }
+
+    /// In a sentence.
+    pub fn sentence(&self) -> String {
+        let Self { images, margin, .. } = self;
+        let square = self.square.map_or(String::new(), |square| {
+            format!(", Square with {QUERIES} queries {square}")
+        });
+        format!(
+            "own probe, on {images} images that all attacks left correct: {STEPS} steps of CW fool \
+             {margin}{square}"
+        )
+    }
+}
+
+/// Draws others than the attacks asked for do.
+fn other(seed: u64) -> u64 {
+    seed.wrapping_add(1)
+}
+
+fn count(fooled: &[bool]) -> usize {
+    fooled.iter().filter(|f| **f).count()
+}
+
+/// Attacks images that were left. Each attack here is only made if what the ones before it found leaves
+/// something to tell apart.
+pub(super) fn left(
+    oracle: &dyn Oracle,
+    points: Points<'_>,
+    attacks: &[Attack],
+    ball: Ball,
+    seed: u64,
+) -> (Option<Own>, Vec<Warning>) {
+    let (n, classes, seed) = (points.len(), oracle.classes(), other(seed));
+    let mut warnings = Vec::new();
+    if n < checks::TELLING {
+        return (None, warnings);
+    }
+    let run = |attack: Attack| attack.run(oracle, points, ball, seed).fooled;
+    let margin = run(Attack::Cw(PgdConfig::new(STEPS)));
+    let by_margin = count(&margin);
+    if by_margin >= checks::TELLING {
+        let entropy = run(Attack::Pgd(PgdConfig::new(STEPS)));
+        if let Some((lost, won)) = checks::weaker(&margin, &entropy) {
+            let reason = format!(
+                "of {n} images that the attacks left correct, {STEPS} steps on the margin fool {lost} \
+                 that {STEPS} steps on the cross-entropy do not, the other way round {won}: its gradient \
+                 misleads, as where logits are so small that it is a blend of all classes; use cw, \
+                 apgd-dlr, fab or autoattack, or scale the logits up"
+            );
+            warnings.push(Warning::new(Kind::CrossEntropyMisleads, None, reason));
+        }
+    }
+    let mut asked = attacks.iter().flat_map(|attack| attack.parts(classes));
+    let asked = asked.any(|attack| match attack {
+        Attack::Square(config) => config.queries >= QUERIES,
+        Attack::Fgsm {}
+        | Attack::Pgd(_)
+        | Attack::Cw(_)
+        | Attack::ApgdCe(_)
+        | Attack::ApgdDlr(_)
+        | Attack::Fab(_)
+        | Attack::AutoAttack(_) => false,
+    });
+    let square = (!asked).then(|| {
+        run(Attack::Square(SquareConfig {
+            queries: QUERIES,
+            ..Default::default()
+        }))
+    });
+    if let Some(square) = square.as_ref().filter(|s| count(s) >= checks::TELLING) {
+        let along = strongest(oracle, points, ball, seed);
+        if let Some((lost, won)) = checks::weaker(square, &along) {
+            let reason = format!(
+                "of {n} images that the attacks left correct, Square, which sees no gradient, fools \
+                 {lost} with {QUERIES} queries that {LONG} steps of APGD-CE and of CW do not, the other \
+                 way round {won}: gradients do not show the way, so robust accuracy is overestimated; \
+                 add square or autoattack, and adapt an attack to this network"
+            );
+            warnings.push(Warning::new(Kind::SquareBeatsGradients, None, reason));
+        }
+    }
+    let own = Own {
+        images: n,
+        margin: by_margin,
+        square: square.map(|s| count(&s)),
+    };
+    (Some(own), warnings)
+}
+
+/// What a strong attack along gradients fools: APGD on the cross-entropy, or steps on the margin.
+pub(super) fn strongest(
+    oracle: &dyn Oracle,
+    points: Points<'_>,
+    ball: Ball,
+    seed: u64,
+) -> Vec<bool> {
+    let attacks = [
+        Attack::ApgdCe(ApgdConfig {
+            steps: LONG,
+            ..Default::default()
+        }),
+        Attack::Cw(PgdConfig::new(LONG)),
+    ];
+    let [mut entropy, margin] =
+        attacks.map(|attack| attack.run(oracle, points, ball, other(seed)).fooled);
+    entropy.iter_mut().zip(margin).for_each(|(e, m)| *e |= m);
+    entropy
+}
+
+/// Whether Square is ahead of gradients. `only` of the images, distinct ones, it alone fooled, `won` only
+/// an attack along gradients among those asked for did; `tried` of the first were attacked again by
+/// [`strongest`], which fooled `found`. What it fools of all of them is taken to be that share.
+pub(super) fn ahead(only: usize, won: usize, (tried, found): (usize, usize)) -> bool {
+    let left = only as f64 * (tried - found.min(tried)) as f64 / tried.max(1) as f64;
+    left - won as f64 > checks::DEVIATIONS * (left + won as f64).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ahead;
+
+    #[test]
+    fn square_is_ahead_only_of_what_a_strong_attack_does_not_find() {
+        assert!(ahead(20, 0, (20, 0)) && ahead(100, 10, (32, 4)));
+        assert!(!ahead(4, 0, (4, 0)) && !ahead(20, 10, (20, 0)));
+        assert!(!ahead(200, 10, (32, 32)) && !ahead(20, 0, (20, 16)));
+    }
+}

@@ -1,0 +1,71 @@
+//! How an evaluation stops in the middle of an attack.
+
+use crate::oracle::Oracle;
+use std::cell::{Cell, RefCell};
+
+/// Whether the surroundings want an end; once they did, they do.
+pub(super) struct Asked<'a> {
+    ask: RefCell<&'a mut dyn FnMut() -> bool>,
+    yes: Cell<bool>,
+}
+
+impl<'a> Asked<'a> {
+    pub fn new(ask: &'a mut dyn FnMut() -> bool) -> Self {
+        Self {
+            ask: RefCell::new(ask),
+            yes: Cell::new(false),
+        }
+    }
+
+    /// Asks.
+    pub fn now(&self) -> bool {
+        if !self.yes.get() {
+            let yes = (self.ask.borrow_mut())();
+            self.yes.set(yes);
+        }
+        self.yes.get()
+    }
+
+    /// What was answered last.
+    pub fn said(&self) -> bool {
+        self.yes.get()
+    }
+}
+
+/// An oracle that asks before every pass and, once stopped, passes no more.
+pub(super) struct Stoppable<'a> {
+    pub oracle: &'a dyn Oracle,
+    pub asked: &'a Asked<'a>,
+}
+
+impl Oracle for Stoppable<'_> {
+    fn shape(&self) -> [usize; 3] {
+        self.oracle.shape()
+    }
+
+    fn classes(&self) -> usize {
+        self.oracle.classes()
+    }
+
+    fn logits(&self, pixels: &[f32]) -> Vec<f32> {
+        match self.asked.now() {
+            true => vec![0.0; pixels.len() / self.size() * self.classes()],
+            false => self.oracle.logits(pixels),
+        }
+    }
+
+    fn pullback(
+        &self,
+        pixels: &[f32],
+        cotangent: &mut dyn FnMut(&[f32]) -> Vec<f32>,
+    ) -> (Vec<f32>, Vec<f32>) {
+        match self.asked.now() {
+            true => (self.logits(pixels), vec![0.0; pixels.len()]),
+            false => self.oracle.pullback(pixels, cotangent),
+        }
+    }
+
+    fn stopped(&self) -> bool {
+        self.asked.said()
+    }
+}

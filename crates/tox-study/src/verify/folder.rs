@@ -1,0 +1,212 @@
+//! The files of a study, held against what `study.toml` and the records say.
+
+use super::{FileCheck, Verdict};
+use crate::child::Past;
+use crate::files::{self, FileError};
+use crate::plan::Trial;
+use crate::record::Record;
+use crate::store::Store;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use tox_data::patch::Patch;
+use tox_data::spec::{DataSpec, SplitKind};
+use tox_data::{DataDir, DataError};
+
+/// What is not as it should be among the files of a study, but for its records.
+pub fn files(store: &Store) -> Result<Vec<FileCheck>, FileError> {
+    let mut found = Vec::new();
+    let mut say = |file: String, verdict, note: &str| {
+        let note = note.to_owned();
+        found.push(FileCheck {
+            file,
+            verdict,
+            note,
+        });
+    };
+    match std::fs::read(store.dir().join("plan.jsonl")) {
+        Ok(bytes) if bytes == store.plan().as_bytes() => {}
+        Ok(_) => say(
+            "plan.jsonl".into(),
+            Verdict::Damaged,
+            "is not what study.toml means; `toxscreen report` makes it again",
+        ),
+        Err(_) => say("plan.jsonl".into(), Verdict::Missing, ""),
+    }
+    for trial in &store.study.trials {
+        let dir = store.trial_dir(&trial.id);
+        for (name, verdict, note) in amiss(&dir, trial, store.is_done(&trial.id))? {
+            say(format!("trials/{}/{name}", trial.id), verdict, &note);
+        }
+    }
+    let known: BTreeSet<&String> = store.study.trials.iter().map(|t| &t.id).collect();
+    for id in files::names(&store.dir().join("trials"))? {
+        if known.contains(&id) {
+            continue;
+        }
+        let (verdict, note) = match Store::has_record(store.dir(), &id) {
+            true => (
+                Verdict::Damaged,
+                "has a record, and belongs to no trial of study.toml",
+            ),
+            false => (Verdict::Noted, "belongs to no trial of study.toml"),
+        };
+        say(format!("trials/{id}"), verdict, note);
+    }
+    Ok(found)
+}
+
+/// What is wrong with a trial's folder.
+fn amiss(
+    dir: &Path,
+    trial: &Trial,
+    done: bool,
+) -> Result<Vec<(String, Verdict, String)>, FileError> {
+    let mut found = Vec::new();
+    let mut say = |name: &str, verdict, note: String| found.push((name.to_owned(), verdict, note));
+    match std::fs::read(dir.join("spec.json")) {
+        Ok(bytes) if bytes == trial.spec_json().as_bytes() => {}
+        Ok(_) => {
+            let note = "is not the trial's spec; `toxscreen run` reads study.toml and not this";
+            say("spec.json", Verdict::Damaged, note.into());
+        }
+        Err(_) if done => say("spec.json", Verdict::Missing, String::new()),
+        Err(_) => {}
+    }
+    for name in files::names(dir)?.iter().filter(|_| done) {
+        if name == "failure.json" {
+            let note = "beside a record: the trial did not fail; `toxscreen run` removes it";
+            say(name, Verdict::Damaged, note.into());
+        } else if name.starts_with("checkpoint") || name.starts_with(".unfinished-") {
+            let note = "left by a kill; `toxscreen run` removes it";
+            say(name, Verdict::Noted, note.into());
+        }
+    }
+    let damaged = Past::read(&dir.join("events.jsonl"), 0)?.damaged;
+    if damaged > 0 {
+        let note = format!("{damaged} lines were torn by a kill or changed since");
+        say("events.jsonl", Verdict::Noted, note);
+    }
+    Ok(found)
+}
+
+/// Data sets as trials of different seeds see them, each read once.
+pub struct Sets<'a> {
+    dir: Result<&'a DataDir, &'a DataError>,
+    seen: BTreeMap<String, Result<String, DataError>>,
+}
+
+impl<'a> Sets<'a> {
+    pub fn new(dir: Result<&'a DataDir, &'a DataError>) -> Self {
+        Self {
+            dir,
+            seen: BTreeMap::new(),
+        }
+    }
+
+    /// The content hash of data as a trial uses them.
+    fn hash(&mut self, data: &DataSpec, seed: u64) -> Option<&Result<String, DataError>> {
+        let dir = self.dir.ok()?;
+        let seed = match data.split {
+            SplitKind::Random => seed,
+            SplitKind::Official => 0,
+        };
+        let key = serde_json::to_string(&(data, seed)).unwrap_or_default();
+        Some(
+            self.seen.entry(key).or_insert_with(|| {
+                tox_data::load_seeded(data, dir, seed).map(|loaded| loaded.hash)
+            }),
+        )
+    }
+
+    /// What is wrong with the data of a record: `None` if nothing is, or its data are not here.
+    pub fn amiss(&mut self, record: &Record) -> Option<String> {
+        let spec = &record.spec;
+        let own = spec.data_sets().into_iter().next()?;
+        let found = self.hash(own, spec.seed)?.as_ref().ok()?;
+        let said = &record.provenance.data_hash;
+        (found != said).then(|| format!("its data have the hash {found}, and it says {said}"))
+    }
+
+    /// What is wrong with the files that trials read.
+    pub fn files(&mut self, store: &Store) -> Vec<FileCheck> {
+        let mut found: Vec<FileCheck> = Vec::new();
+        let mut say = |file: &str, verdict, note: String| {
+            let check = FileCheck {
+                file: file.to_owned(),
+                verdict,
+                note,
+            };
+            if !found.contains(&check) {
+                found.push(check);
+            }
+        };
+        let done = store.study.trials.iter().filter(|t| store.is_done(&t.id));
+        let done: Vec<&Trial> = done.collect();
+        for trial in &done {
+            for data in trial.spec.data_sets() {
+                let name = &data.dataset;
+                match self.hash(data, trial.spec.seed) {
+                    Some(Ok(_)) => {}
+                    Some(Err(e @ DataError::Changed { .. })) => {
+                        say(name, Verdict::Damaged, e.to_string());
+                    }
+                    Some(Err(e)) => {
+                        say(
+                            name,
+                            Verdict::CannotTell,
+                            format!("cannot be compared here: {e}"),
+                        );
+                    }
+                    None => {}
+                }
+            }
+        }
+        if let Some(trial) = done.iter().find(|t| t.spec.learner.benchmark().0)
+            && let Ok(dir) = self.dir
+        {
+            let (_, expected) = trial.spec.learner.benchmark();
+            let path = dir.path().join(tox_search::table::FILE);
+            let name = path.display().to_string();
+            match tox_search::table::Table::read(&path) {
+                Ok(table) if expected.is_some_and(|e| e == table.hash()) => {}
+                Ok(table) => {
+                    let expected = expected.map_or("none", String::as_str);
+                    let note =
+                        format!("changed: its hash is {}, expected {expected}", table.hash());
+                    say(&name, Verdict::Damaged, note);
+                }
+                Err(e) => say(
+                    &name,
+                    Verdict::CannotTell,
+                    format!("cannot be compared here: {e}"),
+                ),
+            }
+        }
+        for (path, expected) in done.iter().flat_map(|t| t.spec.files()) {
+            let found = hash_of(Path::new(&path), &expected);
+            match found {
+                Ok(found) if found == expected => {}
+                Ok(found) => {
+                    let note = format!("changed: its hash is {found}, expected {expected}");
+                    say(&path, Verdict::Damaged, note);
+                }
+                Err(e) => say(
+                    &path,
+                    Verdict::CannotTell,
+                    format!("cannot be compared here: {e}"),
+                ),
+            }
+        }
+        found
+    }
+}
+
+/// Hash of a file's bytes; of a poison patch, that of its content.
+fn hash_of(path: &Path, expected: &str) -> Result<String, String> {
+    let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
+    let hash = blake3::hash(&bytes).to_hex().to_string();
+    match Patch::load(path) {
+        Ok(patch) if hash != expected => Ok(patch.manifest().patch_hash.clone()),
+        _ => Ok(hash),
+    }
+}

@@ -1,0 +1,134 @@
+//! A result belongs to exactly what made it: data by content, files as they were written.
+#![allow(clippy::unwrap_used)]
+
+mod data;
+mod flips;
+mod folder;
+mod tampering;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tox_data::DataDir;
+use tox_data::features::FeatureSets;
+
+/// The program under test.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_toxscreen");
+
+/// Four short trials of logistic regression on `data.npz`.
+pub const RECIPE: &str = r#"
+name = "tiny"
+seeds = [0, 1]
+[data]
+dataset = "data.npz"
+train = 60
+valid = 20
+test = 20
+[learner]
+kind = "bilevel"
+hyperiterations = 2
+inner = { steps = 5, lr = 0.1 }
+[threat]
+kind = "bilevel"
+batch = 2
+batches = 1
+[[cell]]
+label = "poisoned"
+[[cell]]
+label = "clean"
+threat = { kind = "none" }
+"#;
+
+/// What a command said.
+pub struct Said {
+    /// Its exit code.
+    pub code: i32,
+    /// What it said there.
+    pub stdout: String,
+    /// And there.
+    pub stderr: String,
+}
+
+impl Said {
+    /// Both streams.
+    pub fn all(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+
+    /// Panics unless the exit code is `code` and all of `parts` were said.
+    pub fn must(&self, code: i32, parts: &[&str]) {
+        let all = self.all();
+        assert_eq!(self.code, code, "{all}");
+        for part in parts {
+            assert!(all.contains(part), "{part}: {all}");
+        }
+    }
+}
+
+/// Runs toxscreen in `dir` with these words.
+pub fn toxscreen(dir: &Path, words: &str) -> Said {
+    let output = Command::new(PROGRAM)
+        .args(words.split(' '))
+        .current_dir(dir)
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Said {
+        code: output.status.code().unwrap_or(-1),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    }
+}
+
+/// Writes the digits 3 and 8 as an archive; another `first` row makes other data of the same shape.
+pub fn save_digits(path: &Path, first: usize) {
+    let dir = DataDir::resolve(Some(Path::new("."))).unwrap();
+    let mut sets = FeatureSets::open("digits", Some(&[3, 8]), &dir).unwrap();
+    let rows: Vec<usize> = (first..first + 100).collect();
+    sets.train = sets.train.rows(&rows);
+    sets.save(path).unwrap();
+}
+
+/// A folder with `data.npz` and `r.toml`.
+pub fn scene(recipe: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    save_digits(&dir.path().join("data.npz"), 0);
+    fs::write(dir.path().join("r.toml"), recipe).unwrap();
+    dir
+}
+
+/// [`scene`] with the study run in its folder `s`.
+pub fn finished() -> tempfile::TempDir {
+    let dir = scene(RECIPE);
+    toxscreen(dir.path(), "run r.toml --out s").must(0, &["4 of 4 trials done"]);
+    dir
+}
+
+/// Copies a folder.
+pub fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
+/// The folders of trials, sorted.
+pub fn trials(study: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(study.join("trials")).unwrap();
+    let mut trials: Vec<PathBuf> = entries.map(|e| e.unwrap().path()).collect();
+    trials.sort();
+    trials
+}
+
+/// Replaces the first `from` in a file, which must have it.
+pub fn replace(path: &Path, from: &str, to: &str) {
+    let text = fs::read_to_string(path).unwrap();
+    assert!(text.contains(from), "{from} in {text}");
+    fs::write(path, text.replacen(from, to, 1)).unwrap();
+}
