@@ -8,8 +8,8 @@ mod support;
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use support::{
-    Array, ENGINES, assert_close, differentiate, geometries, naive_conv, on_older_instruction_sets,
-    read, rng, side, widen,
+    Array, ENGINES, assert_close, differentiate, geometries, naive_conv, on_instruction_set, read,
+    rng, side, widen,
 };
 use tox_nn::kernels::chain::{Around, Block, Link};
 use tox_nn::kernels::conv::Geometry;
@@ -570,6 +570,12 @@ fn threads_do_not_change_a_bit() {
 
 /// All tests of this file with the instruction sets of older machines.
 #[test]
-fn older_instruction_sets_are_right_too() {
-    on_older_instruction_sets();
+fn machines_without_vectors_are_right_too() {
+    on_instruction_set("portable");
+}
+
+#[test]
+#[ignore = "needs AVX2"]
+fn avx2_is_right_too() {
+    on_instruction_set("avx2");
 }

@@ -7,8 +7,8 @@ mod support;
 use burn::tensor::Tensor;
 use proptest::prelude::*;
 use support::{
-    Array, ENGINES, assert_close, differentiate, geometries, naive_conv, on_older_instruction_sets,
-    rng, side, widen, window,
+    Array, ENGINES, assert_close, differentiate, geometries, naive_conv, on_instruction_set, rng,
+    side, widen, window,
 };
 use tox_nn::kernels::conv::Geometry;
 use tox_nn::kernels::pool::Pool;
@@ -322,6 +322,12 @@ fn batch_norm_and_its_gradients_match_finite_differences() {
 
 /// All tests of this file with the instruction sets of older machines.
 #[test]
-fn older_instruction_sets_are_right_too() {
-    on_older_instruction_sets();
+fn machines_without_vectors_are_right_too() {
+    on_instruction_set("portable");
+}
+
+#[test]
+#[ignore = "needs AVX2"]
+fn avx2_is_right_too() {
+    on_instruction_set("avx2");
 }

@@ -207,7 +207,7 @@ pub fn summary(claims: &[Claim]) -> Option<String> {
     };
     (!claims.is_empty()).then(|| {
         format!(
-            "Of {} claims of the paper, {}.{single}",
+            "Of {} claims put to the numbers, {}.{single}",
             claims.len(),
             parts.join(", ")
         )

@@ -1,6 +1,5 @@
 //! Searches on poisoned data, on real digits: what no poison can reach stays as it is, steps that
-//! trials share change nothing, what is killed goes on to the same records, and what cannot be run is
-//! refused.
+//! trials share change nothing, and what cannot be run is refused. What is killed goes on: `kills.rs`.
 #![allow(clippy::unwrap_used)]
 
 use serde_json::Value;
@@ -8,7 +7,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 const RECIPE: &str = r#"
 name = "nas"
@@ -261,36 +259,6 @@ columns = [{ }]
             .len(),
         4
     );
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn a_killed_study_ends_with_the_same_outcomes() {
-    let dir = study(RECIPE);
-    let cells = ["--cells", "gc", "--cells", "clf"];
-    run(dir.path(), "undisturbed", &cells);
-    let expected = outcomes(dir.path(), "undisturbed");
-    let args = [&["run", "recipe.toml", "--out", "killed"], &cells[..]].concat();
-    let mut killed = 0;
-    for milliseconds in [150, 300, 500, 700, 1000, 1500] {
-        let mut command = toxscreen(dir.path(), &args);
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        let mut run = command.spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(milliseconds));
-        killed += usize::from(run.try_wait().unwrap().is_none());
-        run.kill().unwrap();
-        run.wait().unwrap();
-    }
-    assert!(killed > 1, "every run was over before it was killed");
-    run(dir.path(), "killed", &cells);
-    assert_eq!(outcomes(dir.path(), "killed"), expected);
-    // Nothing is left that only an unfinished trial needs.
-    for trial in fs::read_dir(dir.path().join("killed/trials")).unwrap() {
-        for file in fs::read_dir(trial.unwrap().path()).unwrap() {
-            let name = file.unwrap().file_name().into_string().unwrap();
-            assert!(!name.starts_with("checkpoint"), "{name}");
-        }
-    }
 }
 
 #[test]

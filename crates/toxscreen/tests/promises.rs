@@ -1,11 +1,10 @@
-//! The promises of a study, on real (small) searches: what is killed goes on to the same table,
-//! zero poison is the baseline, jobs and threads change nothing, a changed record is noticed.
+//! The promises of a study, on real (small) searches: zero poison is the baseline, jobs and threads change
+//! nothing, a changed record is noticed. What is killed goes on: `kills.rs`.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::{Command, Stdio};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_toxscreen");
 
@@ -81,64 +80,6 @@ fn record(dir: &Path, out: &str, cell: &str) -> (PathBuf, serde_json::Value) {
         }
     }
     panic!("no record of {cell}");
-}
-
-/// Process ids of the trials of a run.
-#[cfg(target_os = "linux")]
-fn children(parent: &Child) -> Vec<String> {
-    let path = format!("/proc/{0}/task/{0}/children", parent.id());
-    let list = fs::read_to_string(path).unwrap_or_default();
-    list.split_whitespace().map(str::to_owned).collect()
-}
-
-#[cfg(target_os = "linux")]
-fn kill_hard(pid: &str) {
-    let _ = Command::new("kill").args(["-9", pid]).status();
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn a_study_killed_anywhere_ends_with_the_same_table() {
-    let dir = study();
-    finish(dir.path(), "undisturbed", &["--jobs", "2"]);
-    let expected = table(dir.path(), "undisturbed");
-    assert_eq!(expected.lines().count(), 5, "{expected}");
-    let mut killed = 0;
-    for (round, milliseconds) in [30, 200, 450, 800].into_iter().enumerate() {
-        // The parent: its trials end by themselves, the next run waits for them.
-        let out = format!("parent{round}");
-        let mut run = command(dir.path(), &out, &["--jobs", "2"]).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(milliseconds));
-        run.kill().unwrap();
-        run.wait().unwrap();
-        killed += usize::from(!dir.path().join(&out).join("results.csv").exists());
-        finish(dir.path(), &out, &["--jobs", "2"]);
-        assert_eq!(
-            table(dir.path(), &out),
-            expected,
-            "parent killed after {milliseconds} ms"
-        );
-
-        // The trials: the run says that they failed, the next one does what is missing.
-        let out = format!("child{round}");
-        let mut run = command(dir.path(), &out, &["--jobs", "2"]).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(milliseconds));
-        let victims = children(&run);
-        victims.iter().for_each(|pid| kill_hard(pid));
-        let status = run.wait().unwrap();
-        assert_eq!(
-            status.success(),
-            victims.is_empty(),
-            "{victims:?}: {status}"
-        );
-        finish(dir.path(), &out, &["--jobs", "2"]);
-        assert_eq!(
-            table(dir.path(), &out),
-            expected,
-            "children killed after {milliseconds} ms"
-        );
-    }
-    assert!(killed > 0, "every run was over before it was killed");
 }
 
 #[test]

@@ -214,11 +214,9 @@ mod tests {
 
     /// Products with odd sizes against f64, relative to the sum of the products' sizes.
     #[test]
-    fn integer_products_are_as_exact_as_f32() {
-        if !available() {
-            eprintln!("no AVX-512 VNNI on this machine: nothing to test");
-            return;
-        }
+    #[ignore = "needs AVX-512 VNNI"]
+    fn vnni_integer_products_are_as_exact_as_f32() {
+        assert!(available(), "no AVX-512 VNNI on this machine");
         let mut rng = stream(1, "bytes", &[]);
         let (scale, offset) = (2.0f32 / 255.0, -1.0f32);
         for d in [1, 3, 7, 64, 784, 785] {

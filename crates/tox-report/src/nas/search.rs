@@ -274,7 +274,9 @@ impl<'c, 'a> Search<'c, 'a> {
     /// Where random numbers come from, in words.
     pub fn random_is(&self) -> &'static str {
         match self.random {
-            Random::Table => "the mean of the whole table",
+            Random::Table => {
+                "the mean of the whole table, cells that lead nowhere with it, which pull it down"
+            }
             Random::Trials(_) => "the random trial of the same seed",
             Random::Unknown => "not known",
         }

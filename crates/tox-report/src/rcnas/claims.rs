@@ -1,4 +1,4 @@
-//! The paper's claims, put to the numbers. Only cells count whose trials are all done.
+//! The paper's claim, what we add to it (2 and 3), and what it observed (4), put to the numbers. Only cells count whose trials are all done.
 
 use super::cells::{Cell, MARK, judged};
 use super::shapes::{Shapes, strength};
@@ -38,36 +38,36 @@ pub fn all(tasks: &[Task]) -> Vec<Claim> {
         ),
         claim(
             "2a",
-            "after a few evaluations RC-NAS is ahead of random search",
+            "(ours, not the paper’s) after a few evaluations RC-NAS is ahead of random search",
             (early(tasks, random, true).into_iter())
                 .chain(early(tasks, random, false))
                 .collect(),
         ),
         claim(
             "2b",
-            "RC-NAS is ahead of random search in the end (difference of the results’ robust \
+            "(ours) RC-NAS is ahead of random search in the end (difference of the results’ robust \
              accuracies)",
             ends(tasks, Method::RcNas, random),
         ),
         claim(
             "2c",
-            "RC-NAS is ahead of random search also of the networks trained as in the end, on test images (difference of the worst cases over \
+            "(ours) RC-NAS is ahead of random search also of the networks trained as in the end, on test images (difference of the worst cases over \
              the attacks of the end)",
             judges(tasks, random),
         ),
         claim(
             "3a",
-            "in the end RC-NAS is more robust than uniform compression",
+            "(ours) in the end RC-NAS is more robust than uniform compression",
             ends(tasks, Method::RcNas, Method::Uniform),
         ),
         claim(
             "3b",
-            "in the end uniform compression is more robust than random search",
+            "(ours) in the end uniform compression is more robust than random search",
             ends(tasks, Method::Uniform, random),
         ),
         claim(
             "3c",
-            "RC-NAS is more robust than uniform compression also of the networks trained as in the end, \
+            "(ours) RC-NAS is more robust than uniform compression also of the networks trained as in the end, \
              on test images (difference of the worst cases over the attacks of the end)",
             judges(tasks, Method::Uniform),
         ),

@@ -1,7 +1,7 @@
 //! Fig. 1 over made-up records.
 
 use super::draw::boundary;
-use super::findings::{claims, findings, lead, spearman, turn};
+use super::findings::{claims, findings, lead, spearman, spread, turn};
 use crate::made_up::{self, assert_balanced, noise, read, seal};
 use std::path::Path as File;
 use tox_bilevel::config::SyntheticConfig;
@@ -106,7 +106,7 @@ fn a_map_of_another_size_is_left_out() {
 }
 
 #[test]
-fn ranks_leads_and_turns_by_hand() {
+fn ranks_leads_turns_and_spreads_by_hand() {
     assert_eq!(spearman(&[1.0, 2.0, 3.0], &[10.0, 20.0, 90.0]), Some(1.0));
     assert_eq!(spearman(&[1.0, 2.0, 3.0], &[3.0, 2.0, 1.0]), Some(-1.0));
     assert_eq!(spearman(&[1.0, 1.0], &[1.0, 2.0]), None);
@@ -118,6 +118,8 @@ fn ranks_leads_and_turns_by_hand() {
     assert_eq!(lead(&error, &lambda), Some(4.0));
     assert!((turn(&[1.0, 0.0, 9.0], &[0.0, 2.0, -1.0]).unwrap() - 90.0).abs() < 1e-9);
     assert_eq!(turn(&[0.0, 0.0, 1.0], &[0.0, 2.0, -1.0]), None);
+    assert_eq!(spread(&[2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0]), Some(2.0));
+    assert_eq!(spread(&[]), None);
 }
 
 #[test]
