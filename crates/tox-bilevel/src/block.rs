@@ -150,11 +150,11 @@ impl<F: Real> Block<F> {
         labels.iter().enumerate().map(row).sum()
     }
 
-    /// How many rows get the wrong class; a row whose sums are not numbers does.
-    pub fn errors(&self, labels: &[u16]) -> usize {
-        let Some(z) = self.z.last() else { return 0 };
+    /// Whether each row gets the wrong class; a row whose sums are not numbers does.
+    pub fn wrong<'b>(&'b self, labels: &'b [u16]) -> impl Iterator<Item = bool> + 'b {
+        let z = self.z.last().map_or(&[][..], Vec::as_slice);
         let classes = z.len() / ROWS;
-        let wrong = |(r, &label): (usize, &u16)| {
+        labels.iter().enumerate().map(move |(r, &label)| {
             if classes == 1 {
                 let z = z[r];
                 let right = match label {
@@ -167,8 +167,7 @@ impl<F: Real> Block<F> {
                 let label = usize::from(label);
                 !(0..classes).all(|k| k == label || z(label) > z(k))
             }
-        };
-        labels.iter().enumerate().filter(|&row| wrong(row)).count()
+        })
     }
 
     /// `delta` of every layer from the probabilities; a row weighs `share` (1 / n).

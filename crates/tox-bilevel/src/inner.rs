@@ -56,7 +56,7 @@ pub struct Problem<'a, F> {
 
 impl<F: Real> Regulariser<F> {
     /// Calls `f(lambda's index, range of parameters)` for each penalised run of parameters.
-    fn each(&self, layers: &[Layer], mut f: impl FnMut(usize, std::ops::Range<usize>)) {
+    pub(crate) fn each(&self, layers: &[Layer], mut f: impl FnMut(usize, std::ops::Range<usize>)) {
         for (l, layer) in layers.iter().enumerate() {
             let group = match self.groups {
                 Groups::One => 0,

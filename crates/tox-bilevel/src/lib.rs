@@ -6,9 +6,12 @@
 //! what is measured.
 
 pub mod advice;
+mod ascent;
 pub mod audit;
 mod block;
 pub mod config;
+pub mod converge;
+pub mod craft;
 pub mod effect;
 pub mod hypergradient;
 pub mod inner;
@@ -20,6 +23,8 @@ pub mod own;
 pub mod pass;
 pub mod points;
 pub mod real;
+pub mod scale;
 pub mod sets;
+pub mod steady;
 pub mod synthetic;
 pub mod victim;

@@ -3,7 +3,9 @@
 use crate::config::Keep;
 use crate::model::Model;
 use crate::points::{Points, Values};
+use crate::scale::{Scale, Scaling};
 use crate::sets::{Sets, SetsError};
+use crate::victim::Poison;
 use rand::seq::SliceRandom;
 use tox_data::features::{FeatureSets, Features, Values as Stored};
 use tox_data::rng::stream;
@@ -24,6 +26,21 @@ pub struct Own {
     pub trusted_rows: Vec<usize>,
     /// Rows held out as the test set, ascending.
     pub test_rows: Vec<usize>,
+    /// How features were scaled, if they were.
+    pub scale: Option<Scale>,
+}
+
+/// What is asked of [`Own::new`].
+#[derive(Clone, Copy, Debug)]
+pub struct Division {
+    /// Training rows to hold out as the trusted set, if the user brings none.
+    pub hold_out: usize,
+    /// Of the draw of what is held out.
+    pub seed: u64,
+    /// Which fold of the rows is held out, from 0: the test rows of the folds 0 to 4 are apart.
+    pub fold: usize,
+    /// How features are scaled, if they are.
+    pub scaling: Option<Scaling>,
 }
 
 /// Why rows do not make the sets of a bilevel problem.
@@ -67,6 +84,15 @@ pub enum OwnError {
         /// Of the training set.
         expected: &'static str,
     },
+    /// Nothing to learn from.
+    #[error(
+        "all {rows} training rows are alike: no feature differs between any two of them, so that no \
+         learner can tell their classes apart; check what was exported into the file"
+    )]
+    Alike {
+        /// Training rows.
+        rows: usize,
+    },
     /// The sets do not fit each other.
     #[error(transparent)]
     Sets(#[from] SetsError),
@@ -75,15 +101,14 @@ pub enum OwnError {
 impl Own {
     /// `data` with the trusted rows that the user brings, or with `hold_out` of its training rows
     /// as the trusted set. Without test rows a fifth of the training rows are held out. What is
-    /// held out is drawn with `seed`, class by class in proportion.
+    /// held out is drawn with the division's seed, class by class in proportion.
     ///
     /// # Errors
     /// See [`OwnError`].
     pub fn new(
         data: &FeatureSets,
         trusted: Option<&Features>,
-        hold_out: usize,
-        seed: u64,
+        division: Division,
     ) -> Result<Self, OwnError> {
         let train = &data.train;
         complete(train)?;
@@ -95,7 +120,11 @@ impl Own {
                 expected: kind(train),
             });
         }
-        let trusted_count = if trusted.is_some() { 0 } else { hold_out };
+        let trusted_count = if trusted.is_some() {
+            0
+        } else {
+            division.hold_out
+        };
         let test_count = match data.test {
             Some(_) => 0,
             None => (train.rows / 5).min(MOST_HELD_OUT),
@@ -108,7 +137,11 @@ impl Own {
                 rows: train.rows,
             });
         }
-        let order = in_proportion(&train.labels, train.class_names.len(), seed);
+        let mut order = in_proportion(&train.labels, train.class_names.len(), division.seed);
+        // Any stretch of it is in proportion, so another fold is another beginning.
+        let held = test_count + trusted_count;
+        let step = if test_count > 0 { test_count } else { held };
+        order.rotate_left(division.fold.saturating_mul(step) % train.rows);
         let cut = |from: usize, count: usize| {
             let mut rows = order[from..from + count].to_vec();
             rows.sort_unstable();
@@ -117,31 +150,43 @@ impl Own {
         // Test rows first: another trusted set moves none of them.
         let test_rows = cut(0, test_count);
         let trusted_rows = cut(test_count, trusted_count);
-        let held = test_count + trusted_count;
         let rows = cut(held, train.rows - held);
         let kept = train.rows(&rows);
+        if alike(&kept) {
+            return Err(OwnError::Alike { rows: kept.rows });
+        }
+        let scale = division.scaling.map(|kind| Scale::fit(kind, &kept));
+        let scaled = |set: Features| match &scale {
+            Some(scale) => scale.apply(points(set)),
+            None => points(set),
+        };
         let (low, high, shape) = match &kept.values {
             Stored::Bytes(_) => {
+                let edge = |x: f32| match &scale {
+                    Some(scale) => (0..train.columns).map(|j| scale.to(j, x)).collect(),
+                    None => vec![x; train.columns],
+                };
                 let shape = train.shape.unwrap_or([1, 1, train.columns]);
-                (
-                    vec![0.0; train.columns],
-                    vec![1.0; train.columns],
-                    Some(shape),
-                )
+                (edge(0.0), edge(1.0), Some(shape))
             }
             Stored::Floats(values) => {
-                let (low, high) = bounds(values, train.columns);
+                let (mut low, mut high) = bounds(values, train.columns);
+                if let Some(scale) = &scale {
+                    for (j, (low, high)) in low.iter_mut().zip(&mut high).enumerate() {
+                        (*low, *high) = (scale.to(j, *low), scale.to(j, *high));
+                    }
+                }
                 (low, high, None)
             }
         };
         let brought = |set: Option<&Features>, rows: &[usize]| match set {
-            Some(set) => points(set.clone()),
-            None => points(train.rows(rows)),
+            Some(set) => scaled(set.clone()),
+            None => scaled(train.rows(rows)),
         };
         let sets = Sets {
             valid: brought(trusted, &trusted_rows),
             test: brought(data.test.as_ref(), &test_rows),
-            train: points(kept),
+            train: scaled(kept),
             class_names: train.class_names.clone(),
             low,
             high,
@@ -153,7 +198,39 @@ impl Own {
             rows,
             trusted_rows,
             test_rows,
+            scale,
         })
+    }
+
+    /// The values of `poison`, a row a point, in the user's own units (8-bit ones as pixel / 255).
+    /// A feature that did not move is the row's own to the bit, and none leaves the box.
+    pub fn in_own_units(&self, data: &Features, poison: &Poison) -> Vec<f32> {
+        let Some(scale) = &self.scale else {
+            return poison.values.clone();
+        };
+        let columns = data.columns;
+        let rows: Vec<usize> = poison.indices.iter().map(|&i| self.rows[i]).collect();
+        let from = points(data.rows(&rows)).real();
+        let (low, high) = match &data.values {
+            Stored::Bytes(_) => (vec![0.0; columns], vec![1.0; columns]),
+            Stored::Floats(_) => match points(data.rows(&self.rows)).values {
+                Values::Reals(values) => bounds(&values, columns),
+                Values::Bytes { .. } => (vec![0.0; columns], vec![1.0; columns]),
+            },
+        };
+        let Values::Reals(from) = from.values else {
+            return poison.values.clone();
+        };
+        let pairs = poison.values.iter().zip(from).enumerate();
+        pairs
+            .map(|(at, (&x, from))| {
+                let j = at % columns;
+                match x == scale.to(j, from) {
+                    true => from,
+                    false => scale.back(j, x).clamp(low[j], high[j]),
+                }
+            })
+            .collect()
     }
 
     /// Length of the diagonal of the box that poison stays in: the farthest a point can move.
@@ -161,22 +238,6 @@ impl Own {
         let sides = self.sets.low.iter().zip(&self.sets.high);
         let squares = sides.map(|(&low, &high)| f64::from(high - low).powi(2));
         squares.sum::<f64>().sqrt()
-    }
-
-    /// A learning rate with which gradient descent on logistic regression is stable: 2 / L, where
-    /// L, the largest curvature of the mean cross-entropy, is at most a quarter of the mean squared
-    /// length of the rows with a 1 for the bias. Networks have no such bound.
-    pub fn steady_rate(&self) -> f64 {
-        let train = &self.sets.train;
-        let square = |i| {
-            train
-                .row(i)
-                .iter()
-                .map(|&x| f64::from(x).powi(2))
-                .sum::<f64>()
-        };
-        let mean = (0..train.len()).map(square).sum::<f64>() / train.len() as f64;
-        8.0 / (1.0 + mean)
     }
 }
 
@@ -193,12 +254,6 @@ pub fn keep_within(bytes: usize, model: &Model, rows: usize, steps: usize) -> Ke
     } else {
         Keep::Checkpoints
     }
-}
-
-/// Largest lambda whose penalty alone shrinks weights at a learning rate of `lr` without turning
-/// their sign, `lr exp(lambda) <= 1`; beyond twice the strength training diverges.
-pub fn steady_lambda(lr: f64) -> f64 {
-    -lr.ln()
 }
 
 fn kind(set: &Features) -> &'static str {
@@ -248,6 +303,19 @@ pub fn complete(train: &Features) -> Result<(), OwnError> {
     })
 }
 
+/// Whether no two rows differ in a feature.
+fn alike(rows: &Features) -> bool {
+    fn same<T: PartialEq>(values: &[T], columns: usize) -> bool {
+        values
+            .chunks_exact(columns)
+            .all(|row| *row == values[..columns])
+    }
+    match &rows.values {
+        Stored::Bytes(values) => same(values, rows.columns),
+        Stored::Floats(values) => same(values, rows.columns),
+    }
+}
+
 /// All rows in an order whose every beginning has the classes in about the proportion of the whole.
 fn in_proportion(labels: &[u16], classes: usize, seed: u64) -> Vec<usize> {
     let mut by_class = vec![Vec::new(); classes];
@@ -283,6 +351,15 @@ mod tests {
     use super::*;
     use tox_data::features::Layout;
 
+    fn division(hold_out: usize, seed: u64) -> Division {
+        Division {
+            hold_out,
+            seed,
+            fold: 0,
+            scaling: None,
+        }
+    }
+
     /// 60 rows of class 0 and 20 of class 1, of two columns.
     fn data(bytes: bool) -> FeatureSets {
         let values = (0..160u32).map(|i| (i * 37 % 251) as u8);
@@ -304,7 +381,7 @@ mod tests {
     #[test]
     fn what_is_held_out_is_in_proportion_and_nothing_is_lost() {
         let data = data(true);
-        let own = Own::new(&data, None, 8, 1).unwrap();
+        let own = Own::new(&data, None, division(8, 1)).unwrap();
         let ones = |points: &Points<f32>| points.labels.iter().filter(|&&l| l == 1).count();
         assert_eq!((own.sets.test.len(), ones(&own.sets.test)), (16, 4));
         assert_eq!((own.sets.valid.len(), ones(&own.sets.valid)), (8, 2));
@@ -315,21 +392,21 @@ mod tests {
         for (at, &row) in own.rows.iter().enumerate() {
             assert_eq!(own.sets.train.labels[at], data.train.labels[row]);
         }
-        let more = Own::new(&data, None, 12, 1).unwrap();
+        let more = Own::new(&data, None, division(12, 1)).unwrap();
         assert_eq!(more.test_rows, own.test_rows);
-        let other = Own::new(&data, None, 8, 2).unwrap();
+        let other = Own::new(&data, None, division(8, 2)).unwrap();
         assert_ne!(other.trusted_rows, own.trusted_rows);
-        let brought = Own::new(&data, Some(&data.train), 8, 1).unwrap();
+        let brought = Own::new(&data, Some(&data.train), division(8, 1)).unwrap();
         assert!(brought.trusted_rows.is_empty() && brought.sets.valid.len() == 80);
     }
 
     #[test]
     fn the_box_is_that_of_pixels_or_of_the_training_rows() {
-        let own = Own::new(&data(true), None, 8, 1).unwrap();
+        let own = Own::new(&data(true), None, division(8, 1)).unwrap();
         assert_eq!((own.sets.low[1], own.sets.high[1]), (0.0, 1.0));
         assert_eq!(own.sets.shape, Some([1, 1, 2]));
         assert!((own.diagonal() - 2f64.sqrt()).abs() < 1e-9);
-        let own = Own::new(&data(false), None, 8, 1).unwrap();
+        let own = Own::new(&data(false), None, division(8, 1)).unwrap();
         assert_eq!(own.sets.shape, None);
         let rows: Vec<_> = (0..own.sets.train.len())
             .map(|i| own.sets.train.row(i)[1])
@@ -349,16 +426,18 @@ mod tests {
         let mut gap = data(true);
         gap.train.labels.iter_mut().for_each(|l| *l += 1);
         gap.train.class_names.push("2".into());
-        let error = Own::new(&gap, None, 8, 1).unwrap_err().to_string();
+        let error = Own::new(&gap, None, division(8, 1))
+            .unwrap_err()
+            .to_string();
         assert!(
             error.contains("label 0") && error.ends_with(": 1,2"),
             "{error}"
         );
         let data = data(true);
-        let error = Own::new(&data, None, 64, 1).unwrap_err();
+        let error = Own::new(&data, None, division(64, 1)).unwrap_err();
         assert!(matches!(error, OwnError::HeldOut { test: 16, .. }));
         let floats = data.train.clone().into_floats();
-        let error = Own::new(&data, Some(&floats), 8, 1).unwrap_err();
+        let error = Own::new(&data, Some(&floats), division(8, 1)).unwrap_err();
         assert!(matches!(
             error,
             OwnError::Kind {

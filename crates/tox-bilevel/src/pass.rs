@@ -39,7 +39,8 @@ struct Task<F> {
     sums: Vec<F>,
     room: Room<F>,
     loss: f64,
-    errors: usize,
+    /// Whether each of its rows gets the wrong class.
+    wrong: Vec<bool>,
 }
 
 /// Room for rows made real, for digits, and for a direction's share.
@@ -114,7 +115,7 @@ impl<'a, F: Real> Passes<'a, F> {
             sums: vec![F::zero(); model.parameters()],
             room: Room::default(),
             loss: 0.0,
-            errors: 0,
+            wrong: Vec::new(),
         };
         Self {
             tasks: shares.into_iter().map(task).collect(),
@@ -143,7 +144,8 @@ impl<'a, F: Real> Passes<'a, F> {
     /// Share of points with the wrong class, percent.
     pub fn error(&mut self, w: &[F]) -> f64 {
         self.look(w);
-        100.0 * self.tasks.iter().map(|t| t.errors).sum::<usize>() as f64 / self.points as f64
+        let wrong = |t: &Task<F>| t.wrong.iter().filter(|&&wrong| wrong).count();
+        100.0 * self.tasks.iter().map(wrong).sum::<usize>() as f64 / self.points as f64
     }
 
     /// Forward only.
@@ -152,7 +154,8 @@ impl<'a, F: Real> Passes<'a, F> {
         let (net, digits) = (net(&self.layers, self.leak, w), &self.digits[0]);
         let parts = &self.parts;
         self.tasks.par_iter_mut().for_each(|task| {
-            (task.loss, task.errors) = (0.0, 0);
+            task.loss = 0.0;
+            task.wrong.clear();
             for &place in &task.places {
                 let points = parts[place.part];
                 let rows = Rows::of(points, place.range(), &mut task.room.rows);
@@ -164,14 +167,33 @@ impl<'a, F: Real> Passes<'a, F> {
                     || block.forward(net),
                 );
                 task.loss += block.loss(labels);
-                task.errors += block.errors(labels);
+                task.wrong.extend(block.wrong(labels));
             }
         });
+    }
+
+    /// Which rows get the wrong class at `w`, part after part in their order.
+    pub fn mistakes(&mut self, w: &[F]) -> Vec<bool> {
+        self.look(w);
+        self.tasks
+            .iter()
+            .flat_map(|t| t.wrong.iter().copied())
+            .collect()
     }
 
     /// Gradient of the mean cross-entropy at `w` into `gradient`; `trace` is kept for
     /// [`Passes::along`].
     pub fn gradient(&mut self, w: &[F], gradient: &mut [F], trace: Option<&mut [F]>) {
+        self.backward(w, gradient, trace, false);
+    }
+
+    /// The mean cross-entropy at `w`, and its gradient into `gradient`, in one pass.
+    pub fn loss_and_gradient(&mut self, w: &[F], gradient: &mut [F]) -> f64 {
+        self.backward(w, gradient, None, true);
+        self.tasks.iter().map(|t| t.loss).sum::<f64>() / self.points as f64
+    }
+
+    fn backward(&mut self, w: &[F], gradient: &mut [F], trace: Option<&mut [F]>, loss: bool) {
         self.ready(0, w);
         let (net, digits) = (net(&self.layers, self.leak, w), &self.digits[0]);
         let (parts, share) = (&self.parts, F::one() / F::of(self.points as f64));
@@ -181,6 +203,7 @@ impl<'a, F: Real> Passes<'a, F> {
         let tasks = self.tasks.par_iter_mut().zip(traces);
         tasks.for_each(|(task, mut trace)| {
             task.sums.fill(F::zero());
+            task.loss = 0.0;
             for (i, &place) in task.places.iter().enumerate() {
                 let points = parts[place.part];
                 let rows = Rows::of(points, place.range(), &mut task.room.rows);
@@ -197,6 +220,9 @@ impl<'a, F: Real> Passes<'a, F> {
                         block.add_gradient(net.layers, sums);
                     },
                 );
+                if loss {
+                    task.loss += block.loss(labels);
+                }
                 if let Some(trace) = &mut trace {
                     let kept = if net.layers.len() == 1 {
                         &block.p

@@ -189,6 +189,31 @@ pub fn grid(config: &BilevelConfig) -> Vec<f64> {
     (0..l.grid).map(|i| l.min + step * i as f64).collect()
 }
 
+/// The clean training set cut into folds.
+pub struct Folds {
+    order: Vec<usize>,
+    /// How many.
+    pub count: usize,
+}
+
+impl Folds {
+    /// Drawn with `seed`.
+    pub fn new(sets: &Sets, count: usize, seed: u64) -> Self {
+        let mut order: Vec<usize> = (0..sets.train.len()).collect();
+        order.shuffle(&mut stream(seed, "folds", &[]));
+        Self { order, count }
+    }
+
+    /// What is trained on while fold `f` is held out, and that fold.
+    pub fn cut(&self, sets: &Sets, f: usize) -> (Points<f32>, Points<f32>) {
+        let border = |f: usize| f * self.order.len() / self.count;
+        let out = border(f)..border(f + 1);
+        let held = sets.train.select(&self.order[out.clone()]);
+        let rest = [&self.order[..out.start], &self.order[out.end..]].concat();
+        (sets.train.select(&rest), held)
+    }
+}
+
 /// Mean cross-entropy of `lambda` on the held-out folds of the clean training set, each fold
 /// weighing the same (Sect. V-B: 5-fold cross-validation gives lambda_CLEAN).
 pub fn cross_validate(
@@ -199,15 +224,9 @@ pub fn cross_validate(
 ) -> CrossValidated {
     let model = model(config, sets);
     let none = Points::none(model.features);
-    let mut order: Vec<usize> = (0..sets.train.len()).collect();
-    order.shuffle(&mut stream(seed, "folds", &[]));
-    let folds = config.lambda.folds;
+    let folds = Folds::new(sets, config.lambda.folds, seed);
     let fold = |f: usize| -> Option<f64> {
-        let border = |f: usize| f * order.len() / folds;
-        let out = border(f)..border(f + 1);
-        let held = sets.train.select(&order[out.clone()]);
-        let rest = [&order[..out.start], &order[out.end..]].concat();
-        let rest = sets.train.select(&rest);
+        let (rest, held) = folds.cut(sets, f);
         let start = model.start(config.bias_start, &mut stream(seed, "fold", &[f as u64]));
         let problem = Problem {
             model: &model,
@@ -222,10 +241,10 @@ pub fn cross_validate(
         let loss = Passes::of(&model, &held).loss(&weights);
         loss.is_finite().then_some(loss)
     };
-    let sum: Option<f64> = (0..folds).map(fold).sum();
+    let sum: Option<f64> = (0..folds.count).map(fold).sum();
     CrossValidated {
         lambda,
-        loss: sum.map(|sum| sum / folds as f64),
+        loss: sum.map(|sum| sum / folds.count as f64),
     }
 }
 

@@ -235,7 +235,7 @@ pub enum DataError {
         key: String,
         expected: &'static str,
         found: String,
-        remedy: String,
+        remedy: Box<str>,
     },
     /// An array whose shape is not that of images or labels.
     #[error(
@@ -248,7 +248,7 @@ pub enum DataError {
         key: String,
         expected: &'static str,
         found: Vec<usize>,
-        remedy: String,
+        remedy: Box<str>,
     },
     /// A pixel out of range.
     #[error(

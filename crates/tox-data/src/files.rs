@@ -39,6 +39,8 @@ impl Files {
     pub fn keep(mut self, name: &str, spec: &DataSpec) -> Result<Self, DataError> {
         if let Some(classes) = &spec.classes {
             let selection = Selection::new(name, classes, &self.class_names)?;
+            let brought = &self.train.labels[self.train.len() - self.valid..];
+            self.valid = selection.rows(brought).len();
             for split in [&mut self.train, &mut self.test] {
                 let rows = selection.rows(&split.labels);
                 if rows.len() < split.len() {

@@ -33,6 +33,7 @@ mod verdict;
 
 use run::{Kind, Run};
 use std::path::{Path, PathBuf};
+use tox_data::text::printable;
 use tox_search::rcnas::table::TableError;
 use tox_study::files::{self, FileError};
 use tox_study::record::RecordError;
@@ -129,32 +130,30 @@ struct Made {
 
 fn render(run_dir: &Path) -> Result<Made, ReportError> {
     let run = Run::load(run_dir)?;
-    // A folder may be moved; its report stays the same.
-    let folder = ".";
     let (csv, html, drawn) = match run.kind() {
         Kind::Enas => {
             let report = enas::Report::new(&run);
-            (enas::csv(&run), report.html(folder)?, report.files())
+            (enas::csv(&run), report.html()?, report.files())
         }
         Kind::Bilevel => {
             let report = bilevel::Report::new(&run);
-            (bilevel::csv(&run), report.html(folder)?, report.files())
+            (bilevel::csv(&run), report.html()?, report.files())
         }
         Kind::Synthetic => {
             let report = bilevel::maps::Report::new(&run);
-            (report.csv(), report.html(folder)?, report.files())
+            (report.csv(), report.html()?, report.files())
         }
         Kind::Nas => {
             let report = nas::Report::new(&run);
-            (nas::csv(&run), report.html(folder)?, report.files())
+            (nas::csv(&run), report.html()?, report.files())
         }
         Kind::RcNas => {
             let report = rcnas::Report::new(&run);
-            (rcnas::csv(&run), report.html(folder)?, report.files())
+            (rcnas::csv(&run), report.html()?, report.files())
         }
         Kind::SubNetworks => {
             let report = subnets::Report::new(&run);
-            (subnets::csv(&run)?, report.html(folder)?, report.files())
+            (subnets::csv(&run)?, report.html()?, report.files())
         }
     };
     let figures = drawn.into_iter();
@@ -201,12 +200,14 @@ pub fn check(run_dir: &Path) -> Result<Vec<Stale>, ReportError> {
 /// When the folder cannot be read or holds a file that does not parse.
 pub fn headline(run_dir: &Path) -> Result<String, ReportError> {
     let run = Run::load(run_dir)?;
-    Ok(match run.kind() {
+    let text = match run.kind() {
         Kind::Enas => enas::headline(&run),
         Kind::Bilevel => bilevel::headline(&run),
         Kind::Synthetic => bilevel::maps::headline(&run),
         Kind::Nas => nas::headline(&run),
         Kind::RcNas => rcnas::headline(&run),
         Kind::SubNetworks => subnets::headline(&run),
-    })
+    };
+    // Names of others are in sentences too.
+    Ok(printable(&text).into_owned())
 }

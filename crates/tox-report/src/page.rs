@@ -73,12 +73,11 @@ fn typeset(text: &str) -> String {
     out
 }
 
-/// The page. `folder` is the run folder's name, `own` what the kind's template needs beside the
-/// frame.
+/// The page. It does not name the study's folder: that may be moved, and its report stays the same. `own`
+/// is what the kind's template needs beside the frame.
 pub fn render(
     template: &str,
     run: &Run,
-    folder: &str,
     findings: &[String],
     facts: &[Fact],
     own: Value,
@@ -109,7 +108,7 @@ pub fn render(
         done => run.trials.iter().filter(|t| t.record().is_some()).count(),
         findings,
         facts,
-        again => shell_word(&format!("../{}-again", folder.trim_matches('.'))),
+        again => shell_word(&format!("../{}-again", head.name)),
         ..own
     })?)
 }

@@ -2,6 +2,7 @@
 
 use crate::{ReportError, names};
 use serde::Deserialize;
+use std::collections::BTreeSet;
 use std::path::Path;
 use tox_study::files::read;
 use tox_study::plan;
@@ -133,6 +134,7 @@ impl Run {
             toml::from_str(&read(&path)?).map_err(|e| ReportError::parse(&path, e.message()))?;
         let path = dir.join("plan.jsonl");
         let mut trials = Vec::new();
+        let mut seen = BTreeSet::new();
         for (number, line) in read(&path)?.lines().enumerate() {
             if line.trim().is_empty() {
                 continue;
@@ -148,7 +150,7 @@ impl Run {
             if line.id != plan::trial_id(&line.spec) {
                 return refuse("its id is not that of its spec");
             }
-            if trials.iter().any(|t: &Trial| t.id == line.id) {
+            if !seen.insert(line.id.clone()) {
                 return refuse("the trial is there twice");
             }
             let kind = Kind::of(&line.spec);

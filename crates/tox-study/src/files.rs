@@ -56,13 +56,16 @@ pub(crate) fn remove_matching(dir: &Path, matches: fn(&str) -> bool) -> Result<(
     Ok(())
 }
 
+/// What was tried with a link.
+pub(crate) const USE: &str = "use";
+
 /// Refuses a symbolic link: a folder of a study that came from someone else could name any file of ours.
 /// What is not there is none.
 pub fn no_link(path: &Path) -> Result<(), FileError> {
     let link = fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
     match link {
         false => Ok(()),
-        true => Err(failed("use", path)(io::Error::other(
+        true => Err(failed(USE, path)(io::Error::other(
             "it is a symbolic link, which is not followed inside the folder of a study; remove it, or put \
              what it points to in its place",
         ))),

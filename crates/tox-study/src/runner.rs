@@ -113,7 +113,10 @@ pub fn run(
     for (index, trial) in store.study.trials.iter().enumerate() {
         if store.is_done(&trial.id) {
             match store.damage(&trial.id) {
-                None => summary.before += 1,
+                None => {
+                    summary.before += 1;
+                    mend_spec(&store.trial_dir(&trial.id), trial)?;
+                }
                 Some(damage) => summary.damaged.push(damage),
             }
         } else {
@@ -140,6 +143,15 @@ pub fn run(
     });
     store.sweep()?;
     Ok(summary)
+}
+
+/// Writes the spec beside a record anew where it is another: data may lie in another place now.
+fn mend_spec(dir: &Path, trial: &Trial) -> Result<(), FileError> {
+    let (path, text) = (dir.join("spec.json"), trial.spec_json());
+    match std::fs::read(&path) {
+        Ok(found) if found == text.as_bytes() => Ok(()),
+        _ => files::write_atomic(&path, text.as_bytes()),
+    }
 }
 
 /// One trial to be run somewhere.

@@ -119,14 +119,14 @@ impl Learner {
         ) || matches!(self, Self::Nas(_)) && threat.poisons_data()
     }
 
-    /// Without the numbers of what it does not run, and the hashes of what it does not read: what an
-    /// outcome depends on.
+    /// Without the numbers of what it does not run, and the data that it does not read: what an outcome
+    /// depends on.
     pub fn resolved(self) -> Self {
         match self {
             Self::Nas(config) => Self::Nas(config.resolved()),
             Self::RcNas(mut config) => {
                 if config.search.method != Method::RcNas {
-                    config.meta.data.iter_mut().for_each(|d| d.hash = None);
+                    config.meta.data.clear();
                 }
                 Self::RcNas(config)
             }

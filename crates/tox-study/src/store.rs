@@ -119,7 +119,7 @@ pub enum StoreError {
         dir: PathBuf,
     },
     /// `study.toml` is not as it was written.
-    #[error("{} was changed after toxscreen wrote it", path.display())]
+    #[error("{} was changed after toxscreen wrote it, or an earlier version wrote it", path.display())]
     Edited {
         /// The file.
         path: PathBuf,
@@ -161,6 +161,8 @@ impl StoreError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
+            // A link says itself what to do about it.
+            Self::File(e) if e.what == files::USE => None,
             Self::File(_) => Some("choose a folder that can be written with --out".into()),
             Self::Edited { .. } => Some(
                 "put the old study.toml back; to run another study edit your recipe, not this file, \

@@ -144,8 +144,10 @@ fn images_are_poisoned_in_8_bit_and_as_floats() {
     assert_ne!(other.indices(), patch.indices());
 
     // The poisoned file is data like any other.
-    let words = format!("harden --data bad.npz --trusted trusted.npz {FAST}");
-    assert_eq!(json(at, &words, 0)["rows"]["train"], bad.train.rows);
+    let words = format!("poison --data bad.npz --trusted trusted.npz --out twice.npz {FAST}");
+    let (_, stdout, stderr) = toxscreen(at, &format!("{words} --json"));
+    let found: Value = serde_json::from_str(&stdout).expect(&stderr);
+    assert_eq!(found["rows"]["train"], bad.train.rows);
 }
 
 #[test]
@@ -244,62 +246,6 @@ fn an_attack_that_does_not_attack_ends_with_1_and_says_so() {
 }
 
 #[test]
-fn advice_names_lambda_its_errors_and_how_to_use_it() {
-    let dir = folder(|set| set);
-    let at = dir.path();
-    let words = format!("harden --data my.npz --trusted trusted.npz --budget 0.2 {FAST}");
-    let found = json(at, &words, 0);
-    let lambda = found["lambda"][0].as_f64().unwrap();
-    let decay = found["weight_decay"][0].as_f64().unwrap();
-    let rows = found["rows"]["train"].as_f64().unwrap();
-    assert!((decay - lambda.exp()).abs() < 1e-12);
-    assert!((found["sklearn_c"].as_f64().unwrap() * rows * decay - 1.0).abs() < 1e-9);
-    let treatments = found["treatments"].as_array().unwrap();
-    let names: Vec<_> = treatments
-        .iter()
-        .map(|t| t["name"].as_str().unwrap())
-        .collect();
-    assert_eq!(names, ["no regularisation", "cross-validated", "advised"]);
-    for treatment in treatments {
-        assert!(treatment["test_error"].is_number() && treatment["worst_test_error"].is_number());
-    }
-    assert_eq!(treatments[2]["lambda"], found["lambda"]);
-
-    // The advised lambda is really what is fixed: `poison` against it finds the same.
-    let same = format!(
-        "poison --data my.npz --trusted trusted.npz --budget 0.2 --out p.npz --lambda {lambda} {FAST}"
-    );
-    let same = json(at, &same, 0);
-    assert_eq!(
-        same["trained"]["clean"]["test_error"],
-        treatments[2]["test_error"]
-    );
-    assert_eq!(
-        same["trained"]["poison"]["test_error"],
-        treatments[2]["worst_test_error"]
-    );
-
-    let (code, text, _) = toxscreen(at, &words);
-    assert_eq!(code, 0);
-    for part in [
-        "advised lambda: ",
-        "weight_decay=",
-        "LogisticRegression(C=",
-        "not a bound",
-    ] {
-        assert!(text.contains(part), "{part}: {text}");
-    }
-    let layers = json(
-        at,
-        &format!("{words} --hidden 4 --per-layer --penalty l1"),
-        0,
-    );
-    assert_eq!(layers["lambda"].as_array().unwrap().len(), 2);
-    assert_eq!(layers["treatments"][2]["lambda"], layers["lambda"]);
-    assert!(layers["sklearn_c"].is_null() && layers["weight_decay"].is_null());
-}
-
-#[test]
 fn ways_to_a_hypergradient_are_compared() {
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path();
@@ -388,7 +334,7 @@ fn wrong_usage_ends_with_2_and_wrong_data_with_3() {
     };
     save(one, "one.npz");
     let mut gap = train.clone();
-    gap.labels.iter_mut().for_each(|label| *label += 1);
+    gap.labels.iter_mut().for_each(|label| *label *= 2);
     save(gap, "gap.npz");
     save(columns(train), "columns.npz");
 
@@ -464,7 +410,7 @@ fn wrong_usage_ends_with_2_and_wrong_data_with_3() {
         (format!("poison {ours} --out my.npz"), 2, "overwrite my.npz"),
         ("harden --data my.npz".to_owned(), 2, "--trusted"),
         (format!("harden {ours} --budget 1"), 2, "--budget 1"),
-        ("poison --data gap.npz --out p.npz".to_owned(), 3, "1,2"),
+        ("poison --data gap.npz --out p.npz".to_owned(), 3, "0,2"),
         (
             "poison --data one.npz --out p.npz".to_owned(),
             3,

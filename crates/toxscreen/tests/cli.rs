@@ -177,7 +177,7 @@ fn a_full_output_folder_is_an_error_with_a_remedy() {
         .output()
         .unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
     let expected = "error: cannot write runs/small/study.toml: File too large";
     assert!(
         stderr.starts_with(expected) && stderr.contains("hint: "),

@@ -4,7 +4,8 @@
 mod tests;
 
 use super::{AuditError, Finished, Inputs};
-use crate::config::{Norm, Victim};
+use crate::ascent::{climb, descend, norm};
+use crate::config::Victim;
 use crate::hypergradient::{Hypergradient, ReverseMode};
 use crate::inner::{Diverged, Problem};
 use crate::measures;
@@ -206,7 +207,6 @@ impl<'a> Audit<'a> {
             keep: config.inner.keep,
         };
         let hyper = reverse.of(&problem)?;
-        let norm = |g: &[f32]| g.iter().map(|&g| f64::from(g).powi(2)).sum::<f64>().sqrt();
         let size = norm(&hyper.poison);
         if !(hyper.loss.is_finite() && size.is_finite()) {
             return Err(Diverged {
@@ -221,30 +221,10 @@ impl<'a> Audit<'a> {
         });
         if let Some(attack) = self.inputs.attack.filter(|_| !batch.is_empty()) {
             let values = &mut self.poison.values[batch.start * features..batch.end * features];
-            let rows = values.chunks_exact_mut(features);
-            for (x, g) in rows.zip(hyper.poison.chunks_exact(features)) {
-                let size = match attack.norm {
-                    Norm::Point => norm(g),
-                    Norm::Batch => size,
-                };
-                if size > 0.0 {
-                    for (x, &g) in x.iter_mut().zip(g) {
-                        *x += (attack.lr * f64::from(g) / size) as f32;
-                    }
-                }
-            }
-            sets.project(values);
+            climb(sets, attack, &hyper.poison, values);
         }
         if config.victim == Victim::Learned {
-            let box_ = &config.lambda;
-            for (lambda, g) in self.state.lambda.iter_mut().zip(&hyper.lambda) {
-                let sign = if *g == 0.0 {
-                    0.0
-                } else {
-                    f64::from(g.signum())
-                };
-                *lambda = (*lambda - box_.lr * sign).clamp(box_.min, box_.max);
-            }
+            descend(&config.lambda, &hyper.lambda, &mut self.state.lambda);
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 pub mod compare;
 mod fmd;
 mod implicit;
+mod optimum;
 mod reference;
 mod rmd;
 mod system;
@@ -10,6 +11,7 @@ mod table;
 
 pub use fmd::ForwardMode;
 pub use implicit::{ConjugateGradient, Exact, ImplicitError};
+pub use optimum::at_optimum;
 pub use rmd::ReverseMode;
 
 use crate::inner::{Diverged, Problem};

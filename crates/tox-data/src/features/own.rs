@@ -135,6 +135,10 @@ impl Opened {
     ) -> Result<(Features, Vec<String>), DataError> {
         let whole = Ask {
             classes: None,
+            // Of a table alone.
+            label: ask
+                .label
+                .filter(|_| Kind::of(ask.data) == Some(Kind::Table)),
             ..*ask
         };
         let Self {

@@ -11,6 +11,9 @@ use crate::error::DataError;
 /// Most classes, so that a label has one number to spare.
 const MOST: usize = u16::MAX as usize;
 
+/// More classes than this, and than half of the rows, are strange.
+const MANY: usize = 20;
+
 /// Classes that a note names.
 const NAMED: usize = 10;
 
@@ -65,7 +68,7 @@ impl Labels {
                     key: array.key.clone(),
                     expected: "(N), (N, 1), or (N, K) of one-hot labels",
                     found: array.shape.clone(),
-                    remedy: format!("save it with {0} = {0}.reshape(len({0}))", array.key),
+                    remedy: format!("save it with {0} = {0}.reshape(len({0}))", array.key).into(),
                 });
             }
         };
@@ -209,6 +212,13 @@ impl Classes {
         for given in parts.iter().flat_map(|part| &part.values) {
             *there.entry(given).or_default() += 1;
         }
+        let rows: usize = there.values().sum();
+        if there.len() > MANY && 2 * there.len() > rows {
+            notes.push(format!(
+                "there are {} different labels for {rows} rows: are they classes?",
+                there.len()
+            ));
+        }
         let number = |given: &&Given| match given {
             Given::Number(number) => Some(*number),
             Given::Text(_) => None,
@@ -255,7 +265,10 @@ impl Classes {
             }
             return Self::made(path, names, None).map(|classes| (classes, notes));
         }
-        if least == 0 && most < MOST as i64 {
+        if least == 0 {
+            if most >= MOST as i64 {
+                return Err(beyond(path, parts, most));
+            }
             let missing = (0..most).filter(|n| numbers.binary_search(n).is_err());
             let missing: Vec<String> = missing.map(|n| n.to_string()).collect();
             if !missing.is_empty() {
@@ -341,6 +354,21 @@ fn text(given: &Given) -> String {
     match given {
         Given::Number(number) => number.to_string(),
         Given::Text(text) => text.clone(),
+    }
+}
+
+/// The error for a label that is too large for a class.
+fn beyond(path: &Path, parts: &[&Labels], label: i64) -> DataError {
+    let given = Given::Number(label);
+    let place = |part: &&&Labels| part.values.contains(&given);
+    let part = parts.iter().find(place);
+    DataError::Label {
+        path: part.map_or(path.to_path_buf(), |part| path.join(&part.array.key)),
+        index: part.map_or(0, |part| {
+            part.values.iter().position(|v| *v == given).unwrap_or(0)
+        }),
+        found: i128::from(label),
+        classes: MOST,
     }
 }
 

@@ -103,13 +103,14 @@ impl Array {
             return Err(bad("expected a header of at most 10000 bytes"));
         }
         let header = input.header(length as usize, "an array's header")?;
-        let header = Header::parse(&String::from_utf8_lossy(&header)).map_err(|e| bad(&e))?;
+        let header =
+            Header::parse(&String::from_utf8_lossy(&header), magic[6]).map_err(|e| bad(&e))?;
         let (kind, big_endian) = header::kind(&header.descr).ok_or_else(|| DataError::NpyType {
             path: path.clone(),
             key: key.to_owned(),
             expected: "numbers, bools or text",
             found: header.descr.clone(),
-            remedy: remedy(key, &header.descr),
+            remedy: remedy(key, &header.descr).into(),
         })?;
         let sizes = header.shape.iter().map(|&size| u128::from(size));
         let count = sizes.fold(kind.width() as u128, u128::saturating_mul);
@@ -393,7 +394,7 @@ impl Array {
             key: self.key.clone(),
             expected,
             found: self.kind.name(),
-            remedy: remedy(&self.key, ""),
+            remedy: remedy(&self.key, "").into(),
         }
     }
 }

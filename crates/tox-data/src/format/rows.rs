@@ -174,7 +174,7 @@ fn shape(path: &Path, array: &Array, expected: &'static str, remedy: String) -> 
         key: array.key.clone(),
         expected,
         found: array.shape.clone(),
-        remedy,
+        remedy: remedy.into(),
     }
 }
 
@@ -267,7 +267,7 @@ fn mend(array: &Array, path: &Path) -> String {
         );
     }
     let range = format!("its values are {least} to {most}");
-    let line = if least >= -1.0 && least < 0.0 && most <= 1.0 {
+    let line = if (-1.0..0.0).contains(&least) && most <= 1.0 {
         format!("{key} = (({key} + 1) * 127.5).round().astype(numpy.uint8)")
     } else if least >= 0.0 && most <= 65535.0 && most > 255.0 && most.fract() == 0.0 {
         format!("{key} = ({key} * (255 / {most})).round().astype(numpy.uint8)")

@@ -203,7 +203,7 @@ impl Points {
                     false => None,
                     true => {
                         let array = archive.array("values")?;
-                        let shape = array.shape.iter().map(|&size| size as usize).collect();
+                        let shape = array.shape.clone();
                         Some((array.values(path)?, shape))
                     }
                 };

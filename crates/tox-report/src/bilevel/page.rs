@@ -62,8 +62,8 @@ impl<'a> Report<'a> {
         figure::files(&self.figures)
     }
 
-    /// The page. `folder` is the run folder's name.
-    pub fn html(&self, folder: &str) -> Result<String, ReportError> {
+    /// The page.
+    pub fn html(&self) -> Result<String, ReportError> {
         let settings = Setting::all(&self.cells);
         let drawn = self.figures.iter().filter(|f| !f.panels.is_empty());
         let paper = self.run.follows(KEY);
@@ -90,6 +90,6 @@ impl<'a> Report<'a> {
             choices => settings::choices(&self.cells),
         };
         let facts = provenance::facts(self.run);
-        page::render("bilevel.html", self.run, folder, &findings, &facts, own)
+        page::render("bilevel.html", self.run, &findings, &facts, own)
     }
 }

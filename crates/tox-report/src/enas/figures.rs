@@ -6,7 +6,7 @@ use super::paper::Paper;
 use crate::figure::{Figure, short};
 use crate::plot::{Axis, Panel};
 use crate::stats::Interval;
-use crate::svg::Ink;
+use crate::svg::{Ink, Svg};
 use tox_search::enas::config::NanPolicy;
 use tox_study::record::Epoch;
 
@@ -154,16 +154,23 @@ pub fn error_against_q(cells: &[Cell], paper: Option<&Paper>) -> Figure {
         }
         panel.finish()
     });
+    let crosses = match paper {
+        Some(_) => {
+            " Grey crosses: the paper's test error, where it has one of that poison, data set and \
+             learner."
+        }
+        None => "",
+    };
+    let panels: Vec<Svg> = panels.collect();
     Figure {
         name: "error-against-q",
         title: "Final error against the multiplicity q",
-        caption:
+        caption: format!(
             "Shared weights, mean over seeds with the 95 % t-interval (cut at 0 and 100 %). The \
-                  axis is ln(1 + q), so that the clean space has its place at q = 0. Dashed with \
-                  hollow dots (g.): NaN policy guarded. Grey crosses: the paper's test error, where it \
-                  has one of that poison, data set and learner."
-                .to_owned(),
-        panels: panels.collect(),
+             axis is ln(1 + q), so that the clean space has its place at q = 0. Dashed with hollow dots \
+             (g.): NaN policy guarded.{crosses}"
+        ),
+        panels,
     }
 }
 

@@ -81,7 +81,7 @@ fn clean(cell: &Cell, paper: Option<&Paper>) -> Option<String> {
         }
         Some(Beside::Printed(Printed { test: Some(p), .. }, reduced)) => {
             let reduced = reduced.join(", ");
-            format!(" The paper prints {p:.2} % at its full size; here are {reduced}.")
+            format!(" The paper prints {p:.2} % at its full size; this cell has {reduced}.")
         }
         Some(Beside::Printed(..) | Beside::Not(_)) | None => String::new(),
     };

@@ -64,8 +64,8 @@ impl<'a> Report<'a> {
             .collect()
     }
 
-    /// The page. `folder` is the run folder's name.
-    pub fn html(&self, folder: &str) -> Result<String, ReportError> {
+    /// The page.
+    pub fn html(&self) -> Result<String, ReportError> {
         let paper = self.paper.as_ref();
         let (first, rest): (Vec<_>, Vec<_>) = self
             .networks
@@ -117,7 +117,7 @@ impl<'a> Report<'a> {
             differences => paper.map(|_| settings::differences(&self.cells)),
             policies,
         };
-        page::render("enas.html", self.run, folder, &findings, &facts, own)
+        page::render("enas.html", self.run, &findings, &facts, own)
     }
 }
 

@@ -220,16 +220,57 @@ fn a_broken_folder_is_an_error_that_names_the_file() {
     let dir = tempfile::tempdir().unwrap();
     let error = crate::write(dir.path()).unwrap_err().to_string();
     assert!(error.contains("study.toml"), "{error}");
+    // A trial that counts twice, or under other settings, is in no report.
     let dir = folder(HEAD, |_| 0);
+    let path = dir.path().join("plan.jsonl");
+    let plan = read(&path);
+    let first = plan.lines().next().unwrap();
+    let twice = format!("{plan}{first}\n");
+    let other = plan.replacen("\"seed\":0", "\"seed\":9", 1);
+    for (text, found) in [(twice, "there twice"), (other, "not that of its spec")] {
+        assert_ne!(text, plan);
+        std::fs::write(&path, text).unwrap();
+        let error = crate::write(dir.path()).unwrap_err().to_string();
+        assert!(
+            error.contains("plan.jsonl") && error.contains(found),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_record_that_cannot_be_believed_is_a_trial_that_failed() {
+    let dir = folder(HEAD, |_| 0);
+    let rows = |dir: &std::path::Path| read(&crate::write(dir).unwrap().csv).lines().count();
+    let all = rows(dir.path());
     let path = record_path(dir.path(), 2);
     let whole = read(&path);
     let seconds = whole.replace("61.5", "61.6");
     assert_ne!(whole, seconds);
     for text in [&whole[..40], &seconds, ""] {
         std::fs::write(&path, text).unwrap();
-        let error = crate::headline(dir.path()).unwrap_err().to_string();
-        assert!(error.contains(&path.display().to_string()), "{error}");
+        assert_eq!(rows(dir.path()), all - 1);
+        let page = read(&dir.path().join("report.html"));
+        assert!(page.contains("failed: its record "), "{text:.20}");
     }
+}
+
+/// What a report says follows from the records alone: it is the same in a folder of another name.
+#[test]
+fn a_report_is_made_again_to_the_byte() {
+    let dir = folder(HEAD, |i| (i % 3) as u8);
+    crate::write(dir.path()).unwrap();
+    assert_eq!(crate::check(dir.path()).unwrap(), []);
+    let moved = tempfile::tempdir().unwrap();
+    let moved = moved.path().join("other");
+    std::fs::rename(dir.path(), &moved).unwrap();
+    assert_eq!(crate::check(&moved).unwrap(), []);
+    let csv = moved.join("results.csv");
+    std::fs::write(&csv, read(&csv).replacen('1', "2", 1)).unwrap();
+    std::fs::remove_file(moved.join("report.html")).unwrap();
+    let stale = crate::check(&moved).unwrap();
+    let stale: Vec<_> = stale.iter().map(|s| (s.name.as_str(), s.there)).collect();
+    assert_eq!(stale, [("results.csv", true), ("report.html", false)]);
 }
 
 #[test]

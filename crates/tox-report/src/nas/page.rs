@@ -51,8 +51,8 @@ impl<'a> Report<'a> {
         figure::files(&self.figures)
     }
 
-    /// The page. `folder` is the run folder's name.
-    pub fn html(&self, folder: &str) -> Result<String, ReportError> {
+    /// The page.
+    pub fn html(&self) -> Result<String, ReportError> {
         let searches = Search::all(self.run, &self.cells);
         let paper = self.run.follows(KEY);
         let claims = match paper {
@@ -85,6 +85,6 @@ impl<'a> Report<'a> {
             differences => settings::differences(&searches),
         };
         let facts = provenance::facts(self.run);
-        page::render("nas.html", self.run, folder, &findings, &facts, own)
+        page::render("nas.html", self.run, &findings, &facts, own)
     }
 }

@@ -1,13 +1,15 @@
 //! What the data show, in sentences: warnings, what methods found, what meta-training cost, and how the
 //! paper's claims fared.
 
-use super::cells::{Cell, MARK, regret, result, unreliable, untested};
+use super::cells::{Cell, MARK, judged, regret, result, unreliable, untested};
 use super::claims::FEW;
 use super::task::{Task, When};
 use crate::findings::{elsewhere, missing, mixed, with_seeds};
 use crate::run::Run;
 use crate::verdict::{Claim, Expect, Verdict, judge, tally};
+use tox_data::majority::{NoBetter, no_better_than};
 use tox_search::rcnas::Method;
+use tox_study::record::compress::Role;
 
 /// Names that a sentence spells out; more are counted.
 const NAMES: usize = 4;
@@ -19,6 +21,7 @@ pub fn findings(run: &Run, cells: &[Cell], tasks: &[Task], claims: &[Claim]) -> 
     out.extend(missing(run, cells));
     out.extend(doubts(cells));
     out.extend(bounds(cells));
+    out.extend(constant(cells));
     out.extend(failures(cells));
     out.extend(compared(tasks));
     if tasks.len() <= 2 * NAMES {
@@ -82,6 +85,44 @@ fn bounds(cells: &[Cell]) -> Option<String> {
          {first}.",
         names.join("; ")
     ))
+}
+
+/// Networks of the end that answer no better than one class does.
+fn constant(cells: &[Cell]) -> Option<String> {
+    let mut names = Vec::new();
+    for cell in cells {
+        for (role, what) in [(Role::Teacher, "teacher"), (Role::Found, "what was found")] {
+            let judged = cell.records().filter_map(|r| judged(r.outcome, role));
+            let idle = judged.filter_map(|j| {
+                let of = &j.evaluation;
+                no_better_than(100.0 - of.clean, 100.0 - of.majority, of.images)
+            });
+            let idle: Vec<NoBetter> = idle.collect();
+            if let Some(first) = idle.first() {
+                names.push(format!(
+                    "{what} of {}, {} of {} trials (clean accuracy {:.1} %, that class {:.1} %)",
+                    cell.name,
+                    idle.len(),
+                    cell.done(),
+                    100.0 - first.error,
+                    100.0 - first.majority
+                ));
+            }
+        }
+    }
+    let more = names.len().saturating_sub(NAMES);
+    names.truncate(NAMES);
+    let more = match more {
+        0 => String::new(),
+        n => format!("; and {n} more"),
+    };
+    (!names.is_empty()).then(|| {
+        format!(
+            "Warning: networks of the end answer no better than always naming the most frequent class, as \
+             far as the images tell, so their robust accuracies say nothing of robustness: {}{more}.",
+            names.join("; ")
+        )
+    })
 }
 
 /// Evaluations that failed.

@@ -43,8 +43,8 @@ impl<'a> Report<'a> {
         figure::files(&self.figures)
     }
 
-    /// The page. `folder` is the run folder's name.
-    pub fn html(&self, folder: &str) -> Result<String, ReportError> {
+    /// The page.
+    pub fn html(&self) -> Result<String, ReportError> {
         let tasks = Task::all(&self.cells);
         let paper = self.run.follows(KEY);
         let claims = match paper {
@@ -71,6 +71,6 @@ impl<'a> Report<'a> {
             differences => settings::differences(&self.cells),
         };
         let facts = provenance::facts(self.run);
-        page::render("rcnas.html", self.run, folder, &findings, &facts, own)
+        page::render("rcnas.html", self.run, &findings, &facts, own)
     }
 }

@@ -29,8 +29,8 @@ impl<'a> Report<'a> {
         figure::files(&self.figures)
     }
 
-    /// The page. `folder` is the run folder's name.
-    pub fn html(&self, folder: &str) -> Result<String, ReportError> {
+    /// The page.
+    pub fn html(&self) -> Result<String, ReportError> {
         let all = &self.all;
         let drawn = self.figures.iter().filter(|f| !f.panels.is_empty());
         let best = |d: &super::gather::Data| -> Vec<Value> {
@@ -78,6 +78,6 @@ impl<'a> Report<'a> {
         };
         let facts = provenance::facts(self.run);
         let findings = findings::findings(self.run, all);
-        page::render("subnets.html", self.run, folder, &findings, &facts, own)
+        page::render("subnets.html", self.run, &findings, &facts, own)
     }
 }

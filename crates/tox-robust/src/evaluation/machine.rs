@@ -378,7 +378,7 @@ impl<'a> Machine<'a> {
             images,
             ball: self.inputs.ball,
             clean: percent(seen.correct),
-            majority: percent(seen.majority()),
+            majority: seen.majority(),
             worst_case: percent(worst.iter().filter(|w| **w).count()),
             upper_bound: !warnings.is_empty() || untested.iter().any(|u| u.gap == Gap::WeakAttacks),
             attacks,

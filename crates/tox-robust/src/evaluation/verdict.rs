@@ -6,6 +6,7 @@
 
 use crate::attack::Attack;
 use serde::{Deserialize, Serialize};
+use tox_data::majority;
 
 /// Steps of APGD on the cross-entropy, and of APGD-DLR or FAB, from which an attack counts as
 /// AutoAttack's; that is what AutoAttack makes.
@@ -16,9 +17,6 @@ pub const CW_STEPS: usize = 40;
 pub const QUERIES: usize = 1000;
 /// Distinct images, classified correctly, below which nothing can be said.
 pub const IMAGES: usize = 10;
-/// By how many standard deviations of chance clean accuracy must be above that of answering the most
-/// frequent class.
-pub const ABOVE: f64 = 2.0;
 
 /// Whether to believe a robust accuracy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,31 +85,21 @@ pub(super) struct Seen<'a> {
 }
 
 impl Seen<'_> {
-    /// How many images the most frequent class has.
-    pub fn majority(&self) -> usize {
-        let mut counts = vec![0; self.classes];
-        for &label in self.labels {
-            if let Some(count) = counts.get_mut(usize::from(label)) {
-                *count += 1;
-            }
-        }
-        counts.into_iter().max().unwrap_or(0)
-    }
-
-    /// Whether clean accuracy may be that of a constant answer.
-    fn constant(&self) -> bool {
-        let n = self.labels.len() as f64;
-        let share = self.majority() as f64 / n;
-        let chance = (n * share * (1.0 - share)).sqrt();
-        (self.correct as f64) < n * share + ABOVE * chance
+    /// Accuracy, in percent, of answering the most frequent class.
+    pub fn majority(&self) -> f64 {
+        100.0 - majority::error(self.labels)
     }
 
     pub fn untested(&self) -> Vec<Untested> {
         let mut found = Vec::new();
         let mut add = |gap, reason| found.push(Untested { gap, reason });
         let n = self.labels.len();
-        let percent = |count: usize| 100.0 * count as f64 / n as f64;
-        if self.majority() == n {
+        let clean = 100.0 * self.correct as f64 / n as f64;
+        if self
+            .labels
+            .iter()
+            .all(|label| Some(label) == self.labels.first())
+        {
             let reason = format!(
                 "all {n} images are of one class, on which a constant answer is right and robust: \
                  take images of several classes"
@@ -123,13 +111,10 @@ impl Seen<'_> {
                  the normalisation is that of the training, and the classes in its order"
             );
             add(Gap::NoneCorrect, reason);
-        } else if self.constant() {
+        } else if let Some(found) = majority::no_better(100.0 - clean, self.labels) {
             let reason = format!(
-                "the network classifies {:.2} % of {n} images correctly, where answering the most \
-                 frequent class alone gives {:.2} %: its robustness says nothing; see whether the \
-                 normalisation is that of the training, and the classes in its order",
-                percent(self.correct),
-                percent(self.majority()),
+                "{found}: the network's robustness says nothing; see whether the normalisation is that of \
+                 the training, and the classes in its order"
             );
             add(Gap::Majority, reason);
         }
@@ -228,7 +213,7 @@ mod tests {
         }
         assert_eq!(gaps("", &labels, 90, 90), [Gap::NoAttack]);
         assert_eq!(gaps("autoattack", &labels, 0, 0), [Gap::NoneCorrect]);
-        assert_eq!(gaps("autoattack", &labels, 15, 15), [Gap::Majority]);
+        assert_eq!(gaps("autoattack", &labels, 14, 14), [Gap::Majority]);
         assert_eq!(gaps("autoattack", &labels, 17, 17), []);
         assert_eq!(gaps("autoattack", &labels, 90, 9), [Gap::FewImages]);
         assert_eq!(gaps("autoattack", &[3; 100], 100, 100), [Gap::OneClass]);

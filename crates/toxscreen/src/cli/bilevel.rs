@@ -9,10 +9,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tox_bilevel::config::{BilevelAttack, BilevelConfig, ConfigError, Groups, Norm, Penalty};
-use tox_bilevel::own::{Own, keep_within, steady_lambda};
+use tox_bilevel::own::{Division, Own, keep_within};
+use tox_bilevel::scale::Scaling;
+use tox_bilevel::steady::steady_lambda;
 use tox_bilevel::victim;
 use tox_data::DataDir;
 use tox_data::features::{Ask, Features, Opened};
+use tox_data::majority::NoBetter;
 
 /// Most bytes of inner training that are kept before it is trained again instead.
 const KEPT_BYTES: usize = 1 << 30;
@@ -21,6 +24,10 @@ const KEPT_BYTES: usize = 1 << 30;
 const HELD_OUT: usize = 10;
 /// Most of them, unless asked for.
 const MOST_TRUSTED: usize = 10_000;
+/// Steps of the inner training on rows that no poison makes longer.
+const STEPS: usize = 300;
+/// Most steps that the default goes up to where poison asks for a lower rate.
+const MOST_STEPS: usize = 3000;
 /// Steps in which a poison point could cross the features' box.
 const CROSSING: f64 = 50.0;
 
@@ -46,6 +53,16 @@ pub struct Rows {
     pub data_dir: Option<PathBuf>,
 }
 
+/// What the user brings.
+pub struct Source {
+    /// As they are in the file.
+    pub data: Opened,
+    /// A trusted set of its own.
+    pub trusted: Option<Features>,
+    /// BLAKE3 of all rows that results depend on.
+    pub hashes: Value,
+}
+
 /// What the user's data have become.
 pub struct Loaded {
     /// As they are in the file.
@@ -56,15 +73,20 @@ pub struct Loaded {
     pub hashes: Value,
 }
 
+/// Options that say what is held out, and how features are scaled.
+#[derive(Clone, Copy)]
+pub struct Held {
+    /// Training rows for the trusted set, if the user brings none [default: a tenth].
+    pub valid: Option<usize>,
+    /// Of the draw.
+    pub seed: u64,
+    /// How features are scaled.
+    pub scaling: Option<Scaling>,
+}
+
 impl Rows {
-    /// Reads the data, and the trusted set from `trusted` or from `valid` rows of the data (a tenth
-    /// by default).
-    pub fn load(
-        &self,
-        trusted: Option<&str>,
-        valid: Option<usize>,
-        seed: u64,
-    ) -> anyhow::Result<Loaded> {
+    /// Reads the data, and the trusted set from the file `trusted`.
+    pub fn read(&self, trusted: Option<&str>) -> anyhow::Result<Source> {
         let dir = DataDir::resolve(self.data_dir.as_deref())?;
         let opened = Opened::of(&self.ask(), &dir)?;
         notes(&opened.notes);
@@ -76,18 +98,15 @@ impl Rows {
             }
             None => None,
         };
-        let data = &opened.sets;
-        let tenth = (data.train.rows / HELD_OUT).min(MOST_TRUSTED);
-        let own = Own::new(data, trusted.as_ref(), valid.unwrap_or(tenth), seed)?;
         let hash = |set: Option<&Features>| set.map(Features::hash);
         let hashes = json!({
-            "train": data.train.hash(),
-            "test": hash(data.test.as_ref()),
+            "train": opened.sets.train.hash(),
+            "test": hash(opened.sets.test.as_ref()),
             "trusted": hash(trusted.as_ref()),
         });
-        Ok(Loaded {
+        Ok(Source {
             data: opened,
-            own,
+            trusted,
             hashes,
         })
     }
@@ -101,43 +120,96 @@ impl Rows {
             resize: self.resize,
         }
     }
-}
 
-impl Loaded {
-    /// What was read and what was held out, a sentence a line.
-    pub fn say(&self) -> String {
-        let (sets, own) = (&self.own.sets, &self.own);
-        let held = |rows: &[usize]| match rows.is_empty() {
-            true => "",
-            false => ", held out of the training rows",
-        };
-        format!(
-            "{} rows of {} features in {} classes to train on\n{} trusted rows{}\n{} test rows{}\n",
-            sets.train.len(),
-            sets.train.features,
-            sets.classes(),
-            sets.valid.len(),
-            held(&own.trusted_rows),
-            sets.test.len(),
-            held(&own.test_rows),
-        )
-    }
-
-    /// The same as JSON.
-    pub fn json(&self) -> Value {
-        let (sets, own) = (&self.own.sets, &self.own);
-        json!({
-            "train": sets.train.len(),
-            "trusted": sets.valid.len(),
-            "trusted_held_out": !own.trusted_rows.is_empty(),
-            "test": sets.test.len(),
-            "test_held_out": !own.test_rows.is_empty(),
-            "features": sets.train.features,
-            "classes": sets.classes(),
-            "class_names": sets.class_names,
-            "notes": self.data.notes,
+    /// Reads the data and divides them.
+    pub fn load(&self, trusted: Option<&str>, held: Held) -> anyhow::Result<Loaded> {
+        let source = self.read(trusted)?;
+        let own = source.divide(held, 0)?;
+        Ok(Loaded {
+            data: source.data,
+            own,
+            hashes: source.hashes,
         })
     }
+}
+
+impl Source {
+    /// The rows as sets; another `fold` holds others out.
+    pub fn divide(&self, held: Held, fold: usize) -> anyhow::Result<Own> {
+        let tenth = (self.data.sets.train.rows / HELD_OUT).min(MOST_TRUSTED);
+        let division = Division {
+            hold_out: held.valid.unwrap_or(tenth),
+            seed: held.seed,
+            fold,
+            scaling: held.scaling,
+        };
+        Ok(Own::new(&self.data.sets, self.trusted.as_ref(), division)?)
+    }
+}
+
+/// What is held out and of what size the sets are, a sentence a line.
+pub fn describe(own: &Own) -> String {
+    let sets = &own.sets;
+    let held = |rows: &[usize]| match rows.is_empty() {
+        true => "",
+        false => ", held out of the training rows",
+    };
+    let scale = own.scale.as_ref().map_or("", |scale| match scale.kind {
+        Scaling::Minmax => "each feature is scaled to [0, 1] of the training rows\n",
+        Scaling::Standard => {
+            "each feature is scaled to mean 0 and deviation 1 of the training rows\n"
+        }
+    });
+    format!(
+        "{} rows of {} features in {} classes to train on\n{} trusted rows{}\n{} test rows{}\n{scale}",
+        sets.train.len(),
+        sets.train.features,
+        sets.classes(),
+        sets.valid.len(),
+        held(&own.trusted_rows),
+        sets.test.len(),
+        held(&own.test_rows),
+    )
+}
+
+/// The same as JSON.
+pub fn sizes(own: &Own, data: &Opened) -> Value {
+    let sets = &own.sets;
+    json!({
+        "train": sets.train.len(),
+        "trusted": sets.valid.len(),
+        "trusted_held_out": !own.trusted_rows.is_empty(),
+        "test": sets.test.len(),
+        "test_held_out": !own.test_rows.is_empty(),
+        "features": sets.train.features,
+        "classes": sets.classes(),
+        "class_names": sets.class_names,
+        "notes": data.notes,
+    })
+}
+
+/// What of the features makes a result doubtful, with the remedy.
+pub fn warnings(own: &Own) -> Vec<String> {
+    let remedy = match &own.scale {
+        None => "scale the features: add --scale minmax or --scale standard",
+        Some(_) => "another --scale may help, or leave the column out",
+    };
+    let concerns = own.concerns();
+    concerns
+        .iter()
+        .map(|concern| format!("{concern}; {remedy}"))
+        .collect()
+}
+
+/// That a learner is no better than the most frequent class, with what to do about it.
+pub fn useless(found: &NoBetter, own: &Own) -> String {
+    let remedy = match (&own.scale, own.sets.shape) {
+        (None, None) => "scale the features (--scale minmax or --scale standard)",
+        _ => "train longer (--steps), use another model (--hidden), or bring more test rows",
+    };
+    format!(
+        "the learner has learned nothing on the clean data: {found}; {remedy} before you conclude anything"
+    )
 }
 
 /// The model and how it is trained.
@@ -149,13 +221,30 @@ pub struct Learner {
     /// Penalty of the training loss: exp(lambda)/2 ||w||^2 or exp(lambda) ||w||_1
     #[arg(long, default_value = "l2", value_parser = penalty())]
     pub penalty: Penalty,
-    /// Steps of full-batch gradient descent
-    #[arg(long, value_name = "T", default_value_t = 300)]
-    pub steps: usize,
-    /// Its learning rate [default: 8 / (1 + mean squared length of a training row), with which
-    /// logistic regression is stable]
+    /// Steps of full-batch gradient descent [default: 300, and as many more, up to 3000, as the
+    /// default rate is lower for the poison's sake]
+    #[arg(long, value_name = "T")]
+    pub steps: Option<usize>,
+    /// Its learning rate [default: one with which logistic regression is stable whatever the poison
+    /// becomes within its box, 1.5 over a bound of the loss's curvature]
     #[arg(long, value_name = "ETA", allow_negative_numbers = true)]
     pub lr: Option<f64>,
+}
+
+/// Option of the scaling of features.
+#[derive(clap::Args)]
+pub struct Scaled {
+    /// Scale each feature, fitted on the training rows: minmax to [0, 1], standard to mean 0 and
+    /// deviation 1. What is written stays in your own units [default: none]
+    #[arg(long, value_name = "KIND", value_parser = scaling())]
+    pub scale: Option<Scaling>,
+}
+
+fn scaling() -> impl TypedValueParser<Value = Scaling> {
+    PossibleValuesParser::new(["minmax", "standard"]).map(|name| match name.as_str() {
+        "standard" => Scaling::Standard,
+        _ => Scaling::Minmax,
+    })
 }
 
 fn penalty() -> impl TypedValueParser<Value = Penalty> {
@@ -166,17 +255,27 @@ fn penalty() -> impl TypedValueParser<Value = Penalty> {
 }
 
 impl Learner {
-    /// As a config; what it does not say is as by default.
-    pub fn config(&self, own: &Own, hyperiterations: usize, per_layer: bool) -> BilevelConfig {
+    /// As a config, for `points` poison points; what it does not say is as by default.
+    pub fn config(
+        &self,
+        own: &Own,
+        points: usize,
+        hyperiterations: usize,
+        per_layer: bool,
+    ) -> BilevelConfig {
         let mut config = BilevelConfig {
             hidden: self.hidden.clone(),
             penalty: self.penalty,
             hyperiterations,
             ..BilevelConfig::default()
         };
-        config.inner.steps = self.steps;
-        let lr = self.lr.unwrap_or_else(|| own.steady_rate());
-        config.inner.lr = lr;
+        let lr = self.lr.unwrap_or_else(|| own.steady_rate(points));
+        let steps = match (self.steps, self.lr) {
+            (Some(steps), _) => steps,
+            (None, Some(_)) => STEPS,
+            (None, None) => own.steps_at(lr, STEPS, MOST_STEPS),
+        };
+        (config.inner.steps, config.inner.lr) = (steps, lr);
         let lambda = &mut config.lambda;
         lambda.max = lambda.max.min(steady_lambda(lr)).max(lambda.start);
         lambda.large = lambda.large.min(lambda.max);
@@ -184,8 +283,26 @@ impl Learner {
             lambda.groups = Groups::PerLayer;
         }
         let model = victim::model(&config, &own.sets);
-        config.inner.keep = keep_within(KEPT_BYTES, &model, own.sets.train.len(), self.steps);
+        config.inner.keep = keep_within(KEPT_BYTES, &model, own.sets.train.len(), steps);
         config
+    }
+
+    /// How the learner is trained, in a sentence.
+    pub fn describe(&self, config: &BilevelConfig) -> String {
+        let (steps, lr) = (config.inner.steps, config.inner.lr);
+        let capped = match (self.steps, self.lr) {
+            (None, None) if steps == MOST_STEPS => {
+                ", which may stop short of what 300 steps reach without poison: its box is large \
+                 beside the rows, and --scale minmax makes it smaller"
+            }
+            _ => "",
+        };
+        let rate = match (self.lr, config.hidden.is_empty()) {
+            (None, true) => ", stable for any poison within its box",
+            (None, false) => ", a guess for a network",
+            (Some(_), _) => "",
+        };
+        format!("the learner takes {steps} steps at a rate of {lr:.4}{rate}{capped}")
     }
 }
 
@@ -258,11 +375,16 @@ pub fn points(budget: f64, points: Option<usize>, rows: usize) -> Result<usize, 
             _ => Ok(points),
         };
     }
-    let found = (budget * rows as f64).round();
-    if !(budget > 0.0 && budget < 1.0 && found >= 1.0 && found < rows as f64) {
-        return wrong(format!("--budget {budget}"));
+    // Not a number is no share.
+    let share = if budget > 0.0 && budget < 1.0 {
+        budget
+    } else {
+        0.0
+    };
+    match tox_data::share::of(share, rows) {
+        0 => wrong(format!("--budget {budget}")),
+        found => Ok(found),
     }
-    Ok(found as usize)
 }
 
 /// Whether Ctrl-C or SIGTERM has come; a second one ends the process at once.
@@ -308,9 +430,10 @@ mod tests {
 
     #[test]
     fn budgets_are_shares_or_counts_below_the_whole() {
-        assert_eq!(points(0.1, None, 255).unwrap(), 26);
+        // Rounded down, as in every attack: a budget is a bound.
+        assert_eq!(points(0.1, None, 259).unwrap(), 25);
         assert_eq!(points(0.1, Some(7), 255).unwrap(), 7);
-        for budget in [0.0, 1.0, -0.1, 0.001, 0.999, f64::NAN, f64::INFINITY] {
+        for budget in [0.0, 1.0, -0.1, 0.001, f64::NAN, f64::INFINITY] {
             assert!(points(budget, None, 255).is_err(), "{budget}");
         }
         for count in [0, 255, 1000] {

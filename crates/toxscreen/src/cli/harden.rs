@@ -1,26 +1,35 @@
-//! `toxscreen harden`: learn on a trusted set how strongly to regularise, and try it under attack.
+//! `toxscreen harden`: whether another regularisation withstands poison better than what is in use.
 
-use super::bilevel::{self, Adversary, Learner, Loaded, Rows, lambdas, points};
-use super::{INTERRUPTED, Output, json, say, table};
-use serde_json::{Value, json as object};
+mod told;
+
+use super::bilevel::{self, Adversary, Held, Learner, Rows, Scaled, points};
+use super::{INTERRUPTED, Output, UNDECIDED, Usage, json, say};
+use serde_json::json as object;
 use std::time::Instant;
-use tox_bilevel::advice::{Advice, Question, Treatment, advise};
-use tox_bilevel::config::{BilevelConfig, Penalty, Victim};
+use told::Told;
+use tox_bilevel::advice::{Question, Split, advise};
+use tox_bilevel::config::BilevelConfig;
+use tox_bilevel::own::Own;
+use tox_data::majority;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   toxscreen harden --data my.npz --trusted trusted.npz
-  toxscreen harden --data my.npz --trusted trusted.npz --budget 0.05 --penalty l1
+  toxscreen harden --data my.npz --trusted trusted.npz --budget 0.05 --penalty l1 --current 10
+  toxscreen harden --data table.npz --scale minmax --valid 100
   toxscreen harden --data digits --classes 3,8 --valid 60
   toxscreen harden --data my.npz --trusted trusted.npz --hidden 32,8 --per-layer --json
 
-The worst case is the strongest poison that this attack found with the budget, against that very
-lambda: another attack, model or budget may do worse. Lambda belongs to features scaled as they are
-here (8-bit ones as pixel / 255) and to the mean cross-entropy.
+Each candidate is trained as you would train it (logistic regression until it has converged) and
+judged by the worst of all poison that was crafted, also against that very candidate. It is
+recommended only if, on test rows that had no say in the choice, its worst case is better than that
+of what you have and of cross-validation by more than a 95 % interval, it costs no more on the data
+as they are than it gains, and it is better than always answering the most frequent class. The
+worst case is what this attack found with the budget: another may do worse.
 
-Exit codes: 0 done, 1 training diverged, 2 wrong usage, 3 data, 130 stopped by Ctrl-C (nothing is
-kept).")]
+Exit codes: 0 a regularisation is recommended, 4 none is: keep what you have, 1 training diverged,
+2 wrong usage, 3 data, 130 stopped by Ctrl-C (nothing is kept).")]
 pub struct Harden {
     #[command(flatten)]
     pub rows: Rows,
@@ -43,6 +52,15 @@ pub struct Harden {
         allow_negative_numbers = true
     )]
     pub budget: f64,
+    /// The regularisation that you have, as C of scikit-learn's LogisticRegression; inf for none
+    /// [default: 1, scikit-learn's own; networks have none]
+    #[arg(long, value_name = "C", allow_negative_numbers = true)]
+    pub current: Option<f64>,
+    /// Divisions of the rows, each with poison of its own, at least 2
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub splits: usize,
+    #[command(flatten)]
+    pub scaled: Scaled,
     #[command(flatten)]
     pub learner: Learner,
     /// Learn one lambda for each layer
@@ -58,28 +76,75 @@ pub struct Harden {
     pub json: bool,
 }
 
+/// Powers of ten of C, in halves, that are tried with logistic regression.
+const HALF_DECADES: std::ops::RangeInclusive<i32> = -8..=8;
+/// Lambdas that are tried with a network.
+const FEW: usize = 7;
+/// Most divisions.
+const MOST_SPLITS: usize = 100;
+
 pub fn harden(args: &Harden) -> anyhow::Result<Output> {
     let begun = Instant::now();
     let stop = bilevel::interrupted()?;
-    let loaded = args
-        .rows
-        .load(args.trusted.as_deref(), args.valid, args.seed)?;
-    let sets = &loaded.own.sets;
-    let points = points(args.budget, None, sets.train.len())?;
-    let config = args
-        .learner
-        .config(&loaded.own, args.adversary.hyperiterations, args.per_layer);
-    let attack = args.adversary.attack(&loaded.own, points)?;
+    checked(args)?;
+    let held = Held {
+        valid: args.valid,
+        seed: args.seed,
+        scaling: args.scaled.scale,
+    };
+    let source = args.rows.read(args.trusted.as_deref())?;
+    let folds: anyhow::Result<Vec<Own>> = (0..args.splits)
+        .map(|fold| source.divide(held, fold))
+        .collect();
+    let folds = folds?;
+    let Some(own) = folds.first() else {
+        anyhow::bail!("there is no division; this is a bug in toxscreen, please report it");
+    };
+    let rows = own.sets.train.len();
+    let points = points(args.budget, None, rows)?;
+    let (config, grid, current) = learner(args, own, points);
+    let attack = args.adversary.attack(own, points)?;
     config.check().map_err(|e| bilevel::usage(&e))?;
     attack.check().map_err(|e| bilevel::usage(&e))?;
     if !args.json {
-        say(format_args!("{}", loaded.say().trim_end()));
+        say(format_args!("{}", bilevel::describe(own).trim_end()));
+        say(format_args!(
+            "{points} of them are poison, in each of {} divisions of the rows",
+            args.splits
+        ));
+        if !config.hidden.is_empty() {
+            say(format_args!("{}", args.learner.describe(&config)));
+        }
     }
+    let mut warnings = bilevel::warnings(own);
+    if config.hidden.is_empty() && (args.learner.steps.is_some() || args.learner.lr.is_some()) {
+        warnings.push(
+            "--steps and --lr are of no use to logistic regression, which is trained until it has \
+             converged"
+                .to_owned(),
+        );
+    }
+    for warning in &warnings {
+        say(format_args!("warning: {warning}"));
+    }
+    let tests = own.sets.test.len();
+    let tested = match own.test_rows.is_empty() {
+        true => tests,
+        false => (args.splits * tests).min(source.data.sets.train.rows),
+    };
+    let seeds = (0u64..).map(|fold| args.seed.wrapping_add(fold << 32));
+    let splits = folds.iter().zip(seeds).map(|(own, seed)| Split {
+        sets: own.sets.clone(),
+        seed,
+    });
+    let splits: Vec<Split> = splits.collect();
     let question = Question {
-        sets,
+        splits: &splits,
+        tested,
         config: &config,
         attack: &attack,
-        seed: args.seed,
+        current,
+        grid: &grid,
     };
     let scratch = tempfile::tempdir()?;
     let advice = bilevel::with_bar("harden", &stop, |stop, progress| {
@@ -92,157 +157,87 @@ pub fn harden(args: &Harden) -> anyhow::Result<Output> {
             code: INTERRUPTED,
         });
     };
+    let clean = advice.current().clean();
+    let useless = majority::no_better_than(clean, advice.majority, tested);
+    if let Some(found) = &useless {
+        let warning = bilevel::useless(found, own);
+        say(format_args!("warning: {warning}"));
+        warnings.insert(0, warning);
+    }
+    let [all, short] = advice.trainings;
+    if short > 0 {
+        let warning = format!("{short} of {all} trainings stopped short of convergence");
+        say(format_args!("warning: {warning}"));
+        warnings.push(warning);
+    }
+    let told = Told {
+        data: &source.data,
+        own,
+        config: &config,
+        advice: &advice,
+        points,
+        tested,
+        splits: args.splits,
+    };
     let text = match args.json {
         true => {
-            let mut report = report(&loaded, &config, &advice);
-            report["points"] = points.into();
-            report["share"] = (points as f64 / sets.train.len() as f64).into();
+            let mut report = told.report();
+            report["no_better_than_majority"] = object!(useless);
+            report["warnings"] = object!(warnings);
             report["seconds"] = begun.elapsed().as_secs_f64().into();
             json(&report)?
         }
-        false => tell(&loaded, &config, &advice, points),
+        false => told.tell(&warnings),
     };
-    Ok(Output::done(text))
+    let code = if advice.recommended() { 0 } else { UNDECIDED };
+    Ok(Output { text, code })
 }
 
-/// exp(lambda), the factor of the penalty.
-fn strengths(advice: &Advice) -> Vec<f64> {
-    advice.lambda.iter().map(|l| l.exp()).collect()
-}
-
-/// C of scikit-learn's logistic regression, which weighs the sum of the losses and not the penalty.
-fn inverse(config: &BilevelConfig, loaded: &Loaded, advice: &Advice) -> Option<f64> {
-    let n = loaded.own.sets.train.len() as f64;
-    let lambda = advice.lambda.first()?;
-    (config.hidden.is_empty()).then(|| 1.0 / (n * lambda.exp()))
-}
-
-/// What it means that a lambda ended at the edge of what was tried, if one did.
-fn at_edge(config: &BilevelConfig, advice: &Advice) -> Option<&'static str> {
-    let box_ = &config.lambda;
-    if advice.lambda.iter().any(|&lambda| lambda >= box_.max) {
-        Some(
-            "a lambda is the largest that is stable at this learning rate: a lower --lr tries more",
-        )
-    } else if advice.lambda.iter().all(|&lambda| lambda <= box_.min) {
-        Some("the trusted rows ask for no regularisation: lambda fell to the least that was tried")
-    } else {
-        None
-    }
-}
-
-fn name(treatment: &Treatment) -> &'static str {
-    match treatment.victim {
-        Victim::None => "no regularisation",
-        Victim::CrossValidated => "cross-validated",
-        _ => "advised",
-    }
-}
-
-fn report(loaded: &Loaded, config: &BilevelConfig, advice: &Advice) -> Value {
-    let treatment = |t: &Treatment| {
-        object!({
-            "name": name(t),
-            "lambda": t.lambda,
-            "test_error": t.clean,
-            "worst_test_error": t.worst,
-            "diverged": t.divergence.is_some(),
-        })
-    };
-    let treatments: Vec<Value> = advice.treatments.iter().map(treatment).collect();
-    object!({
-        "lambda": advice.lambda,
-        "at_edge": at_edge(config, advice).is_some(),
-        "penalty": config.penalty,
-        "weight_decay": (config.penalty == Penalty::L2).then(|| strengths(advice)),
-        "sklearn_c": inverse(config, loaded, advice),
-        "treatments": treatments,
-        "rows": loaded.json(),
-    })
-}
-
-fn tell(loaded: &Loaded, config: &BilevelConfig, advice: &Advice, points: usize) -> String {
-    let rows = loaded.own.sets.train.len();
-    let share = 100.0 * points as f64 / rows as f64;
-    let percent = |error: Option<f64>| match error {
-        Some(error) => format!("{error:.2} %"),
-        None => "diverged".to_owned(),
-    };
-    let row = |t: &Treatment| {
-        vec![
-            name(t).to_owned(),
-            lambdas(&t.lambda),
-            percent(t.clean),
-            percent(t.worst),
-        ]
-    };
-    let worst = format!("worst found, {share:.1} % poison");
-    let head = [
-        "regularisation",
-        "lambda",
-        "test error, data as they are",
-        &worst,
-    ];
-    let mut text = table(&head, &advice.treatments.each_ref().map(row));
-    let [_, validated, advised] = &advice.treatments;
-    text.push_str(&format!(
-        "\nadvised lambda: {}, learned on {} trusted rows while {points} of {rows} training rows were \
-         poison\n",
-        lambdas(&advice.lambda),
-        loaded.own.sets.valid.len()
-    ));
-    if let Some(edge) = at_edge(config, advice) {
-        text.push_str(&format!("{edge}\n"));
-    }
-    if let (Some(advised), Some(validated)) = (advised.worst, validated.worst)
-        && advised >= validated
-    {
-        text.push_str(
-            "here it withstands this poison no better than the cross-validated lambda: regularisation \
-             may not be the defence for these data\n",
-        );
-    }
-    text.push_str(&usage(loaded, config, advice));
-    text.push_str(&format!(
-        "This holds for this model ({}), these features and this budget; the worst case is what this \
-         attack found, not a bound.\n",
-        match config.hidden.as_slice() {
-            [] => "logistic regression".to_owned(),
-            widths => format!("a network with hidden layers of {widths:?}"),
-        }
-    ));
-    text
-}
-
-/// How to use the advice elsewhere.
-fn usage(loaded: &Loaded, config: &BilevelConfig, advice: &Advice) -> String {
-    let strengths = strengths(advice);
-    let listed: Vec<String> = strengths.iter().map(|s| format!("{s:.3e}")).collect();
-    let listed = listed.join(", ");
-    let each = match strengths.len() {
-        1 => "",
-        _ => " (one for each layer's weights, input first)",
-    };
-    let mut text = match config.penalty {
-        Penalty::L2 => format!(
-            "PyTorch       torch.optim.SGD(weights, lr, weight_decay={listed}){each}, on the mean \
-             cross-entropy, with no decay of biases\n"
-        ),
-        Penalty::L1 => format!(
-            "PyTorch       add {listed} * w.abs().sum() of the weights{each} to the mean \
-             cross-entropy\n"
-        ),
-    };
-    if let Some(c) = inverse(config, loaded, advice) {
-        let penalty = match config.penalty {
-            Penalty::L2 => "",
-            Penalty::L1 => ", penalty=\"l1\", solver=\"saga\"",
-        };
-        text.push_str(&format!(
-            "scikit-learn  LogisticRegression(C={c:.4}{penalty}), C = 1 / (n exp(lambda)) for n = {} \
-             training rows\n",
-            loaded.own.sets.train.len()
+/// Refuses what makes no sense before anything is read.
+fn checked(args: &Harden) -> Result<(), Usage> {
+    if !(2..=MOST_SPLITS).contains(&args.splits) {
+        return Err(Usage::new(
+            format!("--splits {}: expected 2 to {MOST_SPLITS}", args.splits),
+            "an interval needs at least two divisions; the default is 5",
         ));
     }
-    text
+    match args.current {
+        Some(_) if !args.learner.hidden.is_empty() => Err(Usage::new(
+            "--current is of no use to a network, which is compared with having no penalty",
+            "leave it or --hidden out",
+        )),
+        Some(c) if c.is_nan() || c <= 0.0 || (c.is_finite() && !(1e-8..=1e8).contains(&c)) => {
+            Err(Usage::new(
+                format!("--current {c}: expected a C from 1e-8 to 1e8, or inf"),
+                "give the C of your LogisticRegression; inf means no penalty",
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The learner, the lambdas that are tried, ascending, and the one in use.
+fn learner(args: &Harden, own: &Own, points: usize) -> (BilevelConfig, Vec<f64>, Option<f64>) {
+    let hyperiterations = args.adversary.hyperiterations;
+    let mut config = args
+        .learner
+        .config(own, points, hyperiterations, args.per_layer);
+    if !config.hidden.is_empty() {
+        let l = &config.lambda;
+        let step = (l.max - l.min) / (FEW - 1) as f64;
+        let grid = (0..FEW).map(|i| l.min + step * i as f64).collect();
+        return (config, grid, None);
+    }
+    let lambda = |c: f64| -(own.sets.train.len() as f64 * c).ln();
+    let halves = HALF_DECADES.rev();
+    let grid: Vec<f64> = halves
+        .map(|k| lambda(10f64.powf(0.5 * f64::from(k))))
+        .collect();
+    let c = args.current.unwrap_or(1.0);
+    let current = c.is_finite().then(|| lambda(c));
+    let box_ = &mut config.lambda;
+    (box_.min, box_.max) = (grid[0], grid[grid.len() - 1]);
+    box_.start = current.unwrap_or(lambda(1.0)).clamp(box_.min, box_.max);
+    box_.large = box_.start;
+    (config, grid, current)
 }

@@ -1,6 +1,6 @@
 //! `toxscreen hypergradients`: what each way to a hypergradient costs, measured.
 
-use super::bilevel::{self, Learner, Rows, points};
+use super::bilevel::{self, Held, Learner, Rows, points};
 use super::progress::Bar;
 use super::{Output, json};
 use tox_bilevel::config::Victim;
@@ -55,7 +55,8 @@ pub struct Hypergradients {
     /// Lengths of the inner training
     #[arg(long, value_name = "T", value_delimiter = ',', default_values_t = [50, 100, 400])]
     pub steps: Vec<usize>,
-    /// Learning rate of the inner training [default: 8 / (1 + mean squared length of a row)]
+    /// Learning rate of the inner training [default: one with which logistic regression is
+    /// stable, 1.5 over a bound of the loss's curvature]
     #[arg(long, value_name = "ETA", allow_negative_numbers = true)]
     pub lr: Option<f64>,
     /// Time each way so often and take the least
@@ -80,15 +81,20 @@ pub fn hypergradients(args: &Hypergradients) -> anyhow::Result<Output> {
         },
         data_dir: args.data_dir.clone(),
     };
-    let own = rows.load(None, None, args.seed)?.own;
+    let held = Held {
+        valid: None,
+        seed: args.seed,
+        scaling: None,
+    };
+    let own = rows.load(None, held)?.own;
     let sets = &own.sets;
     let learner = Learner {
         hidden: args.hidden.clone(),
         penalty: Default::default(),
-        steps: args.steps.first().copied().unwrap_or(1),
+        steps: args.steps.first().copied().or(Some(1)),
         lr: args.lr,
     };
-    let mut config = learner.config(&own, 1, false);
+    let mut config = learner.config(&own, 0, 1, false);
     config.victim = Victim::Large;
     config.lambda.large = args.lambda;
     config.check().map_err(|e| bilevel::usage(&e))?;

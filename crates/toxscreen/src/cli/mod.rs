@@ -46,8 +46,9 @@ pub const FAILED: u8 = 1;
 pub const USAGE: u8 = 2;
 /// Data missing or damaged.
 pub const DATA: u8 = 3;
-/// A verification found nothing bad, but something that cannot be compared here.
-pub const INCOMPARABLE: u8 = 4;
+/// A verification found nothing bad, but something that cannot be compared here; a hardening recommends
+/// nothing.
+pub const UNDECIDED: u8 = 4;
 /// A bug.
 pub const INTERNAL: u8 = 70;
 /// Stopped by Ctrl-C; the same command goes on.

@@ -21,7 +21,8 @@ const MOST_VALID: usize = 1000;
 /// The images.
 #[derive(clap::Args)]
 pub struct Images {
-    /// digits, mnist, fashion-mnist, cifar10, cifar100, an .npz file, or a folder of class folders
+    /// digits, mnist, fashion-mnist, cifar10, cifar100, an .npz file, two .npy files (X.npy,y.npy), or a
+    /// folder of class folders
     #[arg(long, value_name = "DATA")]
     pub data: String,
     /// Classes to keep, such as 3,8; the first becomes class 0, the next 1

@@ -2,7 +2,7 @@
 
 use super::args::Verify;
 use super::progress::Progress;
-use super::{FAILED, INCOMPARABLE, INTERRUPTED, Output, count_interrupts, json, table};
+use super::{FAILED, INTERRUPTED, Output, UNDECIDED, count_interrupts, json, table};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use tox_study::runner::{RunOptions, default_jobs, this_program};
@@ -50,7 +50,7 @@ pub fn verify(args: Verify) -> anyhow::Result<Output> {
     } else if verdicts().any(|v| v == Verdict::Missing) {
         FAILED
     } else if verdicts().any(Verdict::is_open) {
-        INCOMPARABLE
+        UNDECIDED
     } else {
         0
     };

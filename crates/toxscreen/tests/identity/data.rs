@@ -192,7 +192,8 @@ learner.search.method = "random"
         |trial: &serde_json::Value| trial["spec"]["learner"]["meta"]["data"][0]["hash"].clone();
     assert!(hash(&first).is_string() && hash(&first) != hash(&second));
     assert_ne!(first["trial"], second["trial"]);
-    // What a control does not read is no part of it.
-    assert!(hash(&control).is_null());
+    // What a control does not read is no part of it, nor need it be there.
     assert_eq!(control["trial"], same["trial"]);
+    fs::remove_file(at.join("data.npz")).unwrap();
+    assert_eq!(plan()[1]["trial"], same["trial"]);
 }

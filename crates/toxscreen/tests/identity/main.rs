@@ -104,6 +104,37 @@ pub fn finished() -> tempfile::TempDir {
     dir
 }
 
+/// A finished study that is made whole again after each change. It stays in one place, since it names its
+/// data by their path too.
+pub struct Restored {
+    dir: tempfile::TempDir,
+    whole: tempfile::TempDir,
+}
+
+impl Restored {
+    /// [`finished`], once.
+    pub fn new() -> Self {
+        let (dir, whole) = (finished(), tempfile::tempdir().unwrap());
+        copy(dir.path(), whole.path());
+        Self { dir, whole }
+    }
+
+    /// The folder, whole.
+    pub fn again(&self) -> &Path {
+        let at = self.dir.path();
+        for entry in fs::read_dir(at).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                fs::remove_dir_all(path).unwrap();
+            } else {
+                fs::remove_file(path).unwrap();
+            }
+        }
+        copy(self.whole.path(), at);
+        at
+    }
+}
+
 /// Copies a folder.
 pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();

@@ -1,6 +1,6 @@
 //! What was changed in a study's folder, and who says so. One finished study, a copy for each change.
 
-use super::{copy, finished, replace, save_digits, toxscreen, trials};
+use super::{Restored, copy, finished, replace, save_digits, toxscreen, trials};
 use std::fs;
 use std::path::Path;
 use tox_study::record::Record;
@@ -92,7 +92,7 @@ const TABLE: &[Tampering] = &[
             fs::copy(&b, &a).unwrap();
             fs::write(b, kept).unwrap();
         },
-        quick: (1, "2 bad"),
+        quick: (1, "another trial's"),
         report: (1, "another trial's"),
         ..ROW
     },
@@ -324,14 +324,11 @@ const TABLE: &[Tampering] = &[
 
 #[test]
 fn every_tampering_has_its_verdict() {
-    let made = finished();
-    let scene = tempfile::tempdir().unwrap();
+    let made = Restored::new();
     let mut wrong = Vec::new();
     for row in TABLE {
         let mut hold = |command: &str, (code, part): Says| {
-            let at = scene.path();
-            let _ = fs::remove_dir_all(at.join("s"));
-            copy(made.path(), at);
+            let at = made.again();
             (row.change)(&at.join("s"));
             let said = toxscreen(at, command);
             if said.code != code || !said.all().contains(part) {

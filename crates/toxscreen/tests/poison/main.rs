@@ -2,6 +2,7 @@
 //! be done is refused.
 #![allow(clippy::unwrap_used)]
 
+mod forms;
 mod gc;
 mod rows;
 mod support;

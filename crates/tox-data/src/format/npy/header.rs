@@ -18,10 +18,15 @@ impl Header {
     /// Reads `{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }` in any order of entries. Of an
     /// entry that comes twice the last one counts, as in Python; another entry is refused, as NumPy does.
     ///
+    /// Of `version` 1 or 2 of the format sizes may be written as Python 2 did.
+    ///
     /// # Errors
     /// What is wrong, in words.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let mut at = Literal { rest: text };
+    pub fn parse(text: &str, version: u8) -> Result<Self, String> {
+        let mut at = Literal {
+            rest: text,
+            long: version < 3,
+        };
         let (mut descr, mut fortran, mut shape) = (None, None, None);
         at.expect('{')?;
         while !at.skip('}') {
@@ -53,6 +58,8 @@ impl Header {
 /// What is left of a Python literal.
 struct Literal<'a> {
     rest: &'a str,
+    /// Whether a number may end in `L`.
+    long: bool,
 }
 
 impl<'a> Literal<'a> {
@@ -154,7 +161,7 @@ impl<'a> Literal<'a> {
                 Some(size) => sizes.push(size),
                 None => return Err(format!("expected a size, found {}", self.found())),
             }
-            self.rest = rest.strip_prefix('L').unwrap_or(rest);
+            self.rest = rest.strip_prefix('L').filter(|_| self.long).unwrap_or(rest);
             comma = self.skip(',');
             if !comma {
                 self.expect(')')?;
@@ -243,7 +250,7 @@ mod tests {
 
     #[test]
     fn headers_as_numpy_writes_them() {
-        let parse = Header::parse;
+        let parse = |text| Header::parse(text, 1);
         let text = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }      \n";
         assert_eq!(parse(text), parsed("<f4", false, &[2, 3]));
         let text = "{'descr': '|u1', 'fortran_order': True, 'shape': (7,), }\n";
@@ -252,6 +259,10 @@ mod tests {
         assert_eq!(parse(text), parsed(">i8", false, &[]));
         let text = "{'descr': '<i4', 'fortran_order': False, 'shape': (2L, 3L)}";
         assert_eq!(parse(text), parsed("<i4", false, &[2, 3]));
+        assert!(
+            Header::parse(text, 3).is_err(),
+            "no Python 2 wrote version 3"
+        );
         let text = "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,)}";
         assert_eq!(kind(&parse(text).unwrap().descr), None);
     }
@@ -260,7 +271,7 @@ mod tests {
     #[test]
     fn of_a_key_that_comes_twice_the_last_counts() {
         let text = "{'shape': (9, 9), 'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }";
-        assert_eq!(Header::parse(text), parsed("<f4", false, &[2, 3]));
+        assert_eq!(Header::parse(text, 1), parsed("<f4", false, &[2, 3]));
     }
 
     #[test]
@@ -304,7 +315,7 @@ mod tests {
             ),
             ("{'descr': [('a', '<f4'", "its end"),
         ] {
-            let error = Header::parse(text).unwrap_err();
+            let error = Header::parse(text, 1).unwrap_err();
             assert!(error.contains(reason), "{text}: {error}");
         }
     }

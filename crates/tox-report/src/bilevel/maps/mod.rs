@@ -68,8 +68,8 @@ impl<'a> Report<'a> {
         figure::files(&self.figures)
     }
 
-    /// The page. `folder` is the run folder's name.
-    pub fn html(&self, folder: &str) -> Result<String, ReportError> {
+    /// The page.
+    pub fn html(&self) -> Result<String, ReportError> {
         let named = self.cells.iter();
         let named: Vec<_> = named
             .map(|c| (c.name.as_str(), &c.spec().data, c.config))
@@ -93,7 +93,7 @@ impl<'a> Report<'a> {
         };
         let found = findings::findings(self.run, &self.cells);
         let facts = provenance::facts(self.run);
-        page::render("bilevel.html", self.run, folder, &found, &facts, own)
+        page::render("bilevel.html", self.run, &found, &facts, own)
     }
 
     fn trials(&self) -> Vec<Value> {

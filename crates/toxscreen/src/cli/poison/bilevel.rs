@@ -1,6 +1,6 @@
 //! `toxscreen poison --attack bilevel`: points that climb a learner's loss, and what they do to it.
 
-use super::super::bilevel::{self, Loaded, beside, lambdas};
+use super::super::bilevel::{self, Held, Loaded, beside, lambdas};
 use super::super::{FAILED, INTERRUPTED, Output, Usage, json, notes, say, table};
 use super::{Poison, SAVE_EVERY};
 use serde_json::{Value, json as object};
@@ -14,6 +14,7 @@ use tox_bilevel::outcome::{Divergence, Level};
 use tox_bilevel::victim::{Evaluation, Poison as Points};
 use tox_data::checkpoint::Hooks;
 use tox_data::features::FeatureSets;
+use tox_data::majority;
 use tox_data::patch::Patch;
 
 /// Training stopped being finite, so that there is no poison to write.
@@ -27,7 +28,9 @@ pub struct Diverged(Divergence);
 impl Diverged {
     /// What to do about it.
     pub fn hint() -> String {
-        "lower --lr (or --lambda), or scale the features to about [0, 1] first".to_owned()
+        "leave --lr out for a rate that is stable with logistic regression, or lower it (or --lambda); \
+         --scale minmax or standard brings features to about one size"
+            .to_owned()
     }
 }
 
@@ -45,17 +48,31 @@ struct Files {
 pub fn poison(args: &Poison) -> anyhow::Result<Output> {
     let begun = Instant::now();
     let stop = bilevel::interrupted()?;
-    let loaded = args
-        .rows
-        .load(args.trusted.as_deref(), args.valid, args.seed)?;
+    let held = Held {
+        valid: args.valid,
+        seed: args.seed,
+        scaling: args.scaled.scale,
+    };
+    let loaded = args.rows.load(args.trusted.as_deref(), held)?;
     let sets = &loaded.own.sets;
     let points = bilevel::points(args.budget, args.points, sets.train.len())?;
-    let config = config(args, &loaded)?;
+    let config = config(args, &loaded, points)?;
     let attack = args.adversary.attack(&loaded.own, points)?;
     config.check().map_err(|e| bilevel::usage(&e))?;
     attack.check().map_err(|e| bilevel::usage(&e))?;
     if !args.json {
-        say(format_args!("{}", loaded.say().trim_end()));
+        say(format_args!(
+            "{}",
+            bilevel::describe(&loaded.own).trim_end()
+        ));
+        say(format_args!(
+            "{points} of them are poison; {}",
+            args.learner.describe(&config)
+        ));
+    }
+    let mut warnings = bilevel::warnings(&loaded.own);
+    for warning in &warnings {
+        say(format_args!("warning: {warning}"));
     }
     let checkpoint = beside(&args.out, "checkpoint.safetensors");
     let Some(finished) = craft(args, &loaded, &config, &attack, &checkpoint, &stop)? else {
@@ -89,6 +106,12 @@ pub fn poison(args: &Poison) -> anyhow::Result<Output> {
             step: diverged.step as u64,
         })
     })?;
+    let useless = majority::no_better(effect.clean.test_error, &sets.test.labels);
+    if let Some(found) = &useless {
+        let warning = bilevel::useless(found, &loaded.own);
+        say(format_args!("warning: {warning}"));
+        warnings.insert(0, warning);
+    }
     let files = write(args, &loaded, &config, &attack, &finished.poison)?;
     // A checkpoint of what is done is of no use.
     tox_data::checkpoint::remove(&checkpoint);
@@ -97,17 +120,31 @@ pub fn poison(args: &Poison) -> anyhow::Result<Output> {
         true => {
             let mut report = report(args, &loaded, &effect, [clean, last], &files);
             report["points"] = points.into();
+            report["training"] = object!({
+                "steps": config.inner.steps,
+                "lr": config.inner.lr,
+            });
+            report["no_better_than_majority"] = object!(useless);
+            report["warnings"] = object!(warnings);
             report["seconds"] = begun.elapsed().as_secs_f64().into();
             json(&report)?
         }
-        false => tell(args, &loaded, &effect, [clean, last], &files),
+        false => {
+            let mut text: String = warnings.iter().map(|w| format!("WARNING: {w}\n")).collect();
+            if !text.is_empty() {
+                text.push('\n');
+            }
+            text + &tell(args, &loaded, &effect, [clean, last], &files)
+        }
     };
     Ok(Output { text, code })
 }
 
-fn config(args: &Poison, loaded: &Loaded) -> anyhow::Result<BilevelConfig> {
+fn config(args: &Poison, loaded: &Loaded, points: usize) -> anyhow::Result<BilevelConfig> {
     let hyperiterations = args.adversary.hyperiterations;
-    let mut config = args.learner.config(&loaded.own, hyperiterations, false);
+    let mut config = args
+        .learner
+        .config(&loaded.own, points, hyperiterations, false);
     config.victim = match (args.victim, args.lambda) {
         (None, Some(_)) => Victim::Large,
         (victim, None) => victim.unwrap_or_default(),
@@ -172,6 +209,7 @@ fn settings(
         "learner": config,
         "attack": attack,
         "seed": args.seed,
+        "scale": loaded.own.scale,
         "trusted_rows": loaded.own.trusted_rows,
         "test_rows": loaded.own.test_rows,
         "hashes": loaded.hashes,
@@ -192,7 +230,7 @@ fn write(
         &data.train,
         indices.collect(),
         poison.labels.clone(),
-        poison.values.clone(),
+        loaded.own.in_own_units(&data.train, poison),
         args.attack.name(),
         settings(args, loaded, config, attack),
     )?;
@@ -249,7 +287,8 @@ fn report(
         "attack": args.attack.name(),
         "attacked": effect.attacked(),
         "data": args.rows.data,
-        "rows": loaded.json(),
+        "rows": bilevel::sizes(&loaded.own, &loaded.data),
+        "scale": loaded.own.scale,
         "share": last.fraction,
         "lambda": {"clean": clean.lambda, "poison": last.lambda},
         "trained": trained,
@@ -309,7 +348,8 @@ fn tell(
         effect.flips,
         effect.l2,
         effect.linf,
-        match files.float {
+        match &files.float {
+            _ if loaded.own.scale.is_some() => " (both in scaled units)",
             Some(_) => " of [0, 1]",
             None => "",
         }

@@ -7,7 +7,7 @@ mod rows;
 
 pub use rows::hint;
 
-use super::bilevel::{Adversary, Learner, Rows, beside};
+use super::bilevel::{Adversary, Learner, Rows, Scaled, beside};
 use super::{Output, Usage};
 use clap::ArgMatches;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -60,6 +60,7 @@ Examples:
   toxscreen poison --data my.npz --trusted trusted.npz --budget 0.05 --out out/poisoned.npz
   toxscreen poison --data mnist --classes 0,8 --victim large --lambda -2 --points 350 --out m.npz
   toxscreen poison --data my.npz --hidden 32,8 --steps 700 --out poisoned.npz --json
+  toxscreen poison --data table.npz --scale minmax --out poisoned.npz
   toxscreen poison --attack rlf --budget 0.1 --data my.npz --out poisoned.npz
   toxscreen poison --attack clf --budget 0.1 --data cifar10 --target second-most-likely --out c.npz
   toxscreen poison --attack noise --budget 0.5 --bound 16 --data my.npz --out noisy.npz
@@ -117,6 +118,8 @@ pub struct Poison {
     /// The lambda of the victim large
     #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = BILEVEL)]
     pub lambda: Option<f64>,
+    #[command(flatten, next_help_heading = BILEVEL)]
+    pub scaled: Scaled,
     #[command(flatten, next_help_heading = BILEVEL)]
     pub learner: Learner,
     #[command(flatten, next_help_heading = BILEVEL)]
@@ -176,6 +179,7 @@ const OWN: [(&[Attack], &[&str]); 6] = [
             "points",
             "victim",
             "lambda",
+            "scale",
             "hidden",
             "penalty",
             "steps",

@@ -1,0 +1,385 @@
+//! `harden` and the scaling of features as users meet them: advice that is sure or none at all, and
+//! data that a learner cannot work with.
+#![allow(clippy::unwrap_used)]
+
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use tox_data::features::{FeatureSets, Features, Layout, Values};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_toxscreen");
+
+/// Runs toxscreen in `dir` with these words: exit code, stdout, stderr.
+fn toxscreen(dir: &Path, words: &str) -> (i32, String, String) {
+    let output = Command::new(PROGRAM)
+        .args(words.split(' '))
+        .current_dir(dir)
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code().unwrap_or(-1),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+/// As [`toxscreen`] with `--json`, which must end with `code`.
+fn json(dir: &Path, words: &str, code: i32) -> Value {
+    let (found, stdout, stderr) = toxscreen(dir, &format!("{words} --json"));
+    assert_eq!(found, code, "{words}: {stdout}{stderr}");
+    serde_json::from_str(&stdout).unwrap()
+}
+
+/// Numbers in [0, 1) that look random and are the same everywhere.
+fn noise(seed: u64) -> impl FnMut() -> f32 {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1u64 << 24) as f32
+    }
+}
+
+/// `rows` rows of two classes in `columns` columns of [0, 1], of which the first differ between the
+/// classes by `shift`; column `j` is stretched to `unit(j)`.
+fn table(
+    rows: usize,
+    (columns, telling): (usize, usize),
+    shift: f32,
+    unit: impl Fn(usize) -> f32,
+) -> Features {
+    let mut draw = noise(7);
+    let labels: Vec<u16> = (0..rows).map(|i| u16::from(i % 3 == 0)).collect();
+    let mut values = Vec::new();
+    for &label in &labels {
+        for j in 0..columns {
+            let moved = if j < telling {
+                shift * f32::from(label)
+            } else {
+                0.0
+            };
+            values.push(unit(j) * ((1.0 - shift.abs()) * draw() + moved));
+        }
+    }
+    Features {
+        values: Values::Floats(values),
+        rows,
+        columns,
+        shape: None,
+        layout: Layout::Columns,
+        labels,
+        class_names: vec!["0".into(), "1".into()],
+    }
+}
+
+fn save(dir: &Path, name: &str, train: Features, test: Option<Features>) {
+    FeatureSets { train, test }.save(&dir.join(name)).unwrap();
+}
+
+/// Whatever the data are: no worst case is below its clean error, the code is the verdict, and nothing
+/// is recommended that is worse than what is in use.
+fn sound(found: &Value) {
+    let treatments = found["treatments"].as_array().unwrap();
+    for treatment in treatments {
+        let splits = |key: &str| {
+            let values = treatment["by_split"][key].as_array().unwrap();
+            values
+                .iter()
+                .map(|v| v.as_f64().unwrap())
+                .collect::<Vec<_>>()
+        };
+        let (clean, worst) = (splits("test_error"), splits("worst_test_error"));
+        assert!(clean.iter().zip(&worst).all(|(c, w)| w >= c), "{treatment}");
+    }
+    let recommended = found["recommended"].as_bool().unwrap();
+    assert_eq!(recommended, found["verdict"] == "recommended");
+    assert_eq!(recommended, found["advice"].is_object(), "{found}");
+    if recommended {
+        let chosen = &treatments[found["choice"]["treatment"].as_u64().unwrap() as usize];
+        assert_eq!(chosen["poison_against_it"], true);
+        for over in ["over_what_you_have", "over_cross_validated"] {
+            let gain = &found["gain"][over];
+            let number = |key: &str| gain[key].as_f64().unwrap();
+            assert!(number("worst") > number("half_width"), "{gain}");
+            assert!(number("clean_rise") <= number("worst"), "{gain}");
+        }
+        let worst = chosen["worst_test_error"].as_f64().unwrap();
+        assert!(worst < found["majority_error"].as_f64().unwrap());
+    }
+}
+
+#[test]
+fn a_constant_that_would_win_is_not_recommended() {
+    let dir = tempfile::tempdir().unwrap();
+    // So much poison that only a constant keeps its error.
+    save(
+        dir.path(),
+        "weak.npz",
+        table(300, (6, 3), 0.3, |_| 1.0),
+        None,
+    );
+    let words = "harden --data weak.npz --valid 40 --budget 0.4 --splits 3 --hyperiterations 15";
+    let found = json(dir.path(), words, 4);
+    sound(&found);
+    assert_eq!(found["recommended"], false);
+    let kept = found["treatments"][0]["worst_test_error"].as_f64().unwrap();
+    assert!(kept > found["majority_error"].as_f64().unwrap(), "{found}");
+    let constants = found["treatments"].as_array().unwrap().iter().filter(|t| {
+        let error = t["worst_test_error"].as_f64().unwrap();
+        (error - found["majority_error"].as_f64().unwrap()).abs() < 1e-9
+    });
+    assert!(
+        constants.count() > 0,
+        "no constant among the candidates: {found}"
+    );
+    let (code, text, _) = toxscreen(dir.path(), words);
+    assert_eq!(code, 4);
+    assert!(
+        text.contains("advice: none: keep what you have (C = 1): "),
+        "{text}"
+    );
+    assert!(!text.contains("LogisticRegression("), "{text}");
+}
+
+#[test]
+fn what_helps_is_recommended_with_how_to_use_it() {
+    let dir = tempfile::tempdir().unwrap();
+    save(
+        dir.path(),
+        "wide.npz",
+        table(300, (60, 6), 0.45, |_| 1.0),
+        None,
+    );
+    let words =
+        "harden --data wide.npz --valid 40 --budget 0.1 --current 10000 --hyperiterations 15";
+    let found = json(dir.path(), words, 0);
+    sound(&found);
+    let number = |key: &str| found["advice"][key].as_f64();
+    let lambda = found["advice"]["lambda"][0].as_f64().unwrap();
+    let decay = found["advice"]["weight_decay"][0].as_f64().unwrap();
+    let (c, rows) = (
+        number("sklearn_c").unwrap(),
+        found["rows"]["train"].as_f64().unwrap(),
+    );
+    assert!((decay - lambda.exp()).abs() < 1e-12 && (c * rows * decay - 1.0).abs() < 1e-9);
+    assert!(
+        c < 10_000.0 && (found["keep"]["sklearn_c"].as_f64().unwrap() / 1e4 - 1.0).abs() < 1e-9
+    );
+    let (code, text, _) = toxscreen(dir.path(), words);
+    assert_eq!(code, 0);
+    for part in [
+        "advice: C = ",
+        "weight_decay=",
+        "LogisticRegression(C=",
+        "not a bound",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    // The same again, to the byte, but for the time that it took.
+    let mut again = json(dir.path(), words, 0);
+    again["seconds"] = found["seconds"].clone();
+    assert_eq!(again, found);
+}
+
+#[test]
+fn images_networks_and_l1_get_an_answer_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let few = "--splits 2 --hyperiterations 4";
+    let words = format!("harden --data digits --classes 3,8 --valid 60 {few}");
+    for more in ["", " --penalty l1", " --current inf"] {
+        let (code, text, stderr) = toxscreen(at, &format!("{words}{more} --json"));
+        assert!(code == 0 || code == 4, "{stderr}");
+        let found: Value = serde_json::from_str(&text).unwrap();
+        sound(&found);
+        assert_eq!(code == 0, found["recommended"] == true);
+        if more.contains("inf") {
+            assert_eq!(found["keep"]["lambda"].as_array().unwrap().len(), 0);
+        }
+    }
+    let words = format!("{words} --hidden 4 --per-layer --steps 60");
+    let (code, text, stderr) = toxscreen(at, &format!("{words} --json"));
+    assert!(code == 0 || code == 4, "{stderr}");
+    let found: Value = serde_json::from_str(&text).unwrap();
+    sound(&found);
+    assert_eq!(
+        found["treatments"][3]["lambda"][0]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+    assert!(found["treatments"][0]["sklearn_c"][0].is_null());
+    for (wrong, message) in [
+        ("--splits 1", "--splits 1"),
+        ("--current 0", "--current 0"),
+        ("--current nan", "--current NaN"),
+        ("--current 1 --hidden 4", "of no use to a network"),
+    ] {
+        let words = format!("harden --data digits --classes 3,8 --valid 60 {wrong}");
+        let (code, _, stderr) = toxscreen(at, &words);
+        assert!(code == 2 && stderr.contains(message), "{wrong}: {stderr}");
+    }
+}
+
+/// Case 06: columns in units of their own.
+#[test]
+fn columns_far_apart_are_said_with_the_remedy_which_works() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let unit = |j: usize| if j == 0 { 5000.0 } else { 0.5 };
+    let raw = table(400, (5, 5), 0.3, unit);
+    let rows = |from: usize, to: usize| raw.rows(&(from..to).collect::<Vec<_>>());
+    save(at, "raw.npz", rows(0, 300), Some(rows(300, 400)));
+    let words = "poison --data raw.npz --budget 0.05 --hyperiterations 2 --out";
+    let (_, text, stderr) = toxscreen(at, &format!("{words} p.npz"));
+    for said in [&text, &stderr] {
+        assert!(
+            said.contains("column 0 spreads over") && said.contains("--scale minmax"),
+            "{said}"
+        );
+    }
+    let before = text.find("WARNING").unwrap();
+    assert!(before < text.find("trained on").unwrap(), "{text}");
+    let (_, stdout, stderr) = toxscreen(at, &format!("{words} p.npz --json"));
+    let found: Value = serde_json::from_str(&stdout).unwrap();
+    assert!(
+        found["warnings"][0].as_str().unwrap().contains("spread")
+            || found["warnings"].as_array().unwrap().len() > 1
+    );
+    assert!(stderr.contains("warning: "), "{stderr}");
+    let error = |found: &Value| found["trained"]["clean"]["test_error"].as_f64().unwrap();
+    let raw_error = error(&found);
+
+    for scale in ["minmax", "standard"] {
+        let (_, stdout, stderr) = toxscreen(at, &format!("{words} s.npz --scale {scale} --json"));
+        let found: Value = serde_json::from_str(&stdout).unwrap();
+        assert!(!stderr.contains("spreads over"), "{stderr}");
+        assert!(
+            error(&found) < raw_error - 5.0,
+            "{} {raw_error}",
+            error(&found)
+        );
+        assert!(found["no_better_than_majority"].is_null());
+        // Kept in the manifest, a number a column, and the file stays in the user's own units.
+        let manifest = fs::read_to_string(at.join("s.patch.npz.json")).unwrap();
+        let manifest: Value = serde_json::from_str(&manifest).unwrap();
+        let kept = &manifest["settings"]["scale"];
+        assert_eq!(kept["kind"], scale);
+        assert_eq!(kept["offset"].as_array().unwrap().len(), 5);
+        assert_eq!(kept["factor"].as_array().unwrap().len(), 5);
+        let clean = FeatureSets::load(&at.join("raw.npz")).unwrap();
+        let bad = FeatureSets::load(&at.join("s.npz")).unwrap();
+        assert_eq!(clean.test, bad.test);
+        let patch = tox_data::patch::Patch::load(&at.join("s.patch.npz")).unwrap();
+        let (Values::Floats(old), Values::Floats(new)) = (&clean.train.values, &bad.train.values)
+        else {
+            panic!("floats");
+        };
+        let largest = old.iter().copied().fold(0.0, f32::max);
+        let mut moved = 0;
+        for (row, (old, new)) in old.chunks(5).zip(new.chunks(5)).enumerate() {
+            match patch.indices().contains(&(row as u64)) {
+                true => moved += usize::from(old != new),
+                false => assert_eq!(old, new, "row {row}"),
+            }
+            assert!(new.iter().all(|x| (0.0..=largest).contains(x)));
+        }
+        assert!(moved > 0);
+    }
+
+    // `harden` converges on raw columns too, and a worst case is never better than no attack.
+    let words = "harden --data raw.npz --valid 60 --splits 2 --hyperiterations 3";
+    let (code, stdout, stderr) = toxscreen(at, &format!("{words} --json"));
+    assert!(code == 0 || code == 4, "{stderr}");
+    sound(&serde_json::from_str(&stdout).unwrap());
+    assert!(stderr.contains("--scale minmax"), "{stderr}");
+}
+
+/// Case 06: a learner that learned nothing.
+#[test]
+fn no_better_than_the_most_frequent_class_is_said_before_any_conclusion() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    // Nothing tells the classes apart.
+    save(at, "noise.npz", table(300, (5, 0), 0.0, |_| 1.0), None);
+    let (_, text, stderr) = toxscreen(
+        at,
+        "poison --data noise.npz --out p.npz --hyperiterations 2",
+    );
+    for said in [&text, &stderr] {
+        assert!(
+            said.contains("has learned nothing on the clean data"),
+            "{said}"
+        );
+        assert!(said.contains("most frequent class"), "{said}");
+    }
+    assert!(
+        text.starts_with("WARNING: the learner has learned nothing"),
+        "{text}"
+    );
+    let words = "harden --data noise.npz --valid 40 --splits 2 --hyperiterations 2";
+    let found = json(at, words, 4);
+    sound(&found);
+    assert!(
+        found["no_better_than_majority"]["majority"].is_number(),
+        "{found}"
+    );
+    let (_, text, stderr) = toxscreen(at, words);
+    assert!(
+        text.starts_with("WARNING: the learner has learned nothing"),
+        "{text}"
+    );
+    assert!(stderr.contains("has learned nothing"), "{stderr}");
+}
+
+/// Case 21.
+#[test]
+fn rows_that_are_all_alike_are_said_to_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let mut same = table(100, (4, 0), 0.0, |_| 1.0);
+    same.values = Values::Floats(vec![2.0; 400]);
+    save(at, "same.npz", same, None);
+    for words in [
+        "poison --data same.npz --hyperiterations 2 --steps 60 --out p.npz",
+        "harden --data same.npz --valid 20",
+    ] {
+        let (code, stdout, stderr) = toxscreen(at, words);
+        assert_eq!((code, stdout.as_str()), (3, ""), "{stderr}");
+        assert!(stderr.contains("training rows are alike"), "{stderr}");
+        assert!(
+            !stderr.contains("lr") && !stderr.contains("--poison-lr"),
+            "{stderr}"
+        );
+    }
+}
+
+/// Sparse rows in [0, 1] are short beside the box in which poison lies.
+#[test]
+fn defaults_do_not_diverge_on_sparse_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let mut sparse = table(400, (50, 10), 0.2, |_| 1.0);
+    if let Values::Floats(values) = &mut sparse.values {
+        values.iter_mut().for_each(|x| *x = x.powi(9));
+    }
+    save(at, "sparse.npz", sparse, None);
+    let words = "poison --data sparse.npz --out p.npz --hyperiterations 8";
+    let (code, stdout, stderr) = toxscreen(at, &format!("{words} --json"));
+    assert!(code == 0 || code == 1, "{stderr}");
+    let found: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(found["points"], 28, "a tenth of 288 rows, rounded down");
+    assert!(found["training"]["steps"].as_u64().unwrap() > 300);
+    let (_, _, stderr) = toxscreen(at, words);
+    assert!(
+        stderr.contains("28 of them are poison; the learner takes"),
+        "{stderr}"
+    );
+    // A rate that one asks for is taken as it is.
+    let (code, _, stderr) = toxscreen(at, &format!("{words} --lr 1e6"));
+    assert!(code == 1 && stderr.contains("diverged"), "{stderr}");
+}
