@@ -5,7 +5,7 @@ mod support;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::Rng;
-use support::{assert_close, on_older_instruction_sets, rng};
+use support::{assert_close, on_instruction_set, rng};
 use tox_nn::ops::{self, Engine};
 
 /// Rows and columns of values in any order of memory.
@@ -201,6 +201,12 @@ fn products_are_as_fast_as_those_of_burn() {
 
 /// All tests of this file with the instruction sets of older machines.
 #[test]
-fn older_instruction_sets_are_right_too() {
-    on_older_instruction_sets();
+fn machines_without_vectors_are_right_too() {
+    on_instruction_set("portable");
+}
+
+#[test]
+#[ignore = "needs AVX2"]
+fn avx2_is_right_too() {
+    on_instruction_set("avx2");
 }

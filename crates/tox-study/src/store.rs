@@ -313,6 +313,20 @@ impl Store {
         Ok(())
     }
 
+    /// Removes what killed writes left in the study's folder, if nobody runs the study; nobody does while the
+    /// lock that is given is held.
+    ///
+    /// # Errors
+    /// When a folder cannot be read, or a file not be removed.
+    pub fn tidy(&self) -> Result<Option<Lock>, FileError> {
+        let lock = Lock::take(&self.dir.join(".lock"), Duration::ZERO)?;
+        if lock.is_some() {
+            files::remove_unfinished(&self.dir)?;
+            self.sweep()?;
+        }
+        Ok(lock)
+    }
+
     /// A trial's id is the hash of all that its outcome depends on, so a study may grow and its
     /// words may change; only a finished trial must not fall out of it.
     fn check_extension(&self, new: &Study) -> Result<(), StoreError> {

@@ -9,6 +9,8 @@ use tox_study::store::Store;
 pub fn report(args: &Report) -> anyhow::Result<Output> {
     let mut store = Store::open(&args.dir)?;
     store.mend_plan()?;
+    // What an earlier report left that was killed.
+    let _alone = store.tidy()?;
     let mut notes = store.notes.clone();
     let changed = changed_data(&store, &DataDir::resolve(args.data_dir.as_deref())?)?;
     notes.extend(changed);

@@ -4,6 +4,7 @@ use crate::harness::{fuzz, scratch};
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
+use tox_data::DataDir;
 use tox_study::child;
 use tox_study::files;
 use tox_study::plan::{Trial, trial_id};
@@ -78,6 +79,10 @@ q = 1
 /// Runs a recipe's only trial in a study's folder at `dir`; its record's text.
 fn study(dir: &Path, recipe: &str) -> (Trial, String) {
     let study = Study::parse("study", recipe, &Overrides::default()).unwrap();
+    let (study, faults) = study
+        .resolved(&DataDir::resolve(Some(dir)).unwrap())
+        .unwrap();
+    assert!(faults.is_empty());
     let (store, _lock) = Store::create(dir, &study).unwrap();
     let trial = study.trials[0].clone();
     let spec = dir.join("spec.json");

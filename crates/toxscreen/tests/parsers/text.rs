@@ -4,6 +4,8 @@ use crate::harness::{fuzz, kept, scratch};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use tox_data::DataDir;
+use tox_data::features::{Ask, Opened};
 use tox_nn::nets::wrn::Shape;
 use tox_poison::space_file;
 use tox_search::space::darts::Genotype;
@@ -98,6 +100,25 @@ fn search_spaces() {
     fuzz("space", &kept("space"), &words, |file| {
         let text = String::from_utf8_lossy(file);
         space_file::parse(&text, Path::new("space.toml")).is_ok()
+    });
+}
+
+#[test]
+fn tables_of_data() {
+    let dir = scratch();
+    let path = dir.path().join("table.csv");
+    let name = path.to_str().unwrap();
+    let data = DataDir::resolve(Some(dir.path())).unwrap();
+    let words = [
+        "label", "class", "target", ";", "\t", "?", "NA", "\"a,b\"", "1,5",
+    ];
+    fuzz("csv", &kept("csv"), &words, |file| {
+        fs::write(&path, file).unwrap();
+        let named = Ask {
+            label: Some("b"),
+            ..Ask::of(name)
+        };
+        Opened::of(&Ask::of(name), &data).is_ok() | Opened::of(&named, &data).is_ok()
     });
 }
 
