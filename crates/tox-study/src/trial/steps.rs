@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tox_data::Dataset;
-use tox_data::checkpoint::{self, Hooks, made_with, put_aside};
+use tox_data::checkpoint::{self, Hooks, NOTE, made_with};
 use tox_data::seal;
 
 /// How the name of a step's checkpoint ends.
@@ -322,11 +322,15 @@ fn read<T: DeserializeOwned>(
         return Err(step(&path, "it was made for another trial".into()));
     }
     if kept.made_with != made_with() {
-        let back = put_aside(&path, &kept.made_with, note);
-        return match back.map_err(files::failed("rename", &path))? {
-            true => read(place, key, note),
-            false => Ok(None),
-        };
+        // Its files would be overwritten, so it cannot wait for the machine that made it.
+        std::fs::remove_file(&path).map_err(files::failed("remove", &path))?;
+        note(&format!(
+            "{NOTE}{} was made with toxscreen {}, and this is {}: it is made anew",
+            path.display(),
+            kept.made_with,
+            made_with()
+        ));
+        return Ok(None);
     }
     for (end, expected) in &kept.files {
         let file = place.file(end);
