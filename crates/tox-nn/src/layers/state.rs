@@ -54,7 +54,7 @@ pub enum WeightsError {
         missing_example: Option<String>,
         unknown: usize,
         unknown_example: Option<String>,
-        note: String,
+        note: Box<str>,
     },
     /// A tensor of another shape.
     #[error(
@@ -64,9 +64,9 @@ pub enum WeightsError {
     Shape {
         path: PathBuf,
         name: String,
-        expected: Vec<usize>,
-        found: Vec<usize>,
-        note: String,
+        expected: Box<[usize]>,
+        found: Box<[usize]>,
+        note: Box<str>,
     },
     /// A tensor of another element type.
     #[error(
@@ -111,7 +111,7 @@ impl WeightsError {
     /// With what is known of the network that the file is of, where it is of another.
     pub fn with_note(mut self, said: String) -> Self {
         if let Self::Names { note, .. } | Self::Shape { note, .. } = &mut self {
-            *note = said;
+            *note = said.into();
         }
         self
     }
@@ -239,9 +239,9 @@ impl State {
                 return Err(WeightsError::Shape {
                     path,
                     name,
-                    expected: shape.clone(),
-                    found: view.shape().to_vec(),
-                    note: String::new(),
+                    expected: shape.as_slice().into(),
+                    found: view.shape().into(),
+                    note: Box::default(),
                 });
             }
             let expected = match slot {
@@ -331,6 +331,6 @@ fn check_names(
         missing_example,
         unknown: unknown.count() + usize::from(unknown_example.is_some()),
         unknown_example,
-        note: String::new(),
+        note: Box::default(),
     })
 }

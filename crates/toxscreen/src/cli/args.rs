@@ -51,7 +51,7 @@ pub enum Command {
     /// Compress a network into a smaller one that is robust to an attack, and compare both
     Compress(Box<Compress>),
     /// Measure how robust your trained network is, and whether to believe it
-    Attack(Attack),
+    Attack(Box<Attack>),
     /// Learn how strongly to regularise when some of your data may be poison
     Harden(Harden),
     /// Compare the ways to a hypergradient in time, memory and error
