@@ -337,6 +337,10 @@ fn checkpoints() {
                 fs::write(&path, file).unwrap();
                 let found = slot.read::<serde_json::Value>(&mut |_| {});
                 read |= matches!(found, Ok(Some(_)));
+                // Put aside, under a name that came from the file: all there is goes.
+                for entry in fs::read_dir(dir.path()).unwrap() {
+                    fs::remove_file(entry.unwrap().path()).unwrap();
+                }
             }
         }
         read
