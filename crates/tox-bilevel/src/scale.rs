@@ -68,7 +68,10 @@ impl Scale {
             factor: (0..columns).map(factor).collect(),
             offset: match kind {
                 Scaling::Minmax => low,
-                Scaling::Standard => mean,
+                // The mean of one value is rounded.
+                Scaling::Standard => (0..columns)
+                    .map(|j| if high[j] > low[j] { mean[j] } else { low[j] })
+                    .collect(),
             },
         }
     }

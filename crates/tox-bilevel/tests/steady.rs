@@ -94,11 +94,13 @@ fn sparse() -> FeatureSets {
 fn a_rate_from_clean_rows_alone_diverges_where_the_default_does_not() {
     let own = own(&sparse(), None).unwrap();
     let sets = &own.sets;
-    let points = tox_data::share::of(0.1, sets.train.len());
+    let points = tox_data::share::of(0.3, sets.train.len());
     let mut poison = Poison::flipped(sets, points, 1);
-    // All in one corner, where the label is always the same.
+    // All in one corner, as many of each class: there the loss is flat, and as curved as can be.
     poison.values.copy_from_slice(&sets.high.repeat(points));
-    poison.labels.fill(0);
+    for (at, label) in poison.labels.iter_mut().enumerate() {
+        *label = (at % 2) as u16;
+    }
     let mut config = BilevelConfig {
         victim: Victim::None,
         ..BilevelConfig::default()
@@ -118,13 +120,8 @@ fn a_rate_from_clean_rows_alone_diverges_where_the_default_does_not() {
     assert!(clean < 5.0, "{clean}");
     let before = rate(8.0 / (1.0 + clean));
     let now = rate(own.steady_rate(points));
-    let loss = |found: &Result<tox_bilevel::victim::Evaluation, _>| {
-        found
-            .as_ref()
-            .map_or(f64::INFINITY, |found| found.train_error)
-    };
-    assert!(loss(&now) <= loss(&before), "{now:?} {before:?}");
-    assert!(now.is_ok());
+    assert!(before.is_err(), "{before:?}");
+    assert!(now.is_ok(), "{now:?}");
     // As far as before on clean rows: the product of steps and rate is kept.
     let (lr, steps) = (
         own.steady_rate(points),

@@ -53,8 +53,8 @@ pub enum DataError {
     Cell {
         path: PathBuf,
         line: u64,
-        column: String,
-        found: String,
+        column: Box<str>,
+        found: Box<str>,
         reason: &'static str,
     },
     /// No column has the labels.
@@ -227,28 +227,27 @@ pub enum DataError {
     },
     /// An array of the wrong element type.
     #[error(
-        "array `{key}` in {} has element type {found}, expected {expected}; {remedy}",
+        "array `{key}` in {} has element type {found}, expected {expected}",
         path.display()
     )]
     NpyType {
         path: PathBuf,
         key: String,
-        expected: &'static str,
+        /// And the line that makes it so.
+        expected: Box<str>,
         found: String,
-        remedy: Box<str>,
     },
     /// An array whose shape is not that of images or labels.
     #[error(
-        "array `{key}` in {} has shape {found:?}, expected {expected}{}{remedy}",
-        path.display(),
-        if remedy.is_empty() { "" } else { "; " }
+        "array `{key}` in {} has shape {found:?}, expected {expected}",
+        path.display()
     )]
     NpyShape {
         path: PathBuf,
         key: String,
-        expected: &'static str,
+        /// And the line that makes it so.
+        expected: Box<str>,
         found: Vec<usize>,
-        remedy: Box<str>,
     },
     /// A pixel out of range.
     #[error(

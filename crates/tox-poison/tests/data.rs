@@ -61,12 +61,12 @@ fn assert_nested(small: &Crafted, large: &Crafted) {
     }
 }
 
-/// Values of Python's `int(p * n)`.
+/// Rounded down as decimals: where Python's `int(p * n)` has 28 of 0.29 of 100, this has 29.
 #[test]
-fn budgets_are_shares_that_python_rounds_down() {
+fn budgets_are_shares_that_are_rounded_down() {
     let counts = [
-        (0.29, 100, 28),
-        (0.57, 100, 56),
+        (0.29, 100, 29),
+        (0.57, 100, 57),
         (0.07, 100, 7),
         (0.1, 60_000, 6_000),
         (0.01, 45_000, 450),

@@ -140,12 +140,19 @@ fn settings_that_make_no_sense_are_refused_with_the_reason() {
             .to_string()
             .contains("at least 4 classes")
     );
-    assert!(
-        classes("autoattack", 3)
-            .unwrap_err()
-            .to_string()
-            .contains("at least 4 classes")
-    );
+    // AutoAttack does what it can on few classes, and says what that is.
+    for (n, dlr) in [
+        (2, None),
+        (3, Some("apgd-dlr-untargeted")),
+        (4, Some("apgd-dlr")),
+    ] {
+        classes("autoattack", n).unwrap();
+        let autoattack: Attack = "autoattack".parse().unwrap();
+        let names: Vec<String> = autoattack.parts(n).iter().map(Attack::name).collect();
+        let expected = [Some("apgd-ce"), dlr, Some("fab"), Some("square5000")];
+        assert_eq!(names, expected.into_iter().flatten().collect::<Vec<_>>());
+        assert_eq!(autoattack.note(n).is_some(), n < 4);
+    }
     classes("apgd-dlr", 4).unwrap();
     assert!(
         classes("pgd20", 1)

@@ -190,7 +190,7 @@ fn masked_gradients_are_found_out_without_square_in_the_list() {
         let (network, state) = Masked::new(&fixture, leak);
         let shape = ([1, 16, 16], 10);
         let model = Model::new(&network, &state, &plain, shape, Device::flex());
-        of(&model, &fixture.images, 200, (names, 0.08, 0))
+        of(&model, &fixture.images, 300, (names, 0.08, 0))
     };
     let leaky = run(1e-4, "pgd20,cw40");
     assert_eq!(leaky.reliable, Reliable::No);

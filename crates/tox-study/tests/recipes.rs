@@ -180,7 +180,7 @@ fn cells_and_seeds_become_trials_with_overrides_resolved() {
 fn ids_are_fixed_by_the_spec_alone() {
     let study = parse(SMALL, &[]).unwrap();
     // A change of this value orphans every record that exists: raise `TrialSpec::version` then.
-    assert_eq!(study.trials[0].id, "09ebc6c2a80c0b84");
+    assert_eq!(study.trials[0].id, "c068977d2f76e133");
     let mut ids: Vec<_> = study.trials.iter().map(|t| t.id.clone()).collect();
     assert!(study.trials.iter().all(|t| t.id == trial_id(&t.spec)));
     ids.sort();
@@ -266,7 +266,7 @@ fn a_cell_overrides_keys_of_learner_threat_and_data() {
     assert_eq!((data.dataset.as_str(), threat), ("cifar10", attack(4)));
     assert_eq!(config.range, Range::Symmetric);
     // A change of this value orphans every record that exists: raise `TrialSpec::version` then.
-    assert_eq!(study.trials[0].id, "5eeb021ca2b59269");
+    assert_eq!(study.trials[0].id, "c7dcf0b9b0374b3e");
 
     let text = study.to_toml();
     assert!(

@@ -60,10 +60,9 @@ fn compressed(dir: &Path, classes: &str, out: &str, more: &[&str]) -> (String, S
         "learner.candidate.images=16",
         "--classes",
         classes,
-        "--out",
-        out,
     ];
-    let (code, stdout, stderr) = run(dir, &[&args[..], more].concat());
+    let out = format!("--out={out}");
+    let (code, stdout, stderr) = run(dir, &[&args[..], &[&out], more].concat());
     assert_eq!(code, 0, "{stderr}");
     (stdout, stderr)
 }
@@ -123,7 +122,7 @@ fn defaults_and_printed_commands_work_on_two_and_three_classes() {
     ];
     let (code, text, stderr) = run(at, &[&common[..], &["--images", "4"]].concat());
     assert_eq!(code, 0, "{stderr}");
-    assert!(stderr.contains("is of --arch d"), "{stderr}");
+    assert!(stderr.contains("is of --arch wrn-10-1-b4"), "{stderr}");
     assert!(
         text.contains("cw40") && text.contains("autoattack"),
         "{text}"
@@ -252,7 +251,7 @@ fn weights_are_read_as_others_save_them() {
     assert_eq!(numbers(asked)["evaluation"], plain["evaluation"]);
     // What does not fit is told what would.
     for (more, expected) in [
-        (&["--arch", "wrn-16-2-b4"][..], "give --arch d"),
+        (&["--arch", "wrn-16-2-b4"][..], "give --arch wrn-10-1-b4"),
         (&["--rgb"], "give grey images (without --rgb)"),
         (&["--normalise", "imagenet"], "1 channels"),
     ] {

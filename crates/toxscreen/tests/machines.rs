@@ -4,7 +4,7 @@
 //! The tests of CPUs and caches are long or need rights, and are ignored; docs/guide/long-tests.md has
 //! their commands.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)] // Clippy knows test functions, not their helpers.
 
 use serde_json::Value;
 use std::fs;
@@ -67,8 +67,8 @@ name = "synthetic"
 seeds = [0]
 [data]
 dataset = "gaussians"
-train = 16
-valid = 16
+train = 64
+valid = 64
 [learner]
 kind = "synthetic"
 grid = 3
@@ -207,7 +207,7 @@ fn specs(dir: &Path, wanted: impl Fn(&str) -> bool) -> Vec<(String, PathBuf)> {
             let name = format!(
                 "{}-{}",
                 trial.spec.learner.kind(),
-                trial.cell().replace(' ', "-")
+                trial.cell().replace(' ', "-").replace(['(', ')'], "")
             );
             let path = dir.join(format!("{name}.json"));
             if wanted(&name) {
@@ -467,6 +467,28 @@ fn an_emulated_cpu_gives_the_outcomes_of_its_instruction_set() {
             println!("{} {cpu}: {} {}", spec.0, theirs.1, theirs == ours);
             assert_eq!(theirs, ours, "{} on {cpu}", spec.0);
         }
+    }
+}
+
+/// The loader of another glibc, in the folder that the variable names, runs every learner.
+#[test]
+#[ignore = "needs another glibc, unpacked where TOXSCREEN_OTHER_LIBC says"]
+fn another_glibc_changes_nothing() {
+    let libc = std::env::var("TOXSCREEN_OTHER_LIBC").expect("TOXSCREEN_OTHER_LIBC");
+    let (dir, loader) = (
+        tempfile::tempdir().unwrap(),
+        format!("{libc}/ld-linux-x86-64.so.2"),
+    );
+    // What is not of glibc comes from here.
+    let path = format!("{libc}:{}", dir.path().display());
+    fs::copy(
+        "/lib/x86_64-linux-gnu/libgcc_s.so.1",
+        dir.path().join("libgcc_s.so.1"),
+    )
+    .unwrap();
+    for spec in specs(dir.path(), |_| true) {
+        let theirs = outcome(&spec, &[&loader, "--library-path", &path], &[]);
+        assert_eq!(theirs, outcome(&spec, &[], &[]), "{}", spec.0);
     }
 }
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
+use tox_study::store::Failure;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_toxscreen");
 
@@ -163,13 +164,22 @@ fn a_study_is_reproduced_by_the_commands_of_its_report_where_they_stand() {
     assert_eq!(results(&folder), results(&again));
 }
 
-/// Starts a command and sends it what Ctrl-C sends once `ready` is there; its output.
-fn interrupted(mut command: Command, ready: &Path) -> (i32, String, String) {
+/// Whether some trial below a folder has begun.
+fn begun(folder: &Path) -> bool {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|e| e.path()).any(|path| {
+        let name = path.file_name().is_some_and(|name| name == "events.jsonl");
+        name || path.is_dir() && begun(&path)
+    })
+}
+
+/// Starts a command and sends it what Ctrl-C sends once a trial in `folder` has begun; its output.
+fn interrupted(mut command: Command, folder: &Path) -> (i32, String, String) {
     let command = command.env("TOXSCREEN_CHECKPOINT_SECONDS", "0.01");
     let pipes = command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = pipes.spawn().unwrap();
     for _ in 0..2000 {
-        if ready.exists() || child.try_wait().unwrap().is_some() {
+        if begun(folder) || child.try_wait().unwrap().is_some() {
             break;
         }
         std::thread::sleep(Duration::from_millis(5));
@@ -185,7 +195,7 @@ fn what_was_stopped_goes_on_with_the_command_that_is_printed() {
     let long = RECIPE.replace("epochs = 1 }\ncontroller", "epochs = 400 }\ncontroller");
     fs::write(at.join("my recipe's.toml"), long).unwrap();
     let run = ["run", "my recipe's.toml", "--out", "runs of 'mine'"];
-    let (code, stdout, stderr) = interrupted(command(&at, &run), &at.join("runs of 'mine'/trials"));
+    let (code, stdout, stderr) = interrupted(command(&at, &run), &at.join("runs of 'mine'"));
     assert_eq!(code, 130, "{stderr}");
     let line = one(&stdout);
     // What goes on is this very study, which now may be seen to go on no further than its plan.
@@ -232,7 +242,7 @@ fn what_was_stopped_goes_on_with_the_command_that_is_printed() {
         "--out",
         "my runs/it's",
     ];
-    let (code, _, stderr) = interrupted(command(&at, &small), &at.join("my runs/it's/spec.json"));
+    let (code, _, stderr) = interrupted(command(&at, &small), &at.join("my runs/it's"));
     let stdout = match code {
         130 => {
             let line = one(&stderr);
@@ -308,10 +318,13 @@ fn control_characters_of_others_do_not_reach_a_terminal() {
         .unwrap();
     fs::remove_file(trial.path().join("record.json")).unwrap();
     let id = trial.file_name().into_string().unwrap();
-    let failure = serde_json::json!({
-        "trial": id, "message": EVIL, "exit_code": 1, "stderr": [EVIL],
-    });
-    fs::write(trial.path().join("failure.json"), failure.to_string()).unwrap();
+    let failure = Failure {
+        trial: id,
+        message: EVIL.into(),
+        exit_code: Some(1),
+        stderr: vec![EVIL.into()],
+    };
+    fs::write(trial.path().join("failure.json"), failure.to_json()).unwrap();
 
     let evil_data = format!("{EVIL}.npz");
     let evil_recipe = format!("{EVIL}.toml");

@@ -68,8 +68,8 @@ pub(crate) fn read(
             let wrong = |reason: &'static str| DataError::Cell {
                 path: path.to_path_buf(),
                 line,
-                column: names[column].clone(),
-                found: cell.to_owned(),
+                column: names[column].clone().into(),
+                found: cell.into(),
                 reason,
             };
             if MISSING.contains(&&cell.to_lowercase()[..]) {
@@ -252,8 +252,8 @@ fn labelled(path: &Path, rows: &[u64], name: &str, cells: Vec<String>) -> Result
         return Err(DataError::Cell {
             path: path.to_path_buf(),
             line: rows[index],
-            column: name.to_owned(),
-            found: cells[index].clone(),
+            column: name.into(),
+            found: cells[index].clone().into(),
             reason: "a measurement is no class: name the column of labels with --label, or make classes \
                      of it first",
         });

@@ -66,9 +66,12 @@ impl Labels {
                 return Err(DataError::NpyShape {
                     path: path.to_path_buf(),
                     key: array.key.clone(),
-                    expected: "(N), (N, 1), or (N, K) of one-hot labels",
+                    expected: format!(
+                        "(N), (N, 1), or (N, K) of one-hot labels; save it with {0} = {0}.reshape(len({0}))",
+                        array.key
+                    )
+                    .into(),
                     found: array.shape.clone(),
-                    remedy: format!("save it with {0} = {0}.reshape(len({0}))", array.key).into(),
                 });
             }
         };

@@ -108,9 +108,8 @@ impl Array {
         let (kind, big_endian) = header::kind(&header.descr).ok_or_else(|| DataError::NpyType {
             path: path.clone(),
             key: key.to_owned(),
-            expected: "numbers, bools or text",
+            expected: format!("numbers, bools or text; {}", remedy(key, &header.descr)).into(),
             found: header.descr.clone(),
-            remedy: remedy(key, &header.descr).into(),
         })?;
         let sizes = header.shape.iter().map(|&size| u128::from(size));
         let count = sizes.fold(kind.width() as u128, u128::saturating_mul);
@@ -388,13 +387,12 @@ impl Array {
     }
 
     /// The error for an element type other than `expected`.
-    pub fn wrong(&self, path: &Path, expected: &'static str) -> DataError {
+    pub fn wrong(&self, path: &Path, expected: &str) -> DataError {
         DataError::NpyType {
             path: path.to_path_buf(),
             key: self.key.clone(),
-            expected,
+            expected: format!("{expected}; {}", remedy(&self.key, "")).into(),
             found: self.kind.name(),
-            remedy: remedy(&self.key, "").into(),
         }
     }
 }

@@ -168,13 +168,13 @@ impl Grid {
     }
 }
 
-fn shape(path: &Path, array: &Array, expected: &'static str, remedy: String) -> DataError {
+fn shape(path: &Path, array: &Array, expected: &str, remedy: String) -> DataError {
+    let gap = if remedy.is_empty() { "" } else { "; " };
     DataError::NpyShape {
         path: path.to_path_buf(),
         key: array.key.clone(),
-        expected,
+        expected: format!("{expected}{gap}{remedy}").into(),
         found: array.shape.clone(),
-        remedy: remedy.into(),
     }
 }
 

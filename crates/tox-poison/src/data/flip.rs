@@ -7,7 +7,7 @@ use tox_data::features::Features;
 use tox_data::patch::Patch;
 use tox_data::rng::stream;
 
-/// Flips the labels of `int(budget * rows)` rows, drawn uniformly without replacement, each to one
+/// Flips the labels of a share of `budget` of the rows (see [`super::points`]), drawn uniformly without replacement, each to one
 /// of the other classes, drawn uniformly (stream `poison/rlf` of the row). Budgets are nested, see
 /// [the module](super).
 ///

@@ -55,7 +55,7 @@ impl Noise {
     }
 }
 
-/// Adds noise to `int(budget * rows)` images, drawn as [`super::flip::random`] draws its rows: each
+/// Adds noise to a share of `budget` of the images (see [`super::points`]), drawn as [`super::flip::random`] draws its rows: each
 /// pixel (stream `poison/noise` of the row, in C, H, W order) moves by a normal number that is
 /// clipped to the bound and rounded to 8 bits, and is clipped to 0..=255. Budgets are nested.
 ///

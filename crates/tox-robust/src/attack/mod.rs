@@ -51,8 +51,8 @@ pub enum Attack {
     Fab(FabConfig),
     /// Square: random search, no gradient.
     Square(SquareConfig),
-    /// AutoAttack standard: APGD-CE, targeted APGD-DLR (with fewer than four classes see
-    /// [`AutoAttackConfig::parts`]), targeted FAB, Square, each on what the ones before it left correct.
+    /// AutoAttack standard: APGD-CE, targeted APGD-DLR (on three classes the untargeted one, on two
+    /// none), targeted FAB, Square, each on what the ones before it left correct.
     #[serde(rename = "autoattack")]
     AutoAttack(AutoAttackConfig),
 }

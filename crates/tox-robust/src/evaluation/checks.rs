@@ -35,6 +35,12 @@ pub const SQUARE: f64 = 0.5;
 pub const FLAT: f64 = 0.01;
 /// Share of images at which it may change less; a single one may be saturated.
 pub const FEW_FLAT: f64 = 0.05;
+/// Largest less smallest logit of an image below which the cross-entropy's gradient is a blend of all
+/// classes, each of which weighs in it as much as another (by less than a quarter); and the share of images
+/// of which that must be so.
+pub const SPREAD: f32 = 0.2;
+/// See [`SPREAD`].
+pub const MOSTLY: f64 = 0.9;
 /// Images that only one of two attacks fools, from which that is no chance even where the other fools
 /// none alone; see [`DEVIATIONS`].
 pub const TELLING: usize = 5;

@@ -92,13 +92,19 @@ impl<'a> Machine<'a> {
         all.filter(|&i| self.kept.correct[i]).collect()
     }
 
+    /// The bytes of the image at a place.
+    fn pixels(&self, place: usize) -> &'a [u8] {
+        let images = &self.inputs.split.images;
+        let row = self.inputs.rows[place] as usize;
+        &images.pixels[row * images.stride()..][..images.stride()]
+    }
+
     /// The images at these places.
     fn sample(&self, places: impl IntoIterator<Item = usize>) -> Sample {
         let (split, mut sample) = (self.inputs.split, Sample::default());
-        let stride = split.images.stride();
         for place in places {
             let row = self.inputs.rows[place];
-            let bytes = &split.images.pixels[row as usize * stride..][..stride];
+            let bytes = self.pixels(place);
             sample
                 .pixels
                 .extend(bytes.iter().map(|&b| f32::from(b) / 255.0));
@@ -182,10 +188,18 @@ impl<'a> Machine<'a> {
         let (mut own, mut notes) = (self.kept.own, Vec::new());
         let warnings = match self.kept.probed {
             0 => {
-                let images = self.distinct.iter().copied().take(CHUNK);
-                probes::outputs(&oracle, &self.sample(images))
+                // Labels do not matter here.
+                let mut seen = HashSet::new();
+                let images = self.distinct.iter().copied();
+                let images = images.filter(|&place| seen.insert(self.pixels(place)));
+                probes::outputs(&oracle, &self.sample(images.take(CHUNK)))
             }
-            1 => probes::gradients(&oracle, &correct_once()),
+            1 => {
+                let sample = correct_once();
+                let mut found = probes::gradients(&oracle, &sample);
+                found.extend(probes::small(&oracle, &sample, self.inputs.attacks));
+                found
+            }
             2 if self.inputs.attacks.is_empty() => Vec::new(),
             2 => probes::strength(&oracle, &correct_once(), ball, seed),
             3 => {
@@ -194,8 +208,8 @@ impl<'a> Machine<'a> {
                     true => Sample::default(),
                     false => self.sample(left.take(own::FEW)),
                 };
-                let attacks = self.inputs.attacks;
-                let (found, warnings) = own::left(&oracle, sample.points(), attacks, ball, seed);
+                let asked = (self.inputs.attacks, self.spent());
+                let (found, warnings) = own::left(&oracle, sample.points(), asked, ball, seed);
                 own = found;
                 warnings
             }
@@ -217,6 +231,15 @@ impl<'a> Machine<'a> {
             self.kept.probed += 1;
         }
         format!("checks, {} of {}", self.kept.probed, self.probes())
+    }
+
+    /// Passes that the attacks made; a backward pass costs two.
+    fn spent(&self) -> u64 {
+        let sum = |passes: &[u32]| passes.iter().map(|&p| u64::from(p)).sum::<u64>();
+        let tallies = self.kept.tallies.iter();
+        tallies
+            .map(|tally| sum(&tally.forward) + 2 * sum(&tally.backward))
+            .sum()
     }
 
     /// Whether no attack fooled the image at `place`, one of `correct`.

@@ -10,9 +10,12 @@ use serde::{Deserialize, Serialize};
 /// Images.
 pub const FEW: usize = 32;
 /// Steps of the attacks on margin and cross-entropy.
-pub const STEPS: usize = 20;
-/// Queries of Square.
-pub const QUERIES: usize = 200;
+pub const STEPS: usize = 10;
+/// Queries of Square: as many as keep all this below [`SHARE`] of the passes that the attacks asked for
+/// made, within these.
+const QUERIES: std::ops::RangeInclusive<usize> = 50..=200;
+/// See [`QUERIES`]. Where much is left, much was asked, so that there are many.
+const SHARE: f64 = 0.08;
 /// Steps of the attacks that Square is held against where it looks too good.
 const LONG: usize = 100;
 
@@ -22,10 +25,12 @@ const LONG: usize = 100;
 pub struct Own {
     /// Images that were left, distinct ones, at most 32.
     pub images: usize,
-    /// How many of them 20 steps of CW fool.
+    /// How many of them 10 steps of CW fool.
     pub margin: usize,
-    /// How many Square does with 200 queries; `None` where it was among the attacks.
+    /// How many Square does; `None` where it was among the attacks.
     pub square: Option<usize>,
+    /// Queries of Square for each image.
+    pub queries: usize,
 }
 
 impl Own {
@@ -39,7 +44,7 @@ impl Own {
     pub fn sentence(&self) -> String {
         let Self { images, margin, .. } = self;
         let square = self.square.map_or(String::new(), |square| {
-            format!(", Square with {QUERIES} queries {square}")
+            format!(", Square with {} queries {square}", self.queries)
         });
         format!(
             "own probe, on {images} images that all attacks left correct: {STEPS} steps of CW fool \
@@ -57,12 +62,20 @@ fn count(fooled: &[bool]) -> usize {
     fooled.iter().filter(|f| **f).count()
 }
 
-/// Attacks images that were left. Each attack here is only made if what the ones before it found leaves
+/// Queries after attacks that made `spent` passes, on `images` images.
+fn queries(spent: u64, images: usize) -> usize {
+    // A step is a pass forward and one back, which costs two.
+    let margin = (3 * STEPS * images) as f64;
+    let left = (SHARE * spent as f64 - margin) / images.max(1) as f64;
+    (left.max(0.0) as usize).clamp(*QUERIES.start(), *QUERIES.end())
+}
+
+/// Attacks images that were left by attacks that made `spent` passes. Each attack here is only made if what the ones before it found leaves
 /// something to tell apart.
 pub(super) fn left(
     oracle: &dyn Oracle,
     points: Points<'_>,
-    attacks: &[Attack],
+    (attacks, spent): (&[Attack], u64),
     ball: Ball,
     seed: u64,
 ) -> (Option<Own>, Vec<Warning>) {
@@ -88,7 +101,7 @@ pub(super) fn left(
     }
     let mut asked = attacks.iter().flat_map(|attack| attack.parts(classes));
     let asked = asked.any(|attack| match attack {
-        Attack::Square(config) => config.queries >= QUERIES,
+        Attack::Square(config) => config.queries >= *QUERIES.end(),
         Attack::Fgsm {}
         | Attack::Pgd(_)
         | Attack::Cw(_)
@@ -97,9 +110,10 @@ pub(super) fn left(
         | Attack::Fab(_)
         | Attack::AutoAttack(_) => false,
     });
+    let queries = queries(spent, n);
     let square = (!asked).then(|| {
         run(Attack::Square(SquareConfig {
-            queries: QUERIES,
+            queries,
             ..Default::default()
         }))
     });
@@ -108,7 +122,7 @@ pub(super) fn left(
         if let Some((lost, won)) = checks::weaker(square, &along) {
             let reason = format!(
                 "of {n} images that the attacks left correct, Square, which sees no gradient, fools \
-                 {lost} with {QUERIES} queries that {LONG} steps of APGD-CE and of CW do not, the other \
+                 {lost} with {queries} queries that {LONG} steps of APGD-CE and of CW do not, the other \
                  way round {won}: gradients do not show the way, so robust accuracy is overestimated; \
                  add square or autoattack, and adapt an attack to this network"
             );
@@ -119,6 +133,7 @@ pub(super) fn left(
         images: n,
         margin: by_margin,
         square: square.map(|s| count(&s)),
+        queries,
     };
     (Some(own), warnings)
 }
@@ -153,7 +168,14 @@ pub(super) fn ahead(only: usize, won: usize, (tried, found): (usize, usize)) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::ahead;
+    use super::{ahead, queries};
+
+    #[test]
+    fn queries_are_a_share_of_what_was_asked() {
+        assert_eq!(queries(0, 32), 50);
+        assert_eq!(queries(40_000, 32), 70);
+        assert_eq!(queries(1_000_000, 32), 200);
+    }
 
     #[test]
     fn square_is_ahead_only_of_what_a_strong_attack_does_not_find() {

@@ -222,6 +222,39 @@ pub(super) fn gradients(oracle: &dyn Oracle, correct: &Sample) -> Vec<Warning> {
     warnings
 }
 
+/// Logits so small that the cross-entropy's gradient leads nowhere, where the attacks go by nothing else. On
+/// two classes it is that of the margin, however small.
+pub(super) fn small(oracle: &dyn Oracle, correct: &Sample, attacks: &[Attack]) -> Vec<Warning> {
+    let (n, classes) = (correct.labels.len(), oracle.classes());
+    let parts: Vec<Attack> = attacks.iter().flat_map(|a| a.parts(classes)).collect();
+    let entropy = parts
+        .iter()
+        .any(|attack| matches!(attack, Attack::Fgsm {} | Attack::Pgd(_) | Attack::ApgdCe(_)));
+    let margin = parts
+        .iter()
+        .any(|attack| matches!(attack, Attack::Cw(_) | Attack::ApgdDlr(_) | Attack::Fab(_)));
+    if n == 0 || classes < 3 || margin || !entropy {
+        return Vec::new();
+    }
+    let logits = oracle.logits(&correct.pixels);
+    let close = logits.chunks_exact(classes).filter(|row| {
+        let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let least = row.iter().copied().fold(f32::INFINITY, f32::min);
+        most - least < checks::SPREAD
+    });
+    let close = close.count();
+    if (close as f64) < checks::MOSTLY * n as f64 {
+        return Vec::new();
+    }
+    let reason = format!(
+        "the largest and the smallest logit of {close} of {n} images differ by less than {}: the \
+         cross-entropy's gradient is a blend of all classes there, and the attacks go by nothing else; \
+         use cw, apgd-dlr, fab or autoattack, or scale the logits up",
+        checks::SPREAD,
+    );
+    vec![Warning::new(Kind::CrossEntropyMisleads, None, reason)]
+}
+
 /// Tries `attack`, shortened, without room to move.
 pub(super) fn epsilon_zero(
     oracle: &dyn Oracle,

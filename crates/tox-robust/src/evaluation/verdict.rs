@@ -158,7 +158,7 @@ pub(super) fn weaker_than_autoattack(attacks: &[Attack], classes: usize) -> Opti
             margin,
             format!("an attack on the margin (apgd-dlr or fab with {STEPS} steps, cw{CW_STEPS})"),
         ),
-        (blind, format!("square{QUERIES}, which needs no gradient")),
+        (blind, format!("square{QUERIES}, which sees no gradient")),
     ];
     let missing: Vec<String> = needed
         .into_iter()
@@ -166,9 +166,9 @@ pub(super) fn weaker_than_autoattack(attacks: &[Attack], classes: usize) -> Opti
         .collect();
     (!missing.is_empty()).then(|| {
         format!(
-            "the attacks are weaker than AutoAttack, so robust accuracy is an upper bound: there is no \
-             {}; add autoattack",
-            missing.join(", no "),
+            "the attacks are weaker than AutoAttack, so robust accuracy is an upper bound; missing are {}; \
+             add autoattack",
+            missing.join(", and "),
         )
     })
 }

@@ -37,11 +37,14 @@ fn absolute(text: &str, key: &str, folder: &Path, notes: &mut Vec<String>) -> Op
     let found = if beside.exists() {
         beside
     } else if here() {
-        notes.push(format!(
+        let note = format!(
             "{text} is not in the recipe's folder {} and was taken from the current folder; write it as \
              it is from the recipe's folder",
             folder.display()
-        ));
+        );
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
         path.to_owned()
     } else if key == "path" {
         beside

@@ -89,6 +89,27 @@ fn amiss(
     Ok(found)
 }
 
+/// Weights that a trial left beside its record for whoever wants them, held against those that it left
+/// when it was run again in `again`, to the same outcome.
+pub fn weights(store: &Store, id: &str, again: &Path) -> Vec<FileCheck> {
+    let mut found = Vec::new();
+    let names = files::names(again).unwrap_or_default();
+    for name in names.iter().filter(|name| name.ends_with(".safetensors")) {
+        let made = std::fs::read(again.join(name)).ok();
+        let (verdict, note) = match std::fs::read(store.trial_dir(id).join(name)) {
+            Ok(bytes) if Some(&bytes) == made.as_ref() => continue,
+            Ok(_) => (Verdict::Damaged, "is not what the trial leaves"),
+            Err(_) => (Verdict::Noted, "was left by the trial, and is gone"),
+        };
+        found.push(FileCheck {
+            file: format!("trials/{id}/{name}"),
+            verdict,
+            note: note.to_owned(),
+        });
+    }
+    found
+}
+
 /// Data sets as trials of different seeds see them, each read once.
 pub struct Sets<'a> {
     dir: Result<&'a DataDir, &'a DataError>,

@@ -302,7 +302,7 @@ impl Learner {
             (None, false) => ", a guess for a network",
             (Some(_), _) => "",
         };
-        format!("the learner takes {steps} steps at a rate of {lr:.4}{rate}{capped}")
+        format!("the learner takes {steps} steps at a rate of {lr:.3e}{rate}{capped}")
     }
 }
 

@@ -16,7 +16,7 @@ use tox_robust::oracle::Oracle;
 use tox_search::compress::{Constants, Normalisation};
 
 /// Images of [`glance`].
-const GLANCE: usize = 128;
+const GLANCE: usize = 64;
 /// By how many standard deviations of chance another normalisation must be better to be named.
 const DEVIATIONS: f64 = 3.0;
 

@@ -99,7 +99,7 @@ fn a_thousand_flipped_bits_are_noticed() {
 /// Commands that do not verify read less, and say what is wrong with that.
 #[test]
 fn each_command_speaks_of_what_it_reads() {
-    let made = Restored::new();
+    let made = Restored::finished();
     let trial = super::trials(&made.again().join("s"))[0].clone();
     for (file, words, code, part) in [
         (

@@ -88,7 +88,7 @@ fn folders_that_cannot_be_used_are_no_wrong_usage() {
 #[test]
 fn links_inside_of_a_study_are_refused() {
     use std::os::unix::fs::symlink;
-    let made = Restored::new();
+    let made = Restored::finished();
     let study = made.again().join("s");
     let id = trials(&study)[0].file_name().unwrap().to_owned();
     let events = format!("trials/{}/events.jsonl", id.display());

@@ -113,7 +113,7 @@ pub struct Restored {
 
 impl Restored {
     /// [`finished`], once.
-    pub fn new() -> Self {
+    pub fn finished() -> Self {
         let (dir, whole) = (finished(), tempfile::tempdir().unwrap());
         copy(dir.path(), whole.path());
         Self { dir, whole }

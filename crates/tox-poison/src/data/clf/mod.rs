@@ -115,7 +115,7 @@ fn best(row: &[f64], without: Option<u16>, better: fn(&f64, &f64) -> bool) -> u1
     best.map_or(0, |(class, _)| class)
 }
 
-/// Flips the labels of the `int(budget * rows)` rows that come first in confidence, the first of
+/// Flips the labels of the rows, a share of `budget` of all (see [`super::points`]), that come first in confidence, the first of
 /// equals. Nothing is drawn, so budgets are nested for one table of confidences. The check fails if
 /// the classifier is no better than naming the most frequent class.
 ///

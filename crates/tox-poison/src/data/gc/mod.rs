@@ -195,7 +195,7 @@ impl Cancelled {
     }
 }
 
-/// Poisons `int(budget * rows)` images, drawn as [`super::flip::random`] draws its rows, with a
+/// Poisons a share of `budget` of the images (see [`super::points`]), drawn as [`super::flip::random`] draws its rows, with a
 /// share of `budget`. It goes on from its checkpoint if there is one; `None` means that it was
 /// asked to stop and has saved itself.
 ///

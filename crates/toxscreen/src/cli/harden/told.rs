@@ -2,6 +2,7 @@
 
 use crate::cli::{bilevel, table};
 use serde_json::{Value, json as object};
+use std::cmp::Ordering;
 use tox_bilevel::advice::{Advice, Gain, Origin, Treatment, Verdict};
 use tox_bilevel::config::{BilevelConfig, Penalty};
 use tox_bilevel::own::Own;
@@ -192,15 +193,19 @@ impl Told<'_> {
                     true => format!("{} (chosen)", self.name(treatment)),
                     false => self.name(treatment).to_owned(),
                 };
-                let all = |each: &dyn Fn(&Vec<f64>) -> String| {
-                    let mut texts: Vec<String> = treatment.lambda.iter().map(each).collect();
-                    texts.dedup();
-                    texts.join(" / ")
+                // Cross-validation may choose another in each division.
+                let mut lambdas: Vec<&Vec<f64>> = treatment.lambda.iter().collect();
+                lambdas.sort_by(|a, b| a.partial_cmp(b).unwrap_or(Ordering::Equal));
+                lambdas.dedup();
+                let all = |each: &dyn Fn(&[f64]) -> String| match lambdas.as_slice() {
+                    [] => String::new(),
+                    [one] => each(one),
+                    [first, .., last] => format!("{} to {}", each(first), each(last)),
                 };
                 vec![
                     name,
                     all(&|lambda| self.c(lambda).map_or("-".to_owned(), short)),
-                    all(&|lambda| bilevel::lambdas(lambda)),
+                    all(&bilevel::lambdas),
                     format!("{:.2} %", treatment.clean()),
                     format!("{:.2} %", treatment.worst()),
                 ]
