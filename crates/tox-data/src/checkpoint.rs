@@ -275,12 +275,17 @@ pub fn put_aside(
     with: &str,
     note: &mut dyn FnMut(&str),
 ) -> Result<bool, std::io::Error> {
-    let aside = aside(path, with);
+    let (aside, own) = (aside(path, with), aside(path, &made_with()));
     std::fs::rename(path, &aside)?;
-    let back = match std::fs::rename(self::aside(path, &made_with()), path) {
-        Ok(()) => true,
-        Err(e) if e.kind() == ErrorKind::NotFound => false,
-        Err(e) => return Err(e),
+    // Names are shorter than what they stand for: one that is ours may be of what was just put aside.
+    let back = if aside == own {
+        false
+    } else {
+        match std::fs::rename(own, path) {
+            Ok(()) => true,
+            Err(e) if e.kind() == ErrorKind::NotFound => false,
+            Err(e) => return Err(e),
+        }
     };
     let goes = match back {
         true => "what was made with this one before goes on",
