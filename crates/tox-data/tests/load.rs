@@ -393,7 +393,7 @@ fn npz_archives_that_lie_are_refused() {
     ));
     assert!(matches!(
         lie(npy("|u1", "(0, 2, 2)", &[])),
-        DataError::Empty { .. }
+        DataError::Counts { .. }
     ));
     assert!(matches!(
         lie(npy("|u1", "(4, 2, 2)", &[0; 16])),
