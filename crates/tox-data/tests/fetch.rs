@@ -192,7 +192,9 @@ fn a_wrong_start_is_thrown_away_and_fetched_again() {
 fn other_bytes_are_refused_and_removed() {
     let (base, _) = serve(body(), vec![Answer::Whole]);
     let folder = TempDir::new().unwrap();
-    let source = source(&base, "file", b"other", &["file"]);
+    let mut other = body();
+    other[7] ^= 1;
+    let source = source(&base, "file", &other, &["file"]);
     let error = fetch_from(&source, &data_dir(&folder), &mut |_, _| ()).unwrap_err();
     assert!(matches!(error, FetchError::Checksum { .. }), "{error}");
     assert_eq!(

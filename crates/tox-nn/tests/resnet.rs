@@ -311,7 +311,7 @@ fn files_of_other_networks_and_damaged_ones_are_refused_with_reasons() {
         let shape = if is(n) { vec![2, 18] } else { s };
         Some((n.into(), d, shape, b))
     });
-    refused(&reshaped, &["[2, 18]", "expected [2, 2, 3, 3]"]);
+    refused(&reshaped, &["[2, 18]", "asked for [2, 2, 3, 3]"]);
     let retyped = changed(folder, |n, d, s, b| {
         let d = if is(n) { Dtype::I32 } else { d };
         Some((n.into(), d, s, b))

@@ -184,7 +184,7 @@ fn inherited_weights_are_worth_something() {
     let mut config = config();
     (config.channels, config.cells) = (8, 2);
     (config.initial, config.rounds, config.tune.epochs) = (4, 0, 0);
-    (config.supernet.epochs, config.supernet.lr_max) = (40, 0.1);
+    (config.supernet.epochs, config.supernet.lr_max) = (50, 0.1);
     let mut asked = Asked {
         space: &DARTS,
         accuracy: Accuracy::Trained,

@@ -287,7 +287,10 @@ fn weights_are_read_as_others_save_them() {
     assert!(code == 2 && stderr.contains("DeepMind"), "{stderr}");
     let (code, _, stderr) = attack("dm.safetensors", &[]);
     assert!(code == 2 && stderr.contains("usual names"), "{stderr}");
-    let (teacher, given) = (at.join("a/teacher.safetensors"), at.join("teacher.safetensors"));
+    let (teacher, given) = (
+        at.join("a/teacher.safetensors"),
+        at.join("teacher.safetensors"),
+    );
     rewritten(&teacher, &given, str::to_owned, &far);
     // A teacher's own normalisation becomes that of the compression, and of the command that it prints.
     let (said, stderr) = compressed(

@@ -39,11 +39,10 @@ fn wrong_usage_and_wrong_recipes_end_with_2_and_one_message() {
     fs::write(at.join("q.toml"), RECIPE.replace("q = 6", "q = 200000")).unwrap();
     fs::write(at.join("ok.toml"), RECIPE).unwrap();
     fs::write(at.join("file"), "").unwrap();
-    let cases: [&[&str]; 11] = [
+    let cases: [&[&str]; 10] = [
         &["run", "r.toml"],
         &["run", "q.toml"],
         &["run", "none.toml"],
-        &["run", "ok.toml", "--out", "file/below"],
         &["run", "ok.toml", "--seeds", "3..1"],
         &["run", "ok.toml", "--set", "data.trian=3"],
         &["plan", "ok.toml", "--set", "learner.child.layers=1"],
@@ -52,6 +51,15 @@ fn wrong_usage_and_wrong_recipes_end_with_2_and_one_message() {
         &["verify", "nowhere"],
         &["init", "--out", "ok.toml"],
     ];
+    let (code, _, stderr) = toxscreen(at, &["run", "ok.toml", "--out", "file/below"]);
+    assert_eq!(
+        code, 1,
+        "a folder that cannot be made is no wrong usage: {stderr}"
+    );
+    assert!(
+        stderr.contains("cannot create the folder file/below"),
+        "{stderr}"
+    );
     let mut seen = String::new();
     for args in cases {
         let (code, stdout, stderr) = toxscreen(at, args);

@@ -11,6 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use tox_data::DataDir;
 use tox_study::recipe::{Overrides, Study};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_toxscreen");
@@ -201,9 +202,12 @@ label = "sub-networks"
 /// The specs of [`RECIPES`] whose names `wanted` accepts: name and file.
 fn specs(dir: &Path, wanted: impl Fn(&str) -> bool) -> Vec<(String, PathBuf)> {
     let mut specs = Vec::new();
+    let data = DataDir::resolve(Some(dir)).unwrap();
     for recipe in RECIPES {
         let study = Study::parse("recipe.toml", recipe, &Overrides::default());
-        for trial in study.unwrap().trials {
+        let (study, faults) = study.unwrap().resolved(&data).unwrap();
+        assert!(faults.is_empty(), "{faults:?}");
+        for trial in study.trials {
             let name = format!(
                 "{}-{}",
                 trial.spec.learner.kind(),

@@ -191,7 +191,9 @@ fn a_table_that_is_none_is_refused_with_line_and_column() {
         ),
     ];
     for (text, wanted) in cases {
-        let error = read(&text).unwrap_err().to_string();
+        let error = read(&format!("{}\n", text.trim_end()))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(wanted), "{error}: no {wanted}");
         assert!(error.contains("table.csv"), "{error}");
     }

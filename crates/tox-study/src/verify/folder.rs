@@ -81,10 +81,16 @@ fn amiss(
             say(name, Verdict::Noted, note.into());
         }
     }
-    let damaged = Past::read(&dir.join("events.jsonl"), 0)?.damaged;
-    if damaged > 0 {
-        let note = format!("{damaged} lines were torn by a kill or changed since");
-        say("events.jsonl", Verdict::Noted, note);
+    match Past::read(&dir.join("events.jsonl"), 0) {
+        Ok(past) if past.damaged > 0 => {
+            let note = format!(
+                "{} lines were torn by a kill or changed since",
+                past.damaged
+            );
+            say("events.jsonl", Verdict::Noted, note);
+        }
+        Ok(_) => {}
+        Err(e) => say("events.jsonl", Verdict::Damaged, e.to_string()),
     }
     Ok(found)
 }

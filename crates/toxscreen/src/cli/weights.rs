@@ -214,24 +214,28 @@ impl Look<'_> {
     pub fn better(&self, split: &Split, data: &Normalise, used: &Normalisation) -> Option<String> {
         let channels = split.images.shape[1];
         let ours = self.glance(split, &used.of(data, channels).ok()?);
-        let mut best: Option<(usize, &str)> = None;
+        // Whether the first is right so much oftener than the second that it is no accident.
+        let ahead = |theirs: &[bool], ours: &[bool]| {
+            let pairs = || theirs.iter().zip(ours);
+            let won = pairs().filter(|(theirs, ours)| **theirs && !**ours).count();
+            let lost = pairs().filter(|(theirs, ours)| !**theirs && **ours).count();
+            won as f64 - lost as f64 > DEVIATIONS * ((won + lost) as f64).sqrt()
+        };
+        let mut best: Option<(Vec<bool>, &str)> = None;
         for (name, normalisation) in &Normalisation::NAMED {
             let Ok(constants) = normalisation.of(data, channels) else {
                 continue;
             };
             let theirs = self.glance(split, &constants);
-            let pairs = || theirs.iter().zip(&ours);
-            let won = pairs().filter(|(theirs, ours)| **theirs && !**ours).count();
-            let lost = pairs().filter(|(theirs, ours)| !**theirs && **ours).count();
-            let right = theirs.iter().filter(|right| **right).count();
-            let ahead = won as f64 - lost as f64 > DEVIATIONS * ((won + lost) as f64).sqrt();
-            if ahead && best.is_none_or(|(most, _)| right > most) {
-                best = Some((right, name));
+            // Of several that are as good, the first: the data set's own.
+            let least = best.as_ref().map_or(&ours, |(best, _)| best);
+            if ahead(&theirs, least) {
+                best = Some((theirs, name));
             }
         }
-        let (right, name) = best?;
-        let n = ours.len();
-        let now = ours.iter().filter(|right| **right).count();
+        let (best, name) = best?;
+        let count = |right: &[bool]| right.iter().filter(|right| **right).count();
+        let (n, now, right) = (ours.len(), count(&ours), count(&best));
         Some(format!(
             "of the first {n} images the network classifies {now} correctly, with --normalise {name} it \
              would be {right}: the weights were most likely trained with that"
