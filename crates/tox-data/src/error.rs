@@ -27,7 +27,7 @@ pub enum DataError {
     Door { path: PathBuf },
     /// An array without its labels, or more arrays than are understood.
     #[error(
-        "`{first}` and {found} files in all: expected an .npy file of rows and one of labels, \
+        "found {found} .npy file(s), the first `{first}`: expected an .npy file of rows and one of labels, \
          X.npy,y.npy, or these and two to test on, X.npy,y.npy,X_test.npy,y_test.npy; or in Python: \
          numpy.savez(\"data.npz\", x=X, y=y)"
     )]

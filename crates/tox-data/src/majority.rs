@@ -19,14 +19,19 @@ pub struct NoBetter {
 
 impl std::fmt::Display for NoBetter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let relation = match self.error < self.majority {
+            true => "cannot be told from that of",
+            false => "is no better than",
+        };
+        let told = match self.majority - self.margin {
+            least if least > 0.0 => format!("an error below {least:.2} % could be told from it"),
+            _ => "on so few rows no error could be".to_owned(),
+        };
         write!(
             f,
-            "an error of {:.2} % on {} rows is no better than always answering the most frequent \
-             class, which errs in {:.2} % (an error below {:.2} % could be told from it)",
-            self.error,
-            self.rows,
-            self.majority,
-            (self.majority - self.margin).max(0.0)
+            "an error of {:.2} % on {} rows {relation} always answering the most frequent class, which errs in \
+             {:.2} % ({told})",
+            self.error, self.rows, self.majority,
         )
     }
 }

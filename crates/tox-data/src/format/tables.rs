@@ -168,7 +168,7 @@ impl Tables {
                 files.origin = Origin::OneFile;
                 let count = (train.len() / 5).max(1);
                 notes.push(format!(
-                    "there are no test images: the last fifth of `{}`, {count} images, are",
+                    "there are no test images: the last fifth of `{}`, {count} images, is taken for them",
                     parts.train.rows
                 ));
                 train.split_off(train.len() - count)
