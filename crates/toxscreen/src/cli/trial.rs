@@ -6,6 +6,7 @@ use super::{DATA, FAILED, Output, USAGE};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tox_bilevel::audit::AuditError;
+use tox_poison::data::PoisonError;
 use tox_search::nas::NasError;
 use tox_search::rcnas::search::RcnasError;
 use tox_study::child::{self, ChildError, Options, STOPPED};
@@ -43,6 +44,8 @@ pub fn exit_code(error: &ChildError) -> u8 {
             | TrialError::Nas(NasError::OtherSupernet { .. }),
         ) => DATA,
         ChildError::Trial(TrialError::Audit(error)) => audit(error),
+        // A file that cannot be used is no wrong usage.
+        ChildError::Trial(TrialError::Poison(PoisonError::Checkpoint(_))) => FAILED,
         ChildError::Trial(TrialError::Weights(error)) => robust::exit_code(error),
         ChildError::Trial(
             TrialError::Device(_)
