@@ -67,59 +67,10 @@ grid = 12
 label = "maps"
 "#;
 
-const NAS: &str = r#"
-[data]
-dataset = "digits"
-valid = 700
-test = 100
-augment = { crop = 1, flip = true, valid = true }
-[learner]
-kind = "nas"
-search = "random"
-evaluate = "none"
-[learner.p-darts]
-stages = [ { cells = 1, ops = 5, skip_dropout = 0.1 }, { cells = 1, ops = 3, skip_dropout = 0.4 } ]
-channels = 2
-batch = 64
-epochs = 2
-frozen_epochs = 1
-[learner.te-nas]
-batch = 6
-repeats = 1
-region_batches = 1
-region_crops = 50
-[learner.robot]
-pool = 6
-batch = 8
-channels = 2
-cells = 1
-rounds = 2
-evaluated = 2
-train = { epochs = 1, batch = 128 }
-[learner.nsganetv2]
-channels = 2
-cells = 1
-initial = 5
-rounds = 1
-candidates = 2
-supernet = { epochs = 1, batch = 64 }
-tune = { epochs = 0, calibration = 64 }
-predictors = ["rbf"]
-search = { population = 6, generations = 2 }
-[[grid]]
-rows = [
-  { label = "clean" },
-  { label = "rlf", threat = { kind = "rlf", budget = 0.5 } },
-  { label = "clf", threat = { kind = "clf", budget = 0.5, classifier = { width = 2, fit = { epochs = 1, lr_max = 0.05 } } } },
-  { label = "gc", threat = { kind = "gc", budget = 0.1, radius = 0.1, cancelling = { iterations = 2 }, victim = { channels = 2, cells = 1, fit = { epochs = 1 } } } },
-]
-columns = [
-  { variant = "p-darts", learner.search = "p-darts" },
-  { variant = "te-nas", learner.search = "te-nas" },
-  { variant = "robot", learner.search = "robot" },
-  { variant = "nsganetv2", learner.search = "nsganetv2" },
-]
-"#;
+const NAS: &str = concat!(
+    include_str!("recipes/searches.toml"),
+    include_str!("recipes/grid.toml")
+);
 
 const EVASION: &str = "[threat]\nkind = \"evasion\"\nattack = \"pgd3\"\nepsilon = \"16/255\"\n";
 

@@ -79,48 +79,10 @@ steps = 20
 [[cell]]
 label = "synthetic"
 "#,
-    r#"
-name = "nas"
-seeds = [3]
-[data]
-dataset = "digits"
-train = 200
-valid = 64
-test = 64
-augment = { crop = 1, flip = true, valid = true }
-[learner]
-kind = "nas"
-search = "random"
-evaluate = "none"
-[learner.p-darts]
-stages = [ { cells = 1, ops = 5, skip_dropout = 0.1 }, { cells = 1, ops = 3, skip_dropout = 0.4 } ]
-channels = 2
-batch = 32
-epochs = 2
-frozen_epochs = 1
-[learner.te-nas]
-batch = 6
-repeats = 1
-region_batches = 1
-region_crops = 50
-[learner.robot]
-pool = 6
-batch = 8
-channels = 2
-cells = 1
-rounds = 2
-evaluated = 2
-train = { epochs = 1, batch = 64 }
-[learner.nsganetv2]
-channels = 2
-cells = 1
-initial = 5
-rounds = 1
-candidates = 2
-supernet = { epochs = 1, batch = 64 }
-tune = { epochs = 0, calibration = 64 }
-predictors = ["rbf"]
-search = { population = 6, generations = 2 }
+    concat!(
+        "name = \"nas\"\nseeds = [3]\n",
+        include_str!("recipes/searches.toml"),
+        r#"
 [[cell]]
 label = "gc"
 variant = "p-darts"
@@ -140,7 +102,8 @@ threat = { kind = "gc", budget = 0.1, radius = 0.1, cancelling = { iterations = 
 label = "clean"
 variant = "nsganetv2"
 learner.search = "nsganetv2"
-"#,
+"#
+    ),
     r#"
 name = "rc-nas"
 seeds = [1]
