@@ -6,7 +6,7 @@
 //! and an outcome is the same beside any C library. Functions that have one right result, such as
 //! `floor`, `fma` and `fmod`, may come from anywhere.
 //!
-//! A test of the binary (`toxscreen/tests/functions.rs`) looks for what was forgotten.
+//! A test of the binary (`toxscreen/tests/machines.rs`) looks for what was forgotten.
 
 use std::ffi::c_int;
 
