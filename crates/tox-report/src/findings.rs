@@ -15,6 +15,25 @@ pub fn with_seeds(interval: Interval) -> String {
     }
 }
 
+/// Most names in one sentence; more are counted.
+pub const NAMES: usize = 4;
+
+/// The first few `names`, and how many `more` there are: `a; b; c; d; and 3 more cells` where `more` is
+/// ` cells`. `None` of no names.
+pub fn few(names: &[String], more: &str) -> Option<String> {
+    let shown = names
+        .iter()
+        .take(NAMES)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join("; ");
+    match names.len() {
+        0 => None,
+        n if n <= NAMES => Some(shown),
+        n => Some(format!("{shown}; and {} more{more}", n - NAMES)),
+    }
+}
+
 /// A warning if the records were not all made with the same data, device and program.
 pub fn mixed(run: &Run) -> Option<String> {
     let records: Vec<&Record> = run.trials.iter().filter_map(|t| t.record()).collect();

@@ -1,37 +1,16 @@
 //! `poison`, `harden` and `hypergradients` as users meet them: files in and out, tables, refusals.
 #![allow(clippy::unwrap_used)]
 
+mod table;
+
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use table::{PROGRAM, json, toxscreen};
 use tox_data::DataDir;
 use tox_data::features::{FeatureSets, Features, Layout, Values};
 use tox_data::patch::Patch;
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_toxscreen");
-
-/// Runs toxscreen in `dir` with these words: exit code, stdout, stderr.
-fn toxscreen(dir: &Path, words: &str) -> (i32, String, String) {
-    let output = Command::new(PROGRAM)
-        .args(words.split(' '))
-        .current_dir(dir)
-        .output()
-        .unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (
-        output.status.code().unwrap_or(-1),
-        text(output.stdout),
-        text(output.stderr),
-    )
-}
-
-/// As [`toxscreen`] with `--json`, which must end with `code`.
-fn json(dir: &Path, words: &str, code: i32) -> Value {
-    let (found, stdout, stderr) = toxscreen(dir, &format!("{words} --json"));
-    assert_eq!(found, code, "{words}: {stdout}{stderr}");
-    serde_json::from_str(&stdout).unwrap()
-}
 
 /// The digits 3 and 8.
 fn digits() -> FeatureSets {

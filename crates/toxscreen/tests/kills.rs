@@ -74,27 +74,7 @@ const NAS: &str = concat!(
 
 const EVASION: &str = "[threat]\nkind = \"evasion\"\nattack = \"pgd3\"\nepsilon = \"16/255\"\n";
 
-const RC_NAS: &str = r#"
-[learner]
-kind = "rc-nas"
-teacher = "d2,1,1-w2,1,1-b4"
-budget = { share = 0.8 }
-[learner.search]
-evaluations = 3
-fine_tune = { steps = 2 }
-meta = { rounds = 2, tasks = 1, samples = 2 }
-space = { robust = "as-teacher" }
-[learner.meta]
-budgets = [{ share = 0.9 }]
-[learner.candidate]
-images = 32
-training = { epochs = 1, batch = 32, validation = { images = 0 } }
-[learner.judge]
-attacks = ["fgsm"]
-images = 32
-[[cell]]
-label = "rc-nas"
-"#;
+const RC_NAS: &str = include_str!("recipes/rc-nas.toml");
 
 const SUB_NETWORKS: &str = r#"
 [learner]

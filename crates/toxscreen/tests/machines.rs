@@ -104,7 +104,8 @@ variant = "nsganetv2"
 learner.search = "nsganetv2"
 "#
     ),
-    r#"
+    concat!(
+        r#"
 name = "rc-nas"
 seeds = [1]
 [data]
@@ -116,26 +117,9 @@ test = 64
 kind = "evasion"
 attack = "pgd3"
 epsilon = "16/255"
-[learner]
-kind = "rc-nas"
-teacher = "d2,1,1-w2,1,1-b4"
-budget = { share = 0.8 }
-[learner.search]
-evaluations = 2
-fine_tune = { steps = 2 }
-meta = { rounds = 2, tasks = 1, samples = 2 }
-space = { robust = "as-teacher" }
-[learner.meta]
-budgets = [{ share = 0.9 }]
-[learner.candidate]
-images = 32
-training = { epochs = 1, batch = 32, validation = { images = 0 } }
-[learner.judge]
-attacks = ["fgsm"]
-images = 32
-[[cell]]
-label = "rc-nas"
 "#,
+        include_str!("recipes/rc-nas.toml")
+    ),
     r#"
 name = "sub-networks"
 seeds = [1]

@@ -5,15 +5,12 @@ use super::cells::{Cell, MARK};
 use super::checks::invariance;
 use super::search::{Eaten, Search};
 use super::ties;
-use crate::findings::{elsewhere, missing, mixed, with_seeds};
+use crate::findings::{NAMES, elsewhere, few, missing, mixed, with_seeds};
 use crate::run::Run;
 use crate::stats::Ratio;
 use crate::verdict::{Claim, tally};
 use tox_search::nas::{NasSpace, SearchKind};
 use tox_study::record::NasOutcome;
-
-/// Names that a sentence spells out; more are counted.
-const NAMES: usize = 4;
 
 /// Sentences, most important first.
 pub fn findings(run: &Run, cells: &[Cell], searches: &[Search], claims: &[Claim]) -> Vec<String> {
@@ -55,17 +52,10 @@ fn constant(cells: &[Cell]) -> Option<String> {
             ));
         }
     }
-    let more = names.len().saturating_sub(NAMES);
-    names.truncate(NAMES);
-    let more = match more {
-        0 => String::new(),
-        n => format!("; and {n} more cells"),
-    };
-    (!names.is_empty()).then(|| {
+    few(&names, " cells").map(|names| {
         format!(
             "Warning: what was found answers no better than always naming the most frequent class, as far \
-             as the test images tell, so drops from it say nothing of poison: {}{more}.",
-            names.join("; ")
+             as the test images tell, so drops from it say nothing of poison: {names}."
         )
     })
 }

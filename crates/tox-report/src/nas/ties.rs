@@ -2,6 +2,7 @@
 
 use super::cells::Cell;
 use super::search::Search;
+use crate::findings::few;
 use tox_search::genes::Architecture;
 use tox_search::nas::Trace;
 use tox_search::pdarts::found::StageEnd;
@@ -102,14 +103,8 @@ pub fn sentences(searches: &[Search]) -> Vec<String> {
             }
         }
     }
-    let said = |head: &str, mut list: Vec<String>| {
-        let more = list.len().saturating_sub(NAMES);
-        list.truncate(NAMES);
-        let more = match more {
-            0 => String::new(),
-            n => format!("; and {n} more cells"),
-        };
-        (!list.is_empty()).then(|| format!("{head}: {}{more}.", list.join("; ")))
+    let said = |head: &str, list: Vec<String>| {
+        few(&list, " cells").map(|cells| format!("{head}: {cells}."))
     };
     let all = said(
         "Warning: all scores tie, so the order of a list of ops chose the architecture and no data did",
@@ -121,9 +116,6 @@ pub fn sentences(searches: &[Search]) -> Vec<String> {
     );
     all.into_iter().chain(some).collect()
 }
-
-/// Cells that a sentence names; more are counted.
-const NAMES: usize = 4;
 
 #[cfg(test)]
 mod tests {

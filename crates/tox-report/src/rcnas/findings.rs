@@ -4,15 +4,12 @@
 use super::cells::{Cell, MARK, judged, regret, result, unreliable, untested};
 use super::claims::FEW;
 use super::task::{Task, When};
-use crate::findings::{elsewhere, missing, mixed, with_seeds};
+use crate::findings::{NAMES, elsewhere, few, missing, mixed, with_seeds};
 use crate::run::Run;
 use crate::verdict::{Claim, Expect, Verdict, judge, tally};
 use tox_data::majority::{NoBetter, no_better_than};
 use tox_search::rcnas::Method;
 use tox_study::record::compress::Role;
-
-/// Names that a sentence spells out; more are counted.
-const NAMES: usize = 4;
 
 /// Sentences, most important first.
 pub fn findings(run: &Run, cells: &[Cell], tasks: &[Task], claims: &[Claim]) -> Vec<String> {
@@ -43,18 +40,11 @@ fn doubts(cells: &[Cell]) -> Option<String> {
         let n = cell.records().filter(|r| unreliable(r.outcome)).count();
         names.push(format!("{}, {n} of {} trials", cell.name, cell.done()));
     }
-    let more = names.len().saturating_sub(NAMES);
-    names.truncate(NAMES);
-    let more = match more {
-        0 => String::new(),
-        n => format!("; and {n} more cells"),
-    };
-    (!names.is_empty()).then(|| {
+    few(&names, " cells").map(|names| {
         format!(
-            "Warning: robust accuracies of the end failed the evaluation’s own checks in {}{more}. \
+            "Warning: robust accuracies of the end failed the evaluation’s own checks in {names}. \
              They are marked {MARK}, and are upper bounds that are likely to be loose; what was found \
-             stands below them.",
-            names.join("; ")
+             stands below them."
         )
     })
 }
@@ -74,16 +64,9 @@ fn bounds(cells: &[Cell]) -> Option<String> {
             first = first.or(reason);
         }
     }
-    let more = match names.len().saturating_sub(NAMES) {
-        0 => String::new(),
-        n => format!("; and {n} more cells"),
-    };
-    names.truncate(NAMES);
-    let first = first?;
+    let (names, first) = (few(&names, " cells")?, first?);
     Some(format!(
-        "Robust accuracies of the end are upper bounds, whose reliability was not tested, in {}{more}: \
-         {first}.",
-        names.join("; ")
+        "Robust accuracies of the end are upper bounds, whose reliability was not tested, in {names}: {first}."
     ))
 }
 
@@ -110,17 +93,10 @@ fn constant(cells: &[Cell]) -> Option<String> {
             }
         }
     }
-    let more = names.len().saturating_sub(NAMES);
-    names.truncate(NAMES);
-    let more = match more {
-        0 => String::new(),
-        n => format!("; and {n} more"),
-    };
-    (!names.is_empty()).then(|| {
+    few(&names, "").map(|names| {
         format!(
             "Warning: networks of the end answer no better than always naming the most frequent class, as \
-             far as the images tell, so their robust accuracies say nothing of robustness: {}{more}.",
-            names.join("; ")
+             far as the images tell, so their robust accuracies say nothing of robustness: {names}."
         )
     })
 }

@@ -3,7 +3,7 @@
 mod told;
 
 use super::bilevel::{self, Adversary, Held, Learner, Rows, Scaled, points};
-use super::{INTERRUPTED, Output, UNDECIDED, Usage, json, say};
+use super::{INTERRUPTED, Output, UNDECIDED, Usage, json, say, warn};
 use serde_json::json as object;
 use std::time::Instant;
 use told::Told;
@@ -124,9 +124,7 @@ pub fn harden(args: &Harden) -> anyhow::Result<Output> {
                 .to_owned(),
         );
     }
-    for warning in &warnings {
-        say(format_args!("warning: {warning}"));
-    }
+    warn(&warnings);
     let tests = own.sets.test.len();
     let tested = match own.test_rows.is_empty() {
         true => tests,

@@ -230,6 +230,13 @@ fn notes(notes: &[String]) {
     }
 }
 
+/// What was found amiss, a line each on stderr. Nothing else there needs to be read.
+fn warn(notes: &[String]) {
+    for note in notes {
+        say(format_args!("warning: {note}"));
+    }
+}
+
 /// Rows under a head, in columns as wide as they need to be.
 fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let mut widths: Vec<usize> = head.iter().map(|h| h.chars().count()).collect();

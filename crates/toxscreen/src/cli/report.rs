@@ -1,7 +1,7 @@
 //! `toxscreen report`: write a study's report again.
 
 use super::args::Report;
-use super::run::warn;
+use super::warn;
 use super::{FAILED, Output, json};
 use tox_data::DataDir;
 use tox_study::store::Store;

@@ -4,7 +4,7 @@ use super::args::Run;
 use super::progress::Progress;
 use super::{
     DATA, FAILED, INTERRUPTED, Output, Usage, count_interrupts, duration, json, notes, say,
-    this_command,
+    this_command, warn,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -102,13 +102,6 @@ pub fn run(args: Run) -> anyhow::Result<Output> {
         text.push_str(&format!("stopped; go on with: {}\n", this_command()));
     }
     Ok(Output { text, code })
-}
-
-/// Says what was found amiss. Nothing else on stderr needs to be read.
-pub fn warn(notes: &[String]) {
-    for note in notes {
-        say(format_args!("warning: {note}"));
-    }
 }
 
 /// Refuses a device that this program does not have or the learner cannot use.

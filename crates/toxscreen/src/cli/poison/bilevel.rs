@@ -1,7 +1,7 @@
 //! `toxscreen poison --attack bilevel`: points that climb a learner's loss, and what they do to it.
 
 use super::super::bilevel::{self, Held, Loaded, beside, lambdas};
-use super::super::{FAILED, INTERRUPTED, Output, Usage, json, notes, say, table};
+use super::super::{FAILED, INTERRUPTED, Output, Usage, json, notes, say, table, warn};
 use super::{Poison, SAVE_EVERY};
 use serde_json::{Value, json as object};
 use std::path::{Path, PathBuf};
@@ -71,9 +71,7 @@ pub fn poison(args: &Poison) -> anyhow::Result<Output> {
         ));
     }
     let mut warnings = bilevel::warnings(&loaded.own);
-    for warning in &warnings {
-        say(format_args!("warning: {warning}"));
-    }
+    warn(&warnings);
     let checkpoint = beside(&args.out, "checkpoint.safetensors");
     let Some(finished) = craft(args, &loaded, &config, &attack, &checkpoint, &stop)? else {
         say(format_args!(
