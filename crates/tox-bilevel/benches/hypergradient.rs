@@ -15,7 +15,7 @@
 //!
 //! PyTorch beside it, in the same run: `python benches/peers/compare_hypergradient.py`.
 
-use rand::RngCore;
+use rand::Rng;
 use std::hint::black_box;
 use std::time::Instant;
 use tox_bilevel::config::{Groups, Keep, Penalty};

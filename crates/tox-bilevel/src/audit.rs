@@ -18,7 +18,6 @@ pub struct Inputs<'a> {
     pub config: &'a BilevelConfig,
     /// The adversary; `None` = the clean level alone.
     pub attack: Option<&'a BilevelAttack>,
-    /// Seed of all random streams.
     pub seed: u64,
 }
 

@@ -2,11 +2,8 @@
 //! (Pearlmutter's R operator). Everything here lies unit by unit, [`ROWS`] values a unit, so that
 //! inner loops run over the rows.
 
+use crate::kernels::{Products, ROWS};
 use crate::model::Layer;
-use crate::real::Real;
-
-/// Rows of a block.
-pub const ROWS: usize = 128;
 
 /// Sums over rows are taken in this many lanes, so that they fill a vector.
 const LANES: usize = 16;
@@ -55,7 +52,7 @@ pub struct Block<F> {
     room: Vec<F>,
 }
 
-impl<F: Real> Block<F> {
+impl<F: Products> Block<F> {
     /// Room for one block of a model with these layers.
     pub fn new(layers: &[Layer]) -> Self {
         let outputs = || layers.iter().map(|l| vec![F::zero(); l.outputs * ROWS]);
@@ -286,14 +283,14 @@ impl<F: Real> Block<F> {
 
 /// Each unit's rows get its bias.
 #[inline(always)]
-fn fill_units<F: Real>(out: &mut [F], bias: &[F]) {
+fn fill_units<F: Products>(out: &mut [F], bias: &[F]) {
     for (unit, &bias) in out.chunks_exact_mut(ROWS).zip(bias) {
         unit.fill(bias);
     }
 }
 
 /// The first `rows` rows of each unit are moved by its bias.
-pub fn add_units<F: Real>(out: &mut [F], rows: usize, bias: &[F]) {
+pub fn add_units<F: Products>(out: &mut [F], rows: usize, bias: &[F]) {
     for (unit, &bias) in out.chunks_exact_mut(ROWS).zip(bias) {
         for z in &mut unit[..rows] {
             *z += bias;
@@ -303,7 +300,7 @@ pub fn add_units<F: Real>(out: &mut [F], rows: usize, bias: &[F]) {
 
 /// `sums[k] += sum of unit k`.
 #[inline(always)]
-fn sum_units<F: Real>(units: &[F], sums: &mut [F]) {
+fn sum_units<F: Products>(units: &[F], sums: &mut [F]) {
     for (unit, sum) in units.chunks_exact(ROWS).zip(sums) {
         let mut lanes = [F::zero(); LANES];
         for values in unit.as_chunks::<LANES>().0 {
@@ -317,7 +314,7 @@ fn sum_units<F: Real>(units: &[F], sums: &mut [F]) {
 
 /// Sum of lanes, by halves: one by one each addition would wait for the one before.
 #[inline(always)]
-fn total<F: Real>(mut lanes: [F; LANES]) -> F {
+fn total<F: Products>(mut lanes: [F; LANES]) -> F {
     for half in [8, 4, 2, 1] {
         for i in 0..half {
             let other = lanes[i + half];
@@ -329,7 +326,7 @@ fn total<F: Real>(mut lanes: [F; LANES]) -> F {
 
 /// `out += w x`.
 #[inline(always)]
-fn dense<F: Real>(w: &[F], x: &[F], out: &mut [F]) {
+fn dense<F: Products>(w: &[F], x: &[F], out: &mut [F]) {
     let inputs = x.len() / ROWS;
     for (w, out) in w.chunks_exact(inputs).zip(out.chunks_exact_mut(ROWS)) {
         combine(w.iter().copied(), x, out);
@@ -338,7 +335,7 @@ fn dense<F: Real>(w: &[F], x: &[F], out: &mut [F]) {
 
 /// `out += transposed w delta`.
 #[inline(always)]
-fn dense_back<F: Real>(w: &[F], delta: &[F], out: &mut [F]) {
+fn dense_back<F: Products>(w: &[F], delta: &[F], out: &mut [F]) {
     let inputs = out.len() / ROWS;
     for (i, out) in out.chunks_exact_mut(ROWS).enumerate() {
         combine(w[i..].iter().copied().step_by(inputs), delta, out);
@@ -347,7 +344,7 @@ fn dense_back<F: Real>(w: &[F], delta: &[F], out: &mut [F]) {
 
 /// `out += sum of w * unit`, a run of rows at a time in registers.
 #[inline(always)]
-fn combine<F: Real>(w: impl Iterator<Item = F> + Clone, units: &[F], out: &mut [F]) {
+fn combine<F: Products>(w: impl Iterator<Item = F> + Clone, units: &[F], out: &mut [F]) {
     for (at, out) in out.as_chunks_mut::<RUN>().0.iter_mut().enumerate() {
         let mut sums = *out;
         for (w, unit) in w.clone().zip(units.chunks_exact(ROWS)) {
@@ -362,7 +359,7 @@ fn combine<F: Real>(w: impl Iterator<Item = F> + Clone, units: &[F], out: &mut [
 
 /// `g[k][i] += delta[k] . x[i]`.
 #[inline(always)]
-fn outer<F: Real>(delta: &[F], x: &[F], room: &mut Vec<F>, g: &mut [F]) {
+fn outer<F: Products>(delta: &[F], x: &[F], room: &mut Vec<F>, g: &mut [F]) {
     room.resize(g.len(), F::zero());
     F::project(x, ROWS, delta, room, x.len() / ROWS);
     for (g, &sum) in g.iter_mut().zip(room.iter()) {
@@ -372,7 +369,7 @@ fn outer<F: Real>(delta: &[F], x: &[F], room: &mut Vec<F>, g: &mut [F]) {
 
 /// Multiplies by Leaky ReLU's derivative at `z`.
 #[inline(always)]
-fn slope<F: Real>(z: &[F], leak: F, values: &mut [F]) {
+fn slope<F: Products>(z: &[F], leak: F, values: &mut [F]) {
     for (value, &z) in values.iter_mut().zip(z) {
         *value = if z > F::zero() { *value } else { leak * *value };
     }

@@ -7,7 +7,7 @@ use crate::config::Penalty;
 use crate::inner::Problem;
 use crate::pass::Passes;
 
-use crate::real::Real;
+use crate::kernels::Products;
 use std::collections::VecDeque;
 
 /// Pairs of steps and changes of the gradient that are remembered.
@@ -71,7 +71,7 @@ struct Solver<'a, F> {
 
 /// The minimum of `problem`'s penalised training loss; its steps, rate and start are of no use here.
 /// `problem.model` must have no hidden layers.
-pub fn minimise<F: Real>(problem: &Problem<'_, F>, start: &[F], stop: Stop) -> Minimum<F> {
+pub fn minimise<F: Products>(problem: &Problem<'_, F>, start: &[F], stop: Stop) -> Minimum<F> {
     let mut strength = vec![0.0; start.len()];
     if let Some(regulariser) = &problem.regulariser {
         regulariser.each(&problem.model.layers(), |group, range| {
@@ -154,7 +154,7 @@ pub fn minimise<F: Real>(problem: &Problem<'_, F>, start: &[F], stop: Stop) -> M
     }
 }
 
-impl<F: Real> Solver<'_, F> {
+impl<F: Products> Solver<'_, F> {
     /// Loss and gradient of the smooth part at `w`; the loss has the whole penalty.
     fn at(&mut self, mut w: Vec<f64>) -> Place {
         for (single, w) in self.single.iter_mut().zip(&mut w) {
@@ -239,7 +239,7 @@ impl<F: Real> Solver<'_, F> {
 }
 
 /// What the sums of a loss cannot tell.
-fn rounding<F: Real>(loss: f64) -> f64 {
+fn rounding<F: Products>(loss: f64) -> f64 {
     4.0 * F::epsilon().wide() * loss.abs()
 }
 
@@ -279,7 +279,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// Mean square of the feature behind each parameter; 1 for biases.
-fn mean_squares<F: Real>(problem: &Problem<'_, F>) -> Vec<f64> {
+fn mean_squares<F: Products>(problem: &Problem<'_, F>) -> Vec<f64> {
     let mut squares = vec![0.0; problem.model.features];
     let set = &problem.train;
     for part in set.parts() {

@@ -1,10 +1,10 @@
 //! The inner problem: full-batch gradient descent on the penalised training loss.
 
 use crate::config::{Groups, Penalty};
+use crate::kernels::Products;
 use crate::model::{Layer, Model};
 use crate::pass::Passes;
 use crate::points::{Points, TrainingSet};
-use crate::real::Real;
 
 /// Training stopped being finite, or did not descend.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -54,7 +54,7 @@ pub struct Problem<'a, F> {
     pub lr: F,
 }
 
-impl<F: Real> Regulariser<F> {
+impl<F: Products> Regulariser<F> {
     /// Calls `f(lambda's index, range of parameters)` for each penalised run of parameters.
     pub(crate) fn each(&self, layers: &[Layer], mut f: impl FnMut(usize, std::ops::Range<usize>)) {
         for (l, layer) in layers.iter().enumerate() {
@@ -139,7 +139,7 @@ impl<F: Real> Regulariser<F> {
     }
 }
 
-impl<'a, F: Real> Problem<'a, F> {
+impl<'a, F: Products> Problem<'a, F> {
     /// Passes over the training set.
     pub fn passes(&self) -> Passes<'a, F> {
         Passes::over(self.model, &self.train)
@@ -201,7 +201,7 @@ pub struct Descent<'p, 'a, F> {
     gradient: Vec<F>,
 }
 
-impl<'p, 'a, F: Real> Descent<'p, 'a, F> {
+impl<'p, 'a, F: Products> Descent<'p, 'a, F> {
     /// At no step yet.
     pub fn new(problem: &'p Problem<'a, F>) -> Self {
         Self {

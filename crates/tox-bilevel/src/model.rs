@@ -1,7 +1,7 @@
 //! The models: logistic regression and feed-forward nets, as widths and one flat vector of weights.
 
 use crate::real::Real;
-use rand::Rng;
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use std::ops::Range;
 

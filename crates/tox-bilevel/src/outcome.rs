@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 /// What Algorithm 2 did to one victim on one split.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct BilevelOutcome {
     /// Trainable parameters.
     pub parameters: u64,

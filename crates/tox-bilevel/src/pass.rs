@@ -5,12 +5,11 @@
 //! Rows are cut into the same tasks whatever the number of threads, and sums are added in their
 //! order, so that threads do not change a result.
 
-use crate::block::{Block, Net, ROWS, add_units};
-use crate::kernels::bytes::Digits;
-use crate::kernels::{Coefficients, Rows, fast, integers};
+use crate::block::{Block, Net, add_units};
+use crate::kernels::bytes::{Digits, integers};
+use crate::kernels::{Coefficients, Products, ROWS, fast};
 use crate::model::{Layer, Model};
-use crate::points::{Points, TrainingSet, Values};
-use crate::real::Real;
+use crate::points::{Points, Rows, TrainingSet, Values};
 use rayon::prelude::*;
 
 /// Tasks of a pass.
@@ -77,7 +76,7 @@ pub struct Along<'b, F> {
     pub mixed: Option<&'b mut [F]>,
 }
 
-impl<'a, F: Real> Passes<'a, F> {
+impl<'a, F: Products> Passes<'a, F> {
     /// Over a training set.
     pub fn over(model: &Model, set: &TrainingSet<'a, F>) -> Self {
         Self::new(model, set.parts().collect(), set.poison.len())
@@ -362,12 +361,12 @@ impl<'a, F: Real> Passes<'a, F> {
     }
 }
 
-fn net<'b, F: Real>(layers: &'b [Layer], leak: F, w: &'b [F]) -> Net<'b, F> {
+fn net<'b, F: Products>(layers: &'b [Layer], leak: F, w: &'b [F]) -> Net<'b, F> {
     Net { layers, leak, w }
 }
 
 /// The first layer's sums of a block's rows.
-fn first_sums<F: Real>(
+fn first_sums<F: Products>(
     rows: Rows<'_, F>,
     net: Net<'_, F>,
     digits: &Digits,

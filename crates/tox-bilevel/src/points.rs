@@ -1,6 +1,7 @@
 //! Labelled points: clean ones stay 8-bit, which is exact and a quarter of the bytes; poison is real.
 
-use crate::kernels::Rows;
+use crate::kernels::bytes::{self, Digits, integers};
+use crate::kernels::{Coefficients, Products, fast};
 use crate::real::Real;
 use std::ops::Range;
 
@@ -27,7 +28,6 @@ pub struct Points<F> {
     pub features: usize,
     /// As many rows as there are labels.
     pub values: Values<F>,
-    /// From 0.
     pub labels: Vec<u16>,
 }
 
@@ -117,6 +117,86 @@ impl<F: Real> Points<F> {
             features: self.features,
             values: Values::Reals((0..self.len()).flat_map(|i| self.row(i)).collect()),
             labels: self.labels.clone(),
+        }
+    }
+}
+
+/// Some rows of points, as the kernels read them.
+#[derive(Clone, Copy)]
+pub(crate) enum Rows<'a, F> {
+    /// 8-bit values for the integer kernels: a feature is `scale * byte + offset`.
+    Bytes {
+        bytes: &'a [u8],
+        scale: F,
+        offset: F,
+    },
+    /// Features.
+    Reals(&'a [F]),
+}
+
+impl<'a, F: Products> Rows<'a, F> {
+    /// Rows `range` of `points`; bytes that no integer kernel takes are made real in `room`.
+    pub fn of(points: &'a Points<F>, range: Range<usize>, room: &'a mut Vec<F>) -> Self {
+        match points.rows(range) {
+            Rows::Bytes {
+                bytes,
+                scale,
+                offset,
+            } if !integers::<F>(points.features) => {
+                room.resize(bytes.len(), F::zero());
+                fast(
+                    #[inline(always)]
+                    || {
+                        for (x, &byte) in room.iter_mut().zip(bytes) {
+                            *x = scale * F::of_byte(byte) + offset;
+                        }
+                    },
+                );
+                Rows::Reals(room)
+            }
+            rows => rows,
+        }
+    }
+
+    /// `out[k * pitch + r] = x[r] . w[k]` for each row `r` and each row `k` of the matrix `w`, which
+    /// has `d` columns; `digits` are those of `w`.
+    pub fn project(self, d: usize, w: &[F], digits: &Digits, out: &mut [F], pitch: usize) {
+        match self {
+            Rows::Reals(x) => F::project(x, d, w, out, pitch),
+            Rows::Bytes {
+                bytes,
+                scale,
+                offset,
+            } => {
+                if let Some(out) = F::singles_mut(out) {
+                    let affine = (scale.wide() as f32, offset.wide() as f32);
+                    bytes::project(bytes, d, affine, digits, out, pitch);
+                }
+            }
+        }
+    }
+
+    /// `g[k * d + j] += sum over r of delta[k * pitch + r] * x[r][j]`, the transposed product.
+    pub fn accumulate(
+        self,
+        d: usize,
+        delta: &[F],
+        pitch: usize,
+        room: &mut Vec<[i32; 3]>,
+        g: &mut [F],
+    ) {
+        match self {
+            Rows::Reals(x) => F::combine(Coefficients::by_unit(delta, pitch), x, d, g),
+            Rows::Bytes {
+                bytes,
+                scale,
+                offset,
+            } => {
+                if let (Some(delta), Some(g)) = (F::singles(delta), F::singles_mut(g)) {
+                    let affine = (scale.wide() as f32, offset.wide() as f32);
+                    bytes::accumulate(bytes, d, affine, delta, pitch, room, g);
+                }
+            }
         }
     }
 }

@@ -1,7 +1,6 @@
-//! The two number types: f32 for work, f64 for checks. One code for both; only the products with
-//! the rows and the exponential are written twice, once for speed.
+//! The two number types: f32 for work, f64 for checks. One code for both; only the exponential here and
+//! the [products](crate::kernels::Products) with the rows are written twice, once for speed.
 
-use crate::kernels::{Coefficients, plain, reals};
 use num_traits::{Float, NumAssign};
 use std::fmt::Debug;
 use std::iter::Sum;
@@ -29,18 +28,6 @@ pub trait Real: Float + NumAssign + Sum + Default + Debug + Send + Sync + 'stati
     /// e to the power of each value, in its place. For f32 the values must not be above 0; the
     /// result is within 2 units in the last place, and 0 below -87.
     fn exp_all(values: &mut [Self]);
-
-    /// `out[k * pitch + r] = x[r] . w[k]` for each row `r` of `x` and each row `k` of `w`; both have
-    /// `d` columns.
-    fn project(x: &[Self], d: usize, w: &[Self], out: &mut [Self], pitch: usize) {
-        plain::project(x, d, w, out, pitch);
-    }
-
-    /// `out[a] += sum over b of by(a, b) * rows[b]`, for each row `a` of `out`; all rows have `d`
-    /// columns.
-    fn combine(by: Coefficients<'_, Self>, rows: &[Self], d: usize, out: &mut [Self]) {
-        plain::combine(by, rows, d, out);
-    }
 }
 
 impl Real for f64 {
@@ -102,14 +89,6 @@ impl Real for f32 {
         for value in values {
             *value = exp_below_zero(*value);
         }
-    }
-
-    fn project(x: &[Self], d: usize, w: &[Self], out: &mut [Self], pitch: usize) {
-        reals::project(x, d, w, out, pitch);
-    }
-
-    fn combine(by: Coefficients<'_, Self>, rows: &[Self], d: usize, out: &mut [Self]) {
-        reals::combine(by, rows, d, out);
     }
 }
 

@@ -7,7 +7,7 @@ use crate::outcome::CrossValidated;
 use crate::pass::Passes;
 use crate::points::{Points, TrainingSet, Values};
 use crate::sets::Sets;
-use rand::Rng;
+use rand::RngExt;
 use rand::seq::SliceRandom;
 use std::collections::BTreeSet;
 use tox_data::rng::stream;
@@ -26,7 +26,6 @@ pub struct Poison {
 /// A trained victim's errors, percent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
-    /// Its weights.
     pub weights: Vec<f32>,
     /// On the test set.
     pub test_error: f64,

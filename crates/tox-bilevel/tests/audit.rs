@@ -2,31 +2,16 @@
 //! and what it refuses.
 #![allow(clippy::unwrap_used)]
 
-use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::time::Duration;
 use tox_bilevel::audit::{AuditError, Finished, Inputs, run};
 use tox_bilevel::config::{BilevelAttack, BilevelConfig, Groups, Norm, Victim};
 use tox_bilevel::points::Values;
 use tox_bilevel::sets::{Sets, SetsError};
-use tox_data::checkpoint::Hooks;
-use tox_data::spec::{Augment, DataSpec};
-use tox_data::{DataDir, load};
+use tox_testkit::stops::stopped;
 
 /// 3 against 8, 8 x 8 pixels.
 fn digits() -> Sets {
-    let spec = DataSpec {
-        dataset: "digits".into(),
-        train: None,
-        valid: 300,
-        test: None,
-        resize: None,
-        rgb: false,
-        augment: Augment::default(),
-        ..serde_json::from_str(r#"{"dataset":"digits","valid":1}"#).unwrap()
-    };
-    let data = load(&spec, &DataDir::resolve(Some(Path::new("."))).unwrap()).unwrap();
+    let data = tox_testkit::data::digits(None, 300, None);
     let mut sets = Sets::of(&data, Default::default()).unwrap();
     for points in [&mut sets.train, &mut sets.valid, &mut sets.test] {
         let kept: Vec<usize> = (0..points.len())
@@ -72,26 +57,13 @@ fn audit(
     attack: Option<&BilevelAttack>,
     every: usize,
 ) -> Result<Finished, AuditError> {
-    let folder = tempfile::tempdir().unwrap();
     let inputs = Inputs {
         sets,
         config,
         attack,
         seed: 5,
     };
-    loop {
-        let asked = Cell::new(0);
-        let hooks = Hooks {
-            checkpoint: &folder.path().join("checkpoint.safetensors"),
-            key: "test",
-            save_every: Duration::MAX,
-            stop: &mut || asked.replace(asked.get() + 1) == every,
-            progress: &mut |share, _| assert!((0.0..=1.0).contains(&share)),
-        };
-        if let Some(finished) = run(&inputs, hooks)? {
-            return Ok(finished);
-        }
-    }
+    stopped(every.saturating_add(1), |hooks| run(&inputs, hooks)).0
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The converged learner against minima worked by hand and found by scikit-learn, and the adversary's
 //! hypergradient there against finite differences.
 
+use tox_bilevel::Products;
 use tox_bilevel::config::{Groups, Penalty};
 use tox_bilevel::converge::{Minimum, Stop, minimise};
 use tox_bilevel::hypergradient::at_optimum;
@@ -8,7 +9,6 @@ use tox_bilevel::inner::{Problem, Regulariser};
 use tox_bilevel::model::Model;
 use tox_bilevel::pass::Passes;
 use tox_bilevel::points::{Points, TrainingSet, Values};
-use tox_bilevel::real::Real;
 
 const EXACT: Stop = Stop {
     slope: 1e-11,
@@ -24,7 +24,7 @@ fn model(features: usize, classes: usize) -> Model {
     }
 }
 
-fn points<F: Real>(features: usize, values: &[f64], labels: &[u16]) -> Points<F> {
+fn points<F: Products>(features: usize, values: &[f64], labels: &[u16]) -> Points<F> {
     Points {
         features,
         values: Values::Reals(values.iter().map(|&x| F::of(x)).collect()),
@@ -33,7 +33,7 @@ fn points<F: Real>(features: usize, values: &[f64], labels: &[u16]) -> Points<F>
 }
 
 /// Trains on `train` and `poison` with a penalty of strength `exp(lambda)`.
-fn fit<F: Real>(
+fn fit<F: Products>(
     model: &Model,
     train: &Points<F>,
     poison: &Points<F>,
@@ -48,7 +48,7 @@ fn fit<F: Real>(
     )
 }
 
-fn problem<'a, F: Real>(
+fn problem<'a, F: Products>(
     model: &'a Model,
     train: &'a Points<F>,
     poison: &'a Points<F>,

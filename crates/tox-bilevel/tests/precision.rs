@@ -3,13 +3,13 @@
 
 #![allow(clippy::unwrap_used)]
 
-use rand::RngCore;
+use rand::Rng;
 use tox_bilevel::config::{Groups, Keep, Penalty};
 use tox_bilevel::hypergradient::{Hypergradient, Hypergradients, ReverseMode};
 use tox_bilevel::inner::{Problem, Regulariser};
 use tox_bilevel::model::Model;
 use tox_bilevel::points::{Points, TrainingSet, Values};
-use tox_bilevel::real::Real;
+use tox_bilevel::{Products, Real};
 use tox_data::rng::stream;
 
 const D: usize = 197;
@@ -30,7 +30,7 @@ fn bytes(n: usize, classes: u16, purpose: &str) -> (Vec<u8>, Vec<u16>) {
 }
 
 /// The same numbers in any type: scale and offset are exact in f32.
-fn points<F: Real>((bytes, labels): (Vec<u8>, Vec<u16>), offset: f64) -> Points<F> {
+fn points<F: Products>((bytes, labels): (Vec<u8>, Vec<u16>), offset: f64) -> Points<F> {
     Points {
         features: D,
         values: Values::Bytes {
@@ -50,7 +50,7 @@ struct Case {
 }
 
 /// Hypergradients of a poisoned set, its clean rows as bytes or as reals.
-fn run<F: Real>(case: &Case, as_reals: bool) -> Hypergradients<F> {
+fn run<F: Products>(case: &Case, as_reals: bool) -> Hypergradients<F> {
     let model = Model {
         features: D,
         hidden: case.hidden.clone(),
@@ -106,7 +106,7 @@ fn cases() -> Vec<Case> {
 }
 
 /// Largest difference, relative to the largest value.
-fn difference<A: Real, B: Real>(a: &[A], b: &[B]) -> f64 {
+fn difference<A: Products, B: Products>(a: &[A], b: &[B]) -> f64 {
     assert_eq!(a.len(), b.len());
     let size = b.iter().map(|b| b.wide().abs()).fold(0.0, f64::max);
     assert!(size > 0.0);

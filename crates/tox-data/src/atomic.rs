@@ -38,7 +38,7 @@ pub fn write(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io:
     Ok(())
 }
 
-/// Removes what killed [`write`]s left in a folder. Only for whoever is alone in it.
+/// Removes what killed [`write()`]s left in a folder. Only for whoever is alone in it.
 ///
 /// # Errors
 /// When the folder cannot be read, or a file not be removed.
@@ -46,7 +46,7 @@ pub fn remove_unfinished(folder: &Path) -> io::Result<()> {
     remove(folder, |name| name.starts_with(UNFINISHED))
 }
 
-/// Removes what killed [`write`]s of the file at `path` left beside it. Only for its one writer.
+/// Removes what killed [`write()`]s of the file at `path` left beside it. Only for its one writer.
 ///
 /// # Errors
 /// When the folder cannot be read, or a file not be removed.

@@ -4,11 +4,11 @@
 //! crop of the image padded with raw zeros (black), then a horizontal flip, then scaling to 0..=1
 //! and normalisation, then cutout, whose zeros are therefore the channel means.
 
-use rand::Rng;
+use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use crate::set::{Normalise, Split};
+use crate::dataset::{Normalise, Split};
 use crate::spec::Augment;
 
 /// What a network sees.
@@ -156,8 +156,8 @@ pub fn shuffled(n: usize, rng: &mut ChaCha8Rng) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::Images;
     use crate::rng::stream;
-    use crate::set::Images;
 
     /// One 3x3 image, 1..=9, whose normalised values are the raw ones.
     fn nine() -> (Split, Normalise, Vec<[f32; 256]>) {

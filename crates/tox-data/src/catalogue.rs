@@ -1,7 +1,7 @@
 //! The known data sets: where they lie, where they come from, what they are.
 
+use crate::dataset::Normalise;
 use crate::format::numbered;
-use crate::set::Normalise;
 
 /// Names that [`crate::load`] knows besides paths.
 pub const NAMES: [&str; 5] = ["digits", "mnist", "fashion-mnist", "cifar10", "cifar100"];

@@ -1,7 +1,7 @@
 //! A choice of classes, which become 0, 1, and so on.
 
 use crate::error::DataError;
-use crate::format::labels::some;
+use crate::format::some;
 
 /// The places of `classes` among the classes called `names`. Classes are asked for by their numbers; where
 /// all names are numbers, which need not begin at 0, by these.

@@ -18,7 +18,7 @@ use ureq::Agent;
 use ureq::http::StatusCode;
 
 use crate::catalogue::{self, Checksum, NAMES, Remote, Source};
-use crate::dir::DataDir;
+use crate::data_dir::DataDir;
 use crate::input::MAX_BYTES;
 
 /// Tries of one file before giving up.
@@ -375,7 +375,15 @@ fn attempt(
 fn md5_of(path: &Path) -> Result<String, FetchError> {
     let mut file = File::open(path).map_err(FetchError::write(path))?;
     let mut hasher = Md5::new();
-    io::copy(&mut file, &mut hasher).map_err(FetchError::write(path))?;
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(n) => hasher.update(&buffer[..n]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(FetchError::write(path)(error)),
+        }
+    }
     Ok(hasher
         .finalize()
         .iter()

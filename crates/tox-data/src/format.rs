@@ -1,5 +1,6 @@
 //! File formats: each module turns files into the training and the test file of a data set.
 
+pub(crate) mod array;
 pub(crate) mod cifar;
 mod csv;
 pub(crate) mod digits;
@@ -15,6 +16,9 @@ pub(crate) mod source;
 pub(crate) mod tables;
 
 use std::path::Path;
+
+/// Classes that a note names.
+const NAMED: usize = 10;
 
 /// What the name of `path` ends in, in lower case and without the dot: `npz`, `csv.gz`.
 pub(crate) fn extension(path: &Path) -> String {
@@ -43,4 +47,22 @@ pub(crate) fn dimensions(shape: &[usize]) -> String {
         .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join(" x ")
+}
+
+/// What messages and results call the set at `path`.
+pub(crate) fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    name.to_string_lossy().into_owned()
+}
+
+/// The first of `items`, and how many there are beside.
+pub(crate) fn some(items: &[String]) -> String {
+    match items.len() > NAMED {
+        false => items.join(", "),
+        true => format!(
+            "{} and {} more",
+            items[..NAMED].join(", "),
+            items.len() - NAMED
+        ),
+    }
 }

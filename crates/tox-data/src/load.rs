@@ -3,18 +3,18 @@
 use std::path::Path;
 
 use crate::catalogue::{self, NAMES};
-use crate::dir::DataDir;
+use crate::data_dir::DataDir;
+use crate::dataset::Dataset;
 use crate::error::DataError;
-use crate::files::Files;
 use crate::format::cifar::{CIFAR10, CIFAR100};
 use crate::format::source::Kind;
 use crate::format::tables::Tables;
-use crate::format::{digits, folder, idx};
-use crate::set::Dataset;
+use crate::format::{digits, file_name, folder, idx};
+use crate::raw::Files;
 use crate::spec::DataSpec;
 
 /// A data set of recipes that no file holds.
-const SYNTHETIC: &str = "gaussians";
+const SYNTHETIC: &str = crate::spec::DRAWN;
 
 /// Loads, checks and splits the data set that `spec` names.
 ///
@@ -31,7 +31,7 @@ pub fn load(spec: &DataSpec, data_dir: &DataDir) -> Result<Dataset, DataError> {
     load_seeded(spec, data_dir, 0)
 }
 
-/// As [`load`]; a random split is drawn with `seed` by [`crate::draw::balanced`] from the training
+/// As [`load`]; a random split is drawn with `seed` by [`crate::split::balanced`] from the training
 /// file followed by the test file. The official split is the same for every seed. Where `spec` names
 /// its data by content, other data are refused.
 pub fn load_seeded(spec: &DataSpec, data_dir: &DataDir, seed: u64) -> Result<Dataset, DataError> {
@@ -92,12 +92,6 @@ fn read(spec: &DataSpec, data_dir: &DataDir) -> Result<(String, Files), DataErro
     };
     let files = files.keep(&name, spec)?;
     Ok((name, files))
-}
-
-/// What messages and results call the set at `path`.
-pub(crate) fn file_name(path: &Path) -> String {
-    let name = path.file_name().unwrap_or(path.as_os_str());
-    name.to_string_lossy().into_owned()
 }
 
 /// The error for a name nobody knows, with the nearest known one, or for a file of another kind.

@@ -5,7 +5,7 @@
 //! another.
 
 use crate::error::DataError;
-use crate::format::labels::some;
+use crate::format::some;
 
 /// A part that lacks a class less likely than this in random order is no accident.
 const CHANCE: f64 = 1e-6;

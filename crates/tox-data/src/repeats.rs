@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 use std::hash::Hash;
 
-use crate::features::{Features, Values};
-use crate::set::Split;
+use crate::dataset::Split;
+use crate::features::sets::Features;
+use crate::format::array::Values;
 
 /// How many rows of `b` are rows of `a` too.
 fn shared<T: Hash + Eq>(a: &[T], b: &[T], columns: usize) -> usize {

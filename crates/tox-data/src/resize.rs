@@ -3,7 +3,7 @@
 use image::imageops::{self, FilterType};
 use image::{ImageBuffer, Luma};
 
-use crate::set::Images;
+use crate::dataset::Images;
 
 /// Brings all images to `side` x `side` with a triangle filter, which is bilinear interpolation
 /// when it enlarges and averages over the covered area (antialias) when it reduces; the aspect

@@ -19,7 +19,7 @@ pub fn stream(seed: u64, purpose: &str, indices: &[u64]) -> ChaCha8Rng {
 #[cfg(test)]
 mod tests {
     use super::stream;
-    use rand::Rng;
+    use rand::RngExt;
 
     #[test]
     fn streams_differ_by_every_part_of_the_key_and_by_nothing_else() {

@@ -3,6 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// The data set of points that a learner draws itself.
+pub const DRAWN: &str = "gaussians";
+
 /// A data set and what is done to it before a learner sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -59,6 +62,11 @@ impl DataSpec {
             rgb: false,
             augment: Augment::default(),
         }
+    }
+
+    /// Whether it stands for points that a learner draws itself.
+    pub fn is_drawn(&self) -> bool {
+        self.dataset == DRAWN
     }
 
     /// What people call the data set: the last part of a path, else its name.

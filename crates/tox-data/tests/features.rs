@@ -13,12 +13,7 @@ use tox_data::spec::DataSpec;
 use tox_data::{DataDir, DataError};
 
 fn npy(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
-    let text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
-    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-    bytes.extend((text.len() as u16).to_le_bytes());
-    bytes.extend(text.bytes());
-    bytes.extend(data);
-    bytes
+    tox_testkit::arrays::npy(descr, "False", shape, data)
 }
 
 fn npz(folder: &Path, arrays: &[(&str, Vec<u8>)]) -> PathBuf {

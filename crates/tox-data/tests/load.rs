@@ -262,22 +262,19 @@ fn npy(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
         "False"
     };
     let descr = descr.trim_end_matches('F');
-    let text = format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}\n");
-    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-    bytes.extend((text.len() as u16).to_le_bytes());
-    bytes.extend(text.bytes());
-    bytes.extend(data);
-    bytes
+    tox_testkit::arrays::npy(descr, order, shape, data)
 }
 
 fn npz(arrays: &[(&str, Vec<u8>)]) -> Vec<u8> {
-    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    for (name, bytes) in arrays {
-        let options = zip::write::SimpleFileOptions::default();
-        writer.start_file(format!("{name}.npy"), options).unwrap();
-        writer.write_all(bytes).unwrap();
-    }
-    writer.finish().unwrap().into_inner()
+    let named: Vec<String> = arrays
+        .iter()
+        .map(|(name, _)| format!("{name}.npy"))
+        .collect();
+    let members = named.iter().zip(arrays);
+    let members: Vec<_> = members
+        .map(|(name, (_, bytes))| (name.as_str(), bytes.clone()))
+        .collect();
+    tox_testkit::arrays::zip(&members, true)
 }
 
 fn load_npz(bytes: &[u8], valid: usize) -> Result<Dataset, DataError> {

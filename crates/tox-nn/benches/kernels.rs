@@ -9,7 +9,7 @@
 //! `python benches/peers/kernels.py`.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use rand::{Rng, SeedableRng};
+use rand::{RngExt, SeedableRng};
 use std::fs::File;
 use std::io::Write;
 use std::time::Instant;

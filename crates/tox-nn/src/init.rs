@@ -1,7 +1,7 @@
 //! Initial weights. Every weight has a random stream of its own, keyed by its name, so that a
 //! network with more ops starts with the same weights in the ops it shares with another.
 
-use rand::Rng;
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 

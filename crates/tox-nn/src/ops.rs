@@ -5,7 +5,7 @@ use crate::kernels::chain::{Around, Block, Link};
 use crate::kernels::conv::Geometry;
 use crate::kernels::norm::Stats;
 use crate::kernels::pool::{Pool, halved};
-use crate::kernels::{KernelBackend, List, MOST_INPUTS, Sink, wanted};
+use crate::kernels::{KernelBackend, MOST_INPUTS, Sink, TensorList, wanted};
 use burn::backend::{Dispatch, DispatchDevice};
 use burn::tensor::activation::{log_softmax, relu};
 use burn::tensor::module;
@@ -57,25 +57,29 @@ pub fn conv(engine: Engine, x: Tensor<4>, weight: Tensor<4>, g: Geometry) -> Ten
 /// the convolution with both channel axes swapped and the kernel turned by 180 degrees.
 pub fn conv_transposed(engine: Engine, x: Tensor<4>, weight: Tensor<4>) -> Tensor<4> {
     let kernel = weight.dims()[2];
-    let turned = weight.swap_dims(0, 1).flip([2, 3]);
-    conv(engine, x, turned, Geometry::same(kernel))
+    conv(engine, x, turned(weight, 1), Geometry::same(kernel))
+}
+
+/// The weight of the convolution that a stride-1 transposed one of the weight `[c_in, c_out / groups, k, k]`
+/// is: `[c_out, c_in / groups, k, k]`.
+pub fn turned(weight: Tensor<4>, groups: usize) -> Tensor<4> {
+    let turned = match groups {
+        1 => weight.swap_dims(0, 1),
+        _ => {
+            let [c_in, c_out, k, _] = weight.dims();
+            weight
+                .reshape([groups, c_in / groups, c_out, k * k])
+                .swap_dims(1, 2)
+                .reshape([groups * c_out, c_in / groups, k, k])
+        }
+    };
+    turned.flip([2, 3])
 }
 
 /// Convolutions in a row, with what goes before and follows each; `weights` of all links in order: that
 /// of the convolution, then gamma and beta if it has a batch norm (see [`batch_norm`]). At most 13.
 pub fn chain(engine: Engine, x: Tensor<4>, links: &[Link], weights: Vec<Tensor<4>>) -> Tensor<4> {
     chained(engine, x, Block::of(links), weights, false).0
-}
-
-/// As [`chain`], with mean and biased variance of every channel, `[2, c]`, as each batch norm measured
-/// them.
-pub fn chain_measured(
-    engine: Engine,
-    x: Tensor<4>,
-    links: &[Link],
-    weights: Vec<Tensor<4>>,
-) -> (Tensor<4>, Vec<Tensor<2>>) {
-    chained(engine, x, Block::of(links), weights, true)
 }
 
 /// A block, and with `measure` mean and biased variance, `[2, c]`, as each batch norm measured them, none if
@@ -111,7 +115,7 @@ fn chained(
         return composed(x, block, weights, measure);
     }
     let (sink, device) = (Sink::default(), x.device().inner());
-    let weights = List(weights.into_iter().map(Tensor::into_dispatch).collect());
+    let weights = TensorList(weights.into_iter().map(Tensor::into_dispatch).collect());
     let out = Dispatch::chain(x.into_dispatch(), weights, block, BN_EPS, sink.clone());
     let measured = if measure { sink.take() } else { Vec::new() };
     let measured = measured.iter().map(|stats| on_device(stats, &device));
@@ -266,7 +270,7 @@ fn sum_norm_into(
         maps[0] = first + maps[0].clone();
     }
     Tensor::from_dispatch(Dispatch::sum_norm(
-        List(maps.into_iter().map(Tensor::into_dispatch).collect()),
+        TensorList(maps.into_iter().map(Tensor::into_dispatch).collect()),
         gamma.into_dispatch(),
         beta.into_dispatch(),
         BN_EPS,

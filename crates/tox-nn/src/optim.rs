@@ -28,7 +28,6 @@ pub fn clip_scale(norm: f32, limit: f32) -> f32 {
 /// SGD with momentum and L2 penalty, as PyTorch's.
 #[derive(Clone, Debug)]
 pub struct Sgd {
-    /// Momentum.
     pub momentum: f32,
     /// Whether it is Nesterov's.
     pub nesterov: bool,

@@ -42,7 +42,7 @@ impl Entry {
 }
 
 /// All weights of a model.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Params {
     entries: Vec<Entry>,
     /// The values of all weights, one after the other.

@@ -8,7 +8,7 @@ mod support;
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use support::{
-    Array, ENGINES, assert_close, differentiate, geometries, naive_conv, on_instruction_set, read,
+    Array, ENGINES, assert_close, differentiate, geometries, instruction_sets, naive_conv, read,
     rng, side, widen,
 };
 use tox_nn::kernels::chain::{Around, Block, Link};
@@ -320,7 +320,7 @@ fn statistics_are_those_of_the_maps() {
             norm: Some(true),
         };
         let weights = [&weight, &gamma, &beta].map(Array::leaf).to_vec();
-        let (_, measured) = ops::chain_measured(engine, x.constant(), &[link], weights);
+        let (_, measured) = ops::block(engine, x.constant(), Block::of(&[link]), weights, true);
         assert_eq!(measured.len(), 1);
         check(&y, 6, measured[0].clone(), &what);
         let [gamma, beta] = [1, 0].map(|v| Array::new([3, 1, 1, 1], vec![v as f32; 3]).leaf());
@@ -568,14 +568,4 @@ fn threads_do_not_change_a_bit() {
     }
 }
 
-/// All tests of this file with the instruction sets of older machines.
-#[test]
-fn machines_without_vectors_are_right_too() {
-    on_instruction_set("portable");
-}
-
-#[test]
-#[ignore = "needs AVX2"]
-fn avx2_is_right_too() {
-    on_instruction_set("avx2");
-}
+instruction_sets!();

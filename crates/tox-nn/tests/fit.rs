@@ -1,22 +1,17 @@
 //! Training for real: ResNet-18 on the embedded digits.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // Clippy knows test functions, not their helpers.
 
-use std::path::Path;
-use std::time::Duration;
-use tox_data::checkpoint::{CheckpointError, Hooks};
-use tox_data::spec::{Augment, DataSpec};
-use tox_data::{DataDir, Dataset};
+use tox_data::Dataset;
+use tox_data::checkpoint::Hooks;
+use tox_data::spec::Augment;
 use tox_nn::Device;
 use tox_nn::fit::{FitConfig, Fitted, Inputs, evaluate, fit};
 use tox_nn::layers::Init;
 use tox_nn::nets::resnet::resnet18;
+use tox_testkit::stops::{belongs, once, stopped};
 
 fn digits(train: Option<usize>) -> Dataset {
-    let spec = DataSpec {
-        train,
-        ..DataSpec::of("digits", 0)
-    };
-    tox_data::load(&spec, &DataDir::resolve(Some(Path::new("."))).unwrap()).unwrap()
+    tox_testkit::data::digits(train, 0, None)
 }
 
 fn config(epochs: usize) -> FitConfig {
@@ -42,25 +37,11 @@ fn interrupted(data: &Dataset, config: &FitConfig, width: usize, steps: usize) -
         name: "victim",
         device: Device::flex(),
     };
-    let folder = tempfile::tempdir().unwrap();
-    for stops in 0.. {
-        let mut left = steps;
-        let hooks = Hooks {
-            checkpoint: &folder.path().join("checkpoint.safetensors"),
-            key: "digits",
-            save_every: Duration::from_secs(60),
-            stop: &mut || {
-                left = left.saturating_sub(1);
-                left == 0
-            },
-            progress: &mut |done, _| assert!((0.0..=1.0).contains(&done), "{done}"),
-        };
+    let (fitted, stops) = stopped(steps, |hooks| {
         let (network, state) = resnet18(1, data.classes, width, Init::Torch, (5, "victim"));
-        if let Some(fitted) = fit(network, state, &inputs, hooks).unwrap() {
-            return (fitted, stops);
-        }
-    }
-    unreachable!()
+        fit(network, state, &inputs, hooks)
+    });
+    (fitted.unwrap(), stops)
 }
 
 fn bits(fitted: &Fitted) -> Vec<u32> {
@@ -141,22 +122,15 @@ fn a_checkpoint_of_another_training_is_refused() {
         name: "victim",
         device: Device::flex(),
     };
-    let go = |key: &str, width| -> Result<Option<Fitted>, CheckpointError> {
-        let hooks = Hooks {
-            checkpoint: &folder.path().join("checkpoint.safetensors"),
-            key,
-            save_every: Duration::from_secs(60),
-            stop: &mut || true,
-            progress: &mut |_, _| {},
-        };
+    let checkpoint = folder.path().join("checkpoint.safetensors");
+    let go = |width, hooks: Hooks<'_>| {
         let (network, state) = resnet18(1, data.classes, width, Init::Torch, (5, "victim"));
         fit(network, state, &inputs, hooks)
     };
-    assert!(go("one", 4).unwrap().is_none());
-    assert!(go("one", 4).unwrap().is_none());
-    let error = go("other", 4).unwrap_err().to_string();
-    assert!(error.contains("belongs to one, not to other"), "{error}");
-    let error = go("one", 2).unwrap_err().to_string();
+    belongs(&checkpoint, |hooks| go(4, hooks));
+    let error = once(&checkpoint, "one", &mut || true, |hooks| go(2, hooks))
+        .unwrap_err()
+        .to_string();
     assert!(
         error.contains("weights is missing or has another length"),
         "{error}"

@@ -5,7 +5,7 @@
 mod support;
 
 use support::{
-    Array, ENGINES, assert_close, differentiate, geometries, naive_conv, on_instruction_set, rng,
+    Array, ENGINES, assert_close, differentiate, geometries, instruction_sets, naive_conv, rng,
     side, widen, window,
 };
 use tox_nn::kernels::chain::Link;
@@ -239,14 +239,4 @@ fn max_pool_passes_nan_and_prefers_it() {
     }
 }
 
-/// All tests of this file with the instruction sets of older machines.
-#[test]
-fn machines_without_vectors_are_right_too() {
-    on_instruction_set("portable");
-}
-
-#[test]
-#[ignore = "needs AVX2"]
-fn avx2_is_right_too() {
-    on_instruction_set("avx2");
-}
+instruction_sets!();

@@ -7,7 +7,7 @@ mod support;
 use burn::tensor::Tensor;
 use proptest::prelude::*;
 use support::{
-    Array, ENGINES, assert_close, differentiate, geometries, naive_conv, on_instruction_set, rng,
+    Array, ENGINES, assert_close, differentiate, geometries, instruction_sets, naive_conv, rng,
     side, widen, window,
 };
 use tox_nn::kernels::conv::Geometry;
@@ -320,14 +320,4 @@ fn batch_norm_and_its_gradients_match_finite_differences() {
     }
 }
 
-/// All tests of this file with the instruction sets of older machines.
-#[test]
-fn machines_without_vectors_are_right_too() {
-    on_instruction_set("portable");
-}
-
-#[test]
-#[ignore = "needs AVX2"]
-fn avx2_is_right_too() {
-    on_instruction_set("avx2");
-}
+instruction_sets!();

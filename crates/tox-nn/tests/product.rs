@@ -4,8 +4,8 @@
 mod support;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use rand::Rng;
-use support::{assert_close, on_instruction_set, rng};
+use rand::{Rng, RngExt};
+use support::{assert_close, instruction_sets, rng};
 use tox_nn::ops::{self, Engine};
 
 /// Rows and columns of values in any order of memory.
@@ -200,14 +200,4 @@ fn products_are_as_fast_as_those_of_burn() {
     assert!(slower.is_empty(), "{slower:?}");
 }
 
-/// All tests of this file with the instruction sets of older machines.
-#[test]
-fn machines_without_vectors_are_right_too() {
-    on_instruction_set("portable");
-}
-
-#[test]
-#[ignore = "needs AVX2"]
-fn avx2_is_right_too() {
-    on_instruction_set("avx2");
-}
+instruction_sets!();

@@ -7,25 +7,13 @@ mod support;
 use burn::tensor::{Int, Tensor, TensorData};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use std::path::{Path, PathBuf};
-use support::{ENGINES, assert_close, widen};
+use support::{ENGINES, TRAIN, assert_close, path, widen};
 use tox_data::Batch;
 use tox_nn::Device;
 use tox_nn::fit::{FitConfig, Trainer};
 use tox_nn::layers::{Draws, Init, Mode, Network, Pass, State, WeightsError};
 use tox_nn::nets::resnet::{ResNet, resnet18};
 use tox_nn::ops::{self, Engine};
-
-const TRAIN: Mode<'_> = Mode::Train(Draws {
-    seed: 0,
-    network: "test",
-    step: 0,
-});
-
-fn path(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures")
-        .join(name)
-}
 
 /// A network of the fixture's sizes with weights of its own.
 fn fresh() -> (ResNet, State) {

@@ -6,24 +6,11 @@ mod support;
 
 use burn::tensor::{Int, Tensor, TensorData};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
-use std::path::{Path, PathBuf};
-use support::{ENGINES, assert_close, widen};
+use support::{ENGINES, TRAIN, assert_close, path, widen};
 use tox_nn::Device;
-use tox_nn::layers::{Draws, Init, Mode, Network, Pass, State};
+use tox_nn::layers::{Init, Mode, Network, Pass, State};
 use tox_nn::nets::wrn::{INIT, RobustBlock, Shape, Wrn, WrnConfig, load, wrn};
 use tox_nn::ops::{self, Engine};
-
-const TRAIN: Mode<'_> = Mode::Train(Draws {
-    seed: 0,
-    network: "test",
-    step: 0,
-});
-
-fn path(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures")
-        .join(name)
-}
 
 /// Of which shape the fixtures are, and what the names of its state dict are called here.
 fn config(name: &str) -> WrnConfig {

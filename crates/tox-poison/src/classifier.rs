@@ -38,15 +38,12 @@ pub struct Task<'a> {
     pub images: &'a Split,
     /// Classes of their labels.
     pub classes: usize,
-    /// Their normalisation.
     pub normalise: &'a Normalise,
     /// What happens to training batches; answers are of images as they are.
     pub augment: &'a Augment,
-    /// Seed of all random streams.
     pub seed: u64,
     /// Last part of the streams' keys.
     pub name: &'a str,
-    /// Where it runs.
     pub device: Device,
 }
 
@@ -80,10 +77,6 @@ pub struct Trained<'a> {
 }
 
 impl Classifier {
-    /// Checks every range.
-    ///
-    /// # Errors
-    /// The first number that is out of its range.
     pub fn check(&self) -> Result<(), ClassifierError> {
         if !(1..=1024).contains(&self.width) {
             return Err(ClassifierError::Width { found: self.width });

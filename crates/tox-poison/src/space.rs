@@ -1,9 +1,12 @@
-//! Search-space poisoning: `S + q(P)`, a set `P` of bad ops added to the clean ops `q` times over.
+//! Search-space poisoning: `S + q(P)`, a set `P` of bad ops added to the clean ops `q` times over, in
+//! ENAS' macro space or on every edge of a cell space.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use tox_search::space::{Op, Space, SpaceOp};
+use tox_search::space::bad::MAX_BAD;
+use tox_search::space::cells::CellSpace;
+use tox_search::space::{BadOp, BadOps, Op, PoisonedSpace, Space, SpaceOp};
 
 /// The poison sets of the paper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -114,11 +117,35 @@ impl PoisonSet {
     }
 }
 
+impl PoisonSet {
+    /// A cell space with this set on every edge `q` times; `q = 0` is the clean space.
+    ///
+    /// # Errors
+    /// When an edge would have more than [`MAX_BAD`] bad branches.
+    pub fn poison_cells(self, space: CellSpace, q: usize) -> Result<PoisonedSpace, QError> {
+        let max = MAX_BAD / self.cardinality();
+        if q > max {
+            return Err(QError { set: self, q, max });
+        }
+        let bad = self.members().into_iter().filter(|_| q > 0);
+        let bad = bad.map(|(op, n)| BadOps {
+            op: BadOp::new(op)
+                .unwrap_or_else(|e| unreachable!("members keep the size of maps: {e}")),
+            count: n * q,
+        });
+        Ok(PoisonedSpace {
+            space,
+            bad: bad.collect(),
+        })
+    }
+}
+
 /// A poisoned search space: the set and how often it is added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SpacePoison {
     /// The set.
+    #[serde(alias = "poison")]
     pub set: PoisonSet,
     /// Its multiplicity; 0 leaves the space clean.
     pub q: usize,

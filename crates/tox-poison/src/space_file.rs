@@ -33,7 +33,6 @@ pub enum SpaceFileError {
     /// It cannot be read.
     #[error("cannot read search space {}: {source}", path.display())]
     Read {
-        /// The file.
         path: PathBuf,
         /// Why.
         source: std::io::Error,
@@ -41,7 +40,6 @@ pub enum SpaceFileError {
     /// It is no TOML, or has a key or type that it should not have.
     #[error("{} is not a search space: {message}", path.display())]
     Parse {
-        /// The file.
         path: PathBuf,
         /// What the parser found, and where.
         message: String,
@@ -49,7 +47,6 @@ pub enum SpaceFileError {
     /// An op that cannot be.
     #[error("{}, op {number}: {message}", path.display())]
     Op {
-        /// The file.
         path: PathBuf,
         /// From 1.
         number: usize,
@@ -59,7 +56,6 @@ pub enum SpaceFileError {
     /// The whole is not a space.
     #[error("{}: {message}", path.display())]
     Space {
-        /// The file.
         path: PathBuf,
         /// What was found and what was expected.
         message: String,
@@ -67,7 +63,6 @@ pub enum SpaceFileError {
     /// The multiplicity is out of range.
     #[error("{}: {source}", path.display())]
     Q {
-        /// The file.
         path: PathBuf,
         /// The range.
         source: QError,

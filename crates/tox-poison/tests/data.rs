@@ -2,13 +2,10 @@
 //! attack does not do what it is for.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // Clippy knows test functions, not their helpers.
 
-use std::path::Path;
-use std::time::Duration;
-use tox_data::checkpoint::Hooks;
+use tox_data::Dataset;
 use tox_data::features::{Features, Layout, Values};
 use tox_data::patch::{Patch, PatchError};
-use tox_data::spec::{Augment, DataSpec};
-use tox_data::{DataDir, Dataset};
+use tox_data::spec::Augment;
 use tox_nn::Device;
 use tox_nn::fit::FitConfig;
 use tox_poison::data::clf::{
@@ -16,10 +13,10 @@ use tox_poison::data::clf::{
 };
 use tox_poison::data::noise::{Noise, gaussian};
 use tox_poison::data::{Check, Crafted, PoisonError, flip, points};
+use tox_testkit::stops::{countdown, once};
 
 fn digits() -> Dataset {
-    let folder = DataDir::resolve(Some(Path::new("."))).unwrap();
-    tox_data::load(&DataSpec::of("digits", 300), &folder).unwrap()
+    tox_testkit::data::digits(None, 300, None)
 }
 
 /// Images of 16 x 16 equal pixels; the label of row i is i modulo 10.
@@ -340,18 +337,13 @@ fn clf_with_a_trained_classifier_flips_what_it_is_surest_of() {
             seed: 2,
             device: Device::flex(),
         };
-        let mut left = steps;
-        let hooks = Hooks {
-            checkpoint: &folder.path().join("classifier.safetensors"),
-            key: "clf on digits",
-            save_every: Duration::from_secs(60),
-            stop: &mut || {
-                left -= 1;
-                left == 0
-            },
-            progress: &mut |done, _| assert!((0.0..=1.0).contains(&done)),
-        };
-        confidences(&training, hooks)
+        let checkpoint = folder.path().join("classifier.safetensors");
+        once(
+            &checkpoint,
+            "clf on digits",
+            &mut countdown(steps),
+            |hooks| confidences(&training, hooks),
+        )
     };
     let refused = Classifier {
         width: 0,

@@ -125,13 +125,7 @@ fn digits_are_judged_rightly_under_twenty_seeds() {
 #[test]
 #[ignore = "needs ../shared/data"]
 fn real_cifar10_is_judged_rightly_under_twenty_seeds() {
-    let unpack = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/unpack");
-    let dir = tempfile::TempDir::new().unwrap();
-    let done = std::process::Command::new(unpack)
-        .arg(dir.path())
-        .status()
-        .unwrap();
-    assert!(done.success());
+    let dir = tox_testkit::data::unpacked();
     let data = dataset("cifar10", dir.path());
     std::thread::scope(|s| {
         s.spawn(|| judged(&data, 0..10));

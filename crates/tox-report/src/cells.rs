@@ -3,8 +3,7 @@
 use crate::run::{Run, Trial};
 use crate::stats::{self, Interval};
 use tox_study::plan::cell_name;
-use tox_study::record::Outcome;
-use tox_study::spec::{Learner, TrialSpec};
+use tox_study::spec::TrialSpec;
 
 /// The trials of a cell, all of one kind of learner: `C` is its numbers, `O` what it measures.
 pub struct Cell<'a, C, O> {
@@ -18,6 +17,30 @@ pub struct Cell<'a, C, O> {
     outcomes: Vec<Option<&'a O>>,
 }
 
+/// Makes `Cell`, the cells of a learner with these structures, to which it can give methods of its own,
+/// and `all`, which groups a run's trials into them.
+#[macro_export]
+macro_rules! cells_of {
+    ($config:ty, $outcome:ty) => {
+        /// A cell of this learner's trials.
+        pub struct Cell<'a>($crate::cells::Cell<'a, $config, $outcome>);
+
+        impl<'a> std::ops::Deref for Cell<'a> {
+            type Target = $crate::cells::Cell<'a, $config, $outcome>;
+
+            fn deref(&self) -> &Self::Target {
+                &self.0
+            }
+        }
+
+        /// The cells of a run, in plan order.
+        pub fn all(run: &$crate::run::Run) -> Vec<Cell<'_>> {
+            let cells = $crate::cells::Cell::group(run).into_iter();
+            cells.map(Cell).collect()
+        }
+    };
+}
+
 /// A trial that is done.
 pub struct Measured<'a, O> {
     /// Its spec.
@@ -26,24 +49,31 @@ pub struct Measured<'a, O> {
     pub outcome: &'a O,
 }
 
-impl<'a, C: PartialEq, O> Cell<'a, C, O> {
-    /// The cells of a run, in plan order. Trials of another kind of learner are left out; a run
-    /// that was loaded has none.
-    pub fn group(
+impl<'a, C: 'static, O: 'static> Cell<'a, C, O> {
+    /// The cells of a run, in plan order, but for those of foreign trials.
+    pub fn group(run: &'a Run) -> Vec<Self> {
+        Self::grouped(run, |_, trial| {
+            let own = (!trial.foreign).then_some(trial)?;
+            Some((own.config()?, own.outcome()))
+        })
+    }
+}
+
+impl<'a, C, O> Cell<'a, C, O> {
+    /// As [`Cell::group`], of what `of` reads from a trial and its place in the plan.
+    pub fn grouped(
         run: &'a Run,
-        config: fn(&'a Learner) -> Option<&'a C>,
-        outcome: fn(&'a Outcome) -> Option<&'a O>,
+        of: impl Fn(usize, &'a Trial) -> Option<(&'a C, Option<&'a O>)>,
     ) -> Vec<Self> {
         let several = run
             .trials
             .windows(2)
             .any(|w| w[0].spec.data.dataset != w[1].spec.data.dataset);
         let mut cells: Vec<Self> = Vec::new();
-        for trial in &run.trials {
-            let Some(config) = config(&trial.spec.learner) else {
+        for (at, trial) in run.trials.iter().enumerate() {
+            let Some((config, measured)) = of(at, trial) else {
                 continue;
             };
-            let measured = trial.record().and_then(|r| outcome(&r.outcome));
             match cells.iter_mut().find(|c| same(c.spec(), &trial.spec)) {
                 Some(cell) => {
                     cell.trials.push(trial);

@@ -1,7 +1,8 @@
 //! A figure: drawn in panels, which a page may lay out anew.
 
+use crate::context;
 use crate::svg::Svg;
-use minijinja::{Value, context};
+use minijinja::Value;
 
 /// A figure.
 pub struct Figure {

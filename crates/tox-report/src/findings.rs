@@ -3,6 +3,7 @@
 use crate::cells::Cell;
 use crate::run::{Run, State};
 use crate::stats::Interval;
+use std::ops::Deref;
 use tox_data::spec::SplitKind;
 use tox_study::record::{Provenance, Record};
 use tox_study::spec::TrialSpec;
@@ -92,7 +93,12 @@ pub fn mixed(run: &Run) -> Option<String> {
 }
 
 /// What is not done yet, or failed.
-pub fn missing<C, O>(run: &Run, cells: &[Cell<C, O>]) -> Option<String> {
+pub fn missing<'a, D, C, O>(run: &Run, cells: &[D]) -> Option<String>
+where
+    D: Deref<Target = Cell<'a, C, O>>,
+    C: 'static,
+    O: 'static,
+{
     let planned = run.trials.len();
     let done = run.trials.iter().filter(|t| t.record().is_some()).count();
     let failed = run
@@ -117,7 +123,12 @@ pub fn missing<C, O>(run: &Run, cells: &[Cell<C, O>]) -> Option<String> {
 
 /// Where a paper's claims are put to data sets that it did not use; `others` names what else of the study is
 /// not the paper's.
-pub fn elsewhere<C, O>(cells: &[Cell<C, O>], paper: &[&str], others: &[&str]) -> Option<String> {
+pub fn elsewhere<'a, D, C, O>(cells: &[D], paper: &[&str], others: &[&str]) -> Option<String>
+where
+    D: Deref<Target = Cell<'a, C, O>>,
+    C: 'static,
+    O: 'static,
+{
     let mut names: Vec<&str> = Vec::new();
     let used = cells.iter().map(|c| c.spec().data.dataset.as_str());
     for name in used

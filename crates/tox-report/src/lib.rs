@@ -1,48 +1,99 @@
-//! Records to tables, SVG figures and one HTML page.
+//! The toolkit of reports: records to tables, SVG figures and one HTML page. It names no learner.
 //!
-//! Floor 7 of the house. [`write()`] turns a run folder into `results.csv`, `figures/*.svg` and a
-//! self-contained `report.html`; [`headline`] into the table that a terminal shows. Both work on
-//! an unfinished run and say what is missing. What is drawn and said depends on the learner that a
-//! study audits: [`enas`], [`bilevel`] (which also knows that paper's synthetic example), [`nas`],
-//! [`rcnas`], or [`subnets`] for the tables that it looks networks up in.
+//! [`write()`] turns a run folder into `results.csv`, `figures/*.svg` and a self-contained
+//! `report.html`; [`headline`] into the table that a terminal shows. Both work on an unfinished run and
+//! say what is missing. A learner whose kind has a [`Reporter`] has a page of its own; every other has
+//! the [`standard`] one.
 
-mod bilevel;
-mod cells;
-mod csv;
-mod curves;
-mod enas;
-mod figure;
-mod findings;
-mod lines;
-#[cfg(test)]
-mod made_up;
+pub mod budgets;
+pub mod cells;
+pub mod columns;
+pub mod common;
+mod context;
+pub mod csv;
+pub mod curves;
+pub mod figure;
+pub mod findings;
+pub mod lines;
 mod names;
-mod nas;
-mod page;
-mod plot;
-mod provenance;
-mod raster;
-mod rcnas;
-mod run;
-mod settings;
-mod stats;
-mod subnets;
-mod svg;
-mod terminal;
-mod verdict;
+pub mod page;
+pub mod paper;
+pub mod plot;
+pub mod provenance;
+pub mod raster;
+pub mod run;
+pub mod settings;
+pub mod standard;
+pub mod stats;
+pub mod svg;
+pub mod terminal;
+#[cfg(test)]
+mod tests;
+pub mod tidy;
+pub mod verdict;
 
-use run::{Kind, Run};
+use run::{Run, Types};
 use std::path::{Path, PathBuf};
 use tox_data::text::printable;
-use tox_search::rcnas::table::TableError;
 use tox_study::files::{self, FileError};
+use tox_study::house::House;
 use tox_study::record::RecordError;
+use tox_study::spec::TrialSpec;
+
+/// The report of one kind of learner.
+pub trait Reporter: Sync {
+    /// The learner's kind.
+    fn kind(&self) -> &'static str;
+
+    /// The structures of its configuration and its outcome.
+    fn types(&self) -> Types;
+
+    /// Whether a trial has threats or defences that this report knows nothing of. It is then none of the
+    /// report's own cells: the sections that all learners share show it.
+    fn foreign(&self, _spec: &TrialSpec) -> bool {
+        false
+    }
+
+    /// Table, page and figures of a run.
+    ///
+    /// # Errors
+    /// When the page cannot be rendered or a table cannot hold a trial.
+    fn make(&self, house: &House, run: &Run) -> Result<Made, ReportError>;
+
+    /// The table for a terminal.
+    fn headline(&self, house: &House, run: &Run) -> String;
+}
+
+/// What a report is made of: the same for the same records.
+pub struct Made {
+    /// `wide.csv`: the learner's own table, a row a trial.
+    pub wide: String,
+    pub html: String,
+    /// Name, without its end, and SVG of every figure.
+    pub figures: Vec<(String, String)>,
+}
+
+/// All that is registered, and the reports of those learners that have their own.
+#[derive(Clone, Copy)]
+pub struct Reports {
+    pub house: House,
+    pub reporters: &'static [&'static dyn Reporter],
+}
+
+impl Reports {
+    /// The reporter of a kind of learner.
+    pub fn of(&self, kind: &str) -> Option<&'static dyn Reporter> {
+        self.reporters.iter().copied().find(|r| r.kind() == kind)
+    }
+}
 
 /// What [`write()`] wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportPaths {
     /// `results.csv`.
     pub csv: PathBuf,
+    /// `wide.csv`, where the learner has a table of its own.
+    pub wide: Option<PathBuf>,
     /// `report.html`.
     pub html: PathBuf,
     /// `figures/*.svg`, in the order of the report.
@@ -67,21 +118,20 @@ pub enum ReportError {
          remove it and run the study again to have it written anew", path.display()
     )]
     Parse {
-        /// The file.
         path: PathBuf,
         /// What was found.
         found: String,
     },
-    /// Networks that the format of tables cannot hold.
-    #[error("cannot write results.csv: {0}")]
-    Table(#[from] TableError),
+    /// A trial that a learner's own table cannot hold.
+    #[error("cannot write wide.csv: {0}")]
+    Wide(String),
     /// The page cannot be rendered; a bug in toxscreen.
     #[error("cannot render report.html: {0:#}. This is a bug in toxscreen; please report it")]
     Page(#[from] minijinja::Error),
 }
 
 impl ReportError {
-    fn parse(path: &Path, found: impl ToString) -> Self {
+    pub(crate) fn parse(path: &Path, found: impl ToString) -> Self {
         Self::Parse {
             path: path.to_owned(),
             found: found.to_string(),
@@ -93,14 +143,18 @@ impl ReportError {
 ///
 /// # Errors
 /// When the folder cannot be read, holds a file that does not parse, or cannot be written.
-pub fn write(run_dir: &Path) -> Result<ReportPaths, ReportError> {
-    let made = render(run_dir)?;
+pub fn write(reports: &Reports, run_dir: &Path) -> Result<ReportPaths, ReportError> {
+    let made = render(reports, run_dir)?;
     let write = |name: &str, content: &str| {
         let path = run_dir.join(name);
         files::write_atomic(&path, content.as_bytes())?;
         Ok::<_, ReportError>(path)
     };
     let csv = write(CSV, &made.csv)?;
+    let wide = match made.wide.is_empty() {
+        true => None,
+        false => Some(write(WIDE, &made.wide)?),
+    };
     let folder = run_dir.join(FIGURES);
     files::no_link(&folder)?;
     files::create_dir(&folder)?;
@@ -110,6 +164,7 @@ pub fn write(run_dir: &Path) -> Result<ReportPaths, ReportError> {
     }
     Ok(ReportPaths {
         csv,
+        wide,
         figures,
         html: write(HTML, &made.html)?,
     })
@@ -117,50 +172,30 @@ pub fn write(run_dir: &Path) -> Result<ReportPaths, ReportError> {
 
 /// Names of what is written.
 const CSV: &str = "results.csv";
+const WIDE: &str = "wide.csv";
 const HTML: &str = "report.html";
 const FIGURES: &str = "figures";
 
-/// What a report is made of: the same for the same records.
-struct Made {
+/// Name below the run folder and content of every file.
+struct Files {
     csv: String,
+    wide: String,
     html: String,
-    /// By the names of their files below the run folder.
     figures: Vec<(String, String)>,
 }
 
-fn render(run_dir: &Path) -> Result<Made, ReportError> {
-    let run = Run::load(run_dir)?;
-    let (csv, html, drawn) = match run.kind() {
-        Kind::Enas => {
-            let report = enas::Report::new(&run);
-            (enas::csv(&run), report.html()?, report.files())
-        }
-        Kind::Bilevel => {
-            let report = bilevel::Report::new(&run);
-            (bilevel::csv(&run), report.html()?, report.files())
-        }
-        Kind::Synthetic => {
-            let report = bilevel::maps::Report::new(&run);
-            (report.csv(), report.html()?, report.files())
-        }
-        Kind::Nas => {
-            let report = nas::Report::new(&run);
-            (nas::csv(&run), report.html()?, report.files())
-        }
-        Kind::RcNas => {
-            let report = rcnas::Report::new(&run);
-            (rcnas::csv(&run), report.html()?, report.files())
-        }
-        Kind::SubNetworks => {
-            let report = subnets::Report::new(&run);
-            (subnets::csv(&run)?, report.html()?, report.files())
-        }
+fn render(reports: &Reports, run_dir: &Path) -> Result<Files, ReportError> {
+    let run = Run::load(reports, run_dir)?;
+    let made = match reports.of(run.kind()) {
+        Some(own) => own.make(&reports.house, &run)?,
+        None => standard::make(&run)?,
     };
-    let figures = drawn.into_iter();
+    let figures = made.figures.into_iter();
     let figures = figures.map(|(name, content)| (format!("{FIGURES}/{name}.svg"), content));
-    Ok(Made {
-        csv,
-        html,
+    Ok(Files {
+        csv: tidy::csv(&run),
+        wide: made.wide,
+        html: made.html,
         figures: figures.collect(),
     })
 }
@@ -178,9 +213,12 @@ pub struct Stale {
 ///
 /// # Errors
 /// When the folder cannot be read or holds a file that does not parse.
-pub fn check(run_dir: &Path) -> Result<Vec<Stale>, ReportError> {
-    let made = render(run_dir)?;
+pub fn check(reports: &Reports, run_dir: &Path) -> Result<Vec<Stale>, ReportError> {
+    let made = render(reports, run_dir)?;
     let mut files = vec![(CSV.to_owned(), made.csv), (HTML.to_owned(), made.html)];
+    if !made.wide.is_empty() {
+        files.push((WIDE.to_owned(), made.wide));
+    }
     files.extend(made.figures);
     let mut stale = Vec::new();
     for (name, content) in files {
@@ -198,15 +236,11 @@ pub fn check(run_dir: &Path) -> Result<Vec<Stale>, ReportError> {
 ///
 /// # Errors
 /// When the folder cannot be read or holds a file that does not parse.
-pub fn headline(run_dir: &Path) -> Result<String, ReportError> {
-    let run = Run::load(run_dir)?;
-    let text = match run.kind() {
-        Kind::Enas => enas::headline(&run),
-        Kind::Bilevel => bilevel::headline(&run),
-        Kind::Synthetic => bilevel::maps::headline(&run),
-        Kind::Nas => nas::headline(&run),
-        Kind::RcNas => rcnas::headline(&run),
-        Kind::SubNetworks => subnets::headline(&run),
+pub fn headline(reports: &Reports, run_dir: &Path) -> Result<String, ReportError> {
+    let run = Run::load(reports, run_dir)?;
+    let text = match reports.of(run.kind()) {
+        Some(own) => own.headline(&reports.house, &run) + &common::foreign_lines(&run),
+        None => standard::headline(&run),
     };
     // Names of others are in sentences too.
     Ok(printable(&text).into_owned())

@@ -3,11 +3,13 @@
 //! pass as they are.
 
 use crate::ReportError;
+use crate::common::{Common, foreign_sentences, measures};
+use crate::context;
 use crate::provenance::Fact;
 use crate::run::{Run, State};
 use crate::stats::Interval;
 use crate::svg;
-use minijinja::{Environment, Value, context};
+use minijinja::{Environment, Value};
 use tox_data::text::shell_word;
 
 /// The mark of an absent number.
@@ -73,10 +75,10 @@ fn typeset(text: &str) -> String {
     out
 }
 
-/// The page. It does not name the study's folder: that may be moved, and its report stays the same. `own`
-/// is what the kind's template needs beside the frame.
+/// The page. It does not name the study's folder: that may be moved, and its report stays the same. The
+/// template extends `frame.html`; `own` is what it needs beside the frame.
 pub fn render(
-    template: &str,
+    (name, source): (&str, &str),
     run: &Run,
     findings: &[String],
     facts: &[Fact],
@@ -86,20 +88,16 @@ pub fn render(
     env.add_filter("typeset", |text: &str| typeset(text));
     env.add_template("frame.html", include_str!("templates/frame.html"))?;
     env.add_template("parts.html", include_str!("templates/parts.html"))?;
-    env.add_template("enas.html", include_str!("enas/templates/enas.html"))?;
     env.add_template("claims.html", include_str!("templates/claims.html"))?;
-    env.add_template(
-        "bilevel.html",
-        include_str!("bilevel/templates/bilevel.html"),
-    )?;
-    env.add_template("nas.html", include_str!("nas/templates/nas.html"))?;
-    env.add_template("rcnas.html", include_str!("rcnas/templates/rcnas.html"))?;
-    env.add_template(
-        "subnets.html",
-        include_str!("subnets/templates/subnets.html"),
-    )?;
+    env.add_template(name, source)?;
+    env.add_template("common.html", include_str!("templates/common.html"))?;
     let head = &run.head;
-    Ok(env.get_template(template)?.render(context! {
+    let measures = measures(run);
+    let foreign = foreign_sentences(run, &measures);
+    let warns = |line: &&String| line.starts_with("Warning") || line.starts_with("Incomplete");
+    let (first, rest) = findings.split_at(findings.iter().take_while(warns).count());
+    let findings: Vec<&String> = first.iter().chain(&foreign).chain(rest).collect();
+    Ok(env.get_template(name)?.render(context! {
         title => if head.title.is_empty() { &head.name } else { &head.title },
         name => head.name,
         description => head.description,
@@ -108,6 +106,7 @@ pub fn render(
         done => run.trials.iter().filter(|t| t.record().is_some()).count(),
         findings,
         facts,
+        common => Common::new(run, &measures).value(),
         again => shell_word(&format!("../{}-again", head.name)),
         ..own
     })?)

@@ -1,13 +1,18 @@
 //! A run folder, read: the study's title, its plan, and what became of each trial.
 
-use crate::{ReportError, names};
+use crate::{ReportError, Reports, names};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use std::any::Any;
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::rc::Rc;
 use tox_study::files::read;
+use tox_study::house::House;
+use tox_study::part::{Part, PartError};
 use tox_study::plan;
-use tox_study::record::{Outcome, Record, RecordError};
-use tox_study::spec::{Learner, TrialSpec};
+use tox_study::record::{Record, RecordError};
+use tox_study::spec::TrialSpec;
 use tox_study::store::Failure;
 
 /// The keys of `study.toml` that a report shows.
@@ -54,9 +59,62 @@ pub struct Trial {
     pub spec: TrialSpec,
     /// What became of it.
     pub state: State,
+    /// Whether the learner's own report knows nothing of its threats or defences.
+    pub foreign: bool,
+    config: Typed,
+    outcome: Typed,
+}
+
+/// What a part means to who registered its kind; nothing where nobody asks.
+type Typed = Option<Rc<dyn Any>>;
+
+fn typed<T: DeserializeOwned + 'static>(part: &Part) -> Result<Rc<dyn Any>, PartError> {
+    Ok(Rc::new(part.read::<T>()?))
+}
+
+/// The structures that a report reads configurations and outcomes as.
+#[derive(Clone, Copy)]
+pub struct Types {
+    config: fn(&Part) -> Result<Rc<dyn Any>, PartError>,
+    outcome: fn(&Part) -> Result<Rc<dyn Any>, PartError>,
+}
+
+impl Types {
+    /// `C` for configurations, `O` for outcomes.
+    pub fn of<C, O>() -> Self
+    where
+        C: DeserializeOwned + 'static,
+        O: DeserializeOwned + 'static,
+    {
+        Self {
+            config: typed::<C>,
+            outcome: typed::<O>,
+        }
+    }
 }
 
 impl Trial {
+    /// As much of its id as a table shows.
+    pub fn short_id(&self) -> String {
+        self.id.chars().take(12).collect()
+    }
+
+    /// The learner's keys as the `C` of [`Types`].
+    pub fn config<C: 'static>(&self) -> Option<&C> {
+        self.config.as_ref()?.downcast_ref()
+    }
+
+    /// What it measured as the `O` of [`Types`], if it is done.
+    pub fn outcome<O: 'static>(&self) -> Option<&O> {
+        self.record()?;
+        self.outcome.as_ref()?.downcast_ref()
+    }
+
+    /// Its record with both, if it is done.
+    pub fn measured<C: 'static, O: 'static>(&self) -> Option<(&Record, &C, &O)> {
+        Some((self.record()?, self.config()?, self.outcome()?))
+    }
+
     /// Its record, if it is done.
     pub fn record(&self) -> Option<&Record> {
         match &self.state {
@@ -66,50 +124,10 @@ impl Trial {
     }
 }
 
-/// What a study audits; all its trials have the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// ENAS under search-space poisoning.
-    Enas,
-    /// A bilevel learner under data poisoning.
-    Bilevel,
-    /// The synthetic example of the bilevel paper.
-    Synthetic,
-    /// Searches over cells under data poisoning.
-    Nas,
-    /// Searches for sub-networks of a teacher.
-    RcNas,
-    /// Tables of sub-networks.
-    SubNetworks,
-}
-
-impl Kind {
-    fn of(spec: &TrialSpec) -> Self {
-        match spec.learner {
-            Learner::Enas(_) => Self::Enas,
-            Learner::Bilevel(_) => Self::Bilevel,
-            Learner::Synthetic(_) => Self::Synthetic,
-            Learner::Nas(_) => Self::Nas,
-            Learner::RcNas(_) => Self::RcNas,
-            Learner::SubNetworks(_) => Self::SubNetworks,
-        }
-    }
-
-    fn of_outcome(outcome: &Outcome) -> Self {
-        match outcome {
-            Outcome::Enas(_) => Self::Enas,
-            Outcome::Bilevel(_) => Self::Bilevel,
-            Outcome::Synthetic(_) => Self::Synthetic,
-            Outcome::Nas(_) => Self::Nas,
-            Outcome::RcNas(_) => Self::RcNas,
-            Outcome::SubNetworks(_) => Self::SubNetworks,
-        }
-    }
-}
-
 /// A run folder.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Run {
+    pub house: House,
     /// From `study.toml`.
     pub head: Head,
     /// In plan order.
@@ -127,8 +145,8 @@ impl Run {
     ///
     /// # Errors
     /// When `study.toml` or `plan.jsonl` cannot be read or does not parse, or the plan's ids are not those
-    /// of its specs, each once. A record that cannot be believed is a trial that failed.
-    pub fn load(dir: &Path) -> Result<Self, ReportError> {
+    /// of its specs, each once. A record that cannot be believed or read is a trial that failed.
+    pub fn load(reports: &Reports, dir: &Path) -> Result<Self, ReportError> {
         let path = dir.join("study.toml");
         let head: Head =
             toml::from_str(&read(&path)?).map_err(|e| ReportError::parse(&path, e.message()))?;
@@ -143,7 +161,7 @@ impl Run {
                 .map_err(|e| ReportError::parse(&path, format!("line {}: {e}", number + 1)))?;
             // A trial that counts twice, or under the settings of another, would make every number that is
             // shown another one.
-            let refuse = |found| {
+            let refuse = |found: &str| {
                 let found = format!("line {}: {found}", number + 1);
                 Err(ReportError::parse(&path, found))
             };
@@ -153,33 +171,56 @@ impl Run {
             if !seen.insert(line.id.clone()) {
                 return refuse("the trial is there twice");
             }
-            let kind = Kind::of(&line.spec);
+            let kind = &line.spec.learner.kind;
             let first: Option<&Trial> = trials.first();
-            if let Some(other) = first.map(|t| Kind::of(&t.spec)).filter(|k| *k != kind) {
-                let number = number + 1;
-                let found = format!("line {number} is a {kind:?} trial in a study of {other:?}");
-                return Err(ReportError::parse(&path, found));
+            let first = first.map(|t| &t.spec.learner.kind);
+            if let Some(other) = first.filter(|k| *k != kind) {
+                return refuse(&format!("a trial of `{kind}` in a study of `{other}`"));
             }
-            let state = state(&dir.join("trials").join(&line.id), &line.id, kind)?;
+            let types = reports.of(kind).map(|r| r.types());
+            let config = match types.map(|t| (t.config)(&line.spec.learner)) {
+                None => None,
+                Some(Ok(config)) => Some(config),
+                Some(Err(why)) => return refuse(&why.to_string()),
+            };
+            let mut state = state(&dir.join("trials").join(&line.id), &line.id, kind)?;
+            let mut outcome = None;
+            if let (Some(types), State::Done(record)) = (types, &state) {
+                match (types.outcome)(&record.outcome) {
+                    Ok(found) => outcome = Some(found),
+                    Err(_) => state = State::Failed(UNREADABLE.into()),
+                }
+            }
+            let own = reports.of(kind);
             trials.push(Trial {
+                foreign: own.is_some_and(|own| own.foreign(&line.spec)),
                 id: line.id,
                 spec: line.spec,
                 state,
+                config,
+                outcome,
             });
         }
-        let mut run = Self { head, trials };
+        let house = reports.house;
+        let mut run = Self {
+            house,
+            head,
+            trials,
+        };
         names::shorten(&mut run);
         Ok(run)
     }
 
-    /// What it audits; ENAS if it has no trial.
-    pub fn kind(&self) -> Kind {
+    /// The kind of learner that it audits; empty if it has no trial.
+    pub fn kind(&self) -> &str {
         let first = self.trials.first();
-        first.map_or(Kind::Enas, |t| Kind::of(&t.spec))
+        first.map_or("", |t| &t.spec.learner.kind)
     }
 }
 
-fn state(dir: &Path, id: &str, kind: Kind) -> Result<State, ReportError> {
+const UNREADABLE: &str = "its record cannot be read";
+
+fn state(dir: &Path, id: &str, kind: &str) -> Result<State, ReportError> {
     let path = dir.join("record.json");
     if path.exists() {
         let record = match Record::read(&path) {
@@ -188,14 +229,14 @@ fn state(dir: &Path, id: &str, kind: Kind) -> Result<State, ReportError> {
             Err(RecordError::Changed { what, .. }) => {
                 return Ok(State::Failed(format!("its record was changed: {what}")));
             }
-            Err(_) => return Ok(State::Failed("its record cannot be read".into())),
+            Err(_) => return Ok(State::Failed(UNREADABLE.into())),
         };
         if record.trial != id {
             return Ok(State::Failed("its record is another trial's".into()));
         }
-        let found = Kind::of_outcome(&record.outcome);
+        let found = &record.outcome.kind;
         if found != kind {
-            let found = format!("it has an outcome of {found:?}, its learner is {kind:?}");
+            let found = format!("it has an outcome of `{found}`, its learner is `{kind}`");
             return Err(ReportError::parse(&path, found));
         }
         return Ok(State::Done(Box::new(record)));

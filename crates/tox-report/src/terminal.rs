@@ -11,21 +11,36 @@ pub fn show(interval: Option<Interval>) -> String {
 
 /// The study's title, and rows (the first is the head) in columns as wide as they need. Control
 /// characters in names are shown.
-pub fn table<const N: usize>(run: &Run, mut rows: Vec<[String; N]>) -> String {
+pub fn table<const N: usize>(run: &Run, rows: Vec<[String; N]>) -> String {
+    lines(run, rows.into_iter().map(Vec::from).collect())
+}
+
+/// As [`table`], for rows of any one length.
+pub fn lines(run: &Run, rows: Vec<Vec<String>>) -> String {
+    title(run) + &grid(rows)
+}
+
+/// The line with the study's title.
+pub fn title(run: &Run) -> String {
     let title = if run.head.title.is_empty() {
         &run.head.name
     } else {
         &run.head.title
     };
+    one_line(title).into_owned() + "\n"
+}
+
+/// Rows in columns, without a title.
+pub fn grid(mut rows: Vec<Vec<String>>) -> String {
     for row in &mut rows {
-        for field in row.iter_mut() {
+        for field in row {
             *field = one_line(field).into_owned();
         }
     }
     let width = |column: usize| rows.iter().map(|r| r[column].chars().count()).max();
-    let widths: Vec<usize> = (0..N).map(|c| width(c).unwrap_or(0)).collect();
-    let mut out = one_line(title).into_owned();
-    out.push('\n');
+    let columns = rows.first().map_or(0, Vec::len);
+    let widths: Vec<usize> = (0..columns).map(|c| width(c).unwrap_or(0)).collect();
+    let mut out = String::new();
     for row in &rows {
         let line: Vec<String> = row
             .iter()

@@ -11,7 +11,7 @@
 
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor, TensorData};
-use rand::Rng;
+use rand::RngExt;
 use std::fs::File;
 use std::io::Write;
 use std::time::Instant;

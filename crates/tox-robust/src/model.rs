@@ -47,14 +47,10 @@ impl<'a, N: Network> Model<'a, N> {
         self.mode = mode;
         self
     }
-
-    fn images(&self, pixels: &[f32], device: &Device) -> Tensor<4> {
-        normalised(pixels, self.shape, self.normalise, device)
-    }
 }
 
 /// Rows of pixels of images of `shape`, normalised, `[n, c, h, w]`.
-pub(crate) fn normalised(
+pub fn normalised(
     pixels: &[f32],
     [c, h, w]: [usize; 3],
     normalise: &Normalise,
@@ -69,6 +65,19 @@ pub(crate) fn normalised(
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
+impl<'a, N: Network> Model<'a, N> {
+    fn function(&self) -> Function<'a, impl Fn(Tensor<4>, &Device) -> Tensor<2>> {
+        let (network, state, mode) = (self.network, self.state, self.mode);
+        Function {
+            of: move |x, device: &Device| network.logits(&Pass::fixed(state, device, mode), x),
+            normalise: self.normalise,
+            shape: self.shape,
+            classes: self.classes,
+            device: self.device.clone(),
+        }
+    }
+}
+
 impl<N: Network> Oracle for Model<'_, N> {
     fn shape(&self) -> [usize; 3] {
         self.shape
@@ -79,11 +88,43 @@ impl<N: Network> Oracle for Model<'_, N> {
     }
 
     fn logits(&self, pixels: &[f32]) -> Vec<f32> {
-        let pass = Pass::fixed(self.state, &self.device, self.mode);
-        read(
-            self.network
-                .logits(&pass, self.images(pixels, &self.device)),
-        )
+        self.function().logits(pixels)
+    }
+
+    fn pullback(
+        &self,
+        pixels: &[f32],
+        cotangent: &mut dyn FnMut(&[f32]) -> Vec<f32>,
+    ) -> (Vec<f32>, Vec<f32>) {
+        self.function().pullback(pixels, cotangent)
+    }
+}
+
+/// Any differentiable function of normalised images `[n, c, h, w]` to logits `[n, classes]`, on the
+/// device that it is given.
+pub struct Function<'a, F> {
+    pub of: F,
+    /// As many channels as `shape`.
+    pub normalise: &'a Normalise,
+    /// Channels, height, width of an image.
+    pub shape: [usize; 3],
+    pub classes: usize,
+    /// A plain one, without autodiff.
+    pub device: Device,
+}
+
+impl<F: Fn(Tensor<4>, &Device) -> Tensor<2>> Oracle for Function<'_, F> {
+    fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    fn classes(&self) -> usize {
+        self.classes
+    }
+
+    fn logits(&self, pixels: &[f32]) -> Vec<f32> {
+        let x = normalised(pixels, self.shape, self.normalise, &self.device);
+        read((self.of)(x, &self.device))
     }
 
     fn pullback(
@@ -92,9 +133,8 @@ impl<N: Network> Oracle for Model<'_, N> {
         cotangent: &mut dyn FnMut(&[f32]) -> Vec<f32>,
     ) -> (Vec<f32>, Vec<f32>) {
         let device = self.device.clone().autodiff();
-        let pass = Pass::fixed(self.state, &device, self.mode);
-        let x = self.images(pixels, &device).require_grad();
-        let y = self.network.logits(&pass, x.clone());
+        let x = normalised(pixels, self.shape, self.normalise, &device).require_grad();
+        let y = (self.of)(x.clone(), &device);
         let (shape, logits) = (y.dims(), read(y.clone().inner()));
         let cotangent = TensorData::new(cotangent(&logits), shape);
         let gradients = (y * Tensor::from_data(cotangent, &device)).sum().backward();

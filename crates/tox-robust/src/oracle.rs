@@ -34,6 +34,13 @@ pub trait Oracle {
 }
 
 /// Images under attack.
+///
+/// ```
+/// use tox_robust::Points;
+///
+/// let points = Points::new(&[0.1, 0.9, 0.5, 0.5], &[0, 1]);
+/// assert_eq!((points.len(), points.row(1)), (2, 1));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Points<'a> {
     /// Rows of pixels in 0..=1.
@@ -41,11 +48,25 @@ pub struct Points<'a> {
     /// One label an image, each below the oracle's classes.
     pub labels: &'a [u16],
     /// Which row of its data set each image is: the key of its random streams, so that what is drawn
-    /// for an image does not depend on the batch that it is in.
+    /// for an image does not depend on the batch that it is in. Empty: 0, 1, 2, ...
     pub rows: &'a [u32],
 }
 
-impl Points<'_> {
+impl<'a> Points<'a> {
+    /// All images of a small set: rows of pixels in 0..=1 and a label each.
+    pub fn new(pixels: &'a [f32], labels: &'a [u16]) -> Self {
+        Self {
+            pixels,
+            labels,
+            rows: &[],
+        }
+    }
+
+    /// The row of image `i`.
+    pub fn row(&self, i: usize) -> u32 {
+        self.rows.get(i).copied().unwrap_or(i as u32)
+    }
+
     /// Number of images.
     pub fn len(&self) -> usize {
         self.labels.len()

@@ -1,6 +1,6 @@
 //! An evasion attack as the threat of a trial.
 
-use crate::attack::{Attack, AttackError};
+use crate::attacks::{Attack, AttackError};
 use crate::ball::{Ball, Norm, fraction};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! How attacks are named and written, and which settings are refused.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use tox_robust::attack::{ApgdConfig, ApgdDlrConfig, Attack, AttackError, PgdConfig};
+use tox_robust::attacks::{ApgdCe, ApgdDlr, Attack, AttackError, Cw, Fgsm, KINDS, Pgd, names};
 use tox_robust::ball::{Ball, Norm};
 
 fn ball(norm: Norm, epsilon: f64) -> Ball {
@@ -43,20 +43,20 @@ fn names_and_tables() {
         attack.check(ball(Norm::Linf, 8.0 / 255.0), 10).unwrap();
     }
     let table = r#"{"kind": "pgd", "steps": 20, "step": 0.25}"#;
-    let expected = PgdConfig {
+    let expected = Pgd {
         step: Some(0.25),
-        ..PgdConfig::new(20)
+        ..Pgd::new(20)
     };
-    assert_eq!(recipe(table).unwrap(), Attack::Pgd(expected));
-    assert_eq!(recipe(r#"{"kind": "fgsm"}"#).unwrap(), Attack::Fgsm {});
+    assert_eq!(recipe(table).unwrap(), expected.into());
+    assert_eq!(recipe(r#"{"kind": "fgsm"}"#).unwrap(), Fgsm {}.into());
     let table = r#"{"kind": "apgd-ce", "steps": 5}"#;
-    let expected = ApgdConfig {
+    let expected = ApgdCe {
         steps: 5,
         ..Default::default()
     };
-    assert_eq!(recipe(table).unwrap(), Attack::ApgdCe(expected));
+    assert_eq!(recipe(table).unwrap(), expected.into());
     // The page's step at its epsilon.
-    let step = PgdConfig::new(40).step(8.0 / 255.0);
+    let step = Pgd::new(40).step(8.0 / 255.0);
     assert!((step - 0.8 / 255.0).abs() < 1e-15);
 
     for wrong in [
@@ -98,37 +98,39 @@ fn settings_that_make_no_sense_are_refused_with_the_reason() {
         |attack: Attack, ball, classes| -> AttackError { attack.check(ball, classes).unwrap_err() };
     for epsilon in [-0.1, f64::NAN, f64::INFINITY] {
         for norm in [Norm::Linf, Norm::L2] {
-            let error = refused(Attack::Fgsm {}, ball(norm, epsilon), 10);
+            let error = refused(Fgsm {}.into(), ball(norm, epsilon), 10);
             assert!(matches!(error, AttackError::Epsilon { .. }), "{error}");
         }
     }
-    let error = refused(Attack::Fgsm {}, ball(Norm::Linf, 8.0), 10);
+    let error = refused(Fgsm {}.into(), ball(Norm::Linf, 8.0), 10);
     assert!(error.to_string().contains("0.03137"), "{error}");
-    Attack::Fgsm {}.check(ball(Norm::L2, 8.0), 10).unwrap();
-    Attack::Fgsm {}.check(ball(Norm::L2, 0.0), 2).unwrap();
+    Attack::new(Fgsm {}).check(ball(Norm::L2, 8.0), 10).unwrap();
+    Attack::new(Fgsm {}).check(ball(Norm::L2, 0.0), 2).unwrap();
 
-    let pgd = PgdConfig::new(20);
-    let apgd = ApgdConfig::default();
-    let dlr = ApgdDlrConfig::default();
+    let pgd = Pgd::new(20);
+    let apgd = ApgdCe::default();
+    let dlr = ApgdDlr::default();
     for (attack, key) in [
-        (Attack::Pgd(PgdConfig { steps: 0, ..pgd }), "steps"),
-        (Attack::Cw(PgdConfig { restarts: 0, ..pgd }), "restarts"),
+        (Pgd { steps: 0, ..pgd }.into(), "steps"),
+        (Cw(Pgd { restarts: 0, ..pgd }).into(), "restarts"),
         (
-            Attack::Pgd(PgdConfig {
+            Pgd {
                 step: Some(0.0),
                 ..pgd
-            }),
+            }
+            .into(),
             "step",
         ),
         (
-            Attack::Pgd(PgdConfig {
+            Pgd {
                 step: Some(f64::NAN),
                 ..pgd
-            }),
+            }
+            .into(),
             "step",
         ),
-        (Attack::ApgdCe(ApgdConfig { rho: 1.5, ..apgd }), "rho"),
-        (Attack::ApgdDlr(ApgdDlrConfig { steps: 0, ..dlr }), "steps"),
+        (ApgdCe { rho: 1.5, ..apgd }.into(), "rho"),
+        (ApgdDlr { steps: 0, ..dlr }.into(), "steps"),
     ] {
         let error = refused(attack, usual, 10).to_string();
         assert!(error.contains(&format!("`{key}` is ")), "{error}");
@@ -160,7 +162,80 @@ fn settings_that_make_no_sense_are_refused_with_the_reason() {
             .to_string()
             .contains("at least 2 classes")
     );
-    let untargeted = Attack::ApgdDlr(ApgdDlrConfig { targets: 0, ..dlr });
+    let untargeted = Attack::new(ApgdDlr { targets: 0, ..dlr });
     untargeted.check(usual, 3).unwrap();
     assert!(untargeted.check(usual, 2).is_err());
+}
+
+/// Ids of trials and evaluations that were kept go by these bytes.
+#[test]
+fn tables_are_written_as_they_always_were() {
+    for (name, table) in [
+        ("fgsm", r#"{"kind":"fgsm"}"#),
+        (
+            "pgd20",
+            r#"{"kind":"pgd","steps":20,"restarts":1,"random_start":true}"#,
+        ),
+        (
+            "cw40",
+            r#"{"kind":"cw","steps":40,"restarts":1,"random_start":true}"#,
+        ),
+        (
+            "apgd-ce",
+            r#"{"kind":"apgd-ce","steps":100,"restarts":1,"rho":0.75}"#,
+        ),
+        (
+            "apgd-dlr-untargeted",
+            r#"{"kind":"apgd-dlr","steps":100,"restarts":1,"targets":0,"rho":0.75}"#,
+        ),
+        (
+            "fab",
+            r#"{"kind":"fab","steps":100,"restarts":1,"targets":9,"alpha_max":0.1,"eta":1.05,"beta":0.9}"#,
+        ),
+        (
+            "square",
+            r#"{"kind":"square","queries":5000,"restarts":1,"p_init":0.8,"rescale":true}"#,
+        ),
+        (
+            "autoattack",
+            r#"{"kind":"autoattack","apgd_ce":{"steps":100,"restarts":1,"rho":0.75},"apgd_dlr":{"steps":100,"restarts":1,"targets":9,"rho":0.75},"fab":{"steps":100,"restarts":1,"targets":9,"alpha_max":0.1,"eta":1.05,"beta":0.9},"square":{"queries":5000,"restarts":1,"p_init":0.8,"rescale":false}}"#,
+        ),
+    ] {
+        let attack: Attack = name.parse().unwrap();
+        assert_eq!(serde_json::to_string(&attack).unwrap(), table);
+    }
+    let step = Pgd {
+        step: Some(1.0),
+        ..Pgd::new(7)
+    };
+    let table = r#"{"kind":"pgd","steps":7,"step":1.0,"restarts":1,"random_start":true}"#;
+    assert_eq!(serde_json::to_string(&Attack::new(step)).unwrap(), table);
+}
+
+#[test]
+fn every_kind_reads_its_names() {
+    for kind in KINDS {
+        for name in kind.names {
+            let attack: Attack = name.parse().unwrap();
+            assert_eq!(
+                (attack.facts().kind, attack.name().as_str()),
+                (kind.name, *name)
+            );
+            assert_eq!(attack.shortened(3).facts().kind, kind.name);
+        }
+    }
+}
+
+#[test]
+fn help_and_schema_list_every_kind() {
+    let schema = serde_json::to_value(schemars::schema_for!(Attack)).unwrap();
+    let kinds = schema["oneOf"].as_array().unwrap().iter();
+    let kinds: Vec<&str> = kinds
+        .map(|kind| kind["properties"]["kind"]["const"].as_str().unwrap())
+        .collect();
+    let known: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+    assert_eq!(kinds, known);
+    for name in KINDS.iter().flat_map(|kind| kind.names) {
+        assert!(names().contains(name));
+    }
 }

@@ -5,9 +5,7 @@
 mod host;
 
 use host::{Data, Host, SIZE, ball, dot};
-use tox_robust::attack::{
-    ApgdConfig, ApgdDlrConfig, Attack, Found, PgdConfig, apgd, fgsm, pgd, predicted,
-};
+use tox_robust::attacks::{ApgdCe, ApgdDlr, Attack, Cw, Fgsm, Found, Pgd, predicted};
 use tox_robust::ball::{Ball, Norm};
 use tox_robust::oracle::{Oracle, Points};
 
@@ -15,14 +13,7 @@ use tox_robust::oracle::{Oracle, Points};
 fn attack(attack: &Attack, oracle: &Host, points: Points<'_>, ball: Ball, seed: u64) -> Found {
     attack.check(ball, oracle.classes()).unwrap();
     oracle.rows.set((0, 0));
-    let found = match attack {
-        Attack::Fgsm {} => fgsm::run(oracle, points, ball),
-        Attack::Pgd(config) => pgd::run(oracle, points, ball, config, seed),
-        Attack::Cw(config) => pgd::cw(oracle, points, ball, config, seed),
-        Attack::ApgdCe(config) => apgd::cross_entropy(oracle, points, ball, config, seed),
-        Attack::ApgdDlr(config) => apgd::dlr(oracle, points, ball, config, seed),
-        other => panic!("{} is tested elsewhere", other.name()),
-    };
+    let found = attack.run(oracle, points, ball, seed);
     let passes = (found.forward.iter().sum(), found.backward.iter().sum());
     assert_eq!(oracle.rows.get(), passes, "counted passes are those made");
     assert_eq!(found.fooled.len(), points.len());
@@ -42,26 +33,26 @@ fn attack(attack: &Attack, oracle: &Host, points: Points<'_>, ball: Ball, seed: 
 
 /// Every gradient attack, strong enough to converge on a plane.
 fn strong() -> Vec<Attack> {
-    let apgd = ApgdConfig {
+    let apgd = ApgdCe {
         steps: 60,
         ..Default::default()
     };
-    let targets = |targets| ApgdDlrConfig {
+    let targets = |targets| ApgdDlr {
         steps: 60,
         targets,
         ..Default::default()
     };
     vec![
-        Attack::Fgsm {},
-        Attack::Pgd(PgdConfig::new(100)),
-        Attack::Cw(PgdConfig::new(100)),
-        Attack::Pgd(PgdConfig {
+        Fgsm {}.into(),
+        Pgd::new(100).into(),
+        Cw::new(100).into(),
+        Attack::new(Pgd {
             random_start: false,
-            ..PgdConfig::new(100)
+            ..Pgd::new(100)
         }),
-        Attack::ApgdCe(apgd),
-        Attack::ApgdDlr(targets(9)),
-        Attack::ApgdDlr(targets(0)),
+        Attack::new(apgd),
+        Attack::new(targets(9)),
+        Attack::new(targets(0)),
     ]
 }
 
@@ -105,12 +96,16 @@ fn on_a_plane_every_attack_finds_the_best_linf_perturbation() {
         let found = attack(&kind, &oracle, data.points(), ball, 7);
         assert_eq!(found.fooled, can, "{}", kind.name());
         for (i, x) in found.pixels.chunks(SIZE).enumerate() {
-            if found.fooled[i] && kind != (Attack::Fgsm {}) {
+            if found.fooled[i] && kind != Attack::new(Fgsm {}) {
                 continue; // It left at the first error, wherever that was.
             }
             // To the last bit where one step does it; elsewhere an image that is a rounding away may
             // have had the same f32 margin first.
-            let slack = if kind == (Attack::Fgsm {}) { 0.0 } else { 1e-7 };
+            let slack = if kind == Attack::new(Fgsm {}) {
+                0.0
+            } else {
+                1e-7
+            };
             for (j, (x, best)) in x.iter().zip(best(i)).enumerate() {
                 let free = j == 5 && slack > 0.0;
                 let near = (x - best).abs() <= slack;
@@ -139,7 +134,7 @@ fn on_a_plane_every_attack_finds_the_best_l2_perturbation() {
         let found = attack(&kind, &oracle, data.points(), ball, 7);
         assert_eq!(found.fooled, can, "{}", kind.name());
         for (i, x) in found.pixels.chunks(SIZE).enumerate() {
-            if !found.fooled[i] || kind == (Attack::Fgsm {}) {
+            if !found.fooled[i] || kind == Attack::new(Fgsm {}) {
                 let m = margin(&oracle, x, data.labels[i]);
                 assert!(
                     (m - best[i]).abs() < 2e-6,
@@ -192,33 +187,31 @@ fn restarts_never_fool_fewer_and_sometimes_more() {
     let oracle = Host::curved(2);
     let data = Data::new(&oracle, 200, 0.0..=1.0);
     let ball = ball(Norm::Linf, 0.15);
-    let one = PgdConfig {
+    let one = Pgd {
         step: Some(0.001),
-        ..PgdConfig::new(1)
+        ..Pgd::new(1)
     };
-    let apgd = ApgdConfig {
+    let apgd = ApgdCe {
         steps: 1,
         ..Default::default()
     };
-    let dlr = ApgdDlrConfig {
+    let dlr = ApgdDlr {
         steps: 1,
         targets: 1,
         ..Default::default()
     };
     let kinds: [fn(usize, _, _, _) -> Attack; 5] = [
-        |restarts, pgd: PgdConfig, _: ApgdConfig, _: ApgdDlrConfig| {
-            Attack::Pgd(PgdConfig { restarts, ..pgd })
-        },
+        |restarts, pgd: Pgd, _: ApgdCe, _: ApgdDlr| Attack::new(Pgd { restarts, ..pgd }),
         |restarts, pgd, _, _| {
-            Attack::Pgd(PgdConfig {
+            Attack::new(Pgd {
                 restarts,
                 random_start: false,
                 ..pgd
             })
         },
-        |restarts, pgd, _, _| Attack::Cw(PgdConfig { restarts, ..pgd }),
-        |restarts, _, apgd, _| Attack::ApgdCe(ApgdConfig { restarts, ..apgd }),
-        |restarts, _, _, dlr| Attack::ApgdDlr(ApgdDlrConfig { restarts, ..dlr }),
+        |restarts, pgd, _, _| Cw(Pgd { restarts, ..pgd }).into(),
+        |restarts, _, apgd, _| Attack::new(ApgdCe { restarts, ..apgd }),
+        |restarts, _, _, dlr| Attack::new(ApgdDlr { restarts, ..dlr }),
     ];
     for kind in kinds {
         let fooled = |restarts| {
@@ -252,12 +245,7 @@ fn what_is_found_depends_on_seed_and_row_only() {
                 kind.name()
             );
             for size in [1, 7] {
-                let mut parts = Found {
-                    pixels: Vec::new(),
-                    fooled: Vec::new(),
-                    forward: Vec::new(),
-                    backward: Vec::new(),
-                };
+                let mut parts = attack(&kind, &oracle, data.part(0..0), ball, 7);
                 for start in (0..50).step_by(size) {
                     let part = data.part(start..50.min(start + size));
                     let found = attack(&kind, &oracle, part, ball, 7);
@@ -269,14 +257,9 @@ fn what_is_found_depends_on_seed_and_row_only() {
                 assert_eq!(parts, all, "{} in parts of {size}", kind.name());
             }
             let other = attack(&kind, &oracle, data.points(), ball, 8);
-            let drawn = !matches!(kind, Attack::Fgsm {})
-                && !matches!(
-                    kind,
-                    Attack::Pgd(PgdConfig {
-                        random_start: false,
-                        ..
-                    })
-                );
+            let pgd = kind.downcast_ref::<Pgd>();
+            let from_clean = pgd.is_some_and(|pgd| !pgd.random_start);
+            let drawn = kind != Attack::new(Fgsm {}) && !from_clean;
             assert_eq!(other.pixels != all.pixels, drawn, "{}", kind.name());
         }
     }
@@ -290,7 +273,7 @@ fn stronger_attacks_fool_what_weaker_ones_do_on_a_curve() {
         let found = attack(kind, &oracle, data.points(), ball(Norm::Linf, 0.08), 7);
         found.fooled.iter().filter(|&&f| f).count()
     };
-    let fgsm = count(&Attack::Fgsm {});
+    let fgsm = count(&Fgsm {}.into());
     let pgd = count(&"pgd20".parse().unwrap());
     let apgd = count(&"apgd-ce".parse().unwrap());
     let dlr = count(&"apgd-dlr".parse().unwrap());
@@ -322,13 +305,13 @@ fn passes_by_hand() {
     };
     let ball = ball(Norm::Linf, 0.25);
     let pgd = |steps, restarts| {
-        let config = PgdConfig {
+        let config = Pgd {
             steps,
             step: Some(0.03125),
             restarts,
             random_start: false,
         };
-        attack(&Attack::Pgd(config), &oracle, points, ball, 7)
+        attack(&config.into(), &oracle, points, ball, 7)
     };
     // 0.4375, 0.46875, 0.5 (a tie is won by class 0), 0.53125: the fourth image fools.
     let found = pgd(5, 1);
@@ -350,14 +333,14 @@ fn passes_by_hand() {
         (vec![4, 12, 1], vec![4, 10, 1])
     );
 
-    let found = attack(&Attack::Fgsm {}, &oracle, points, ball, 7);
+    let found = attack(&Fgsm {}.into(), &oracle, points, ball, 7);
     assert_eq!(
         (found.forward, found.backward),
         (vec![2, 2, 1], vec![1, 1, 1])
     );
     assert_eq!(found.fooled, [true, false, true]);
 
-    let apgd = Attack::ApgdCe(ApgdConfig {
+    let apgd = Attack::new(ApgdCe {
         steps: 10,
         restarts: 2,
         ..Default::default()
@@ -367,12 +350,12 @@ fn passes_by_hand() {
 
     // One pass to order the targets; of nine targets there are three.
     let oracle = threshold(4);
-    let dlr = ApgdDlrConfig {
+    let dlr = ApgdDlr {
         steps: 10,
         restarts: 2,
         ..Default::default()
     };
-    let found = attack(&Attack::ApgdDlr(dlr), &oracle, points, ball, 7);
+    let found = attack(&Attack::new(dlr), &oracle, points, ball, 7);
     assert_eq!((found.forward[1], found.backward[1]), (1 + 3 * 22, 3 * 20));
     assert_eq!((found.forward[2], found.backward[2]), (1, 0));
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 use tox_data::checkpoint::Hooks;
-use tox_robust::attack::{Attack, AutoAttackConfig, PgdConfig, SquareConfig};
+use tox_robust::attacks::{Attack, AutoAttack, Cw, Evasion, Fgsm, Pgd, Square};
 use tox_robust::ball::{Ball, Norm};
 use tox_robust::evaluation::{Evaluation, EvaluationError, Gap, Inputs, Kind, Reliable, evaluate};
 use tox_robust::model::Model;
@@ -192,8 +192,8 @@ impl Run<'_> {
     }
 }
 
-fn square(queries: usize) -> SquareConfig {
-    SquareConfig {
+fn square(queries: usize) -> Square {
+    Square {
         queries,
         ..Default::default()
     }
@@ -203,8 +203,8 @@ fn gaps(evaluation: &Evaluation) -> Vec<Gap> {
     evaluation.untested.iter().map(|u| u.gap).collect()
 }
 
-fn short_autoattack() -> AutoAttackConfig {
-    let mut config = AutoAttackConfig::default();
+fn short_autoattack() -> AutoAttack {
+    let mut config = AutoAttack::default();
     (
         config.apgd_ce.steps,
         config.apgd_dlr.steps,
@@ -220,12 +220,12 @@ fn an_honest_network_raises_no_warning_and_stops_anywhere() {
     let fixture = Fixture::load();
     let autoattack = short_autoattack();
     let mut attacks = vec![
-        Attack::Fgsm {},
-        Attack::Pgd(PgdConfig::new(20)),
-        Attack::Cw(PgdConfig::new(20)),
-        Attack::AutoAttack(autoattack),
+        Fgsm {}.into(),
+        Pgd::new(20).into(),
+        Cw::new(20).into(),
+        autoattack.into(),
     ];
-    attacks.extend(autoattack.parts(10));
+    attacks.extend(autoattack.members(10));
     let run = Run {
         fixture: &fixture,
         bend: Bend::Honest,
@@ -285,11 +285,7 @@ fn an_honest_network_raises_no_warning_and_stops_anywhere() {
 fn networks_that_only_look_robust_are_found_out() {
     use Kind::*;
     let fixture = Fixture::load();
-    let usual = vec![
-        Attack::Fgsm {},
-        Attack::Cw(PgdConfig::new(20)),
-        Attack::Square(square(300)),
-    ];
+    let usual = vec![Fgsm {}.into(), Cw::new(20).into(), square(300).into()];
     let cases: [(Bend, &[Kind]); 11] = [
         (Bend::Honest, &[]),
         (Bend::Scaled, &[CrossEntropyUnderflow]),
@@ -329,7 +325,7 @@ fn networks_that_only_look_robust_are_found_out() {
         .into_iter()
         .filter_map(|(bend, expected)| check(bend, &usual, expected))
         .collect();
-    let pgd = [Attack::Fgsm {}, Attack::Pgd(PgdConfig::new(20))];
+    let pgd = [Fgsm {}.into(), Pgd::new(20).into()];
     let expected = [StrongerIsWeaker, Unbounded];
     wrong.extend(check(Bend::ReversedBehindClean, &pgd, &expected));
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -356,7 +352,7 @@ fn what_cannot_be_evaluated_is_refused() {
         message.contains("row 600") && message.contains("rows 0 to 599"),
         "{message}"
     );
-    let message = run(vec![0], vec![Attack::Square(square(0))]);
+    let message = run(vec![0], vec![square(0).into()]);
     assert!(
         message.contains("square") && message.contains("queries"),
         "{message}"

@@ -2,8 +2,8 @@
 //! have closed forms.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use rand::Rng;
-use tox_robust::attack::{FabConfig, SquareConfig, fab, predicted, square};
+use rand::RngExt;
+use tox_robust::attacks::{Evasion, Fab, Square, predicted};
 use tox_robust::ball::{Ball, Norm};
 use tox_robust::oracle::{Oracle, Points};
 
@@ -126,17 +126,20 @@ fn the_nearest_adversarial_example_of_a_linear_classifier_is_found() {
                 others.fold(f64::INFINITY, f64::min)
             })
             .collect();
-        let ball = Ball { norm, epsilon: 0.1 };
         for restarts in [1, 2] {
-            let config = FabConfig {
+            let config = Fab {
                 steps: 20,
                 restarts,
                 ..Default::default()
             };
-            let found = fab::nearest(&linear, points, ball, &config, 1);
-            for (found, expected) in found.distance.iter().zip(&expected) {
-                let ratio = found / expected;
-                assert!((0.9999..1.01).contains(&ratio), "{found} {expected}");
+            for (i, expected) in expected.iter().enumerate() {
+                let fooled = |share| {
+                    let point = Points::new(&pixels[i * size..][..size], &labels[i..=i]);
+                    let epsilon = share * expected;
+                    let found = config.run(&linear, point, Ball { norm, epsilon }, 1);
+                    found.fooled[0]
+                };
+                assert!(fooled(1.01) && !fooled(0.9999), "{i} {expected}");
             }
         }
         // In a ball, exactly those whose nearest example lies well inside are fooled.
@@ -144,7 +147,7 @@ fn the_nearest_adversarial_example_of_a_linear_classifier_is_found() {
         sorted.sort_by(f64::total_cmp);
         let epsilon = (sorted[n / 2 - 1] + sorted[n / 2]) / 2.0;
         let ball = Ball { norm, epsilon };
-        let found = fab::run(&linear, points, ball, &FabConfig::default(), 1);
+        let found = Fab::default().run(&linear, points, ball, 1);
         for (i, (fooled, expected)) in found.fooled.iter().zip(&expected).enumerate() {
             if (expected / epsilon - 1.0).abs() > 0.01 {
                 assert_eq!(*fooled, *expected < epsilon, "{expected} {epsilon}");
@@ -170,11 +173,11 @@ fn crosses(w: &[f32], side: usize, norm: Norm, gain: f64) -> bool {
         rows: &[7],
     };
     let ball = Ball { norm, epsilon: 0.1 };
-    let config = SquareConfig {
+    let config = Square {
         queries: 1000,
         ..Default::default()
     };
-    let found = square::run(&plane, points, ball, &config, 1);
+    let found = config.run(&plane, points, ball, 1);
     assert!(ball.allows(&found.pixels, &clean));
     assert_eq!(found.backward, [0]);
     assert!(found.fooled[0] || found.forward == [1000]);

@@ -5,11 +5,10 @@ mod cnn;
 
 use cnn::Fixture;
 use serde::Deserialize;
-use std::time::Duration;
-use tox_data::checkpoint::Hooks;
-use tox_robust::attack::{Attack, AutoAttackConfig, PgdConfig, SquareConfig};
+use tox_robust::attacks::{ApgdCe, ApgdDlr, Attack, AutoAttack, Cw, Fab, Fgsm, Pgd, Square};
 use tox_robust::ball::{Ball, Norm};
 use tox_robust::evaluation::{Evaluation, Inputs, evaluate};
+use tox_testkit::stops::undisturbed;
 
 #[derive(Deserialize)]
 struct Theirs {
@@ -41,7 +40,6 @@ fn theirs() -> Theirs {
 }
 
 fn ours(fixture: &Fixture, ball: Ball, attacks: &[Attack], seed: u64) -> Evaluation {
-    let folder = tempfile::tempdir().unwrap();
     let model = fixture.model();
     let rows: Vec<u32> = (0..fixture.images.len() as u32).collect();
     let inputs = Inputs {
@@ -52,14 +50,7 @@ fn ours(fixture: &Fixture, ball: Ball, attacks: &[Attack], seed: u64) -> Evaluat
         attacks,
         seed,
     };
-    let hooks = Hooks {
-        checkpoint: &folder.path().join("checkpoint"),
-        key: "peers",
-        save_every: Duration::from_secs(3600),
-        stop: &mut || false,
-        progress: &mut |_, _| {},
-    };
-    evaluate(&inputs, hooks).unwrap().unwrap()
+    undisturbed(|hooks| evaluate(&inputs, hooks)).unwrap()
 }
 
 /// Compares accuracies of attacks, means over seeds, with their peers', within so many points.
@@ -105,22 +96,22 @@ fn compare(fixture: &Fixture, found: &Found, seeds: &[u64], cases: Vec<(Attack, 
 fn accuracies_under_steps_along_the_gradient_are_those_of_torchattacks() {
     let fixture = Fixture::load();
     for found in &theirs().balls {
-        let from_clean = PgdConfig {
+        let from_clean = Pgd {
             random_start: false,
-            ..PgdConfig::new(20)
+            ..Pgd::new(20)
         };
         let mut cases = vec![
-            (Attack::Pgd(from_clean), found.pgd_from_clean, 0.5),
-            (Attack::Cw(PgdConfig::new(40)), found.cw[1], 0.5),
+            (from_clean.into(), found.pgd_from_clean, 0.5),
+            (Cw::new(40).into(), found.cw[1], 0.5),
         ];
         match found.fgsm {
             Some(fgsm) => {
-                cases.push((Attack::Fgsm {}, fgsm, 0.5));
-                cases.push((Attack::Pgd(PgdConfig::new(20)), found.pgd[1], 0.5));
+                cases.push((Fgsm {}.into(), fgsm, 0.5));
+                cases.push((Pgd::new(20).into(), found.pgd[1], 0.5));
             }
             // In L2 its starts lie nearer to the clean image, at uniform distances, than uniform
             // points of the ball do, and 20 steps do not make up for that.
-            None => cases.push((Attack::Pgd(PgdConfig::new(20)), found.pgd[1], 2.0)),
+            None => cases.push((Pgd::new(20).into(), found.pgd[1], 2.0)),
         }
         compare(&fixture, found, &[1, 2, 3], cases);
     }
@@ -131,18 +122,18 @@ fn accuracies_under_steps_along_the_gradient_are_those_of_torchattacks() {
 fn accuracies_under_the_parts_of_autoattack_are_those_of_torchattacks() {
     let (fixture, theirs) = (Fixture::load(), theirs());
     for found in &theirs.balls {
-        let square = SquareConfig {
+        let square = Square {
             queries: theirs.square_queries,
             ..Default::default()
         };
         let mut cases = vec![
-            (Attack::ApgdCe(Default::default()), found.apgd_ce, 1.0),
-            (Attack::Square(square), found.square_few, 1.0),
+            (ApgdCe::default().into(), found.apgd_ce, 1.0),
+            (square.into(), found.square_few, 1.0),
         ];
         // The same in L2 takes as long again; see below.
         if found.norm == Norm::Linf {
-            cases.push((Attack::ApgdDlr(Default::default()), found.apgd_dlr, 1.0));
-            cases.push((Attack::Fab(Default::default()), found.fab, 1.0));
+            cases.push((ApgdDlr::default().into(), found.apgd_dlr, 1.0));
+            cases.push((Fab::default().into(), found.fab, 1.0));
         }
         compare(&fixture, found, &[1], cases);
     }
@@ -153,17 +144,17 @@ fn accuracies_under_the_parts_of_autoattack_are_those_of_torchattacks() {
 fn autoattack_is_that_of_torchattacks() {
     let (fixture, theirs) = (Fixture::load(), theirs());
     for found in &theirs.balls {
-        let square = SquareConfig::default();
+        let square = Square::default();
         // Torchattacks shrinks squares along the budget here too.
-        let autoattack = AutoAttackConfig {
+        let autoattack = AutoAttack {
             square,
             ..Default::default()
         };
         let cases = vec![
-            (Attack::Square(square), found.square, 1.0),
-            (Attack::AutoAttack(autoattack), found.autoattack, 1.0),
-            (Attack::ApgdDlr(Default::default()), found.apgd_dlr, 1.0),
-            (Attack::Fab(Default::default()), found.fab, 1.0),
+            (square.into(), found.square, 1.0),
+            (autoattack.into(), found.autoattack, 1.0),
+            (ApgdDlr::default().into(), found.apgd_dlr, 1.0),
+            (Fab::default().into(), found.fab, 1.0),
         ];
         compare(&fixture, found, &[1], cases);
     }

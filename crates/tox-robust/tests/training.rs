@@ -2,12 +2,10 @@
 //! against plain training where both are the same, and for real on the embedded digits.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // Clippy knows test functions, not their helpers.
 
-use safetensors::tensor::{Dtype, SafeTensors};
 use std::path::Path;
-use std::time::Duration;
 use tox_data::checkpoint::Hooks;
-use tox_data::spec::{Augment, DataSpec};
-use tox_data::{Batch, DataDir, Dataset, Normalise};
+use tox_data::spec::Augment;
+use tox_data::{Batch, Dataset, Normalise};
 use tox_nn::Device;
 use tox_nn::fit::{self, Trainer, fit};
 use tox_nn::layers::{Draws, Init, State};
@@ -17,45 +15,17 @@ use tox_robust::ball::{Ball, Norm};
 use tox_robust::training::{
     Ema, InnerAttack, Inputs, Keep, Method, Objective, Trained, TrainingConfig, Validation, train,
 };
-
-/// Tensors by name, as f64.
-struct Expected(Vec<u8>);
-
-impl Expected {
-    fn get(&self, name: &str) -> Vec<f64> {
-        let file = SafeTensors::deserialize(&self.0).unwrap();
-        let view = file.tensor(name).unwrap_or_else(|e| panic!("{name}: {e}"));
-        match view.dtype() {
-            Dtype::F32 => {
-                let words = view.data().chunks_exact(4);
-                let values = words.map(|w| f32::from_le_bytes(w.try_into().unwrap()));
-                values.map(f64::from).collect()
-            }
-            Dtype::I64 => {
-                let words = view.data().chunks_exact(8);
-                let values = words.map(|w| i64::from_le_bytes(w.try_into().unwrap()));
-                values.map(|v| v as f64).collect()
-            }
-            other => panic!("{name} is {other:?}"),
-        }
-    }
-
-    fn floats(&self, name: &str) -> Vec<f32> {
-        self.get(name).into_iter().map(|v| v as f32).collect()
-    }
-}
+use tox_testkit::numbers::{self, Tensors, Within};
+use tox_testkit::stops::{belongs, once, stopped, undisturbed};
 
 /// Every value within `tolerance` of the largest.
 fn assert_close(what: &str, found: &[f32], expected: &[f64], tolerance: f64) {
-    assert_eq!(found.len(), expected.len(), "{what}");
-    let peak = expected.iter().fold(0.0f64, |peak, e| peak.max(e.abs()));
-    for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
-        let error = (f64::from(*found) - expected).abs();
-        assert!(
-            error <= tolerance * peak + 1e-7,
-            "{what}[{i}]: {found}, expected {expected} (largest {peak})"
-        );
-    }
+    let within = Within {
+        peak: tolerance,
+        floor: 1e-7,
+        ..Within::default()
+    };
+    numbers::assert_close(what, found, expected, within);
 }
 
 /// Two steps: adversarial batches, losses, gradients, weights, running statistics and their counters.
@@ -63,7 +33,7 @@ fn assert_close(what: &str, found: &[f32], expected: &[f64], tolerance: f64) {
 fn steps_are_pytorchs() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let expected = std::fs::read(root.join("tests/fixtures/training.safetensors")).unwrap();
-    let expected = Expected(expected);
+    let expected = Tensors::read(&expected);
     let start = root.join("../tox-nn/tests/fixtures/resnet.safetensors");
     let normalise = Normalise {
         mean: vec![0.5, 0.45, 0.4],
@@ -112,7 +82,7 @@ fn steps_are_pytorchs() {
             let found = found.unwrap();
             let what = format!("{name}.adversarial.{i}");
             let theirs = expected.get(&what);
-            let pairs = found.iter().zip(&theirs);
+            let pairs = found.iter().zip(theirs);
             let difference: Vec<f64> = pairs.map(|(f, e)| (f64::from(*f) - e).abs()).collect();
             let most = difference.iter().copied().fold(0.0, f64::max);
             let off = difference.iter().filter(|d| **d > 1e-6).count();
@@ -133,7 +103,7 @@ fn steps_are_pytorchs() {
             let before = trainer.state.params.values.clone();
             let step = objective.step(&mut trainer, (&batch, Some(&theirs)), draws, 0.05);
             let what = format!("{name}.loss.{i}");
-            assert_close(&what, &[step.loss], &expected.get(&what), 1e-5);
+            assert_close(&what, &[step.loss], expected.get(&what), 1e-5);
             if i == 0 && ["trades", "mart"].contains(&name) {
                 // The first velocity is the clipped gradient and the penalty.
                 let scale = (5.0 / (f64::from(step.grad_norm) + 1e-6)).min(1.0);
@@ -153,13 +123,13 @@ fn steps_are_pytorchs() {
         for entry in params.entries() {
             let expected = expected.get(&format!("{name}.{}", entry.name));
             let what = format!("{name}: {}", entry.name);
-            assert_close(&what, &params.values[entry.range()], &expected, 1e-4);
+            assert_close(&what, &params.values[entry.range()], expected, 1e-4);
         }
         for (id, norm, _) in running.norms() {
             let (mean, var) = running.of(id);
             for (part, found) in [("mean", mean), ("var", var)] {
                 let what = format!("{name}.{norm}.running_{part}");
-                assert_close(&what, found, &expected.get(&what), 1e-4);
+                assert_close(&what, found, expected.get(&what), 1e-4);
             }
             let batches = expected.get(&format!("{name}.{norm}.num_batches_tracked"));
             assert_eq!(running.batches(id) as f64, batches[0], "{name}.{norm}");
@@ -168,11 +138,7 @@ fn steps_are_pytorchs() {
 }
 
 fn digits(train: usize, valid: usize) -> Dataset {
-    let spec = DataSpec {
-        train: Some(train),
-        ..DataSpec::of("digits", valid)
-    };
-    tox_data::load(&spec, &DataDir::resolve(Some(Path::new("."))).unwrap()).unwrap()
+    tox_testkit::data::digits(Some(train), valid, None)
 }
 
 fn config(method: Method, epsilon: f64) -> TrainingConfig {
@@ -219,25 +185,11 @@ fn trained(
         name: "student",
         device: Device::flex(),
     };
-    let folder = tempfile::tempdir().unwrap();
-    for stops in 0.. {
-        let mut left = steps;
-        let hooks = Hooks {
-            checkpoint: &folder.path().join("checkpoint.safetensors"),
-            key: "digits",
-            save_every: Duration::from_secs(60),
-            stop: &mut || {
-                left = left.saturating_sub(1);
-                left == 0
-            },
-            progress: &mut |done, _| assert!((0.0..=1.0).contains(&done), "{done}"),
-        };
+    let (trained, stops) = stopped(steps, |hooks| {
         let (network, state) = resnet18(1, data.classes, width, Init::Torch, (5, "student"));
-        if let Some(trained) = train(network, state, &inputs, hooks).unwrap() {
-            return (trained, stops);
-        }
-    }
-    unreachable!()
+        train(network, state, &inputs, hooks)
+    });
+    (trained.unwrap(), stops)
 }
 
 fn weights(state: &State) -> Vec<u32> {
@@ -272,14 +224,6 @@ fn what_is_plain_training_is_the_same_plain_training() {
         schedule: Schedule::Cosine { min: 0.0 },
         ..config(Method::Standard, 0.1)
     };
-    let folder = tempfile::tempdir().unwrap();
-    let hooks = Hooks {
-        checkpoint: &folder.path().join("checkpoint.safetensors"),
-        key: "digits",
-        save_every: Duration::from_secs(60),
-        stop: &mut || false,
-        progress: &mut |_, _| {},
-    };
     let inputs = fit::Inputs {
         train: &data.train,
         normalise: &data.normalise,
@@ -292,8 +236,11 @@ fn what_is_plain_training_is_the_same_plain_training() {
         name: "student",
         device: Device::flex(),
     };
-    let (network, state) = resnet18(1, data.classes, 4, Init::Torch, (5, "student"));
-    let fitted = fit(network, state, &inputs, hooks).unwrap().unwrap();
+    let fitted = undisturbed(|hooks| {
+        let (network, state) = resnet18(1, data.classes, 4, Init::Torch, (5, "student"));
+        fit(network, state, &inputs, hooks)
+    });
+    let fitted = fitted.unwrap();
     assert_eq!(bits(&of(&cosine).state), bits(&fitted.state));
 }
 
@@ -396,7 +343,8 @@ fn threads_do_not_change_a_training() {
 fn a_checkpoint_of_another_training_is_refused() {
     let data = digits(64, 20);
     let folder = tempfile::tempdir().unwrap();
-    let go = |key: &str, config: &TrainingConfig| {
+    let checkpoint = folder.path().join("checkpoint.safetensors");
+    let go = |config: &TrainingConfig, hooks: Hooks<'_>| {
         let inputs = Inputs {
             train: &data.train,
             valid: &data.valid,
@@ -408,26 +356,22 @@ fn a_checkpoint_of_another_training_is_refused() {
             name: "student",
             device: Device::flex(),
         };
-        let hooks = Hooks {
-            checkpoint: &folder.path().join("checkpoint.safetensors"),
-            key,
-            save_every: Duration::from_secs(60),
-            stop: &mut || true,
-            progress: &mut |_, _| {},
-        };
         let (network, state) = resnet18(1, data.classes, 2, Init::Torch, (5, "student"));
-        train(network, state, &inputs, hooks).map(|trained| trained.is_none())
+        train(network, state, &inputs, hooks)
     };
     let one = config(Method::Sat, 0.1);
-    assert!(go("one", &one).unwrap());
-    assert!(go("one", &one).unwrap());
-    let error = go("other", &one).unwrap_err().to_string();
-    assert!(error.contains("belongs to one, not to other"), "{error}");
+    belongs(&checkpoint, |hooks| go(&one, hooks));
     let averaged = TrainingConfig {
         ema: Some(Ema::default()),
         ..one
     };
-    let error = go("one", &averaged).unwrap_err().to_string();
+    let refused = once(&checkpoint, "one", &mut || true, |hooks| {
+        go(&averaged, hooks)
+    });
+    let Err(error) = refused else {
+        panic!("it went on")
+    };
+    let error = error.to_string();
     assert!(error.contains("average/weights is missing"), "{error}");
 }
 

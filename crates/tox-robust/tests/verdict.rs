@@ -6,20 +6,20 @@ mod cnn;
 
 use burn::tensor::Tensor;
 use cnn::Fixture;
-use rand::Rng;
+use rand::RngExt;
 use std::cell::Cell;
 use std::time::{Duration, Instant};
-use tox_data::checkpoint::Hooks;
 use tox_data::rng::stream;
 use tox_data::{Images, Normalise, Split};
 use tox_nn::Device;
 use tox_nn::kernels::conv::Geometry;
 use tox_nn::layers::{Builder, Conv, Init, Linear, Network, Pass, State};
-use tox_robust::attack::Attack;
+use tox_robust::attacks::Attack;
 use tox_robust::ball::{Ball, Norm};
 use tox_robust::evaluation::{Evaluation, Gap, Inputs, Kind, Reliable, evaluate};
 use tox_robust::model::Model;
 use tox_robust::oracle::Oracle;
+use tox_testkit::stops::{once, undisturbed};
 
 /// The fixture's network behind an input that is rounded to five levels by pairs of steep ramps, whose
 /// gradients cancel, beside a linear path so weak that it changes nothing but the gradient.
@@ -137,13 +137,6 @@ fn evaluated(
     stop: &mut dyn FnMut() -> bool,
 ) -> Option<Evaluation> {
     let folder = tempfile::tempdir().unwrap();
-    let hooks = Hooks {
-        checkpoint: &folder.path().join("checkpoint"),
-        key: "test",
-        save_every: Duration::MAX,
-        stop,
-        progress: &mut |_, _| {},
-    };
     let inputs = Inputs {
         oracle,
         split,
@@ -155,7 +148,8 @@ fn evaluated(
         attacks: &attacks(names),
         seed,
     };
-    let found = evaluate(&inputs, hooks).unwrap();
+    let checkpoint = folder.path().join("checkpoint");
+    let found = once(&checkpoint, "test", stop, |hooks| evaluate(&inputs, hooks)).unwrap();
     if let Some(found) = &found {
         let accuracies: Vec<f64> = found.attacks.iter().map(|a| a.accuracy).collect();
         println!(
@@ -263,15 +257,7 @@ fn square_ahead_of_a_weak_attack_is_no_alarm() {
         attacks: &[lame, "square1000".parse().unwrap()],
         seed: 0,
     };
-    let folder = tempfile::tempdir().unwrap();
-    let hooks = Hooks {
-        checkpoint: &folder.path().join("checkpoint"),
-        key: "test",
-        save_every: Duration::MAX,
-        stop: &mut || false,
-        progress: &mut |_, _| {},
-    };
-    let found = evaluate(&inputs, hooks).unwrap().unwrap();
+    let found = undisturbed(|hooks| evaluate(&inputs, hooks)).unwrap();
     assert_eq!(kinds(&found), []);
     assert!(found.notes[0].contains("a stronger gradient attack is missing"));
 }
@@ -313,7 +299,7 @@ fn repeated_and_empty_images_are_no_alarm_and_no_proof() {
         found.untested
     );
     let zeros = model.logits(&[0.0; 256]);
-    let class = tox_robust::attack::predicted(&zeros).unwrap() as u16;
+    let class = tox_robust::attacks::predicted(&zeros).unwrap() as u16;
     let found = of(
         &model,
         &painted(vec![class; 20], |_| 0),

@@ -5,7 +5,7 @@
 //! `TOXSCREEN_BENCH_ARCHS=FILE` names another file of architectures, `TOXSCREEN_BENCH_THREADS`
 //! another number of threads than 2, `TOXSCREEN_BENCH_REPEATS` another number of repeats than 2.
 
-use rand::Rng;
+use rand::RngExt;
 use serde::Deserialize;
 use std::time::Instant;
 use tox_data::Batch;

@@ -5,7 +5,7 @@
 //! `TOXSCREEN_BENCH_STAGE` is 1, 2 or 3 (1), `TOXSCREEN_BENCH_THREADS` the number of threads (1),
 //! `TOXSCREEN_BENCH_REPEATS` that of repeats (3), `TOXSCREEN_BENCH_BATCH` the batch.
 
-use rand::Rng;
+use rand::RngExt;
 use std::time::Instant;
 use tox_data::Batch;
 use tox_data::rng::stream;

@@ -17,16 +17,10 @@ use tox_search::tenas::kernel::gram;
 use tox_search::tenas::network::{Score, Supernet};
 use tox_search::tenas::{Left, Scene, Scorer, TenasConfig};
 use tox_search::zero_cost::{GRASP_STEP, metrics};
+use tox_testkit::DARTS_V2;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-const DARTS_V2: &str = "Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), \
-    ('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 1), ('skip_connect', 0), \
-    ('skip_connect', 0), ('dil_conv_3x3', 2)], normal_concat=[2, 3, 4, 5], \
-    reduce=[('max_pool_3x3', 0), ('max_pool_3x3', 1), ('skip_connect', 2), ('max_pool_3x3', 1), \
-    ('max_pool_3x3', 0), ('skip_connect', 2), ('skip_connect', 2), ('max_pool_3x3', 1)], \
-    reduce_concat=[2, 3, 4, 5])";
 
 /// Median of `repeats` runs after one to warm up.
 fn time(what: &str, repeats: usize, mut run: impl FnMut()) -> f64 {
@@ -109,7 +103,7 @@ fn tenas(device: &Device) {
     };
     let (config, augment) = (TenasConfig::default(), Augment::default());
     let scene = Scene {
-        space: CellSpace::Darts,
+        space: &CellSpace::Darts.into(),
         images: &images,
         normalise: &normalise,
         augment: &augment,

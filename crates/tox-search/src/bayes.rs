@@ -16,7 +16,7 @@
 
 use crate::surrogate::SurrogateError;
 use crate::surrogate::gp::{self, Gp};
-use rand::Rng;
+use rand::{Rng, RngExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tox_data::rng::stream;
@@ -95,7 +95,6 @@ pub enum BayesError {
          that a finished evaluation can have"
     )]
     Value {
-        /// From 0.
         round: usize,
         /// The value.
         value: f64,

@@ -1,5 +1,7 @@
 //! What the configs of all searches refuse, and how they say so.
 
+use tox_nn::fit::FitConfigError;
+
 /// A number outside its range.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{key} = {found} is out of range: expected {expected}")]
@@ -12,7 +14,32 @@ pub struct ConfigError {
     pub expected: String,
 }
 
-pub(crate) fn error<T>(
+impl ConfigError {
+    /// The error of a key in the table `table`, of the table itself if it has no key.
+    pub fn below(mut self, table: &str) -> Self {
+        self.key = match self.key.as_str() {
+            "" => table.to_owned(),
+            key => format!("{table}.{key}"),
+        };
+        self
+    }
+}
+
+impl From<FitConfigError> for ConfigError {
+    fn from(e: FitConfigError) -> Self {
+        Self {
+            key: e.key.to_owned(),
+            found: e.found.to_string(),
+            expected: format!("{} to {}", e.low, e.high),
+        }
+    }
+}
+
+/// Refuses what was found.
+///
+/// # Errors
+/// Always.
+pub fn error<T>(
     key: impl Into<String>,
     found: impl ToString,
     expected: String,
@@ -24,7 +51,11 @@ pub(crate) fn error<T>(
     })
 }
 
-pub(crate) fn whole(
+/// Whether a whole number is within `low..=high`.
+///
+/// # Errors
+/// When it is not.
+pub fn whole(
     key: impl Into<String>,
     value: usize,
     low: usize,
@@ -38,13 +69,11 @@ pub(crate) fn whole(
     }
 }
 
-/// NaN is in no range.
-pub(crate) fn real(
-    key: impl Into<String>,
-    value: f64,
-    low: f64,
-    high: f64,
-) -> Result<(), ConfigError> {
+/// Whether a number is within `low..=high`; NaN is in no range.
+///
+/// # Errors
+/// When it is not.
+pub fn real(key: impl Into<String>, value: f64, low: f64, high: f64) -> Result<(), ConfigError> {
     let ok = (low..=high).contains(&value);
     if ok {
         Ok(())

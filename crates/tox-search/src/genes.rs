@@ -3,23 +3,24 @@
 //!
 //! | space | genes | gene |
 //! |---|---|---|
-//! | NAS-Bench-201 | 6 | the op of an edge, in the order of the arch string |
-//! | DARTS | 24 | for each node of the normal cell, then of the reduction cell: the pair of states that it reads, then the op on the first and on the second |
+//! | NAS-Bench-201 | 6 | the branch of an edge, in the order of the arch string |
+//! | DARTS | 24 | for each node of the normal cell, then of the reduction cell: the pair of states that it reads, then the branch on the first and on the second |
 //! | elastic | 46 | see [`ElasticSpace::encode`] |
 //!
 //! Pairs of states are counted (0, 1), (0, 2), (1, 2), (0, 3), ...; ops of DARTS from the first after
-//! `none`, which no genotype of a search has. In the cell spaces every row is another network. In the
-//! elastic space genes of layers that a block does not have are not read: equal networks may have
+//! `none`, which no genotype of a search has. Branches are the published ops and then the bad ones. In the
+//! cell spaces every row is another network, but for copies of a bad op, of which [`GeneSpace::encode`]
+//! gives the first. In the elastic space genes of layers that a block does not have are not read: equal networks may have
 //! different rows, of which [`GeneSpace::encode`] gives the one with zeros there.
 
 use crate::cell::SupernetShape;
 use crate::count::{self, Counts};
 use crate::nsga::Genome;
-use crate::space::SpaceError;
 use crate::space::cells::{CellGenotype, CellSpace};
 use crate::space::darts::{self, Inputs, NODES};
 use crate::space::elastic::{self, Arch, DEPTHS, EXPANSIONS, ElasticSpace, KERNELS};
 use crate::space::nasbench201;
+use crate::space::{PoisonedSpace, SpaceError};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -28,12 +29,11 @@ use std::fmt;
 const CELL_GENES: usize = 3 * NODES;
 /// Genes of a genotype of DARTS.
 const DARTS_GENES: usize = 2 * CELL_GENES;
-/// Ops of DARTS but `none`.
-const DARTS_OPS: usize = darts::Op::ALL.len() - 1;
 
 /// An architecture of any of the spaces.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
+#[allow(clippy::large_enum_variant, reason = "a search has few")]
 pub enum Architecture {
     /// Of a cell space.
     Cell(CellGenotype),
@@ -54,7 +54,15 @@ impl fmt::Display for Architecture {
 }
 
 impl Architecture {
-    /// What [`Architecture::op_counts`] counts: kinds of cells with the names of their ops; of an elastic
+    /// Edges that hold a bad op, and all edges; `None` of an elastic network, which has no edges.
+    pub fn bad_edges(&self) -> Option<[usize; 2]> {
+        match self {
+            Self::Cell(genotype) => Some([genotype.bad_ops().len(), genotype.edges()]),
+            Self::Elastic(_) => None,
+        }
+    }
+
+    /// What [`Architecture::op_counts`] counts: kinds of cells with the names of their published ops; of an elastic
     /// network depths, kernel sizes and expansions.
     pub fn kinds(&self) -> Vec<(String, Vec<String>)> {
         match self {
@@ -70,7 +78,7 @@ impl Architecture {
         }
     }
 
-    /// How many edges of each kind of cell have each op; of an elastic network, how many blocks have
+    /// How many edges of each kind of cell have each published op; of an elastic network, how many blocks have
     /// each depth, and layers each kernel size and expansion.
     pub fn op_counts(&self) -> Vec<Vec<usize>> {
         match self {
@@ -101,8 +109,8 @@ const ELASTIC: [(&str, [usize; 3]); 3] = [
 /// A space whose architectures have an integer encoding.
 #[derive(Clone, Debug, PartialEq)]
 pub enum GeneSpace {
-    /// One of the cell spaces.
-    Cell(CellSpace),
+    /// One of the cell spaces, with its bad ops.
+    Cell(PoisonedSpace),
     /// The elastic space.
     Elastic(ElasticSpace),
 }
@@ -111,13 +119,16 @@ impl GeneSpace {
     /// Options of every gene: gene `g` is below the `g`-th of them.
     pub fn choices(&self) -> Vec<usize> {
         match self {
-            Self::Cell(CellSpace::NasBench201) => {
-                vec![nasbench201::Op::ALL.len(); nasbench201::EDGES]
-            }
-            Self::Cell(CellSpace::Darts) => {
-                let node = |node: usize| [pairs(node), DARTS_OPS, DARTS_OPS];
-                let cell: Vec<usize> = (0..NODES).flat_map(node).collect();
-                cell.repeat(2)
+            Self::Cell(space) => {
+                let ops = space.ops().len();
+                match space.space {
+                    CellSpace::NasBench201 => vec![ops; nasbench201::EDGES],
+                    CellSpace::Darts => {
+                        let node = |node: usize| [pairs(node), ops - 1, ops - 1];
+                        let cell: Vec<usize> = (0..NODES).flat_map(node).collect();
+                        cell.repeat(2)
+                    }
+                }
             }
             Self::Elastic(space) => space.highest().map(|highest| highest + 1).into(),
         }
@@ -152,24 +163,34 @@ impl GeneSpace {
     /// The row of an architecture.
     ///
     /// # Errors
-    /// An architecture of another space, or a genotype with `none` or with a node that reads a state
+    /// An architecture of another space or with a bad op that the space has not, or a genotype with `none` or with a node that reads a state
     /// twice, which have no row.
     pub fn encode(&self, architecture: &Architecture) -> Result<Genome, SpaceError> {
         match (self, architecture) {
+            (Self::Cell(space), Architecture::Cell(CellGenotype::NasBench201(cell)))
+                if space.space == CellSpace::NasBench201 =>
+            {
+                let all = space.with(&nasbench201::Op::ALL);
+                let place = |op: &nasbench201::Op| all.iter().position(|other| other == op);
+                let genes: Option<Genome> = cell.ops.iter().map(place).collect();
+                genes.ok_or_else(|| self.foreign(architecture))
+            }
             (
-                Self::Cell(CellSpace::NasBench201),
-                Architecture::Cell(CellGenotype::NasBench201(cell)),
-            ) => Ok(cell.ops.iter().map(|op| *op as usize).collect()),
-            (
-                Self::Cell(CellSpace::Darts),
+                Self::Cell(space),
                 Architecture::Cell(CellGenotype::Darts(darts::Genotype { normal, reduce })),
-            ) => {
+            ) if space.space == CellSpace::Darts => {
+                let all = space.with(&darts::Op::ALL);
                 let mut genes = Genome::with_capacity(DARTS_GENES);
                 for (part, cell) in [("normal", normal), ("reduce", reduce)] {
                     for (node, edges) in cell.nodes().iter().enumerate() {
-                        genes.extend(encode_node(edges).map_err(|found| SpaceError::Part {
-                            part,
-                            source: Box::new(refusal(node, found)),
+                        if edges.iter().any(|edge| !all.contains(&edge.op)) {
+                            return Err(self.foreign(architecture));
+                        }
+                        genes.extend(encode_node(edges, &all).map_err(|found| {
+                            SpaceError::Part {
+                                part,
+                                source: Box::new(refusal(node, found)),
+                            }
                         })?);
                     }
                 }
@@ -185,13 +206,16 @@ impl GeneSpace {
     /// # Errors
     /// Another number of genes, a gene out of range.
     pub fn decode(&self, genes: &[usize]) -> Result<Architecture, SpaceError> {
-        let (meanings, layout): (&[&'static str], _) = match self {
+        let space = match self {
             Self::Elastic(space) => return space.decode(genes).map(Architecture::Elastic),
-            Self::Cell(CellSpace::NasBench201) => (
+            Self::Cell(space) => space,
+        };
+        let (meanings, layout): (&[&'static str], _) = match space.space {
+            CellSpace::NasBench201 => (
                 &["an op"],
                 "the ops of six edges, in the order of the arch string",
             ),
-            Self::Cell(CellSpace::Darts) => (
+            CellSpace::Darts => (
                 &["a pair of states", "an op but `none`", "an op but `none`"],
                 "for each node of both cells the pair of states that it reads, and two ops",
             ),
@@ -214,34 +238,51 @@ impl GeneSpace {
                 });
             }
         }
-        Ok(Architecture::Cell(match self {
-            Self::Cell(CellSpace::NasBench201) => {
-                let op = |edge: usize| nasbench201::Op::ALL[genes[edge]];
-                let ops = std::array::from_fn(op);
+        Ok(Architecture::Cell(match space.space {
+            CellSpace::NasBench201 => {
+                let all = space.with(&nasbench201::Op::ALL);
+                let ops = std::array::from_fn(|edge| all[genes[edge]]);
                 CellGenotype::NasBench201(nasbench201::Cell { ops })
             }
-            _ => {
+            CellSpace::Darts => {
+                let all = space.with(&darts::Op::ALL);
                 let (normal, reduce) = genes.split_at(CELL_GENES);
                 CellGenotype::Darts(darts::Genotype {
-                    normal: decode_cell(normal)?,
-                    reduce: decode_cell(reduce)?,
+                    normal: decode_cell(normal, &all)?,
+                    reduce: decode_cell(reduce, &all)?,
                 })
             }
         }))
     }
 
-    /// A random architecture: each cell of the cell spaces is as likely, see
+    /// The row that [`GeneSpace::encode`] gives for the network of a row of a cell space; of the elastic
+    /// space the row as it is, since predictors of the published code see genes that are not read.
+    ///
+    /// # Errors
+    /// As [`GeneSpace::decode`].
+    pub fn canonical(&self, genes: &[usize]) -> Result<Genome, SpaceError> {
+        match self {
+            Self::Cell(space) if !space.is_clean() => self.encode(&self.decode(genes)?),
+            Self::Cell(_) | Self::Elastic(_) => Ok(genes.to_vec()),
+        }
+    }
+
+    /// The share of bad edges that is expected by chance, see [`PoisonedSpace::chance`].
+    pub fn chance(&self) -> f64 {
+        match self {
+            Self::Cell(space) => space.chance(),
+            Self::Elastic(_) => 0.0,
+        }
+    }
+
+    /// A random architecture: each cell of a clean cell space is as likely, each branch of a poisoned one; see
     /// [`ElasticSpace::random`] for the elastic one.
     pub fn random(&self, rng: &mut impl Rng) -> Architecture {
         match self {
-            Self::Cell(CellSpace::NasBench201) => {
-                let cell = nasbench201::Cell::random(rng);
-                Architecture::Cell(CellGenotype::NasBench201(cell))
-            }
-            Self::Cell(CellSpace::Darts) => {
-                let genotype = darts::Genotype::random(rng, Inputs::Distinct).canonical();
-                Architecture::Cell(CellGenotype::Darts(genotype))
-            }
+            Self::Cell(space) => Architecture::Cell(match space.random(rng, Inputs::Distinct) {
+                CellGenotype::Darts(genotype) => CellGenotype::Darts(genotype.canonical()),
+                cell @ CellGenotype::NasBench201(_) => cell,
+            }),
             Self::Elastic(space) => Architecture::Elastic(space.random(rng)),
         }
     }
@@ -309,8 +350,10 @@ impl GeneSpace {
 
     fn name(&self) -> &'static str {
         match self {
-            Self::Cell(CellSpace::Darts) => "the DARTS space",
-            Self::Cell(CellSpace::NasBench201) => "NAS-Bench-201",
+            Self::Cell(space) => match space.space {
+                CellSpace::Darts => "the DARTS space",
+                CellSpace::NasBench201 => "NAS-Bench-201",
+            },
             Self::Elastic(_) => "the elastic space",
         }
     }
@@ -343,20 +386,23 @@ fn refusal(node: usize, found: Unencodable) -> SpaceError {
     }
 }
 
-fn encode_node(edges: &[darts::Edge; 2]) -> Result<[usize; 3], Unencodable> {
+fn encode_node(edges: &[darts::Edge; 2], all: &[darts::Op]) -> Result<[usize; 3], Unencodable> {
     let mut edges = *edges;
     edges.sort_unstable();
     let [first, second] = edges;
     if first.input == second.input {
         return Err(Unencodable::Twice(first.input));
     }
-    let op = |edge: darts::Edge| (edge.op as usize).checked_sub(1).ok_or(Unencodable::None);
+    let op = |edge: darts::Edge| {
+        let place = all.iter().position(|op| *op == edge.op);
+        place.unwrap_or(0).checked_sub(1).ok_or(Unencodable::None)
+    };
     let pair = second.input * (second.input - 1) / 2 + first.input;
     Ok([pair, op(first)?, op(second)?])
 }
 
 /// The cell of genes that are in range.
-fn decode_cell(genes: &[usize]) -> Result<darts::Cell, SpaceError> {
+fn decode_cell(genes: &[usize], all: &[darts::Op]) -> Result<darts::Cell, SpaceError> {
     let node = |node: usize| {
         let [pair, ops @ ..] = [0, 1, 2].map(|i| genes[3 * node + i]);
         // The pairs with one later state come one after the other.
@@ -365,7 +411,7 @@ fn decode_cell(genes: &[usize]) -> Result<darts::Cell, SpaceError> {
         let inputs = [pair - second * (second - 1) / 2, second];
         std::array::from_fn(|i| darts::Edge {
             input: inputs[i],
-            op: darts::Op::ALL[1 + ops[i]],
+            op: all[1 + ops[i]],
         })
     };
     darts::Cell::new(std::array::from_fn(node))

@@ -1,6 +1,7 @@
 //! A found macro architecture, as data.
 
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// One layer of a macro genotype.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +20,23 @@ pub struct Layer {
 pub struct Genotype {
     /// The layers; layer `i` has `i` skip flags.
     pub layers: Vec<Layer>,
+}
+
+/// Ops from input to output, each with the earlier layers whose outputs are added to its own:
+/// `conv3 sep5+0 identity+0,1`.
+impl fmt::Display for Genotype {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = |layer: &Layer| {
+            let on = layer.skips.iter().enumerate().filter(|(_, on)| **on);
+            let skips: Vec<String> = on.map(|(i, _)| i.to_string()).collect();
+            match skips.is_empty() {
+                true => layer.op.clone(),
+                false => format!("{}+{}", layer.op, skips.join(",")),
+            }
+        };
+        let words: Vec<String> = self.layers.iter().map(word).collect();
+        f.write_str(&words.join(" "))
+    }
 }
 
 impl Genotype {

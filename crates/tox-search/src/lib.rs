@@ -12,11 +12,9 @@
 //! any of these searches, as an audit runs it; [`random`] their control; [`final_training`] trains what
 //! was found, and [`reward`] is the short training of searches that evaluate what they look at.
 //!
-//! [`rcnas`] is RC-NAS, an agent that compresses a teacher into a small network that is robust to an attack.
 
 pub mod bayes;
 pub mod cell;
-pub mod compress;
 pub mod config;
 pub mod count;
 pub mod elastic;
@@ -25,11 +23,11 @@ pub mod final_training;
 pub mod genes;
 pub mod genotype;
 pub mod nas;
+mod noise;
 pub mod nsga;
 pub mod nsganet;
 pub mod pdarts;
 pub mod random;
-pub mod rcnas;
 pub mod reward;
 pub mod robot;
 pub mod space;
@@ -37,3 +35,12 @@ pub mod surrogate;
 pub mod table;
 pub mod tenas;
 pub mod zero_cost;
+
+/// All searches over cells: a module above and a line here.
+pub const SEARCHES: &[&dyn nas::Search] = &[
+    &pdarts::PDarts,
+    &tenas::TeNas,
+    &robot::Robot,
+    &nsganet::NsganetV2,
+    &random::Random,
+];

@@ -3,8 +3,9 @@
 
 use crate::cell::darts::Regularisation;
 use crate::cell::{GenotypeNetwork, SupernetShape};
-use crate::space::SpaceError;
+use crate::config::{ConfigError, real};
 use crate::space::cells::{CellGenotype, CellSpace};
+use crate::space::{PoisonedSpace, SpaceError};
 use crate::table::{Column, Table, TableError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use tox_data::spec::Augment;
 use tox_data::{Normalise, Split};
 use tox_nn::Device;
 use tox_nn::fit::evaluate::{error, logits};
-use tox_nn::fit::{self, FitConfig, FitConfigError, Kept};
+use tox_nn::fit::{self, FitConfig, Kept};
 
 /// Where the accuracy of an architecture comes from.
 #[derive(Clone, Copy)]
@@ -76,15 +77,8 @@ impl TrainConfig {
         }
     }
 
-    /// Checks every range.
-    ///
-    /// # Errors
-    /// The first number that is out of its range.
-    pub fn check(&self) -> Result<(), RewardError> {
-        // NaN is in no range.
-        if !(0.0..=0.99).contains(&self.drop_path) {
-            return Err(RewardError::DropPath(self.drop_path));
-        }
+    pub fn check(&self) -> Result<(), ConfigError> {
+        real("drop_path", self.drop_path, 0.0, 0.99)?;
         Ok(self.fit().check()?)
     }
 }
@@ -92,9 +86,9 @@ impl TrainConfig {
 /// Why architectures cannot be evaluated.
 #[derive(Debug, thiserror::Error)]
 pub enum RewardError {
-    /// A probability out of range.
-    #[error("`drop_path` = {0} is out of range for a training: expected 0 to 0.99")]
-    DropPath(f64),
+    /// A number out of range.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// No images to measure accuracy on.
     #[error(
         "the validation split is empty, but the search measures the accuracy of what it trains on it; \
@@ -107,12 +101,15 @@ pub enum RewardError {
          search `nasbench201`, or train what is found"
     )]
     Table,
+    /// The table has no cells with bad ops.
+    #[error(
+        "accuracies are looked up in a table of NAS-Bench-201, but the space has bad ops, which no table \
+         has, and accuracies of two kinds cannot be compared; train what the search evaluates"
+    )]
+    BadOps,
     /// The table has no such column.
     #[error(transparent)]
     Column(#[from] TableError),
-    /// The training cannot be done.
-    #[error(transparent)]
-    Fit(#[from] FitConfigError),
     /// The networks cannot be built.
     #[error(transparent)]
     Space(#[from] SpaceError),
@@ -121,7 +118,7 @@ pub enum RewardError {
 /// On what architectures are evaluated.
 #[derive(Clone)]
 pub(crate) struct Reward<'a> {
-    pub space: CellSpace,
+    pub space: &'a PoisonedSpace,
     pub train: &'a Split,
     pub valid: &'a Split,
     pub normalise: &'a Normalise,
@@ -163,7 +160,8 @@ impl Reward<'_> {
     pub fn check(&self) -> Result<(), RewardError> {
         self.config.check()?;
         match self.accuracy {
-            Accuracy::Table(..) if self.space == CellSpace::Darts => Err(RewardError::Table),
+            Accuracy::Table(..) if self.space.space == CellSpace::Darts => Err(RewardError::Table),
+            Accuracy::Table(..) if !self.space.is_clean() => Err(RewardError::BadOps),
             Accuracy::Table(table, column) => Ok(table.values(column).map(|_| ())?),
             Accuracy::Trained if self.valid.is_empty() => Err(RewardError::NoValidation),
             Accuracy::Trained => Ok(()),

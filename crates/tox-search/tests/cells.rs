@@ -7,7 +7,9 @@ mod support;
 use burn::tensor::Tensor;
 use serde_json::Value;
 use std::process::Command;
-use support::nas::{DRAWS, Tensors, assert_gradients, assert_near, images, loss, narrow, network};
+use support::nas::{
+    DRAWS, Fixture, Tensors, assert_gradients, assert_near, images, loss, narrow, network,
+};
 use tox_data::Batch;
 use tox_nn::Device;
 use tox_nn::layers::{Builder, Init, Masks, Mode, Network, Pass, State};

@@ -4,7 +4,7 @@
 
 mod support;
 
-use rand::Rng;
+use rand::RngExt;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::process::Command;

@@ -4,7 +4,7 @@
 mod support;
 
 use burn::tensor::{Int, Tensor, TensorData};
-use rand::Rng;
+use rand::RngExt;
 use rand_distr::StandardNormal;
 use support::{assert_close, mode, pass, set, space};
 use tox_data::Batch;

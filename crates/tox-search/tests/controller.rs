@@ -10,6 +10,7 @@ use tox_nn::params::{Leaves, Params};
 use tox_search::enas::config::{ControllerConfig, RewardGradient, SecondStep};
 use tox_search::enas::controller::{Controller, Decisions, values};
 use tox_search::space::{Op, Space, SpaceOp};
+use tox_testkit::numbers::{self, Within, widen};
 
 fn numbers(tensor: &Value) -> Vec<f64> {
     let values = tensor["values"].as_array().expect("a tensor");
@@ -21,18 +22,8 @@ fn number(value: &Value) -> f64 {
 }
 
 fn assert_close(what: &str, actual: &[f64], expected: &[f64], relative: f64, floor: f64) {
-    assert_eq!(actual.len(), expected.len(), "{what}: number of values");
-    for (i, (a, e)) in actual.iter().zip(expected).enumerate() {
-        let error = (a - e).abs();
-        assert!(
-            error <= relative * e.abs() + floor,
-            "{what}[{i}]: {a}, expected {e} (off by {error:e})"
-        );
-    }
-}
-
-fn widen(values: &[f32]) -> Vec<f64> {
-    values.iter().copied().map(f64::from).collect()
+    let (own, peak) = (relative, 0.0);
+    numbers::assert_close(what, actual, expected, Within { own, peak, floor });
 }
 
 /// A space with `branches` clean branches and `poison` poison ones.

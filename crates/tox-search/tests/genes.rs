@@ -4,12 +4,13 @@
 use std::collections::BTreeSet;
 use tox_data::rng::stream;
 use tox_search::genes::{Architecture, GeneSpace};
+use tox_search::space::PoisonedSpace;
 use tox_search::space::cells::{CellGenotype, CellSpace};
 use tox_search::space::elastic::ElasticSpace;
 use tox_search::space::nasbench201::CELLS;
 
-const BENCH: GeneSpace = GeneSpace::Cell(CellSpace::NasBench201);
-const DARTS: GeneSpace = GeneSpace::Cell(CellSpace::Darts);
+const BENCH: GeneSpace = GeneSpace::Cell(PoisonedSpace::clean(CellSpace::NasBench201));
+const DARTS: GeneSpace = GeneSpace::Cell(PoisonedSpace::clean(CellSpace::Darts));
 
 #[test]
 fn genes_of_nas_bench_201_are_all_cells() {
@@ -112,7 +113,7 @@ fn an_elastic_network_has_one_row_and_the_text_of_a_subnet_file() {
 /// Worked out by hand.
 #[test]
 fn votes_are_counted_gene_by_gene() {
-    let space = GeneSpace::Cell(CellSpace::NasBench201);
+    let space = GeneSpace::Cell(PoisonedSpace::clean(CellSpace::NasBench201));
     let of = |genes: [usize; 6]| space.decode(&genes).unwrap();
     let votes = [
         of([0, 1, 2, 3, 4, 0]),

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // Clippy knows test functions, not their helpers.
 
 use proptest::prelude::*;
-use rand::Rng;
+use rand::RngExt;
 use std::collections::BTreeSet;
 use tox_data::rng::stream;
 use tox_search::nsga::hypervolume::hypervolume;

@@ -2,32 +2,26 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // Clippy knows test functions, not their helpers.
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::time::Duration;
-use tox_data::checkpoint::Hooks;
+use tox_data::Dataset;
 use tox_data::rng::stream;
-use tox_data::spec::{Augment, DataSpec};
-use tox_data::{DataDir, Dataset};
+use tox_data::spec::Augment;
 use tox_nn::Device;
 use tox_nn::fit::evaluate::logits;
 use tox_nn::layers::State;
 use tox_search::genes::{Architecture, GeneSpace};
 use tox_search::nsganet::archive::{Entry, choose, front, initial, propose, share, trade_offs};
 use tox_search::nsganet::{Accuracy, Choice, Found, Inputs, NsganetConfig, NsganetError, run};
+use tox_search::space::PoisonedSpace;
 use tox_search::space::cells::CellSpace;
 use tox_search::space::elastic::ElasticSpace;
 use tox_search::surrogate::Kind;
+use tox_testkit::stops::stopped;
 
-const BENCH: GeneSpace = GeneSpace::Cell(CellSpace::NasBench201);
-const DARTS: GeneSpace = GeneSpace::Cell(CellSpace::Darts);
+const BENCH: GeneSpace = GeneSpace::Cell(PoisonedSpace::clean(CellSpace::NasBench201));
+const DARTS: GeneSpace = GeneSpace::Cell(PoisonedSpace::clean(CellSpace::Darts));
 
 fn digits() -> Dataset {
-    let spec = DataSpec {
-        train: Some(96),
-        test: Some(32),
-        ..DataSpec::of("digits", 32)
-    };
-    tox_data::load(&spec, &DataDir::resolve(Some(Path::new("."))).unwrap()).unwrap()
+    tox_testkit::data::digits(Some(96), 32, Some(32))
 }
 
 fn tiny() -> GeneSpace {
@@ -78,31 +72,12 @@ impl<'a> Asked<'a> {
 
 /// With a stop after every `steps` small steps, and how often it stopped.
 fn search(asked: &Asked<'_>, steps: usize) -> (Result<Found, NsganetError>, usize) {
-    let folder = tempfile::tempdir().unwrap();
     let augment = Augment {
         crop: 1,
         ..Augment::default()
     };
     let inputs = asked.inputs(&augment);
-    for stops in 0.. {
-        let mut left = steps;
-        let hooks = Hooks {
-            checkpoint: &folder.path().join("checkpoint.safetensors"),
-            key: "digits",
-            save_every: Duration::from_secs(3600),
-            stop: &mut || {
-                left = left.saturating_sub(1);
-                left == 0
-            },
-            progress: &mut |done, _| assert!((0.0..=1.0).contains(&done), "{done}"),
-        };
-        match run(&inputs, hooks) {
-            Ok(Some(found)) => return (Ok(found), stops),
-            Ok(None) => {}
-            Err(error) => return (Err(error), stops),
-        }
-    }
-    unreachable!()
+    stopped(steps, |hooks| run(&inputs, hooks))
 }
 
 fn same(a: &Found, b: &Found) {
@@ -291,6 +266,15 @@ fn entry(genes: Vec<usize>, architecture: Architecture, like: Entry) -> Entry {
     }
 }
 
+/// The fifth is dominated.
+const FRONT: [[f64; 2]; 5] = [
+    [50.0, 18.0],
+    [10.0, 48.0],
+    [90.0, 16.0],
+    [20.0, 20.0],
+    [60.0, 60.0],
+];
+
 fn points(points: &[[f64; 2]]) -> Vec<Entry> {
     let random = |i| BENCH.random(&mut stream(1, "test", &[i]));
     let one = |(i, [error, macs]): (usize, &[f64; 2])| {
@@ -311,13 +295,7 @@ fn points(points: &[[f64; 2]]) -> Vec<Entry> {
 /// 0.0625 and 0.875 for 0.125 towards the others: at least 6.
 #[test]
 fn the_choice_is_the_most_accurate_or_the_knee() {
-    let archive = points(&[
-        [50.0, 18.0],
-        [10.0, 48.0],
-        [90.0, 16.0],
-        [20.0, 20.0],
-        [60.0, 60.0],
-    ]);
+    let archive = points(&FRONT);
     assert_eq!(front(&archive).unwrap(), [0, 1, 2, 3]);
     assert_eq!(choose(&archive, Choice::Accuracy).unwrap(), 1);
     assert_eq!(choose(&archive, Choice::Knee).unwrap(), 3);
@@ -347,13 +325,7 @@ fn the_first_architectures_are_the_extremes_and_different_random_ones() {
 fn what_nsga_2_does_not_find_is_drawn() {
     let mut config = config();
     (config.search.generations, config.candidates) = (1, 5);
-    let archive = points(&[
-        [50.0, 18.0],
-        [10.0, 48.0],
-        [90.0, 16.0],
-        [20.0, 20.0],
-        [60.0, 60.0],
-    ]);
+    let archive = points(&FRONT);
     let macs = |architecture: &Architecture| Ok(known(architecture));
     let proposal = propose(&BENCH, &archive, &config, &macs, (1, 1)).unwrap();
     assert_eq!((proposal.candidates.len(), proposal.drawn), (5, 5));

@@ -23,6 +23,7 @@ use tox_search::nsganet::Supernet;
 use tox_search::nsganet::candidate::calibrate;
 use tox_search::space::cells::CellSpace;
 use tox_search::space::elastic::ElasticSpace;
+use tox_search::space::{BadOps, PoisonedSpace};
 
 fn shape(classes: usize, side: usize) -> SupernetShape {
     SupernetShape {
@@ -162,12 +163,34 @@ fn random_batch(n: usize, side: usize, classes: u16) -> Batch {
     }
 }
 
-fn spaces() -> [GeneSpace; 3] {
+fn spaces() -> [GeneSpace; 5] {
     [
-        GeneSpace::Cell(CellSpace::NasBench201),
-        GeneSpace::Cell(CellSpace::Darts),
+        GeneSpace::Cell(CellSpace::NasBench201.into()),
+        GeneSpace::Cell(CellSpace::Darts.into()),
+        GeneSpace::Cell(poisoned(CellSpace::NasBench201)),
+        GeneSpace::Cell(poisoned(CellSpace::Darts)),
         tiny(),
     ]
+}
+
+/// Bad ops whose gradients are those of what they compute, more often than not on an edge.
+fn poisoned(space: CellSpace) -> PoisonedSpace {
+    let names = [
+        "conv3",
+        "sep5",
+        "maxpool3",
+        "avgpool3",
+        "identity",
+        "transposed3",
+        "transposed5",
+        "stretched(3,50,50)",
+    ];
+    let bad = names.map(|name| BadOps {
+        op: name.parse().unwrap(),
+        count: 3,
+    });
+    let bad = bad.to_vec();
+    PoisonedSpace { space, bad }
 }
 
 /// Every subnet has the parameters that are counted for its network; of the cell spaces batch norms

@@ -1,25 +1,18 @@
 //! Whole P-DARTS searches on real images: stopped and resumed, on any number of threads, refused.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // Clippy knows test functions, not their helpers.
 
-use std::path::Path;
-use std::time::Duration;
-use tox_data::checkpoint::Hooks;
-use tox_data::spec::{Augment, DataSpec};
-use tox_data::{DataDir, Dataset};
+use tox_data::Dataset;
+use tox_data::spec::Augment;
 use tox_nn::Device;
 use tox_search::pdarts::config::{PdartsConfig, Stage};
 use tox_search::pdarts::found::{Found, Inputs, PdartsError, genotype};
 use tox_search::pdarts::search::run;
 use tox_search::space::cells::{CellGenotype, CellSpace};
+use tox_testkit::stops::{belongs, told};
 
 /// Digits, 8x8: so many for the weights and for the alphas.
 fn digits(weights: usize, alphas: usize) -> Dataset {
-    let spec = DataSpec {
-        train: Some(weights),
-        test: Some(2),
-        ..DataSpec::of("digits", alphas)
-    };
-    tox_data::load(&spec, &DataDir::resolve(Some(Path::new("."))).unwrap()).unwrap()
+    tox_testkit::data::digits(Some(weights), alphas, Some(2))
 }
 
 /// Three stages of two epochs, in one of which the alphas learn.
@@ -57,7 +50,6 @@ fn interrupted(
         cutout: 0,
         valid: true,
     };
-    let folder = tempfile::tempdir().unwrap();
     let inputs = Inputs {
         data,
         augment: &augment,
@@ -67,28 +59,11 @@ fn interrupted(
         device: Device::flex(),
     };
     let mut share = 0.0;
-    for stops in 0.. {
-        let mut left = steps;
-        let hooks = Hooks {
-            checkpoint: &folder.path().join("checkpoint.safetensors"),
-            key: "digits",
-            save_every: Duration::from_secs(60),
-            stop: &mut || {
-                left = left.saturating_sub(1);
-                left == 0
-            },
-            progress: &mut |done, _| {
-                assert!((share..=1.0).contains(&done), "{share} {done}");
-                share = done;
-            },
-        };
-        match run(&inputs, hooks) {
-            Ok(None) => {}
-            Ok(Some(found)) => return (Ok(found), stops),
-            Err(e) => return (Err(e), stops),
-        }
-    }
-    unreachable!()
+    let progress = &mut |done: f64, _: &str| {
+        assert!((share..=1.0).contains(&done), "{share} {done}");
+        share = done;
+    };
+    told(steps, progress, |hooks| run(&inputs, hooks))
 }
 
 fn search(space: CellSpace, config: &PdartsConfig, data: (&Dataset, u64)) -> Found {
@@ -289,19 +264,9 @@ fn a_checkpoint_of_another_trial_is_refused() {
         seed: 0,
         device: Device::flex(),
     };
-    let go = |key: &str| {
-        let hooks = Hooks {
-            checkpoint: &folder.path().join("checkpoint.safetensors"),
-            key,
-            save_every: Duration::from_secs(60),
-            stop: &mut || true,
-            progress: &mut |_, _| {},
-        };
-        run(&inputs, hooks).map(|found| found.is_some())
-    };
-    assert!(!go("one").unwrap());
-    let error = go("other").unwrap_err().to_string();
-    assert!(error.contains("belongs to one, not to other"), "{error}");
+    belongs(&folder.path().join("checkpoint.safetensors"), |hooks| {
+        run(&inputs, hooks)
+    });
 }
 
 /// Worked out by hand: probabilities of the six edges over their last three ops.

@@ -5,7 +5,7 @@ mod support;
 
 use serde_json::Value;
 use std::process::Command;
-use support::nas::{DRAWS, Tensors, assert_near, narrow, network};
+use support::nas::{DRAWS, Fixture, Tensors, assert_near, narrow, network};
 use tox_nn::Device;
 use tox_nn::layers::Mode;
 use tox_search::cell::SupernetShape;

@@ -2,19 +2,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // Clippy knows test functions, not their helpers.
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::time::Duration;
-use tox_data::checkpoint::Hooks;
+use tox_data::Dataset;
 use tox_data::rng::stream;
-use tox_data::spec::DataSpec;
-use tox_data::{DataDir, Dataset};
 use tox_nn::Device;
 use tox_search::random::{Found, Inputs, RandomConfig, RandomError, draw, run};
 use tox_search::reward::Accuracy;
 use tox_search::space::cells::{CellGenotype, CellSpace};
 use tox_search::space::darts::{self, Op};
 use tox_search::space::nasbench201::{CELLS, Cell};
+use tox_search::space::{BadOps, PoisonedSpace};
 use tox_search::table::{Column, DataSet, Measure, Table, best_of};
+use tox_testkit::stops::stopped;
 
 fn darts_cells(architecture: &CellGenotype) -> [darts::Cell; 2] {
     match architecture {
@@ -25,7 +23,7 @@ fn darts_cells(architecture: &CellGenotype) -> [darts::Cell; 2] {
 
 fn index(architecture: &CellGenotype) -> usize {
     match architecture {
-        CellGenotype::NasBench201(cell) => cell.index(),
+        CellGenotype::NasBench201(cell) => cell.index().unwrap(),
         CellGenotype::Darts(genotype) => panic!("{genotype}"),
     }
 }
@@ -76,12 +74,7 @@ fn draws_differ_and_fewer_begin_more() {
 }
 
 fn digits() -> Dataset {
-    let spec = DataSpec {
-        train: Some(96),
-        test: Some(32),
-        ..DataSpec::of("digits", 32)
-    };
-    tox_data::load(&spec, &DataDir::resolve(Some(Path::new("."))).unwrap()).unwrap()
+    tox_testkit::data::digits(Some(96), 32, Some(32))
 }
 
 fn config(draws: usize) -> RandomConfig {
@@ -97,14 +90,13 @@ fn config(draws: usize) -> RandomConfig {
 
 /// With a stop after every `steps` small steps.
 fn search(
-    (space, accuracy): (CellSpace, Accuracy<'_>),
+    (space, accuracy): (impl Into<PoisonedSpace>, Accuracy<'_>),
     config: &RandomConfig,
     (data, seed): (&Dataset, u64),
     steps: usize,
 ) -> (Result<Found, RandomError>, usize) {
-    let folder = tempfile::tempdir().unwrap();
     let inputs = Inputs {
-        space,
+        space: &space.into(),
         train: &data.train,
         valid: &data.valid,
         normalise: &data.normalise,
@@ -114,25 +106,7 @@ fn search(
         seed,
         device: Device::flex(),
     };
-    for stops in 0.. {
-        let mut left = steps;
-        let hooks = Hooks {
-            checkpoint: &folder.path().join("checkpoint.safetensors"),
-            key: "digits",
-            save_every: Duration::from_secs(3600),
-            stop: &mut || {
-                left = left.saturating_sub(1);
-                left == 0
-            },
-            progress: &mut |done, _| assert!((0.0..=1.0).contains(&done), "{done}"),
-        };
-        match run(&inputs, hooks) {
-            Ok(Some(found)) => return (Ok(found), stops),
-            Ok(None) => {}
-            Err(error) => return (Err(error), stops),
-        }
-    }
-    unreachable!()
+    stopped(steps, |hooks| run(&inputs, hooks))
 }
 
 #[test]
@@ -189,7 +163,7 @@ fn a_search_trains_all_and_does_not_care_for_stops_or_threads() {
 fn searches_over_a_table_find_what_the_closed_form_says() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("table.csv");
-    let row = |cell: Cell| format!("{cell},{}\n", cell.index() as f64 / 1000.0);
+    let row = |cell: Cell| format!("{cell},{}\n", cell.index().unwrap() as f64 / 1000.0);
     let rows: String = Cell::all().map(row).collect();
     std::fs::write(&path, format!("arch,cifar10_val_12ep\n{rows}")).unwrap();
     let table = Table::read(&path).unwrap();
@@ -226,9 +200,24 @@ fn searches_over_a_table_find_what_the_closed_form_says() {
     let message = refused(on, CELLS + 1);
     assert!(message.contains("expected 1 to 15625"), "{message}");
     let message = refused((CellSpace::Darts, Accuracy::Trained), 0);
-    assert!(message.contains("`draws` = 0"), "{message}");
+    assert!(message.contains("draws = 0"), "{message}");
+    let space = PoisonedSpace {
+        space: CellSpace::NasBench201,
+        bad: vec![BadOps {
+            op: "identity".parse().unwrap(),
+            count: 1,
+        }],
+    };
+    let on = (space, Accuracy::Table(&table, column));
+    let (found, _) = search(on, &config(2), (&data, 0), usize::MAX);
+    let message = found.unwrap_err().to_string();
+    assert!(message.contains("bad ops, which no table"), "{message}");
+    let cell = "|identity~0|+|none~0|none~1|+|none~0|none~1|none~2|";
+    let found = table.accuracy(&cell.parse().unwrap(), column);
+    let message = found.unwrap_err().to_string();
+    assert!(message.contains("train the cell"), "{message}");
     let mut config = config(2);
     config.train.drop_path = 1.0;
     let message = config.check(CellSpace::Darts).unwrap_err().to_string();
-    assert!(message.contains("`drop_path` = 1"), "{message}");
+    assert!(message.contains("train.drop_path = 1"), "{message}");
 }

@@ -1,23 +1,18 @@
 //! A search that is stopped anywhere and goes on finds, bit for bit, what an undisturbed one does.
 #![allow(clippy::unwrap_used)]
 
-use std::path::Path;
 use std::time::Duration;
+use tox_data::Dataset;
 use tox_data::checkpoint::Hooks;
-use tox_data::spec::{Augment, DataSpec};
-use tox_data::{DataDir, Dataset};
+use tox_data::spec::Augment;
 use tox_nn::Device;
 use tox_search::enas::config::{EnasConfig, Strategy};
 use tox_search::enas::search::{Found, Inputs, run};
 use tox_search::space::{Op, Space, SpaceOp};
+use tox_testkit::stops::{belongs, is_a_share, saving};
 
 fn digits() -> Dataset {
-    let spec = DataSpec {
-        train: Some(64),
-        test: Some(32),
-        ..DataSpec::of("digits", 32)
-    };
-    tox_data::load(&spec, &DataDir::resolve(Some(Path::new("."))).unwrap()).unwrap()
+    tox_testkit::data::digits(Some(64), 32, Some(32))
 }
 
 fn config(strategy: Strategy) -> EnasConfig {
@@ -62,32 +57,18 @@ fn interrupted(strategy: Strategy, steps: usize) -> (Found, usize) {
         cutout: 0,
         valid: true,
     };
-    let folder = tempfile::tempdir().unwrap();
     let inputs = Inputs {
         data: &data,
+        retrain: &data,
         augment: &augment,
         space: &space,
         config: &config,
         seed: 3,
         device: Device::flex(),
     };
-    for stops in 0.. {
-        let mut left = steps;
-        let hooks = Hooks {
-            checkpoint: &folder.path().join("checkpoint.safetensors"),
-            key: "digits",
-            save_every: Duration::ZERO,
-            stop: &mut || {
-                left = left.saturating_sub(1);
-                left == 0
-            },
-            progress: &mut |done, _| assert!((0.0..=1.0).contains(&done), "{done}"),
-        };
-        if let Some(found) = run(&inputs, hooks).unwrap() {
-            return (found, stops);
-        }
-    }
-    unreachable!()
+    let run = |hooks: Hooks<'_>| run(&inputs, hooks);
+    let (found, stops) = saving(Duration::ZERO, steps, &mut is_a_share, run);
+    (found.unwrap(), stops)
 }
 
 #[test]
@@ -117,24 +98,14 @@ fn a_checkpoint_of_another_trial_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let inputs = Inputs {
         data: &data,
+        retrain: &data,
         augment: &Augment::default(),
         space: &space,
         config: &config,
         seed: 3,
         device: Device::flex(),
     };
-    let go = |key: &str, stop: bool| {
-        let hooks = Hooks {
-            checkpoint: &folder.path().join("checkpoint.safetensors"),
-            key,
-            save_every: Duration::from_secs(60),
-            stop: &mut || stop,
-            progress: &mut |_, _| {},
-        };
-        run(&inputs, hooks)
-    };
-    assert!(go("one", true).unwrap().is_none());
-    let error = go("other", true).unwrap_err().to_string();
-    assert!(error.contains("belongs to one, not to other"), "{error}");
+    let checkpoint = folder.path().join("checkpoint.safetensors");
+    let error = belongs(&checkpoint, |hooks| run(&inputs, hooks));
     assert!(error.contains("delete it"), "{error}");
 }

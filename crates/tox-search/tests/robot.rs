@@ -3,11 +3,7 @@
 
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::time::Duration;
-use tox_data::checkpoint::Hooks;
-use tox_data::spec::DataSpec;
-use tox_data::{DataDir, Dataset};
+use tox_data::Dataset;
 use tox_nn::Device;
 use tox_search::robot::pool::{draw, genotype};
 use tox_search::robot::{Accuracy, Found, Inputs, RobotConfig, RobotError, run};
@@ -15,6 +11,7 @@ use tox_search::space::cells::{CellGenotype, CellSpace};
 use tox_search::space::darts::{Genotype, Op};
 use tox_search::space::nasbench201::{CELLS, Cell};
 use tox_search::table::{Column, DataSet, Measure, Table};
+use tox_testkit::stops::stopped;
 
 #[test]
 fn numbers_become_genotypes_as_published() {
@@ -53,12 +50,7 @@ fn pools_hold_different_architectures_and_all_ops_only_if_asked() {
 }
 
 fn digits() -> Dataset {
-    let spec = DataSpec {
-        train: Some(96),
-        test: Some(32),
-        ..DataSpec::of("digits", 32)
-    };
-    tox_data::load(&spec, &DataDir::resolve(Some(Path::new("."))).unwrap()).unwrap()
+    tox_testkit::data::digits(Some(96), 32, Some(32))
 }
 
 fn config() -> RobotConfig {
@@ -83,9 +75,8 @@ fn search(
     data: &Dataset,
     steps: usize,
 ) -> (Result<Found, RobotError>, usize) {
-    let folder = tempfile::tempdir().unwrap();
     let inputs = Inputs {
-        space,
+        space: &space.into(),
         train: &data.train,
         valid: &data.valid,
         normalise: &data.normalise,
@@ -95,25 +86,7 @@ fn search(
         seed: 3,
         device: Device::flex(),
     };
-    for stops in 0.. {
-        let mut left = steps;
-        let hooks = Hooks {
-            checkpoint: &folder.path().join("checkpoint.safetensors"),
-            key: "digits",
-            save_every: Duration::from_secs(3600),
-            stop: &mut || {
-                left = left.saturating_sub(1);
-                left == 0
-            },
-            progress: &mut |done, _| assert!((0.0..=1.0).contains(&done), "{done}"),
-        };
-        match run(&inputs, hooks) {
-            Ok(Some(found)) => return (Ok(found), stops),
-            Ok(None) => {}
-            Err(error) => return (Err(error), stops),
-        }
-    }
-    unreachable!()
+    stopped(steps, |hooks| run(&inputs, hooks))
 }
 
 #[test]
@@ -151,7 +124,7 @@ fn a_search_trains_its_best_and_does_not_care_for_stops_or_threads() {
 fn accuracies_of_nas_bench_201_can_be_looked_up() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("table.csv");
-    let row = |cell: Cell| format!("{cell},90,{}\n", cell.index() as f64 / 1000.0);
+    let row = |cell: Cell| format!("{cell},90,{}\n", cell.index().unwrap() as f64 / 1000.0);
     let rows: String = Cell::all().map(row).collect();
     std::fs::write(
         &path,
@@ -173,7 +146,7 @@ fn accuracies_of_nas_bench_201_can_be_looked_up() {
     );
     let found = found.unwrap();
     let index = |a: &CellGenotype| match a {
-        CellGenotype::NasBench201(cell) => cell.index(),
+        CellGenotype::NasBench201(cell) => cell.index().unwrap(),
         CellGenotype::Darts(_) => panic!("{a}"),
     };
     for (architecture, accuracy) in &found.evaluated {
@@ -207,9 +180,9 @@ fn what_cannot_be_searched_is_refused() {
         );
         found.unwrap_err().to_string()
     };
-    assert!(refused(|c| c.pool = 0).contains("`pool` = 0"));
+    assert!(refused(|c| c.pool = 0).contains("pool = 0"));
     assert!(refused(|c| c.batch = 97).contains("97 different images"));
     assert!(refused(|c| c.grasp_step = f32::NAN).contains("grasp_step"));
-    assert!(refused(|c| c.train.epochs = 0).contains("`epochs` = 0"));
+    assert!(refused(|c| c.train.epochs = 0).contains("train.epochs = 0"));
     assert!(refused(|c| c.bayes.initial = 0).contains("initial"));
 }

@@ -22,7 +22,7 @@ fn final_test() -> Column {
 /// op.
 fn rows() -> Vec<String> {
     let row = |cell: Cell| {
-        let index = cell.index();
+        let index = cell.index().unwrap();
         let test = 20.0 + index as f64 / 1000.0;
         format!("{index},{cell},{test},{},{}", 1 + index % 5, 30 + index)
     };
@@ -126,7 +126,7 @@ fn tables_that_cannot_be_believed_are_refused() {
         ask(CELLS + 1, Draws::Distinct),
     ];
     insta::assert_snapshot!(cases.join("\n"));
-    let row = |cell: Cell| format!("{cell},{}", cell.index() as f64 / CELLS as f64);
+    let row = |cell: Cell| format!("{cell},{}", cell.index().unwrap() as f64 / CELLS as f64);
     let fractions: Vec<String> = Cell::all().map(row).collect();
     let fractions = format!("arch,cifar10_val_12ep\n{}", fractions.join("\n"));
     let refusal = read(&fractions).unwrap_err();

@@ -7,9 +7,7 @@ mod support;
 use burn::tensor::{Tensor, TensorData};
 use serde_json::Value;
 use std::process::Command;
-use std::time::Duration;
 use support::nas::{Tensors, narrow};
-use tox_data::checkpoint::Hooks;
 use tox_data::spec::Augment;
 use tox_data::{Batch, Images, Normalise, Split};
 use tox_nn::Device;
@@ -21,6 +19,7 @@ use tox_search::tenas::network::{Score, Supernet};
 use tox_search::tenas::rank::{Candidate, Drops, pruned, removed};
 use tox_search::tenas::regions::Patterns;
 use tox_search::tenas::{Found, Left, Scene, TenasConfig, ops, run};
+use tox_testkit::stops::told;
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
@@ -305,7 +304,7 @@ fn search_on(
         ..Augment::default()
     };
     let scene = Scene {
-        space,
+        space: &space.into(),
         images,
         normalise: &normalise,
         augment: &augment,
@@ -313,32 +312,18 @@ fn search_on(
         config: &config,
         seed: 5,
     };
-    let folder = tempfile::tempdir().unwrap();
-    let mut stops = 0;
     let mut last = 0.0;
+    let mut progress = |done: f64, _: &str| {
+        assert!(done >= last && done <= 1.0 + 1e-9, "{last} {done}");
+        last = done;
+    };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
-    let found = pool.build().unwrap().install(|| {
-        loop {
-            let mut left = stop_after;
-            let hooks = Hooks {
-                checkpoint: &folder.path().join("checkpoint.safetensors"),
-                key: "test",
-                save_every: Duration::from_secs(3600),
-                stop: &mut || {
-                    left = left.saturating_sub(1);
-                    left == 0
-                },
-                progress: &mut |done, _| {
-                    assert!(done >= last && done <= 1.0 + 1e-9, "{last} {done}");
-                    last = done;
-                },
-            };
-            if let Some(found) = run(scene, Device::flex(), hooks).unwrap() {
-                return found;
-            }
-            stops += 1;
-        }
+    let (found, stops) = pool.build().unwrap().install(|| {
+        told(stop_after, &mut progress, |hooks| {
+            run(scene, Device::flex(), hooks)
+        })
     });
+    let found = found.unwrap();
     assert!((last - 1.0).abs() < 1e-9, "{last}");
     (found, stops)
 }
@@ -372,8 +357,8 @@ fn what_cannot_be_searched_is_refused() {
     let (darts, bench) = (CellSpace::Darts, CellSpace::NasBench201);
     let shape = [100, 3, 8, 8];
     assert!(TenasConfig::default().check(darts, shape).is_ok());
-    assert!(refused(darts, shape, |c| c.batch = Some(1)).contains("`batch` = 1"));
-    assert!(refused(darts, shape, |c| c.repeats = 0).contains("`repeats` = 0"));
+    assert!(refused(darts, shape, |c| c.batch = Some(1)).contains("batch = 1"));
+    assert!(refused(darts, shape, |c| c.repeats = 0).contains("repeats = 0"));
     assert!(refused(darts, [100, 3, 8, 2], |_| ()).contains("8 x 2"));
     assert!(refused(bench, [71, 3, 8, 8], |_| ()).contains("takes 72 different images"));
     assert!(refused(bench, [99, 3, 8, 6], |_| ()).contains("multiples of 4"));

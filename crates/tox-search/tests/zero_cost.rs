@@ -7,7 +7,7 @@ mod support;
 use burn::tensor::Tensor;
 use serde_json::Value;
 use std::process::Command;
-use support::nas::{Tensors, narrow, network};
+use support::nas::{Fixture, Tensors, narrow, network};
 use tox_data::Batch;
 use tox_nn::Device;
 use tox_nn::kernels::conv::Geometry;

@@ -2,90 +2,23 @@
 //! `trial SPEC ...` the child. It has all of the real one's process handling and none of its
 //! learning, so that kills and resumption are tested in milliseconds.
 
+mod house;
+
+use house::house;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use tox_search::genotype::Genotype;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use tox_study::child::{self, ChildError, Options};
-use tox_study::files;
-use tox_study::plan::trial_id;
 use tox_study::recipe::{Overrides, Study};
-use tox_study::record::{EnasOutcome, Outcome};
 use tox_study::runner::{self, RunOptions};
-use tox_study::spec::{Learner, TrialSpec};
 use tox_study::store::Store;
-use tox_study::trial::{Finished, Progress, TrialContext, TrialError};
-
-/// A chain of hashes, one a step, `child.epochs` long; a checkpoint after each. Data set `broken`
-/// aborts, `slow` takes 20 ms a step.
-fn execute(spec: &TrialSpec, context: TrialContext<'_>) -> Result<Finished, TrialError> {
-    let Learner::Enas(config) = &spec.learner else {
-        eprintln!("error: the fake learner is called enas");
-        std::process::exit(1);
-    };
-    let checkpoint = context.dir.join("checkpoint.txt");
-    let begin = format!("0 {}", trial_id(spec));
-    let state = std::fs::read_to_string(&checkpoint).unwrap_or(begin);
-    let (step, mut state) = state
-        .split_once(' ')
-        .map(|(s, t)| (s.to_owned(), t.to_owned()))
-        .unwrap_or_default();
-    let mut step: usize = step.parse().unwrap_or_default();
-    if spec.data.dataset == "broken" {
-        eprintln!("some words\nerror: nothing works here");
-        std::process::exit(1);
-    }
-    while step < config.child.epochs {
-        if context.stop.load(Ordering::SeqCst) {
-            return Err(TrialError::Stopped);
-        }
-        if spec.data.dataset == "slow" {
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-        step += 1;
-        state = blake3::hash(state.as_bytes()).to_hex().to_string();
-        if files::write_atomic(&checkpoint, format!("{step} {state}").as_bytes()).is_err() {
-            eprintln!("error: cannot write the checkpoint");
-            std::process::exit(1);
-        }
-        (context.progress)(Progress {
-            done: step as f64 / config.child.epochs as f64,
-            message: format!("step {step}"),
-        });
-    }
-    let bad_ops = state.bytes().map(u64::from).collect();
-    Ok(Finished {
-        outcome: Outcome::Enas(EnasOutcome {
-            valid_error: 10.0 / 3.0,
-            test_error: if spec.data.dataset == "nan" {
-                f64::NAN
-            } else {
-                0.1
-            },
-            retrained_test_error: None,
-            chance_error: 90.0,
-            first_nonfinite_step: None,
-            first_nan_weight_step: None,
-            nonfinite_steps: 0,
-            retrain_first_nonfinite_step: None,
-            steps: step as u64,
-            epochs: Vec::new(),
-            genotype: Genotype { layers: Vec::new() },
-            bad_ops,
-            parameters: 1,
-            screened: Vec::new(),
-        }),
-        data_hash: "none".into(),
-        data_notes: Vec::new(),
-        simd: "none".into(),
-    })
-}
+use tox_study::trial::{Exit, execute};
 
 fn parent(recipe: &str, dir: &str, jobs: &str) -> Result<ExitCode, Box<dyn Error>> {
-    let study = Study::load(Path::new(recipe), &Overrides::default())?;
-    let (store, _lock) = Store::create(Path::new(dir), &study)?;
+    let study = Study::load(&house(), Path::new(recipe), &Overrides::default())?;
+    let (store, _lock) = Store::create(&house(), Path::new(dir), &study)?;
     let options = RunOptions {
         program: runner::this_program()?,
         jobs: jobs.parse()?,
@@ -116,9 +49,11 @@ fn trial(args: &[String]) -> Result<ExitCode, Box<dyn Error>> {
         device: value("--device")?,
         threads: value("--threads")?.parse()?,
     };
-    match child::run(&options, &stop, execute, &mut child::print) {
+    let run =
+        |spec: &_, context: tox_study::trial::TrialContext<'_>| execute(&house(), spec, context);
+    match child::run(&options, &stop, &run, &mut child::print) {
         Ok(_) => Ok(ExitCode::SUCCESS),
-        Err(ChildError::Trial(TrialError::Stopped)) => Ok(ExitCode::from(child::STOPPED)),
+        Err(ChildError::Trial(e)) if e.exit == Exit::Stopped => Ok(ExitCode::from(child::STOPPED)),
         Err(e) => Err(e.into()),
     }
 }

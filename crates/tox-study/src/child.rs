@@ -5,7 +5,7 @@ use crate::files::{self, FileError, Lock, failed};
 use crate::plan::trial_id;
 use crate::record::{Provenance, Record, RecordError, Timing};
 use crate::spec::TrialSpec;
-use crate::trial::{Finished, Progress, TrialContext, TrialError};
+use crate::trial::{Failure, Finished, Progress, TrialContext};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -75,7 +75,6 @@ pub enum ChildError {
     /// The spec is not one.
     #[error("{} is not a trial's spec: {message}", path.display())]
     Spec {
-        /// The file.
         path: PathBuf,
         /// What the parser said.
         message: String,
@@ -91,11 +90,11 @@ pub enum ChildError {
     Record(#[from] RecordError),
     /// The trial itself.
     #[error(transparent)]
-    Trial(#[from] TrialError),
+    Trial(#[from] Failure),
 }
 
 /// [`crate::trial::execute`], or what a test puts in its place.
-pub type Execute = fn(&TrialSpec, TrialContext<'_>) -> Result<Finished, TrialError>;
+pub type Execute<'a> = &'a dyn Fn(&TrialSpec, TrialContext<'_>) -> Result<Finished, Failure>;
 
 /// Writes an event to stdout, where the process that started this one reads it. Nobody may: that does
 /// not end a trial.
@@ -113,7 +112,7 @@ pub fn print(event: &Event) {
 pub fn run(
     options: &Options,
     stop: &AtomicBool,
-    execute: Execute,
+    execute: Execute<'_>,
     tell: &mut dyn FnMut(&Event),
 ) -> Result<Record, ChildError> {
     let text = files::read(&options.spec)?;

@@ -5,15 +5,18 @@
 //! [`record`], the only thing that reports read.
 
 pub mod child;
+mod failure;
 pub mod files;
+pub mod house;
+pub mod part;
 pub mod plan;
 pub mod recipe;
 pub mod record;
 pub mod runner;
-mod source;
 pub mod spec;
 pub mod stats;
 pub mod status;
+pub mod steps;
 pub mod store;
 pub mod trial;
 pub mod verify;

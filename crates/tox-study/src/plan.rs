@@ -1,7 +1,9 @@
 //! The trials of a study and their ids.
 
-use crate::spec::{Learner, Threat, TrialSpec};
+use crate::part;
+use crate::spec::TrialSpec;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tox_data::spec::DataSpec;
 
 /// A trial of a plan; one line of `plan.jsonl`.
@@ -36,45 +38,21 @@ pub fn cell_name(label: &str, variant: Option<&str>) -> String {
 }
 
 /// The first 16 hex digits of the blake3 of the spec's compact JSON, fields in their order of
-/// declaration. A file that is named by its content too counts by that, wherever it lies.
+/// declaration. A file or a data set that is named by its content counts by that, wherever it lies.
 pub fn trial_id(spec: &TrialSpec) -> String {
-    let mut spec = spec.clone();
-    let file = |path: &mut String, hash: &Option<String>| {
-        if hash.is_some() {
-            path.clear();
-        }
-    };
-    let set = |data: &mut DataSpec| {
-        if data.hash.is_some() {
-            data.dataset = data.name().to_owned();
-        }
-    };
-    set(&mut spec.data);
-    if let Threat::File(threat) = &mut spec.threat {
-        file(&mut threat.path, &threat.hash);
-    }
-    match &mut spec.learner {
-        Learner::Nas(config) => {
-            if let Some(supernet) = &mut config.supernet {
-                file(&mut supernet.path, &supernet.hash);
-            }
-            config.target.iter_mut().for_each(set);
-        }
-        Learner::RcNas(config) => {
-            for named in [&mut config.weights, &mut config.table]
-                .into_iter()
-                .flatten()
-            {
-                file(&mut named.path, &named.hash);
-            }
-            config.meta.data.iter_mut().for_each(set);
-        }
-        Learner::Enas(_)
-        | Learner::Bilevel(_)
-        | Learner::Synthetic(_)
-        | Learner::SubNetworks(_) => {}
-    }
     // A spec is plain data with string keys: its JSON has no way to fail.
-    let json = serde_json::to_vec(&spec).unwrap_or_default();
+    let mut json = serde_json::to_value(spec).unwrap_or_default();
+    part::walk_mut(&mut json, &mut |map| {
+        if !map.get("hash").is_some_and(Value::is_string) {
+            return;
+        }
+        if let Some(path) = map.get_mut("path") {
+            *path = Value::String(String::new());
+        }
+        if let Some(Value::String(name)) = map.get_mut("dataset") {
+            *name = DataSpec::of(name, 0).name().to_owned();
+        }
+    });
+    let json = serde_json::to_vec(&json).unwrap_or_default();
     blake3::hash(&json).to_hex()[..16].to_owned()
 }

@@ -2,25 +2,31 @@
 
 mod check;
 mod data;
-mod learner;
+mod error;
+mod keys;
+mod parts;
 mod paths;
-mod range;
+mod schema;
+pub(crate) mod source;
 
+pub use data::SourceError;
+pub use error::RecipeError;
+pub use keys::{Keys, OutOfRange};
+pub use schema::schema;
+pub use source::{Grid, Setting, suggest};
+
+use crate::house::House;
 use crate::plan::{Trial, cell_name, trial_id};
-pub use crate::source::Grid;
-use crate::source::{Origin, Source, merge};
-use crate::spec::{self, TrialSpec};
+use crate::spec::{self, Judge, TrialSpec};
+use parts::WrittenThreats;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use source::{Origin, Source, merge};
+use std::path::Path;
 use toml::{Table, Value};
 use tox_data::spec::DataSpec;
 use tox_data::text;
-use tox_poison::space::PoisonSet;
 use wildmatch::WildMatch;
-
-pub use crate::source::Setting;
-pub use data::SourceError;
 
 /// The quickstart that `toxscreen run` runs when it is given no recipe.
 pub const QUICKSTART: &str = include_str!("../../../recipes/quickstart.toml");
@@ -46,13 +52,22 @@ pub struct Recipe {
     /// The data set and what is done to it.
     pub data: DataSpec,
     /// What is audited: `kind` and the learner's own keys.
-    #[schemars(schema_with = "learner::learner_schema")]
+    #[schemars(with = "KeysOf")]
     pub learner: Table,
-    /// What the adversary does in each cell that does not say otherwise: `kind` and its own keys;
-    /// none = nothing. Search-space poison is written into the cells.
+    /// What the adversary does in each cell that does not say otherwise: a threat for each of the
+    /// surfaces `space`, `data` and `inputs`, or one threat alone; each has a `kind` and its own keys.
     #[serde(default, skip_serializing_if = "Table::is_empty")]
-    #[schemars(schema_with = "learner::threat_schema")]
+    #[schemars(with = "KeysOf")]
     pub threat: Table,
+    /// What the defender does in each cell that does not say otherwise: the name of a defence, a table
+    /// with its `kind` and keys, a table for each defence by its name, or a list, in the order in which
+    /// they act.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "KeysOf")]
+    pub defence: Option<Value>,
+    /// How results are measured beyond what the learner does itself.
+    #[serde(default, skip_serializing_if = "Judge::is_default")]
+    pub judge: Judge,
     /// The cells: what the adversary does in each.
     #[serde(rename = "cell", default)]
     pub cells: Vec<Cell>,
@@ -85,39 +100,38 @@ pub struct Cell {
     /// Tells cells with one label apart, such as `guarded`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
-    /// The poison set put into the search space; none = the clean space.
+    /// The poison set put into the search space; none = the clean space. Short for the `set` of
+    /// `threat.space`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub poison: Option<PoisonSet>,
+    #[schemars(with = "Option<String>")]
+    pub poison: Option<Value>,
     /// How often the set is put in; 0 leaves the space clean.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub q: Option<usize>,
-    /// What the defender does: `"none"`, `"screen"`, or a table with a `kind`.
-    #[serde(default = "no_defence")]
-    #[schemars(schema_with = "learner::defence_schema")]
-    pub defence: Value,
+    #[schemars(with = "Option<u64>")]
+    pub q: Option<Value>,
+    /// What the defender does in this cell, in place of what the study says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "KeysOf")]
+    pub defence: Option<Value>,
     /// Seeds of this cell, in place of the study's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seeds: Option<Vec<u64>>,
     /// Keys of `[learner]` that differ in this cell, such as `learner.child.nan_policy`.
     #[serde(default, skip_serializing_if = "Table::is_empty")]
-    #[schemars(schema_with = "learner::cell_learner_schema")]
+    #[schemars(with = "KeysOf")]
     pub learner: Table,
     /// Keys of `[threat]` that differ in this cell; `{ kind = "none" }` for no adversary.
     #[serde(default, skip_serializing_if = "Table::is_empty")]
-    #[schemars(schema_with = "learner::cell_threat_schema")]
+    #[schemars(with = "KeysOf")]
     pub threat: Table,
     /// Keys of `[data]` that differ in this cell, such as `data.valid`.
     #[serde(default, skip_serializing_if = "Table::is_empty")]
-    #[schemars(schema_with = "learner::cell_data_schema")]
+    #[schemars(with = "KeysOf")]
     pub data: Table,
 }
 
-/// The JSON schema of a recipe, as published in `recipes/schema.json`.
-pub fn schema() -> String {
-    let schema = schemars::schema_for!(Recipe);
-    // Serialising plain JSON into a string has no way to fail.
-    serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n"
-}
+/// Keys that depend on a `kind`; see [`schema()`].
+type KeysOf = std::collections::BTreeMap<String, serde_json::Value>;
 
 /// What the command line changes in a recipe.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -147,39 +161,6 @@ impl Overrides {
     }
 }
 
-/// Why a recipe is refused.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum RecipeError {
-    /// The file cannot be read.
-    #[error("cannot read the recipe {}: {message}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The system's words.
-        message: String,
-    },
-    /// Something in it does not hold.
-    #[error("{place}: {message}")]
-    Invalid {
-        /// File and line, or the option of the command line.
-        place: String,
-        /// What was found and what was expected.
-        message: String,
-        /// What to do about it.
-        hint: Option<String>,
-    },
-}
-
-impl RecipeError {
-    /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Read { .. } => Some("`toxscreen init` writes a recipe to start from".into()),
-            Self::Invalid { hint, .. } => hint.clone(),
-        }
-    }
-}
-
 /// A recipe whose every name is resolved and every number in its range, with its trials.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Study {
@@ -196,7 +177,7 @@ impl Study {
     ///
     /// # Errors
     /// The first thing in it that does not hold.
-    pub fn load(path: &Path, overrides: &Overrides) -> Result<Self, RecipeError> {
+    pub fn load(house: &House, path: &Path, overrides: &Overrides) -> Result<Self, RecipeError> {
         let text = text::read(path).map_err(|e| RecipeError::Read {
             path: path.to_owned(),
             message: e.to_string(),
@@ -214,7 +195,7 @@ impl Study {
             });
         }
         let folder = path.parent().unwrap_or(Path::new(""));
-        Self::parse_in(folder, &path.display().to_string(), &text, overrides)
+        Self::parse_in(house, folder, &path.display().to_string(), &text, overrides)
     }
 
     /// Reads a recipe's text; `name` stands for it in messages. Relative paths in it are taken from the
@@ -222,11 +203,17 @@ impl Study {
     ///
     /// # Errors
     /// The first thing in it that does not hold.
-    pub fn parse(name: &str, text: &str, overrides: &Overrides) -> Result<Self, RecipeError> {
-        Self::parse_in(Path::new(""), name, text, overrides)
+    pub fn parse(
+        house: &House,
+        name: &str,
+        text: &str,
+        overrides: &Overrides,
+    ) -> Result<Self, RecipeError> {
+        Self::parse_in(house, Path::new(""), name, text, overrides)
     }
 
     fn parse_in(
+        house: &House,
         folder: &Path,
         name: &str,
         text: &str,
@@ -242,8 +229,13 @@ impl Study {
             recipe.seeds.clone_from(seeds);
             recipe.cells.iter_mut().for_each(|c| c.seeds = None);
         }
-        let of_study = learner::learner(&source, &path(&["learner"]), recipe.learner.clone())?;
-        let threat_of_study = learner::threat(&source, &recipe)?;
+        let of_study = parts::learner(house, &source, &path(&["learner"]), recipe.learner.clone())?;
+        let written = WrittenThreats::new(house, &source, path(&["threat"]), &recipe.threat, None)?;
+        let threat_of_study = written.read(house, &source)?;
+        let defence_of_study = match &recipe.defence {
+            Some(own) => parts::defences(house, &source, &path(&["defence"]), own, "the study")?,
+            None => spec::Defences::default(),
+        };
         check::names(&source, &recipe)?;
         check::seeds(&source, &path(&["seeds"]), &recipe.seeds)?;
 
@@ -272,42 +264,58 @@ impl Study {
                 continue;
             }
             let at = |key: &str| path(&["cell", &i.to_string(), key]);
-            let learner = learner::learner_of(&source, &recipe, &of_study, i)?;
-            let threat = learner::threat_of(&source, &recipe, &threat_of_study, &learner, i)?;
-            hashes.push((i, learner.clone(), threat.clone()));
-            let defence = learner::defence_of(&source, cell, &learner, i)?;
+            let learner = parts::learner_of(house, &source, &recipe, &of_study, i)?;
+            let (threats, own) = parts::threats_of(house, &source, &recipe, &written, i)?;
+            let threat = threats.read(house, &source)?;
+            let defence = match &cell.defence {
+                Some(own) => {
+                    let of = format!("cell \"{}\"", cell.label);
+                    parts::defences(house, &source, &at("defence"), own, &of)?
+                }
+                None => defence_of_study.clone(),
+            };
             let (data_at, data) = data_of(&source, &recipe, at("data"), cell)?;
-            check::data(&source, &data_at, &data, &learner, &threat)?;
+            hashes.push((i, own.to_table(), learner.clone(), threat.clone()));
+            let spec = TrialSpec {
+                version: spec::VERSION,
+                cell: cell.label.clone(),
+                variant: cell.variant.clone(),
+                data,
+                learner: parts::resolved(house, learner, &threat),
+                threat,
+                defence,
+                judge: recipe.judge.clone(),
+                seed: 0,
+            };
+            check::meaning(house, &source, &spec, &threats, &at("defence"))?;
+            check::data(house, &source, &data_at, &spec)?;
             if let Some(seeds) = &cell.seeds {
                 check::seeds(&source, &at("seeds"), seeds)?;
             }
             for &seed in cell.seeds.as_ref().unwrap_or(&recipe.seeds) {
                 let spec = TrialSpec {
-                    version: spec::VERSION,
-                    cell: cell.label.clone(),
-                    variant: cell.variant.clone(),
-                    data: data.clone(),
-                    threat: threat.clone(),
-                    learner: learner.clone().resolved(),
-                    defence: defence.clone(),
                     seed,
+                    ..spec.clone()
                 };
                 let id = trial_id(&spec);
                 trials.push(Trial { id, spec });
             }
         }
-        for (i, learner, threat) in hashes {
-            learner::keep_hashes(&mut recipe.cells[i], &learner, &threat);
+        for (i, mut own, learner, threat) in hashes {
+            let cell = &mut recipe.cells[i];
+            parts::keep_threat_hashes(&mut own, &threat);
+            // What is written as `poison` and `q` stays so.
+            if cell.poison.is_some() {
+                own.remove(spec::Surface::Space.key());
+            }
+            cell.threat = own;
+            parts::keep_hashes(&mut cell.learner, &learner.keys);
         }
         recipe.cells.retain(|cell| overrides.keeps(cell));
-        if let Ok(Value::Table(resolved)) = Value::try_from(&of_study) {
-            recipe.learner = resolved;
-        }
-        if !recipe.threat.is_empty()
-            && let Ok(Value::Table(resolved)) = Value::try_from(&threat_of_study)
-        {
-            recipe.threat = resolved;
-        }
+        recipe.learner = of_study.to_toml();
+        let surfaces = threat_of_study.all();
+        let surfaces = surfaces.map(|(s, part)| (s.key().to_owned(), Value::Table(part.to_toml())));
+        recipe.threat = surfaces.collect();
         Ok(Self {
             recipe,
             trials,
@@ -335,10 +343,6 @@ pub fn sealed(toml: &str) -> String {
 pub fn is_sealed(text: &str) -> bool {
     text.split_once('\n')
         .is_some_and(|(_, toml)| sealed(toml) == text)
-}
-
-fn no_defence() -> Value {
-    Value::String("none".into())
 }
 
 fn path(parts: &[&str]) -> Vec<String> {

@@ -1,19 +1,11 @@
 //! What one trial measured. Reports read nothing else.
 
-pub mod compress;
-pub mod nas;
-
-pub use compress::{CompressOutcome, TableOutcome};
-pub use nas::NasOutcome;
-
 use crate::files::{self, FileError};
+use crate::part::Part;
 use crate::plan::trial_id;
 use crate::spec::TrialSpec;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-use tox_bilevel::outcome::{BilevelOutcome, SyntheticOutcome};
-pub use tox_search::enas::search::Epoch;
-use tox_search::genotype::Genotype;
 
 /// Version of the records that this program writes, the only one that it reads. Version 1 had the
 /// outcome of ENAS without a `kind`.
@@ -29,81 +21,14 @@ pub struct Record {
     pub trial: String,
     /// The resolved spec.
     pub spec: TrialSpec,
-    /// What was measured.
-    pub outcome: Outcome,
+    /// What was measured, in the words of the trial's learner.
+    pub outcome: Part,
     /// Where and with what.
     pub provenance: Provenance,
     /// How long it took; differs from run to run.
     pub timing: Timing,
     /// blake3 of the record without this field, so that a changed byte is noticed.
     pub digest: String,
-}
-
-/// What a trial measured, by its learner.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-#[allow(clippy::large_enum_variant, reason = "a trial has one")]
-pub enum Outcome {
-    /// What a search found.
-    Enas(EnasOutcome),
-    /// What poison did to a learned regularisation.
-    Bilevel(BilevelOutcome),
-    /// The maps of the synthetic example.
-    Synthetic(SyntheticOutcome),
-    /// What a search on poisoned data found.
-    Nas(NasOutcome),
-    /// What a compression found.
-    RcNas(CompressOutcome),
-    /// All sub-networks of a teacher.
-    SubNetworks(TableOutcome),
-}
-
-/// What a search found. Errors are in percent. A number that is not finite is `None`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EnasOutcome {
-    /// Full validation error of the best of the final candidates, shared weights.
-    pub valid_error: f64,
-    /// Its test error, shared weights.
-    pub test_error: f64,
-    /// Test error after training the genotype from scratch on clean weights; `None` if skipped.
-    pub retrained_test_error: Option<f64>,
-    /// Error of always answering the most frequent class of the test set.
-    pub chance_error: f64,
-    /// Child step (from 0) whose gradient norm was the first that is not finite.
-    pub first_nonfinite_step: Option<u64>,
-    /// Child step after which the first weight was not finite (policy `torch` only).
-    pub first_nan_weight_step: Option<u64>,
-    /// Child steps whose gradient norm was not finite. `guarded` skipped them.
-    pub nonfinite_steps: u64,
-    /// The same two for the retraining.
-    pub retrain_first_nonfinite_step: Option<u64>,
-    /// Child steps in all.
-    pub steps: u64,
-    /// One entry an epoch.
-    pub epochs: Vec<Epoch>,
-    /// The architecture found.
-    pub genotype: Genotype,
-    /// `bad_ops[n]`: how many of the final controller's samples have `n` layers with a poison op.
-    pub bad_ops: Vec<u64>,
-    /// Trainable parameters of the found network.
-    pub parameters: u64,
-    /// What the screen dropped, under the defence `screen`.
-    pub screened: Vec<ScreenedOp>,
-}
-
-/// An op that the screen dropped.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ScreenedOp {
-    /// Short name of the op.
-    pub op: String,
-    /// The verdict, such as `no-information`.
-    pub verdict: String,
-    /// The measured reason, for people.
-    pub reason: String,
-    /// Whether it really was put there by the adversary.
-    pub poison: bool,
 }
 
 /// The field that every version has.
@@ -154,7 +79,6 @@ pub enum RecordError {
     /// It is not a record.
     #[error("{} is not a record: {message}", path.display())]
     Parse {
-        /// The file.
         path: PathBuf,
         /// What the parser said.
         message: String,
@@ -166,7 +90,6 @@ pub enum RecordError {
         path.display()
     )]
     Version {
-        /// The file.
         path: PathBuf,
         /// Its version.
         found: u32,
@@ -174,7 +97,6 @@ pub enum RecordError {
     /// It was changed after it was written.
     #[error("{} was changed after it was written: {what}", path.display())]
     Changed {
-        /// The file.
         path: PathBuf,
         /// What does not fit.
         what: &'static str,
@@ -196,7 +118,7 @@ impl Record {
     /// When a number that must be finite is not.
     pub fn seal(
         spec: TrialSpec,
-        outcome: Outcome,
+        outcome: Part,
         provenance: Provenance,
         timing: Timing,
     ) -> Result<Self, RecordError> {
@@ -265,20 +187,5 @@ impl Record {
             path: path.to_owned(),
             what: wrong,
         })
-    }
-}
-
-impl Outcome {
-    /// The bytes by which two runs of a trial are compared.
-    pub fn to_json(&self) -> String {
-        serde_json::to_string_pretty(self).unwrap_or_default()
-    }
-
-    /// What a search found, if one was run.
-    pub fn enas(&self) -> Option<&EnasOutcome> {
-        match self {
-            Self::Enas(outcome) => Some(outcome),
-            _ => None,
-        }
     }
 }

@@ -8,10 +8,15 @@
 //! A trial with a `record.json` is done. `.lock` and `trials/<id>/.lock` keep two processes out of
 //! one folder; the system releases them when a process ends, so a kill leaves nothing to clean up.
 
+mod error;
+
+pub use error::StoreError;
+
 use crate::child::remove_leftovers;
 use crate::files::{self, FileError, Lock};
+use crate::house::House;
 use crate::plan::{Trial, cell_name};
-use crate::recipe::{self, Overrides, RecipeError, Study};
+use crate::recipe::{self, Overrides, Study};
 use crate::record::Record;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -73,6 +78,7 @@ fn no_links(dir: &Path) -> Result<(), FileError> {
         "study.toml",
         "plan.jsonl",
         "results.csv",
+        "wide.csv",
         "report.html",
         ".lock",
         "trials",
@@ -97,102 +103,12 @@ fn no_links(dir: &Path) -> Result<(), FileError> {
     Ok(())
 }
 
-/// Why a folder cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// A file or folder in it cannot be used.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// Its recipe is not one.
-    #[error(transparent)]
-    Recipe(#[from] RecipeError),
-    /// There is no study in it.
-    #[error("there is no study in {}: it has no study.toml", dir.display())]
-    NoStudy {
-        /// The folder.
-        dir: PathBuf,
-    },
-    /// Another process runs trials in it.
-    #[error("another toxscreen runs the study in {}", dir.display())]
-    Busy {
-        /// The folder.
-        dir: PathBuf,
-    },
-    /// `study.toml` is not as it was written.
-    #[error("{} was changed after toxscreen wrote it, or an earlier version wrote it", path.display())]
-    Edited {
-        /// The file.
-        path: PathBuf,
-    },
-    /// There are trials, but no `study.toml` that says what they are.
-    #[error(
-        "{} has trials of a study but no study.toml, which says what they are of", dir.display()
-    )]
-    Headless {
-        /// The folder.
-        dir: PathBuf,
-    },
-    /// Data that the study was made with are others now.
-    #[error(
-        "the study in {} was made with other data:\n{}", dir.display(), changes.join("\n")
-    )]
-    OtherData {
-        /// The folder.
-        dir: PathBuf,
-        /// One line for each file: what it is, the hash that it had, and the one that it has.
-        changes: Vec<String>,
-    },
-    /// The recipe changed so that finished trials would no longer belong to the study.
-    #[error(
-        "the recipe differs from the one that {} was made with, and {lost} finished trials would \
-         not belong to it any more:\n{}", dir.display(), differences.join("\n")
-    )]
-    Changed {
-        /// The folder.
-        dir: PathBuf,
-        /// Finished trials that the new recipe does not have.
-        lost: usize,
-        /// One line for each key that changed: `key: old -> new`.
-        differences: Vec<String>,
-    },
-}
-
-impl StoreError {
-    /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            // A link says itself what to do about it.
-            Self::File(e) if e.what == files::USE => None,
-            Self::File(_) => Some("choose a folder that can be written with --out".into()),
-            Self::Edited { .. } => Some(
-                "put the old study.toml back; to run another study edit your recipe, not this file, \
-                 which belongs to the trials beside it, and give it a folder of its own with --out"
-                    .into(),
-            ),
-            Self::Headless { .. } => Some(
-                "put its study.toml back, or give the study a folder of its own with --out".into(),
-            ),
-            Self::OtherData { .. } => Some(
-                "give the new data a folder of their own with --out, or put the old ones back".into(),
-            ),
-            Self::Recipe(e) => e.hint(),
-            Self::NoStudy { .. } => Some("`toxscreen run --out DIR` makes one".into()),
-            Self::Busy { .. } => Some("wait for it, or choose another folder with --out".into()),
-            Self::Changed { .. } => Some(
-                "give the new recipe a folder of its own with --out, or move the old one away; \
-                 cells and seeds may be added in place"
-                    .into(),
-            ),
-        }
-    }
-}
-
 impl Store {
     /// Opens the study in `dir` for reading.
     ///
     /// # Errors
     /// When there is none, its recipe does not read or was changed, or a file of it is a link.
-    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+    pub fn open(house: &House, dir: &Path) -> Result<Self, StoreError> {
         let path = dir.join("study.toml");
         if !path.is_file() {
             return Err(StoreError::NoStudy {
@@ -205,7 +121,7 @@ impl Store {
         }
         Ok(Self {
             dir: dir.to_owned(),
-            study: Study::load(&path, &Overrides::default())?,
+            study: Study::load(house, &path, &Overrides::default())?,
             notes: Vec::new(),
         })
     }
@@ -215,7 +131,7 @@ impl Store {
     /// # Errors
     /// When the folder cannot be written, is in use, has finished trials that `study` lacks, or was made
     /// with other data.
-    pub fn create(dir: &Path, study: &Study) -> Result<(Self, Lock), StoreError> {
+    pub fn create(house: &House, dir: &Path, study: &Study) -> Result<(Self, Lock), StoreError> {
         files::create_dir(dir)?;
         no_links(dir)?;
         files::create_dir(&dir.join("trials"))?;
@@ -225,7 +141,7 @@ impl Store {
         })?;
         files::remove_unfinished(dir)?;
         let mut notes = Vec::new();
-        match Self::open(dir) {
+        match Self::open(house, dir) {
             Ok(old) => {
                 old.check_extension(study)?;
                 notes.extend(old.plan_amiss());

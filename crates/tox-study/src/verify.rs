@@ -8,6 +8,7 @@ mod compare;
 mod folder;
 
 use crate::files::{self, FileError, failed};
+use crate::house::House;
 use crate::record::Record;
 use crate::runner::{End, Job, News, Notice, RunOptions, Stop, run_jobs};
 use crate::store::Store;
@@ -15,7 +16,7 @@ use compare::compare;
 use folder::Sets;
 use serde::Serialize;
 use std::collections::VecDeque;
-use tox_data::DataDir;
+use tox_data::{DataDir, isa};
 
 /// What was found about a study.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -111,6 +112,7 @@ impl Verdict {
 /// # Errors
 /// When the temporary folder cannot be used.
 pub fn verify(
+    house: &House,
     store: &Store,
     sample: usize,
     options: &RunOptions,
@@ -118,7 +120,7 @@ pub fn verify(
     notify: &mut dyn FnMut(Notice),
 ) -> Result<Found, FileError> {
     let data_dir = DataDir::resolve(options.data_dir.as_deref());
-    let mut sets = Sets::new(data_dir.as_ref());
+    let mut sets = Sets::new(*house, data_dir.as_ref());
     let mut files = folder::files(store)?;
     files.extend(sets.files(store));
     let trials = &store.study.trials;
@@ -217,7 +219,10 @@ fn elsewhere(record: &Record) -> String {
 /// machine can and nobody asked for another.
 fn kernels(record: &Record) -> Option<&'static str> {
     let given = std::env::var_os("TOXSCREEN_KERNELS").is_some_and(|value| !value.is_empty());
-    let here = tox_nn::kernels::instruction_set();
+    let here = match isa::plain() {
+        true => isa::name_of_plain(),
+        false => isa::name(),
+    };
     if given || record.provenance.device != "cpu" {
         return None;
     }
@@ -227,7 +232,7 @@ fn kernels(record: &Record) -> Option<&'static str> {
         Some("avx2") if here == "avx512" => Some("avx2"),
         Some("portable") => Some("portable"),
         // The synthetic example has no kernels and is plain whatever is asked for.
-        Some("plain") if record.spec.learner.loads_data() => Some("plain"),
+        Some("plain") if !record.spec.data.is_drawn() => Some("plain"),
         _ => None,
     }
 }

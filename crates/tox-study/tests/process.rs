@@ -2,6 +2,10 @@
 //! (see `fake/main.rs`); everything around them is what the real ones have.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../fake/house.rs"]
+mod house;
+
+use house::{Outcome, house};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,8 +13,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tox_study::files::Lock;
+use tox_study::part::Part;
 use tox_study::recipe::{Overrides, Study};
-use tox_study::record::{Outcome, Record};
+use tox_study::record::Record;
 use tox_study::runner::{self, End, News, RunOptions, Summary};
 use tox_study::status::Status;
 use tox_study::store::{Store, StoreError};
@@ -18,21 +23,17 @@ use tox_study::verify::{Verdict, verify};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tox-fake-study");
 
-fn recipe(dataset: &str, epochs: usize, seeds: &str) -> String {
+fn recipe(course: &str, steps: usize, seeds: &str) -> String {
     format!(
-        "name = \"fake\"\nseeds = {seeds}\n[data]\ndataset = \"{dataset}\"\nvalid = 10\n\
-         [learner]\nkind = \"enas\"\nchild.epochs = {epochs}\n\
+        "name = \"fake\"\nseeds = {seeds}\n[data]\ndataset = \"gaussians\"\nvalid = 10\n\
+         [learner]\nkind = \"fake\"\nsteps = {steps}\ncourse = \"{course}\"\n\
          [[cell]]\nlabel = \"clean\"\n[[cell]]\nlabel = \"1a\"\npoison = \"P1\"\nq = 6\n"
     )
 }
 
-fn study(dataset: &str, epochs: usize, seeds: &str) -> Study {
-    Study::parse(
-        "fake.toml",
-        &recipe(dataset, epochs, seeds),
-        &Overrides::default(),
-    )
-    .unwrap()
+fn study(course: &str, steps: usize, seeds: &str) -> Study {
+    let recipe = recipe(course, steps, seeds);
+    Study::parse(&house(), "fake.toml", &recipe, &Overrides::default()).unwrap()
 }
 
 fn options(jobs: usize) -> RunOptions {
@@ -46,13 +47,13 @@ fn options(jobs: usize) -> RunOptions {
 }
 
 fn run(dir: &Path, study: &Study, jobs: usize) -> Summary {
-    let (store, _lock) = Store::create(dir, study).unwrap();
+    let (store, _lock) = Store::create(&house(), dir, study).unwrap();
     runner::run(&store, &options(jobs), &AtomicUsize::new(0), &mut |_| {}).unwrap()
 }
 
 /// Outcomes by trial: what must not depend on how a study was run.
 fn outcomes(dir: &Path) -> BTreeMap<String, String> {
-    let store = Store::open(dir).unwrap();
+    let store = Store::open(&house(), dir).unwrap();
     let trials = store.study.trials.iter();
     trials
         .map(|t| {
@@ -121,7 +122,7 @@ fn a_study_whose_parent_is_killed_again_and_again_ends_as_an_undisturbed_one() {
     assert!(kills >= 4, "the study ended before it was disturbed");
     assert!(spawn_parent(&file, &shaken).wait().unwrap().success());
     assert_eq!(outcomes(&calm), outcomes(&shaken));
-    let store = Store::open(&shaken).unwrap();
+    let store = Store::open(&house(), &shaken).unwrap();
     let resumed = |id: &String| store.record(id).unwrap().unwrap().timing.resumed;
     assert!(
         store
@@ -160,7 +161,7 @@ fn children_end_soon_after_their_parent_is_killed() {
         std::thread::sleep(Duration::from_millis(5));
     }
     // The lock of the dead parent does not stand in the way.
-    assert!(Store::create(&out, &study("slow", 100_000, "[0]")).is_ok());
+    assert!(Store::create(&house(), &out, &study("slow", 100_000, "[0]")).is_ok());
 }
 
 #[test]
@@ -170,7 +171,7 @@ fn a_killed_child_is_a_failure_and_the_rerun_resumes_it() {
     let calm = dir.path().join("calm");
     run(&calm, &study, 2);
     let out = dir.path().join("out");
-    let (store, lock) = Store::create(&out, &study).unwrap();
+    let (store, lock) = Store::create(&house(), &out, &study).unwrap();
     let victim = store.trial_dir(&study.trials[0].id);
     // A program in between ends the trial in the hard way once it is half done.
     let script = dir.path().join("murder.sh");
@@ -211,7 +212,7 @@ fn a_wish_to_stop_leaves_checkpoints_and_a_second_one_kills() {
     let study = study("slow", 1_000, "[0]");
     for wishes in [1, 2] {
         let out = dir.path().join(wishes.to_string());
-        let (store, _lock) = Store::create(&out, &study).unwrap();
+        let (store, _lock) = Store::create(&house(), &out, &study).unwrap();
         let stop = AtomicUsize::new(0);
         let mut stopped = 0;
         let start = Instant::now();
@@ -243,7 +244,7 @@ fn a_failing_trial_tells_why_and_the_study_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let summary = run(dir.path(), &study("broken", 1, "[0, 1]"), 2);
     assert_eq!(summary.failed.len(), 4);
-    let store = Store::open(dir.path()).unwrap();
+    let store = Store::open(&house(), dir.path()).unwrap();
     let failure = store.failure(&store.study.trials[0].id).unwrap();
     assert_eq!(failure.message, "nothing works here");
     assert_eq!(failure.exit_code, Some(1));
@@ -259,8 +260,12 @@ fn a_failing_trial_tells_why_and_the_study_goes_on() {
     );
 
     // A program that is not there.
-    let (store, _lock) =
-        Store::create(&dir.path().join("none"), &study("quick", 1, "[0]")).unwrap();
+    let (store, _lock) = Store::create(
+        &house(),
+        &dir.path().join("none"),
+        &study("quick", 1, "[0]"),
+    )
+    .unwrap();
     let none = RunOptions {
         program: "/no/such/program".into(),
         ..options(1)
@@ -279,7 +284,7 @@ fn a_study_may_grow_but_not_lose_finished_trials() {
     run(dir.path(), &study("quick", 3, "[0, 1]"), 2);
     let grown = run(dir.path(), &study("quick", 3, "[0, 1, 2]"), 2);
     assert_eq!((grown.before, grown.done), (4, 2));
-    let refused = Store::create(dir.path(), &study("quick", 4, "[0, 1]")).unwrap_err();
+    let refused = Store::create(&house(), dir.path(), &study("quick", 4, "[0, 1]")).unwrap_err();
     let StoreError::Changed {
         lost, differences, ..
     } = &refused
@@ -289,15 +294,12 @@ fn a_study_may_grow_but_not_lose_finished_trials() {
     assert_eq!(*lost, 6);
     assert_eq!(
         differences,
-        &[
-            "  learner.child.epochs: 3 -> 4",
-            "  seeds: [0, 1, 2] -> [0, 1]"
-        ]
+        &["  learner.steps: 3 -> 4", "  seeds: [0, 1, 2] -> [0, 1]"]
     );
     assert!(refused.hint().unwrap().contains("--out"));
     // The refusal changed nothing.
     assert_eq!(
-        Store::open(dir.path()).unwrap().study,
+        Store::open(&house(), dir.path()).unwrap().study,
         study("quick", 3, "[0, 1, 2]")
     );
 }
@@ -306,8 +308,8 @@ fn a_study_may_grow_but_not_lose_finished_trials() {
 fn two_runners_do_not_work_in_one_folder() {
     let dir = tempfile::tempdir().unwrap();
     let study = study("quick", 1, "[0]");
-    let _held = Store::create(dir.path(), &study).unwrap();
-    let second = Store::create(dir.path(), &study).unwrap_err();
+    let _held = Store::create(&house(), dir.path(), &study).unwrap();
+    let second = Store::create(&house(), dir.path(), &study).unwrap_err();
     assert!(matches!(second, StoreError::Busy { .. }), "{second}");
 }
 
@@ -315,7 +317,7 @@ fn two_runners_do_not_work_in_one_folder() {
 fn any_changed_byte_of_a_record_is_noticed() {
     let dir = tempfile::tempdir().unwrap();
     run(dir.path(), &study("quick", 2, "[0]"), 1);
-    let store = Store::open(dir.path()).unwrap();
+    let store = Store::open(&house(), dir.path()).unwrap();
     let path = store.record_path(&store.study.trials[0].id);
     let sound = fs::read(&path).unwrap();
     assert!(Record::read(&path).is_ok());
@@ -334,9 +336,10 @@ fn verification_runs_trials_again_and_finds_what_was_changed() {
     let dir = tempfile::tempdir().unwrap();
     let study = study("quick", 3, "[0, 1]");
     run(dir.path(), &study, 2);
-    let store = Store::open(dir.path()).unwrap();
+    let store = Store::open(&house(), dir.path()).unwrap();
     let verdicts = |sample| -> Vec<Verdict> {
         let checks = verify(
+            &house(),
             &store,
             sample,
             &options(2),
@@ -355,10 +358,9 @@ fn verification_runs_trials_again_and_finds_what_was_changed() {
     // A forger who seals the record anew passes the digest, not the second run.
     let path = store.record_path(&study.trials[1].id);
     let mut forged = Record::read(&path).unwrap();
-    let Outcome::Enas(outcome) = &mut forged.outcome else {
-        unreachable!()
-    };
-    outcome.test_error = 0.05;
+    let mut outcome: Outcome = forged.outcome.read().unwrap();
+    outcome.error = 0.05;
+    forged.outcome = Part::new("fake", &outcome);
     let forged = Record::seal(
         forged.spec,
         forged.outcome,

@@ -1,101 +1,51 @@
-//! Recipes as users write them, and the messages they get back.
+//! What a recipe means to the engine, which knows no learner, threat or defence of its own.
 
 #![allow(clippy::unwrap_used)]
 
-use std::path::{Path, PathBuf};
-use tox_bilevel::config::{BilevelAttack, Range, Victim};
-use tox_search::enas::config::NanPolicy;
-use tox_study::plan::trial_id;
-use tox_study::recipe::{Overrides, QUICKSTART, RecipeError, Setting, Study, schema};
-use tox_study::spec::{Learner, Threat};
+#[path = "../fake/house.rs"]
+mod house;
+
+use house::{Config, house};
+use tox_study::recipe::{Overrides, RecipeError, Setting, Study, schema};
+use tox_study::spec::Surface;
 
 const SMALL: &str = r#"
 name = "small"
 seeds = [0, 1]
 [data]
-dataset = "digits"
-valid = 300
-[learner]
-kind = "enas"
-[learner.child]
-layers = 6
-epochs = 2
-[[cell]]
-label = "clean"
-[[cell]]
-label = "oneshot-2"
-poison = "P3+"
-q = 1
-[[cell]]
-label = "oneshot-2"
-variant = "guarded"
-poison = "P3+"
-q = 1
-seeds = [7]
-learner.child.nan_policy = "guarded"
-"#;
-
-const BILEVEL: &str = r#"
-name = "small"
-paper = "bilevel"
-seeds = [0, 1]
-[data]
-dataset = "mnist"
-train = 1000
-valid = 100
-[learner]
-kind = "bilevel"
-inner = { steps = 20, lr = 0.5 }
-[threat]
-kind = "bilevel"
-batch = 35
-batches = 2
-[[cell]]
-label = "learned"
-[[cell]]
-label = "large"
-learner = { victim = "large", lambda.large = 1.5 }
-[[cell]]
-label = "clean"
-threat = { kind = "none" }
-[[cell]]
-label = "strong"
-threat.batches = 4
-data.valid = 50
-learner.range = "symmetric"
-data.dataset = "cifar10"
-"#;
-
-const SYNTHETIC: &str = r#"
-name = "fig1"
-seeds = [0]
-[data]
 dataset = "gaussians"
-train = 64
-valid = 64
+valid = 10
 [learner]
-kind = "synthetic"
-grid = 5
+kind = "fake"
+chain.rate = 0.5
+[threat.data]
+kind = "flips"
+q = 3
 [[cell]]
-label = "map"
+label = "flips"
+[[cell]]
+label = "both"
+poison = "P1"
+q = 6
+threat.data.q = 4
+defence = ["screen", { kind = "knn", q = 2 }]
+[[cell]]
+label = "clean"
+seeds = [7]
+threat = { kind = "none" }
+learner.steps = 9
+defence.knn.q = 1
 "#;
 
 fn parse(text: &str, set: &[&str]) -> Result<Study, RecipeError> {
-    let set = set
-        .iter()
-        .map(|s| Setting::parse(s))
-        .collect::<Result<_, _>>()?;
-    Study::parse(
-        "r.toml",
-        text,
-        &Overrides {
-            set,
-            ..Overrides::default()
-        },
-    )
+    let set = set.iter().map(|s| Setting::parse(s));
+    let overrides = Overrides {
+        set: set.collect::<Result<_, _>>()?,
+        ..Overrides::default()
+    };
+    Study::parse(&house(), "r.toml", text, &overrides)
 }
 
-/// The message and the hint of a refused recipe.
 fn refusal(text: &str, set: &[&str]) -> String {
     let error = parse(text, set).unwrap_err();
     match error.hint() {
@@ -104,465 +54,85 @@ fn refusal(text: &str, set: &[&str]) -> String {
     }
 }
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
 #[test]
-fn cells_are_kept_by_label_variant_or_name() {
-    let file = root().join("recipes/bilevel/fig2.toml");
-    let kept = |cells: &[&str]| {
-        let cells = cells.iter().map(|s| (*s).to_owned()).collect();
-        let overrides = Overrides {
-            cells,
-            ..Overrides::default()
-        };
-        Study::load(&file, &overrides)
-    };
-    let names = |cells: &[&str]| {
-        let study = kept(cells).unwrap();
-        assert_eq!(study.trials.len(), 10 * study.recipe.cells.len());
-        let cells = study.recipe.cells.iter();
-        cells
-            .map(|c| c.variant.clone().unwrap())
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(names(&["none"]), ["mnist", "fashion-mnist", "cifar10"]);
-    assert_eq!(names(&["large (mnist-l?)"]), ["mnist-l2", "mnist-l1"]);
-    assert_eq!(names(&["mnist*"]).len(), 7);
-    assert_eq!(names(&["mnist", "*-l1"]).len(), 1 + 9);
-    let error = kept(&["minst*"]).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("no cell of bilevel-fig2 fits minst*"),
-        "{error}"
-    );
-    assert!(error.hint().unwrap().contains("learned (mnist-l1)"));
-}
-
-#[test]
-fn cells_and_seeds_become_trials_with_overrides_resolved() {
-    let study = parse(
-        SMALL,
-        &["data.dataset=cifar10", "learner.child.lr_max = 0.1"],
-    )
-    .unwrap();
-    let trials = &study.trials;
-    let short: Vec<_> = trials.iter().map(|t| (t.cell(), t.spec.seed)).collect();
-    let expected = [
-        ("clean", 0),
-        ("clean", 1),
-        ("oneshot-2", 0),
-        ("oneshot-2", 1),
-        ("oneshot-2 (guarded)", 7),
-    ];
-    assert_eq!(short, expected.map(|(c, s)| (c.to_owned(), s)));
-    assert_eq!(trials[0].spec.threat, Threat::None);
-    let (Learner::Enas(first), Learner::Enas(last)) =
-        (&trials[0].spec.learner, &trials[4].spec.learner)
-    else {
-        unreachable!()
-    };
-    assert_eq!(
-        (first.child.layers, first.child.lr_max, first.child.channels),
-        (6, 0.1, 36)
-    );
-    assert_eq!(first.child.nan_policy, NanPolicy::Torch);
-    assert_eq!(
-        (last.child.layers, last.child.nan_policy),
-        (6, NanPolicy::Guarded)
-    );
-    assert_eq!(trials[0].spec.data.dataset, "cifar10");
-}
-
-#[test]
-fn ids_are_fixed_by_the_spec_alone() {
+fn a_cell_has_a_threat_and_defences_for_each_surface() {
     let study = parse(SMALL, &[]).unwrap();
-    // A change of this value orphans every record that exists: raise `TrialSpec::version` then.
-    assert_eq!(study.trials[0].id, "c068977d2f76e133");
-    let mut ids: Vec<_> = study.trials.iter().map(|t| t.id.clone()).collect();
-    assert!(study.trials.iter().all(|t| t.id == trial_id(&t.spec)));
-    ids.sort();
-    ids.dedup();
-    assert_eq!(ids.len(), study.trials.len());
-    // Words that no trial depends on change no id.
-    let titled = parse(&format!("title = \"t\"\n{SMALL}"), &[]).unwrap();
-    assert_eq!(titled.trials, study.trials);
+    let told: Vec<String> = (study.trials.iter())
+        .map(|t| {
+            let kinds = |s| {
+                t.spec
+                    .defence
+                    .get(s)
+                    .iter()
+                    .map(|d| d.kind.as_str())
+                    .collect::<Vec<_>>()
+            };
+            let q = t
+                .spec
+                .threat
+                .data
+                .as_ref()
+                .and_then(|p| p.get("q")?.as_u64());
+            let steps = t.spec.learner.read::<Config>().unwrap().steps;
+            let (space, data) = (kinds(Surface::Space), kinds(Surface::Data));
+            let threats = house().threats_of(&t.spec);
+            format!(
+                "{} {} {threats} {q:?} {space:?} {data:?} {steps}",
+                t.cell(),
+                t.spec.seed
+            )
+        })
+        .collect();
+    let expected = [
+        "flips 0 FLIPS Some(3) [] [] 5",
+        "flips 1 FLIPS Some(3) [] [] 5",
+        "both 0 OPS + FLIPS Some(4) [\"screen\"] [\"knn\"] 5",
+        "both 1 OPS + FLIPS Some(4) [\"screen\"] [\"knn\"] 5",
+        "clean 7 none None [] [\"knn\"] 9",
+    ];
+    assert_eq!(told, expected);
 }
 
 #[test]
 fn the_resolved_recipe_means_the_same_trials() {
-    let study = parse(SMALL, &["learner.child.epochs=3"]).unwrap();
+    let study = parse(SMALL, &["learner.steps=3"]).unwrap();
     let text = study.to_toml();
-    assert!(text.contains("channels = 36"), "{text}");
+    assert!(text.contains("course = \"quick\""), "{text}");
     assert_eq!(parse(&text, &[]).unwrap(), study);
+    // Words that no trial depends on change no id.
+    let titled = parse(&format!("title = \"t\"\n{SMALL}"), &["learner.steps=3"]).unwrap();
+    assert_eq!(titled.trials, study.trials);
 }
 
 #[test]
 fn refusals_name_the_place_the_key_and_the_remedy() {
-    let with = |from: &str, to: &str| SMALL.replacen(from, to, 1);
-    let cases = [
-        refusal(&with("epochs", "epoch"), &[]),
-        refusal(&with("valid", "vaild"), &[]),
-        refusal(&with("layers = 6", "layers = 2"), &[]),
-        refusal(&with("layers = 6", "layers = \"six\""), &[]),
-        refusal(&with("poison = \"P3+\"", "poison = \"P6\""), &[]),
-        refusal(&with("\"enas\"", "\"enass\""), &[]),
-        refusal(&with("kind = \"enas\"", ""), &[]),
-        refusal(&with("q = 1", "q = 1000000"), &[]),
-        refusal(&with("q = 1", ""), &[]),
-        refusal(&with("q = 1", "q = -1"), &[]),
-        refusal(&with("poison = \"P3+\"", ""), &[]),
-        refusal(&with("variant = \"guarded\"", ""), &[]),
-        refusal(&with("label = \"clean\"", "label = \"cl ean\""), &[]),
-        refusal(&with("[0, 1]", "[]"), &[]),
-        refusal(&with("[7]", "[7, 7]"), &[]),
-        refusal(
-            &with("nan_policy = \"guarded\"", "nan_polcy = \"guarded\""),
-            &[],
-        ),
-        refusal(&with("name = \"small\"", "name = \"../small\""), &[]),
-        refusal(&with("valid = 300", "valid = 0"), &[]),
-        refusal(&with("seeds", "seeds = ["), &[]),
-        refusal(SMALL, &["learner.child.epoch=3"]),
-        refusal(SMALL, &["learner.child.epochs=0"]),
-        refusal(SMALL, &["learner.child.epochs"]),
-        refusal(SMALL, &["cell.q=3"]),
-        refusal(SMALL, &["cell.0.q=5"]),
-        refusal(SMALL, &["cell[0].q=5"]),
-    ];
-    insta::assert_snapshot!(cases.join("\n"));
-}
-
-#[test]
-fn a_cell_overrides_keys_of_learner_threat_and_data() {
-    let study = parse(BILEVEL, &[]).unwrap();
-    let of = |cell: &str| {
-        let trial = study.trials.iter().find(|t| t.spec.cell == cell).unwrap();
-        let Learner::Bilevel(config) = &trial.spec.learner else {
-            unreachable!()
-        };
-        (trial.spec.data.clone(), trial.spec.threat.clone(), config)
-    };
-    let attack = |batches| {
-        Threat::Bilevel(BilevelAttack {
-            batch: 35,
-            batches,
-            ..BilevelAttack::default()
-        })
-    };
-    let (data, threat, config) = of("learned");
-    assert_eq!((data.valid, data.train), (100, Some(1000)));
-    assert_eq!(threat, attack(2));
-    assert_eq!((config.victim, config.inner.steps), (Victim::Learned, 20));
-    let (_, threat, config) = of("large");
-    assert_eq!(threat, attack(2));
-    assert_eq!((config.victim, config.lambda.large), (Victim::Large, 1.5));
-    assert_eq!(config.lambda.folds, 5);
-    assert_eq!(of("clean").1, Threat::None);
-    let (data, threat, config) = of("strong");
-    assert_eq!((data.valid, data.train), (50, Some(1000)));
-    assert_eq!((data.dataset.as_str(), threat), ("cifar10", attack(4)));
-    assert_eq!(config.range, Range::Symmetric);
-    // A change of this value orphans every record that exists: raise `TrialSpec::version` then.
-    assert_eq!(study.trials[0].id, "c7dcf0b9b0374b3e");
-
-    let text = study.to_toml();
-    assert!(
-        text.contains("batch = 35") && text.contains("folds = 5"),
-        "{text}"
-    );
-    assert_eq!(parse(&text, &[]).unwrap(), study);
-    let synthetic = parse(SYNTHETIC, &["learner.lambda=2"]).unwrap();
-    assert_eq!(parse(&synthetic.to_toml(), &[]).unwrap(), synthetic);
-    assert!(matches!(&synthetic.trials[0].spec.learner,
-        Learner::Synthetic(c) if c.grid == 5 && c.lambda == 2.0));
-}
-
-#[test]
-fn learners_refuse_threats_data_and_keys_that_are_not_theirs() {
     let with = |from: &str, to: &str| {
-        assert!(BILEVEL.contains(from), "{from}");
-        refusal(&BILEVEL.replacen(from, to, 1), &[])
+        assert!(SMALL.contains(from), "{from}");
+        refusal(&SMALL.replacen(from, to, 1), &[])
     };
-    let fig1 = |from: &str, to: &str| {
-        assert!(SYNTHETIC.contains(from), "{from}");
-        refusal(&SYNTHETIC.replacen(from, to, 1), &[])
-    };
-    let enas = |more: &str| refusal(&format!("{SMALL}{more}"), &[]);
     let cases = [
-        // Keys and numbers of the learner.
-        with("inner = {", "iner = {"),
-        with("steps = 20", "steps = 0"),
-        with("lr = 0.5", "lr = nan"),
-        with("\"large\", ", "\"huge\", "),
-        with("lambda.large = 1.5", "lambda.large = 31"),
-        with("lambda.large = 1.5", "kind = \"enas\""),
-        with(
-            "learner.range = \"symmetric\"",
-            "learner.range = \"signed\"",
-        ),
-        refusal(BILEVEL, &["learner.lambda.start=-11"]),
-        // The threat.
-        with("batch = 35", "bach = 35"),
-        with("batch = 35", "batch = 0"),
-        with("batch = 35", "batch = 600"),
-        with(
-            "[threat]\nkind = \"bilevel\"",
-            "[threat]\nkind = \"bilvel\"",
-        ),
-        with("[threat]\nkind = \"bilevel\"", "[threat]"),
-        with("{ kind = \"none\" }", "{ kind = \"none\", batch = 3 }"),
-        with("threat.batches = 4", "threat.batches = 40"),
-        with("threat.batches = 4", "threat.batches = 4000"),
-        with("threat.batches = 4", "poison = \"P1\"\nq = 6"),
-        with(
-            "threat = { kind = \"none\" }",
-            "threat = { kind = \"none\" }\npoison = \"P1\"\nq = 6",
-        ),
-        refusal(
-            &BILEVEL
-                .replace("[threat]\nkind = \"bilevel\"\nbatch = 35\nbatches = 2", "")
-                .replace("threat.batches = 4", "poison = \"P1\"\nq = 6"),
-            &[],
-        ),
-        with("threat.batches = 4", "defence = \"screen\""),
-        enas("[threat]\nkind = \"bilevel\"\n"),
-        enas("threat = { kind = \"bilevel\" }\n"),
-        enas("[[cell]]\nlabel = \"x\"\nthreat = { kind = \"bilevel\" }\n"),
-        // The data.
-        with("valid = 100", "valid = 100\naugment = { flip = true }"),
-        with("\"mnist\"", "\"gaussians\""),
-        with("data.valid = 50", "data.classes = [3, 3]"),
-        with("data.valid = 50", "data.classes = [3]"),
-        with("data.valid = 50", "data.split = \"randon\""),
-        with(
-            "train = 1000\nvalid = 100",
-            "split = \"random\"\nvalid = 100",
-        ),
-        fig1("train = 64", "train = 64\nclasses = [0, 1]"),
-        fig1("train = 64", "train = 64\nsplit = \"random\""),
-        with("data.valid = 50", "data.vaild = 50"),
-        with("data.valid = 50", "data.valid = 0"),
-        with("data.valid = 50", "data.valid = true"),
-        // The synthetic example.
-        fig1("gaussians", "digits"),
-        fig1("train = 64\n", ""),
-        fig1("train = 64", "train = 63"),
-        fig1("valid = 64", "valid = 64\nresize = 8"),
-        fig1("grid = 5", "grid = 1"),
-        fig1("grid = 5", "lambda_min = 7"),
-        fig1("\"map\"", "\"map\"\nthreat = { kind = \"bilevel\" }"),
-        fig1("\"map\"", "\"map\"\ndefence = \"screen\""),
+        with("\"fake\"", "\"fakes\""),
+        with("rate", "rat"),
+        with("learner.steps = 9", "learner.steps = 0"),
+        with("learner.steps = 9", "learner.kind = \"other\""),
+        with("\"flips\"\nq", "\"flip\"\nq"),
+        with("threat.data.q = 4", "threat.data.kind = \"ops\""),
+        with("threat.data.q = 4", "threat.space.kind = \"ops\""),
+        with("threat.data.q = 4", "threat.inputs.kind = \"evasion\""),
+        with("poison = \"P1\"\n", ""),
+        with("q = 6\n", ""),
+        with("\"screen\"", "\"scren\""),
+        with("defence.knn.q = 1", "defence.knn.q = -1"),
+        with("seeds = [7]", "seeds = [7, 7]"),
+        refusal(SMALL, &["learner.step=3"]),
     ];
     insta::assert_snapshot!(cases.join("\n"));
 }
 
 #[test]
-fn every_recipe_of_the_repository_loads() {
-    let count = |file: &str| {
-        let study = Study::load(&root().join(file), &Overrides::default()).unwrap();
-        let cells: Vec<String> = study.recipe.cells.iter().map(|c| c.label.clone()).collect();
-        (cells, study.trials.len())
-    };
-    let grid: Vec<String> = std::iter::once("clean".to_owned())
-        .chain(
-            "12345"
-                .chars()
-                .flat_map(|n| "abcd".chars().map(move |l| format!("{n}{l}"))),
-        )
-        .collect();
-    assert_eq!(count("recipes/ssp/table1.toml"), (grid.clone(), 63));
-    assert_eq!(count("recipes/ssp/table2.toml").1, 15);
-    assert_eq!(count("recipes/ssp/cifar100.toml").1, 6);
-    // The grid on a laptop, each cell more than once; then cells of its own.
-    let (laptop, trials) = count("recipes/ssp/laptop.toml");
-    assert_eq!(laptop[..21], grid);
-    for one_shot in ["oneshot-6", "oneshot-2"] {
-        let policies = laptop[21..].iter().filter(|l| *l == one_shot).count();
-        assert!(policies >= 2, "{one_shot}: {laptop:?}");
+fn the_schema_has_what_is_registered() {
+    let schema = schema(&house());
+    for word in ["\"fake\"", "\"flips\"", "\"knn\"", "\"steps\""] {
+        assert!(schema.contains(word), "{word}");
     }
-    assert!(trials >= 2 * laptop.len(), "{trials}");
-    // Three data sets, seven cells each, ten repetitions; Fig. 4: four sizes of three cells.
-    let of = |file: &str| count(&format!("recipes/bilevel/{file}.toml"));
-    assert_eq!((of("fig1").1, of("fig2").1, of("fig6").1), (5, 210, 210));
-    assert_eq!(of("fig4").1, 360);
-    assert_eq!((of("laptop").1, of("laptop-net").1), (21, 24));
-    assert_eq!(of("quickstart").1, 40);
-    let quickstart = Study::parse("quickstart", QUICKSTART, &Overrides::default()).unwrap();
-    assert_eq!(quickstart.trials.len(), 9);
-}
-
-const COMPRESS: &str = r#"
-name = "paths"
-seeds = [0]
-[data]
-dataset = "digits"
-train = 900
-valid = 200
-test = 200
-[learner]
-kind = "rc-nas"
-teacher = "d2,2,1-w2,2,2-b4"
-budget = { share = 0.5 }
-table = { path = "table.csv" }
-[learner.candidate]
-training = { epochs = 1 }
-[threat]
-kind = "evasion"
-attack = "fgsm"
-[[cell]]
-label = "all"
-"#;
-
-#[test]
-fn relative_paths_are_of_the_recipes_folder() {
-    let table = |study: &Study| match &study.trials[0].spec.learner {
-        Learner::RcNas(config) => config.table.clone().unwrap(),
-        other => panic!("{other:?}"),
-    };
-    let none = Overrides::default();
-    let [a, b] = [(); 2].map(|()| tempfile::tempdir().unwrap());
-    for dir in [&a, &b] {
-        let path = dir.path().join("my recipe.toml");
-        std::fs::write(&path, COMPRESS).unwrap();
-        let error = Study::load(&path, &none).unwrap_err();
-        let (message, hint) = (error.to_string(), error.hint().unwrap());
-        let wanted = dir.path().join("table.csv");
-        let expected = format!("cannot read the table {}", wanted.display());
-        assert!(message.contains(&expected), "{message}");
-        assert!(hint.contains("folder of the recipe"), "{hint}");
-        std::fs::write(wanted, "what is in it is not asked yet").unwrap();
-    }
-    let [first, second] = [&a, &b].map(|dir| {
-        let path = dir.path().join("my recipe.toml");
-        let study = Study::load(&path, &none).unwrap();
-        let found = dir.path().join("table.csv").display().to_string();
-        assert_eq!(table(&study).path, found);
-        assert_eq!(study.notes, [""; 0]);
-        study
-    });
-    // The same content elsewhere is the same trial; the study's own file says where it lies, wherever the
-    // study is.
-    assert_eq!(first.trials[0].id, second.trials[0].id);
-    let again = Study::parse("study.toml", &first.to_toml(), &none).unwrap();
-    assert_eq!(again.trials, first.trials);
-    std::fs::write(b.path().join("table.csv"), "another").unwrap();
-    let other = Study::load(&b.path().join("my recipe.toml"), &none).unwrap();
-    assert_ne!(other.trials[0].id, first.trials[0].id);
-}
-
-#[test]
-fn what_lies_in_the_current_folder_is_taken_with_a_note_and_without_one_from_the_command_line() {
-    // Tests run in the crate's folder.
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("r.toml");
-    std::fs::write(&path, COMPRESS.replace("table.csv", "Cargo.toml")).unwrap();
-    let here = std::env::current_dir().unwrap().join("Cargo.toml");
-    let found = |study: &Study| match &study.trials[0].spec.learner {
-        Learner::RcNas(config) => config.table.clone().unwrap().path,
-        other => panic!("{other:?}"),
-    };
-    let study = Study::load(&path, &Overrides::default()).unwrap();
-    assert_eq!(found(&study), here.display().to_string());
-    assert_eq!(study.notes.len(), 1);
-    assert!(study.notes[0].contains("Cargo.toml is not in the recipe's folder"));
-    std::fs::write(&path, COMPRESS).unwrap();
-    let overrides = Overrides {
-        set: vec![
-            Setting::parse("learner.table.path=Cargo.toml").unwrap(),
-            Setting::parse("data.dataset=src").unwrap(),
-        ],
-        ..Overrides::default()
-    };
-    let study = Study::load(&path, &overrides).unwrap();
-    assert_eq!(found(&study), here.display().to_string());
-    assert_eq!(study.notes, [""; 0]);
-    let data = &study.trials[0].spec.data;
-    let src = std::env::current_dir().unwrap().join("src");
-    assert_eq!(
-        (&*data.dataset, data.name()),
-        (src.to_str().unwrap(), "src")
-    );
-}
-
-#[test]
-fn giants_are_refused_with_the_bound() {
-    let seeds: Vec<String> = (0..10_001).map(|n| n.to_string()).collect();
-    let seeds = format!("seeds = [{}]", seeds.join(", "));
-    let grid = |n: usize| {
-        let part = |what: &str| {
-            let items = (0..n).map(|i| format!("{{ {what} = \"{what}{i}\" }}"));
-            items.collect::<Vec<_>>().join(", ")
-        };
-        let (rows, columns) = (part("label"), part("variant"));
-        format!("{SMALL}\n[[grid]]\nrows = [{rows}]\ncolumns = [{columns}]\n")
-    };
-    let many = SMALL.replace("seeds = [0, 1]", &seeds);
-    let third: Vec<String> = (0..5000).map(|n| n.to_string()).collect();
-    let third = format!("seeds = [{}]", third.join(", "));
-    for (text, expected) in [
-        (many, "has 10001 seeds: at most 10000"),
-        (grid(1000), "the grids make 1000003 cells: at most 4000"),
-        (
-            grid(10).replace("seeds = [0, 1]", &third),
-            "make 510001 trials: at most 100000",
-        ),
-    ] {
-        let found = refusal(&text, &[]);
-        assert!(found.contains(expected), "{found}");
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let long = dir.path().join("long.toml");
-    std::fs::write(&long, format!("# {}", "x".repeat(4 << 20))).unwrap();
-    let mut never_ends = vec![long];
-    if cfg!(unix) {
-        never_ends.push("/dev/zero".into());
-    }
-    for path in never_ends {
-        let error = Study::load(&path, &Overrides::default()).unwrap_err();
-        assert!(error.to_string().contains("longer than 4 MiB"), "{error}");
-    }
-}
-
-/// The odds of a poison op that the paper gives for each column of its Table 1.
-#[test]
-fn the_multiplicities_of_table_1_give_the_papers_odds() {
-    let study = Study::load(
-        &root().join("recipes/ssp/table1.toml"),
-        &Overrides::default(),
-    )
-    .unwrap();
-    let clean = tox_search::space::Space::enas();
-    for trial in &study.trials {
-        let Threat::SearchSpace(poison) = &trial.spec.threat else {
-            continue;
-        };
-        let column = trial.spec.cell.chars().last().unwrap();
-        let odds = match column {
-            'a' => 0.5,
-            'b' => 0.857,
-            'c' => 0.952,
-            _ => 0.980,
-        };
-        assert!(
-            (poison.budget(&clean) - odds).abs() < 5e-4,
-            "{}",
-            trial.spec.cell
-        );
-    }
-}
-
-#[test]
-fn the_published_schema_is_current() {
-    let file = root().join("recipes/schema.json");
-    if std::env::var_os("UPDATE_SCHEMA").is_some() {
-        std::fs::write(&file, schema()).unwrap();
-    }
-    let published = std::fs::read_to_string(file).unwrap_or_default();
-    assert!(
-        published == schema(),
-        "run this test with UPDATE_SCHEMA=1 and commit the file"
-    );
 }

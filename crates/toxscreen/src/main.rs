@@ -43,10 +43,10 @@ fn main() -> ExitCode {
         },
         Ok(Err(error)) => {
             cli::say(format_args!("error: {error}"));
-            if let Some(hint) = cli::hint(&error) {
+            if let Some(hint) = error.hint {
                 cli::say(format_args!("hint: {hint}"));
             }
-            ExitCode::from(cli::exit_code(&error))
+            ExitCode::from(error.exit.code())
         }
         Err(_) => ExitCode::from(cli::INTERNAL),
     }

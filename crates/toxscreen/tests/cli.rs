@@ -95,7 +95,7 @@ fn plans_are_tables_or_json() {
     insta::assert_snapshot!(plain);
     let (_, stdout, _) = toxscreen(dir.path(), &["plan", "r.toml", "--json"]);
     let plan: serde_json::Value = serde_json::from_str(&stdout).unwrap();
-    assert_eq!(plan["trials"][1]["spec"]["threat"]["q"], 6);
+    assert_eq!(plan["trials"][1]["spec"]["threat"]["space"]["q"], 6);
     let (code, stdout, _) = toxscreen(dir.path(), &["plan"]);
     assert!(
         code == 0 && stdout.contains("oneshot-2 (guarded)"),

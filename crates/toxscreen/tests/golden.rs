@@ -180,12 +180,23 @@ fn short(text: &str) -> String {
     changed(text, &|_, value| Some(short(value)))
 }
 
-/// Without what two runs on one machine need not have alike, and the version.
+/// Without what two runs on one machine need not have alike, and the version; members in the order of
+/// their names.
 fn steady(text: &str) -> String {
-    changed(text, &|key, value| {
+    let steady = |key: &str, value: &str| {
         let varies = key.ends_with("seconds") || ["peak_bytes", "version"].contains(&key);
         (!varies).then(|| steady(value))
-    })
+    };
+    match parts(text) {
+        Some(mut members) if text.starts_with('{') => {
+            members.sort();
+            let kept = members.into_iter();
+            let kept =
+                kept.filter_map(|(key, value)| Some(format!("\"{key}\":{}", steady(key, value)?)));
+            format!("{{{}}}", kept.collect::<Vec<_>>().join(","))
+        }
+        _ => changed(text, &steady),
+    }
 }
 
 fn hash(bytes: &[u8]) -> String {

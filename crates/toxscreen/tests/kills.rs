@@ -4,7 +4,7 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
-use rand::Rng;
+use rand::RngExt;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

@@ -11,6 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use tox_audits::HOUSE;
 use tox_data::DataDir;
 use tox_study::recipe::{Overrides, Study};
 
@@ -151,13 +152,13 @@ fn specs(dir: &Path, wanted: impl Fn(&str) -> bool) -> Vec<(String, PathBuf)> {
     let mut specs = Vec::new();
     let data = DataDir::resolve(Some(dir)).unwrap();
     for recipe in RECIPES {
-        let study = Study::parse("recipe.toml", recipe, &Overrides::default());
-        let (study, faults) = study.unwrap().resolved(&data).unwrap();
+        let study = Study::parse(&HOUSE, "recipe.toml", recipe, &Overrides::default());
+        let (study, faults) = study.unwrap().resolved(&HOUSE, &data).unwrap();
         assert!(faults.is_empty(), "{faults:?}");
         for trial in study.trials {
             let name = format!(
                 "{}-{}",
-                trial.spec.learner.kind(),
+                trial.spec.learner.kind,
                 trial.cell().replace(' ', "-").replace(['(', ')'], "")
             );
             let path = dir.join(format!("{name}.json"));

@@ -303,7 +303,7 @@ fn what_cannot_be_run_is_refused_with_its_line() {
         ),
         (
             "budget = 0.5 } }",
-            "budget = 0 } }",
+            "budget = -0.1 } }",
             "above 0 and at most 1",
         ),
         (

@@ -160,7 +160,7 @@ fn a_study_is_reproduced_by_the_commands_of_its_report_where_they_stand() {
     there.retain(|e| e.as_ref().unwrap().file_name() != "it's");
     let again = there.remove(0).unwrap().path();
     assert!(!folder.join("runs").exists());
-    let results = |folder: &Path| fs::read_to_string(folder.join("results.csv")).unwrap();
+    let results = |folder: &Path| fs::read_to_string(folder.join("wide.csv")).unwrap();
     assert_eq!(results(&folder), results(&again));
 }
 

@@ -66,7 +66,7 @@ fn finish(dir: &Path, out: &str, options: &[&str]) {
 }
 
 fn table(dir: &Path, out: &str) -> String {
-    fs::read_to_string(dir.join(out).join("results.csv")).unwrap()
+    fs::read_to_string(dir.join(out).join("wide.csv")).unwrap()
 }
 
 /// The record of the trial of a cell.

@@ -26,7 +26,7 @@ fn run(dir: &Path, options: &[&str]) -> String {
         "{}",
         String::from_utf8_lossy(&run.stderr)
     );
-    fs::read_to_string(dir.join("runs/quickstart/results.csv")).unwrap()
+    fs::read_to_string(dir.join("runs/quickstart/wide.csv")).unwrap()
 }
 
 /// One-shot poison under `torch`: NaN weights and an error at chance. The seed was chosen with AVX-512; other

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::config::{ConfigError, Keep};
 use crate::inner::{Diverged, Problem};
-use crate::real::Real;
+use crate::kernels::Products;
 use serde::Serialize;
 use std::time::Instant;
 
@@ -162,7 +162,7 @@ pub struct Progress {
 ///
 /// # Errors
 /// When a setting is out of range.
-pub fn run<F: Real>(
+pub fn run<F: Products>(
     problem: &Problem<'_, F>,
     settings: &Settings,
     progress: &mut dyn FnMut(Progress),
@@ -246,7 +246,7 @@ struct Bench<'b, 'a, F> {
 /// A measurement: seconds, result, and for forward mode the poison's features that it is of.
 type Measured<F> = (f64, Result<Hypergradients<F>, String>, Option<Vec<usize>>);
 
-impl<F: Real> Bench<'_, '_, F> {
+impl<F: Products> Bench<'_, '_, F> {
     fn row(&mut self, method: Method) -> MethodRow {
         let reverse = |keep| ReverseMode { keep };
         let (peak_bytes, (seconds, found, features)) = match method {
@@ -344,7 +344,7 @@ fn timed<T>(repeats: usize, mut f: impl FnMut() -> T) -> (f64, T) {
     (least, result)
 }
 
-fn pick<F: Real>(values: &[F], at: &Option<Vec<usize>>) -> Vec<F> {
+fn pick<F: Products>(values: &[F], at: &Option<Vec<usize>>) -> Vec<F> {
     match at {
         Some(at) => at.iter().map(|&i| values[i]).collect(),
         None => values.to_vec(),
@@ -352,7 +352,7 @@ fn pick<F: Real>(values: &[F], at: &Option<Vec<usize>>) -> Vec<F> {
 }
 
 /// `||a - b|| / ||b||`; `None` if there is nothing to compare or b is 0.
-fn distance<F: Real, G: Real>(a: &[F], b: &[G]) -> Option<f64> {
+fn distance<F: Products, G: Products>(a: &[F], b: &[G]) -> Option<f64> {
     let size: f64 = b.iter().map(|b| b.wide().powi(2)).sum();
     let terms = a.iter().zip(b).map(|(a, b)| (a.wide() - b.wide()).powi(2));
     let distance = (terms.sum::<f64>() / size).sqrt();

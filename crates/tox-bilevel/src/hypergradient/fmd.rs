@@ -3,8 +3,8 @@
 
 use super::{Hypergradient, Hypergradients};
 use crate::inner::{Descent, Diverged, Problem};
+use crate::kernels::Products;
 use crate::pass::Along;
-use crate::real::Real;
 
 /// Carries `dw/dtheta` along the training for each outer variable theta. Nothing is kept of the
 /// steps, but each variable costs a product with the Hessian at every step and a vector as long as
@@ -25,13 +25,13 @@ impl ForwardMode {
         }
     }
 
-    fn chosen<F: Real>(&self, problem: &Problem<'_, F>) -> Vec<usize> {
+    fn chosen<F: Products>(&self, problem: &Problem<'_, F>) -> Vec<usize> {
         let all = problem.train.poison.len() * problem.model.features;
         self.poison.clone().unwrap_or_else(|| (0..all).collect())
     }
 }
 
-impl<F: Real> Hypergradient<F> for ForwardMode {
+impl<F: Products> Hypergradient<F> for ForwardMode {
     type Error = Diverged;
 
     fn of(&self, problem: &Problem<'_, F>) -> Result<Hypergradients<F>, Diverged> {

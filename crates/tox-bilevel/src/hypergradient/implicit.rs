@@ -14,7 +14,7 @@
 use super::system::{System, dot};
 use super::{Hypergradient, Hypergradients, Solve};
 use crate::inner::{Diverged, Problem};
-use crate::real::Real;
+use crate::kernels::Products;
 use nalgebra::{Cholesky, DMatrix, DVector, Dyn, LU};
 
 /// Why the implicit system gives no hypergradients.
@@ -116,7 +116,7 @@ impl Default for Exact {
     }
 }
 
-impl<F: Real> Hypergradient<F> for ConjugateGradient {
+impl<F: Products> Hypergradient<F> for ConjugateGradient {
     type Error = ImplicitError;
 
     fn of(&self, problem: &Problem<'_, F>) -> Result<Hypergradients<F>, ImplicitError> {
@@ -134,7 +134,7 @@ impl ConjugateGradient {
     ///
     /// # Errors
     /// When the Hessian is not positive definite or the solution not good enough.
-    pub fn at<F: Real>(
+    pub fn at<F: Products>(
         &self,
         problem: &Problem<'_, F>,
         weights: Vec<F>,
@@ -152,7 +152,7 @@ impl ConjugateGradient {
     }
 
     /// `v` with `product(v) = b`, its relative residual, and the number of products.
-    pub(super) fn solve<F: Real>(
+    pub(super) fn solve<F: Products>(
         &self,
         mut product: impl FnMut(&[F], &mut [F]),
         b: &[F],
@@ -217,7 +217,7 @@ impl ConjugateGradient {
     }
 }
 
-impl<F: Real> Hypergradient<F> for Exact {
+impl<F: Products> Hypergradient<F> for Exact {
     type Error = ImplicitError;
 
     fn of(&self, problem: &Problem<'_, F>) -> Result<Hypergradients<F>, ImplicitError> {
@@ -239,7 +239,7 @@ impl Exact {
     ///
     /// # Errors
     /// When the Hessian is too large or singular.
-    pub fn at<F: Real>(
+    pub fn at<F: Products>(
         &self,
         problem: &Problem<'_, F>,
         weights: Vec<F>,
@@ -267,7 +267,7 @@ impl Exact {
         Ok(system.hypergradients(&v, loss, solve))
     }
 
-    fn accept<F: Real>(&self, problem: &Problem<'_, F>) -> Result<(), ImplicitError> {
+    fn accept<F: Products>(&self, problem: &Problem<'_, F>) -> Result<(), ImplicitError> {
         let (parameters, most) = (problem.model.parameters(), self.parameters);
         if parameters > most {
             return Err(ImplicitError::TooLarge { parameters, most });

@@ -15,7 +15,7 @@ pub use optimum::at_optimum;
 pub use rmd::ReverseMode;
 
 use crate::inner::{Diverged, Problem};
-use crate::real::Real;
+use crate::kernels::Products;
 
 /// The hypergradients at a point, and what was made on the way.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,7 +48,7 @@ pub struct Solve {
 }
 
 /// A way to compute them (the paper's Table II).
-pub trait Hypergradient<F: Real> {
+pub trait Hypergradient<F: Products> {
     /// Why there may be none.
     type Error: std::error::Error + From<Diverged>;
 

@@ -6,14 +6,14 @@ use super::system::{System, dot};
 use super::{Hypergradients, Solve};
 use crate::config::Penalty;
 use crate::inner::Problem;
-use crate::real::Real;
+use crate::kernels::Products;
 
 /// Residual, relative, at which the system counts as solved.
 const TOLERANCE: f64 = 1e-3;
 
 /// The hypergradients of `problem` at its minimum `weights`, with at most `most` products with the
 /// Hessian.
-pub fn at_optimum<F: Real>(
+pub fn at_optimum<F: Products>(
     problem: &Problem<'_, F>,
     weights: Vec<F>,
     most: usize,
@@ -80,7 +80,7 @@ pub fn at_optimum<F: Real>(
 }
 
 /// Whether the penalty, if there is one, acts on each parameter.
-fn penalised<F: Real>(problem: &Problem<'_, F>) -> Vec<bool> {
+fn penalised<F: Products>(problem: &Problem<'_, F>) -> Vec<bool> {
     let mut penalised = vec![false; problem.model.parameters()];
     if let Some(regulariser) = &problem.regulariser {
         regulariser.each(&problem.model.layers(), |_, range| {

@@ -5,8 +5,8 @@ use super::system::System;
 use super::{ConjugateGradient, Exact, Hypergradients, ImplicitError};
 use crate::config::Penalty;
 use crate::inner::{Problem, Regulariser};
+use crate::kernels::Products;
 use crate::points::{Points, TrainingSet, Values};
-use crate::real::Real;
 
 /// Newton's method stops where the training loss is as flat as this.
 const FLAT: f64 = 1e-11;
@@ -18,7 +18,7 @@ const NEWTON: usize = 100;
 /// The exact hypergradients, in f64, at the minimum that Newton's method reaches from the weights of
 /// `steps` steps of gradient descent; by conjugate gradient if there are more parameters than
 /// `exact` takes. Otherwise why there are none.
-pub fn converged<F: Real>(
+pub fn converged<F: Products>(
     problem: &Problem<'_, F>,
     steps: usize,
     exact: Exact,
@@ -106,7 +106,7 @@ fn minimum(problem: &Problem<'_, f64>, mut w: Vec<f64>) -> (Vec<f64>, f64) {
     (w, system.slope)
 }
 
-fn wide<F: Real>(points: &Points<F>) -> Points<f64> {
+fn wide<F: Products>(points: &Points<F>) -> Points<f64> {
     Points {
         features: points.features,
         values: match &points.values {

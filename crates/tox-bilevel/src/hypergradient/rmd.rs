@@ -3,8 +3,8 @@
 use super::{Hypergradient, Hypergradients};
 use crate::config::Keep;
 use crate::inner::{Descent, Diverged, Problem};
+use crate::kernels::Products;
 use crate::pass::{Along, Passes};
-use crate::real::Real;
 
 /// Trains forward and differentiates the steps in reverse. Time O(T n m), twice that of training;
 /// memory as `keep` says.
@@ -25,7 +25,7 @@ impl ReverseMode {
     }
 
     /// Values of a trace, if traces are kept.
-    fn trace_len<F: Real>(self, passes: &Passes<'_, F>) -> usize {
+    fn trace_len<F: Products>(self, passes: &Passes<'_, F>) -> usize {
         match self.keep {
             Keep::Everything | Keep::Checkpoints => passes.trace_len(),
             Keep::States => 0,
@@ -33,7 +33,7 @@ impl ReverseMode {
     }
 }
 
-impl<F: Real> Hypergradient<F> for ReverseMode {
+impl<F: Products> Hypergradient<F> for ReverseMode {
     type Error = Diverged;
 
     fn bytes(&self, problem: &Problem<'_, F>) -> usize {
@@ -53,7 +53,7 @@ impl<F: Real> Hypergradient<F> for ReverseMode {
 }
 
 impl ReverseMode {
-    fn run<F: Real>(&self, problem: &Problem<'_, F>) -> Result<Hypergradients<F>, Diverged> {
+    fn run<F: Products>(&self, problem: &Problem<'_, F>) -> Result<Hypergradients<F>, Diverged> {
         let steps = problem.steps;
         let segment = self.segment(steps);
         let mut descent = Descent::new(problem);
@@ -109,7 +109,7 @@ struct Segment<F> {
     trace_len: usize,
 }
 
-impl<F: Real> Segment<F> {
+impl<F: Products> Segment<F> {
     fn new(steps: usize, parameters: usize, trace_len: usize) -> Self {
         Self {
             states: vec![F::zero(); steps * parameters],
@@ -155,7 +155,7 @@ struct Reverse<F> {
     product: Vec<F>,
 }
 
-impl<F: Real> Reverse<F> {
+impl<F: Products> Reverse<F> {
     /// One step of Algorithm 1, lines 7 to 13: all three products are taken with the old `dw`.
     fn step(
         &mut self,

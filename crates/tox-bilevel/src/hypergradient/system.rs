@@ -3,9 +3,9 @@
 
 use super::{Hypergradients, Solve};
 use crate::inner::Problem;
+use crate::kernels::Products;
 use crate::model::Layer;
 use crate::pass::{Along, Passes};
-use crate::real::Real;
 use nalgebra::DMatrix;
 
 /// The Hessian of a problem's training loss at some weights.
@@ -23,7 +23,7 @@ pub(super) struct System<'p, 'a, F> {
     pub(super) slope: f64,
 }
 
-impl<'p, 'a, F: Real> System<'p, 'a, F> {
+impl<'p, 'a, F: Products> System<'p, 'a, F> {
     pub(super) fn new(problem: &'p Problem<'a, F>, w: Vec<F>, damping: f64) -> Self {
         let (mut passes, layers) = (problem.passes(), problem.model.layers());
         let mut trace = vec![F::zero(); passes.trace_len()];
@@ -120,6 +120,6 @@ impl<'p, 'a, F: Real> System<'p, 'a, F> {
 }
 
 /// Summed in f64.
-pub(super) fn dot<F: Real>(a: &[F], b: &[F]) -> f64 {
+pub(super) fn dot<F: Products>(a: &[F], b: &[F]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a.wide() * b.wide()).sum()
 }

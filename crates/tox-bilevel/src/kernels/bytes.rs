@@ -8,7 +8,9 @@
 #[cfg(target_arch = "x86_64")]
 mod vnni;
 
-use crate::block::ROWS;
+use crate::kernels::ROWS;
+use crate::real::Real;
+use tox_data::isa;
 
 /// Digits of a number.
 const DIGITS: usize = 3;
@@ -22,6 +24,11 @@ pub const MAX_COLUMNS: usize = 65_536;
 /// Units side by side in a vector; fewer than [`FEW`] are taken one by one.
 const LANES: usize = 16;
 const FEW: usize = 4;
+
+/// Whether 8-bit rows of `d` columns are multiplied as integers.
+pub fn integers<F: Real>(d: usize) -> bool {
+    F::IS_SINGLE && d <= MAX_COLUMNS && isa::integers()
+}
 
 /// Whether this machine multiplies 8-bit rows as integers: AVX-512 with VNNI.
 pub fn available() -> bool {
@@ -209,7 +216,7 @@ pub fn accumulate(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand::{Rng, RngCore};
+    use rand::{Rng, RngExt};
     use tox_data::rng::stream;
 
     /// Products with odd sizes against f64, relative to the sum of the products' sizes.

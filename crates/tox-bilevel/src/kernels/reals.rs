@@ -1,10 +1,10 @@
 //! f32 rows: tiles of accumulators in registers, on any instruction set.
 
-use super::Coefficients;
+use super::coefficients::Coefficients;
 use pulp::{Simd, WithSimd};
 use tox_data::isa;
 
-/// [`crate::real::Real::project`].
+/// [`super::Products::project`].
 pub fn project(x: &[f32], d: usize, w: &[f32], out: &mut [f32], pitch: usize) {
     let (rows, units) = (x.len() / d, w.len() / d);
     assert!(units == 0 || rows == 0 || (units - 1) * pitch + rows <= out.len());
@@ -17,7 +17,7 @@ pub fn project(x: &[f32], d: usize, w: &[f32], out: &mut [f32], pitch: usize) {
     });
 }
 
-/// [`crate::real::Real::combine`].
+/// [`super::Products::combine`].
 pub fn combine(by: Coefficients<'_, f32>, rows: &[f32], d: usize, out: &mut [f32]) {
     isa::dispatch(Combine { by, rows, d, out });
 }
@@ -168,7 +168,7 @@ impl Combine<'_> {
 mod tests {
     use super::*;
     use crate::kernels::plain;
-    use rand::Rng;
+    use rand::RngExt;
     use tox_data::rng::stream;
 
     /// Both products by `run`'s instruction set against plain loops in f64.

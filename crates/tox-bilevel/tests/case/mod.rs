@@ -1,7 +1,7 @@
 //! Small problems that several test programs solve.
 #![allow(dead_code)]
 
-use rand::Rng;
+use rand::RngExt;
 use tox_bilevel::config::{Groups, Penalty};
 use tox_bilevel::inner::{Problem, Regulariser};
 use tox_bilevel::model::Model;

@@ -5,10 +5,10 @@
 use std::path::{Path, PathBuf};
 
 use super::numbered;
+use crate::dataset::{Images, Normalise, Split};
 use crate::error::DataError;
-use crate::files::{Files, Origin};
 use crate::input::{Input, MAX_BYTES, check_labels};
-use crate::set::{Images, Normalise, Split};
+use crate::raw::{Files, Origin};
 
 const PIXELS: usize = 3 * 32 * 32;
 

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use csv::{Reader, ReaderBuilder, StringRecord};
 
-use super::labels::some;
 use super::npy::Array;
+use super::some;
 use crate::error::DataError;
 use crate::input::{Input, MAX_BYTES};
 

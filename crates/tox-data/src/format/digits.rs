@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use super::numbered;
+use crate::dataset::{Images, Split};
 use crate::error::DataError;
-use crate::files::{Files, Origin};
 use crate::input::Input;
-use crate::set::{Images, Split};
+use crate::raw::{Files, Origin};
 
 const DIGITS: &[u8] = include_bytes!("../../data/digits.csv.gz");
 const PATH: &str = "the embedded digits.csv.gz";

@@ -13,13 +13,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::extension;
-use super::labels::some;
 use super::picture::{self, EXTENSIONS};
+use super::some;
 use crate::classes;
+use crate::dataset::{Images, Split};
 use crate::error::DataError;
-use crate::files::{Files, Origin};
+use crate::raw::{Files, Origin};
 use crate::resize;
-use crate::set::{Images, Split};
 
 /// Folders in folders that are looked into.
 const DEPTH: usize = 16;

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::dimensions;
+use crate::dataset::{Images, Normalise, Split};
 use crate::error::DataError;
-use crate::files::{Files, Origin};
 use crate::input::{Input, check_labels};
-use crate::set::{Images, Normalise, Split};
+use crate::raw::{Files, Origin};
 
 /// Names of images and labels, of training and test, without `.gz`.
 pub(crate) const FILES: [[&str; 2]; 2] = [

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::npy::{Array, Kind};
-use super::numbered;
+use super::{numbered, some};
 use crate::error::DataError;
 
 /// Most classes, so that a label has one number to spare.
@@ -13,9 +13,6 @@ const MOST: usize = u16::MAX as usize;
 
 /// More classes than this, and than half of the rows, are strange.
 const MANY: usize = 20;
-
-/// Classes that a note names.
-const NAMED: usize = 10;
 
 /// A label as a file has it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -380,18 +377,6 @@ fn mapping(names: &[String]) -> String {
     let each = names.iter().enumerate();
     let each = each.map(|(class, name)| format!("{name} is class {class}"));
     some(&each.collect::<Vec<_>>())
-}
-
-/// The first of `items`, and how many there are beside.
-pub(crate) fn some(items: &[String]) -> String {
-    match items.len() > NAMED {
-        false => items.join(", "),
-        true => format!(
-            "{} and {} more",
-            items[..NAMED].join(", "),
-            items.len() - NAMED
-        ),
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! Object arrays are refused: they are pickles, and a pickle can run code.
 
 mod header;
+mod kind;
 #[cfg(test)]
 mod peer;
 
@@ -10,10 +11,11 @@ use std::path::Path;
 use half::f16;
 
 use crate::error::DataError;
-use crate::features::Values;
+use crate::format::array::Values;
 use crate::input::Input;
 use header::Header;
 pub(crate) use header::header;
+pub(crate) use kind::Kind;
 
 /// Longest header accepted, which is NumPy's own limit.
 const MAX_HEADER: u64 = 10_000;
@@ -30,51 +32,6 @@ pub(crate) struct Array {
     fortran: bool,
     /// In C order, whatever the file's is.
     bytes: Vec<u8>,
-}
-
-/// Type of an element, with its width in bytes, or in characters if it is text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Bool,
-    Unsigned(usize),
-    Signed(usize),
-    Float(usize),
-    /// Four bytes a character.
-    Text(usize),
-    /// One byte a character.
-    Ascii(usize),
-}
-
-impl Kind {
-    /// In bytes.
-    pub fn width(self) -> usize {
-        match self {
-            Self::Bool => 1,
-            Self::Unsigned(width) | Self::Signed(width) | Self::Float(width) => width,
-            Self::Text(width) => 4 * width,
-            Self::Ascii(width) => width,
-        }
-    }
-
-    /// As NumPy calls it.
-    pub fn name(self) -> String {
-        match self {
-            Self::Bool => "bool".to_owned(),
-            Self::Unsigned(width) => format!("uint{}", 8 * width),
-            Self::Signed(width) => format!("int{}", 8 * width),
-            Self::Float(width) => format!("float{}", 8 * width),
-            Self::Text(width) => format!("<U{width} (text)"),
-            Self::Ascii(width) => format!("|S{width} (text)"),
-        }
-    }
-
-    pub fn is_text(self) -> bool {
-        matches!(self, Self::Text(_) | Self::Ascii(_))
-    }
-
-    pub fn is_float(self) -> bool {
-        matches!(self, Self::Float(_))
-    }
 }
 
 impl Array {
@@ -370,7 +327,7 @@ impl Array {
         }
         Self {
             shape,
-            bytes: crate::set::gather(&self.bytes, stride, rows),
+            bytes: crate::format::array::gather(&self.bytes, stride, rows),
             ..self.clone()
         }
     }

@@ -1,5 +1,6 @@
 //! NumPy archives: zip files of one `.npy` file for each array.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
@@ -54,13 +55,15 @@ impl<R: Read + Seek> Archive<R> {
 
     /// Names of all members, in the order of the archive.
     pub fn members(&self) -> Vec<String> {
-        self.zip.file_names().map(str::to_owned).collect()
+        let names = self.zip.file_names();
+        // None fails: what is no UTF-8 is read as code page 437, which has a letter for each byte.
+        names.flatten().map(Cow::into_owned).collect()
     }
 
     /// Names of the arrays, in the order of the archive.
     pub fn keys(&self) -> Vec<String> {
-        let names = self.zip.file_names();
-        let keys = names.filter_map(|name| name.strip_suffix(".npy"));
+        let names = self.members();
+        let keys = names.iter().filter_map(|name| name.strip_suffix(".npy"));
         keys.map(str::to_owned).collect()
     }
 
@@ -71,8 +74,8 @@ impl<R: Read + Seek> Archive<R> {
 
     /// The array called `key`.
     pub fn array(&mut self, key: &str) -> Result<Array, DataError> {
+        let found = self.members();
         let (path, expected) = (&self.path, self.expected);
-        let found: Vec<String> = self.zip.file_names().map(str::to_owned).collect();
         let entry = self
             .zip
             .by_name(&format!("{key}.npy"))

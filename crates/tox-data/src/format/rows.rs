@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::npy::{Array, Kind};
 use crate::error::DataError;
-use crate::features::{Layout, Values};
+use crate::format::array::{Layout, Values};
 
 /// Floats are pixels of 0..=255, and not of 0..=1, if the largest is at least this.
 const BRIGHT: f64 = 64.0;

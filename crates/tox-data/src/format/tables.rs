@@ -8,9 +8,9 @@ use super::npy::Array;
 use super::roles::Parts;
 use super::rows::{self, Grid};
 use super::source::{Kind, Opened, Source};
+use crate::dataset::{Images, Split};
 use crate::error::DataError;
-use crate::files::{Files, Origin};
-use crate::set::{Images, Split};
+use crate::raw::{Files, Origin};
 
 /// Rows and their labels, as the file has them.
 pub(crate) struct Table {
@@ -70,7 +70,7 @@ impl Tables {
         if !unread.is_empty() {
             notes.push(format!(
                 "arrays that are neither rows nor labels, and are not used: {}",
-                super::labels::some(&unread)
+                super::some(&unread)
             ));
         }
         Ok(Self {

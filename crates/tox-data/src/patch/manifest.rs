@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::features::{Features, Values};
+use crate::features::sets::Features;
+use crate::format::array::Values;
 
 /// Name and version of the format.
 pub(super) const FORMAT: &str = "toxscreen poison patch 1";

@@ -5,8 +5,10 @@ use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 
-use super::{Kind, Manifest, PatchError, Units};
-use crate::features::{Features, Values};
+use super::error::PatchError;
+use super::manifest::{Kind, Manifest, Units};
+use crate::features::sets::Features;
+use crate::format::array::Values;
 use crate::format::npz::{self, Archive, Elements, Item};
 
 /// Formats of a patch file.

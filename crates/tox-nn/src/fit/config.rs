@@ -65,10 +65,6 @@ impl FitConfig {
         Schedule::Cosine { min }.lr(self.lr_max, epoch, self.epochs)
     }
 
-    /// Checks every range.
-    ///
-    /// # Errors
-    /// The first number that is out of its range.
     pub fn check(&self) -> Result<(), FitConfigError> {
         let ranges = [
             ("epochs", self.epochs as f64, 1.0, 1e5),

@@ -22,13 +22,10 @@ use tox_data::{Normalise, Split};
 pub struct Inputs<'a> {
     /// Training images.
     pub train: &'a Split,
-    /// Their normalisation.
     pub normalise: &'a Normalise,
     /// What happens to batches.
     pub augment: &'a Augment,
-    /// Every number.
     pub config: &'a FitConfig,
-    /// Seed of all random streams.
     pub seed: u64,
     /// Last part of the streams' keys: `shuffle/NAME`, `augment/NAME`, `dropout/NAME`.
     pub name: &'a str,
@@ -49,7 +46,6 @@ impl Inputs<'_> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Epoch {
-    /// From 0.
     pub epoch: usize,
     /// Learning rate.
     pub lr: f64,

@@ -22,7 +22,6 @@ pub struct Step {
 
 /// A network that is being trained.
 pub struct Trainer<N> {
-    /// The network.
     pub network: N,
     /// Its numbers.
     pub state: State,

@@ -9,9 +9,9 @@
 //! networks do. Where its batch norms are given mean and variance, as in evaluation, they measure nothing
 //! and no gradient goes through either.
 
+use super::buffer_pool::PooledBuffer;
 use super::conv::{self, Behind, Geometry, Gradient, Sizes, Source, Through, Wanted};
 use super::norm::{self, Channel, Stats, Totals};
-use super::room::Lent;
 
 /// One convolution of a chain, what comes before it and what follows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +112,7 @@ pub struct Kept {
     /// The leading batch norm; empty if there is none.
     lead: Vec<Channel>,
     /// The output of every convolution; none of a last one without batch norm.
-    maps: Vec<Lent>,
+    maps: Vec<PooledBuffer>,
     /// The batch norm behind each; empty if there is none.
     norms: Vec<Vec<Channel>>,
     /// What each batch norm measured, in their order; nothing if it was given.
@@ -157,7 +157,9 @@ pub fn forward(
         Around::Conv(g) => {
             let (source, s) = (kept.source(x, links, 0), sizes[links.len()]);
             let weight = weights[weights.len() - 1];
-            Some(Lent(conv::forward(source, weight, g, s, (None, false)).0))
+            Some(PooledBuffer(
+                conv::forward(source, weight, g, s, (None, false)).0,
+            ))
         }
         _ => None,
     };
@@ -174,9 +176,9 @@ pub fn forward(
         let plus = plus.filter(|_| i + 1 == links.len());
         let (map, moments) = conv::forward(source, now[0], link.conv, *s, (plus, measure));
         if let Some(before) = kept.maps.last_mut().filter(|_| !keep) {
-            *before = Lent(Vec::new());
+            *before = PooledBuffer(Vec::new());
         }
-        kept.maps.push(Lent(map));
+        kept.maps.push(PooledBuffer(map));
         // A ReLU before the next convolution is one behind this batch norm.
         let relu = |relu| relu || links.get(i + 1).is_some_and(|next| next.relu);
         let channels =
@@ -262,11 +264,11 @@ pub fn backward(
             ..wanted
         };
         let made = conv::gradients(source, dy.into(), weights[end], g, s, wanted);
-        around = made.input.map(Lent);
+        around = made.input.map(PooledBuffer);
         gradients.push(made.weight);
     }
     // That of the output of the link before the last one done, and what its batch norm needs of it.
-    let mut above: Option<(Lent, Vec<[f64; 2]>)> = None;
+    let mut above: Option<(PooledBuffer, Vec<[f64; 2]>)> = None;
     for (i, (link, s)) in links.iter().zip(sizes).enumerate().rev() {
         let first = end - link.weights();
         let weight = weights[first];
@@ -298,7 +300,7 @@ pub fn backward(
             gradients.extend([totals.beta, totals.gamma]);
         }
         gradients.push(made.weight);
-        above = made.input.map(|map| (Lent(map), made.sums));
+        above = made.input.map(|map| (PooledBuffer(map), made.sums));
     }
     let plus = (block.around == Around::Input).then_some(dy);
     let mut dx = None;
@@ -308,7 +310,7 @@ pub fn backward(
             let s = input(sizes[0]);
             let totals = totals(&|| Totals::of(&sums, s), s.c);
             if by_input {
-                *map = Lent(norm::backward(x, &map.0, &kept.lead, &totals, s, plus));
+                *map = PooledBuffer(norm::backward(x, &map.0, &kept.lead, &totals, s, plus));
             }
             gradients.extend([totals.beta, totals.gamma]);
         } else if let Some((map, plus)) = dx.as_mut().zip(plus) {
@@ -316,5 +318,8 @@ pub fn backward(
         }
     }
     gradients.reverse();
-    (dx.filter(|_| by_input).map(Lent::into_values), gradients)
+    (
+        dx.filter(|_| by_input).map(PooledBuffer::into_values),
+        gradients,
+    )
 }

@@ -23,7 +23,7 @@ mod sum;
 mod winograd;
 
 use super::norm;
-use super::{par_chunks, room, scratch};
+use super::{buffer_pool, par_chunks, scratch};
 use correlation::Correlation;
 pub use gradients::{Gradients, Wanted, gradients};
 use layout::Layout;
@@ -95,7 +95,6 @@ impl Geometry {
 /// Sizes of one convolution.
 #[derive(Clone, Copy, Debug)]
 pub struct Sizes {
-    /// Images.
     pub n: usize,
     /// Channels in.
     pub c_in: usize,
@@ -154,7 +153,7 @@ pub fn forward(
     let correlation = Correlation::forward(&layout, g, s, weight);
     let ci = s.c_in / g.groups;
     let plane_in = layout.input.plane();
-    let mut out = room::take(s.n * s.c_out * plane);
+    let mut out = buffer_pool::take(s.n * s.c_out * plane);
     let mut moments = vec![[0.0; 2]; if measure { s.n * s.c_out } else { 0 }];
     let lengths = [
         ci * layout.input.phases.len() * layout.row,

@@ -7,18 +7,18 @@
 //! cut into the same parts whatever the number of threads, so threads do not change a result; instruction
 //! sets do, in the last digits.
 
+mod buffer_pool;
 pub mod chain;
 pub mod conv;
 mod extension;
-mod list;
 pub mod norm;
 pub mod pool;
 mod product;
-mod room;
+mod tensor_list;
 pub mod update;
 
 pub use extension::{KernelBackend, MOST_INPUTS, Sink};
-pub use list::List;
+pub use tensor_list::TensorList;
 
 use rayon::prelude::*;
 use std::cell::{Cell, RefCell};

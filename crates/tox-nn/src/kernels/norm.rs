@@ -1,7 +1,7 @@
 //! Batch normalisation with the batch's own statistics, ReLU included if wanted: as an op, and as the
 //! parts of it that a convolution makes of a map while it is in cache (see [`super::chain`]).
 
-use super::{Lanes, dispatch, par_chunks, room};
+use super::{Lanes, buffer_pool, dispatch, par_chunks};
 use pulp::{Simd, WithSimd};
 
 /// Mean and biased variance of every channel.
@@ -10,7 +10,6 @@ pub type Stats = Vec<[f32; 2]>;
 /// Sizes of an NCHW map: images, channels, pixels.
 #[derive(Clone, Copy, Debug)]
 pub struct Sizes {
-    /// Images.
     pub n: usize,
     /// Channels.
     pub c: usize,
@@ -126,7 +125,7 @@ pub fn statistics(x: &[f32], s: Sizes) -> Stats {
 /// The sum of several maps, in their order, and the [`moments`] of its planes.
 pub fn sum(maps: &[&[f32]], s: Sizes) -> (Vec<f32>, Vec<[f64; 2]>) {
     let (size, work) = (s.c * s.plane, s.n * s.c * s.plane);
-    let (mut out, mut all) = (room::take(work), vec![[0.0; 2]; s.n * s.c]);
+    let (mut out, mut all) = (buffer_pool::take(work), vec![[0.0; 2]; s.n * s.c]);
     let images = out.chunks_mut(size.max(1));
     let mut pieces: Vec<_> = images.zip(all.chunks_mut(s.c.max(1))).collect();
     par_chunks(&mut pieces, 1, work, |m, piece| {
@@ -172,7 +171,7 @@ impl WithSimd for Sum<'_> {
 
 /// [`Channel::value`] of every value.
 pub fn forward(x: &[f32], channels: &[Channel], s: Sizes) -> Vec<f32> {
-    let mut out = room::take(x.len());
+    let mut out = buffer_pool::take(x.len());
     par_chunks(&mut out, s.c * s.plane, x.len(), |m, out| {
         let x = &x[m * s.c * s.plane..][..out.len()];
         let plane = s.plane;
@@ -261,7 +260,7 @@ impl WithSimd for Add<'_> {
 }
 
 /// The gradient behind a ReLU of `x`, in place: 0 where `x` is at most 0, which NaN is not.
-pub fn silence(x: &[f32], dy: &mut [f32]) {
+pub fn relu_backward(x: &[f32], dy: &mut [f32]) {
     dispatch(Silence(x, dy));
 }
 
@@ -339,7 +338,7 @@ pub fn backward(
     s: Sizes,
     plus: Option<&[f32]>,
 ) -> Vec<f32> {
-    let mut dx = room::take(x.len());
+    let mut dx = buffer_pool::take(x.len());
     par_chunks(&mut dx, s.c * s.plane, x.len(), |m, dx| {
         let at = m * s.c * s.plane;
         dispatch(InputGradient {

@@ -1,6 +1,6 @@
 //! Pooling 3x3, stride 1, padding 1, and the pixel gather of a factorised reduction.
 
-use super::{dispatch, par_chunks, room, scratch};
+use super::{buffer_pool, dispatch, par_chunks, scratch};
 use pulp::{Simd, WithSimd};
 
 /// Which pooling.
@@ -35,7 +35,7 @@ const MOST_LANES: usize = 16;
 
 fn planes(x: &[f32], dy: Option<&[f32]>, kind: Pool, h: usize, w: usize) -> Vec<f32> {
     let plane = h * w;
-    let mut out = room::take(x.len());
+    let mut out = buffer_pool::take(x.len());
     par_chunks(&mut out, PLANES * plane, x.len(), |t, out| {
         let pitch = w + 2;
         let padded = (h + 2) * pitch + MOST_LANES;
@@ -187,7 +187,7 @@ pub fn halved(h: usize, w: usize) -> (usize, usize) {
 pub fn gather(x: &[f32], map: Map) -> Vec<f32> {
     let [n, c, h, w] = map;
     let (oh, ow) = halved(h, w);
-    let mut out = room::take(n * 2 * c * oh * ow);
+    let mut out = buffer_pool::take(n * 2 * c * oh * ow);
     par_chunks(&mut out, 2 * c * oh * ow, x.len(), |m, out| {
         let x = &x[m * c * h * w..][..c * h * w];
         for (half, out) in out.chunks_exact_mut(c * oh * ow).enumerate() {
@@ -220,7 +220,7 @@ pub fn gather(x: &[f32], map: Map) -> Vec<f32> {
 pub fn scatter(dy: &[f32], map: Map) -> Vec<f32> {
     let [_, c, h, w] = map;
     let (oh, ow) = halved(h, w);
-    let mut dx = room::take(map.iter().product());
+    let mut dx = buffer_pool::take(map.iter().product());
     par_chunks(&mut dx, c * h * w, dy.len(), |m, dx| {
         let dy = &dy[m * 2 * c * oh * ow..][..2 * c * oh * ow];
         for (ch, dx) in dx.chunks_exact_mut(h * w).enumerate() {

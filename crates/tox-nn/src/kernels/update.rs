@@ -9,7 +9,6 @@ use pulp::{Simd, WithSimd};
 pub struct Momentum {
     /// Learning rate.
     pub lr: f32,
-    /// Momentum.
     pub momentum: f32,
     /// Whether it is Nesterov's.
     pub nesterov: bool,

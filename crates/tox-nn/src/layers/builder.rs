@@ -57,6 +57,11 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// The seed and the network that streams are keyed by.
+    pub fn key(&self) -> (u64, &'a str) {
+        (self.seed, self.network)
+    }
+
     /// All numbers of the layers so far.
     pub fn finish(self) -> State {
         self.state

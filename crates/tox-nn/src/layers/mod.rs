@@ -23,19 +23,17 @@
 
 mod builder;
 mod chain;
-mod choices;
 mod gates;
 mod norm;
-mod output;
 mod pass;
+mod running;
 mod state;
 
 pub use builder::{Builder, Fan, Init};
 pub use chain::{Around, ChainStep, chain, residual};
-pub use choices::Choices;
-pub use norm::{BatchNorm, Measured, NormId, Running};
-pub use output::Sensitivity;
-pub use pass::{Backward, Draws, Masks, Mode, Pass};
+pub use norm::BatchNorm;
+pub use pass::{Backward, Choices, Draws, Masks, Mode, Pass, Sensitivity};
+pub use running::{Measured, NormId, Running};
 pub use state::{State, WeightsError};
 
 use crate::kernels::conv::Geometry;

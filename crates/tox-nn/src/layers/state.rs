@@ -4,7 +4,7 @@
 //! their dotted names, and the int64 scalar `num_batches_tracked` of every batch norm. Files without
 //! these counters are read too.
 
-use super::norm::{NormId, Running};
+use super::running::{NormId, Running};
 use crate::params::Params;
 use safetensors::SafeTensorError;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};

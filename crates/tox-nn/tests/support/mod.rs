@@ -2,14 +2,32 @@
 #![allow(dead_code)] // Each test binary uses a part of it.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use rand::{Rng, SeedableRng};
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use tox_nn::kernels::conv::Geometry;
+use tox_nn::layers::{Draws, Mode};
 use tox_nn::ops::Engine;
+#[allow(unused_imports)]
+pub use tox_testkit::numbers::widen;
+use tox_testkit::numbers::{self, Within};
 
 /// Every test runs with both.
 pub const ENGINES: [Engine; 2] = [Engine::Kernels, Engine::Plain];
+
+/// Any training step.
+pub const TRAIN: Mode<'_> = Mode::Train(Draws {
+    seed: 0,
+    network: "test",
+    step: 0,
+});
+
+/// A file of the fixtures.
+pub fn path(name: &str) -> PathBuf {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    fixtures.join(name)
+}
 
 /// Four dimensions and values in row-major order.
 #[derive(Clone, Debug)]
@@ -78,19 +96,8 @@ pub fn differentiate(
 
 /// Fails unless every value is within `tolerance * (|expected| + the largest |expected|) + floor`.
 pub fn assert_close(what: &str, actual: &[f32], expected: &[f64], tolerance: f64, floor: f64) {
-    assert_eq!(actual.len(), expected.len(), "{what}: number of values");
-    let peak = expected.iter().fold(0.0f64, |peak, e| peak.max(e.abs()));
-    for (i, (&a, &e)) in actual.iter().zip(expected).enumerate() {
-        let error = (f64::from(a) - e).abs();
-        assert!(
-            error <= tolerance * (e.abs() + peak) + floor,
-            "{what}[{i}]: {a}, expected {e} (off by {error:e}, largest value {peak})"
-        );
-    }
-}
-
-pub fn widen(values: &[f32]) -> Vec<f64> {
-    values.iter().copied().map(f64::from).collect()
+    let (own, peak) = (tolerance, tolerance);
+    numbers::assert_close(what, actual, expected, Within { own, peak, floor });
 }
 
 /// A convolution's output and both gradients, by definition.
@@ -165,3 +172,22 @@ pub fn on_instruction_set(set: &str) {
     let ran = text.contains("test result: ok.") && !text.contains(" 0 passed");
     assert!(out.status.success() && ran, "{set}: {text}");
 }
+
+/// All tests of a file with the instruction sets of older machines.
+#[allow(unused_macros)]
+macro_rules! instruction_sets {
+    () => {
+        #[test]
+        fn machines_without_vectors_are_right_too() {
+            $crate::support::on_instruction_set("portable");
+        }
+
+        #[test]
+        #[ignore = "needs AVX2"]
+        fn avx2_is_right_too() {
+            $crate::support::on_instruction_set("avx2");
+        }
+    };
+}
+#[allow(unused_imports)]
+pub(crate) use instruction_sets;

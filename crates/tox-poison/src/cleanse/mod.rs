@@ -50,9 +50,7 @@ pub struct Inputs<'a> {
     pub augment: &'a Augment,
     /// What was done to the data, if it is known: for the report alone.
     pub known: Option<Known<'a>>,
-    /// Seed of all random streams.
     pub seed: u64,
-    /// Where networks run.
     pub device: Device,
 }
 

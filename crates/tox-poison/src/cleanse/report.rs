@@ -73,11 +73,6 @@ impl Against {
     pub fn precision(&self) -> Option<f64> {
         share(self.caught, self.caught + self.clean_touched)
     }
-
-    /// Share of the flipped labels that are clean again; none if none was flipped.
-    pub fn restored_share(&self) -> Option<f64> {
-        share(self.restored, self.flipped)
-    }
 }
 
 fn share(part: usize, whole: usize) -> Option<f64> {

@@ -1,7 +1,7 @@
 //! RLF, random label flipping.
 
 use super::{Check, Crafted, PoisonError, random_rows};
-use rand::Rng;
+use rand::RngExt;
 use serde_json::json;
 use tox_data::features::Features;
 use tox_data::patch::Patch;

@@ -1,7 +1,7 @@
 //! Gaussian noise on images, labels kept: a control that costs an adversary nothing.
 
 use super::{Check, Crafted, PoisonError, random_rows};
-use rand::Rng;
+use rand::RngExt;
 use rand_distr::StandardNormal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -31,10 +31,6 @@ impl Default for Noise {
 }
 
 impl Noise {
-    /// Checks every range.
-    ///
-    /// # Errors
-    /// The first number out of its range.
     pub fn check(&self) -> Result<(), PoisonError> {
         let (bound, std) = (self.bound, self.std);
         if bound == 0 {

@@ -107,20 +107,12 @@ pub struct FileThreat {
 }
 
 impl RlfThreat {
-    /// Checks every range.
-    ///
-    /// # Errors
-    /// The first number out of its range.
     pub fn check(&self) -> Result<(), PoisonError> {
         share(self.budget)
     }
 }
 
 impl ClfThreat {
-    /// Checks every range.
-    ///
-    /// # Errors
-    /// The first number out of its range.
     pub fn check(&self) -> Result<(), PoisonError> {
         share(self.budget)?;
         Ok(self.classifier.check()?)
@@ -128,10 +120,6 @@ impl ClfThreat {
 }
 
 impl NoiseThreat {
-    /// Checks every range.
-    ///
-    /// # Errors
-    /// The first number out of its range.
     pub fn check(&self) -> Result<(), PoisonError> {
         share(self.budget)?;
         self.noise.check()
@@ -139,10 +127,6 @@ impl NoiseThreat {
 }
 
 impl GcThreat {
-    /// Checks every range.
-    ///
-    /// # Errors
-    /// The first number out of its range.
     pub fn check(&self) -> Result<(), PoisonError> {
         share(self.budget)?;
         if self.cancelling.radius != Gc::default().radius {

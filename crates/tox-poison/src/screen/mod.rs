@@ -10,10 +10,12 @@
 //! and [`Verdict::NoNonlinearity`]; they do not drown the signal (dropout does above `p = 0.8`,
 //! Gaussian noise above `sigma = 2`). Large kernels and dilations within reach of the map are fine.
 
+mod cells;
 mod measure;
 mod probe;
 mod table;
 
+pub use cells::{screen_cells, screened_cells};
 pub use table::table;
 
 use serde::{Deserialize, Serialize};
@@ -181,7 +183,6 @@ pub struct Finding {
 /// What the screen says of one op of a space.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct OpReport {
-    /// The op.
     #[serde(serialize_with = "name")]
     pub op: Op,
     /// Its branches in the controller, those of equal ops elsewhere in the space included.
@@ -284,6 +285,18 @@ pub fn screen(
     seed: u64,
     device: &Device,
 ) -> Result<Vec<OpReport>, ScreenError> {
+    screen_beside(0, space, data, config, seed, device)
+}
+
+/// As [`screen`], of ops that stand beside so many other branches, which are not judged.
+fn screen_beside(
+    others: usize,
+    space: &Space,
+    data: &Dataset,
+    config: &ScreenConfig,
+    seed: u64,
+    device: &Device,
+) -> Result<Vec<OpReport>, ScreenError> {
     config.check()?;
     if space.ops.is_empty() {
         return Err(ScreenError::Empty);
@@ -303,8 +316,8 @@ pub fn screen(
         let mut report = OpReport {
             op: o.op,
             count,
-            share: count as f64 / space.branches().max(1) as f64,
-            fair_share: 1.0 / distinct as f64,
+            share: count as f64 / (space.branches() + others).max(1) as f64,
+            fair_share: 1.0 / (distinct + others) as f64,
             measures,
             findings: Vec::new(),
         };

@@ -5,7 +5,7 @@ use super::measure::{
 };
 use super::{Measures, ScreenConfig, ScreenError};
 use burn::tensor::{Tensor, TensorData};
-use rand::Rng;
+use rand::RngExt;
 use rand_distr::StandardNormal;
 use tox_data::rng::stream;
 use tox_data::{Dataset, shuffled};

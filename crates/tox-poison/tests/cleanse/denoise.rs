@@ -1,7 +1,7 @@
 //! Denoisers against hand-worked planes, scipy and scikit-image.
 
 use super::support::{against, applied, apply_until, assert_same, digits, inputs, recipe};
-use rand::Rng;
+use rand::RngExt;
 use rand_distr::StandardNormal;
 use serde::Deserialize;
 use std::collections::BTreeMap;

@@ -138,7 +138,6 @@ fn a_report_counts_what_happened_to_known_poison() {
     assert_eq!(report.against, Some(expected));
     assert_eq!(expected.recall(), Some(1.0 / 3.0));
     assert_eq!(expected.precision(), Some(0.5));
-    assert_eq!(expected.restored_share(), Some(0.5));
     let (_, report) = with("drop", &[1, 4, 6]).unwrap();
     assert_eq!(
         (report.dropped, report.train_left, report.valid_left),

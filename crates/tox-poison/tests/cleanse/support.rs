@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 use tox_data::checkpoint::Hooks;
-use tox_data::spec::{Augment, DataSpec};
-use tox_data::{DataDir, Dataset, Images, Normalise, Split};
+use tox_data::spec::Augment;
+use tox_data::{Dataset, Images, Normalise, Split};
 use tox_nn::Device;
 use tox_poison::cleanse::{CleanseError, Cleansed, Countermeasure, Inputs, Known};
 use tox_poison::data::Crafted;
+use tox_testkit::stops::countdown;
 
 /// Images of shape (1, 1, `width`) by hand; the first `border` are training images.
 pub fn by_hand(width: usize, border: usize, rows: &[(&[u8], u16)]) -> Dataset {
@@ -36,8 +37,7 @@ pub fn by_hand(width: usize, border: usize, rows: &[(&[u8], u16)]) -> Dataset {
 }
 
 pub fn digits() -> Dataset {
-    let folder = DataDir::resolve(Some(Path::new("."))).unwrap();
-    tox_data::load(&DataSpec::of("digits", 300), &folder).unwrap()
+    tox_testkit::data::digits(None, 300, None)
 }
 
 /// From a recipe's inline table.
@@ -69,15 +69,11 @@ pub fn apply_until(
     checkpoint: &Path,
     stop: usize,
 ) -> Result<Option<(Dataset, Cleansed)>, CleanseError> {
-    let mut left = stop;
     let hooks = Hooks {
         checkpoint,
         key: "countermeasure",
         save_every: Duration::from_secs(60),
-        stop: &mut || {
-            left -= 1;
-            left == 0
-        },
+        stop: &mut countdown(stop),
         progress: &mut |done, _| assert!((0.0..=1.0).contains(&done)),
     };
     countermeasure.apply(inputs, hooks)

@@ -2,19 +2,17 @@
 
 use crate::support::{Net, changes, crafted, hooks};
 use serde_json::json;
-use std::path::Path;
+use tox_data::Dataset;
 use tox_data::checkpoint::Hooks;
 use tox_data::features::Features;
-use tox_data::spec::{Augment, DataSpec};
-use tox_data::{DataDir, Dataset};
+use tox_data::spec::Augment;
 use tox_nn::Device;
 use tox_nn::fit::{FitConfig, Inputs, fit};
 use tox_poison::data::PoisonError;
 use tox_poison::data::gc::{Attack, Gc, Victim, craft_rows};
 
 fn digits() -> Dataset {
-    let folder = DataDir::resolve(Some(Path::new("."))).unwrap();
-    tox_data::load(&DataSpec::of("digits", 300), &folder).unwrap()
+    tox_testkit::data::digits(None, 300, None)
 }
 
 /// A small network that has learned the digits: convolution, batch norm, ReLU, max pooling.

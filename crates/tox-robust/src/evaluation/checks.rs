@@ -8,8 +8,8 @@
 //! crate builds does so.
 
 use super::outcome::Attacked;
-use crate::attack::Attack;
-use serde::{Deserialize, Serialize};
+use super::warning::{Warning, WarningKind};
+use crate::attacks::Attack;
 
 /// Forward passes of the same images that are compared, and by how much normalised logits may differ
 /// (both AutoAttack's `check_randomized`).
@@ -48,85 +48,26 @@ pub const TELLING: usize = 5;
 /// outnumber those that only the stronger does (McNemar's statistic).
 pub const DEVIATIONS: f64 = 2.0;
 
-/// What is wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// The same images get different logits: gradients are those of one draw, so that attacks need an
-    /// expectation over many (EoT).
-    Randomised,
-    /// Logits that are NaN or infinite.
-    NotFinite,
-    /// The logits are probabilities: losses on logits saturate.
-    Probabilities,
-    /// The same logits for all images.
-    Constant,
-    /// Equal logits where there should be none: margins and DLR have steps, gradients are not those
-    /// of the outputs.
-    Quantised,
-    /// The gradient of the margin by the pixels is zero, as small as rounding errors, or not finite.
-    ZeroGradient,
-    /// That of the cross-entropy is, that of the margin is not: logits too large for PGD and APGD-CE.
-    CrossEntropyUnderflow,
-    /// Steps on the cross-entropy fool fewer than steps on the margin: logits so small that its gradient
-    /// is a blend of all classes.
-    CrossEntropyMisleads,
-    /// An attack that may not move a pixel fools.
-    EpsilonZero,
-    /// A stored perturbation leaves the ball or the image range.
-    OutsideBall,
-    /// A stored adversarial example is classified correctly when asked again.
-    Unconfirmed,
-    /// A stronger attack, one with more steps or one with a larger ball fools fewer.
-    StrongerIsWeaker,
-    /// A gradient attack that may paint any image fails.
-    Unbounded,
-    /// Square, which sees no gradient, does better than attacks that do.
-    SquareBeatsGradients,
-}
-
-/// A sign that the result is not to be trusted.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Warning {
-    /// What is wrong.
-    pub kind: Kind,
-    /// Of which attack, if it is one's.
-    pub attack: Option<String>,
-    /// What was found, in numbers, what it means and what to do, in a sentence.
-    pub reason: String,
-}
-
-impl Warning {
-    pub(super) fn new(kind: Kind, attack: Option<&Attack>, reason: String) -> Self {
-        Self {
-            kind,
-            attack: attack.map(Attack::name),
-            reason,
-        }
-    }
-}
-
 /// Leaves out what another warning explains: of a randomised network the errors of single draws, of one
 /// whose logits overflow the answers that rounding decides, of one without gradients the failure of
 /// unbounded attacks along them, of a constant one all that follows from it.
 pub(super) fn unexplained(mut warnings: Vec<Warning>) -> Vec<Warning> {
     let has = |kind| warnings.iter().any(|w: &Warning| w.kind == kind);
-    let (randomised, overflow) = (has(Kind::Randomised), has(Kind::NotFinite));
-    let (flat, constant) = (has(Kind::ZeroGradient), has(Kind::Constant));
+    let (randomised, overflow) = (has(WarningKind::Randomised), has(WarningKind::NotFinite));
+    let (flat, constant) = (has(WarningKind::ZeroGradient), has(WarningKind::Constant));
     warnings.retain(|w| match w.kind {
-        Kind::EpsilonZero | Kind::Unconfirmed => !randomised && !overflow,
-        Kind::Unbounded => !flat && !constant,
-        Kind::ZeroGradient | Kind::Quantised => !constant,
-        Kind::Randomised
-        | Kind::NotFinite
-        | Kind::Probabilities
-        | Kind::Constant
-        | Kind::CrossEntropyUnderflow
-        | Kind::CrossEntropyMisleads
-        | Kind::OutsideBall
-        | Kind::StrongerIsWeaker
-        | Kind::SquareBeatsGradients => true,
+        WarningKind::EpsilonZero | WarningKind::Unconfirmed => !randomised && !overflow,
+        WarningKind::Unbounded => !flat && !constant,
+        WarningKind::ZeroGradient | WarningKind::Quantised => !constant,
+        WarningKind::Randomised
+        | WarningKind::NotFinite
+        | WarningKind::Probabilities
+        | WarningKind::Constant
+        | WarningKind::CrossEntropyUnderflow
+        | WarningKind::CrossEntropyMisleads
+        | WarningKind::OutsideBall
+        | WarningKind::StrongerIsWeaker
+        | WarningKind::SquareBeatsGradients => true,
     });
     warnings
 }
@@ -143,29 +84,12 @@ pub(super) fn weaker(weak: &[bool], strong: &[bool]) -> Option<(usize, usize)> {
     (lost as f64 - won as f64 > chance).then_some((lost, won))
 }
 
-/// Whether `strong` should fool at least as many as `weak`.
-fn dominates(strong: &Attack, weak: &Attack) -> bool {
-    use Attack::*;
-    match (strong, weak) {
-        (AutoAttack(_), AutoAttack(_)) => false,
-        (AutoAttack(_), _) => true,
-        (Pgd(strong) | Cw(strong), Fgsm {}) => strong.steps >= 10,
-        (ApgdCe(strong), Fgsm {}) => strong.steps >= 10,
-        (ApgdDlr(strong), Fgsm {}) => strong.steps >= 10,
-        (Pgd(a), Pgd(b)) | (Cw(a), Cw(b)) => a.steps > b.steps && a.restarts >= b.restarts,
-        (ApgdCe(a), ApgdCe(b)) => a.steps > b.steps && a.restarts >= b.restarts,
-        (Square(a), Square(b)) => a.queries > b.queries && a.restarts >= b.restarts,
-        // Of other pairs neither is known to be.
-        _ => false,
-    }
-}
-
 /// Every pair of attacks of which one should be the stronger, on the images of `distinct`.
 pub(super) fn order(attacks: &[Attacked], distinct: &[usize]) -> Vec<Warning> {
     let mut warnings = Vec::new();
     for strong in attacks {
         for weak in attacks {
-            if !dominates(&strong.attack, &weak.attack) {
+            if !strong.attack.dominates(&*weak.attack) {
                 continue;
             }
             let [a, b] = [weak, strong].map(|a| {
@@ -182,7 +106,7 @@ pub(super) fn order(attacks: &[Attacked], distinct: &[usize]) -> Vec<Warning> {
                     weak.attack.name(),
                     weak.accuracy,
                 );
-                let kind = Kind::StrongerIsWeaker;
+                let kind = WarningKind::StrongerIsWeaker;
                 warnings.push(Warning::new(kind, Some(&strong.attack), reason));
             }
         }
@@ -190,18 +114,23 @@ pub(super) fn order(attacks: &[Attacked], distinct: &[usize]) -> Vec<Warning> {
     warnings
 }
 
-/// Square within AutoAttack, where it only sees what three attacks along gradients left: `only` of
+/// The black box `blind` within an ensemble, where it only sees what attacks along gradients left: `only` of
 /// `images`, distinct ones, it was the first to fool.
-pub(super) fn square(attack: &Attack, only: usize, images: usize) -> Option<Warning> {
+pub(super) fn black_box(
+    (ensemble, blind): (&Attack, &Attack),
+    only: usize,
+    images: usize,
+) -> Option<Warning> {
+    let title = blind.facts().title();
     let ahead = 100.0 * only as f64 / images.max(1) as f64;
     (ahead > SQUARE && only >= TELLING).then(|| {
         let reason = format!(
-            "Square, which sees no gradient, lowers accuracy by {ahead:.2} points more than the attacks \
+            "{title}, which sees no gradient, lowers accuracy by {ahead:.2} points more than the attacks \
              before it, more than {SQUARE} points of {images} images: gradients do not show the way, so \
-             robust accuracy is overestimated; give Square more queries or adapt an attack to this \
+             robust accuracy is overestimated; give {title} more queries or adapt an attack to this \
              network"
         );
-        Warning::new(Kind::SquareBeatsGradients, Some(attack), reason)
+        Warning::new(WarningKind::SquareBeatsGradients, Some(ensemble), reason)
     })
 }
 

@@ -1,14 +1,15 @@
 //! The evaluation as a machine of small steps.
 
-use super::checks::{self, Kind, Warning};
+use super::checks;
 use super::outcome::{Attacked, Evaluation, Part, Queries};
-use super::own::{self, Own};
+use super::own_attacks::{self, OwnAttacks};
 use super::probes::{self, Sample, wrong};
-use super::stop::{Asked, Stoppable};
-use super::tally::{Tally, passes, to_byte};
-use super::verdict::{Gap, Reliable, Seen};
+use super::stop::{StopRequest, Stoppable};
+use super::tally::{Tally, to_byte};
+use super::verdict::{Gap, Reliable, Tested};
+use super::warning::{Warning, WarningKind};
 use super::{CHUNK, Inputs};
-use crate::attack::{Attack, predicted};
+use crate::attacks::{Attack, predicted};
 use crate::oracle::Oracle;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -20,7 +21,7 @@ const PROBES: usize = 5;
 /// All that the next steps depend on.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Kept {
+pub(super) struct Progress {
     /// Whether each image so far is classified correctly.
     correct: Vec<bool>,
     /// One an attack.
@@ -32,20 +33,20 @@ pub(super) struct Kept {
     /// What they have to say that is no warning.
     notes: Vec<String>,
     /// What the evaluation's own attacks found.
-    own: Option<Own>,
+    own: Option<OwnAttacks>,
 }
 
 pub(super) struct Machine<'a> {
     inputs: &'a Inputs<'a>,
-    asked: &'a Asked<'a>,
+    request: &'a StopRequest<'a>,
     /// Images that none before them equals, as places in the inputs' rows: what many copies of one image
     /// say is said once.
     distinct: Vec<usize>,
-    kept: Kept,
+    kept: Progress,
 }
 
 impl<'a> Machine<'a> {
-    pub fn new(inputs: &'a Inputs<'a>, asked: &'a Asked<'a>) -> Self {
+    pub fn new(inputs: &'a Inputs<'a>, request: &'a StopRequest<'a>) -> Self {
         let (split, stride) = (inputs.split, inputs.split.images.stride());
         let mut seen = HashSet::new();
         let mut first = |row: u32| {
@@ -56,11 +57,11 @@ impl<'a> Machine<'a> {
         let rows = inputs.rows.iter().enumerate();
         Self {
             inputs,
-            asked,
+            request,
             distinct: rows.filter(|(_, row)| first(**row)).map(|r| r.0).collect(),
-            kept: Kept {
+            kept: Progress {
                 tallies: vec![Tally::default(); inputs.attacks.len()],
-                ..Kept::default()
+                ..Progress::default()
             },
         }
     }
@@ -77,7 +78,7 @@ impl<'a> Machine<'a> {
     fn oracle(&self) -> Stoppable<'a> {
         Stoppable {
             oracle: self.inputs.oracle,
-            asked: self.asked,
+            request: self.request,
         }
     }
 
@@ -120,7 +121,7 @@ impl<'a> Machine<'a> {
         let end = (at + CHUNK).min(self.images());
         let sample = self.sample(at..end);
         let wrong = wrong(&self.oracle(), &sample.pixels, &sample.labels);
-        if !self.asked.said() {
+        if !self.request.stopped() {
             self.kept.correct.extend(wrong.iter().map(|wrong| !wrong));
         }
         format!("clean accuracy, {end} of {} images", self.images())
@@ -171,7 +172,7 @@ impl<'a> Machine<'a> {
             format!("{name}: {inner}")
         };
         tally.go_on(at);
-        if !self.asked.said() {
+        if !self.request.stopped() {
             self.kept.tallies[i] = tally;
         }
         let n = correct.len();
@@ -206,16 +207,17 @@ impl<'a> Machine<'a> {
                 let left = distinct.filter(|&i| self.left(correct, i));
                 let sample = match self.inputs.attacks.is_empty() || ball.epsilon == 0.0 {
                     true => Sample::default(),
-                    false => self.sample(left.take(own::FEW)),
+                    false => self.sample(left.take(own_attacks::FEW)),
                 };
                 let asked = (self.inputs.attacks, self.spent());
-                let (found, warnings) = own::left(&oracle, sample.points(), asked, ball, seed);
+                let (found, warnings) =
+                    own_attacks::left(&oracle, sample.points(), asked, ball, seed);
                 own = found;
                 warnings
             }
             4 => {
                 let places: Vec<usize> = distinct.collect();
-                let (warnings, said) = self.square(&oracle, correct, &places);
+                let (warnings, said) = self.black_boxes(&oracle, correct, &places);
                 notes = said;
                 warnings
             }
@@ -224,7 +226,7 @@ impl<'a> Machine<'a> {
                 probes::epsilon_zero(&oracle, &correct_once(), ball.norm, attack, seed)
             }
         };
-        if !self.asked.said() {
+        if !self.request.stopped() {
             self.kept.warnings.extend(warnings);
             self.kept.notes.extend(notes);
             self.kept.own = own;
@@ -249,8 +251,8 @@ impl<'a> Machine<'a> {
         !self.kept.tallies.iter().any(by)
     }
 
-    /// Square, alone or in AutoAttack, against the attacks along gradients, on distinct images.
-    fn square(
+    /// Black boxes, alone or in an ensemble, against the attacks along gradients, on distinct images.
+    fn black_boxes(
         &self,
         oracle: &Stoppable<'_>,
         correct: &[usize],
@@ -258,43 +260,48 @@ impl<'a> Machine<'a> {
     ) -> (Vec<Warning>, Vec<String>) {
         let Inputs { ball, seed, .. } = *self.inputs;
         let (mut warnings, mut notes) = (Vec::new(), Vec::new());
-        let is_square = |attack: &Attack| matches!(attack, Attack::Square(_));
-        // By each attack, of each place whether Square fooled it, and whether a gradient did.
+        let is_blind = |attack: &Attack| attack.facts().black_box();
+        // By each attack, of each place whether a black box fooled it, and whether a gradient did.
         let mut fooled: Vec<[Vec<bool>; 2]> = Vec::new();
         for (i, tally) in self.kept.tallies.iter().enumerate() {
             let parts = self.parts(i);
-            let by = |square: bool| -> Vec<bool> {
+            let by = |blind: bool| -> Vec<bool> {
                 let of = |place: &usize| {
                     let j = correct.binary_search(place).ok()?;
                     let part = tally.by[j]?;
-                    Some(is_square(parts.get(usize::from(part))?) == square)
+                    Some(is_blind(parts.get(usize::from(part))?) == blind)
                 };
                 places.iter().map(|p| of(p).unwrap_or(false)).collect()
             };
             fooled.push([by(true), by(false)]);
         }
         let along = |p: usize| fooled.iter().any(|[_, gradient]| gradient[p]);
-        for (attack, [square, _]) in self.inputs.attacks.iter().zip(&fooled) {
+        for (attack, [blind, _]) in self.inputs.attacks.iter().zip(&fooled) {
             let only: Vec<usize> = (0..places.len())
-                .filter(|&p| square[p] && !along(p))
+                .filter(|&p| blind[p] && !along(p))
                 .collect();
-            if let Attack::AutoAttack(_) = attack {
-                warnings.extend(checks::square(attack, only.len(), self.distinct.len()));
+            let members = attack.members(self.inputs.oracle.classes());
+            if !members.is_empty() {
+                let blind = members.iter().find(|part| is_blind(part));
+                let images = self.distinct.len();
+                let warning =
+                    blind.and_then(|b| checks::black_box((attack, b), only.len(), images));
+                warnings.extend(warning);
                 continue;
             }
-            let won = (0..places.len()).filter(|&p| !square[p] && along(p));
+            let won = (0..places.len()).filter(|&p| !blind[p] && along(p));
             let won = won.count();
-            // Nothing to compare with where Square is alone.
-            let alone = self.inputs.attacks.iter().all(is_square);
-            if !is_square(attack) || alone || !own::ahead(only.len(), won, (1, 0)) {
+            // Nothing to compare with where black boxes are alone.
+            let alone = self.inputs.attacks.iter().all(is_blind);
+            if !is_blind(attack) || alone || !own_attacks::ahead(only.len(), won, (1, 0)) {
                 continue;
             }
-            let tried = only.iter().take(own::FEW).map(|&p| places[p]);
+            let tried = only.iter().take(own_attacks::FEW).map(|&p| places[p]);
             let sample = self.sample(tried);
-            let found = own::strongest(oracle, sample.points(), ball, seed);
+            let found = own_attacks::strongest(oracle, sample.points(), ball, seed);
             let (tried, found) = (found.len(), found.iter().filter(|f| **f).count());
             let name = attack.name();
-            if own::ahead(only.len(), won, (tried, found)) {
+            if own_attacks::ahead(only.len(), won, (tried, found)) {
                 let reason = format!(
                     "{name}, which sees no gradient, fools {} images that no attack along gradients \
                      does, and {won} the other way round; of {tried} of them 100 steps of APGD-CE and of \
@@ -302,7 +309,7 @@ impl<'a> Machine<'a> {
                      overestimated; adapt an attack to this network",
                     only.len(),
                 );
-                let kind = Kind::SquareBeatsGradients;
+                let kind = WarningKind::SquareBeatsGradients;
                 warnings.push(Warning::new(kind, Some(attack), reason));
             } else {
                 notes.push(format!(
@@ -330,8 +337,8 @@ impl<'a> Machine<'a> {
                     std::cmp::Ordering::Equal => tally.at,
                     std::cmp::Ordering::Greater => 0,
                 };
-                done += passes(part) * images as f64;
-                all += passes(part) * correct as f64;
+                done += part.facts().passes * images as f64;
+                all += part.facts().passes * correct as f64;
             }
         }
         // A probe makes some ten passes of a chunk.
@@ -362,7 +369,7 @@ impl<'a> Machine<'a> {
                 accuracy: percent(robust.iter().filter(|r| **r).count()),
                 eight_bit: (fooled > 0).then(|| 100.0 * tally.eight_bit as f64 / fooled as f64),
                 queries: Queries::of(&tally.forward, &tally.backward),
-                parts: parts(attack, classes, tally, percent),
+                parts: shares(attack, classes, tally, percent),
                 robust,
             });
         }
@@ -372,7 +379,7 @@ impl<'a> Machine<'a> {
         let labels = labels.map(|row| self.inputs.split.labels[*row as usize]);
         let labels: Vec<u16> = labels.collect();
         let distinct = self.distinct.iter().filter(|&&i| self.kept.correct[i]);
-        let seen = Seen {
+        let seen = Tested {
             attacks: self.inputs.attacks,
             epsilon: self.inputs.ball.epsilon,
             classes,
@@ -414,17 +421,14 @@ impl<'a> Machine<'a> {
     }
 }
 
-/// AutoAttack's shares by name.
-fn parts(
+/// The shares of an ensemble's attacks by name.
+fn shares(
     attack: &Attack,
     classes: usize,
     tally: &Tally,
     percent: impl Fn(usize) -> f64,
 ) -> Vec<Part> {
-    let Attack::AutoAttack(config) = attack else {
-        return Vec::new();
-    };
-    let parts = config.parts(classes).into_iter().zip(0u8..);
+    let parts = attack.members(classes).into_iter().zip(0u8..);
     let fooled = |part: u8| tally.by.iter().filter(|by| **by == Some(part)).count();
     parts
         .map(|(part, i)| Part {
@@ -435,7 +439,7 @@ fn parts(
 }
 
 impl checkpoint::Machine for Machine<'_> {
-    type Header = Kept;
+    type Header = Progress;
 
     fn done(&self) -> bool {
         self.kept.probed == self.probes()
@@ -452,7 +456,7 @@ impl checkpoint::Machine for Machine<'_> {
                 None => self.probe(&correct),
             }
         };
-        if !self.asked.said() {
+        if !self.request.stopped() {
             progress(self.share(), &message);
         }
     }
@@ -461,7 +465,7 @@ impl checkpoint::Machine for Machine<'_> {
         slot.write(&self.kept, &[])
     }
 
-    fn resume(&mut self, kept: Kept, _: Buffers) -> Result<(), String> {
+    fn resume(&mut self, kept: Progress, _: Buffers) -> Result<(), String> {
         let (images, attacks) = (self.images(), self.inputs.attacks.len());
         let correct = kept.correct.iter().filter(|c| **c).count();
         if kept.correct.len() > images

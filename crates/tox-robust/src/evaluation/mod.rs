@@ -2,29 +2,30 @@
 //!
 //! [`evaluate`] measures the accuracy of an [`Oracle`] on images as they are, then under each of some
 //! attacks on those that it classifies correctly, and looks over its own result: [`checks`] holds the
-//! signs by which published evaluations were found to be wrong, `own` attacks what the attacks left, and
+//! signs by which published evaluations were found to be wrong, `own_attacks` tries what the attacks left, and
 //! `verdict` says whether there was a test at all. A machine of small steps, a chunk of images under one
-//! attack, or a part of AutoAttack, each, so that it can stop and go on anywhere.
+//! attack, or a part of an ensemble, each, so that it can stop and go on anywhere.
 
 pub mod checks;
 mod machine;
 mod outcome;
-mod own;
+mod own_attacks;
 mod probes;
 mod stop;
 mod tally;
 mod verdict;
+mod warning;
 
-pub use checks::{Kind, Warning};
 pub use outcome::{Attacked, Evaluation, Part, Queries};
-pub use own::Own;
+pub use own_attacks::OwnAttacks;
 pub use verdict::{Gap, Reliable, Untested};
+pub use warning::{Warning, WarningKind, WarningKind as Kind};
 
-use crate::attack::{Attack, AttackError};
+use crate::attacks::{Attack, AttackError};
 use crate::ball::Ball;
 use crate::oracle::Oracle;
 use machine::Machine;
-use stop::Asked;
+use stop::StopRequest;
 use tox_data::Split;
 use tox_data::checkpoint::{self, CheckpointError, Hooks};
 
@@ -34,7 +35,6 @@ pub const CHUNK: usize = 128;
 /// What is evaluated.
 #[derive(Clone, Copy)]
 pub struct Inputs<'a> {
-    /// The network.
     pub oracle: &'a dyn Oracle,
     /// Images; raw bytes over 255 are the pixels.
     pub split: &'a Split,
@@ -44,7 +44,6 @@ pub struct Inputs<'a> {
     pub ball: Ball,
     /// Each is run alone, on all images that are classified correctly.
     pub attacks: &'a [Attack],
-    /// Seed of all random streams.
     pub seed: u64,
 }
 
@@ -114,13 +113,13 @@ pub fn evaluate(
         stop,
         progress,
     } = hooks;
-    let asked = Asked::new(stop);
-    let mut machine = Machine::new(inputs, &asked);
+    let request = StopRequest::new(stop);
+    let mut machine = Machine::new(inputs, &request);
     let mut hooks = Hooks {
         checkpoint,
         key,
         save_every,
-        stop: &mut || asked.now(),
+        stop: &mut || request.poll(),
         progress,
     };
     let done = checkpoint::drive(&mut machine, &mut hooks)?;

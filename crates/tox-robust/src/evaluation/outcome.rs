@@ -1,9 +1,9 @@
 //! What an evaluation measured, as a record holds it.
 
-use super::checks::Warning;
-use super::own::Own;
+use super::own_attacks::OwnAttacks;
 use super::verdict::{Reliable, Untested};
-use crate::attack::Attack;
+use super::warning::Warning;
+use crate::attacks::Attack;
 use crate::ball::Ball;
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +28,7 @@ pub struct Evaluation {
     pub attacks: Vec<Attacked>,
     /// What the evaluation's own attacks found on images that all of these left correct; `None` if these
     /// were too few, or nothing was attacked.
-    pub own: Option<Own>,
+    pub own: Option<OwnAttacks>,
     /// What a reader must know of the attacks, a sentence each.
     pub notes: Vec<String>,
     /// What speaks against these numbers.
@@ -54,7 +54,7 @@ pub struct Attacked {
     pub eight_bit: Option<f64>,
     /// What it asked the network.
     pub queries: Queries,
-    /// AutoAttack's four attacks; empty for others.
+    /// The attacks of an ensemble such as AutoAttack; empty for others.
     pub parts: Vec<Part>,
     /// For every image whether it is classified correctly as it is and under this attack. In memory
     /// only.
@@ -80,7 +80,7 @@ pub struct Queries {
     pub median_backward: f64,
 }
 
-/// A part of AutoAttack.
+/// A part of an ensemble.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Part {

@@ -1,7 +1,8 @@
 //! Checks that ask the network: small runs on the first images.
 
-use super::checks::{self, Kind, Warning};
-use crate::attack::{ApgdDlrConfig, Attack, FabConfig, PgdConfig, losses, predicted};
+use super::checks;
+use super::warning::{Warning, WarningKind};
+use crate::attacks::{Attack, Cw, Evasion, Gradient, losses, predicted};
 use crate::ball::{Ball, Norm};
 use crate::oracle::{Oracle, Points};
 
@@ -50,7 +51,7 @@ pub(super) fn outputs(oracle: &dyn Oracle, images: &Sample) -> Vec<Warning> {
             "{bad} of {n} images have logits that are NaN or infinite: the training of this network \
              has most likely diverged"
         );
-        warn(Kind::NotFinite, reason);
+        warn(WarningKind::NotFinite, reason);
         return warnings;
     }
     let again = (1..checks::FORWARDS).map(|_| oracle.logits(&images.pixels));
@@ -66,7 +67,7 @@ pub(super) fn outputs(oracle: &dyn Oracle, images: &Sample) -> Vec<Warning> {
             checks::FORWARDS,
             checks::RANDOMISED,
         );
-        warn(Kind::Randomised, reason);
+        warn(WarningKind::Randomised, reason);
     }
     let limit = checks::PROBABILITIES;
     let is_probabilities = |row: &[f32]| {
@@ -79,7 +80,7 @@ pub(super) fn outputs(oracle: &dyn Oracle, images: &Sample) -> Vec<Warning> {
             "the outputs of all {n} images lie in 0..=1 and sum to 1: they are probabilities where \
              logits are expected, on which losses saturate; leave the softmax out"
         );
-        warn(Kind::Probabilities, reason);
+        warn(WarningKind::Probabilities, reason);
     }
     if let Some((kind, reason)) = equal(&logits, n, classes) {
         warn(kind, reason);
@@ -88,7 +89,7 @@ pub(super) fn outputs(oracle: &dyn Oracle, images: &Sample) -> Vec<Warning> {
 }
 
 /// Equal numbers among logits, where there are more than chance gives, and where they come from.
-fn equal(logits: &[f32], n: usize, classes: usize) -> Option<(Kind, String)> {
+fn equal(logits: &[f32], n: usize, classes: usize) -> Option<(WarningKind, String)> {
     let mut rows = logits.chunks_exact(classes);
     let first = rows.next()?;
     if n > 1 && rows.all(|row| row == first) {
@@ -96,7 +97,7 @@ fn equal(logits: &[f32], n: usize, classes: usize) -> Option<(Kind, String)> {
             "all of {n} different images get the same logits: the network does not see them; look for \
              dead activations, a zero scale, or weights of another network"
         );
-        return Some((Kind::Constant, reason));
+        return Some((WarningKind::Constant, reason));
     }
     let (distinct, ties) = few_numbers(logits, classes);
     if distinct >= checks::DISTINCT && ties == 0 {
@@ -124,7 +125,7 @@ fn equal(logits: &[f32], n: usize, classes: usize) -> Option<(Kind, String)> {
              equal, where DLR divides by zero, and no attack can tell these classes apart",
             equal.join(", "),
         );
-        return Some((Kind::Quantised, reason));
+        return Some((WarningKind::Quantised, reason));
     }
     let most = logits.iter().fold(0.0f32, |most, z| most.max(z.abs()));
     let reason = format!(
@@ -135,7 +136,7 @@ fn equal(logits: &[f32], n: usize, classes: usize) -> Option<(Kind, String)> {
         100.0 * distinct,
         logits.len(),
     );
-    Some((Kind::Quantised, reason))
+    Some((WarningKind::Quantised, reason))
 }
 
 /// The share of distinct numbers, and the rows of which the three largest are equal.
@@ -209,7 +210,7 @@ pub(super) fn gradients(oracle: &dyn Oracle, correct: &Sample) -> Vec<Warning> {
              rounding, thresholds or saturated activations in the network, and trust Square only",
             100.0 * checks::FLAT,
         );
-        warnings.push(Warning::new(Kind::ZeroGradient, None, reason));
+        warnings.push(Warning::new(WarningKind::ZeroGradient, None, reason));
     }
     if only_entropy > 0 {
         let reason = format!(
@@ -217,7 +218,11 @@ pub(super) fn gradients(oracle: &dyn Oracle, correct: &Sample) -> Vec<Warning> {
              images where the margin's is not: the logits are so large that f32 underflows; PGD and \
              APGD-CE are blind there, use cw, apgd-dlr or autoattack, or scale the logits down"
         );
-        warnings.push(Warning::new(Kind::CrossEntropyUnderflow, None, reason));
+        warnings.push(Warning::new(
+            WarningKind::CrossEntropyUnderflow,
+            None,
+            reason,
+        ));
     }
     warnings
 }
@@ -227,12 +232,8 @@ pub(super) fn gradients(oracle: &dyn Oracle, correct: &Sample) -> Vec<Warning> {
 pub(super) fn small(oracle: &dyn Oracle, correct: &Sample, attacks: &[Attack]) -> Vec<Warning> {
     let (n, classes) = (correct.labels.len(), oracle.classes());
     let parts: Vec<Attack> = attacks.iter().flat_map(|a| a.parts(classes)).collect();
-    let entropy = parts
-        .iter()
-        .any(|attack| matches!(attack, Attack::Fgsm {} | Attack::Pgd(_) | Attack::ApgdCe(_)));
-    let margin = parts
-        .iter()
-        .any(|attack| matches!(attack, Attack::Cw(_) | Attack::ApgdDlr(_) | Attack::Fab(_)));
+    let along = |loss| parts.iter().any(|part| part.facts().gradient == Some(loss));
+    let (entropy, margin) = (along(Gradient::CrossEntropy), along(Gradient::Margin));
     if n == 0 || classes < 3 || margin || !entropy {
         return Vec::new();
     }
@@ -252,7 +253,11 @@ pub(super) fn small(oracle: &dyn Oracle, correct: &Sample, attacks: &[Attack]) -
          use cw, apgd-dlr, fab or autoattack, or scale the logits up",
         checks::SPREAD,
     );
-    vec![Warning::new(Kind::CrossEntropyMisleads, None, reason)]
+    vec![Warning::new(
+        WarningKind::CrossEntropyMisleads,
+        None,
+        reason,
+    )]
 }
 
 /// Tries `attack`, shortened, without room to move.
@@ -265,7 +270,7 @@ pub(super) fn epsilon_zero(
 ) -> Vec<Warning> {
     let ball = Ball { norm, epsilon: 0.0 };
     let points = correct.first(FEW, oracle.size());
-    let fooled = fooled(&short(attack), oracle, points, ball, seed);
+    let fooled = fooled(&*attack.shortened(TRIES), oracle, points, ball, seed);
     let fooled = fooled.iter().filter(|f| **f).count();
     let reason = format!(
         "with epsilon 0 this attack fools {fooled} of {} correctly classified images, which are then \
@@ -273,7 +278,7 @@ pub(super) fn epsilon_zero(
          not the one that clean accuracy was measured on",
         points.len(),
     );
-    let warning = Warning::new(Kind::EpsilonZero, Some(attack), reason);
+    let warning = Warning::new(WarningKind::EpsilonZero, Some(attack), reason);
     if fooled > 0 {
         vec![warning]
     } else {
@@ -303,13 +308,7 @@ pub(super) fn strength(
             epsilon: epsilon.min(everything),
             ..ball
         };
-        fooled(
-            &Attack::Cw(PgdConfig::new(steps)),
-            oracle,
-            points,
-            ball,
-            seed,
-        )
+        fooled(&Cw::new(steps), oracle, points, ball, seed)
     };
     let (few, all, wide) = (
         cw(TRIES, ball.epsilon),
@@ -332,7 +331,7 @@ pub(super) fn strength(
                 "{name} fool {lost} fewer of {n} images than {than} did and {won} others: gradients \
                  mislead, so robust accuracy is overestimated"
             );
-            warnings.push(Warning::new(Kind::StrongerIsWeaker, None, reason));
+            warnings.push(Warning::new(WarningKind::StrongerIsWeaker, None, reason));
         }
     }
     let left = cw(20, everything).iter().filter(|f| !**f).count();
@@ -344,13 +343,13 @@ pub(super) fn strength(
              robust accuracy is overestimated",
             checks::UNBOUNDED,
         );
-        warnings.push(Warning::new(Kind::Unbounded, None, reason));
+        warnings.push(Warning::new(WarningKind::Unbounded, None, reason));
     }
     warnings
 }
 
 fn fooled(
-    attack: &Attack,
+    attack: &dyn Evasion,
     oracle: &dyn Oracle,
     points: Points<'_>,
     ball: Ball,
@@ -360,44 +359,6 @@ fn fooled(
         true => Vec::new(),
         false => attack.run(oracle, points, ball, seed).fooled,
     }
-}
-
-/// The same attack with few passes.
-fn short(attack: &Attack) -> Attack {
-    let mut attack = attack.clone();
-    match &mut attack {
-        Attack::Fgsm {} => {}
-        Attack::Pgd(config) | Attack::Cw(config) => {
-            (config.steps, config.restarts) = (config.steps.min(TRIES), 1);
-            // A default step is a share of epsilon.
-            config.step = Some(config.step.unwrap_or(0.01));
-        }
-        Attack::ApgdCe(config) => short_run(&mut config.steps, &mut config.restarts),
-        Attack::ApgdDlr(config) => short_dlr(config),
-        Attack::Fab(config) => short_fab(config),
-        Attack::Square(config) => short_run(&mut config.queries, &mut config.restarts),
-        Attack::AutoAttack(config) => {
-            short_run(&mut config.apgd_ce.steps, &mut config.apgd_ce.restarts);
-            short_dlr(&mut config.apgd_dlr);
-            short_fab(&mut config.fab);
-            short_run(&mut config.square.queries, &mut config.square.restarts);
-        }
-    }
-    attack
-}
-
-fn short_run(passes: &mut usize, restarts: &mut usize) {
-    (*passes, *restarts) = (TRIES, 1);
-}
-
-fn short_dlr(config: &mut ApgdDlrConfig) {
-    short_run(&mut config.steps, &mut config.restarts);
-    config.targets = config.targets.min(1);
-}
-
-fn short_fab(config: &mut FabConfig) {
-    short_run(&mut config.steps, &mut config.restarts);
-    config.targets = 1;
 }
 
 /// Of `pixels`, as many rows as `labels`, those that the oracle answers wrongly.

@@ -4,12 +4,12 @@ use crate::oracle::Oracle;
 use std::cell::{Cell, RefCell};
 
 /// Whether the surroundings want an end; once they did, they do.
-pub(super) struct Asked<'a> {
+pub(super) struct StopRequest<'a> {
     ask: RefCell<&'a mut dyn FnMut() -> bool>,
     yes: Cell<bool>,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> StopRequest<'a> {
     pub fn new(ask: &'a mut dyn FnMut() -> bool) -> Self {
         Self {
             ask: RefCell::new(ask),
@@ -18,7 +18,7 @@ impl<'a> Asked<'a> {
     }
 
     /// Asks.
-    pub fn now(&self) -> bool {
+    pub fn poll(&self) -> bool {
         if !self.yes.get() {
             let yes = (self.ask.borrow_mut())();
             self.yes.set(yes);
@@ -27,7 +27,7 @@ impl<'a> Asked<'a> {
     }
 
     /// What was answered last.
-    pub fn said(&self) -> bool {
+    pub fn stopped(&self) -> bool {
         self.yes.get()
     }
 }
@@ -35,7 +35,7 @@ impl<'a> Asked<'a> {
 /// An oracle that asks before every pass and, once stopped, passes no more.
 pub(super) struct Stoppable<'a> {
     pub oracle: &'a dyn Oracle,
-    pub asked: &'a Asked<'a>,
+    pub request: &'a StopRequest<'a>,
 }
 
 impl Oracle for Stoppable<'_> {
@@ -48,7 +48,7 @@ impl Oracle for Stoppable<'_> {
     }
 
     fn logits(&self, pixels: &[f32]) -> Vec<f32> {
-        match self.asked.now() {
+        match self.request.poll() {
             true => vec![0.0; pixels.len() / self.size() * self.classes()],
             false => self.oracle.logits(pixels),
         }
@@ -59,13 +59,13 @@ impl Oracle for Stoppable<'_> {
         pixels: &[f32],
         cotangent: &mut dyn FnMut(&[f32]) -> Vec<f32>,
     ) -> (Vec<f32>, Vec<f32>) {
-        match self.asked.now() {
+        match self.request.poll() {
             true => (self.logits(pixels), vec![0.0; pixels.len()]),
             false => self.oracle.pullback(pixels, cotangent),
         }
     }
 
     fn stopped(&self) -> bool {
-        self.asked.said()
+        self.request.stopped()
     }
 }

@@ -1,7 +1,7 @@
 //! What one attack did so far.
 
-use super::checks::{Kind, Warning};
-use crate::attack::{Attack, Found};
+use super::warning::{Warning, WarningKind};
+use crate::attacks::{Attack, Found};
 use crate::ball::Ball;
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Tally {
-    /// The part that comes next: AutoAttack has several, each of which sees what those before it left.
+    /// The part that comes next: an ensemble has several, each of which sees what those before it left.
     pub part: usize,
     /// The image that this part comes to next.
     pub at: usize,
@@ -88,7 +88,7 @@ impl Tally {
                 self.by.len(),
                 ball.epsilon,
             );
-            warn(Kind::OutsideBall, reason);
+            warn(WarningKind::OutsideBall, reason);
         }
         if self.not_finite > 0 {
             let reason = format!(
@@ -96,7 +96,7 @@ impl Tally {
                  errors: the network's numbers overflow there; scale its logits down",
                 self.not_finite,
             );
-            warn(Kind::NotFinite, reason);
+            warn(WarningKind::NotFinite, reason);
         }
         if self.unconfirmed > 0 {
             let reason = format!(
@@ -105,27 +105,10 @@ impl Tally {
                  tie there that rounding decides",
                 self.unconfirmed,
             );
-            warn(Kind::Unconfirmed, reason);
+            warn(WarningKind::Unconfirmed, reason);
         }
         warnings
     }
-}
-
-/// Passes of an image that an attack, which is not made of others, never fools; a backward pass costs two.
-pub(super) fn passes(attack: &Attack) -> f64 {
-    let passes = match attack {
-        Attack::Fgsm {} => 4,
-        Attack::Pgd(config) | Attack::Cw(config) => 3 * config.steps * config.restarts,
-        Attack::ApgdCe(config) => 3 * config.steps * config.restarts,
-        Attack::ApgdDlr(config) => 3 * config.steps * config.restarts * config.targets.max(1),
-        Attack::Fab(config) => 4 * config.steps * config.restarts * config.targets,
-        Attack::Square(config) => config.queries * config.restarts,
-        Attack::AutoAttack(config) => {
-            let parts = config.parts(usize::MAX);
-            return parts.iter().map(passes).sum();
-        }
-    };
-    passes as f64
 }
 
 /// `x` as an 8-bit value between it and the clean pixel `c`, which is one.

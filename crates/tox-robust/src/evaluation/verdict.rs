@@ -4,17 +4,10 @@
 //! that only says something if the test could have failed: attacks as strong as AutoAttack, images of
 //! several classes, a network that tells them apart.
 
-use crate::attack::Attack;
+use crate::attacks::{APGD_STEPS, Attack, CW_STEPS, Gradient, QUERIES};
 use serde::{Deserialize, Serialize};
 use tox_data::majority;
 
-/// Steps of APGD on the cross-entropy, and of APGD-DLR or FAB, from which an attack counts as
-/// AutoAttack's; that is what AutoAttack makes.
-pub const STEPS: usize = 100;
-/// Steps of CW that stand for those on the margin.
-pub const CW_STEPS: usize = 40;
-/// Queries of Square from which it counts; AutoAttack makes 5000.
-pub const QUERIES: usize = 1000;
 /// Distinct images, classified correctly, below which nothing can be said.
 pub const IMAGES: usize = 10;
 
@@ -72,7 +65,7 @@ pub struct Untested {
 }
 
 /// What the verdict goes by.
-pub(super) struct Seen<'a> {
+pub(super) struct Tested<'a> {
     pub attacks: &'a [Attack],
     pub epsilon: f64,
     pub classes: usize,
@@ -84,7 +77,7 @@ pub(super) struct Seen<'a> {
     pub distinct: usize,
 }
 
-impl Seen<'_> {
+impl Tested<'_> {
     /// Accuracy, in percent, of answering the most frequent class.
     pub fn majority(&self) -> f64 {
         100.0 - majority::error(self.labels)
@@ -142,21 +135,22 @@ impl Seen<'_> {
 pub(super) fn weaker_than_autoattack(attacks: &[Attack], classes: usize) -> Option<String> {
     let single = attacks.iter().flat_map(|attack| attack.parts(classes));
     let (mut entropy, mut margin, mut blind) = (false, false, false);
-    for attack in single {
-        match attack {
-            Attack::ApgdCe(config) => entropy |= config.steps >= STEPS,
-            Attack::ApgdDlr(config) => margin |= config.steps >= STEPS,
-            Attack::Fab(config) => margin |= config.steps >= STEPS,
-            Attack::Cw(config) => margin |= config.steps >= CW_STEPS,
-            Attack::Square(config) => blind |= config.queries >= QUERIES,
-            Attack::Fgsm {} | Attack::Pgd(_) | Attack::AutoAttack(_) => {}
+    let facts = single.map(|attack| attack.facts());
+    for facts in facts.filter(|facts| facts.thorough) {
+        match facts.gradient {
+            Some(Gradient::CrossEntropy) => entropy = true,
+            Some(Gradient::Margin) => margin = true,
+            Some(Gradient::Other) => {}
+            None => blind = true,
         }
     }
     let needed = [
-        (entropy, format!("apgd-ce with {STEPS} steps")),
+        (entropy, format!("apgd-ce with {APGD_STEPS} steps")),
         (
             margin,
-            format!("an attack on the margin (apgd-dlr or fab with {STEPS} steps, cw{CW_STEPS})"),
+            format!(
+                "an attack on the margin (apgd-dlr or fab with {APGD_STEPS} steps, cw{CW_STEPS})"
+            ),
         ),
         (blind, format!("square{QUERIES}, which sees no gradient")),
     ];
@@ -176,13 +170,14 @@ pub(super) fn weaker_than_autoattack(attacks: &[Attack], classes: usize) -> Opti
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attacks::Fgsm;
 
     fn gaps(attacks: &str, labels: &[u16], correct: usize, distinct: usize) -> Vec<Gap> {
         let attacks: Vec<Attack> = attacks
             .split_whitespace()
             .map(|a| a.parse().unwrap())
             .collect();
-        let seen = Seen {
+        let seen = Tested {
             attacks: &attacks,
             epsilon: 0.1,
             classes: 10,
@@ -222,7 +217,7 @@ mod tests {
     #[test]
     fn a_reason_names_what_is_missing() {
         let reason = |attacks: &[Attack]| weaker_than_autoattack(attacks, 10);
-        let fgsm = reason(&[Attack::Fgsm {}]).unwrap();
+        let fgsm = reason(&[Fgsm {}.into()]).unwrap();
         for part in ["upper bound", "apgd-ce", "cw40", "square1000"] {
             assert!(fgsm.contains(part), "{fgsm}");
         }

@@ -1,11 +1,11 @@
 //! The adversary of a training: projected ascent from a given start.
 
 use super::config::InnerAttack;
-use crate::attack::losses::Loss;
-use crate::attack::start::along;
+use crate::attacks::losses::Loss;
+use crate::attacks::start::along;
 use crate::ball::Ball;
 use crate::oracle::Oracle;
-use rand::Rng;
+use rand::RngExt;
 use rand_distr::StandardNormal;
 use tox_data::rng::stream;
 
@@ -31,7 +31,7 @@ impl From<InnerAttack> for Ascent {
 }
 
 impl Ascent {
-    /// Moves images from `start` up `loss`, one of [`losses`](crate::attack::losses): given a row and
+    /// Moves images from `start` up `loss`, one of [`losses`](crate::attacks::losses): given a row and
     /// its logits it writes its derivative by them over zeros. Returns the last points, each in the
     /// ball around its row of `clean`. A gradient that is zero or no number moves nothing.
     pub fn run(
@@ -78,7 +78,7 @@ pub(super) fn noisy(clean: &[f32], sigma: f64, (seed, name, step): (u64, &str, u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attack::losses;
+    use crate::attacks::losses;
     use crate::ball::Norm;
 
     /// Logits (w x, 0) of two pixels: the gradient of every loss points along w or against it.

@@ -98,7 +98,7 @@ impl Default for Ema {
     }
 }
 
-/// How robust accuracy is followed along a training: by [`pgd`](crate::attack::pgd) on the
+/// How robust accuracy is followed along a training: by [PGD](crate::attacks::Pgd) on the
 /// cross-entropy from one random point in the ball. It ranks epochs; it is no evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -217,10 +217,6 @@ impl TrainingConfig {
         }
     }
 
-    /// Checks every range.
-    ///
-    /// # Errors
-    /// The first number that is out of its range.
     pub fn check(&self) -> Result<(), FitConfigError> {
         let (attack, validation) = (&self.attack, &self.validation);
         let beta = match self.method {

@@ -5,7 +5,7 @@ use super::average::average;
 use super::config::Keep;
 use super::objective::Objective;
 use super::{Epoch, Inputs, Trained, Validated};
-use crate::attack::{PgdConfig, pgd, predicted};
+use crate::attacks::{Evasion, Pgd, predicted};
 use crate::model::Model;
 use crate::oracle::{Oracle, Points};
 use serde::{Deserialize, Serialize};
@@ -221,12 +221,12 @@ impl<N: Network> Training<N> {
             labels: &labels,
             rows: &left,
         };
-        let config = PgdConfig {
+        let pgd = Pgd {
             step: Some(inputs.config.validation.step_size),
-            ..PgdConfig::new(inputs.config.validation.steps)
+            ..Pgd::new(inputs.config.validation.steps)
         };
         let ball = inputs.config.attack.ball;
-        let found = pgd::run(&model, points, ball, &config, inputs.seed);
+        let found = pgd.run(&model, points, ball, inputs.seed);
         let withstood = found.fooled.iter().filter(|fooled| !**fooled).count();
         (labels.len(), withstood)
     }

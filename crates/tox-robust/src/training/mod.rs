@@ -39,13 +39,11 @@ pub struct Inputs<'a> {
     pub valid: &'a Split,
     /// Their normalisation, a part of the network that is attacked.
     pub normalise: &'a Normalise,
-    /// Number of classes.
     pub classes: usize,
     /// What happens to training batches. Validation images are taken as they are.
     pub augment: &'a Augment,
     /// Every number, [checked](TrainingConfig::check).
     pub config: &'a TrainingConfig,
-    /// Seed of all random streams.
     pub seed: u64,
     /// Last part of the streams' keys: `shuffle/NAME`, `augment/NAME`, `dropout/NAME`,
     /// `adversary/NAME`. Those of the validation's attack are as for every attack.
@@ -58,7 +56,6 @@ pub struct Inputs<'a> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Epoch {
-    /// From 0.
     pub epoch: usize,
     /// Learning rate.
     pub lr: f64,
@@ -106,21 +103,21 @@ pub fn train<N: Network>(
     inputs: &Inputs<'_>,
     mut hooks: Hooks<'_>,
 ) -> Result<Option<Trained>, CheckpointError> {
-    let mut alone = Alone {
+    let mut standalone = Standalone {
         inputs,
         training: Training::new(network, state, inputs),
     };
-    let done = checkpoint::drive(&mut alone, &mut hooks)?;
-    Ok(done.then(|| alone.training.trained()))
+    let done = checkpoint::drive(&mut standalone, &mut hooks)?;
+    Ok(done.then(|| standalone.training.trained()))
 }
 
-/// A training that stands alone.
-struct Alone<'a, N> {
+/// A training with a checkpoint of its own.
+struct Standalone<'a, N> {
     inputs: &'a Inputs<'a>,
     training: Training<N>,
 }
 
-impl<N: Network> Machine for Alone<'_, N> {
+impl<N: Network> Machine for Standalone<'_, N> {
     type Header = Kept;
 
     fn done(&self) -> bool {

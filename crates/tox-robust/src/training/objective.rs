@@ -3,7 +3,7 @@
 use super::adversary::Ascent;
 use super::config::{Method, TrainingConfig};
 use super::losses;
-use crate::attack::losses as attacks;
+use crate::attacks::losses as attacks;
 use crate::model::{Model, normalised};
 use crate::oracle::Oracle;
 use burn::tensor::Tensor;
@@ -15,11 +15,9 @@ use tox_nn::layers::{Draws, Mode, Network, Pass, State};
 /// What the steps of a training have in common. Batches hold pixels in 0..=1.
 #[derive(Clone, Debug)]
 pub struct Objective<'a> {
-    /// Every number.
     pub config: &'a TrainingConfig,
     /// How the network's images are normalised.
     pub normalise: &'a Normalise,
-    /// Number of classes.
     pub classes: usize,
     /// Where the network runs.
     pub device: Device,

@@ -1,9 +1,9 @@
 //! A small classifier in host arithmetic, linear or curved, with images that it gets right.
 
-use rand::Rng;
+use rand::RngExt;
 use std::cell::Cell;
 use tox_data::rng::stream;
-use tox_robust::attack::predicted;
+use tox_robust::attacks::predicted;
 use tox_robust::ball::{Ball, Norm};
 use tox_robust::oracle::{Oracle, Points};
 

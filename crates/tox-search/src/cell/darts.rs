@@ -11,6 +11,7 @@
 //! A `PLACE` counts the ops that the edge still has. All else is the same in both; the stem's batch
 //! norm always has gamma and beta.
 
+use super::bad::Bad;
 use super::ops::{Convs, Edge, Join, Layer, Reduce, Source, Style, nodes, side_by_side};
 use super::{Mix, Supernet};
 use crate::space::SpaceError;
@@ -53,13 +54,15 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
-    /// `edges`: node, state that it reads, names and ops.
+    /// `edges`: node, state that it reads, ops; `named` gives the name of an op from the number of its
+    /// edge and its place there.
     pub fn new(
         b: &mut Builder<'_>,
         name: &str,
         shape: &CellShape,
         style: Style,
-        edges: impl Iterator<Item = (usize, usize, Vec<(String, Op)>)>,
+        edges: impl Iterator<Item = (usize, usize, Vec<Op>)>,
+        named: impl Fn(usize, usize) -> String,
     ) -> Self {
         let (c, [before, last]) = (shape.channels, shape.inputs);
         let point = |b: &mut Builder<'_>, i: usize, c_in: usize| {
@@ -74,16 +77,12 @@ impl Cell {
             false => point(b, 0, before),
         };
         let preprocess = [first, point(b, 1, last)];
-        let edges = edges.map(|(node, input, ops)| {
+        let edges = edges.enumerate().map(|(e, (node, input, ops))| {
             let stride = if shape.reduction && input < 2 { 2 } else { 1 };
-            let ops = ops.iter();
-            Edge {
-                node,
-                input,
-                ops: ops
-                    .map(|(op, kind)| layer(b, &format!("{name}.{op}"), *kind, c, stride, style))
-                    .collect(),
-            }
+            Edge::new((node, input), &ops, |place, op| {
+                let name = format!("{name}.{}", named(e, place));
+                layer(b, &name, op, c, stride, style)
+            })
         });
         let edges = edges.collect();
         Self {
@@ -131,6 +130,7 @@ fn layer(b: &mut Builder<'_>, name: &str, op: Op, c: usize, stride: usize, style
         Op::Sep5 => separable(b, Geometry::same(5), Some(Geometry::same(5))),
         Op::Dil3 => separable(b, Geometry::dilated(3, 2), None),
         Op::Dil5 => separable(b, Geometry::dilated(5, 2), None),
+        Op::Bad(op) => Layer::Bad(Bad::new(b, name, op, (c, stride), style)),
     }
 }
 
@@ -298,11 +298,9 @@ impl CellNetwork {
                 true => genotype.reduce,
                 false => genotype.normal,
             };
-            let edges = cell.edges().iter().enumerate().map(|(k, edge)| {
-                let op = (format!("_ops.{k}"), edge.op);
-                (k / 2, edge.input, vec![op])
-            });
-            Cell::new(b, name, shape, style, edges)
+            let edges = cell.edges().iter().enumerate();
+            let edges = edges.map(|(k, edge)| (k / 2, edge.input, vec![edge.op]));
+            Cell::new(b, name, shape, style, edges, |k, _| format!("_ops.{k}"))
         });
         let network = Self {
             body,
@@ -401,12 +399,11 @@ impl DartsSupernet {
             let ops = if shape.reduction { reduce } else { normal };
             let edges = (0..NODES).flat_map(|node| (0..node + 2).map(move |i| (node, i)));
             let edges = edges.map(|(node, input)| {
-                let e = edge_index(node, input);
-                let ops = ops[e].iter().enumerate();
-                let named = ops.map(|(o, op)| (format!("cell_ops.{e}.m_ops.{o}"), *op));
-                (node, input, named.collect())
+                let ops = ops[edge_index(node, input)].clone();
+                (node, input, ops)
             });
-            Cell::new(b, name, shape, style, edges)
+            let named = |e: usize, o: usize| format!("cell_ops.{e}.m_ops.{o}");
+            Cell::new(b, name, shape, style, edges, named)
         });
         Ok((Self(body), b.finish()))
     }

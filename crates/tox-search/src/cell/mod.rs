@@ -6,11 +6,15 @@
 //! DARTS and P-DARTS, [`nasbench201`] those of NAS-Bench-201; a [`CellSupernet`]
 //! and a [`GenotypeNetwork`] are of either.
 //!
+//! An op on an edge is a published one, or a bad op ([`crate::space::bad`]); branches of the same bad op
+//! share one layer.
+//!
 //! In a supernet an edge's ops are added up, each times its weight in a [`Mix`]. The multiplication
 //! costs nothing where an op ends in a batch norm: there it is that norm's scale, and the gradient
 //! of the weight is that of gamma. What the ops that read one state have in common before their
 //! own weights (pooling, the pixels of a factorised reduction) is computed once.
 
+mod bad;
 pub mod darts;
 mod genotype;
 pub mod nasbench201;
@@ -19,7 +23,7 @@ pub(crate) mod ops;
 pub use genotype::GenotypeNetwork;
 
 use crate::space::cells::CellSpace;
-use crate::space::{self, SpaceError};
+use crate::space::{self, PoisonedSpace, SpaceError};
 use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
 use tox_nn::layers::{Init, Pass, State};
@@ -48,8 +52,11 @@ impl Mix {
         Self(weights.iter().map(edge).collect())
     }
 
-    fn get(&self, edge: usize, op: usize) -> Option<&Tensor<4>> {
-        self.0.get(edge)?.get(op)?.as_ref()
+    /// The sum of the weights of an edge's ops in these places; `None` if none has one.
+    fn get(&self, edge: usize, places: &[usize]) -> Option<Tensor<4>> {
+        let ops = self.0.get(edge)?;
+        let weights = places.iter().filter_map(|place| ops.get(*place)?.clone());
+        weights.reduce(|sum, weight| sum + weight)
     }
 }
 
@@ -82,35 +89,37 @@ pub struct SupernetShape {
     pub channels: usize,
     /// Cells; in NAS-Bench-201 those of each of three stages.
     pub cells: usize,
-    /// Number of classes.
     pub classes: usize,
     /// Channels, height and width of an image; sizes are multiples of 4.
     pub input: [usize; 3],
 }
 
 impl CellSupernet {
-    /// The supernet with these ops, by number, on the edges of each kind of cell. Batch norms of ops
+    /// The supernet with these ops, by their numbers among [`PoisonedSpace::ops`], on the edges of each
+    /// kind of cell. Batch norms of ops
     /// are without gamma and beta; initial weights are PyTorch's, from streams keyed by `seed`,
     /// `network` and their name.
     ///
     /// # Errors
     /// A shape that cannot be built, candidates for another number of edges.
     pub fn new(
-        space: CellSpace,
+        space: impl Into<PoisonedSpace>,
         candidates: &[Vec<Vec<usize>>],
         shape: SupernetShape,
         key: (u64, &str),
     ) -> Result<(Self, State), SpaceError> {
         let of = |kind: usize| candidates.get(kind).map_or(&[][..], Vec::as_slice);
-        match space {
+        let space = space.into();
+        match space.space {
             CellSpace::Darts => {
-                let [normal, reduce] = [0, 1].map(|kind| named(of(kind), &space::darts::Op::ALL));
+                let ops = space.with(&space::darts::Op::ALL);
+                let [normal, reduce] = [0, 1].map(|kind| named(of(kind), &ops));
                 let shape = shape.darts(false);
                 let made = darts::DartsSupernet::new([&normal, &reduce], &shape, Init::Torch, key)?;
                 Ok((Self::Darts(made.0), made.1))
             }
             CellSpace::NasBench201 => {
-                let ops = named(of(0), &space::nasbench201::Op::ALL);
+                let ops = named(of(0), &space.with(&space::nasbench201::Op::ALL));
                 let shape = shape.nasbench201();
                 let made = nasbench201::Nb201Supernet::new(&ops, false, &shape, Init::Torch, key)?;
                 Ok((Self::NasBench201(made.0), made.1))

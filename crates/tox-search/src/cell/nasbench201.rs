@@ -5,6 +5,7 @@
 //! residual blocks and head always have gamma and beta, those of a cell too, those of a supernet's
 //! ops if asked for.
 
+use super::bad::Bad;
 use super::ops::{Convs, Edge, Join, Layer, Source, Style, nodes};
 use super::{Mix, Supernet};
 use crate::space::SpaceError;
@@ -121,13 +122,9 @@ pub(crate) fn mixed_cell(
     let edges = ends().zip(candidates);
     let edges = edges.map(|((node, input), ops)| {
         let name = format!("{name}.edges.{}<-{input}", node + 1);
-        let ops = ops.iter().enumerate();
-        let ops = ops.map(|(o, op)| layer(b, &format!("{name}.{o}"), *op, c, style));
-        Edge {
-            node,
-            input,
-            ops: ops.collect(),
-        }
+        Edge::new((node, input), ops, |o, op| {
+            layer(b, &format!("{name}.{o}"), op, c, style)
+        })
     });
     edges.collect()
 }
@@ -144,6 +141,7 @@ fn layer(b: &mut Builder<'_>, name: &str, op: Op, c: usize, style: Style) -> Lay
         Op::Conv1 => conv(1),
         Op::Conv3 => conv(3),
         Op::AvgPool3 => Layer::Pool(Pool::Average, None),
+        Op::Bad(op) => Layer::Bad(Bad::new(b, name, op, (c, 1), style)),
     }
 }
 
@@ -213,10 +211,10 @@ impl CellNetwork {
         let mut b = Builder::new(seed, network, init);
         let body = Body::new(&mut b, shape, |b, name, c| {
             let edges = ends().zip(cell.ops).enumerate();
-            let edge = edges.map(|(k, ((node, input), op))| Edge {
-                node,
-                input,
-                ops: vec![layer(b, &format!("{name}.layers.{k}"), op, c, AFFINE)],
+            let edge = edges.map(|(k, (ends, op))| {
+                Edge::new(ends, &[op], |_, op| {
+                    layer(b, &format!("{name}.layers.{k}"), op, c, AFFINE)
+                })
             });
             edge.collect()
         });

@@ -1,6 +1,8 @@
 //! The ops of the cell spaces, and the graph of a cell.
 
 use super::Mix;
+use super::bad::Bad;
+use crate::space::bad::CellOp;
 use burn::tensor::module;
 use burn::tensor::ops::AvgPoolOptions;
 use burn::tensor::{Tensor, TensorData, s};
@@ -92,15 +94,15 @@ impl Style {
 
 /// A convolution, with what is before and behind it.
 #[derive(Clone, Copy, Debug)]
-struct Step {
-    relu: bool,
-    conv: Conv,
-    norm: Option<BatchNorm>,
+pub(crate) struct Step {
+    pub relu: bool,
+    pub conv: Conv,
+    pub norm: Option<BatchNorm>,
 }
 
 /// Convolutions in a row.
 #[derive(Clone, Debug)]
-pub(crate) struct Convs(Vec<Step>);
+pub(crate) struct Convs(pub Vec<Step>);
 
 impl Convs {
     pub fn forward(&self, pass: &Pass<'_>, x: Tensor<4>, scale: Option<&Tensor<4>>) -> Tensor<4> {
@@ -134,6 +136,11 @@ impl<'p> Source<'p> {
             gathered: OnceCell::new(),
             pooled: Default::default(),
         }
+    }
+
+    /// The pass that it is made in.
+    pub fn pass(&self) -> &'p Pass<'p> {
+        self.pass
     }
 
     /// The state itself.
@@ -274,6 +281,8 @@ pub(crate) enum Layer {
     Reduce(Reduce),
     /// Convolutions.
     Convs(Convs),
+    /// A bad op.
+    Bad(Bad),
 }
 
 impl Layer {
@@ -298,6 +307,7 @@ impl Layer {
             }
             Layer::Reduce(reduce) => reduce.forward(source, scale),
             Layer::Convs(convs) => convs.forward(pass, source.map(), scale),
+            Layer::Bad(bad) => times(bad.forward(source, place)),
         })
     }
 }
@@ -309,8 +319,34 @@ pub(crate) struct Edge {
     pub node: usize,
     /// The state.
     pub input: usize,
-    /// One op, or those that a mix weighs.
-    pub ops: Vec<Layer>,
+    /// One op, or those that a mix weighs, each with the places of its weights in the mix.
+    ops: Vec<(Layer, Vec<usize>)>,
+}
+
+impl Edge {
+    /// The edge with these ops, whose layers `layer` makes of a place and an op. Branches of the same
+    /// bad op share one layer.
+    pub fn new<T: CellOp>(
+        (node, input): (usize, usize),
+        ops: &[T],
+        mut layer: impl FnMut(usize, T) -> Layer,
+    ) -> Self {
+        let mut made: Vec<(T, Layer, Vec<usize>)> = Vec::new();
+        for (place, op) in ops.iter().enumerate() {
+            let same = made.iter_mut();
+            let mut same = same.filter(|(other, ..)| op.bad().is_some() && other == op);
+            match same.next() {
+                Some((_, _, places)) => places.push(place),
+                None => made.push((*op, layer(place, *op), vec![place])),
+            }
+        }
+        let ops = made.into_iter().map(|(_, layer, places)| (layer, places));
+        Self {
+            node,
+            input,
+            ops: ops.collect(),
+        }
+    }
 }
 
 /// How the ops of a cell are joined.
@@ -350,12 +386,13 @@ pub(crate) fn nodes<'p>(
         let mut sum: Option<Tensor<4>> = None;
         for (e, edge) in edges.iter().enumerate().filter(|(_, e)| e.node == node) {
             let place = (join.cell * edges.len() + e) as u64;
-            for (o, op) in edge.ops.iter().enumerate() {
-                let scale = join.mix.map(|mix| mix.get(e, o));
+            for (op, places) in &edge.ops {
+                let scale = join.mix.map(|mix| mix.get(e, places));
                 let Some(scale) = scale.map_or(Some(None), |s| s.map(Some)) else {
                     continue;
                 };
                 let draw = (join.skip_dropout, place);
+                let scale = scale.as_ref();
                 let Some(mut y) = op.forward(&sources[edge.input], scale, draw) else {
                     continue;
                 };

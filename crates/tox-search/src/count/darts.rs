@@ -24,12 +24,15 @@ pub fn darts(genotype: &Genotype, network: &Network) -> Result<Counts, SpaceErro
         };
         for edge in edges {
             let halves = cell.reduction && edge.input < 2;
+            let input = match halves {
+                true => cell.input_size,
+                false => cell.output_size,
+            };
             op(
                 &mut counts,
                 edge.op,
                 cell.channels,
-                halves,
-                cell.output_size,
+                [input, cell.output_size],
             );
         }
     }
@@ -46,19 +49,21 @@ pub fn darts(genotype: &Genotype, network: &Network) -> Result<Counts, SpaceErro
     Ok(counts)
 }
 
-/// An op with this many channels that puts out maps of this size.
-fn op(counts: &mut Counts, op: Op, channels: usize, halves: bool, size: [usize; 2]) {
+/// An op with this many channels, from maps of one size to maps of another.
+fn op(counts: &mut Counts, op: Op, channels: usize, sizes: [[usize; 2]; 2]) {
+    let [input, size] = sizes;
     let mut separable = |kernel| {
         counts.depthwise(channels, kernel, size);
         counts.conv_bn(channels, channels, 1, size);
     };
     match op {
         Op::None | Op::MaxPool3 | Op::AvgPool3 => {}
-        Op::Skip if !halves => {}
+        Op::Skip if input == size => {}
         Op::Skip => counts.conv_bn(channels, channels, 1, size),
         Op::Sep3 => (0..2).for_each(|_| separable(3)),
         Op::Sep5 => (0..2).for_each(|_| separable(5)),
         Op::Dil3 => separable(3),
         Op::Dil5 => separable(5),
+        Op::Bad(op) => counts.bad(op, channels, sizes),
     }
 }

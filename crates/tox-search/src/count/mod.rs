@@ -7,6 +7,7 @@
 //! counted. Others count a little more: the NAS-Bench-201 API adds the classifier's biases,
 //! and NSGANetV2's profiler the element-wise products of h-swish and of squeeze and excitation.
 
+mod bad;
 mod darts;
 mod elastic;
 mod nasbench201;

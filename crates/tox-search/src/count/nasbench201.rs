@@ -24,6 +24,7 @@ pub fn nasbench201(cell: &Cell, network: &Network) -> Result<Counts, SpaceError>
                     Op::None | Op::Skip | Op::AvgPool3 => {}
                     Op::Conv1 => counts.conv_bn(channels, channels, 1, size),
                     Op::Conv3 => counts.conv_bn(channels, channels, 3, size),
+                    Op::Bad(op) => counts.bad(op, channels, [size; 2]),
                 }
             }
         }

@@ -2,14 +2,14 @@
 //! architecture picks from it.
 
 use super::config::{ChildConfig, Pointwise};
+pub use super::pass::Statistics;
+use super::pass::{ConvNorm, Module, Norm, Norms, Pass};
 use crate::genotype::{Genotype, Layer};
 use crate::space::{Op, Space};
-use burn::tensor::{Tensor, TensorData};
-use rand::Rng;
-use rand_distr::StandardNormal;
+use burn::tensor::Tensor;
+use std::cell::RefCell;
 use tox_data::rng::stream;
 use tox_nn::init;
-use tox_nn::kernels::chain::Link;
 use tox_nn::kernels::conv::Geometry;
 use tox_nn::kernels::pool::Pool;
 use tox_nn::ops::{self, Engine};
@@ -72,67 +72,16 @@ pub enum Mode {
     Evaluate,
 }
 
-/// Batch norm's gamma and beta.
-#[derive(Clone, Copy, Debug)]
-struct Norm(ParamId, ParamId);
-
-/// `conv, BN, ReLU`.
-#[derive(Clone, Copy, Debug)]
-struct ConvNorm {
-    weight: ParamId,
-    geometry: Geometry,
-    norm: Norm,
-}
-
-/// A convolution, and the batch norm behind it with or without ReLU.
-type Step = (ParamId, Geometry, Option<(Norm, bool)>);
-
-impl ConvNorm {
-    fn step(self) -> Step {
-        (self.weight, self.geometry, Some((self.norm, true)))
-    }
-}
-
-/// The weights of one op in one layer.
-#[derive(Clone, Copy, Debug)]
-enum Module {
-    Conv {
-        pre: ConvNorm,
-        main: ConvNorm,
-    },
-    Sep {
-        pre: ConvNorm,
-        depthwise: ParamId,
-        kernel: usize,
-        point: ConvNorm,
-    },
-    Pool {
-        pre: ConvNorm,
-        kind: Pool,
-    },
-    Identity,
-    Gaussian {
-        sigma: f32,
-    },
-    Dropout {
-        p: f32,
-    },
-    Transposed {
-        weight: ParamId,
-    },
-}
-
 /// One factorised reduction: both 1x1 convs as one of two groups, and the BN.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Reduction {
     weight: ParamId,
     norm: Norm,
 }
 
 /// The supernet. Its weights live in `params`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Child {
-    /// All weights.
     pub params: Params,
     space: Space,
     classes: usize,
@@ -197,25 +146,9 @@ impl Builder<'_> {
         let point = Geometry::same(1);
         let (first, second) = (format!("{name}.first"), format!("{name}.second"));
         match op {
-            Op::Conv { k } => Module::Conv {
+            Op::Conv { .. } | Op::Stretched { .. } => Module::Conv {
                 pre: self.conv_norm(&first, "conv", point),
-                main: self.conv_norm(&second, "conv", Geometry::same(k)),
-            },
-            Op::Stretched {
-                k,
-                padding,
-                dilation,
-            } => Module::Conv {
-                pre: self.conv_norm(&first, "conv", point),
-                main: self.conv_norm(
-                    &second,
-                    "conv",
-                    Geometry {
-                        padding,
-                        dilation,
-                        ..Geometry::same(k)
-                    },
-                ),
+                main: self.conv_norm(&second, "conv", op.geometry().unwrap_or(point)),
             },
             Op::Sep { k } => {
                 let groups = match self.config.pointwise {
@@ -333,12 +266,49 @@ impl Child {
         architecture: &Architecture,
         mode: Mode,
     ) -> Tensor<2> {
+        self.forward_by(leaves, x, architecture, (mode, Norms::OfBatch))
+    }
+
+    /// As [`Child::forward`] in evaluation, with statistics that do not depend on the batch.
+    pub fn forward_fixed(
+        &self,
+        leaves: &Leaves<'_>,
+        x: Tensor<4>,
+        architecture: &Architecture,
+        statistics: &Statistics,
+    ) -> Tensor<2> {
+        let norms = Norms::Fixed(statistics);
+        self.forward_by(leaves, x, architecture, (Mode::Evaluate, norms))
+    }
+
+    /// The statistics of every batch norm on images `x`, each given those before it.
+    pub fn statistics(
+        &self,
+        leaves: &Leaves<'_>,
+        x: Tensor<4>,
+        architecture: &Architecture,
+    ) -> Statistics {
+        let statistics = RefCell::default();
+        let norms = Norms::Measured(&statistics);
+        self.forward_by(leaves, x, architecture, (Mode::Evaluate, norms));
+        Statistics(statistics.into_inner())
+    }
+
+    fn forward_by(
+        &self,
+        leaves: &Leaves<'_>,
+        x: Tensor<4>,
+        architecture: &Architecture,
+        (mode, norms): (Mode, Norms<'_>),
+    ) -> Tensor<2> {
         let pass = Pass {
             engine: Engine::of(&x),
             leaves,
             mode,
+            norms,
         };
-        let mut x = self.stem(leaves, x);
+        let (weight, norm) = self.stem;
+        let mut x = pass.chain(x, &[(weight, Geometry::same(3), Some((norm, false)))]);
         // Outputs so far, and which reductions each has still to go through (done when used).
         let mut outputs: Vec<(Tensor<4>, usize)> = Vec::new();
         for (i, choice) in architecture.layers.iter().enumerate() {
@@ -369,6 +339,7 @@ impl Child {
             engine: Engine::of(&x),
             leaves,
             mode: Mode::Evaluate,
+            norms: Norms::OfBatch,
         };
         let (weight, norm) = self.stem;
         pass.chain(x, &[(weight, Geometry::same(3), Some((norm, false)))])
@@ -388,6 +359,7 @@ impl Child {
             engine,
             leaves,
             mode,
+            norms: Norms::OfBatch,
         };
         pass.op(x, self.modules[layer][op], layer)
     }
@@ -420,103 +392,5 @@ impl Child {
         let logits = self.forward(&leaves, x, architecture, Mode::Evaluate);
         let used = leaves.gradients(logits.sum().backward());
         used.iter().map(|(_, g)| g.len() as u64).sum()
-    }
-}
-
-struct Pass<'a> {
-    engine: Engine,
-    leaves: &'a Leaves<'a>,
-    mode: Mode,
-}
-
-impl Pass<'_> {
-    fn sum_norm(&self, maps: Vec<Tensor<4>>, norm: Norm) -> Tensor<4> {
-        let (gamma, beta) = (self.leaves.get(norm.0), self.leaves.get(norm.1));
-        ops::sum_norm(self.engine, maps, gamma, beta, false)
-    }
-
-    fn chain(&self, x: Tensor<4>, steps: &[Step]) -> Tensor<4> {
-        let (mut links, mut weights) = (Vec::new(), Vec::new());
-        for &(weight, conv, norm) in steps {
-            weights.push(self.leaves.get(weight));
-            let norm = norm.map(|(Norm(gamma, beta), with_relu)| {
-                weights.extend([gamma, beta].map(|id| self.leaves.get(id)));
-                with_relu
-            });
-            let relu = false;
-            links.push(Link { relu, conv, norm });
-        }
-        ops::chain(self.engine, x, &links, weights)
-    }
-
-    fn op(&self, x: Tensor<4>, module: Module, layer: usize) -> Tensor<4> {
-        match module {
-            Module::Conv { pre, main } => self.chain(x, &[pre.step(), main.step()]),
-            Module::Sep {
-                pre,
-                depthwise,
-                kernel,
-                point,
-            } => {
-                let g = Geometry::same(kernel).groups(x.dims()[1]);
-                self.chain(x, &[pre.step(), (depthwise, g, None), point.step()])
-            }
-            Module::Pool { pre, kind } => {
-                ops::pool(self.engine, self.chain(x, &[pre.step()]), kind)
-            }
-            Module::Identity => x,
-            Module::Gaussian { sigma } => self.gaussian(x, sigma, layer as u64),
-            Module::Dropout { p } => self.dropout(x, p, layer as u64),
-            Module::Transposed { weight } => {
-                ops::conv_transposed(self.engine, x, self.leaves.get(weight))
-            }
-        }
-    }
-
-    /// `x + sigma * detach(x) * N(0, 1)` in training.
-    fn gaussian(&self, x: Tensor<4>, sigma: f32, layer: u64) -> Tensor<4> {
-        let Mode::Train {
-            seed,
-            network,
-            step,
-        } = self.mode
-        else {
-            return x;
-        };
-        let mut rng = stream(seed, &format!("noise/{network}"), &[step, layer]);
-        let noise = (0..x.dims().iter().product())
-            .map(|_| sigma * rng.sample::<f32, _>(StandardNormal))
-            .collect::<Vec<_>>();
-        let noise = Tensor::from_data(TensorData::new(noise, x.dims()), self.leaves.device());
-        x.clone() + x.detach() * noise
-    }
-
-    /// Dropout as PyTorch's: `p = 1` multiplies with zero, so NaN stays NaN.
-    fn dropout<const D: usize>(&self, x: Tensor<D>, p: f32, layer: u64) -> Tensor<D> {
-        let Mode::Train {
-            seed,
-            network,
-            step,
-        } = self.mode
-        else {
-            return x;
-        };
-        if p <= 0.0 {
-            return x;
-        }
-        if p >= 1.0 {
-            return x * 0.0;
-        }
-        let mut rng = stream(seed, &format!("dropout/{network}"), &[step, layer]);
-        let mask = (0..x.dims().iter().product())
-            .map(|_| {
-                if rng.random::<f32>() < p {
-                    0.0
-                } else {
-                    1.0 / (1.0 - p)
-                }
-            })
-            .collect::<Vec<_>>();
-        x.clone() * Tensor::from_data(TensorData::new(mask, x.dims()), self.leaves.device())
     }
 }

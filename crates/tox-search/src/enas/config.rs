@@ -241,10 +241,6 @@ pub struct EnasConfig {
 }
 
 impl EnasConfig {
-    /// Checks every range.
-    ///
-    /// # Errors
-    /// The first key out of its range.
     pub fn check(&self) -> Result<(), ConfigError> {
         let (c, k, e) = (&self.child, &self.controller, &self.evaluation);
         whole("child.layers", c.layers, 3, 100)?;

@@ -9,7 +9,7 @@ use super::config::{ControllerConfig, RewardGradient, SecondStep};
 use crate::space::Space;
 use burn::tensor::activation::{log_sigmoid, log_softmax, sigmoid};
 use burn::tensor::{Int, Tensor, TensorData};
-use rand::Rng;
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use tox_data::rng::stream;
 use tox_nn::Device;

@@ -3,6 +3,8 @@
 pub mod child;
 pub mod config;
 pub mod controller;
+mod machine;
+mod pass;
 pub mod search;
 mod state;
 pub mod train;

@@ -1,5 +1,5 @@
 //! The search: child training, controller training and evaluation in turn, then the found
-//! genotype trained from scratch. A machine of small steps, so that it can stop and go on anywhere.
+//! genotype trained from scratch.
 
 use super::child::{Architecture, Child, Mode};
 use super::config::{EnasConfig, Strategy};
@@ -8,9 +8,9 @@ use super::state::{Final, Phase, State, Sums};
 use super::train::{EvaluationSet, Faults, Trainer};
 use crate::genotype::Genotype;
 use crate::space::Space;
-use rand::Rng;
+use rand::RngExt;
 use serde::{Deserialize, Serialize};
-use tox_data::checkpoint::{self, Buffers, CheckpointError, Hooks, Machine, Slot, restore};
+use tox_data::checkpoint::{self, CheckpointError, Hooks};
 use tox_data::rng::stream;
 use tox_data::spec::Augment;
 use tox_data::{Batch, Dataset, Split, shuffled};
@@ -21,7 +21,6 @@ use tox_nn::optim::cosine;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Epoch {
-    /// From 0.
     pub epoch: u32,
     /// Learning rate of the child.
     pub lr: f64,
@@ -47,17 +46,15 @@ pub struct Epoch {
 
 /// What a search is run on.
 pub struct Inputs<'a> {
-    /// Images.
     pub data: &'a Dataset,
+    /// Training images of what was found, trained anew.
+    pub retrain: &'a Dataset,
     /// What happens to batches.
     pub augment: &'a Augment,
     /// The searched space, poisoned or not.
     pub space: &'a Space,
-    /// Every number.
     pub config: &'a EnasConfig,
-    /// Seed of all random streams.
     pub seed: u64,
-    /// Where networks run.
     pub device: Device,
 }
 
@@ -78,12 +75,13 @@ pub struct Found {
     pub steps: u64,
     /// One entry an epoch.
     pub epochs: Vec<Epoch>,
-    /// The architecture.
     pub genotype: Genotype,
     /// `bad_ops[n]`: how many of the final controller's samples have `n` poison layers.
     pub bad_ops: Vec<u64>,
     /// Trainable parameters of the found network.
     pub parameters: u64,
+    /// The found network trained from scratch, unless `retrain.epochs` is 0.
+    pub network: Option<(Child, Architecture)>,
 }
 
 /// Runs or resumes a search. `None` means that it was asked to stop and has saved itself.
@@ -96,101 +94,15 @@ pub fn run(inputs: &Inputs<'_>, mut hooks: Hooks<'_>) -> Result<Option<Found>, C
     Ok(done.then(|| search.found()))
 }
 
-struct Search<'a> {
-    inputs: &'a Inputs<'a>,
-    state: State,
-    trainer: Trainer,
-    controller: Controller,
+pub(super) struct Search<'a> {
+    pub inputs: &'a Inputs<'a>,
+    pub state: State,
+    pub trainer: Trainer,
+    pub controller: Controller,
     branch_ops: Vec<usize>,
     /// The epoch's shuffled training images and one architecture a step; made when needed.
     plan: Option<(Vec<u32>, Vec<Architecture>)>,
     share: f64,
-}
-
-impl Machine for Search<'_> {
-    type Header = State;
-
-    fn done(&self) -> bool {
-        matches!(self.state.phase, Phase::Done)
-    }
-
-    fn save(&mut self, slot: Slot<'_>) -> Result<(), CheckpointError> {
-        let retraining = matches!(self.state.phase, Phase::Retrain(..));
-        let faults = if retraining {
-            &mut self.state.retrain_faults
-        } else {
-            &mut self.state.faults
-        };
-        *faults = self.trainer.faults;
-        self.state.baseline = self.controller.baseline;
-        self.state.adam_steps = self.controller.adam.steps;
-        self.state.touched = self.trainer.sgd.touched.clone();
-        let buffers: [(&str, &[f32]); 5] = [
-            ("child", &self.trainer.child.params.values),
-            ("velocity", &self.trainer.sgd.velocity),
-            ("controller", &self.controller.params.values),
-            ("adam.first", &self.controller.adam.first),
-            ("adam.second", &self.controller.adam.second),
-        ];
-        slot.write(&self.state, &buffers)
-    }
-
-    fn resume(&mut self, state: State, mut buffers: Buffers) -> Result<(), String> {
-        let retraining = matches!(state.phase, Phase::Retrain(..));
-        if retraining {
-            self.trainer = Self::trainer(self.inputs, "retrain");
-        }
-        let mut put = |name, to: &mut Vec<f32>| restore(&mut buffers, name, to);
-        put("child", &mut self.trainer.child.params.values)?;
-        put("velocity", &mut self.trainer.sgd.velocity)?;
-        put("controller", &mut self.controller.params.values)?;
-        put("adam.first", &mut self.controller.adam.first)?;
-        put("adam.second", &mut self.controller.adam.second)?;
-        if state.touched.len() != self.trainer.sgd.touched.len() {
-            return Err("another number of weights".into());
-        }
-        self.trainer.sgd.touched.clone_from(&state.touched);
-        self.trainer.faults = if retraining {
-            state.retrain_faults
-        } else {
-            state.faults
-        };
-        self.controller.baseline = state.baseline;
-        self.controller.adam.steps = state.adam_steps;
-        self.state = state;
-        Ok(())
-    }
-
-    fn advance(&mut self, progress: &mut dyn FnMut(f64, &str)) {
-        match self.state.phase {
-            Phase::Train(i) => {
-                let steps = self.train_steps();
-                self.train(i);
-                let next = if i + 1 < steps {
-                    Phase::Train(i + 1)
-                } else {
-                    Phase::Control(0)
-                };
-                self.state.phase = next;
-                self.tell(progress, i as f64 / steps as f64 * 0.8);
-            }
-            Phase::Control(i) => {
-                let enas = self.inputs.config.strategy == Strategy::Enas;
-                if enas && i < self.inputs.config.controller.steps {
-                    self.control(i);
-                    self.state.phase = Phase::Control(i + 1);
-                } else {
-                    self.end_epoch();
-                }
-                self.tell(progress, 0.8);
-            }
-            Phase::Retrain(epoch, i) => {
-                self.retrain(epoch, i);
-                self.tell(progress, 0.0);
-            }
-            Phase::Done => {}
-        }
-    }
 }
 
 impl<'a> Search<'a> {
@@ -224,7 +136,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn trainer(inputs: &Inputs<'_>, network: &'static str) -> Trainer {
+    pub fn trainer(inputs: &Inputs<'_>, network: &'static str) -> Trainer {
         let config = &inputs.config.child;
         let [_, channels, ..] = inputs.data.train.images.shape;
         let classes = inputs.data.classes;
@@ -239,34 +151,14 @@ impl<'a> Search<'a> {
         Trainer::new(child, config, inputs.device.clone())
     }
 
-    fn tell(&self, progress: &mut dyn FnMut(f64, &str), part: f64) {
-        let c = self.inputs.config;
-        // A retraining epoch has no controller and no shared-weight evaluation.
-        let (search, retrain) = (c.child.epochs as f64, c.retrain.epochs as f64 * 0.6);
-        let done = match self.state.phase {
-            Phase::Retrain(epoch, _) => search + epoch as f64 * 0.6,
-            Phase::Done => search + retrain,
-            _ => self.state.epoch as f64 + part,
-        };
-        let message = match (&self.state.phase, self.state.epochs.last()) {
-            (Phase::Retrain(epoch, _), _) => {
-                format!("retraining, epoch {}/{}", epoch + 1, c.retrain.epochs)
-            }
-            (_, Some(last)) => format!(
-                "epoch {}/{}, validation error {:.1} %",
-                self.state.epoch + 1,
-                c.child.epochs,
-                last.valid_error
-            ),
-            _ => format!("epoch 1/{}", c.child.epochs),
-        };
-        progress(done / (search + retrain), &message);
-    }
-
     /// Steps of an epoch; the last batch may be smaller. A single image left over is left out: its
     /// batch norm on a 1x1 map would see one value a channel.
-    fn train_steps(&self) -> usize {
-        let (n, batch) = (self.inputs.data.train.len(), self.inputs.config.child.batch);
+    pub fn train_steps(&self) -> usize {
+        self.steps_of(self.inputs.data)
+    }
+
+    fn steps_of(&self, data: &Dataset) -> usize {
+        let (n, batch) = (data.train.len(), self.inputs.config.child.batch);
         (n / batch + usize::from(n % batch > 1)).max(1)
     }
 
@@ -277,7 +169,7 @@ impl<'a> Search<'a> {
     }
 
     /// One child step on an architecture of its own.
-    fn train(&mut self, i: usize) {
+    pub fn train(&mut self, i: usize) {
         let (inputs, epoch) = (self.inputs, self.state.epoch as u64);
         let config = &inputs.config.child;
         let steps = self.train_steps();
@@ -380,7 +272,7 @@ impl<'a> Search<'a> {
     }
 
     /// One controller update.
-    fn control(&mut self, i: usize) {
+    pub fn control(&mut self, i: usize) {
         let config = &self.inputs.config.controller;
         let (epoch, update) = (self.state.epoch as u64, i as u64);
         let purpose = format!("control/{i}");
@@ -437,7 +329,7 @@ impl<'a> Search<'a> {
             .error(&set, self.inputs.config.child.batch, false, architecture)
     }
 
-    fn end_epoch(&mut self) {
+    pub fn end_epoch(&mut self) {
         let config = self.inputs.config;
         let best = self.best("evaluate", config.evaluation.candidates);
         let valid_error = self.valid_error("evaluate", &best);
@@ -513,20 +405,25 @@ impl<'a> Search<'a> {
     }
 
     /// One step of the found genotype's training from scratch.
-    fn retrain(&mut self, epoch: usize, i: usize) {
+    pub fn retrain(&mut self, epoch: usize, i: usize) {
         let inputs = self.inputs;
         let (config, epochs) = (&inputs.config.child, inputs.config.retrain.epochs);
-        let steps = self.train_steps();
+        let steps = self.steps_of(inputs.retrain);
         if i == 0 || self.plan.is_none() {
             let mut rng = stream(inputs.seed, "shuffle/retrain", &[epoch as u64]);
-            self.plan = Some((shuffled(inputs.data.train.len(), &mut rng), Vec::new()));
+            self.plan = Some((shuffled(inputs.retrain.train.len(), &mut rng), Vec::new()));
         }
         let Some((order, _)) = &self.plan else { return };
         let architecture = self.genotype();
         let end = ((i + 1) * config.batch).min(order.len());
         let key = [epoch as u64, i as u64];
         let indices = &order[i * config.batch..end];
-        let batch = self.batch(&inputs.data.train, indices, true, ("augment/retrain", &key));
+        let batch = self.batch(
+            &inputs.retrain.train,
+            indices,
+            true,
+            ("augment/retrain", &key),
+        );
         let lr = cosine(epoch, config.lr_max, config.lr_min, epochs);
         let step = (epoch * steps + i) as u64;
         let mode = Mode::Train {
@@ -562,6 +459,7 @@ impl<'a> Search<'a> {
             genotype: architecture.genotype(self.inputs.space),
             bad_ops: last.bad_ops,
             parameters,
+            network: retrained.then_some((self.trainer.child, architecture)),
         }
     }
 }

@@ -38,7 +38,6 @@ pub struct Step {
 
 /// A network that is being trained.
 pub struct Trainer {
-    /// The network.
     pub child: Child,
     /// Its optimiser.
     pub sgd: Sgd,

@@ -1,6 +1,5 @@
 //! Every number of a final training, and whose it is.
 
-use super::FinalError;
 use crate::config::{ConfigError, error, real, whole};
 use crate::space::cells::CellSpace;
 use schemars::JsonSchema;
@@ -150,15 +149,10 @@ pub struct Settings {
     pub size: Option<[usize; 2]>,
     /// Schedule and optimiser.
     pub fit: FitConfig,
-    /// What happens to training batches.
     pub augment: Augment,
-    /// See [`FinalConfig`].
     pub auxiliary_weight: f64,
-    /// See [`FinalConfig`].
     pub drop_path: f64,
-    /// See [`FinalConfig`].
     pub dropout: f64,
-    /// See [`FinalConfig`].
     pub test_every: usize,
 }
 
@@ -267,10 +261,7 @@ impl FinalConfig {
     }
 
     /// Checks every range, and that the space has what is asked for.
-    ///
-    /// # Errors
-    /// The first key out of its range.
-    pub fn check(&self, protocol: Protocol) -> Result<(), FinalError> {
+    pub fn check(&self, protocol: Protocol) -> Result<(), ConfigError> {
         let settings = self.resolved(protocol);
         settings.fit.check()?;
         for (key, given) in [("channels", self.channels), ("cells", self.cells)] {

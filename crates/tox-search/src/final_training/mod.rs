@@ -40,9 +40,7 @@ pub struct Inputs<'a> {
     /// The clean data: the network learns from the training and the validation images, and is tested
     /// on the test images.
     pub data: &'a Dataset,
-    /// Every number.
     pub config: &'a FinalConfig,
-    /// Seed of all random streams.
     pub seed: u64,
     /// Where the network runs.
     pub device: Device,
@@ -80,7 +78,6 @@ pub struct Evaluation {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Epoch {
-    /// From 0.
     pub epoch: usize,
     /// Learning rate.
     pub lr: f64,
@@ -115,7 +112,6 @@ pub enum FinalError {
         width: usize,
         /// The cell that the head stands behind, from 0.
         cell: usize,
-        /// Number of cells.
         cells: usize,
         /// Rows and columns of its maps.
         maps: [usize; 2],
@@ -166,6 +162,19 @@ pub fn run(
     hooks: Hooks<'_>,
 ) -> Result<Option<Trained>, FinalError> {
     let protocol = Protocol::from(genotype.space());
+    let (network, state, counts) = network(genotype, inputs)?;
+    train((network, state), (protocol, counts), inputs, hooks)
+}
+
+/// The network of a genotype with its new weights and its size, as [`run`] trains it.
+///
+/// # Errors
+/// When a number is out of range, or the network will not do.
+pub fn network(
+    genotype: &CellGenotype,
+    inputs: &Inputs<'_>,
+) -> Result<(GenotypeNetwork, State, Counts), FinalError> {
+    let protocol = Protocol::from(genotype.space());
     inputs.config.check(protocol)?;
     let settings = inputs.config.resolved(protocol);
     let [_, c, h, w] = inputs.data.train.images.shape;
@@ -190,7 +199,7 @@ pub fn run(
     };
     let key = (inputs.seed, NAME);
     let (network, state) = GenotypeNetwork::regularised(genotype, shape, regularisation, key)?;
-    train((network, state), (protocol, counts), inputs, hooks)
+    Ok((network, state, counts))
 }
 
 /// Trains the network of an elastic architecture from new weights (Kaiming normal by fan-out, as
@@ -204,6 +213,20 @@ pub fn elastic(
     inputs: &Inputs<'_>,
     hooks: Hooks<'_>,
 ) -> Result<Option<Trained>, FinalError> {
+    let (network, state, counts) = elastic_network(space, arch, inputs)?;
+    let protocol = (Protocol::Elastic, counts);
+    train((network, state), protocol, inputs, hooks)
+}
+
+/// The network of an elastic architecture with its new weights and its size, as [`elastic`] trains it.
+///
+/// # Errors
+/// When the network will not do.
+pub fn elastic_network(
+    space: &ElasticSpace,
+    arch: &Arch,
+    inputs: &Inputs<'_>,
+) -> Result<(ElasticNet, State, Counts), FinalError> {
     let settings = inputs.config.resolved(Protocol::Elastic);
     let sizes = (inputs.data.train.images.shape[1], inputs.data.classes);
     let counts = count::elastic(space, arch, inputs.data.classes)?;
@@ -211,8 +234,7 @@ pub fn elastic(
     let key = (inputs.seed, NAME);
     let (mut network, state) = ElasticNet::new(space, arch, sizes, numbers, key)?;
     network.dropout = settings.dropout as f32;
-    let protocol = (Protocol::Elastic, counts);
-    train((network, state), protocol, inputs, hooks)
+    Ok((network, state, counts))
 }
 
 /// Refuses what [`run`] would refuse of any architecture of the space on these data: so a search need

@@ -1,75 +1,23 @@
 //! Which search, over which space, and how its result is judged.
 
+use super::numbers::{self, Unread};
+use super::{SEARCHES, Search, SearchKind};
 use crate::config::{ConfigError, error, whole};
-use crate::final_training::{FinalConfig, FinalError, Protocol};
-use crate::genes::GeneSpace;
-use crate::nsganet::config::NsganetConfig;
-use crate::pdarts::config::PdartsConfig;
-use crate::random::{RandomConfig, RandomError};
-use crate::reward::RewardError;
-use crate::robot::{RobotConfig, RobotError};
+use crate::final_training::{FinalConfig, Protocol};
+use crate::genes::{Architecture, GeneSpace};
 use crate::space::cells::CellSpace;
 use crate::space::elastic::ElasticSpace;
 use crate::space::nasbench201::CELLS;
+use crate::space::{BadOps, PoisonedSpace};
 use crate::table::{Column, DataSet, Measure};
-use crate::tenas::{TenasConfig, TenasError};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use tox_data::spec::DataSpec;
 use tox_nn::layers::WeightsError;
-
-/// A search.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum SearchKind {
-    /// P-DARTS: gradient descent on the weights of ops in a supernet.
-    PDarts,
-    /// TE-NAS: pruning by two scores of untrained supernets; no labels.
-    TeNas,
-    /// RoBoT: a learned mixture of six training-free metrics, and short trainings.
-    Robot,
-    /// NSGANetV2: evolution by predicted accuracy over a supernet's subnets.
-    #[serde(rename = "nsganetv2")]
-    NsganetV2,
-    /// A random architecture of the space: the control.
-    Random,
-}
-
-impl SearchKind {
-    /// All of them.
-    pub const ALL: [Self; 5] = [
-        Self::PDarts,
-        Self::TeNas,
-        Self::Robot,
-        Self::NsganetV2,
-        Self::Random,
-    ];
-
-    /// Its name in a recipe.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::PDarts => "p-darts",
-            Self::TeNas => "te-nas",
-            Self::Robot => "robot",
-            Self::NsganetV2 => "nsganetv2",
-            Self::Random => "random",
-        }
-    }
-
-    /// Its name in papers.
-    pub const fn title(self) -> &'static str {
-        match self {
-            Self::PDarts => "P-DARTS",
-            Self::TeNas => "TE-NAS",
-            Self::Robot => "RoBoT",
-            Self::NsganetV2 => "NSGANetV2",
-            Self::Random => "random",
-        }
-    }
-}
 
 /// A space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -144,38 +92,44 @@ pub enum Evaluate {
     None,
 }
 
+/// How many edges of a found architecture hold a bad op.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BadEdges {
+    /// Edges that hold one.
+    pub bad: usize,
+    /// All edges: 16 of the DARTS space, 6 of NAS-Bench-201.
+    pub edges: usize,
+    /// The share that a random architecture has on average, 0 to 1.
+    pub chance: f64,
+}
+
 /// A search and all its numbers. Of the tables of searches only the one that `search` names is used;
 /// a study's cells may name different ones.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NasConfig {
+#[schemars(deny_unknown_fields)]
+pub struct NasKeys {
     /// The search.
     pub search: SearchKind,
     /// The space.
     #[serde(default = "nasbench201")]
     pub space: NasSpace,
+    /// Bad ops on every edge of a cell space, see [`crate::space::bad`]: a poisoned search space, whole or
+    /// as a screen has left it. No part of a recipe, which names a poison set instead.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(skip)]
+    pub bad_ops: Vec<BadOps>,
     /// Widths and resolutions of the space `elastic`; default: those for images of 32x32, width 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elastic: Option<ElasticSpace>,
-    /// P-DARTS.
-    #[serde(rename = "p-darts", default, skip_serializing_if = "Option::is_none")]
-    pub p_darts: Option<PdartsConfig>,
-    /// TE-NAS.
-    #[serde(rename = "te-nas", default, skip_serializing_if = "Option::is_none")]
-    pub te_nas: Option<TenasConfig>,
-    /// RoBoT.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub robot: Option<RobotConfig>,
-    /// NSGANetV2.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub nsganetv2: Option<NsganetConfig>,
+    /// The tables of searches, each under its name.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub tables: Map<String, Value>,
     /// Weights that NSGANetV2's supernet has from a file; without it is trained on the data of the
     /// search, poison and all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supernet: Option<SupernetFile>,
-    /// Random search: the control.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub random: Option<RandomConfig>,
     /// How its result is judged.
     #[serde(default = "looked_up")]
     pub evaluate: Evaluate,
@@ -185,7 +139,7 @@ pub struct NasConfig {
     /// BLAKE3 of the table's file; a study fills it in when it is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table_hash: Option<String>,
-    /// The final training, where `evaluate` is `train`.
+    /// The final training, where `evaluate` is `train`, and of a cell with a bad op, which no table has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train: Option<FinalConfig>,
     /// The data of the final training where a search on other data is to be judged by them; default:
@@ -213,77 +167,218 @@ fn final_accuracy() -> Column {
     }
 }
 
+/// The keys of [`NasKeys`] beside the tables of searches.
+const OTHERS: [&str; 11] = [
+    "search",
+    "space",
+    "bad_ops",
+    "elastic",
+    "supernet",
+    "evaluate",
+    "column",
+    "table_hash",
+    "train",
+    "target",
+    "random_draws",
+];
+
+/// A config as it is written, its tables with their defaults; perhaps of several searches.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "NasKeys")]
+pub struct Written(NasKeys);
+
+impl TryFrom<NasKeys> for Written {
+    type Error = String;
+
+    fn try_from(mut keys: NasKeys) -> Result<Self, String> {
+        keys.tables.retain(|_, table| !table.is_null());
+        let own = keys.tables.entry(keys.search.kind());
+        own.or_insert_with(|| Value::Object(Map::new()));
+        for (key, table) in &mut keys.tables {
+            let Some(search) = SearchKind::named(key) else {
+                let all = OTHERS.into_iter().chain(SEARCHES.iter().map(|s| s.kind()));
+                let all: Vec<String> = all.map(|key| format!("`{key}`")).collect();
+                let all = all.join(", ");
+                return Err(format!("unknown field `{key}`, expected one of {all}"));
+            };
+            let read: Result<Value, Unread> = search.table().read(table.take());
+            *table = read.map_err(|e| e.to_string())?;
+        }
+        Ok(Self(keys))
+    }
+}
+
+impl Written {
+    /// The schema of [`NasKeys`] with the tables of all searches.
+    pub fn schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = NasKeys::json_schema(generator);
+        let tables: Vec<(String, Value)> = SEARCHES
+            .iter()
+            .map(|search| {
+                let mut table = search.table().schema(generator);
+                table.insert("description".into(), search.about().into());
+                (search.kind().to_owned(), table.to_value())
+            })
+            .collect();
+        if let Some(Value::Object(keys)) = schema.get_mut("properties") {
+            keys.extend(tables);
+        }
+        schema
+    }
+
+    /// As it runs in a cell space with these bad ops, whose cells with one are in no table.
+    pub fn poisoned(mut self, bad_ops: Vec<BadOps>) -> NasConfig {
+        self.0.bad_ops = bad_ops;
+        self.resolved()
+    }
+
+    /// As it runs.
+    pub fn resolved(self) -> NasConfig {
+        let mut keys = self.0;
+        let (search, space) = (keys.search, keys.space);
+        let table = keys.tables.shift_remove(search.kind()).unwrap_or_default();
+        let table = search.table().in_space(table, space);
+        keys.tables = Map::from_iter([(search.kind().to_owned(), table)]);
+        keys.supernet = keys.supernet.filter(|_| search.takes_supernet());
+        keys.elastic = (space == NasSpace::Elastic).then(|| keys.elastic_space());
+        let looked_up = keys.evaluate == Evaluate::NasBench201;
+        keys.table_hash = keys.table_hash.filter(|_| looked_up);
+        NasConfig(keys).training()
+    }
+}
+
+/// A config as it runs: only what has an effect, defaults written out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Written")]
+pub struct NasConfig(NasKeys);
+
+impl From<Written> for NasConfig {
+    fn from(written: Written) -> Self {
+        written.resolved()
+    }
+}
+
 impl NasConfig {
     /// A search with the published numbers.
-    pub fn of(search: SearchKind, space: NasSpace) -> Self {
-        Self {
-            search,
+    pub fn of(search: &'static dyn Search, space: NasSpace) -> Self {
+        let keys = NasKeys {
+            search: SearchKind(search),
             space,
+            bad_ops: Vec::new(),
             elastic: None,
-            p_darts: None,
-            te_nas: None,
-            robot: None,
-            nsganetv2: None,
+            tables: Map::new(),
             supernet: None,
-            random: None,
             evaluate: looked_up(),
             column: final_accuracy(),
             table_hash: None,
             train: None,
             target: None,
             random_draws: None,
-        }
-        .resolved()
+        };
+        Written(keys).resolved()
     }
 
-    /// As it is when only the named search's numbers are kept, defaults written out: what an outcome
-    /// depends on.
-    pub fn resolved(self) -> Self {
-        let (search, space) = (self.search, self.space);
-        let is = |kind| search == kind;
-        Self {
-            p_darts: is(SearchKind::PDarts).then(|| {
-                let without = || PdartsConfig {
-                    stages: Vec::new(),
-                    ..PdartsConfig::default()
-                };
-                let config = self.p_darts.unwrap_or_else(without);
-                match space.cells() {
-                    Some(cells) => config.resolved(cells),
-                    None => config,
-                }
-            }),
-            te_nas: is(SearchKind::TeNas).then(|| self.te_nas.unwrap_or_default()),
-            robot: is(SearchKind::Robot).then(|| self.robot.unwrap_or_default()),
-            nsganetv2: is(SearchKind::NsganetV2).then(|| self.nsganetv2.unwrap_or_default()),
-            supernet: self.supernet.filter(|_| is(SearchKind::NsganetV2)),
-            elastic: (space == NasSpace::Elastic)
-                .then(|| self.elastic.unwrap_or_else(|| ElasticSpace::small(1.0))),
-            random: is(SearchKind::Random).then(|| self.random.unwrap_or_default()),
-            train: (self.evaluate == Evaluate::Train).then(|| self.train.unwrap_or_default()),
-            target: self.target.filter(|_| self.evaluate == Evaluate::Train),
-            table_hash: self
-                .table_hash
-                .filter(|_| self.evaluate == Evaluate::NasBench201),
-            ..self
+    /// The same search over a space with these bad ops.
+    pub fn with_bad_ops(&self, bad_ops: Vec<BadOps>) -> Self {
+        let mut config = self.clone();
+        config.bad_ops = bad_ops;
+        config.training()
+    }
+
+    /// With the numbers of a final training if there may be one.
+    fn training(mut self) -> Self {
+        let trains = self.may_train();
+        self.train = trains.then(|| self.train.clone().unwrap_or_default());
+        self.target = self.target.take().filter(|_| trains);
+        self
+    }
+
+    /// The numbers of the search.
+    ///
+    /// # Errors
+    /// Numbers of another search.
+    pub fn numbers<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
+        let kind = self.search.kind();
+        let numbers = numbers::read(self.tables.get(kind).unwrap_or(&Value::Null));
+        numbers.map_err(|e| e.below(kind))
+    }
+}
+
+impl Deref for NasConfig {
+    type Target = NasKeys;
+
+    fn deref(&self) -> &NasKeys {
+        &self.0
+    }
+}
+
+impl DerefMut for NasConfig {
+    fn deref_mut(&mut self) -> &mut NasKeys {
+        &mut self.0
+    }
+}
+
+impl Deref for Written {
+    type Target = NasKeys;
+
+    fn deref(&self) -> &NasKeys {
+        &self.0
+    }
+}
+
+impl DerefMut for Written {
+    fn deref_mut(&mut self) -> &mut NasKeys {
+        &mut self.0
+    }
+}
+
+impl NasKeys {
+    /// The cell space with its bad ops, if it is one.
+    pub fn cells(&self) -> Option<PoisonedSpace> {
+        let bad = self.bad_ops.clone();
+        self.space.cells().map(|space| PoisonedSpace { space, bad })
+    }
+
+    /// Whether the result may be judged by a final training: known before the search.
+    pub fn may_train(&self) -> bool {
+        match self.evaluate {
+            Evaluate::Train => true,
+            Evaluate::NasBench201 => !self.bad_ops.is_empty(),
+            Evaluate::None => false,
         }
+    }
+
+    /// How this result is judged: as `evaluate` says, but that a cell with a bad op, which no table has,
+    /// is trained in place of being looked up.
+    pub fn judges(&self, found: &Architecture) -> Evaluate {
+        let bad = found.bad_edges().is_some_and(|[bad, _]| bad > 0);
+        match self.evaluate {
+            Evaluate::NasBench201 if bad => Evaluate::Train,
+            evaluate => evaluate,
+        }
+    }
+
+    /// The bad edges of this result, and what chance would make them.
+    pub fn bad_edges(&self, found: &Architecture) -> Option<BadEdges> {
+        let [bad, edges] = found.bad_edges()?;
+        let chance = self.genes().chance();
+        Some(BadEdges { bad, edges, chance })
     }
 
     /// The space with its integer encoding.
     pub fn genes(&self) -> GeneSpace {
-        match self.space.cells() {
+        match self.cells() {
             Some(cells) => GeneSpace::Cell(cells),
-            None => {
-                let space = self.elastic.clone();
-                GeneSpace::Elastic(space.unwrap_or_else(|| ElasticSpace::small(1.0)))
-            }
+            None => GeneSpace::Elastic(self.elastic_space()),
         }
     }
 
+    fn elastic_space(&self) -> ElasticSpace {
+        let space = self.elastic.clone();
+        space.unwrap_or_else(|| ElasticSpace::small(1.0))
+    }
+
     /// Checks every range of all searches that it has numbers of.
-    ///
-    /// # Errors
-    /// The first key out of its range.
     pub fn check(&self) -> Result<(), ConfigError> {
         let space = self.space;
         if self.evaluate == Evaluate::NasBench201 && space != NasSpace::NasBench201 {
@@ -292,124 +387,43 @@ impl NasConfig {
             return error("evaluate", "\"nasbench201\"", expected.to_owned());
         }
         whole("random_draws", self.random_draws.unwrap_or(1), 1, CELLS)?;
-        let below = |table: &str, mut e: ConfigError| {
-            e.key = format!("{table}.{}", e.key);
-            e
-        };
-        if let Some(config) = &self.nsganetv2 {
-            config.check().map_err(|e| below("nsganetv2", e))?;
-        }
         if let Some(space) = &self.elastic
             && let Err(e) = space.check()
         {
             return error("elastic", format!("{space:?}"), e.to_string());
         }
-        let Some(cells) = space.cells() else {
-            return self.check_elastic();
-        };
-        if self.supernet.is_some() {
+        if !self.bad_ops.is_empty() && space.cells().is_none() {
+            let expected = "a cell space: a layer of the elastic space has no choice of an op, only of the \
+                            size of its convolution, and the one kernel of a supernet's layer holds all sizes";
+            return error("bad_ops", "bad ops", expected.to_owned());
+        }
+        if !self.search.runs_in(space) {
+            let able = SEARCHES.iter().filter(|search| search.runs_in(space));
+            let able: Vec<String> = able.map(|s| format!("\"{}\"", s.kind())).collect();
+            let expected = format!("{} in the space \"elastic\"", able.join(" or "));
+            return error("search", format!("\"{}\"", self.search.kind()), expected);
+        }
+        if let Some(Err(e)) = self.cells().map(|space| space.check()) {
+            return error("bad_ops", format!("{:?}", self.bad_ops), e.to_string());
+        }
+        if self.supernet.is_some() && space.cells().is_some() {
             let expected = "space = \"elastic\", whose supernets are exchanged".to_owned();
             return error("supernet", "a file", expected);
         }
-        if let Some(config) = &self.p_darts {
-            let config = config.clone().resolved(cells);
-            config.check(cells).map_err(|e| below("p-darts", e))?;
-        }
-        if let Some(config) = &self.te_nas {
-            let checked = config.ranges(cells);
-            checked.map_err(|e| below("te-nas", tenas(e)))?;
-        }
-        if let Some(config) = &self.robot {
-            config.check().map_err(|e| below("robot", robot(e)))?;
-        }
-        if let Some(config) = &self.random {
-            let checked = config.check(cells);
-            checked.map_err(|e| below("random", random(e)))?;
-        }
-        self.check_training(Protocol::from(cells))
-    }
-
-    fn check_elastic(&self) -> Result<(), ConfigError> {
-        match self.search {
-            SearchKind::NsganetV2 => {}
-            SearchKind::Random => {
-                let draws = self.random.as_ref().map_or(1, |random| random.draws);
-                whole("random.draws", draws, 1, 1)?;
-            }
-            other => {
-                let expected = "\"nsganetv2\" or \"random\" in the space \"elastic\"".to_owned();
-                return error("search", format!("\"{}\"", other.word()), expected);
+        for search in SEARCHES {
+            let kind = search.kind();
+            // Other cells of a study may be of other spaces.
+            let concerned =
+                search.runs_in(space) && (space.cells().is_some() || kind == self.search.kind());
+            if let Some(table) = self.tables.get(kind).filter(|_| concerned) {
+                let checked = search.table().check(table, space);
+                checked.map_err(|e| e.below(kind))?;
             }
         }
-        self.check_training(Protocol::Elastic)
-    }
-
-    fn check_training(&self, protocol: Protocol) -> Result<(), ConfigError> {
         if let Some(config) = &self.train {
-            config.check(protocol).map_err(|e| {
-                let mut e = training(e);
-                e.key = format!("train.{}", e.key);
-                e
-            })?;
+            let protocol = space.cells().map_or(Protocol::Elastic, Protocol::from);
+            config.check(protocol).map_err(|e| e.below("train"))?;
         }
         Ok(())
-    }
-}
-
-/// The error of a number out of range; others do not come of a config alone.
-fn tenas(e: TenasError) -> ConfigError {
-    match e {
-        TenasError::Range {
-            key,
-            found,
-            low,
-            high,
-        } => range(key, found, low, high),
-        other => range("", other, 0, 0),
-    }
-}
-
-fn robot(e: RobotError) -> ConfigError {
-    match e {
-        RobotError::Range {
-            key,
-            found,
-            low,
-            high,
-        } => range(key, found, low, high),
-        RobotError::Reward(e) => reward(e),
-        other => range("", other, 0, 0),
-    }
-}
-
-fn random(e: RandomError) -> ConfigError {
-    match e {
-        RandomError::Range { key, found, high } => range(key, found, 1, high),
-        RandomError::Reward(e) => reward(e),
-        other => range("", other, 0, 0),
-    }
-}
-
-fn reward(e: RewardError) -> ConfigError {
-    match e {
-        RewardError::DropPath(found) => range("train.drop_path", found, 0.0, 0.99),
-        RewardError::Fit(e) => range(&format!("train.{}", e.key), e.found, e.low, e.high),
-        other => range("", other, 0, 0),
-    }
-}
-
-fn training(e: FinalError) -> ConfigError {
-    match e {
-        FinalError::Config(e) => e,
-        FinalError::Fit(e) => range(e.key, e.found, e.low, e.high),
-        other => range("", other, 0, 0),
-    }
-}
-
-fn range<T: ToString>(key: &str, found: impl ToString, low: T, high: T) -> ConfigError {
-    ConfigError {
-        key: key.to_owned(),
-        found: found.to_string(),
-        expected: format!("{} to {}", low.to_string(), high.to_string()),
     }
 }

@@ -1,28 +1,121 @@
-//! Runs the search that a config names.
+//! What a search is to those who run it and report on it.
 
-use super::config::{NasConfig, SearchKind, SupernetFile};
-use crate::cell::SupernetShape;
-use crate::config::ConfigError;
+use super::diagnostics::Diagnostics;
+use super::{Course, NasConfig, NasSpace, Table, Trace};
+use crate::config::{ConfigError, error};
 use crate::genes::Architecture;
-use crate::nsganet::archive::{Entry, Round};
-use crate::nsganet::{self, NsganetError, Subnet, Supernet};
-use crate::pdarts;
+use crate::nsganet::Subnet;
 use crate::pdarts::learner::Learner;
-use crate::random::{self, RandomError};
-use crate::reward::Accuracy;
-use crate::robot::{self, RobotError};
-use crate::space::SpaceError;
-use crate::space::cells::{CellGenotype, CellSpace};
-use crate::tenas::{self, TenasError};
-use serde::{Deserialize, Serialize};
-use std::path::Path;
+use crate::space::{PoisonedSpace, SpaceError};
 use tox_data::Dataset;
 use tox_data::checkpoint::Hooks;
-use tox_data::rng::stream;
 use tox_data::spec::Augment;
 use tox_nn::Device;
-use tox_nn::fit::Epoch;
 use tox_nn::layers::{State, WeightsError};
+
+/// A search over a space of networks.
+pub trait Search: Sync {
+    /// Its name in a recipe, and that of its table there.
+    fn kind(&self) -> &'static str;
+
+    /// Its name in papers.
+    fn title(&self) -> &'static str;
+
+    /// A sentence on it.
+    fn about(&self) -> &'static str;
+
+    /// Its numbers: [`super::TableOf`] a structure.
+    fn table(&self) -> &'static dyn Table;
+
+    /// Whether it chooses by scores of untrained networks, even if it trains the best by its scores.
+    fn training_free(&self) -> bool;
+
+    /// Whether it is no search at all, but what others are held against.
+    fn is_control(&self) -> bool {
+        false
+    }
+
+    /// What it sees of the data.
+    fn reads(&self, config: &NasConfig) -> Reads {
+        let _ = config;
+        Reads::All
+    }
+
+    fn runs_in(&self, space: NasSpace) -> bool {
+        space.cells().is_some()
+    }
+
+    /// Whether its supernet may come from a file, in the space `elastic`.
+    fn takes_supernet(&self) -> bool {
+        false
+    }
+
+    /// Seeds of it in the study of Coalson et al.; none if they did not run it.
+    fn repetitions(&self) -> Option<usize> {
+        None
+    }
+
+    /// Names of what [`Search::diagnose`] measures as changes.
+    fn signals(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// What it chooses between, in the plural.
+    fn choices(&self) -> &'static str {
+        "choices of the best architecture"
+    }
+
+    /// Runs or resumes it. `None` means that it was asked to stop and has saved itself. The config is
+    /// checked, and the space one that it runs in.
+    ///
+    /// # Errors
+    /// Images that it cannot use, a checkpoint that cannot be read or written.
+    fn run(&self, inputs: &Inputs<'_>, hooks: Hooks<'_>) -> Result<Option<Found>, NasError>;
+
+    /// Reads the keys of a [`Trace`] of it.
+    ///
+    /// # Errors
+    /// Keys that are not its own.
+    fn course(&self, trace: &Trace) -> serde_json::Result<Box<dyn Course>>;
+
+    /// Measures what `poisoned`, the same rows as the clean ones of `inputs`, does to the signals that it
+    /// goes by.
+    ///
+    /// # Errors
+    /// A network that cannot be built.
+    fn diagnose(
+        &self,
+        inputs: &Inputs<'_>,
+        found: &Found,
+        poisoned: &Dataset,
+    ) -> Result<Diagnostics, NasError> {
+        let _ = (inputs, found, poisoned);
+        Ok(Diagnostics::default())
+    }
+
+    /// The network that it left, built anew; its numbers are for the caller to fill in.
+    ///
+    /// # Errors
+    /// A network that cannot be built.
+    fn left(
+        &self,
+        inputs: &Inputs<'_>,
+        found: &Architecture,
+        trace: &Trace,
+    ) -> Result<Leftover, NasError> {
+        let _ = (inputs, found, trace);
+        Ok(Leftover::None)
+    }
+}
+
+/// What a search sees of the data, and so what poison can reach it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    All,
+    /// No labels.
+    Images,
+    Nothing,
+}
 
 /// What is searched on.
 pub struct Inputs<'a> {
@@ -31,75 +124,24 @@ pub struct Inputs<'a> {
     pub data: &'a Dataset,
     /// What happens to batches, of searches that augment (P-DARTS, and TE-NAS' kernel).
     pub augment: &'a Augment,
-    /// Every number.
     pub config: &'a NasConfig,
-    /// Seed of all random streams.
     pub seed: u64,
-    /// Where networks run.
     pub device: Device,
 }
 
-/// How a search went.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "search", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Trace {
-    /// See [`pdarts`].
-    PDarts {
-        /// One entry an epoch, stage after stage.
-        epochs: Vec<pdarts::found::Epoch>,
-        /// One entry a stage.
-        stages: Vec<pdarts::found::StageEnd>,
-    },
-    /// See [`tenas`].
-    TeNas {
-        /// What every round removed: kind of cell, edge, op.
-        rounds: Vec<Vec<tenas::rank::Candidate>>,
-        /// Of these, those in whose place a candidate with equal scores could have gone: the order of
-        /// the list decided.
-        #[serde(default, skip_serializing_if = "is_zero")]
-        ties: usize,
-    },
-    /// See [`robot`].
-    Robot {
-        /// Different architectures in the pool.
-        pool: usize,
-        /// The rounds of Bayesian optimisation.
-        queries: Vec<robot::Query>,
-        /// The architectures evaluated, with the accuracies that the search saw, in percent.
-        evaluated: Vec<(CellGenotype, f64)>,
-    },
-    /// See [`nsganet`].
-    #[serde(rename = "nsganetv2")]
-    NsganetV2 {
-        /// All architectures that were evaluated, in order.
-        archive: Vec<Entry>,
-        /// The rounds.
-        rounds: Vec<Round>,
-        /// Epochs of the supernet's training.
-        epochs: Vec<Epoch>,
-        /// Steps of that training whose gradient norm was not finite.
-        nonfinite_steps: u64,
-    },
-    /// See [`random`].
-    Random {
-        /// The architectures evaluated, with the accuracies that the search saw, in percent; none of
-        /// a single draw.
-        evaluated: Vec<(CellGenotype, f64)>,
-    },
-}
-
-fn is_zero(n: &usize) -> bool {
-    *n == 0
-}
-
-impl Trace {
-    /// Architectures that the search evaluated, each by a short training or, in NSGANetV2, with weights
-    /// that it inherits. Of searches that evaluate none, 0.
-    pub fn evaluated(&self) -> usize {
-        match self {
-            Self::Robot { evaluated, .. } | Self::Random { evaluated } => evaluated.len(),
-            Self::NsganetV2 { archive, .. } => archive.len(),
-            Self::PDarts { .. } | Self::TeNas { .. } => 0,
+impl Inputs<'_> {
+    /// The cell space.
+    ///
+    /// # Errors
+    /// A space of other networks.
+    pub fn cells(&self) -> Result<PoisonedSpace, ConfigError> {
+        match self.config.cells() {
+            Some(cells) => Ok(cells),
+            None => error(
+                "space",
+                self.config.space.title(),
+                "a cell space".to_owned(),
+            ),
         }
     }
 }
@@ -107,7 +149,6 @@ impl Trace {
 /// What a search found.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// The architecture.
     pub genotype: Architecture,
     /// How it went.
     pub trace: Trace,
@@ -115,32 +156,23 @@ pub struct Found {
     pub left: Leftover,
 }
 
-/// A network that a search leaves.
+/// A network that a search leaves: what gradient cancelling attacks. Without one that is a network of what was
+/// found.
 #[derive(Clone, Debug)]
 pub enum Leftover {
-    /// Nothing.
     None,
-    /// P-DARTS' last supernet.
-    Learner(Box<Learner>),
-    /// NSGANetV2's result with the weights that it inherits.
+    /// A supernet, whose alphas are attacked.
+    Supernet(Box<Learner>),
+    /// What was found, with the weights that it inherits from a supernet.
     Subnet(Box<(Subnet, State)>),
 }
 
 /// Why a search cannot be run or has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum NasError {
-    /// P-DARTS.
+    /// In the search's own words.
     #[error(transparent)]
-    PDarts(#[from] pdarts::found::PdartsError),
-    /// TE-NAS.
-    #[error(transparent)]
-    TeNas(#[from] TenasError),
-    /// RoBoT.
-    #[error(transparent)]
-    Robot(#[from] RobotError),
-    /// NSGANetV2.
-    #[error(transparent)]
-    NsganetV2(#[from] NsganetError),
+    Search(Box<dyn std::error::Error + Send + Sync>),
     /// A supernet's file that cannot be used.
     #[error(transparent)]
     Weights(#[from] WeightsError),
@@ -150,208 +182,31 @@ pub enum NasError {
          that file, or leave `hash` out of the recipe"
     )]
     OtherSupernet {
-        /// The file.
         path: String,
-        /// Its hash.
         found: String,
-        /// That of the trial.
+        /// The hash of the trial.
         expected: String,
     },
-    /// Random search.
-    #[error(transparent)]
-    Random(#[from] RandomError),
     /// A network that cannot be built.
     #[error(transparent)]
     Space(#[from] SpaceError),
-    /// A search that does not run on the space.
+    /// A number out of its range, or a search that does not run on the space.
     #[error(transparent)]
     Config(#[from] ConfigError),
 }
 
-/// Runs or resumes the search that the config names. `None` means that it was asked to stop and has
-/// saved itself.
+impl NasError {
+    /// Of a search's own error.
+    pub fn of(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Search(Box::new(error))
+    }
+}
+
+/// Runs or resumes the search that the config names, see [`Search::run`].
 ///
 /// # Errors
-/// A config or images that it cannot use, a checkpoint that cannot be read or written.
+/// A number of the config that is out of its range; those of the search.
 pub fn run(inputs: &Inputs<'_>, hooks: Hooks<'_>) -> Result<Option<Found>, NasError> {
-    let config = inputs.config.clone().resolved();
-    config.check()?;
-    if config.search == SearchKind::NsganetV2 {
-        return evolve(inputs, &config, hooks);
-    }
-    match config.space.cells() {
-        Some(space) => on_cells(inputs, config, space, hooks),
-        None => {
-            let mut rng = stream(inputs.seed, "random/elastic", &[]);
-            Ok(Some(Found {
-                genotype: config.genes().random(&mut rng),
-                trace: Trace::Random {
-                    evaluated: Vec::new(),
-                },
-                left: Leftover::None,
-            }))
-        }
-    }
-}
-
-/// The searches of the cell spaces.
-fn on_cells(
-    inputs: &Inputs<'_>,
-    config: NasConfig,
-    space: CellSpace,
-    hooks: Hooks<'_>,
-) -> Result<Option<Found>, NasError> {
-    let (data, seed, device) = (inputs.data, inputs.seed, inputs.device.clone());
-    let plain = |genotype, trace| Found {
-        genotype: Architecture::Cell(genotype),
-        trace,
-        left: Leftover::None,
-    };
-    Ok(match config.search {
-        SearchKind::PDarts => {
-            let inputs = pdarts::found::Inputs {
-                data,
-                augment: inputs.augment,
-                space,
-                config: &config.p_darts.unwrap_or_default(),
-                seed,
-                device,
-            };
-            pdarts::search::run(&inputs, hooks)?.map(|found| {
-                let trace = Trace::PDarts {
-                    epochs: found.epochs,
-                    stages: found.stages,
-                };
-                Found {
-                    left: Leftover::Learner(Box::new(found.learner)),
-                    ..plain(found.genotype, trace)
-                }
-            })
-        }
-        SearchKind::TeNas => {
-            let config = config.te_nas.unwrap_or_default();
-            let scene = tenas::Scene {
-                space,
-                images: &data.train.images,
-                normalise: &config.normalise.of(&data.name, &data.normalise),
-                augment: inputs.augment,
-                classes: data.classes,
-                config: &config,
-                seed,
-            };
-            tenas::run(scene, device, hooks)?.map(|found| {
-                let (rounds, ties) = (found.rounds, found.ties);
-                plain(found.genotype, Trace::TeNas { rounds, ties })
-            })
-        }
-        SearchKind::Robot => {
-            let inputs = robot::Inputs {
-                space,
-                train: &data.train,
-                valid: &data.valid,
-                normalise: &data.normalise,
-                classes: data.classes,
-                accuracy: Accuracy::Trained,
-                config: &config.robot.unwrap_or_default(),
-                seed,
-                device,
-            };
-            robot::run(&inputs, hooks)?.map(|found| {
-                let trace = Trace::Robot {
-                    pool: found.pool,
-                    queries: found.queries,
-                    evaluated: found.evaluated,
-                };
-                plain(found.genotype, trace)
-            })
-        }
-        SearchKind::NsganetV2 => unreachable!("it has a way of its own"),
-        SearchKind::Random => {
-            let inputs = random::Inputs {
-                space,
-                train: &data.train,
-                valid: &data.valid,
-                normalise: &data.normalise,
-                classes: data.classes,
-                accuracy: Accuracy::Trained,
-                config: &config.random.unwrap_or_default(),
-                seed,
-                device,
-            };
-            random::run(&inputs, hooks)?.map(|found| {
-                let evaluated = found.evaluated;
-                plain(found.genotype, Trace::Random { evaluated })
-            })
-        }
-    })
-}
-
-/// NSGANetV2, over any of the spaces.
-fn evolve(
-    inputs: &Inputs<'_>,
-    config: &NasConfig,
-    hooks: Hooks<'_>,
-) -> Result<Option<Found>, NasError> {
-    let (data, space) = (inputs.data, config.genes());
-    let supernet = match &config.supernet {
-        Some(file) => Some(from_file(inputs, config, file)?),
-        None => None,
-    };
-    let inputs = nsganet::Inputs {
-        data,
-        augment: inputs.augment,
-        space: &space,
-        accuracy: match &supernet {
-            Some(supernet) => nsganet::Accuracy::Inherited(supernet),
-            None => nsganet::Accuracy::Trained,
-        },
-        config: &config.nsganetv2.clone().unwrap_or_default(),
-        seed: inputs.seed,
-        device: inputs.device.clone(),
-    };
-    let Some(found) = nsganet::run(&inputs, hooks)? else {
-        return Ok(None);
-    };
-    let subnet = found.subnet(&inputs)?;
-    Ok(Some(Found {
-        genotype: found.architecture,
-        trace: Trace::NsganetV2 {
-            archive: found.archive,
-            rounds: found.rounds,
-            epochs: found.epochs,
-            nonfinite_steps: found.nonfinite_steps,
-        },
-        left: subnet.map_or(Leftover::None, |subnet| Leftover::Subnet(Box::new(subnet))),
-    }))
-}
-
-/// A supernet with the weights of a file.
-fn from_file(
-    inputs: &Inputs<'_>,
-    config: &NasConfig,
-    file: &SupernetFile,
-) -> Result<Supernet, NasError> {
-    let path = Path::new(&file.path);
-    if let Some(expected) = &file.hash {
-        let found = SupernetFile::hash_of(path)?;
-        if found != *expected {
-            return Err(NasError::OtherSupernet {
-                path: file.path.clone(),
-                found,
-                expected: expected.clone(),
-            });
-        }
-    }
-    let nsganet = config.nsganetv2.clone().unwrap_or_default();
-    let [_, c, h, w] = inputs.data.train.images.shape;
-    let shape = SupernetShape {
-        channels: nsganet.channels,
-        cells: nsganet.cells,
-        classes: file.classes.unwrap_or(inputs.data.classes),
-        input: [c, h, w],
-    };
-    let key = (inputs.seed, "nsganet/file");
-    let mut supernet = Supernet::new(&config.genes(), shape, nsganet.kernel_matrices, key)?;
-    supernet.load(path)?;
-    Ok(supernet)
+    inputs.config.check()?;
+    inputs.config.search.run(inputs, hooks)
 }

@@ -1,7 +1,7 @@
 //! What both genetic algorithms share: tournaments, and litters without duplicates.
 
-use rand::Rng;
 use rand::seq::SliceRandom;
+use rand::{Rng, RngExt};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 

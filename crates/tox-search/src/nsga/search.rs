@@ -8,8 +8,8 @@
 
 use super::sort::{crowding, dominates, fronts};
 use super::{Genome, NsgaError, breed, variation};
-use rand::Rng;
 use rand::seq::SliceRandom;
+use rand::{Rng, RngExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;

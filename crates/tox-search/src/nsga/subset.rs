@@ -9,8 +9,8 @@
 //! the 100 best of old and new survive, 60 generations, the random start included.
 
 use super::{NsgaError, breed, sort};
-use rand::Rng;
 use rand::seq::SliceRandom;
+use rand::{Rng, RngExt};
 use std::collections::BTreeSet;
 use tox_data::rng::stream;
 

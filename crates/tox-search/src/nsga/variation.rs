@@ -1,8 +1,8 @@
 //! How genomes are crossed and mutated.
 
 use super::Genome;
-use rand::Rng;
 use rand::seq::SliceRandom;
+use rand::{Rng, RngExt};
 
 /// Two-point crossover: both genomes with the genes between two random cuts exchanged. The two cuts
 /// differ, and a cut is between two genes; with two genes there is one cut, and what follows it is

@@ -154,7 +154,10 @@ pub fn propose(
     let best = front(archive).map_err(nsga)?;
     let start: Vec<Genome> = best.iter().map(|i| archive[*i].genes.clone()).collect();
     let evaluate = |genomes: &[Genome]| -> Result<Vec<Vec<f64>>, Stopped> {
-        let rows: Vec<Vec<f64>> = genomes.iter().map(|genes| row(genes)).collect();
+        let seen = genomes
+            .iter()
+            .map(|genes| Ok(row(&space.canonical(genes)?)));
+        let rows = seen.collect::<Result<Vec<_>, NsganetError>>()?;
         let errors = fitted.model.predict(&rows).map_err(predictor)?;
         let pairs = genomes.iter().zip(errors);
         let one = |(genes, error): (&Genome, f64)| {

@@ -27,12 +27,13 @@ pub fn calibrate<N: Network>(
 ) {
     let mut sums = vec![0.0f64; state.running.values.len()];
     let mut seen = 0.0;
-    for indices in indices.chunks(batch).filter(|chunk| chunk.len() > 1) {
-        // Nothing is drawn that batch norms see.
+    let batches = indices.chunks(batch).filter(|chunk| chunk.len() > 1);
+    for (step, indices) in batches.enumerate() {
+        // Batch norms see nothing that is drawn but the noise of bad ops.
         let draws = Draws {
             seed: 0,
             network: "calibrate",
-            step: 0,
+            step: step as u64,
         };
         let batch = split.batch(indices, normalise, None);
         let pass = Pass::new(state, device, Mode::Train(draws));

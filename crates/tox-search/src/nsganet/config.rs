@@ -173,10 +173,6 @@ impl Default for NsganetConfig {
 }
 
 impl NsganetConfig {
-    /// Checks every range.
-    ///
-    /// # Errors
-    /// The first key out of its range.
     pub fn check(&self) -> Result<(), ConfigError> {
         whole("channels", self.channels, 1, 4096)?;
         whole("cells", self.cells, 1, 4096)?;

@@ -33,30 +33,22 @@ pub struct Inputs<'a> {
     /// Candidates are fine-tuned, and a supernet is trained, on the training images; accuracies are
     /// those on the validation images.
     pub data: &'a Dataset,
-    /// What happens to training batches.
     pub augment: &'a Augment,
-    /// What is searched.
     pub space: &'a GeneSpace,
-    /// Where accuracies come from.
     pub accuracy: Accuracy<'a>,
-    /// Every number.
     pub config: &'a NsganetConfig,
-    /// Seed of all random streams.
     pub seed: u64,
-    /// Where networks run.
     pub device: Device,
 }
 
 /// What a search found.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// The result.
     pub architecture: Architecture,
     /// Its place in the archive, which says what it was worth.
     pub place: usize,
     /// All architectures that were evaluated, in order.
     pub archive: Vec<Entry>,
-    /// The rounds.
     pub rounds: Vec<Round>,
     /// Epochs of the supernet's training: loss and error of the first subnet of each step, which is
     /// the largest in the elastic space and a random one elsewhere. None if it was not trained here.

@@ -41,3 +41,166 @@ pub use config::{Choice, NsganetConfig, SupernetConfig, TuneConfig};
 pub use found::{Accuracy, Found, Inputs, NsganetError};
 pub use search::run;
 pub use supernet::{Subnet, Supernet};
+
+use crate::cell::SupernetShape;
+use crate::config::ConfigError;
+use crate::genes::Architecture;
+use crate::nas::{
+    self, Course, Leftover, NasError, NasSpace, Numbers, SupernetFile, Table, TableOf, Trace,
+};
+use archive::{Entry, Round};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use tox_data::checkpoint::Hooks;
+use tox_nn::fit::Epoch;
+
+/// NSGANetV2.
+pub struct NsganetV2;
+
+/// How a search went.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NsganetTrace {
+    /// All architectures that were evaluated, in order.
+    pub archive: Vec<Entry>,
+    pub rounds: Vec<Round>,
+    /// Epochs of the supernet's training.
+    pub epochs: Vec<Epoch>,
+    /// Steps of that training whose gradient norm was not finite.
+    pub nonfinite_steps: u64,
+}
+
+/// Its choice is of a front, not of a list: it has no ties.
+impl Course for NsganetTrace {
+    fn evaluated(&self) -> usize {
+        self.archive.len()
+    }
+}
+
+impl Numbers for NsganetConfig {
+    fn check_in(&self, _space: NasSpace) -> Result<(), ConfigError> {
+        self.check()
+    }
+}
+
+impl nas::Search for NsganetV2 {
+    fn kind(&self) -> &'static str {
+        "nsganetv2"
+    }
+
+    fn title(&self) -> &'static str {
+        "NSGANetV2"
+    }
+
+    fn about(&self) -> &'static str {
+        "NSGANetV2: evolution by predicted accuracy over a supernet's subnets."
+    }
+
+    fn table(&self) -> &'static dyn Table {
+        TableOf::<NsganetConfig>::NEW
+    }
+
+    fn training_free(&self) -> bool {
+        false
+    }
+
+    fn runs_in(&self, _space: NasSpace) -> bool {
+        true
+    }
+
+    fn takes_supernet(&self) -> bool {
+        true
+    }
+
+    fn repetitions(&self) -> Option<usize> {
+        Some(10)
+    }
+
+    fn run(
+        &self,
+        inputs: &nas::Inputs<'_>,
+        hooks: Hooks<'_>,
+    ) -> Result<Option<nas::Found>, NasError> {
+        let supernet = inputs.config.supernet.as_ref();
+        let supernet = supernet.map(|file| from_file(inputs, file)).transpose()?;
+        let own = Inputs {
+            data: inputs.data,
+            augment: inputs.augment,
+            space: &inputs.config.genes(),
+            accuracy: match &supernet {
+                Some(supernet) => Accuracy::Inherited(supernet),
+                None => Accuracy::Trained,
+            },
+            config: &inputs.config.numbers()?,
+            seed: inputs.seed,
+            device: inputs.device.clone(),
+        };
+        let Some(found) = run(&own, hooks).map_err(NasError::of)? else {
+            return Ok(None);
+        };
+        let subnet = found.subnet(&own).map_err(NasError::of)?;
+        let trace = NsganetTrace {
+            archive: found.archive,
+            rounds: found.rounds,
+            epochs: found.epochs,
+            nonfinite_steps: found.nonfinite_steps,
+        };
+        Ok(Some(nas::Found {
+            genotype: found.architecture,
+            trace: Trace::of(&Self, &trace),
+            left: subnet.map_or(Leftover::None, |subnet| Leftover::Subnet(Box::new(subnet))),
+        }))
+    }
+
+    fn course(&self, trace: &Trace) -> serde_json::Result<Box<dyn Course>> {
+        Ok(Box::new(trace.read::<NsganetTrace>()?))
+    }
+
+    fn left(
+        &self,
+        inputs: &nas::Inputs<'_>,
+        found: &Architecture,
+        _trace: &Trace,
+    ) -> Result<Leftover, NasError> {
+        let supernet = supernet(inputs, inputs.data.classes, "gc/victim")?;
+        let (network, state, _) = supernet.subnet(found)?;
+        Ok(Leftover::Subnet(Box::new((network, state))))
+    }
+}
+
+fn supernet(inputs: &nas::Inputs<'_>, classes: usize, key: &str) -> Result<Supernet, NasError> {
+    let config: NsganetConfig = inputs.config.numbers()?;
+    let [_, c, h, w] = inputs.data.train.images.shape;
+    let shape = SupernetShape {
+        channels: config.channels,
+        cells: config.cells,
+        classes,
+        input: [c, h, w],
+    };
+    let key = (inputs.seed, key);
+    Ok(Supernet::new(
+        &inputs.config.genes(),
+        shape,
+        config.kernel_matrices,
+        key,
+    )?)
+}
+
+/// A supernet with the weights of a file.
+fn from_file(inputs: &nas::Inputs<'_>, file: &SupernetFile) -> Result<Supernet, NasError> {
+    let path = Path::new(&file.path);
+    if let Some(expected) = &file.hash {
+        let found = SupernetFile::hash_of(path)?;
+        if found != *expected {
+            return Err(NasError::OtherSupernet {
+                path: file.path.clone(),
+                found,
+                expected: expected.clone(),
+            });
+        }
+    }
+    let classes = file.classes.unwrap_or(inputs.data.classes);
+    let mut supernet = supernet(inputs, classes, "nsganet/file")?;
+    supernet.load(path)?;
+    Ok(supernet)
+}

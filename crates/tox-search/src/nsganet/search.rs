@@ -19,6 +19,9 @@ use tox_data::checkpoint::{self, Buffers, CheckpointError, Hooks, Machine, Slot}
 /// that cannot be read or written.
 pub fn run(inputs: &Inputs<'_>, mut hooks: Hooks<'_>) -> Result<Option<Found>, NsganetError> {
     inputs.config.check()?;
+    if let GeneSpace::Cell(space) = inputs.space {
+        space.check()?;
+    }
     let mut search = Search::new(inputs)?;
     let done = checkpoint::drive(&mut search, &mut hooks)?;
     match search.failed.take() {

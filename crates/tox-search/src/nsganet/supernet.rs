@@ -6,7 +6,7 @@
 //!
 //! In the elastic space the numbers are those of the largest network, see [`crate::elastic`]. In the
 //! cell spaces they are the supernet of P-DARTS ([`CellSupernet`]) with all ops but DARTS' `none` on all
-//! edges, and a subnet is it with one op on an edge, as in single-path search (Guo et al. 2020): batch
+//! edges, bad ones among them, and a subnet is it with one op on an edge, as in single-path search (Guo et al. 2020): batch
 //! norms of ops are without gamma and beta, in the DARTS space one stands behind pools.
 
 use super::inherit::{Inherited, Names, Sum};
@@ -86,14 +86,16 @@ impl Supernet {
         key: (u64, &str),
     ) -> Result<Self, SpaceError> {
         let state = match space {
-            GeneSpace::Cell(CellSpace::Darts) => {
-                let all = vec![darts::Op::ALL[1..].to_vec(); EDGES];
-                DartsSupernet::new([&all, &all], &darts_shape(shape), Init::Torch, key)?.1
-            }
-            GeneSpace::Cell(CellSpace::NasBench201) => {
-                let all = vec![nasbench201::Op::ALL.to_vec(); nasbench201::EDGES];
-                Nb201Supernet::new(&all, false, &bench_shape(shape), Init::Torch, key)?.1
-            }
+            GeneSpace::Cell(space) => match space.space {
+                CellSpace::Darts => {
+                    let all = vec![space.with(&darts::Op::ALL[1..]); EDGES];
+                    DartsSupernet::new([&all, &all], &darts_shape(shape), Init::Torch, key)?.1
+                }
+                CellSpace::NasBench201 => {
+                    let all = vec![space.with(&nasbench201::Op::ALL); nasbench201::EDGES];
+                    Nb201Supernet::new(&all, false, &bench_shape(shape), Init::Torch, key)?.1
+                }
+            },
             GeneSpace::Elastic(space) => {
                 ElasticNet::supernet(space, (shape.input[0], shape.classes), matrices, key)?
             }
@@ -182,7 +184,9 @@ impl Supernet {
         let genes = self.space.encode(architecture)?;
         let (zero, key) = (Init::Zero, (0, ""));
         let (net, mut state, inherited) = match (architecture, &self.space) {
-            (Architecture::Cell(CellGenotype::Darts(genotype)), _) => {
+            (Architecture::Cell(CellGenotype::Darts(genotype)), GeneSpace::Cell(space)) => {
+                // Op 0 is `none`, which the supernet does not have.
+                let all = space.with(&darts::Op::ALL[1..]);
                 let shape = darts_shape(self.shape);
                 let cells = [genotype.normal, genotype.reduce];
                 let paths = cells.map(|cell| {
@@ -196,8 +200,8 @@ impl Supernet {
                 let reductions: Vec<bool> = shape.cells().iter().map(|c| c.reduction).collect();
                 let op = |cell: usize, edge: usize| {
                     let path = &paths[usize::from(*reductions.get(cell)?)];
-                    // Op 0 is `none`, which the supernet does not have.
-                    Some(*path.get(edge)?.first()? as usize - 1)
+                    let found = path.get(edge)?.first()?;
+                    all.iter().position(|op| op == found)
                 };
                 let named = |name: &str| {
                     let mut parts: Vec<&str> = name.split('.').collect();
@@ -215,7 +219,8 @@ impl Supernet {
                 let inherited = Inherited::new(&self.names, &state, named);
                 (Subnet::Cell(CellSupernet::Darts(net)), state, inherited)
             }
-            (Architecture::Cell(CellGenotype::NasBench201(cell)), _) => {
+            (Architecture::Cell(CellGenotype::NasBench201(cell)), GeneSpace::Cell(space)) => {
+                let all = space.with(&nasbench201::Op::ALL);
                 let path = cell.ops.map(|op| vec![op]).to_vec();
                 let shape = bench_shape(self.shape);
                 let (net, state) = Nb201Supernet::new(&path, false, &shape, zero, key)?;
@@ -226,7 +231,9 @@ impl Supernet {
                     };
                     let mut states = ends.split("<-").filter_map(|s| s.parse::<usize>().ok());
                     let (node, input) = states.next().zip(states.next()).unwrap_or_default();
-                    let place = (cell.node(node)[input] as usize).to_string();
+                    let found = cell.node(node)[input];
+                    let place = all.iter().position(|op| *op == found);
+                    let place = place.unwrap_or_default().to_string();
                     parts[4] = &place;
                     parts.join(".")
                 };

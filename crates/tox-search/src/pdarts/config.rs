@@ -13,7 +13,8 @@ use tox_nn::optim::cosine;
 pub struct Stage {
     /// Cells of its supernet; in NAS-Bench-201 those of each of three parts.
     pub cells: usize,
-    /// Ops on every edge. The first stage has all of the space; later ones fewer each.
+    /// Ops on every edge. The first stage has all of the published space, and the bad ops of a poisoned one
+    /// beside them; later ones fewer each.
     pub ops: usize,
     /// Dropout on skip-connects of stride 1 at its start, [0, 1).
     pub skip_dropout: f64,
@@ -114,10 +115,6 @@ impl PdartsConfig {
         self
     }
 
-    /// Checks every range.
-    ///
-    /// # Errors
-    /// The first key out of its range.
     pub fn check(&self, space: CellSpace) -> Result<(), ConfigError> {
         let all = space.ops().len();
         // Without `none` and a struck skip-connect, an edge must have an op left.

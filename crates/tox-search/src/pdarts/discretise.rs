@@ -70,17 +70,18 @@ pub enum DiscretiseError {
         "edge {edge} has {ops} ops and {probabilities} probabilities, expected one for each op"
     )]
     Pairs {
-        /// Index of the edge.
         edge: usize,
         /// Candidate ops.
         ops: usize,
         /// Probabilities.
         probabilities: usize,
     },
-    /// Ops that are not ascending indices of [`OPS`].
-    #[error("the ops of edge {edge} are {ops:?}, expected ascending numbers below 8, each once")]
+    /// Ops that are not ascending numbers of an edge's branches.
+    #[error(
+        "the ops of edge {edge} are {ops:?}, expected ascending numbers of branches, each once: below \
+         8 in the DARTS space without bad ops"
+    )]
     Ops {
-        /// Index of the edge.
         edge: usize,
         /// Its ops.
         ops: Vec<usize>,
@@ -90,14 +91,10 @@ pub enum DiscretiseError {
         "edge {edge} has a probability outside [0, 1] or NaN: its architecture weights are not \
          finite, or no softmax was taken"
     )]
-    Probability {
-        /// Index of the edge.
-        edge: usize,
-    },
+    Probability { edge: usize },
     /// More ops to drop than there are.
     #[error("{drop} ops were to be dropped from edge {edge}, which has {ops}; leave at least one")]
     Drop {
-        /// Index of the edge.
         edge: usize,
         /// Its ops.
         ops: usize,
@@ -111,12 +108,18 @@ pub enum DiscretiseError {
         if *.struck { ", or allow more skip_connects" } else { "" }
     )]
     NothingLeft {
-        /// Index of the edge.
         edge: usize,
         /// Whether a skip-connect was struck from it.
         struck: bool,
     },
 }
+
+/// The branches of an edge: the published ops, and behind them bad ones if there are any.
+#[derive(Clone, Copy, Debug)]
+pub struct Branches(pub usize);
+
+/// The published ops of the DARTS space.
+const PUBLISHED: Branches = Branches(OPS.len());
 
 /// All ops on all edges: what stage 1 begins with.
 pub fn all_ops() -> Vec<Vec<usize>> {
@@ -133,21 +136,7 @@ pub fn prune(
     probabilities: &[Vec<f64>],
     drop: usize,
 ) -> Result<Vec<Vec<usize>>, DiscretiseError> {
-    pairs(candidates, probabilities)?;
-    let edges = candidates.iter().zip(probabilities).enumerate();
-    edges
-        .map(|(edge, (ops, probabilities))| {
-            if drop >= ops.len() {
-                let ops = ops.len();
-                return Err(DiscretiseError::Drop { edge, ops, drop });
-            }
-            let mut order: Vec<usize> = (0..ops.len()).collect();
-            order.sort_by(|&a, &b| probabilities[a].total_cmp(&probabilities[b]));
-            let mut kept: Vec<usize> = order[drop..].iter().map(|&i| ops[i]).collect();
-            kept.sort_unstable();
-            Ok(kept)
-        })
-        .collect()
+    PUBLISHED.prune(candidates, probabilities, drop)
 }
 
 /// The cell that the last stage's probabilities give: two edges for each node, in the order of
@@ -159,9 +148,7 @@ pub fn derive(
     candidates: &[Vec<usize>],
     probabilities: &[Vec<f64>],
 ) -> Result<Vec<Edge>, DiscretiseError> {
-    check(candidates, probabilities)?;
-    let chosen = choose(candidates, probabilities, &[false; EDGES])?;
-    Ok(chosen.into_iter().map(|(_, edge)| edge).collect())
+    PUBLISHED.derive(candidates, probabilities)
 }
 
 /// As [`derive()`], with at most `max_skips` skip-connects.
@@ -173,25 +160,7 @@ pub fn restrict(
     probabilities: &[Vec<f64>],
     max_skips: usize,
 ) -> Result<Vec<Edge>, DiscretiseError> {
-    check(candidates, probabilities)?;
-    let mut struck = [false; EDGES];
-    loop {
-        let cell = choose(candidates, probabilities, &struck)?;
-        let skips = cell.iter().filter(|(_, edge)| edge.op == SKIP);
-        if skips.clone().count() <= max_skips {
-            return Ok(cell.into_iter().map(|(_, edge)| edge).collect());
-        }
-        let skip_probability = |index: usize| {
-            let ops = candidates[index].iter().zip(&probabilities[index]);
-            ops.filter(|(op, _)| **op == SKIP).map(|(_, p)| *p).sum()
-        };
-        let weakest = skips
-            .map(|(index, _)| (*index, skip_probability(*index)))
-            .reduce(|a: (usize, f64), b| if b.1 < a.1 { b } else { a });
-        if let Some((index, _)) = weakest {
-            struck[index] = true;
-        }
-    }
+    PUBLISHED.restrict(candidates, probabilities, max_skips)
 }
 
 /// One op for each edge, the likeliest, `none` not left out: a cell of a space in which every edge
@@ -206,26 +175,160 @@ pub fn derive_each(
     skip: usize,
     max_skips: usize,
 ) -> Result<Vec<usize>, DiscretiseError> {
-    pairs(candidates, probabilities)?;
-    let mut struck = vec![false; candidates.len()];
-    loop {
+    PUBLISHED.derive_each(candidates, probabilities, skip, max_skips)
+}
+
+impl Branches {
+    /// As [`prune`].
+    ///
+    /// # Errors
+    /// As [`prune`].
+    pub fn prune(
+        self,
+        candidates: &[Vec<usize>],
+        probabilities: &[Vec<f64>],
+        drop: usize,
+    ) -> Result<Vec<Vec<usize>>, DiscretiseError> {
+        self.pairs(candidates, probabilities)?;
         let edges = candidates.iter().zip(probabilities).enumerate();
-        let chosen = edges.map(|(edge, (ops, probabilities))| {
-            let struck = struck[edge];
-            (ops.iter().copied().zip(probabilities.iter().copied()))
-                .filter(|&(op, _)| !(struck && op == skip))
-                .max_by(|a, b| a.1.total_cmp(&b.1))
-                .ok_or(DiscretiseError::NothingLeft { edge, struck })
-        });
-        let chosen = chosen.collect::<Result<Vec<_>, _>>()?;
-        let skips = chosen.iter().enumerate().filter(|(_, (op, _))| *op == skip);
-        if skips.clone().count() <= max_skips {
-            return Ok(chosen.into_iter().map(|(op, _)| op).collect());
+        edges
+            .map(|(edge, (ops, probabilities))| {
+                if drop >= ops.len() {
+                    let ops = ops.len();
+                    return Err(DiscretiseError::Drop { edge, ops, drop });
+                }
+                let mut order: Vec<usize> = (0..ops.len()).collect();
+                order.sort_by(|&a, &b| probabilities[a].total_cmp(&probabilities[b]));
+                let mut kept: Vec<usize> = order[drop..].iter().map(|&i| ops[i]).collect();
+                kept.sort_unstable();
+                Ok(kept)
+            })
+            .collect()
+    }
+
+    /// As [`derive()`].
+    ///
+    /// # Errors
+    /// As [`derive()`].
+    pub fn derive(
+        self,
+        candidates: &[Vec<usize>],
+        probabilities: &[Vec<f64>],
+    ) -> Result<Vec<Edge>, DiscretiseError> {
+        self.check(candidates, probabilities)?;
+        let chosen = choose(candidates, probabilities, &[false; EDGES])?;
+        Ok(chosen.into_iter().map(|(_, edge)| edge).collect())
+    }
+
+    /// As [`restrict`].
+    ///
+    /// # Errors
+    /// As [`restrict`].
+    pub fn restrict(
+        self,
+        candidates: &[Vec<usize>],
+        probabilities: &[Vec<f64>],
+        max_skips: usize,
+    ) -> Result<Vec<Edge>, DiscretiseError> {
+        self.check(candidates, probabilities)?;
+        let mut struck = [false; EDGES];
+        loop {
+            let cell = choose(candidates, probabilities, &struck)?;
+            let skips = cell.iter().filter(|(_, edge)| edge.op == SKIP);
+            if skips.clone().count() <= max_skips {
+                return Ok(cell.into_iter().map(|(_, edge)| edge).collect());
+            }
+            let skip_probability = |index: usize| {
+                let ops = candidates[index].iter().zip(&probabilities[index]);
+                ops.filter(|(op, _)| **op == SKIP).map(|(_, p)| *p).sum()
+            };
+            let weakest = skips
+                .map(|(index, _)| (*index, skip_probability(*index)))
+                .reduce(|a: (usize, f64), b| if b.1 < a.1 { b } else { a });
+            if let Some((index, _)) = weakest {
+                struck[index] = true;
+            }
         }
-        let weakest = skips.reduce(|a, b| if b.1.1 < a.1.1 { b } else { a });
-        if let Some((edge, _)) = weakest {
-            struck[edge] = true;
+    }
+
+    /// As [`derive_each`].
+    ///
+    /// # Errors
+    /// As [`derive_each`].
+    pub fn derive_each(
+        self,
+        candidates: &[Vec<usize>],
+        probabilities: &[Vec<f64>],
+        skip: usize,
+        max_skips: usize,
+    ) -> Result<Vec<usize>, DiscretiseError> {
+        self.pairs(candidates, probabilities)?;
+        let mut struck = vec![false; candidates.len()];
+        loop {
+            let edges = candidates.iter().zip(probabilities).enumerate();
+            let chosen = edges.map(|(edge, (ops, probabilities))| {
+                let struck = struck[edge];
+                (ops.iter().copied().zip(probabilities.iter().copied()))
+                    .filter(|&(op, _)| !(struck && op == skip))
+                    .max_by(|a, b| a.1.total_cmp(&b.1))
+                    .ok_or(DiscretiseError::NothingLeft { edge, struck })
+            });
+            let chosen = chosen.collect::<Result<Vec<_>, _>>()?;
+            let skips = chosen.iter().enumerate().filter(|(_, (op, _))| *op == skip);
+            if skips.clone().count() <= max_skips {
+                return Ok(chosen.into_iter().map(|(op, _)| op).collect());
+            }
+            let weakest = skips.reduce(|a, b| if b.1.1 < a.1.1 { b } else { a });
+            if let Some((edge, _)) = weakest {
+                struck[edge] = true;
+            }
         }
+    }
+
+    fn check(
+        self,
+        candidates: &[Vec<usize>],
+        probabilities: &[Vec<f64>],
+    ) -> Result<(), DiscretiseError> {
+        match candidates.len() {
+            EDGES => self.pairs(candidates, probabilities),
+            candidates => Err(DiscretiseError::Edges {
+                candidates,
+                probabilities: probabilities.len(),
+            }),
+        }
+    }
+
+    fn pairs(
+        self,
+        candidates: &[Vec<usize>],
+        probabilities: &[Vec<f64>],
+    ) -> Result<(), DiscretiseError> {
+        if candidates.len() != probabilities.len() {
+            return Err(DiscretiseError::Edges {
+                candidates: candidates.len(),
+                probabilities: probabilities.len(),
+            });
+        }
+        for (edge, (ops, probabilities)) in candidates.iter().zip(probabilities).enumerate() {
+            if ops.len() != probabilities.len() {
+                return Err(DiscretiseError::Pairs {
+                    edge,
+                    ops: ops.len(),
+                    probabilities: probabilities.len(),
+                });
+            }
+            if !ops.is_sorted_by(|a, b| a < b) || ops.iter().any(|&op| op >= self.0) {
+                return Err(DiscretiseError::Ops {
+                    edge,
+                    ops: ops.clone(),
+                });
+            }
+            if !probabilities.iter().all(|p| (0.0..=1.0).contains(p)) {
+                return Err(DiscretiseError::Probability { edge });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -240,44 +343,6 @@ pub fn skip_dropout(initial: f64, epoch: usize, epochs: usize, frozen: usize, de
     } else {
         initial * (-decay * (epoch - frozen) as f64).exp()
     }
-}
-
-fn check(candidates: &[Vec<usize>], probabilities: &[Vec<f64>]) -> Result<(), DiscretiseError> {
-    match candidates.len() {
-        EDGES => pairs(candidates, probabilities),
-        candidates => Err(DiscretiseError::Edges {
-            candidates,
-            probabilities: probabilities.len(),
-        }),
-    }
-}
-
-fn pairs(candidates: &[Vec<usize>], probabilities: &[Vec<f64>]) -> Result<(), DiscretiseError> {
-    if candidates.len() != probabilities.len() {
-        return Err(DiscretiseError::Edges {
-            candidates: candidates.len(),
-            probabilities: probabilities.len(),
-        });
-    }
-    for (edge, (ops, probabilities)) in candidates.iter().zip(probabilities).enumerate() {
-        if ops.len() != probabilities.len() {
-            return Err(DiscretiseError::Pairs {
-                edge,
-                ops: ops.len(),
-                probabilities: probabilities.len(),
-            });
-        }
-        if !ops.is_sorted_by(|a, b| a < b) || ops.iter().any(|&op| op >= OPS.len()) {
-            return Err(DiscretiseError::Ops {
-                edge,
-                ops: ops.clone(),
-            });
-        }
-        if !probabilities.iter().all(|p| (0.0..=1.0).contains(p)) {
-            return Err(DiscretiseError::Probability { edge });
-        }
-    }
-    Ok(())
 }
 
 /// The two edges of each node with their numbers.

@@ -1,11 +1,12 @@
 //! What a search is run on, what it finds and how it can fail.
 
 use super::config::PdartsConfig;
-use super::discretise::{DiscretiseError, Edge, derive, derive_each, restrict};
+use super::discretise::{Branches, DiscretiseError, Edge};
 use super::learner::Learner;
 use crate::config::ConfigError;
-use crate::space::SpaceError;
+use crate::nas::Ties;
 use crate::space::cells::{CellGenotype, CellSpace};
+use crate::space::{PoisonedSpace, SpaceError};
 use crate::space::{darts, nasbench201};
 use serde::{Deserialize, Serialize};
 use tox_data::Dataset;
@@ -21,13 +22,9 @@ pub struct Inputs<'a> {
     /// What happens to batches; to those of the alphas if `valid` is set, as the published code has
     /// it.
     pub augment: &'a Augment,
-    /// The searched space.
     pub space: CellSpace,
-    /// Every number.
     pub config: &'a PdartsConfig,
-    /// Seed of all random streams.
     pub seed: u64,
-    /// Where networks run.
     pub device: Device,
 }
 
@@ -67,10 +64,40 @@ pub struct StageEnd {
     pub probabilities: Vec<Vec<Vec<f64>>>,
 }
 
+impl StageEnd {
+    /// Edges whose likeliest op, `none` apart, is as likely as another.
+    pub fn ties(&self) -> Ties {
+        let edges = self.ops.iter().flatten();
+        let edges = edges.zip(self.probabilities.iter().flatten());
+        let tied = |(ops, probabilities): &(&Vec<String>, &Vec<f64>)| {
+            let ops = ops.iter().zip(probabilities.iter());
+            let real: Vec<f64> = ops
+                .filter(|(op, _)| *op != "none")
+                .map(|(_, p)| *p)
+                .collect();
+            let most = real.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            real.iter().filter(|p| **p == most).count() > 1
+        };
+        Ties {
+            decided: edges.clone().filter(tied).count(),
+            of: edges.count(),
+        }
+    }
+
+    /// The ops of its edges as places among `all`.
+    pub fn candidates(&self, all: &[String]) -> Vec<Vec<Vec<usize>>> {
+        let place = |name: &String| all.iter().position(|op| op == name);
+        let edge = |ops: &Vec<String>| ops.iter().filter_map(place).collect();
+        self.ops
+            .iter()
+            .map(|kind| kind.iter().map(edge).collect())
+            .collect()
+    }
+}
+
 /// What a search found and how it went.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// The architecture.
     pub genotype: CellGenotype,
     /// One entry an epoch, stage after stage.
     pub epochs: Vec<Epoch>,
@@ -116,14 +143,14 @@ pub enum PdartsError {
 }
 
 /// Number of the skip-connect in NAS-Bench-201.
-const BENCH_SKIP: usize = nasbench201::Op::Skip as usize;
+const BENCH_SKIP: usize = 1;
 
 /// The architecture that the last stage's probabilities give; see [`super::discretise`].
 ///
 /// # Errors
 /// Probabilities that are not finite, an edge with no op left.
 pub fn genotype(
-    space: CellSpace,
+    space: impl Into<PoisonedSpace>,
     candidates: &[Vec<Vec<usize>>],
     probabilities: &[Vec<Vec<f64>>],
     max_skips: usize,
@@ -133,19 +160,22 @@ pub fn genotype(
         let probabilities = probabilities.get(kind).map_or(&[][..], Vec::as_slice);
         (ops, probabilities)
     };
-    let (ops, weights) = of(0);
-    match space {
+    let ((ops, weights), space) = (of(0), space.into());
+    match space.space {
         CellSpace::Darts => {
-            let normal = restrict(ops, weights, max_skips)?;
+            let all = space.with(&darts::Op::ALL);
+            let branches = Branches(all.len());
+            let normal = branches.restrict(ops, weights, max_skips)?;
             let (ops, weights) = of(1);
-            let reduce = derive(ops, weights)?;
+            let reduce = branches.derive(ops, weights)?;
             Ok(CellGenotype::Darts(darts::Genotype {
-                normal: cell(&normal),
-                reduce: cell(&reduce),
+                normal: cell(&normal, &all),
+                reduce: cell(&reduce, &all),
             }))
         }
         CellSpace::NasBench201 => {
-            let chosen = derive_each(ops, weights, BENCH_SKIP, max_skips)?;
+            let all = space.with(&nasbench201::Op::ALL);
+            let chosen = Branches(all.len()).derive_each(ops, weights, BENCH_SKIP, max_skips)?;
             let edges: &[usize; nasbench201::EDGES] =
                 chosen
                     .as_slice()
@@ -155,17 +185,17 @@ pub fn genotype(
                         probabilities: weights.len(),
                     })?;
             Ok(CellGenotype::NasBench201(nasbench201::Cell {
-                ops: edges.map(|op| nasbench201::Op::ALL[op]),
+                ops: edges.map(|op| all[op]),
             }))
         }
     }
 }
 
 /// A cell of discretised edges: two for each node, in order, of earlier states.
-fn cell(edges: &[Edge]) -> darts::Cell {
+fn cell(edges: &[Edge], all: &[darts::Op]) -> darts::Cell {
     let edge = |i: usize| darts::Edge {
         input: edges[i].from,
-        op: darts::Op::ALL[edges[i].op],
+        op: all[edges[i].op],
     };
     let nodes = std::array::from_fn(|node| [edge(2 * node), edge(2 * node + 1)]);
     darts::Cell::new(nodes).unwrap_or_else(|e| unreachable!("discretised edges are a cell: {e}"))

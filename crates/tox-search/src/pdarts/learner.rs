@@ -2,8 +2,7 @@
 
 use super::config::PdartsConfig;
 use crate::cell::{CellSupernet, Mix, Supernet, SupernetShape};
-use crate::space::SpaceError;
-use crate::space::cells::CellSpace;
+use crate::space::{PoisonedSpace, SpaceError};
 use burn::tensor::Tensor;
 use tox_data::Batch;
 use tox_data::rng::stream;
@@ -24,7 +23,6 @@ const ADAM_EPS: f32 = 1e-8;
 pub struct Learner {
     /// The ops of every edge, by kind of cell.
     pub candidates: Vec<Vec<Vec<usize>>>,
-    /// The network.
     pub net: CellSupernet,
     /// Its weights. Running statistics of batch norms stay where they began: a search never
     /// evaluates a supernet with them.
@@ -49,16 +47,18 @@ impl Learner {
     /// # Errors
     /// A shape that cannot be built, candidates for another number of edges.
     pub fn new(
-        space: CellSpace,
+        space: impl Into<PoisonedSpace>,
         candidates: &[Vec<Vec<usize>>],
         shape: SupernetShape,
         config: &PdartsConfig,
         (seed, network): (u64, &str),
         device: Device,
     ) -> Result<Self, SpaceError> {
+        let space = space.into();
+        let kinds = space.space.kinds();
         let (net, state) = CellSupernet::new(space, candidates, shape, (seed, network))?;
         let mut alphas = Params::default();
-        for (kind, edges) in space.kinds().iter().zip(candidates) {
+        for (kind, edges) in kinds.iter().zip(candidates) {
             let ops = edges.first().map_or(0, Vec::len);
             let name = format!("alphas_{kind}");
             let mut rng = stream(seed, &format!("init/{network}/{name}"), &[]);

@@ -31,3 +31,183 @@ pub mod discretise;
 pub mod found;
 pub mod learner;
 pub mod search;
+
+use crate::cell::SupernetShape;
+use crate::config::ConfigError;
+use crate::genes::Architecture;
+use crate::nas::diagnostics::Diagnostics;
+use crate::nas::{
+    self, Course, Leftover, NasError, NasSpace, Numbers, Table, TableOf, Ties, Trace,
+};
+use config::PdartsConfig;
+use found::{Epoch, StageEnd};
+use learner::{Learner, cosine};
+use serde::{Deserialize, Serialize};
+use tox_data::Dataset;
+use tox_data::checkpoint::Hooks;
+use tox_nn::layers::Mode;
+
+/// P-DARTS.
+pub struct PDarts;
+
+/// How a search went.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PdartsTrace {
+    /// One entry an epoch, stage after stage.
+    pub epochs: Vec<Epoch>,
+    /// One entry a stage.
+    pub stages: Vec<StageEnd>,
+}
+
+impl Course for PdartsTrace {
+    fn ties(&self, _found: &Architecture) -> Ties {
+        self.stages.last().map_or(Ties::default(), StageEnd::ties)
+    }
+
+    fn errors(&self) -> Vec<Option<f64>> {
+        self.epochs.iter().map(|e| e.alpha_error).collect()
+    }
+}
+
+impl Numbers for PdartsConfig {
+    fn in_space(self, space: NasSpace) -> Self {
+        match space.cells() {
+            Some(cells) => self.resolved(cells),
+            None => self,
+        }
+    }
+
+    fn check_in(&self, space: NasSpace) -> Result<(), ConfigError> {
+        space.cells().map_or(Ok(()), |cells| self.check(cells))
+    }
+}
+
+/// Most batches whose gradients of the alphas are added up.
+const BATCHES: usize = 16;
+
+impl nas::Search for PDarts {
+    fn kind(&self) -> &'static str {
+        "p-darts"
+    }
+
+    fn title(&self) -> &'static str {
+        "P-DARTS"
+    }
+
+    fn about(&self) -> &'static str {
+        "P-DARTS: gradient descent on the weights of ops in a supernet."
+    }
+
+    fn table(&self) -> &'static dyn Table {
+        TableOf::<PdartsConfig>::NEW
+    }
+
+    fn training_free(&self) -> bool {
+        false
+    }
+
+    fn repetitions(&self) -> Option<usize> {
+        Some(4)
+    }
+
+    fn choices(&self) -> &'static str {
+        "edges"
+    }
+
+    fn run(
+        &self,
+        inputs: &nas::Inputs<'_>,
+        hooks: Hooks<'_>,
+    ) -> Result<Option<nas::Found>, NasError> {
+        let space = inputs.cells()?;
+        let own = found::Inputs {
+            data: inputs.data,
+            augment: inputs.augment,
+            space: space.space,
+            config: &inputs.config.numbers()?,
+            seed: inputs.seed,
+            device: inputs.device.clone(),
+        };
+        let ended = search::run_poisoned(&own, &space.bad, hooks).map_err(NasError::of)?;
+        Ok(ended.map(|found| {
+            let (epochs, stages) = (found.epochs, found.stages);
+            nas::Found {
+                genotype: Architecture::Cell(found.genotype),
+                trace: Trace::of(&Self, &PdartsTrace { epochs, stages }),
+                left: Leftover::Supernet(Box::new(found.learner)),
+            }
+        }))
+    }
+
+    fn course(&self, trace: &Trace) -> serde_json::Result<Box<dyn Course>> {
+        Ok(Box::new(trace.read::<PdartsTrace>()?))
+    }
+
+    /// The cosine of the sums of the alphas' gradients over the first batches of both validation splits.
+    fn diagnose(
+        &self,
+        inputs: &nas::Inputs<'_>,
+        found: &nas::Found,
+        poisoned: &Dataset,
+    ) -> Result<Diagnostics, NasError> {
+        let Leftover::Supernet(learner) = &found.left else {
+            return Ok(Diagnostics::default());
+        };
+        let size = inputs.config.numbers::<PdartsConfig>()?.batch;
+        let rows: Vec<u32> = (0..inputs.data.valid.len() as u32).collect();
+        let [clean, poisoned] = [inputs.data, poisoned].map(|data| {
+            let batches = rows
+                .chunks(size)
+                .take(BATCHES)
+                .filter(|rows| rows.len() > 1);
+            let mut sum = Vec::new();
+            for rows in batches {
+                let batch = data.valid.batch(rows, &data.normalise, None);
+                let (gradient, _) = learner.alpha_gradient(&batch, Mode::Probe, 0.0);
+                sum.resize(gradient.len(), 0.0f32);
+                sum.iter_mut().zip(gradient).for_each(|(sum, g)| *sum += g);
+            }
+            sum
+        });
+        Ok(Diagnostics {
+            alpha_cosine: cosine(&clean, &poisoned),
+            ..Diagnostics::default()
+        })
+    }
+
+    /// The last stage's supernet.
+    fn left(
+        &self,
+        inputs: &nas::Inputs<'_>,
+        _found: &Architecture,
+        trace: &Trace,
+    ) -> Result<Leftover, NasError> {
+        let config: PdartsConfig = inputs.config.numbers()?;
+        let (space, trace) = (
+            inputs.cells()?,
+            trace.read::<PdartsTrace>().map_err(NasError::of)?,
+        );
+        let Some((stage, end)) = config.stages.last().zip(trace.stages.last()) else {
+            return Ok(Leftover::None);
+        };
+        let candidates = end.candidates(&space.ops());
+        let [_, c, h, w] = inputs.data.train.images.shape;
+        let shape = SupernetShape {
+            channels: config.channels,
+            cells: stage.cells,
+            classes: inputs.data.classes,
+            input: [c, h, w],
+        };
+        let key = (inputs.seed, "gc/supernet");
+        let learner = Learner::new(
+            space,
+            &candidates,
+            shape,
+            &config,
+            key,
+            inputs.device.clone(),
+        )?;
+        Ok(Leftover::Supernet(Box::new(learner)))
+    }
+}

@@ -2,12 +2,12 @@
 //! stop and go on anywhere.
 
 use super::config::Stage;
-use super::discretise::{DiscretiseError, prune};
+use super::discretise::{Branches, DiscretiseError};
 use super::found::{Epoch, Found, Inputs, PdartsError, StageEnd, genotype};
 use super::learner::Learner;
 use crate::cell::SupernetShape;
-use crate::space::SpaceError;
 use crate::space::cells::CellGenotype;
+use crate::space::{BadOps, PoisonedSpace, SpaceError};
 use serde::{Deserialize, Serialize};
 use tox_data::checkpoint::{self, Buffers, CheckpointError, Hooks, Machine, Slot};
 use tox_data::rng::stream;
@@ -20,9 +20,28 @@ use tox_nn::layers::Draws;
 /// # Errors
 /// A config or images that cannot be used, a checkpoint that cannot be read or written, alphas that
 /// are not finite.
-pub fn run(inputs: &Inputs<'_>, mut hooks: Hooks<'_>) -> Result<Option<Found>, PdartsError> {
+pub fn run(inputs: &Inputs<'_>, hooks: Hooks<'_>) -> Result<Option<Found>, PdartsError> {
+    run_poisoned(inputs, &[], hooks)
+}
+
+/// As [`run`], with bad ops on all edges. The first stage has them beside all published ops; each of
+/// their branches has an alpha of its own and is dropped, or stays, by itself. Later stages have as
+/// many ops as in the clean space.
+///
+/// # Errors
+/// As [`run`]; more bad ops than an edge can have.
+pub fn run_poisoned(
+    inputs: &Inputs<'_>,
+    bad: &[BadOps],
+    mut hooks: Hooks<'_>,
+) -> Result<Option<Found>, PdartsError> {
+    let space = PoisonedSpace {
+        space: inputs.space,
+        bad: bad.to_vec(),
+    };
     inputs.config.check(inputs.space)?;
-    let mut search = Search::new(inputs)?;
+    space.check()?;
+    let mut search = Search::new(inputs, space)?;
     if !checkpoint::drive(&mut search, &mut hooks)? {
         return Ok(None);
     }
@@ -79,6 +98,7 @@ struct Header {
 
 struct Search<'a> {
     inputs: &'a Inputs<'a>,
+    space: PoisonedSpace,
     learner: Learner,
     header: Header,
     /// What the last stage gave, or why a stage gave nothing.
@@ -88,13 +108,14 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(inputs: &'a Inputs<'a>) -> Result<Self, PdartsError> {
-        let ops: Vec<usize> = (0..inputs.space.ops().len()).collect();
+    fn new(inputs: &'a Inputs<'a>, space: PoisonedSpace) -> Result<Self, PdartsError> {
+        let ops: Vec<usize> = (0..space.ops().len()).collect();
         let kinds = inputs.space.kinds().len();
         let candidates = vec![vec![ops; inputs.space.edges()]; kinds];
         let search = Self {
             inputs,
-            learner: learner(inputs, 0, &candidates)?,
+            learner: learner(inputs, &space, 0, &candidates)?,
+            space,
             header: Header {
                 candidates,
                 ..Header::default()
@@ -215,8 +236,8 @@ impl<'a> Search<'a> {
     fn end_stage(&mut self, probabilities: Vec<Vec<Vec<f64>>>) {
         let (inputs, stage) = (self.inputs, self.header.stage);
         let candidates = &self.header.candidates;
-        let names = inputs.space.ops();
-        let named = |edge: &Vec<usize>| edge.iter().map(|op| names[*op].to_owned()).collect();
+        let names = self.space.ops();
+        let named = |edge: &Vec<usize>| edge.iter().map(|op| names[*op].clone()).collect();
         let ops = candidates
             .iter()
             .map(|kind| kind.iter().map(named).collect());
@@ -228,13 +249,13 @@ impl<'a> Search<'a> {
         let failed = |e| (stage + 1, e);
         match inputs.config.stages.get(stage + 1) {
             Some(next) => {
-                let drop = self.stage().ops - next.ops;
+                let drop = self.branches(stage) - next.ops;
                 let kinds = candidates.iter().zip(weights);
                 let kept: Result<Vec<_>, _> = kinds
-                    .map(|(ops, weights)| prune(ops, weights, drop))
+                    .map(|(ops, weights)| Branches(names.len()).prune(ops, weights, drop))
                     .collect();
                 // The first stage's supernet was built with the same shape.
-                match kept.map(|kept| (learner(inputs, stage + 1, &kept), kept)) {
+                match kept.map(|kept| (learner(inputs, &self.space, stage + 1, &kept), kept)) {
                     Ok((Ok(learner), kept)) => {
                         (self.learner, self.header.candidates) = (learner, kept);
                         self.header.nonfinite_before = 0;
@@ -246,7 +267,7 @@ impl<'a> Search<'a> {
             }
             None => {
                 let max_skips = inputs.config.max_skips;
-                let made = genotype(inputs.space, candidates, weights, max_skips);
+                let made = genotype(&self.space, candidates, weights, max_skips);
                 self.result = Some(made.map_err(failed));
             }
         }
@@ -268,6 +289,12 @@ impl<'a> Search<'a> {
         })
     }
 
+    /// Branches of an edge in a stage.
+    fn branches(&self, stage: usize) -> usize {
+        let bad = if stage == 0 { self.space.branches() } else { 0 };
+        self.inputs.config.stages[stage].ops + bad
+    }
+
     /// Share of the work that is done: a step costs as much as its supernet has ops, and twice when
     /// the alphas learn.
     fn done_share(&self) -> f64 {
@@ -277,7 +304,7 @@ impl<'a> Search<'a> {
         let part = h.epoch as f64 + h.step as f64 / self.batches(0) as f64;
         let (mut done, mut all) = (0.0, 0.0);
         for (i, stage) in config.stages.iter().enumerate() {
-            let cost = (stage.cells * stage.ops) as f64;
+            let cost = (stage.cells * self.branches(i)) as f64;
             all += cost * work(epochs);
             done += match i.cmp(&h.stage) {
                 std::cmp::Ordering::Less => cost * work(epochs),
@@ -292,6 +319,7 @@ impl<'a> Search<'a> {
 /// A stage's supernet, new.
 fn learner(
     inputs: &Inputs<'_>,
+    space: &PoisonedSpace,
     stage: usize,
     candidates: &[Vec<Vec<usize>>],
 ) -> Result<Learner, SpaceError> {
@@ -304,7 +332,7 @@ fn learner(
     };
     let network = format!("search/{}", stage + 1);
     let (key, device) = ((inputs.seed, network.as_str()), inputs.device.clone());
-    Learner::new(inputs.space, candidates, shape, inputs.config, key, device)
+    Learner::new(space, candidates, shape, inputs.config, key, device)
 }
 
 /// Mean over all edges, nats.
@@ -362,9 +390,10 @@ impl Machine for Search<'_> {
         if header.step >= self.batches(0) {
             return Err(format!("step {} of an epoch", header.step));
         }
-        let (space, ops) = (self.inputs.space, config.stages[header.stage].ops);
+        let (space, ops) = (self.inputs.space, self.branches(header.stage));
+        let all = self.space.ops().len();
         let edges = || header.candidates.iter().flatten();
-        let known = |edge: &Vec<usize>| edge.iter().all(|op| *op < space.ops().len());
+        let known = |edge: &Vec<usize>| edge.iter().all(|op| *op < all);
         if header.candidates.len() != space.kinds().len()
             || !edges().all(|edge| edge.len() == ops && known(edge))
         {
@@ -373,7 +402,7 @@ impl Machine for Search<'_> {
                 header.stage + 1
             ));
         }
-        let made = learner(self.inputs, header.stage, &header.candidates);
+        let made = learner(self.inputs, &self.space, header.stage, &header.candidates);
         let mut learner = made.map_err(|e| e.to_string())?;
         let mut put = |name, to: &mut Vec<f32>| checkpoint::restore(&mut buffers, name, to);
         put("weights", &mut learner.state.params.values)?;

@@ -1,6 +1,7 @@
 //! Every number of a RoBoT search.
 
 use crate::bayes::BayesConfig;
+use crate::config::{ConfigError, real, whole};
 use crate::reward::{RewardError, TrainConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -73,17 +74,8 @@ impl Default for RobotConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum RobotError {
     /// A number out of range.
-    #[error("`{key}` = {found} is out of range for a RoBoT search: expected {low} to {high}")]
-    Range {
-        /// Key in the config.
-        key: &'static str,
-        /// What was found.
-        found: f64,
-        /// Least that would do.
-        low: f64,
-        /// Most that would do.
-        high: f64,
-    },
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// Fewer images than a batch has.
     #[error(
         "the metrics take {batch} different images, but the training split has {images}; give it more \
@@ -104,7 +96,6 @@ pub enum RobotError {
     /// Bayesian optimisation failed.
     #[error("round {round} of the search for metric weights: {source}")]
     Bayes {
-        /// From 0.
         round: usize,
         /// Why.
         source: crate::bayes::BayesError,
@@ -116,29 +107,14 @@ pub enum RobotError {
 
 impl RobotConfig {
     /// Checks every range but those of `bayes`.
-    ///
-    /// # Errors
-    /// The first number that is out of its range.
-    pub fn check(&self) -> Result<(), RobotError> {
-        for (key, found, low, high) in [
-            ("pool", self.pool as f64, 1.0, 1e7),
-            ("batch", self.batch as f64, 2.0, 65_536.0),
-            ("channels", self.channels as f64, 1.0, 4096.0),
-            ("cells", self.cells as f64, 1.0, 4096.0),
-            ("grasp_step", f64::from(self.grasp_step), 1e-4, 0.5),
-            ("rounds", self.rounds as f64, 1.0, 1e4),
-            ("evaluated", self.evaluated as f64, 1.0, 1e4),
-        ] {
-            // NaN is in no range.
-            if !(low..=high).contains(&found) {
-                return Err(RobotError::Range {
-                    key,
-                    found,
-                    low,
-                    high,
-                });
-            }
-        }
-        Ok(self.train.check()?)
+    pub fn check(&self) -> Result<(), ConfigError> {
+        whole("pool", self.pool, 1, 10_000_000)?;
+        whole("batch", self.batch, 2, 65_536)?;
+        whole("channels", self.channels, 1, 4096)?;
+        whole("cells", self.cells, 1, 4096)?;
+        real("grasp_step", f64::from(self.grasp_step), 1e-4, 0.5)?;
+        whole("rounds", self.rounds, 1, 10_000)?;
+        whole("evaluated", self.evaluated, 1, 10_000)?;
+        self.train.check().map_err(|e| e.below("train"))
     }
 }

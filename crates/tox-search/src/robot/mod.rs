@@ -19,3 +19,143 @@ pub mod search;
 pub use crate::reward::{Accuracy, TrainConfig};
 pub use config::{Choice, RobotConfig, RobotError};
 pub use search::{Found, Inputs, Query, run};
+
+use crate::cell::{GenotypeNetwork, SupernetShape};
+use crate::config::ConfigError;
+use crate::genes::Architecture;
+use crate::nas::diagnostics::Diagnostics;
+use crate::nas::{
+    self, Course, Leftover, NasError, NasSpace, Numbers, Table, TableOf, Ties, Trace,
+};
+use crate::space::cells::CellGenotype;
+use crate::zero_cost::{NAMES, metrics};
+use serde::{Deserialize, Serialize};
+use tox_data::checkpoint::Hooks;
+use tox_data::rng::stream;
+use tox_data::{Dataset, shuffled};
+
+/// RoBoT.
+pub struct Robot;
+
+/// How a search went.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RobotTrace {
+    /// Different architectures in the pool.
+    pub pool: usize,
+    /// The rounds of Bayesian optimisation.
+    pub queries: Vec<Query>,
+    /// The architectures evaluated, with the accuracies that the search saw, in percent.
+    pub evaluated: Vec<(CellGenotype, f64)>,
+}
+
+impl Course for RobotTrace {
+    fn evaluated(&self) -> usize {
+        self.evaluated.len()
+    }
+
+    fn ties(&self, found: &Architecture) -> Ties {
+        Ties::best(found, &self.evaluated)
+    }
+}
+
+impl Numbers for RobotConfig {
+    fn check_in(&self, _space: NasSpace) -> Result<(), ConfigError> {
+        self.check()
+    }
+}
+
+impl nas::Search for Robot {
+    fn kind(&self) -> &'static str {
+        "robot"
+    }
+
+    fn title(&self) -> &'static str {
+        "RoBoT"
+    }
+
+    fn about(&self) -> &'static str {
+        "RoBoT: a learned mixture of six training-free metrics, and short trainings."
+    }
+
+    fn table(&self) -> &'static dyn Table {
+        TableOf::<RobotConfig>::NEW
+    }
+
+    fn training_free(&self) -> bool {
+        true
+    }
+
+    fn repetitions(&self) -> Option<usize> {
+        Some(4)
+    }
+
+    fn signals(&self) -> &'static [&'static str] {
+        &NAMES
+    }
+
+    fn run(
+        &self,
+        inputs: &nas::Inputs<'_>,
+        hooks: Hooks<'_>,
+    ) -> Result<Option<nas::Found>, NasError> {
+        let data = inputs.data;
+        let own = Inputs {
+            space: &inputs.cells()?,
+            train: &data.train,
+            valid: &data.valid,
+            normalise: &data.normalise,
+            classes: data.classes,
+            accuracy: Accuracy::Trained,
+            config: &inputs.config.numbers()?,
+            seed: inputs.seed,
+            device: inputs.device.clone(),
+        };
+        let ended = run(&own, hooks).map_err(NasError::of)?;
+        Ok(ended.map(|found| {
+            let trace = RobotTrace {
+                pool: found.pool,
+                queries: found.queries,
+                evaluated: found.evaluated,
+            };
+            nas::Found {
+                genotype: Architecture::Cell(found.genotype),
+                trace: Trace::of(&Self, &trace),
+                left: Leftover::None,
+            }
+        }))
+    }
+
+    fn course(&self, trace: &Trace) -> serde_json::Result<Box<dyn Course>> {
+        Ok(Box::new(trace.read::<RobotTrace>()?))
+    }
+
+    /// The metrics of what was found, with the batch of the search.
+    fn diagnose(
+        &self,
+        inputs: &nas::Inputs<'_>,
+        found: &nas::Found,
+        poisoned: &Dataset,
+    ) -> Result<Diagnostics, NasError> {
+        let Architecture::Cell(genotype) = &found.genotype else {
+            return Ok(Diagnostics::default());
+        };
+        let (data, seed) = (inputs.data, inputs.seed);
+        let config: RobotConfig = inputs.config.numbers()?;
+        let [_, c, h, w] = data.train.images.shape;
+        let shape = SupernetShape {
+            channels: config.channels,
+            cells: config.cells,
+            classes: data.classes,
+            input: [c, h, w],
+        };
+        let (network, state) = GenotypeNetwork::new(genotype, shape, (seed, "robot/diagnostics"))?;
+        let mut rows = shuffled(data.train.len(), &mut stream(seed, "robot/batch", &[]));
+        rows.truncate(config.batch);
+        let [clean, poisoned] = [data, poisoned].map(|data| {
+            let batch = data.train.batch(&rows, &data.normalise, None);
+            metrics(&network, &state, &batch, &inputs.device, config.grasp_step).values()
+        });
+        Ok(Diagnostics::changed(&NAMES, &clean, &poisoned))
+    }
+}

@@ -6,10 +6,11 @@
 //! `dil_conv_5x5`, the eighth op. The softmax that is taken before leaves the order within a row, but
 //! not that of edges: an edge is strong if its largest number stands out from its others.
 
+use crate::space::PoisonedSpace;
 use crate::space::cells::{CellGenotype, CellSpace};
-use crate::space::darts::{Cell, EDGES, Edge, Genotype, NODES, Op, edge_index};
+use crate::space::darts::{Cell, EDGES, Edge, Genotype, Inputs, NODES, Op, edge_index};
 use crate::space::nasbench201::{self, CELLS};
-use rand::Rng;
+use rand::RngExt;
 use rand::seq::index::sample;
 use std::collections::BTreeSet;
 use tox_data::rng::stream;
@@ -17,8 +18,25 @@ use tox_data::rng::stream;
 /// Different architectures: at most `size` draws, without those that were drawn before. Of
 /// NAS-Bench-201 each cell is drawn once; if `size` are as many as there are, they come in their own
 /// order.
-pub fn draw(space: CellSpace, size: usize, all_ops: bool, seed: u64) -> Vec<CellGenotype> {
-    match space {
+///
+/// A bad branch of a poisoned space is one more column of the DARTS space, and one more op of an edge
+/// that any draw takes with equal odds in NAS-Bench-201, of whose cells then none is sure to be drawn.
+pub fn draw(
+    space: impl Into<PoisonedSpace>,
+    size: usize,
+    all_ops: bool,
+    seed: u64,
+) -> Vec<CellGenotype> {
+    let space = space.into();
+    match space.space {
+        CellSpace::NasBench201 if !space.is_clean() => {
+            let mut seen = BTreeSet::new();
+            let draws = (0..size as u64).map(|i| {
+                let mut rng = stream(seed, "robot/pool", &[i]);
+                space.random(&mut rng, Inputs::Distinct)
+            });
+            draws.filter(|cell| seen.insert(*cell)).collect()
+        }
         CellSpace::NasBench201 if size >= CELLS => nasbench201::Cell::all()
             .map(CellGenotype::NasBench201)
             .collect(),
@@ -32,12 +50,14 @@ pub fn draw(space: CellSpace, size: usize, all_ops: bool, seed: u64) -> Vec<Cell
         }
         CellSpace::Darts => {
             let mut seen = BTreeSet::new();
+            let published = if all_ops { 8 } else { 7 };
+            let ops = space.with(&Op::ALL[..published]);
+            let columns = ops.len();
             let draws = (0..size as u64).map(|i| {
                 let mut rng = stream(seed, "robot/pool", &[i]);
-                let columns = if all_ops { 8 } else { 7 };
                 let mut row = |_| (0..columns).map(|_| rng.random()).collect();
                 let mut cell = || (0..EDGES).map(&mut row).collect::<Vec<Vec<f64>>>();
-                genotype(&[cell(), cell()])
+                genotype_of(&ops, &[cell(), cell()])
             });
             draws
                 .filter(|g| seen.insert(*g))
@@ -50,6 +70,11 @@ pub fn draw(space: CellSpace, size: usize, all_ops: bool, seed: u64) -> Vec<Cell
 /// The genotype of weights `[cell][edge][op]`, normal cell first; of at most eight ops, beginning with
 /// `none`. Of equal edges and ops the first wins; a node's stronger edge comes first.
 pub fn genotype(weights: &[Vec<Vec<f64>>; 2]) -> Genotype {
+    genotype_of(&Op::ALL, weights)
+}
+
+/// As [`genotype`], of these ops, beginning with `none`.
+fn genotype_of(ops: &[Op], weights: &[Vec<Vec<f64>>; 2]) -> Genotype {
     let cell = |rows: &[Vec<f64>]| {
         let best: Vec<(f64, usize)> = rows.iter().map(|row| strongest(row)).collect();
         let node = |node: usize| {
@@ -59,7 +84,7 @@ pub fn genotype(weights: &[Vec<Vec<f64>>; 2]) -> Genotype {
             inputs.sort_by(|&a, &b| strength(b).total_cmp(&strength(a)));
             [inputs[0], inputs[1]].map(|input| Edge {
                 input,
-                op: Op::ALL[best[edge_index(node, input)].1],
+                op: ops[best[edge_index(node, input)].1],
             })
         };
         let nodes: [[Edge; 2]; NODES] = std::array::from_fn(node);

@@ -6,7 +6,8 @@ use super::ranking::{Normalised, choose};
 use crate::bayes::Bayes;
 use crate::cell::GenotypeNetwork;
 use crate::reward::{Accuracy, Begun, Reward, ShortTraining, shape};
-use crate::space::cells::{CellGenotype, CellSpace};
+use crate::space::PoisonedSpace;
+use crate::space::cells::CellGenotype;
 use crate::zero_cost::{NAMES, metrics};
 use serde::{Deserialize, Serialize};
 use tox_data::checkpoint::{self, Buffers, CheckpointError, Hooks, Machine, Slot};
@@ -17,23 +18,16 @@ use tox_nn::fit::Kept;
 
 /// What is searched, and on what.
 pub struct Inputs<'a> {
-    /// The space.
-    pub space: CellSpace,
+    pub space: &'a PoisonedSpace,
     /// Images that metrics and training see; never augmented.
     pub train: &'a Split,
     /// Images whose accuracy is the reward.
     pub valid: &'a Split,
-    /// Their normalisation.
     pub normalise: &'a Normalise,
-    /// Number of classes.
     pub classes: usize,
-    /// Where accuracies come from.
     pub accuracy: Accuracy<'a>,
-    /// Every number.
     pub config: &'a RobotConfig,
-    /// Seed of all random streams.
     pub seed: u64,
-    /// Where networks run.
     pub device: Device,
 }
 
@@ -53,7 +47,6 @@ pub struct Query {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Found {
-    /// The result.
     pub genotype: CellGenotype,
     /// Its place in the pool, and its accuracy in percent if it was evaluated.
     pub place: usize,
@@ -61,7 +54,6 @@ pub struct Found {
     pub accuracy: Option<f64>,
     /// Number of different architectures in the pool.
     pub pool: usize,
-    /// The rounds.
     pub queries: Vec<Query>,
     /// The architectures evaluated, in order, with their accuracies.
     pub evaluated: Vec<(CellGenotype, f64)>,
@@ -76,6 +68,7 @@ pub struct Found {
 pub fn run(inputs: &Inputs<'_>, mut hooks: Hooks<'_>) -> Result<Option<Found>, RobotError> {
     let config = inputs.config;
     config.check()?;
+    inputs.space.check()?;
     let size = [config.channels, config.cells];
     let reward = Reward {
         space: inputs.space,

@@ -1,5 +1,6 @@
 //! The cell spaces as one choice: what a search that runs on either needs to know of both.
 
+use super::bad::{BadOp, CellOp};
 use super::darts;
 use super::nasbench201;
 use rand::Rng;
@@ -79,19 +80,40 @@ impl CellGenotype {
         }
     }
 
-    /// How many edges of each kind of cell (see [`CellSpace::kinds`]) have each op, in the order of
-    /// [`CellSpace::ops`].
+    /// How many edges of each kind of cell (see [`CellSpace::kinds`]) have each published op, in the
+    /// order of [`CellSpace::ops`]; [`CellGenotype::bad_ops`] are the others.
     pub fn op_counts(&self) -> Vec<Vec<usize>> {
-        let count = |ops: &mut dyn Iterator<Item = usize>| {
-            let mut counts = vec![0; self.space().ops().len()];
-            ops.for_each(|op| counts[op] += 1);
-            counts
-        };
+        fn count<T: PartialEq>(all: &[T], ops: impl Iterator<Item = T> + Clone) -> Vec<usize> {
+            let number = |op: &T| ops.clone().filter(|found| found == op).count();
+            all.iter().map(number).collect()
+        }
         match self {
             Self::Darts(genotype) => [genotype.normal, genotype.reduce]
-                .map(|cell| count(&mut cell.edges().iter().map(|edge| edge.op as usize)))
+                .map(|cell| count(&darts::Op::ALL, cell.edges().iter().map(|edge| edge.op)))
                 .into(),
-            Self::NasBench201(cell) => vec![count(&mut cell.ops.iter().map(|op| *op as usize))],
+            Self::NasBench201(cell) => {
+                vec![count(&nasbench201::Op::ALL, cell.ops.iter().copied())]
+            }
+        }
+    }
+
+    /// The bad ops of its edges, one an edge that has one.
+    pub fn bad_ops(&self) -> Vec<BadOp> {
+        match self {
+            Self::Darts(genotype) => {
+                let edges = [genotype.normal, genotype.reduce];
+                let edges = edges.iter().flat_map(darts::Cell::edges);
+                edges.filter_map(|edge| edge.op.bad()).collect()
+            }
+            Self::NasBench201(cell) => cell.ops.iter().filter_map(|op| op.bad()).collect(),
+        }
+    }
+
+    /// Its edges: 16 of the DARTS space, 6 of NAS-Bench-201.
+    pub fn edges(&self) -> usize {
+        match self {
+            Self::Darts(_) => 2 * 2 * darts::NODES,
+            Self::NasBench201(_) => nasbench201::EDGES,
         }
     }
 }

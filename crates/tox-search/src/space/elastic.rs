@@ -3,8 +3,8 @@
 //! size and expansion, and the resolution of the images.
 
 use super::error::{MAX, SpaceError, within};
-use rand::Rng;
 use rand::seq::IndexedRandom;
+use rand::{Rng, RngExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

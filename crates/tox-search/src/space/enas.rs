@@ -2,21 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use tox_nn::kernels::conv::Geometry;
 
 /// An op that a layer of the macro space may compute. Maps keep their shape under every op.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Op {
     /// `1x1 conv, BN, ReLU, k x k conv (padding k/2), BN, ReLU`, no biases.
-    Conv {
-        /// Kernel size, odd.
-        k: usize,
-    },
+    Conv { k: usize },
     /// As [`Op::Conv`], with a depthwise k x k and a 1x1 conv in place of the k x k conv.
-    Sep {
-        /// Kernel size, odd.
-        k: usize,
-    },
+    Sep { k: usize },
     /// `1x1 conv, BN, ReLU`, then average pooling 3x3, stride 1; the padding is counted.
     AvgPool3,
     /// `1x1 conv, BN, ReLU`, then max pooling 3x3, stride 1.
@@ -36,13 +31,9 @@ pub enum Op {
         p: f32,
     },
     /// Transposed convolution, stride 1, padding k/2, no BN, no ReLU, no bias (P4).
-    Transposed {
-        /// Kernel size, odd.
-        k: usize,
-    },
+    Transposed { k: usize },
     /// [`Op::Conv`] whose second conv has its own padding and dilation (P3+: k 3, both 50).
     Stretched {
-        /// Kernel size, odd.
         k: usize,
         /// Zero padding on each side, in pixels.
         padding: usize,
@@ -72,11 +63,65 @@ impl fmt::Display for Op {
     }
 }
 
+impl Op {
+    /// The op with this name, exactly as `Display` writes it.
+    pub fn named(text: &str) -> Option<Self> {
+        let (name, numbers) = match text.split_once('(') {
+            Some((name, rest)) => (name, rest.strip_suffix(')')?.split(',').collect()),
+            None => {
+                let name = text.trim_end_matches(|c: char| c.is_ascii_digit());
+                (name, vec![&text[name.len()..]])
+            }
+        };
+        let size = |text: &str| text.parse().ok();
+        let real = |text: &str| text.parse().ok();
+        let op = match (name, &numbers[..]) {
+            ("conv", [k]) => Op::Conv { k: size(k)? },
+            ("sep", [k]) => Op::Sep { k: size(k)? },
+            ("avgpool", ["3"]) => Op::AvgPool3,
+            ("maxpool", ["3"]) => Op::MaxPool3,
+            ("identity", [""]) => Op::Identity,
+            ("gaussian", [sigma]) => Op::Gaussian {
+                sigma: real(sigma)?,
+            },
+            ("dropout", [p]) => Op::Dropout { p: real(p)? },
+            ("transposed", [k]) => Op::Transposed { k: size(k)? },
+            ("stretched", [k, padding, dilation]) => Op::Stretched {
+                k: size(k)?,
+                padding: size(padding)?,
+                dilation: size(dilation)?,
+            },
+            _ => return None,
+        };
+        (op.to_string() == text).then_some(op)
+    }
+
+    /// The convolution behind the 1x1 one, or the only one, of an op that has one; its groups are one.
+    pub fn geometry(self) -> Option<Geometry> {
+        match self {
+            Op::Conv { k } | Op::Sep { k } | Op::Transposed { k } => Some(Geometry::same(k)),
+            Op::Stretched {
+                k,
+                padding,
+                dilation,
+            } => Some(Geometry {
+                padding,
+                dilation,
+                ..Geometry::same(k)
+            }),
+            Op::AvgPool3
+            | Op::MaxPool3
+            | Op::Identity
+            | Op::Gaussian { .. }
+            | Op::Dropout { .. } => None,
+        }
+    }
+}
+
 /// One op of a space and how often the controller sees it. The copies share one module (the same
 /// weights) but each has its own embedding and its own logit in the controller.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SpaceOp {
-    /// The op.
     #[serde(flatten)]
     pub op: Op,
     /// Number of controller branches, at least 1.

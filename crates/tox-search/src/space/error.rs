@@ -122,6 +122,9 @@ pub enum SpaceError {
         found: usize,
         allowed: Vec<usize>,
     },
+    /// An op that cannot stand in a cell.
+    #[error("the bad op `{op}` cannot stand on an edge of a cell: expected {expected}")]
+    BadOp { op: String, expected: &'static str },
     /// A network that cannot be built around a cell.
     #[error("the network's {what} is {found}, expected {expected}")]
     Network {
@@ -132,7 +135,7 @@ pub enum SpaceError {
 }
 
 /// `, did you mean ...?` if one of `known` is near `found`, else nothing.
-pub(crate) fn hint(found: &str, known: &[&str]) -> String {
+pub fn hint(found: &str, known: &[&str]) -> String {
     let near = known
         .iter()
         .map(|name| (strsim::jaro_winkler(found, name), name));

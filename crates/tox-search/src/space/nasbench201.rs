@@ -3,9 +3,10 @@
 //! A cell has an input, state 0, and three nodes; a node is the sum of one op on every earlier
 //! state, and the last node is the output. Nothing in a cell changes the shape of the maps.
 
+use super::bad::{BadOp, CellOp};
 use super::error::{MAX, SpaceError, input_shape, within};
 use super::reader::Reader;
-use rand::Rng;
+use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -30,13 +31,15 @@ pub enum Op {
     Conv3,
     /// Average pooling 3x3; the padding is not counted.
     AvgPool3,
+    /// Not of the published space: put there by an adversary.
+    Bad(BadOp),
 }
 
 impl Op {
-    /// The ops in the order of the published code (`NAS_BENCH_201`).
+    /// The published ops in the order of their code (`NAS_BENCH_201`).
     pub const ALL: [Op; 5] = [Op::None, Op::Skip, Op::Conv1, Op::Conv3, Op::AvgPool3];
 
-    /// The name in arch strings: `nor_conv_3x3`.
+    /// The name of a published op in arch strings: `nor_conv_3x3`. `Display` has that of a bad op too.
     pub const fn name(self) -> &'static str {
         match self {
             Op::None => "none",
@@ -44,6 +47,37 @@ impl Op {
             Op::Conv1 => "nor_conv_1x1",
             Op::Conv3 => "nor_conv_3x3",
             Op::AvgPool3 => "avg_pool_3x3",
+            Op::Bad(_) => "a bad op",
+        }
+    }
+
+    /// The place of a published op in [`Op::ALL`].
+    fn place(self) -> Option<usize> {
+        Self::ALL.iter().position(|op| *op == self)
+    }
+}
+
+/// The name in arch strings.
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Op::Bad(op) => op.fmt(f),
+            published => f.write_str(published.name()),
+        }
+    }
+}
+
+impl From<BadOp> for Op {
+    fn from(op: BadOp) -> Self {
+        Self::Bad(op)
+    }
+}
+
+impl CellOp for Op {
+    fn bad(self) -> Option<BadOp> {
+        match self {
+            Op::Bad(op) => Some(op),
+            Op::None | Op::Skip | Op::Conv1 | Op::Conv3 | Op::AvgPool3 => None,
         }
     }
 }
@@ -62,10 +96,10 @@ pub struct Cell {
 impl Cell {
     /// The cell's number: its ops as digits of base 5, the first edge's the most significant. It is
     /// the place in which the published code generates the cell, not the API's `arch-index`, whose
-    /// order is shuffled. Below [`CELLS`].
-    pub fn index(&self) -> usize {
-        let digit = |index, op: &Op| index * Op::ALL.len() + *op as usize;
-        self.ops.iter().fold(0, digit)
+    /// order is shuffled. Below [`CELLS`]. `None` of a cell with a bad op, which no table has.
+    pub fn index(&self) -> Option<usize> {
+        let digit = |index, op: &Op| Some(index * Op::ALL.len() + op.place()?);
+        self.ops.iter().try_fold(0, digit)
     }
 
     /// The cell with this number.
@@ -110,7 +144,7 @@ impl fmt::Display for Cell {
         for node in 1..=NODES {
             f.write_str(if node == 1 { "|" } else { "+|" })?;
             for (input, op) in self.node(node).iter().enumerate() {
-                write!(f, "{}~{input}|", op.name())?;
+                write!(f, "{op}~{input}|")?;
             }
         }
         Ok(())
@@ -132,8 +166,8 @@ impl FromStr for Cell {
             }
             reader.mark('|')?;
             for (input, op) in edges.by_ref().take(node).enumerate() {
-                let name = reader.name("the name of an op")?;
-                *op = reader.known_op(&Op::ALL, Op::name, name)?;
+                let name = reader.called("the name of an op")?;
+                *op = reader.op(&Op::ALL, Op::name, name)?;
                 reader.mark('~')?;
                 reader.exactly(input, "the state that this op reads")?;
                 reader.mark('|')?;

@@ -1,5 +1,6 @@
 //! Reads the texts that name architectures: names, quoted texts, numbers and marks, with places.
 
+use super::bad::BadOp;
 use super::error::{Place, SpaceError, hint};
 
 /// A piece of text.
@@ -202,6 +203,19 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// As [`Reader::name`], with the numbers in brackets that follow it at once, if any do.
+    pub(super) fn called(&mut self, expected: &str) -> Result<(&'a str, usize), SpaceError> {
+        let (name, at) = self.name(expected)?;
+        let rest = &self.text[at + name.len()..];
+        match rest.strip_prefix('(').and_then(|rest| rest.find(')')) {
+            Some(close) => {
+                self.at = at + name.len() + close + 2;
+                Ok((&self.text[at..self.at], at))
+            }
+            None => Ok((name, at)),
+        }
+    }
+
     /// A text in quotes and the byte at which it begins.
     pub(super) fn quoted(&mut self, expected: &str) -> Result<(&'a str, usize), SpaceError> {
         self.take(expected, |t| match t {
@@ -227,8 +241,21 @@ impl<'a> Reader<'a> {
         self.fixed("the end of the text", Token::End)
     }
 
+    /// The op of `all`, or the bad op, whose name stands at byte `at`.
+    pub(super) fn op<T: Copy + From<BadOp>>(
+        &self,
+        all: &[T],
+        name: fn(T) -> &'static str,
+        found: (&str, usize),
+    ) -> Result<T, SpaceError> {
+        match found.0.parse::<BadOp>() {
+            Ok(bad) => Ok(bad.into()),
+            Err(_) => self.known_op(all, name, found),
+        }
+    }
+
     /// The op of `all` whose name stands at byte `at`.
-    pub(super) fn known_op<T: Copy>(
+    fn known_op<T: Copy>(
         &self,
         all: &[T],
         name: fn(T) -> &'static str,

@@ -10,8 +10,8 @@
 //! of the tree's columns in their (random) order, and of that the lowest threshold.
 
 use super::{SurrogateError, check, check_rows};
-use rand::Rng;
 use rand::seq::SliceRandom;
+use rand::{Rng, RngExt};
 
 /// Trees of NSGANetV2's ensemble.
 pub const TREES: usize = 5000;

@@ -246,15 +246,16 @@ impl Table {
         }
     }
 
-    /// A cell's accuracy in percent.
+    /// A cell's accuracy in percent; none of a cell with a bad op.
     pub fn accuracy(&self, cell: &Cell, column: Column) -> Result<f64, TableError> {
-        Ok(self.values(column)?[cell.index()])
+        let index = cell.index().ok_or(TableError::BadOp(Box::new(*cell)))?;
+        Ok(self.values(column)?[index])
     }
 
     /// A cell's place among all.
     pub fn rank(&self, cell: &Cell, column: Column) -> Result<Rank, TableError> {
         let values = self.values(column)?;
-        let own = values[cell.index()];
+        let own = self.accuracy(cell, column)?;
         Ok(Rank {
             rank: 1 + values.iter().filter(|v| **v > own).count(),
             tied: values.iter().filter(|v| **v == own).count(),

@@ -51,6 +51,11 @@ pub enum TableError {
         found: usize,
         expected: usize,
     },
+    /// A cell that no table has.
+    #[error(
+        "the cell {0} has a bad op, but a table has cells of the published ops alone; train the cell"
+    )]
+    BadOp(Box<Cell>),
     /// A cell that is none.
     #[error("line {line} of {} names no cell: {source}", path.display())]
     Arch {
@@ -68,7 +73,7 @@ pub enum TableError {
         path: PathBuf,
         line: usize,
         first: usize,
-        cell: Cell,
+        cell: Box<Cell>,
     },
     /// A value that is no number or out of range.
     #[error(
@@ -102,7 +107,7 @@ pub enum TableError {
     Rows {
         path: PathBuf,
         found: usize,
-        first: Cell,
+        first: Box<Cell>,
     },
     /// A column that the file does not have.
     #[error("{} has no column `{column}`; it has {found}", path.display())]
@@ -164,32 +169,32 @@ impl Table {
                 line,
                 source: Box::new(source),
             })?;
-            let first = std::mem::replace(&mut line_of[cell.index()], line);
+            let index = cell.index().ok_or(TableError::BadOp(Box::new(cell)))?;
+            let first = std::mem::replace(&mut line_of[index], line);
             if first != 0 {
                 return Err(TableError::Twice {
                     path: path.into(),
                     line,
                     first,
-                    cell,
+                    cell: Box::new(cell),
                 });
             }
             for column in &mut kept {
                 let found = row[column.field];
-                column.values[cell.index()] =
-                    column.number(found).ok_or_else(|| TableError::Number {
-                        path: path.into(),
-                        line,
-                        column: column.name.clone(),
-                        found: found.chars().take(40).collect(),
-                        expected: column.expected(),
-                    })?;
+                column.values[index] = column.number(found).ok_or_else(|| TableError::Number {
+                    path: path.into(),
+                    line,
+                    column: column.name.clone(),
+                    found: found.chars().take(40).collect(),
+                    expected: column.expected(),
+                })?;
             }
         }
-        if let Some(first) = Cell::all().find(|cell| line_of[cell.index()] == 0) {
+        if let Some((first, _)) = Cell::all().zip(&line_of).find(|(_, line)| **line == 0) {
             return Err(TableError::Rows {
                 path: path.into(),
                 found: line_of.iter().filter(|line| **line != 0).count(),
-                first,
+                first: Box::new(first),
             });
         }
         Self::of(path, hash, kept)

@@ -1,5 +1,6 @@
 //! Every number of a TE-NAS search.
 
+use crate::config::{ConfigError, whole};
 use crate::space::cells::CellSpace;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -74,17 +75,8 @@ impl Default for TenasConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum TenasError {
     /// A number out of range.
-    #[error("`{key}` = {found} is out of range for a TE-NAS search: expected {low} to {high}")]
-    Range {
-        /// Key in the config.
-        key: &'static str,
-        /// What was found.
-        found: usize,
-        /// Least that would do.
-        low: usize,
-        /// Most that would do.
-        high: usize,
-    },
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// Fewer images than a batch has.
     #[error(
         "a TE-NAS kernel takes {batch} different images, but the training split has {images}; give it \
@@ -120,6 +112,9 @@ pub enum TenasError {
         /// Columns of an image.
         width: usize,
     },
+    /// Bad ops that no edge can have.
+    #[error(transparent)]
+    Space(#[from] crate::space::SpaceError),
     /// The checkpoint failed.
     #[error(transparent)]
     Checkpoint(#[from] tox_data::checkpoint::CheckpointError),
@@ -144,29 +139,13 @@ impl TenasConfig {
         self.prune.unwrap_or(published)
     }
 
-    /// Checks every range.
-    ///
-    /// # Errors
-    /// The first number that is out of its range.
-    pub fn ranges(&self, space: CellSpace) -> Result<(), TenasError> {
-        for (key, found, low, high) in [
-            ("batch", self.batch(space), 2, 1 << 12),
-            ("prune", self.prune(space), 1, 8),
-            ("repeats", self.repeats, 1, 1 << 12),
-            ("region_batches", self.region_batches, 1, 1 << 8),
-            ("region_crops", self.region_crops, 2, 1 << 16),
-            ("crop", self.crop, 1, 1 << 8),
-        ] {
-            if !(low..=high).contains(&found) {
-                return Err(TenasError::Range {
-                    key,
-                    found,
-                    low,
-                    high,
-                });
-            }
-        }
-        Ok(())
+    pub fn ranges(&self, space: CellSpace) -> Result<(), ConfigError> {
+        whole("batch", self.batch(space), 2, 1 << 12)?;
+        whole("prune", self.prune(space), 1, 8)?;
+        whole("repeats", self.repeats, 1, 1 << 12)?;
+        whole("region_batches", self.region_batches, 1, 1 << 8)?;
+        whole("region_crops", self.region_crops, 2, 1 << 16)?;
+        whole("crop", self.crop, 1, 1 << 8)
     }
 
     /// Checks every range, and that `images` of `[n, c, h, w]` will do.

@@ -1,8 +1,10 @@
 //! The ops that pruning has left.
 
 use super::rank::Candidate;
+use crate::space::PoisonedSpace;
 use crate::space::cells::CellSpace;
 use crate::space::darts::{self, Op};
+use crate::space::nasbench201;
 use serde::{Deserialize, Serialize};
 
 /// The ops of the DARTS space in the published order, which settles ties.
@@ -17,11 +19,16 @@ pub(super) const DARTS: [Op; 8] = [
     Op::MaxPool3,
 ];
 
-/// Names of the ops in the published order; the first is `none`.
-pub fn ops(space: CellSpace) -> Vec<&'static str> {
-    match space {
-        CellSpace::Darts => DARTS.map(Op::name).to_vec(),
-        CellSpace::NasBench201 => space.ops(),
+/// Names of the ops of an edge in the published order, of which the first is `none`, then those of the
+/// bad branches.
+pub fn ops(space: impl Into<PoisonedSpace>) -> Vec<String> {
+    let space = space.into();
+    match space.space {
+        CellSpace::Darts => space.with(&DARTS).iter().map(Op::to_string).collect(),
+        CellSpace::NasBench201 => {
+            let ops = space.with(&nasbench201::Op::ALL);
+            ops.iter().map(ToString::to_string).collect()
+        }
     }
 }
 
@@ -33,20 +40,23 @@ pub struct Left(pub Vec<Vec<Vec<usize>>>);
 
 impl Left {
     /// All ops but `none`, which the published search prunes at its start.
-    pub fn fresh(space: CellSpace) -> Self {
-        let all: Vec<usize> = (1..ops(space).len()).collect();
-        Self(vec![vec![all; space.edges()]; space.kinds().len()])
+    pub fn fresh(space: impl Into<PoisonedSpace>) -> Self {
+        let space = space.into();
+        let all: Vec<usize> = (1..ops(&space).len()).collect();
+        let (edges, kinds) = (space.space.edges(), space.space.kinds());
+        Self(vec![vec![all; edges]; kinds.len()])
     }
 
     /// Whether it is of this space, as a search may hold it.
-    pub(super) fn is_of(&self, space: CellSpace) -> bool {
+    pub(super) fn is_of(&self, space: &PoisonedSpace) -> bool {
         let count = ops(space).len();
         let ascending = |edge: &Vec<usize>| {
             edge.is_sorted_by(|a, b| a < b) && edge.iter().all(|op| (1..count).contains(op))
         };
-        let cell =
-            |cell: &Vec<Vec<usize>>| cell.len() == space.edges() && cell.iter().all(ascending);
-        self.0.len() == space.kinds().len() && self.0.iter().all(cell)
+        let cell = |cell: &Vec<Vec<usize>>| {
+            cell.len() == space.space.edges() && cell.iter().all(ascending)
+        };
+        self.0.len() == space.space.kinds().len() && self.0.iter().all(cell)
     }
 
     /// Every op of every edge that has more than one, in order.
@@ -84,7 +94,7 @@ impl Left {
 
     /// The weight of every op: one by the number of ops of its edge, which is the softmax of
     /// equal alphas.
-    pub(super) fn weights(&self, space: CellSpace) -> Vec<Vec<Vec<Option<f32>>>> {
+    pub(super) fn weights(&self, space: &PoisonedSpace) -> Vec<Vec<Vec<Option<f32>>>> {
         let count = ops(space).len();
         let edge = |ops: &Vec<usize>| {
             let weight = 1.0 / ops.len() as f32;

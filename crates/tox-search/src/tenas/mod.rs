@@ -24,3 +24,155 @@ pub use config::{Normalisation, TenasConfig, TenasError};
 pub use left::{Left, ops};
 pub use score::{Scene, Scorer};
 pub use search::{Found, run};
+
+use crate::config::ConfigError;
+use crate::genes::Architecture;
+use crate::nas::diagnostics::Diagnostics;
+use crate::nas::{
+    self, Course, Leftover, NasConfig, NasError, NasSpace, Numbers, Reads, Table, TableOf, Ties,
+    Trace,
+};
+use serde::{Deserialize, Serialize};
+use tox_data::Dataset;
+use tox_data::checkpoint::Hooks;
+
+/// TE-NAS.
+pub struct TeNas;
+
+/// How a search went.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TenasTrace {
+    /// What every round removed: kind of cell, edge, op.
+    pub rounds: Vec<Vec<rank::Candidate>>,
+    /// Of these, those in whose place a candidate with equal scores could have gone: the order of
+    /// the list decided.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ties: usize,
+}
+
+fn is_zero(n: &usize) -> bool {
+    *n == 0
+}
+
+impl Course for TenasTrace {
+    fn ties(&self, _found: &Architecture) -> Ties {
+        Ties {
+            decided: self.ties,
+            of: self.rounds.iter().map(Vec::len).sum(),
+        }
+    }
+}
+
+impl Numbers for TenasConfig {
+    fn check_in(&self, space: NasSpace) -> Result<(), ConfigError> {
+        space.cells().map_or(Ok(()), |cells| self.ranges(cells))
+    }
+}
+
+/// Draws of batch and weights for the scores of a diagnosis.
+const DRAWS: u64 = 3;
+
+/// The scores.
+const SCORES: [&str; 2] = ["condition number", "linear regions"];
+
+impl nas::Search for TeNas {
+    fn kind(&self) -> &'static str {
+        "te-nas"
+    }
+
+    fn title(&self) -> &'static str {
+        "TE-NAS"
+    }
+
+    fn about(&self) -> &'static str {
+        "TE-NAS: pruning by two scores of untrained supernets; no labels."
+    }
+
+    fn table(&self) -> &'static dyn Table {
+        TableOf::<TenasConfig>::NEW
+    }
+
+    fn training_free(&self) -> bool {
+        true
+    }
+
+    fn reads(&self, _config: &NasConfig) -> Reads {
+        Reads::Images
+    }
+
+    fn repetitions(&self) -> Option<usize> {
+        Some(4)
+    }
+
+    fn signals(&self) -> &'static [&'static str] {
+        &SCORES
+    }
+
+    fn choices(&self) -> &'static str {
+        "removals of ops"
+    }
+
+    fn run(
+        &self,
+        inputs: &nas::Inputs<'_>,
+        hooks: Hooks<'_>,
+    ) -> Result<Option<nas::Found>, NasError> {
+        let (space, config) = (inputs.cells()?, inputs.config.numbers::<TenasConfig>()?);
+        let data = inputs.data;
+        let scene = Scene {
+            space: &space,
+            images: &data.train.images,
+            normalise: &config.normalise.of(&data.name, &data.normalise),
+            augment: inputs.augment,
+            classes: data.classes,
+            config: &config,
+            seed: inputs.seed,
+        };
+        let ended = run(scene, inputs.device.clone(), hooks).map_err(NasError::of)?;
+        Ok(ended.map(|found| {
+            let (rounds, ties) = (found.rounds, found.ties);
+            nas::Found {
+                genotype: Architecture::Cell(found.genotype),
+                trace: Trace::of(&Self, &TenasTrace { rounds, ties }),
+                left: Leftover::None,
+            }
+        }))
+    }
+
+    fn course(&self, trace: &Trace) -> serde_json::Result<Box<dyn Course>> {
+        Ok(Box::new(trace.read::<TenasTrace>()?))
+    }
+
+    /// Both scores of the unpruned supernet.
+    fn diagnose(
+        &self,
+        inputs: &nas::Inputs<'_>,
+        _found: &nas::Found,
+        poisoned: &Dataset,
+    ) -> Result<Diagnostics, NasError> {
+        let (space, config) = (inputs.cells()?, inputs.config.numbers::<TenasConfig>()?);
+        let [clean, poisoned] = [inputs.data, poisoned].map(|data| {
+            let scene = Scene {
+                space: &space,
+                images: &data.train.images,
+                normalise: &config.normalise.of(&data.name, &data.normalise),
+                augment: inputs.augment,
+                classes: data.classes,
+                config: &config,
+                seed: inputs.seed,
+            };
+            let (scorer, all) = (
+                Scorer::new(scene, inputs.device.clone()),
+                Left::fresh(&space),
+            );
+            let mean = |score: &dyn Fn(u64) -> Vec<f64>| {
+                (0..DRAWS).flat_map(score).sum::<f64>() / DRAWS as f64
+            };
+            let kernel = mean(&|draw| scorer.kernel(&[&all], &[u64::MAX, draw]));
+            let regions = mean(&|draw| scorer.regions(&[&all], &[u64::MAX, draw]));
+            [kernel, regions]
+        });
+        Ok(Diagnostics::changed(&SCORES, &clean, &poisoned))
+    }
+}

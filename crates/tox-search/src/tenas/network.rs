@@ -17,8 +17,9 @@ use crate::cell::Mix;
 use crate::cell::darts::Cell;
 use crate::cell::nasbench201::{Block, blocks, mixed_cell};
 use crate::cell::ops::{Join, Source, Style};
+use crate::space::PoisonedSpace;
 use crate::space::cells::CellSpace;
-use crate::space::darts::{CellShape, NODES};
+use crate::space::darts::{CellShape, NODES, Op};
 use crate::space::nasbench201;
 use burn::tensor::Tensor;
 use std::rc::Rc;
@@ -45,7 +46,7 @@ enum Body {
 /// A supernet.
 #[derive(Clone, Debug)]
 pub struct Supernet {
-    space: CellSpace,
+    space: PoisonedSpace,
     copies: usize,
     classes: usize,
     stem: Option<(Conv, BatchNorm)>,
@@ -58,12 +59,13 @@ impl Supernet {
     /// For images of `channels` channels; the network of the regions is always given one. Weights
     /// are drawn from streams keyed by `seed`, `network` and their name.
     pub fn new(
-        space: CellSpace,
+        space: impl Into<PoisonedSpace>,
         score: Score,
         (channels, classes): (usize, usize),
         copies: usize,
         (seed, network): (u64, &str),
     ) -> (Self, State) {
+        let space = space.into();
         let fan = match score {
             Score::Kernel => Fan::Out,
             Score::Regions => Fan::In,
@@ -73,7 +75,7 @@ impl Supernet {
             behind_pools: false,
             copies,
         };
-        let c = match (space, score) {
+        let c = match (space.space, score) {
             (CellSpace::NasBench201, Score::Kernel) => 3,
             _ => 1,
         };
@@ -85,10 +87,13 @@ impl Supernet {
                 style.norm(&mut b, "stem.1", c),
             )
         });
-        let (body, last) = match space {
-            CellSpace::Darts => (Body::Darts(darts_cells(&mut b, c, style)), 8 * c),
+        let (body, last) = match space.space {
+            CellSpace::Darts => {
+                let ops = space.with(&DARTS);
+                (Body::Darts(darts_cells(&mut b, c, style, &ops)), 8 * c)
+            }
             CellSpace::NasBench201 => {
-                let all = vec![nasbench201::Op::ALL.to_vec(); nasbench201::EDGES];
+                let all = vec![space.with(&nasbench201::Op::ALL); nasbench201::EDGES];
                 let cell = |b: &mut Builder<'_>, name: &str, c| mixed_cell(b, name, c, &all, style);
                 match score {
                     Score::Kernel => {
@@ -137,7 +142,7 @@ impl Supernet {
             Some((conv, norm)) => norm.forward(pass, conv.forward(pass, x), false),
             None => x,
         };
-        let weights = left.weights(self.space);
+        let weights = left.weights(&self.space);
         let mixes: Vec<Mix> = weights.iter().map(|w| Mix::given(w, pass)).collect();
         let join = |kind: usize| Join {
             mix: mixes.get(kind),
@@ -171,7 +176,7 @@ impl Supernet {
 }
 
 /// A normal and a reduction cell, all ops on all edges.
-fn darts_cells(b: &mut Builder<'_>, c: usize, style: Style) -> Vec<Cell> {
+fn darts_cells(b: &mut Builder<'_>, c: usize, style: Style, ops: &[Op]) -> Vec<Cell> {
     let shape = |i: usize| CellShape {
         inputs: [[c, c], [c, 4 * c]][i],
         channels: c * (1 + i),
@@ -183,12 +188,15 @@ fn darts_cells(b: &mut Builder<'_>, c: usize, style: Style) -> Vec<Cell> {
     };
     let cell = |i: usize| {
         let edges = (0..NODES).flat_map(|node| (0..node + 2).map(move |input| (node, input)));
-        let edges = edges.map(|(node, input)| {
-            let name = |o| format!("edges.{node}<-{input}._ops.{o}");
-            let ops = DARTS.iter().enumerate();
-            (node, input, ops.map(|(o, op)| (name(o), *op)).collect())
-        });
-        Cell::new(b, &format!("cells.{i}"), &shape(i), style, edges)
+        let ends: Vec<_> = edges.collect();
+        let edges = ends
+            .iter()
+            .map(|(node, input)| (*node, *input, ops.to_vec()));
+        let named = |e: usize, o: usize| {
+            let (node, input) = ends[e];
+            format!("edges.{node}<-{input}._ops.{o}")
+        };
+        Cell::new(b, &format!("cells.{i}"), &shape(i), style, edges, named)
     };
     [0, 1].map(cell).into()
 }

@@ -5,8 +5,9 @@ use super::kernel::{condition_number, gram};
 use super::left::Left;
 use super::network::{Score, Supernet};
 use super::regions::Patterns;
+use crate::space::PoisonedSpace;
 use crate::space::cells::CellSpace;
-use rand::Rng;
+use rand::RngExt;
 use rand::seq::index::sample;
 use tox_data::rng::stream;
 use tox_data::spec::Augment;
@@ -17,19 +18,15 @@ use tox_nn::layers::State;
 /// What the scores are taken on. There are no labels among it: label noise cannot reach them.
 #[derive(Clone, Copy)]
 pub struct Scene<'a> {
-    /// The space.
-    pub space: CellSpace,
+    pub space: &'a PoisonedSpace,
     /// Training images.
     pub images: &'a Images,
     /// Their normalisation; see [`super::Normalisation`].
     pub normalise: &'a Normalise,
     /// What happens to the batches of the kernel; crops are not augmented.
     pub augment: &'a Augment,
-    /// Classes of the classifier.
     pub classes: usize,
-    /// Every number.
     pub config: &'a TenasConfig,
-    /// Seed of all random streams.
     pub seed: u64,
 }
 
@@ -53,7 +50,7 @@ fn copies(space: CellSpace) -> usize {
 impl<'a> Scorer<'a> {
     /// For a scene that [`TenasConfig::check`] has approved of.
     pub fn new(scene: Scene<'a>, device: Device) -> Self {
-        let copies = copies(scene.space).min(scene.config.batch(scene.space));
+        let copies = copies(scene.space.space).min(scene.config.batch(scene.space.space));
         let wide = |score, copies| {
             let key = (scene.seed, "tenas");
             Supernet::new(scene.space, score, shape(&scene), copies, key)
@@ -108,7 +105,7 @@ impl<'a> Scorer<'a> {
     fn batch(&self, draw: &[u64]) -> Batch {
         let scene = &self.scene;
         let mut rng = stream(scene.seed, "tenas/batch", draw);
-        let count = scene.config.batch(scene.space);
+        let count = scene.config.batch(scene.space.space);
         let [n, c, h, w] = scene.images.shape;
         let stride = scene.images.stride();
         let chosen = sample(&mut rng, n, count).into_iter();

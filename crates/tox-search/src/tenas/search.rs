@@ -4,6 +4,7 @@ use super::config::TenasError;
 use super::left::{DARTS, Left};
 use super::rank::{Candidate, Drops, drop, pruned, removed, ties};
 use super::score::{Scene, Scorer};
+use crate::space::PoisonedSpace;
 use crate::space::cells::{CellGenotype, CellSpace};
 use crate::space::darts::{Cell, Edge, Genotype, NODES, edge_index};
 use crate::space::nasbench201;
@@ -15,7 +16,6 @@ use tox_nn::Device;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Found {
-    /// The genotype or the cell.
     pub genotype: CellGenotype,
     /// What every round removed, in the order of the ranking.
     pub rounds: Vec<Vec<Candidate>>,
@@ -33,7 +33,8 @@ pub fn run(
     device: Device,
     mut hooks: Hooks<'_>,
 ) -> Result<Option<Found>, TenasError> {
-    scene.config.check(scene.space, scene.images.shape)?;
+    scene.config.check(scene.space.space, scene.images.shape)?;
+    scene.space.check()?;
     let mut search = Search {
         scorer: Scorer::new(scene, device),
         scene,
@@ -82,7 +83,8 @@ enum Round {
 }
 
 /// The next round; `None` when nothing is left to take.
-fn round(space: CellSpace, left: &Left) -> Option<Round> {
+fn round(space: &PoisonedSpace, left: &Left) -> Option<Round> {
+    let space = space.space;
     let ops = left.candidates();
     if !ops.is_empty() {
         return Some(Round::Ops(ops));
@@ -125,7 +127,7 @@ impl Search<'_> {
             regions: mean(sums[1]),
         });
         let drops: Vec<Drops> = drops.collect();
-        let most = self.scene.config.prune(self.scene.space);
+        let most = self.scene.config.prune(self.scene.space.space);
         let left = &self.at.left;
         let number = |c: &Candidate| most.min(left.0[c.cell][c.edge].len() - 1);
         let (gone, ties) = match round {
@@ -157,7 +159,7 @@ impl Search<'_> {
 }
 
 /// Candidates that rounds from here on will score: how many does not depend on which go.
-fn ahead(space: CellSpace, left: &Left, prune: usize) -> usize {
+fn ahead(space: &PoisonedSpace, left: &Left, prune: usize) -> usize {
     let mut sizes: Vec<usize> = left.0.iter().flatten().map(Vec::len).collect();
     let mut ahead = 0;
     while sizes.iter().any(|ops| *ops > 1) {
@@ -166,7 +168,7 @@ fn ahead(space: CellSpace, left: &Left, prune: usize) -> usize {
             *ops -= prune.min(*ops - 1);
         }
     }
-    if space == CellSpace::Darts {
+    if space.space == CellSpace::Darts {
         for edges in &left.0 {
             let nodes = (0..NODES).map(|node| {
                 let edges = &edges[edge_index(node, 0)..][..node + 2];
@@ -179,20 +181,22 @@ fn ahead(space: CellSpace, left: &Left, prune: usize) -> usize {
 }
 
 /// What is left when no round can take anything.
-fn genotype(space: CellSpace, left: &Left) -> CellGenotype {
-    match space {
+fn genotype(space: &PoisonedSpace, left: &Left) -> CellGenotype {
+    match space.space {
         CellSpace::NasBench201 => {
+            let all = space.with(&nasbench201::Op::ALL);
             let op = |e: usize| left.0[0][e].first().copied().unwrap_or(0);
-            let ops = std::array::from_fn(|e| nasbench201::Op::ALL[op(e)]);
+            let ops = std::array::from_fn(|e| all[op(e)]);
             CellGenotype::NasBench201(nasbench201::Cell { ops })
         }
         CellSpace::Darts => {
+            let all = space.with(&DARTS);
             let cell = |cell: usize| {
                 let node = |node: usize| {
                     let kept = left.node(cell, node).into_iter();
                     let mut kept = kept.map(|c| Edge {
                         input: c.edge - edge_index(node, 0),
-                        op: DARTS[c.op],
+                        op: all[c.op],
                     });
                     std::array::from_fn(|_| {
                         kept.next()
@@ -223,7 +227,7 @@ impl Machine for Search<'_> {
             return;
         };
         let (Round::Ops(candidates) | Round::Edges(candidates)) = &now;
-        let prune = config.prune(space);
+        let prune = config.prune(space.space);
         if let Some(candidate) = candidates.get(self.at.scored / config.repeats) {
             self.score(candidate);
         }

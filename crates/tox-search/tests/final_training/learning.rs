@@ -3,8 +3,6 @@
 use crate::{BEST, DARTS_V2, best, bits, config, digits, shape, trained, v2};
 use burn::tensor::Tensor;
 use std::path::Path;
-use std::time::Duration;
-use tox_data::checkpoint::Hooks;
 use tox_data::spec::DataSpec;
 use tox_data::{DataDir, Dataset};
 use tox_nn::Device;
@@ -17,6 +15,8 @@ use tox_search::count::{self, Counts};
 use tox_search::final_training::{Evaluation, FinalConfig, Inputs, NAME, Protocol, Trained, train};
 use tox_search::space::cells::CellGenotype;
 use tox_search::space::{darts, nasbench201};
+use tox_testkit::data::unpacked;
+use tox_testkit::stops::undisturbed;
 
 /// What the report says is what the network, built again, does.
 fn check_report(genotype: &CellGenotype, data: &Dataset, config: &FinalConfig, made: &Trained) {
@@ -116,10 +116,7 @@ fn a_darts_cell_learns_the_digits_with_all_that_the_published_training_has() {
 #[test]
 #[ignore = "needs ../shared/data"]
 fn real_a_cell_learns_cifar_10() {
-    let unpack = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/unpack");
-    let root = tempfile::tempdir().unwrap();
-    let done = std::process::Command::new(unpack).arg(root.path()).status();
-    assert!(done.unwrap().success());
+    let root = unpacked();
     let spec = DataSpec {
         train: Some(960),
         test: Some(200),
@@ -187,7 +184,6 @@ fn any_network_can_be_trained() {
         auxiliary_weight: None,
         ..config()
     };
-    let folder = tempfile::tempdir().unwrap();
     let (net, state) =
         CellNetwork::new(&DARTS_V2.parse().unwrap(), &shape, Init::Torch, (3, NAME)).unwrap();
     let counts = Counts { params: 1, macs: 2 };
@@ -197,16 +193,9 @@ fn any_network_can_be_trained() {
         seed: 3,
         device: Device::flex(),
     };
-    let hooks = Hooks {
-        checkpoint: &folder.path().join("checkpoint.safetensors"),
-        key: "digits",
-        save_every: Duration::from_secs(3600),
-        stop: &mut || false,
-        progress: &mut |_, _| {},
-    };
     let whose = (Protocol::Elastic, counts);
-    let made = train((Plain(net), state), whose, &inputs, hooks);
-    let made = made.unwrap().unwrap();
+    let mut network = Some((Plain(net), state));
+    let made = undisturbed(|hooks| train(network.take().unwrap(), whose, &inputs, hooks)).unwrap();
     assert_eq!(made.evaluation.counts, counts);
     // The elastic space's numbers, which are not those of the DARTS space.
     assert_eq!(made.evaluation.epochs[0].lr, 0.01);

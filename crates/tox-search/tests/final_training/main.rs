@@ -7,23 +7,17 @@ mod loss;
 mod settings;
 mod stops;
 
-use std::path::Path;
-use std::time::Duration;
-use tox_data::checkpoint::Hooks;
+use std::cell::Cell;
+use tox_data::Dataset;
 use tox_data::spec::DataSpec;
-use tox_data::{DataDir, Dataset};
 use tox_nn::Device;
 use tox_nn::layers::State;
 use tox_search::cell::SupernetShape;
 use tox_search::final_training::{FinalConfig, FinalError, Inputs, Trained, run};
 use tox_search::space::cells::CellGenotype;
+use tox_testkit::stops::told;
+use tox_testkit::{DARTS_V2, data};
 
-const DARTS_V2: &str = "Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), \
-    ('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 1), ('skip_connect', 0), \
-    ('skip_connect', 0), ('dil_conv_3x3', 2)], normal_concat=[2, 3, 4, 5], \
-    reduce=[('max_pool_3x3', 0), ('max_pool_3x3', 1), ('skip_connect', 2), ('max_pool_3x3', 1), \
-    ('max_pool_3x3', 0), ('skip_connect', 2), ('skip_connect', 2), ('max_pool_3x3', 1)], \
-    reduce_concat=[2, 3, 4, 5])";
 /// The best cell of the table on CIFAR-10.
 const BEST: &str = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|\
     nor_conv_3x3~1|nor_conv_1x1~2|";
@@ -46,13 +40,12 @@ fn shape([channels, cells]: [usize; 2], classes: usize, input: [usize; 3]) -> Su
 }
 
 fn digits(train: usize, resize: Option<usize>) -> Dataset {
-    let spec = DataSpec {
+    data::of(&DataSpec {
         train: Some(train),
         test: Some(150),
         resize,
         ..DataSpec::of("digits", 32)
-    };
-    tox_data::load(&spec, &DataDir::resolve(Some(Path::new("."))).unwrap()).unwrap()
+    })
 }
 
 /// A training of small networks on 8x8 images.
@@ -77,36 +70,22 @@ fn interrupted(
     config: &FinalConfig,
     steps: usize,
 ) -> (Result<Trained, FinalError>, usize) {
-    let folder = tempfile::tempdir().unwrap();
     let inputs = Inputs {
         data,
         config,
         seed: 3,
         device: Device::flex(),
     };
-    for stops in 0.. {
-        let (mut left, mut before) = (steps, 0.0);
-        let hooks = Hooks {
-            checkpoint: &folder.path().join("checkpoint.safetensors"),
-            key: "digits",
-            save_every: Duration::from_secs(3600),
-            stop: &mut || {
-                left = left.saturating_sub(1);
-                left == 0
-            },
-            progress: &mut |done, message| {
-                assert!((before..=1.0).contains(&done), "{done} after {before}");
-                assert!(message.starts_with("final, "), "{message}");
-                before = done;
-            },
-        };
-        match run(genotype, &inputs, hooks) {
-            Ok(Some(trained)) => return (Ok(trained), stops),
-            Ok(None) => {}
-            Err(error) => return (Err(error), stops),
-        }
-    }
-    unreachable!()
+    let before = Cell::new(0.0);
+    let progress = &mut |done: f64, message: &str| {
+        let last = before.replace(done);
+        assert!((last..=1.0).contains(&done), "{done} after {last}");
+        assert!(message.starts_with("final, "), "{message}");
+    };
+    told(steps, progress, |hooks| {
+        before.set(0.0);
+        run(genotype, &inputs, hooks)
+    })
 }
 
 fn trained(genotype: &CellGenotype, data: &Dataset, config: &FinalConfig) -> Trained {

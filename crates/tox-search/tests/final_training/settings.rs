@@ -1,12 +1,11 @@
 //! Numbers as published, and those that are refused.
 
 use crate::{best, config, digits, interrupted, v2};
-use std::time::Duration;
 use tox_data::Dataset;
-use tox_data::checkpoint::Hooks;
 use tox_nn::Device;
 use tox_search::final_training::{FinalConfig, Inputs, Protocol, run};
 use tox_search::space::cells::CellGenotype;
+use tox_testkit::stops::{countdown, once};
 
 #[test]
 fn what_is_absent_is_as_published() {
@@ -80,9 +79,9 @@ fn what_cannot_be_trained_is_refused() {
         (
             Darts,
             (|c| c.epochs = Some(0)) as fn(&mut FinalConfig),
-            "`epochs` = 0",
+            "epochs = 0",
         ),
-        (Darts, |c| c.lr_max = Some(f64::NAN), "`lr_max` = NaN"),
+        (Darts, |c| c.lr_max = Some(f64::NAN), "lr_max = NaN"),
         (Darts, |c| c.channels = Some(0), "channels = 0"),
         (Darts, |c| c.drop_path = Some(1.0), "drop_path = 1"),
         (
@@ -106,7 +105,7 @@ fn what_cannot_be_trained_is_refused() {
             "expected 0, since networks",
         ),
         (Elastic, |c| c.cells = Some(5), "says its size"),
-        (Elastic, |c| c.grad_clip = Some(-1.0), "`grad_clip` = -1"),
+        (Elastic, |c| c.grad_clip = Some(-1.0), "grad_clip = -1"),
     ] {
         let message = refused(protocol, change);
         assert!(message.contains(expected), "{message}");
@@ -153,25 +152,17 @@ fn what_cannot_be_trained_is_refused() {
     );
     // A checkpoint of something else.
     let folder = tempfile::tempdir().unwrap();
+    let checkpoint = folder.path().join("checkpoint.safetensors");
     let go = |key: &str, config: &FinalConfig| {
-        let mut left = 3;
-        let hooks = Hooks {
-            checkpoint: &folder.path().join("checkpoint.safetensors"),
-            key,
-            save_every: Duration::from_secs(3600),
-            stop: &mut || {
-                left -= 1;
-                left == 0
-            },
-            progress: &mut |_, _| {},
-        };
         let inputs = Inputs {
             data: &data,
             config,
             seed: 3,
             device: Device::flex(),
         };
-        run(&best(), &inputs, hooks)
+        once(&checkpoint, key, &mut countdown(3), |hooks| {
+            run(&best(), &inputs, hooks)
+        })
     };
     assert!(go("one", &config()).unwrap().is_none());
     let error = go("other", &config()).unwrap_err().to_string();

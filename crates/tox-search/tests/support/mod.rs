@@ -11,17 +11,12 @@ use tox_nn::ops::cross_entropy;
 use tox_nn::params::{Leaves, Params};
 use tox_search::enas::child::{Architecture, Child, Mode};
 use tox_search::space::{Op, Space, SpaceOp};
+use tox_testkit::numbers::{self, Within};
 
 /// Within `1e-4` of every value plus `floor`: f32 through a dozen batch norms.
 pub fn assert_close(what: &str, actual: &[f32], expected: &[f64], floor: f64) {
-    assert_eq!(actual.len(), expected.len(), "{what}: number of values");
-    for (i, (&a, &e)) in actual.iter().zip(expected).enumerate() {
-        let error = (f64::from(a) - e).abs();
-        assert!(
-            error <= 1e-4 * e.abs() + floor,
-            "{what}[{i}]: {a}, expected {e} (off by {error:e})"
-        );
-    }
+    let (own, peak) = (1e-4, 0.0);
+    numbers::assert_close(what, actual, expected, Within { own, peak, floor });
 }
 
 pub fn space(ops: &[Op]) -> Space {

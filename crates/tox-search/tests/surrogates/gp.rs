@@ -4,6 +4,22 @@ use super::*;
 use tox_search::surrogate::SurrogateError;
 use tox_search::surrogate::gp::{Gp, Kernel, Lengths, Settings, Trend, Variance};
 
+/// A process of a given length.
+fn of_length(
+    rows: &[Vec<f64>],
+    targets: &[f64],
+    settings: &Settings,
+    length: f64,
+) -> Result<Gp, SurrogateError> {
+    let (start, low, high) = (length, length, length);
+    let lengths = Lengths { start, low, high };
+    let settings = Settings {
+        lengths,
+        ..*settings
+    };
+    Gp::fit(rows, targets, &settings)
+}
+
 #[test]
 fn process_of_one_sample() {
     let settings = Settings::matern();
@@ -34,7 +50,7 @@ fn process_of_two_samples() {
         noise,
         ..Settings::matern()
     };
-    let gp = Gp::of_length(&column(&[0.0, 1.0]), &[a, b], &settings, length).unwrap();
+    let gp = of_length(&column(&[0.0, 1.0]), &[a, b], &settings, length).unwrap();
     let k = |d: f64| (-0.5 * d * d / length / length).exp();
     // scaled targets are -1 and 1, so the weights are -1 and 1 over 1 + noise - k(1)
     let (mean, deviation) = (2.5, 1.5);
@@ -76,7 +92,7 @@ fn process_is_scikit_learns() {
     let deviations: Vec<f64> = found.iter().map(|p| p.variance.sqrt()).collect();
     assert_close("means", &means, &list(&case["means"]), 1e-4);
     assert_close("deviations", &deviations, &list(&case["deviations"]), 1e-4);
-    let fixed = Gp::of_length(&rows, &targets, &settings, 0.7)
+    let fixed = of_length(&rows, &targets, &settings, 0.7)
         .unwrap()
         .likelihood();
     let expected = &case["at_0.7"];
@@ -96,7 +112,7 @@ fn kriging_is_daces() {
     let queries = super::rows(&case["queries"]);
     let length = |theta: f64| (0.5 / theta).sqrt();
     let settings = Settings::kriging();
-    let fixed = Gp::of_length(&rows, &targets, &settings, length(number(&case["theta"]))).unwrap();
+    let fixed = of_length(&rows, &targets, &settings, length(number(&case["theta"]))).unwrap();
     let found = fixed.predict(&queries).unwrap();
     let means: Vec<f64> = found.iter().map(|p| p.mean).collect();
     let variances: Vec<f64> = found.iter().map(|p| p.variance).collect();
@@ -148,7 +164,7 @@ fn slope_of_the_likelihood_is_its_difference_quotient() {
     let h = 1e-5;
     for settings in processes() {
         for length in [0.2_f64, 0.7, 3.0] {
-            let at = |log: f64| Gp::of_length(&rows, &targets, &settings, log.exp()).unwrap();
+            let at = |log: f64| of_length(&rows, &targets, &settings, log.exp()).unwrap();
             let value = |log: f64| at(log).likelihood().value;
             let log = length.ln();
             let quotient = (value(log + h) - value(log - h)) / (2.0 * h);
@@ -171,7 +187,7 @@ fn fitted_length_is_the_likeliest() {
         let Lengths { low, high, .. } = settings.lengths;
         for i in 0..=200 {
             let length = low * (high / low).powf(f64::from(i) / 200.0);
-            let other = Gp::of_length(&rows, &targets, &settings, length).unwrap();
+            let other = of_length(&rows, &targets, &settings, length).unwrap();
             let value = other.likelihood().value;
             assert!(
                 fitted.value >= value - 1e-6,

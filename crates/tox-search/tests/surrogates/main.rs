@@ -10,6 +10,7 @@ mod select;
 
 use proptest::prelude::*;
 use serde_json::Value;
+use tox_testkit::numbers::{self, Within};
 
 fn fixture(part: &str) -> Value {
     let text = include_str!("../fixtures/surrogates.json");
@@ -29,10 +30,16 @@ fn rows(value: &Value) -> Vec<Vec<f64>> {
 }
 
 fn assert_close(what: &str, actual: &[f64], expected: &[f64], tolerance: f64) {
-    assert_eq!(actual.len(), expected.len(), "{what}: number of values");
-    for (i, (a, e)) in actual.iter().zip(expected).enumerate() {
-        assert!((a - e).abs() <= tolerance, "{what}[{i}]: {a}, expected {e}");
-    }
+    let floor = tolerance;
+    numbers::assert_close(
+        what,
+        actual,
+        expected,
+        Within {
+            floor,
+            ..Within::default()
+        },
+    );
 }
 
 fn column(values: &[f64]) -> Vec<Vec<f64>> {

@@ -14,7 +14,7 @@ fn config() -> PredictorConfig {
 
 /// Genomes of `width` genes of three options.
 fn genomes(n: usize, width: usize) -> Vec<Vec<f64>> {
-    use rand::Rng;
+    use rand::RngExt;
     let mut rng = stream(5, "genomes", &[]);
     let mut gene = || f64::from(rng.random_range(0..3_u8));
     (0..n)

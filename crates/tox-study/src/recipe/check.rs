@@ -1,13 +1,12 @@
 //! What must hold of a recipe beyond its types.
 
+use super::parts::WrittenThreats;
+use super::source::{MOST_CELLS, Source, dotted};
 use super::{Cell, Recipe, RecipeError, path};
-use crate::source::{MOST_CELLS, Source, dotted};
-use crate::spec::{Learner, Threat};
+use crate::house::House;
+use crate::spec::TrialSpec;
 use std::collections::BTreeSet;
-use tox_data::spec::{Augment, DataSpec, SplitKind};
-
-/// The data set that `synthetic` draws, and no other learner can use.
-const GAUSSIANS: &str = "gaussians";
+use tox_data::spec::SplitKind;
 
 /// Names of the study and of its cells.
 pub fn names(source: &Source, recipe: &Recipe) -> Result<(), RecipeError> {
@@ -109,14 +108,45 @@ pub fn seeds(source: &Source, at: &[String], seeds: &[u64]) -> Result<(), Recipe
     Err(source.refuse(at, format!("`{}` {problem}", dotted(at)), None))
 }
 
-/// The data at `at`, for this learner and this threat.
+/// Whether the learner has every surface that is attacked or defended.
+pub fn meaning(
+    house: &House,
+    source: &Source,
+    spec: &TrialSpec,
+    threats: &WrittenThreats,
+    defence: &[String],
+) -> Result<(), RecipeError> {
+    let Some(refusal) = house.refuses(spec) else {
+        return Ok(());
+    };
+    let (of, learner) = (format!("cell \"{}\"", spec.cell), &spec.learner.kind);
+    let (at, message) = match refusal.defence {
+        true => (
+            defence,
+            format!(
+                "{of}: the defence \"{}\" cannot help the learner \"{learner}\"",
+                refusal.kind
+            ),
+        ),
+        false => (
+            threats.place(refusal.surface).unwrap_or_default(),
+            format!(
+                "{of}: the learner \"{learner}\" cannot face the threat \"{}\"",
+                refusal.kind
+            ),
+        ),
+    };
+    Err(source.refuse(at, message, Some(refusal.hint)))
+}
+
+/// The data at `at`, for this trial.
 pub fn data(
+    house: &House,
     source: &Source,
     at: &[String],
-    data: &DataSpec,
-    learner: &Learner,
-    threat: &Threat,
+    spec: &TrialSpec,
 ) -> Result<(), RecipeError> {
+    let data = &spec.data;
     let general = [
         ("dataset", data.dataset.is_empty(), "is empty"),
         ("train", data.train == Some(0), "= 0: expected at least 1"),
@@ -138,85 +168,20 @@ pub fn data(
             "is out of range: expected 4 to 1024 pixels",
         ),
     ];
-    let (train, augment) = (data.train, data.augment != Augment::default());
-    let gaussians = data.dataset == GAUSSIANS;
-    let even = |n: usize| n >= 2 && n.is_multiple_of(2);
-    let special = match learner {
-        Learner::Enas(_) | Learner::Nas(_) | Learner::RcNas(_) | Learner::SubNetworks(_) => {
-            Vec::new()
-        }
-        Learner::Bilevel(_) => vec![(
-            "augment",
-            augment,
-            "cannot be used with the learner \"bilevel\": its gradients are of the points as they are",
-        )],
-        Learner::Synthetic(_) => vec![
-            (
-                "dataset",
-                !gaussians,
-                "must be \"gaussians\" for the learner \"synthetic\", which draws its own points",
-            ),
-            (
-                "train",
-                !train.is_some_and(even),
-                "must be the points of both classes together, an even number such as 64",
-            ),
-            (
-                "valid",
-                !even(data.valid),
-                "must be the points of both classes together, an even number such as 64",
-            ),
-            (
-                "classes",
-                data.classes.is_some(),
-                "has no meaning for \"gaussians\"",
-            ),
-            (
-                "split",
-                data.split != SplitKind::Official,
-                "has no meaning for \"gaussians\", which are always drawn",
-            ),
-            (
-                "test",
-                data.test.is_some(),
-                "has no meaning for \"gaussians\"",
-            ),
-            (
-                "resize",
-                data.resize.is_some(),
-                "has no meaning for \"gaussians\"",
-            ),
-            ("rgb", data.rgb, "has no meaning for \"gaussians\""),
-            ("augment", augment, "has no meaning for \"gaussians\""),
-        ],
+    let general = general.into_iter().filter(|(_, wrong, _)| *wrong);
+    let general = general.map(|(key, _, problem)| (key, problem.to_owned()));
+    let own = house.learner(&spec.learner.kind);
+    let own = own.map_or_else(Vec::new, |learner| learner.data(spec));
+    let Some((key, problem)) = general.chain(own).next() else {
+        return Ok(());
     };
-    let drawn = (
-        "dataset",
-        gaussians && !matches!(learner, Learner::Synthetic(_)),
-        "= \"gaussians\" is for the learner \"synthetic\" alone",
-    );
-    let problems = general.iter().chain([&drawn]).chain(&special);
-    if let Some((key, _, problem)) = problems.into_iter().find(|(_, wrong, _)| *wrong) {
-        let at = [at, &path(&[key])].concat();
-        return Err(source.refuse(&at, format!("`{}` {problem}", dotted(&at)), None));
-    }
-    if let (Threat::Bilevel(attack), Some(train)) = (threat, train)
-        && attack.points() >= train
-    {
-        let at = [at, &path(&["train"])].concat();
-        let message = format!(
-            "`{}` = {train}, but the threat poisons {} points ({} batches of {}): expected \
-             more training points than that",
-            dotted(&at),
-            attack.points(),
-            attack.batches,
-            attack.batch
-        );
-        let hint = "each poison point replaces a training point: raise `train`, or lower `batch` \
-                    or `batches` of the threat";
-        return Err(source.refuse(&at, message, Some(hint.into())));
-    }
-    Ok(())
+    let at = [at, &path(&[key])].concat();
+    // What to do about it may follow on a line of its own.
+    let (problem, hint) = match problem.split_once('\n') {
+        Some((problem, hint)) => (problem, Some(hint.to_owned())),
+        None => (problem.as_str(), None),
+    };
+    Err(source.refuse(&at, format!("`{}` {problem}", dotted(&at)), hint))
 }
 
 /// Whether there are at least two, all different.

@@ -1,12 +1,14 @@
 //! The data of a study, by content: what a trial reads is named by its hash, which is a part of the
 //! trial's spec and so of its id.
 
-use super::{Overrides, Recipe, RecipeError, Study};
+use super::{Overrides, Recipe, RecipeError, Study, source};
+use crate::house::{House, SourceFile};
+use crate::trial::Failure;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use toml::{Table, Value};
 use tox_data::spec::DataSpec;
 use tox_data::{DataDir, DataError, source_hash};
-use tox_search::table::{FILE, Table as Benchmark, TableError};
 
 /// A file that a study reads, and that cannot be named by its content.
 #[derive(Debug, thiserror::Error)]
@@ -14,16 +16,15 @@ pub enum SourceError {
     /// A data set that is not there, cannot be read, or is not the one that a recipe names.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// The table of NAS-Bench-201.
+    /// Another file of the data folder.
     #[error(transparent)]
-    Table(#[from] TableError),
-    /// Another table than the one that a recipe names.
+    File(#[from] Failure),
+    /// Another file than the one that a recipe names.
     #[error(
         "the table {path} changed: its hash is {found}, expected {expected}; put the old file back, or \
          give the new one a study of its own with --out"
     )]
-    OtherTable {
-        /// The file.
+    OtherFile {
         path: String,
         /// The recipe's hash.
         expected: String,
@@ -37,8 +38,8 @@ impl SourceError {
     pub fn is_change(&self) -> bool {
         match self {
             Self::Data(error) => matches!(error, DataError::Changed { .. }),
-            Self::OtherTable { .. } => true,
-            Self::Table(_) => false,
+            Self::OtherFile { .. } => true,
+            Self::File(_) => false,
         }
     }
 }
@@ -54,7 +55,8 @@ fn key(data: &DataSpec) -> Key {
 struct Sources<'a> {
     dir: &'a DataDir,
     sets: BTreeMap<Key, Option<String>>,
-    table: Option<String>,
+    /// By key of the learner and path.
+    files: BTreeMap<(&'static str, PathBuf), Option<String>>,
     faults: Vec<SourceError>,
 }
 
@@ -88,30 +90,27 @@ impl Sources<'_> {
         self.sets.insert(key, hash);
     }
 
-    fn look_up(&mut self, expected: Option<&String>) {
-        if self.table.is_some() {
+    fn look_up(&mut self, file: &SourceFile) {
+        let key = (file.key, file.path.clone());
+        if self.files.contains_key(&key) {
             return;
         }
-        let path = self.dir.path().join(FILE);
-        match Benchmark::read(&path) {
-            Ok(table) => {
-                let found = table.hash().to_owned();
-                if let Some(expected) = expected.filter(|expected| **expected != found) {
-                    self.faults.push(SourceError::OtherTable {
-                        path: path.display().to_string(),
-                        expected: expected.clone(),
-                        found,
-                    });
-                    self.table = Some(expected.clone());
-                } else {
-                    self.table = Some(found);
-                }
+        let hash = match ((file.read)(&file.path), &file.hash) {
+            (Ok(found), Some(expected)) if *expected != found => {
+                self.faults.push(SourceError::OtherFile {
+                    path: file.path.display().to_string(),
+                    expected: expected.clone(),
+                    found,
+                });
+                file.hash.clone()
             }
-            Err(error) => {
+            (Ok(found), _) => Some(found),
+            (Err(error), expected) => {
                 self.faults.push(error.into());
-                self.table = expected.cloned();
+                expected.clone()
             }
-        }
+        };
+        self.files.insert(key, hash);
     }
 
     fn of(&self, data: &DataSpec) -> Option<&String> {
@@ -121,7 +120,7 @@ impl Sources<'_> {
     /// Puts its hash into the table of a data set, whose keys that are not there are those of `base`.
     fn name(&self, own: &mut Table, base: Option<&Table>) {
         let mut whole = base.cloned().unwrap_or_default();
-        crate::source::merge(&mut whole, own);
+        source::merge(&mut whole, own);
         let Ok(data) = Value::Table(whole).try_into::<DataSpec>() else {
             return;
         };
@@ -133,17 +132,23 @@ impl Sources<'_> {
         }
     }
 
-    /// Puts hashes into the data sets of the table of a learner.
-    fn name_all(&self, learner: &mut Table, base: Option<&Table>) {
-        if let Some(Value::Table(target)) = learner.get_mut("target") {
-            let base = base.and_then(|base| base.get("target"));
-            self.name(target, base.and_then(Value::as_table));
-        }
-        if let Some(Value::Table(meta)) = learner.get_mut("meta")
-            && let Some(Value::Array(sets)) = meta.get_mut("data")
-        {
-            for set in sets.iter_mut().filter_map(Value::as_table_mut) {
-                self.name(set, None);
+    /// Puts hashes into the data sets that a table names, whose keys that are not there are those of
+    /// `base`.
+    fn name_all(&self, table: &mut Table, base: Option<&Table>) {
+        for (key, value) in table.iter_mut() {
+            match value {
+                Value::Table(own) => {
+                    let base = base.and_then(|base| base.get(key)?.as_table());
+                    self.name(own, base);
+                    self.name_all(own, base);
+                }
+                Value::Array(items) => {
+                    for item in items.iter_mut().filter_map(Value::as_table_mut) {
+                        self.name(item, None);
+                        self.name_all(item, None);
+                    }
+                }
+                _ => {}
             }
         }
     }
@@ -159,9 +164,11 @@ impl Sources<'_> {
             recipe.data.hash = Some(hash.clone());
         }
         self.name_all(&mut recipe.learner, None);
-        if let Some(hash) = &self.table {
-            let hash = Value::String(hash.clone());
-            recipe.learner.insert("table_hash".into(), hash);
+        for ((key, _), hash) in &self.files {
+            if let Some(hash) = hash {
+                let hash = Value::String(hash.clone());
+                recipe.learner.insert((*key).to_owned(), hash);
+            }
         }
     }
 }
@@ -172,24 +179,36 @@ impl Study {
     ///
     /// # Errors
     /// Those of [`Study::parse`], though what was read once is read again.
-    pub fn resolved(mut self, dir: &DataDir) -> Result<(Self, Vec<SourceError>), RecipeError> {
+    pub fn resolved(
+        mut self,
+        house: &House,
+        dir: &DataDir,
+    ) -> Result<(Self, Vec<SourceError>), RecipeError> {
         let mut sources = Sources {
             dir,
             sets: BTreeMap::new(),
-            table: None,
+            files: BTreeMap::new(),
             faults: Vec::new(),
         };
         for trial in &self.trials {
-            for data in trial.spec.data_sets() {
+            for data in &trial.spec.data_sets() {
                 sources.look(data);
             }
-            if let (true, hash) = trial.spec.learner.benchmark() {
-                sources.look_up(hash);
-            }
+            let learner = house.learner(&trial.spec.learner.kind);
+            let files = learner.map(|l| l.files(&trial.spec.learner, dir));
+            files
+                .iter()
+                .flatten()
+                .for_each(|file| sources.look_up(file));
         }
         sources.name_in(&mut self.recipe);
         // What is written down is what is meant.
-        let again = Self::parse(&self.recipe.name, &self.to_toml(), &Overrides::default())?;
+        let again = Self::parse(
+            house,
+            &self.recipe.name,
+            &self.to_toml(),
+            &Overrides::default(),
+        )?;
         (self.recipe, self.trials) = (again.recipe, again.trials);
         Ok((self, sources.faults))
     }

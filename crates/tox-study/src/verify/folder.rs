@@ -3,6 +3,7 @@
 use super::{FileCheck, Verdict};
 use crate::child::Past;
 use crate::files::{self, FileError};
+use crate::house::House;
 use crate::plan::Trial;
 use crate::record::Record;
 use crate::store::Store;
@@ -118,13 +119,15 @@ pub fn weights(store: &Store, id: &str, again: &Path) -> Vec<FileCheck> {
 
 /// Data sets as trials of different seeds see them, each read once.
 pub struct Sets<'a> {
+    house: House,
     dir: Result<&'a DataDir, &'a DataError>,
     seen: BTreeMap<String, Result<String, DataError>>,
 }
 
 impl<'a> Sets<'a> {
-    pub fn new(dir: Result<&'a DataDir, &'a DataError>) -> Self {
+    pub fn new(house: House, dir: Result<&'a DataDir, &'a DataError>) -> Self {
         Self {
+            house,
             dir,
             seen: BTreeMap::new(),
         }
@@ -149,7 +152,7 @@ impl<'a> Sets<'a> {
     pub fn amiss(&mut self, record: &Record) -> Option<String> {
         let spec = &record.spec;
         let own = spec.data_sets().into_iter().next()?;
-        let found = self.hash(own, spec.seed)?.as_ref().ok()?;
+        let found = self.hash(&own, spec.seed)?.as_ref().ok()?;
         let said = &record.provenance.data_hash;
         (found != said).then(|| format!("its data have the hash {found}, and it says {said}"))
     }
@@ -170,7 +173,7 @@ impl<'a> Sets<'a> {
         let done = store.study.trials.iter().filter(|t| store.is_done(&t.id));
         let done: Vec<&Trial> = done.collect();
         for trial in &done {
-            for data in trial.spec.data_sets() {
+            for data in &trial.spec.data_sets() {
                 let name = &data.dataset;
                 match self.hash(data, trial.spec.seed) {
                     Some(Ok(_)) => {}
@@ -188,25 +191,30 @@ impl<'a> Sets<'a> {
                 }
             }
         }
-        if let Some(trial) = done.iter().find(|t| t.spec.learner.benchmark().0)
-            && let Ok(dir) = self.dir
-        {
-            let (_, expected) = trial.spec.learner.benchmark();
-            let path = dir.path().join(tox_search::table::FILE);
-            let name = path.display().to_string();
-            match tox_search::table::Table::read(&path) {
-                Ok(table) if expected.is_some_and(|e| e == table.hash()) => {}
-                Ok(table) => {
-                    let expected = expected.map_or("none", String::as_str);
-                    let note =
-                        format!("changed: its hash is {}, expected {expected}", table.hash());
-                    say(&name, Verdict::Damaged, note);
+        let mut read = BTreeSet::new();
+        for trial in &done {
+            let learner = self.house.learner(&trial.spec.learner.kind);
+            let (Some(learner), Ok(dir)) = (learner, self.dir) else {
+                continue;
+            };
+            for file in learner.files(&trial.spec.learner, dir) {
+                let name = file.path.display().to_string();
+                if !read.insert((name.clone(), file.hash.clone())) {
+                    continue;
                 }
-                Err(e) => say(
-                    &name,
-                    Verdict::CannotTell,
-                    format!("cannot be compared here: {e}"),
-                ),
+                match (file.read)(&file.path) {
+                    Ok(found) if file.hash.as_ref() == Some(&found) => {}
+                    Ok(found) => {
+                        let expected = file.hash.as_deref().unwrap_or("none");
+                        let note = format!("changed: its hash is {found}, expected {expected}");
+                        say(&name, Verdict::Damaged, note);
+                    }
+                    Err(e) => say(
+                        &name,
+                        Verdict::CannotTell,
+                        format!("cannot be compared here: {e}"),
+                    ),
+                }
             }
         }
         for (path, expected) in done.iter().flat_map(|t| t.spec.files()) {

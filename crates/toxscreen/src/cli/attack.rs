@@ -1,21 +1,24 @@
 //! `toxscreen attack`: robust accuracy of a user's trained network.
 
-use super::args::device;
-use super::progress::Bar;
+use super::options::Session;
 use super::robust::{self, Images, Radius, reasons};
+use super::single::{self, Single};
 use super::weights::{self, FirstLayer, Look};
-use super::{INTERRUPTED, Output, Usage, interrupted, json, notes, say, table};
+use super::{Output, Result, bug, interrupted, json, notes, say, table, usage};
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
-use tox_data::checkpoint::Hooks;
+use tox_audits::error::Fails;
+use tox_audits::network::outcome::NetworkOutcome;
+use tox_audits::network::{self, NetworkConfig, Which};
+use tox_audits::threats::evasion;
+use tox_data::Dataset;
+use tox_data::spec::DataSpec;
 use tox_data::text::one_line;
-use tox_data::{Dataset, Split};
-use tox_nn::nets::wrn::{self, Shape, WrnConfig};
-use tox_robust::attack;
-use tox_robust::evaluation::{Evaluation, EvaluationError, Inputs, evaluate};
-use tox_robust::model::Model;
-use tox_search::compress::Normalisation;
+use tox_nn::nets::wrn::{self, Shape};
+use tox_rcnas::learner::{HashedFile, Normalisation};
+use tox_robust::attacks as attack;
+use tox_robust::evaluation::EvaluationError;
+use tox_study::part::Part;
+use tox_study::recipe::Study;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -33,7 +36,7 @@ are, epsilon is in units of pixels in 0..=1.
 The result says whether it is reliable: yes, NO, with the signs that speak against it, or not tested, with what
 is missing; robust accuracy under attacks weaker than AutoAttack is an upper bound. The exit code is 0.
 Exit codes: 0 done, 2 wrong usage or weights of another network, 3 data or weights damaged, 130 stopped by
-Ctrl-C (nothing is kept).")]
+Ctrl-C (nothing is kept without --out).")]
 pub struct Attack {
     /// The network's weights, .safetensors
     #[arg(long, value_name = "FILE")]
@@ -44,10 +47,9 @@ pub struct Attack {
     pub arch: Option<Shape>,
     #[command(flatten)]
     pub images_of: Images,
-    /// fgsm, pgd20, cw40 (any number of steps), apgd-ce, apgd-dlr, apgd-dlr-untargeted, fab, square,
-    /// autoattack
     #[arg(
         long,
+        help = attack::names(),
         value_name = "ATTACKS",
         value_delimiter = ',',
         default_value = "fgsm,pgd20,cw40,autoattack"
@@ -63,73 +65,60 @@ pub struct Attack {
     /// Which images: test, valid or train [default: test, or train where the data have no test images]
     #[arg(long, value_parser = ["test", "valid", "train"])]
     pub split: Option<String>,
-    /// Seed of the attacks' random draws
-    #[arg(long, value_name = "S", default_value_t = 0)]
-    pub seed: u64,
-    /// cpu, vulkan:N or cuda:N
-    #[arg(long, default_value = "cpu", value_parser = device)]
-    pub device: String,
-    /// Threads [default: all cores]; results do not depend on it
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub threads: Option<u16>,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
+    /// Folder of a study of this one trial: its record, to be held against another run with `verify`, its
+    /// report, and what the command goes on from when it was stopped [default: nothing is kept]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub session: Session,
 }
 
 /// What is attacked.
 struct Subject {
     shape: Shape,
-    config: WrnConfig,
     normalisation: Normalisation,
+    spec: DataSpec,
     data: Dataset,
-    /// Name of the split.
-    split: &'static str,
+    split: Which,
 }
 
-pub fn attack(args: &Attack) -> anyhow::Result<Output> {
-    let device = tox_nn::device::parse(&args.device)
-        .map_err(|e| Usage::new(e.to_string(), "leave --device out to use the CPU"))?;
+pub fn attack(args: &Attack) -> Result<Output> {
+    let device = args.session.device()?;
     // Before the data are read; their classes are checked below.
     args.radius.ball(&args.attack, usize::MAX)?;
-    let described = wrn::describe(&args.weights)?;
+    let described = wrn::describe(&args.weights).map_err(Fails::fails)?;
     let shape = weights::arch(args.arch, Some((&described, &args.weights)))?;
     let normalisation = args.first_layer.chosen(described.normalise.as_ref());
-    let spec = args.images_of.spec(&args.images_of.data)?;
-    let mut data = tox_data::load(&spec, &args.images_of.dir()?)?;
+    let spec = args.images_of.spec(&args.images_of.set.data)?;
+    let mut data = tox_data::load(&spec, &args.images_of.set.folder.dir()?)?;
     notes(&data.notes);
     let own = data.normalise.clone();
     normalisation
         .apply(&mut data)
-        .map_err(|e| Usage::new(e.to_string(), "see --normalise, --mean and --std"))?;
-    let ball = args.radius.ball(&args.attack, data.classes)?;
+        .map_err(|e| usage(e.to_string(), "see --normalise, --mean and --std"))?;
+    args.radius.ball(&args.attack, data.classes)?;
     let config = weights::config(&shape, &data)?;
     let loaded = weights::load(&config, &args.weights)?;
     let subject = Subject {
         shape,
-        config,
         normalisation,
+        spec,
         split: split_of(args, &data),
         data,
     };
     let data = &subject.data;
-    let split: &Split = match subject.split {
-        "train" => &data.train,
-        "valid" => &data.valid,
-        _ => &data.test,
-    };
+    let split = subject.split.of(data);
     if split.is_empty() || args.images == 0 {
-        return Err(Usage::new(
+        return Err(usage(
             EvaluationError::NoImages.to_string(),
             "give --images at least 1, and a --split that the data have",
-        )
-        .into());
+        ));
     }
     notes(&data.first(split, args.images)?);
     let [_, c, h, w] = split.images.shape;
     args.radius.fits([c, h, w])?;
     let stop = interrupted("stopping")?;
-    robust::pool(args.threads);
+    args.session.pool();
     let look = Look {
         weights: &loaded,
         data,
@@ -138,87 +127,105 @@ pub fn attack(args: &Attack) -> anyhow::Result<Output> {
     if let Some(better) = look.better(split, &own, &subject.normalisation) {
         say(format_args!("note: {better}"));
     }
-    let (network, state) = &loaded;
-    let model = Model::new(
-        network,
-        state,
-        &data.normalise,
-        ([c, h, w], data.classes),
-        device,
-    );
-    let rows: Vec<u32> = (0..args.images.min(split.len()) as u32).collect();
-    let inputs = Inputs {
-        oracle: &model,
-        split,
-        rows: &rows,
-        ball,
-        attacks: &args.attack,
-        seed: args.seed,
+    let single = Single {
+        study: &study(args, &subject)?,
+        out: args.out.as_deref(),
+        session: &args.session,
+        data_dir: args.images_of.set.folder.data_dir.as_deref(),
     };
-    let scratch = tempfile::tempdir()?;
-    let mut bar = Bar::new("attack");
-    let hooks = Hooks {
-        checkpoint: &scratch.path().join("checkpoint"),
-        key: "attack",
-        save_every: Duration::MAX,
-        stop: &mut || stop.load(Ordering::SeqCst),
-        progress: &mut |share, what| bar.tell(share, what),
+    let Some(record) = single.run("attack", &stop)? else {
+        return Ok(Output::stopped());
     };
-    let evaluation = evaluate(&inputs, hooks);
-    bar.close();
-    let Some(evaluation) = evaluation? else {
-        say(format_args!("stopped; nothing was kept"));
-        return Ok(Output {
-            text: String::new(),
-            code: INTERRUPTED,
-        });
-    };
-    robust::notes(&evaluation, "the network");
-    Ok(Output::done(match args.json {
+    let found: NetworkOutcome = record.outcome.read().map_err(|e| bug(&e.to_string()))?;
+    let evaluation = &found.evaluation;
+    robust::notes(evaluation, "the network");
+    Ok(Output::done(match args.session.json {
         true => json(&serde_json::json!({
             "weights": args.weights,
             "arch": shape,
             "data": data.name,
             "data_hash": data.hash,
             "data_notes": data.notes,
-            "split": subject.split,
-            "rows": rows.len(),
-            "seed": args.seed,
+            "split": subject.split.name(),
+            "rows": evaluation.images,
+            "seed": args.session.seed,
             "normalisation": subject.normalisation,
             "normalise": { "mean": data.normalise.mean, "std": data.normalise.std },
-            "parameters": config.parameters(),
-            "macs": config.macs(h, w),
+            "parameters": found.parameters,
+            "macs": found.macs,
             "evaluation": evaluation,
         }))?,
-        false => tell(args, &subject, (h, w), &evaluation),
+        false => tell(args, &subject, &found),
     }))
 }
 
+/// The study of one trial that the command line stands for.
+fn study(args: &Attack, subject: &Subject) -> Result<Study> {
+    let weights = HashedFile {
+        path: args.weights.display().to_string(),
+        hash: None,
+    };
+    let mut learner = Part::new(
+        network::KIND,
+        &NetworkConfig {
+            weights,
+            arch: Some(subject.shape),
+            normalise: subject.normalisation.clone(),
+            split: subject.split,
+            attacks: args.attack.iter().map(|attack| attack.name()).collect(),
+        },
+    )
+    .to_toml();
+    learner.insert("kind".into(), network::KIND.into());
+    let recipe = serde_json::json!({
+        "name": "attack",
+        "seeds": [args.session.seed],
+        "data": subject.spec,
+        "learner": learner,
+        "threat": {
+            "kind": evasion::KIND,
+            "attack": args.attack.first(),
+            "norm": args.radius.norm,
+            "epsilon": args.radius.epsilon(),
+        },
+        "judge": { "images": args.images },
+        "cell": [{ "label": "attack" }],
+    });
+    single::study(
+        &recipe,
+        args.session.seed,
+        &args.images_of.set.folder.dir()?,
+        &[],
+    )
+}
+
 /// The split that was asked for; else the test images; else, and that is said, the training images.
-fn split_of(args: &Attack, data: &Dataset) -> &'static str {
+fn split_of(args: &Attack, data: &Dataset) -> Which {
     match args.split.as_deref() {
-        Some("train") => "train",
-        Some("valid") => "valid",
-        Some(_) => "test",
-        None if !data.test.is_empty() => "test",
+        Some("train") => Which::Train,
+        Some("valid") => Which::Valid,
+        Some(_) => Which::Test,
+        None if !data.test.is_empty() => Which::Test,
         None => {
             say(format_args!(
                 "note: the data have no test images, so training images are attacked: a network that was \
                  trained on them is more accurate there than elsewhere"
             ));
-            "train"
+            Which::Train
         }
     }
 }
 
-fn tell(args: &Attack, subject: &Subject, (h, w): (usize, usize), found: &Evaluation) -> String {
+fn tell(args: &Attack, subject: &Subject, outcome: &NetworkOutcome) -> String {
+    let found = &outcome.evaluation;
     let Subject {
         shape,
-        config,
         normalisation,
         data,
         split,
+        ..
     } = subject;
+    let split = split.name();
     let percent = |share: f64| format!("{share:.2} %");
     let passes = |mean: f64, median: f64| format!("{mean:.1} ({median})");
     let clean = ["none".to_owned(), percent(found.clean)];
@@ -256,10 +263,10 @@ fn tell(args: &Attack, subject: &Subject, (h, w): (usize, usize), found: &Evalua
     };
     let mut text = format!(
         "{shape}: {} parameters, {} MACs, on {} images of {} ({split}, rows 0 to {}), {}\npixels: {}{of_data}\n",
-        robust::count(config.parameters()),
-        robust::count(config.macs(h, w)),
+        robust::count(outcome.parameters),
+        robust::count(outcome.macs),
         found.images,
-        one_line(&args.images_of.data),
+        one_line(&args.images_of.set.data),
         found.images.saturating_sub(1),
         args.radius.written(),
         weights::constants(&data.normalise),

@@ -1,56 +1,31 @@
 //! What `poison`, `harden` and `hypergradients` share: options of data and learner, checked, and a
 //! long computation with a bar that Ctrl-C stops.
 
+use super::options::Set;
 use super::progress::Bar;
-use super::{Usage, notes};
+use super::{Result, notes, usage};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tox_bilevel::config::{BilevelAttack, BilevelConfig, ConfigError, Groups, Norm, Penalty};
-use tox_bilevel::own::{Division, Own, keep_within};
+use tox_audits::commands::rows::{self, Held, Model, poison_lr};
+use tox_audits::error::Fails;
+use tox_bilevel::config::{BilevelAttack, BilevelConfig, ConfigError, Norm, Penalty};
+use tox_bilevel::own::Own;
 use tox_bilevel::scale::Scaling;
-use tox_bilevel::steady::steady_lambda;
-use tox_bilevel::victim;
-use tox_data::DataDir;
 use tox_data::features::{Ask, Features, Opened};
 use tox_data::majority::NoBetter;
-
-/// Most bytes of inner training that are kept before it is trained again instead.
-const KEPT_BYTES: usize = 1 << 30;
-
-/// Share of the training rows that are held out as the trusted set.
-const HELD_OUT: usize = 10;
-/// Most of them, unless asked for.
-const MOST_TRUSTED: usize = 10_000;
-/// Steps of the inner training on rows that no poison makes longer.
-const STEPS: usize = 300;
-/// Most steps that the default goes up to where poison asks for a lower rate.
-const MOST_STEPS: usize = 3000;
-/// Steps in which a poison point could cross the features' box.
-const CROSSING: f64 = 50.0;
+use tox_study::trial::Failure;
 
 /// Where the rows come from.
 #[derive(clap::Args)]
 pub struct Rows {
-    /// An .npz file (x_train and y_train, perhaps x_test and y_test; or images and labels, or x and
-    /// y), two .npy files (X.npy,y.npy), a .csv file, a folder of class folders, or digits, mnist,
-    /// fashion-mnist, cifar10, cifar100
-    #[arg(long, value_name = "DATA")]
-    pub data: String,
+    #[command(flatten)]
+    pub set: Set,
     /// Column of labels of a .csv file [default: the one called label, target, class or y, or the last]
     #[arg(long, value_name = "COLUMN")]
     pub label: Option<String>,
-    /// Classes to keep, such as 3,8; the first becomes class 0, the next 1
-    #[arg(long, value_name = "LABELS", value_delimiter = ',')]
-    pub classes: Option<Vec<u16>>,
-    /// Side in pixels to which the images of a folder are resized
-    #[arg(long, value_name = "SIDE")]
-    pub resize: Option<usize>,
-    /// Folder of the data sets [default: $TOXSCREEN_DATA, or the user's cache folder]
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
 }
 
 /// What the user brings.
@@ -73,21 +48,10 @@ pub struct Loaded {
     pub hashes: Value,
 }
 
-/// Options that say what is held out, and how features are scaled.
-#[derive(Clone, Copy)]
-pub struct Held {
-    /// Training rows for the trusted set, if the user brings none [default: a tenth].
-    pub valid: Option<usize>,
-    /// Of the draw.
-    pub seed: u64,
-    /// How features are scaled.
-    pub scaling: Option<Scaling>,
-}
-
 impl Rows {
     /// Reads the data, and the trusted set from the file `trusted`.
-    pub fn read(&self, trusted: Option<&str>) -> anyhow::Result<Source> {
-        let dir = DataDir::resolve(self.data_dir.as_deref())?;
+    pub fn read(&self, trusted: Option<&str>) -> Result<Source> {
+        let dir = self.set.folder.dir()?;
         let opened = Opened::of(&self.ask(), &dir)?;
         notes(&opened.notes);
         let trusted = match trusted {
@@ -114,15 +78,15 @@ impl Rows {
     /// What is asked of the data.
     pub fn ask(&self) -> Ask<'_> {
         Ask {
-            data: &self.data,
+            data: &self.set.data,
             label: self.label.as_deref(),
-            classes: self.classes.as_deref(),
-            resize: self.resize,
+            classes: self.set.classes.as_deref(),
+            resize: self.set.resize,
         }
     }
 
     /// Reads the data and divides them.
-    pub fn load(&self, trusted: Option<&str>, held: Held) -> anyhow::Result<Loaded> {
+    pub fn load(&self, trusted: Option<&str>, held: Held) -> Result<Loaded> {
         let source = self.read(trusted)?;
         let own = source.divide(held, 0)?;
         Ok(Loaded {
@@ -135,15 +99,8 @@ impl Rows {
 
 impl Source {
     /// The rows as sets; another `fold` holds others out.
-    pub fn divide(&self, held: Held, fold: usize) -> anyhow::Result<Own> {
-        let tenth = (self.data.sets.train.rows / HELD_OUT).min(MOST_TRUSTED);
-        let division = Division {
-            hold_out: held.valid.unwrap_or(tenth),
-            seed: held.seed,
-            fold,
-            scaling: held.scaling,
-        };
-        Ok(Own::new(&self.data.sets, self.trusted.as_ref(), division)?)
+    pub fn divide(&self, held: Held, fold: usize) -> Result<Own> {
+        rows::divide(&self.data.sets, self.trusted.as_ref(), held, fold).map_err(Fails::fails)
     }
 }
 
@@ -255,47 +212,26 @@ fn penalty() -> impl TypedValueParser<Value = Penalty> {
 }
 
 impl Learner {
-    /// As a config, for `points` poison points; what it does not say is as by default.
-    pub fn config(
-        &self,
-        own: &Own,
-        points: usize,
-        hyperiterations: usize,
-        per_layer: bool,
-    ) -> BilevelConfig {
-        let mut config = BilevelConfig {
+    /// The model, with a lambda for each layer or one.
+    pub fn model(&self, per_layer: bool) -> Model {
+        Model {
             hidden: self.hidden.clone(),
             penalty: self.penalty,
-            hyperiterations,
-            ..BilevelConfig::default()
-        };
-        let lr = self.lr.unwrap_or_else(|| own.steady_rate(points));
-        let steps = match (self.steps, self.lr) {
-            (Some(steps), _) => steps,
-            (None, Some(_)) => STEPS,
-            (None, None) => own.steps_at(lr, STEPS, MOST_STEPS),
-        };
-        (config.inner.steps, config.inner.lr) = (steps, lr);
-        let lambda = &mut config.lambda;
-        lambda.max = lambda.max.min(steady_lambda(lr)).max(lambda.start);
-        lambda.large = lambda.large.min(lambda.max);
-        if per_layer {
-            lambda.groups = Groups::PerLayer;
+            steps: self.steps,
+            lr: self.lr,
+            per_layer,
         }
-        let model = victim::model(&config, &own.sets);
-        config.inner.keep = keep_within(KEPT_BYTES, &model, own.sets.train.len(), steps);
-        config
     }
 
     /// How the learner is trained, in a sentence.
     pub fn describe(&self, config: &BilevelConfig) -> String {
         let (steps, lr) = (config.inner.steps, config.inner.lr);
-        let capped = match (self.steps, self.lr) {
-            (None, None) if steps == MOST_STEPS => {
+        let capped = match self.model(false).is_capped(config) {
+            true => {
                 ", which may stop short of what 300 steps reach without poison: its box is large \
                  beside the rows, and --scale minmax makes it smaller"
             }
-            _ => "",
+            false => "",
         };
         let rate = match (self.lr, config.hidden.is_empty()) {
             (None, true) => ", stable for any poison within its box",
@@ -307,7 +243,7 @@ impl Learner {
 }
 
 /// What to say of a number that is out of range: the option that sets it.
-pub fn usage(error: &ConfigError) -> Usage {
+pub fn out_of_range(error: &ConfigError) -> Failure {
     let option = match error.key {
         "hidden" => "--hidden",
         "inner.steps" => "--steps",
@@ -320,7 +256,7 @@ pub fn usage(error: &ConfigError) -> Usage {
         "lr" => "--poison-lr",
         key => key,
     };
-    Usage::new(error.to_string(), format!("change {option}"))
+    usage(error.to_string(), format!("change {option}"))
 }
 
 /// How many points the adversary has, and how it moves them.
@@ -340,10 +276,10 @@ pub struct Adversary {
 
 impl Adversary {
     /// With `points` of the `rows` training rows.
-    pub fn attack(&self, own: &Own, points: usize) -> Result<BilevelAttack, Usage> {
+    pub fn attack(&self, own: &Own, points: usize) -> Result<BilevelAttack> {
         let batch = self.batch.unwrap_or(points);
         if batch == 0 || !points.is_multiple_of(batch) {
-            return Err(Usage::new(
+            return Err(usage(
                 format!("--batch {batch}: expected batches that make up {points} points exactly"),
                 "give --batch a divisor of the number of points, or --points a multiple of the batch",
             ));
@@ -351,16 +287,16 @@ impl Adversary {
         Ok(BilevelAttack {
             batch,
             batches: points / batch,
-            lr: self.poison_lr.unwrap_or(own.diagonal() / CROSSING),
+            lr: self.poison_lr.unwrap_or_else(|| poison_lr(own)),
             norm: Norm::Point,
         })
     }
 }
 
 /// Points that a share of `rows` rows is; `--points` says them outright.
-pub fn points(budget: f64, points: Option<usize>, rows: usize) -> Result<usize, Usage> {
+pub fn points(budget: f64, points: Option<usize>, rows: usize) -> Result<usize> {
     let wrong = |found: String| {
-        Err(Usage::new(
+        Err(usage(
             format!(
                 "{found}: expected a part of the {rows} training rows, at least 1 and fewer than all"
             ),
@@ -388,7 +324,7 @@ pub fn points(budget: f64, points: Option<usize>, rows: usize) -> Result<usize, 
 }
 
 /// Whether Ctrl-C or SIGTERM has come; a second one ends the process at once.
-pub fn interrupted() -> anyhow::Result<Arc<AtomicBool>> {
+pub fn interrupted() -> Result<Arc<AtomicBool>> {
     super::interrupted("stopping after this training")
 }
 

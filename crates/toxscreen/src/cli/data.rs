@@ -1,26 +1,50 @@
 //! `toxscreen data`: what is here, and how to get what is not.
 
-use super::args::DataCommand;
-use super::{Output, Usage, json, progress, table};
+use super::options::Folder;
+use super::{Output, Result, json, progress, table, usage};
+use clap::Subcommand;
 use indicatif::ProgressBar;
 use std::io::IsTerminal;
 use tox_data::{DataDir, DatasetInfo};
 use tox_search::table::{FILE, TableError};
 
-pub fn data(command: DataCommand) -> anyhow::Result<Output> {
+#[derive(clap::Args)]
+pub struct Data {
+    #[command(subcommand)]
+    pub command: DataCommand,
+}
+
+#[derive(Subcommand)]
+pub enum DataCommand {
+    /// List the known data sets and which are here
+    #[command(after_help = "Example:\n  toxscreen data ls --data-dir ~/data")]
+    Ls {
+        #[command(flatten)]
+        folder: Folder,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Download a data set from its official address and check it
+    #[command(
+        after_help = "Example:\n  toxscreen data fetch cifar10\n\nExit codes: 0 done, 3 it could not be fetched."
+    )]
+    Fetch {
+        /// mnist, fashion-mnist, cifar10 or cifar100
+        name: String,
+        #[command(flatten)]
+        folder: Folder,
+    },
+}
+
+pub fn data(command: DataCommand) -> Result<Output> {
     match command {
-        DataCommand::Ls { data_dir, json } => {
-            let dir = DataDir::resolve(data_dir.as_deref())?;
-            ls(&dir, json)
-        }
-        DataCommand::Fetch { name, data_dir } => {
-            let dir = DataDir::resolve(data_dir.as_deref())?;
-            fetch(&name, &dir)
-        }
+        DataCommand::Ls { folder, json } => ls(&folder.dir()?, json),
+        DataCommand::Fetch { name, folder } => fetch(&name, &folder.dir()?),
     }
 }
 
-fn ls(dir: &DataDir, as_json: bool) -> anyhow::Result<Output> {
+fn ls(dir: &DataDir, as_json: bool) -> Result<Output> {
     let sets = tox_data::list(dir);
     if as_json {
         return json(&sets).map(Output::done);
@@ -51,16 +75,15 @@ fn ls(dir: &DataDir, as_json: bool) -> anyhow::Result<Output> {
     )))
 }
 
-fn fetch(name: &str, dir: &DataDir) -> anyhow::Result<Output> {
+fn fetch(name: &str, dir: &DataDir) -> Result<Output> {
     if name == "nasbench201" {
         // Its publishers offer no file of accuracies alone.
         let path = dir.path().join(FILE);
         let missing = TableError::Missing { path };
-        return Err(Usage::new(
+        return Err(usage(
             "the table of NAS-Bench-201 cannot be fetched",
             missing.to_string(),
-        )
-        .into());
+        ));
     }
     let style = "{bytes} of {total_bytes} {bar:30} {bytes_per_sec}, {left}";
     let bar = if std::io::stderr().is_terminal() {

@@ -2,13 +2,15 @@
 
 mod told;
 
-use super::bilevel::{self, Adversary, Held, Learner, Rows, Scaled, points};
-use super::{INTERRUPTED, Output, UNDECIDED, Usage, json, say, warn};
+use super::bilevel::{self, Adversary, Learner, Rows, Scaled, points};
+use super::options::Session;
+use super::{Output, Result, UNDECIDED, bug, json, say, scratch, stopped, usage, warn};
 use serde_json::json as object;
 use std::time::Instant;
 use told::Told;
-use tox_bilevel::advice::{Question, Split, advise};
-use tox_bilevel::config::BilevelConfig;
+use tox_audits::commands::harden::{self, Plan};
+use tox_audits::commands::rows::Held;
+use tox_audits::error::Fails;
 use tox_bilevel::own::Own;
 use tox_data::majority;
 
@@ -68,52 +70,49 @@ pub struct Harden {
     pub per_layer: bool,
     #[command(flatten)]
     pub adversary: Adversary,
-    /// Seed of all that is drawn: rows held out, rows replaced, folds, initial weights
-    #[arg(long, value_name = "S", default_value_t = 0)]
-    pub seed: u64,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub session: Session,
 }
 
-/// Powers of ten of C, in halves, that are tried with logistic regression.
-const HALF_DECADES: std::ops::RangeInclusive<i32> = -8..=8;
-/// Lambdas that are tried with a network.
-const FEW: usize = 7;
 /// Most divisions.
 const MOST_SPLITS: usize = 100;
 
-pub fn harden(args: &Harden) -> anyhow::Result<Output> {
+pub fn harden(args: &Harden) -> Result<Output> {
     let begun = Instant::now();
+    args.session.cpu_alone("harden")?;
+    args.session.pool();
     let stop = bilevel::interrupted()?;
     checked(args)?;
     let held = Held {
         valid: args.valid,
-        seed: args.seed,
+        seed: args.session.seed,
         scaling: args.scaled.scale,
     };
     let source = args.rows.read(args.trusted.as_deref())?;
-    let folds: anyhow::Result<Vec<Own>> = (0..args.splits)
+    let folds: Result<Vec<Own>> = (0..args.splits)
         .map(|fold| source.divide(held, fold))
         .collect();
     let folds = folds?;
     let Some(own) = folds.first() else {
-        anyhow::bail!("there is no division; this is a bug in toxscreen, please report it");
+        return Err(bug("there is no division"));
     };
     let rows = own.sets.train.len();
     let points = points(args.budget, None, rows)?;
-    let (config, grid, current) = learner(args, own, points);
+    let model = args.learner.model(args.per_layer);
+    let hyperiterations = args.adversary.hyperiterations;
+    let plan = Plan::new(&model, (own, points), hyperiterations, args.current);
+    let config = &plan.config;
     let attack = args.adversary.attack(own, points)?;
-    config.check().map_err(|e| bilevel::usage(&e))?;
-    attack.check().map_err(|e| bilevel::usage(&e))?;
-    if !args.json {
+    config.check().map_err(|e| bilevel::out_of_range(&e))?;
+    attack.check().map_err(|e| bilevel::out_of_range(&e))?;
+    if !args.session.json {
         say(format_args!("{}", bilevel::describe(own).trim_end()));
         say(format_args!(
             "{points} of them are poison, in each of {} divisions of the rows",
             args.splits
         ));
         if !config.hidden.is_empty() {
-            say(format_args!("{}", args.learner.describe(&config)));
+            say(format_args!("{}", args.learner.describe(config)));
         }
     }
     let mut warnings = bilevel::warnings(own);
@@ -125,35 +124,14 @@ pub fn harden(args: &Harden) -> anyhow::Result<Output> {
         );
     }
     warn(&warnings);
-    let tests = own.sets.test.len();
-    let tested = match own.test_rows.is_empty() {
-        true => tests,
-        false => (args.splits * tests).min(source.data.sets.train.rows),
-    };
-    let seeds = (0u64..).map(|fold| args.seed.wrapping_add(fold << 32));
-    let splits = folds.iter().zip(seeds).map(|(own, seed)| Split {
-        sets: own.sets.clone(),
-        seed,
-    });
-    let splits: Vec<Split> = splits.collect();
-    let question = Question {
-        splits: &splits,
-        tested,
-        config: &config,
-        attack: &attack,
-        current,
-        grid: &grid,
-    };
-    let scratch = tempfile::tempdir()?;
+    let tested = harden::tested(&folds, source.data.sets.train.rows);
+    let scratch = scratch()?;
+    let asked = (&*folds, tested, args.session.seed);
     let advice = bilevel::with_bar("harden", &stop, |stop, progress| {
-        advise(question, scratch.path(), stop, progress)
-    })?;
-    let Some(advice) = advice else {
-        say(format_args!("stopped; nothing was kept"));
-        return Ok(Output {
-            text: String::new(),
-            code: INTERRUPTED,
-        });
+        harden::advise(&plan, &attack, asked, scratch.path(), stop, progress)
+    });
+    let Some(advice) = advice.map_err(Fails::fails)? else {
+        return Ok(stopped(format_args!("nothing was kept")));
     };
     let clean = advice.current().clean();
     let useless = majority::no_better_than(clean, advice.majority, tested);
@@ -171,13 +149,13 @@ pub fn harden(args: &Harden) -> anyhow::Result<Output> {
     let told = Told {
         data: &source.data,
         own,
-        config: &config,
+        config,
         advice: &advice,
         points,
         tested,
         splits: args.splits,
     };
-    let text = match args.json {
+    let text = match args.session.json {
         true => {
             let mut report = told.report();
             report["no_better_than_majority"] = object!(useless);
@@ -192,50 +170,24 @@ pub fn harden(args: &Harden) -> anyhow::Result<Output> {
 }
 
 /// Refuses what makes no sense before anything is read.
-fn checked(args: &Harden) -> Result<(), Usage> {
+fn checked(args: &Harden) -> Result<()> {
     if !(2..=MOST_SPLITS).contains(&args.splits) {
-        return Err(Usage::new(
+        return Err(usage(
             format!("--splits {}: expected 2 to {MOST_SPLITS}", args.splits),
             "an interval needs at least two divisions; the default is 5",
         ));
     }
     match args.current {
-        Some(_) if !args.learner.hidden.is_empty() => Err(Usage::new(
+        Some(_) if !args.learner.hidden.is_empty() => Err(usage(
             "--current is of no use to a network, which is compared with having no penalty",
             "leave it or --hidden out",
         )),
         Some(c) if c.is_nan() || c <= 0.0 || (c.is_finite() && !(1e-8..=1e8).contains(&c)) => {
-            Err(Usage::new(
+            Err(usage(
                 format!("--current {c}: expected a C from 1e-8 to 1e8, or inf"),
                 "give the C of your LogisticRegression; inf means no penalty",
             ))
         }
         _ => Ok(()),
     }
-}
-
-/// The learner, the lambdas that are tried, ascending, and the one in use.
-fn learner(args: &Harden, own: &Own, points: usize) -> (BilevelConfig, Vec<f64>, Option<f64>) {
-    let hyperiterations = args.adversary.hyperiterations;
-    let mut config = args
-        .learner
-        .config(own, points, hyperiterations, args.per_layer);
-    if !config.hidden.is_empty() {
-        let l = &config.lambda;
-        let step = (l.max - l.min) / (FEW - 1) as f64;
-        let grid = (0..FEW).map(|i| l.min + step * i as f64).collect();
-        return (config, grid, None);
-    }
-    let lambda = |c: f64| -(own.sets.train.len() as f64 * c).ln();
-    let halves = HALF_DECADES.rev();
-    let grid: Vec<f64> = halves
-        .map(|k| lambda(10f64.powf(0.5 * f64::from(k))))
-        .collect();
-    let c = args.current.unwrap_or(1.0);
-    let current = c.is_finite().then(|| lambda(c));
-    let box_ = &mut config.lambda;
-    (box_.min, box_.max) = (grid[0], grid[grid.len() - 1]);
-    box_.start = current.unwrap_or(lambda(1.0)).clamp(box_.min, box_.max);
-    box_.large = box_.start;
-    (config, grid, current)
 }

@@ -1,14 +1,12 @@
 //! `toxscreen hypergradients`: what each way to a hypergradient costs, measured.
 
-use super::bilevel::{self, Held, Learner, Rows, points};
+use super::bilevel::{self, Rows, points};
+use super::options::{Folder, Session, Set};
 use super::progress::Bar;
-use super::{Output, json};
-use tox_bilevel::config::Victim;
-use tox_bilevel::hypergradient::compare::{Settings, run, table};
-use tox_bilevel::inner::Problem;
-use tox_bilevel::points::TrainingSet;
-use tox_bilevel::victim::{self, Poison};
-use tox_data::rng::stream;
+use super::{Output, Result, json};
+use tox_audits::commands::hypergradients::{Ask, compare};
+use tox_audits::commands::rows::Held;
+use tox_bilevel::hypergradient::compare::table;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -30,9 +28,8 @@ pub struct Hypergradients {
     /// Classes to keep, such as 3,8; the first becomes class 0, the next 1
     #[arg(long, value_name = "LABELS", value_delimiter = ',')]
     pub classes: Option<Vec<u16>>,
-    /// Folder of the data sets [default: $TOXSCREEN_DATA, or the user's cache folder]
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    pub folder: Folder,
     /// Share of the training rows that is poison, between 0 and 1
     #[arg(
         long,
@@ -62,71 +59,44 @@ pub struct Hypergradients {
     /// Time each way so often and take the least
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub repeats: usize,
-    /// Seed of all that is drawn: rows held out, rows replaced, initial weights
-    #[arg(long, value_name = "S", default_value_t = 0)]
-    pub seed: u64,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub session: Session,
 }
 
-pub fn hypergradients(args: &Hypergradients) -> anyhow::Result<Output> {
+pub fn hypergradients(args: &Hypergradients) -> Result<Output> {
+    args.session.cpu_alone("hypergradients")?;
+    args.session.pool();
     let rows = Rows {
-        data: args.data.clone().unwrap_or_else(|| "digits".to_owned()),
-        label: None,
-        resize: None,
-        classes: match (&args.classes, &args.data) {
-            (None, None) => Some(vec![3, 8]),
-            (classes, _) => classes.clone(),
+        set: Set {
+            data: args.data.clone().unwrap_or_else(|| "digits".to_owned()),
+            classes: match (&args.classes, &args.data) {
+                (None, None) => Some(vec![3, 8]),
+                (classes, _) => classes.clone(),
+            },
+            resize: None,
+            folder: args.folder.clone(),
         },
-        data_dir: args.data_dir.clone(),
+        label: None,
     };
     let held = Held {
         valid: None,
-        seed: args.seed,
+        seed: args.session.seed,
         scaling: None,
     };
     let own = rows.load(None, held)?.own;
-    let sets = &own.sets;
-    let learner = Learner {
-        hidden: args.hidden.clone(),
-        penalty: Default::default(),
-        steps: args.steps.first().copied().or(Some(1)),
+    let ask = Ask {
+        own: &own,
+        hidden: &args.hidden,
+        lambda: args.lambda,
+        steps: &args.steps,
         lr: args.lr,
-    };
-    let mut config = learner.config(&own, 0, 1, false);
-    config.victim = Victim::Large;
-    config.lambda.large = args.lambda;
-    config.check().map_err(|e| bilevel::usage(&e))?;
-
-    let poison = Poison::flipped(
-        sets,
-        points(args.budget, None, sets.train.len())?,
-        args.seed,
-    );
-    let clean = poison.leaves(&sets.train);
-    let poison = poison.points(sets.train.features);
-    let model = victim::model(&config, sets);
-    let start = model.start(config.bias_start, &mut stream(args.seed, "start", &[0, 0]));
-    let problem = Problem {
-        model: &model,
-        train: TrainingSet {
-            fixed: vec![&clean],
-            poison: &poison,
-        },
-        valid: &sets.valid,
-        regulariser: victim::regulariser(&config, &[args.lambda]),
-        start: &start,
-        steps: config.inner.steps,
-        lr: config.inner.lr as f32,
-    };
-    let settings = Settings {
-        steps: args.steps.clone(),
         repeats: args.repeats,
-        ..Settings::default()
+        seed: args.session.seed,
     };
+    let config = ask.config().map_err(|e| bilevel::out_of_range(&e))?;
+    let points = points(args.budget, None, own.sets.train.len())?;
     let mut bar = Bar::new("hypergradients");
-    let compared = run(&problem, &settings, &mut |at| {
+    let compared = compare(&ask, &config, points, &mut |at| {
         let what = match at.next {
             Some((method, steps)) => format!("{} at T = {steps}", method.name()),
             None => "the reference".to_owned(),
@@ -134,8 +104,8 @@ pub fn hypergradients(args: &Hypergradients) -> anyhow::Result<Output> {
         bar.tell(at.done as f64 / at.of as f64, &what);
     });
     bar.close();
-    let compared = compared.map_err(|e| bilevel::usage(&e))?;
-    Ok(Output::done(match args.json {
+    let compared = compared.map_err(|e| bilevel::out_of_range(&e))?;
+    Ok(Output::done(match args.session.json {
         true => json(&compared)?,
         false => table(&compared),
     }))

@@ -8,6 +8,7 @@ mod data;
 mod harden;
 mod hypergradients;
 mod init;
+mod options;
 mod plan;
 mod poison;
 mod progress;
@@ -15,6 +16,7 @@ mod report;
 mod robust;
 mod run;
 mod screen;
+mod single;
 mod status;
 mod trial;
 mod verify;
@@ -24,26 +26,17 @@ use args::{Args, Command};
 use clap::ArgMatches;
 use std::borrow::Cow;
 use std::path::Path;
-use tox_bilevel::advice::AdviceError;
-use tox_bilevel::audit::AuditError;
-use tox_bilevel::own::OwnError;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use tox_audits::HOUSE;
 use tox_data::text::{json_printable, one_line, printable, shell_word};
-use tox_nn::layers::WeightsError;
-use tox_poison::data::PoisonError;
-use tox_poison::screen::ScreenError;
-use tox_poison::space_file::SpaceFileError;
-use tox_search::rcnas::RcnasError;
-use tox_search::table::TableError;
-use tox_study::child::ChildError;
-use tox_study::recipe::{RecipeError, SourceError};
-use tox_study::record::RecordError;
-use tox_study::store::StoreError;
-use tox_study::trial::TrialError;
+use tox_study::trial::{Exit, Failure};
+
+/// Of a command: an error has its exit code and what to do about it.
+pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
 /// Some trial failed, or a verification found a difference.
 pub const FAILED: u8 = 1;
-/// Wrong usage or recipe.
-pub const USAGE: u8 = 2;
 /// Data missing or damaged.
 pub const DATA: u8 = 3;
 /// A verification found nothing bad, but something that cannot be compared here; a hardening recommends
@@ -66,29 +59,39 @@ impl Output {
     fn done(text: String) -> Self {
         Self { text, code: 0 }
     }
-}
 
-/// An option or argument that cannot be used, beyond what clap finds.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct Usage {
-    message: String,
-    hint: String,
-}
-
-impl Usage {
-    fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        let (message, hint) = (message.into(), hint.into());
-        Self { message, hint }
+    /// Of a command that was stopped, which was said.
+    fn stopped() -> Self {
+        Self {
+            text: String::new(),
+            code: INTERRUPTED,
+        }
     }
 }
 
+/// An option or argument that cannot be used, beyond what clap finds.
+fn usage(message: impl Into<String>, hint: impl Into<String>) -> Failure {
+    Failure::usage(message.into()).hinted(hint)
+}
+
+/// The system refused something that a command needs; `what` is it.
+fn system(what: &str, error: &impl ToString) -> Failure {
+    let message = format!("cannot {what}: {}", error.to_string());
+    Failure::new(Exit::Failed, &message)
+}
+
+/// Something that cannot be; a bug.
+fn bug(what: &str) -> Failure {
+    let message = format!("{what}; this is a bug in toxscreen, please report it");
+    Failure::new(Exit::Failed, &message)
+}
+
 /// Runs a command; `given` tells which of its options were written.
-pub fn dispatch(args: Args, given: &ArgMatches) -> anyhow::Result<Output> {
+pub fn dispatch(args: Args, given: &ArgMatches) -> Result<Output> {
     tox_data::isa::check()
-        .map_err(|what| Usage::new(what, "unset it for the fastest that this machine has"))?;
+        .map_err(|what| usage(what, "unset it for the fastest that this machine has"))?;
     tox_study::trial::check_interval()
-        .map_err(|what| Usage::new(what, "unset it for a checkpoint every 30 seconds"))?;
+        .map_err(|what| usage(what, "unset it for a checkpoint every 30 seconds"))?;
     match args.command {
         Command::Run(args) => run::run(args),
         Command::Plan(args) => plan::plan(&args),
@@ -106,86 +109,9 @@ pub fn dispatch(args: Args, given: &ArgMatches) -> anyhow::Result<Output> {
         Command::Hypergradients(args) => hypergradients::hypergradients(&args),
         Command::Data(args) => data::data(args.command),
         Command::Init(args) => init::init(&args),
-        Command::Schema => Ok(Output::done(tox_study::recipe::schema())),
+        Command::Schema => Ok(Output::done(tox_study::recipe::schema(&HOUSE))),
         Command::Trial(args) => trial::trial(args),
     }
-}
-
-/// The exit code that stands for an error.
-pub fn exit_code(error: &anyhow::Error) -> u8 {
-    if let Some(error) = error.downcast_ref::<StoreError>() {
-        return match error {
-            StoreError::File(_) | StoreError::Edited { .. } | StoreError::Busy { .. } => FAILED,
-            StoreError::OtherData { .. } => DATA,
-            StoreError::Recipe(_)
-            | StoreError::NoStudy { .. }
-            | StoreError::Headless { .. }
-            | StoreError::Changed { .. } => USAGE,
-        };
-    }
-    if error.is::<Usage>()
-        || error.is::<RecipeError>()
-        || error.is::<SpaceFileError>()
-        || matches!(
-            error.downcast_ref(),
-            Some(
-                PoisonError::Budget { .. }
-                    | PoisonError::NoPoints { .. }
-                    | PoisonError::Setting { .. }
-                    | PoisonError::Fit(_)
-            )
-        )
-    {
-        USAGE
-    } else if error.is::<tox_data::DataError>()
-        || error.is::<tox_data::FetchError>()
-        || error.is::<ScreenError>()
-        || error.is::<TableError>()
-        || error.is::<SourceError>()
-        || error.is::<OwnError>()
-        || matches!(
-            error.downcast_ref(),
-            Some(PoisonError::NotImages { .. } | PoisonError::OneClass { .. })
-        )
-    {
-        DATA
-    } else if let Some(error) = error.downcast_ref::<WeightsError>() {
-        robust::exit_code(error)
-    } else if let Some(error) = error.downcast_ref::<ChildError>() {
-        trial::exit_code(error)
-    } else if let Some(error) = error.downcast_ref::<AuditError>() {
-        trial::audit(error)
-    } else if let Some(AdviceError::Audit(error)) = error.downcast_ref() {
-        trial::audit(error)
-    } else {
-        FAILED
-    }
-}
-
-/// What to do about an error.
-pub fn hint(error: &anyhow::Error) -> Option<String> {
-    if let Some(usage) = error.downcast_ref::<Usage>() {
-        return Some(usage.hint.clone());
-    }
-    if let Some(RecordError::Changed { .. } | RecordError::Parse { .. }) = error.downcast_ref() {
-        return Some("delete the trial's folder and run the study again to make it anew".into());
-    }
-    if error.is::<poison::bilevel::Diverged>() {
-        return Some(poison::bilevel::Diverged::hint());
-    }
-    if let Some(error) = error.downcast_ref::<PoisonError>() {
-        return poison::hint(error);
-    }
-    if let Some(ChildError::Trial(TrialError::Rcnas(RcnasError::Teacher { .. }))) =
-        error.downcast_ref()
-    {
-        let hint = "try it with `toxscreen attack`: weights from elsewhere may need another \
-                    `normalise`, a teacher trained here more epochs";
-        return Some(hint.into());
-    }
-    let recipe = error.downcast_ref::<RecipeError>().map(RecipeError::hint);
-    let store = || error.downcast_ref::<StoreError>().map(StoreError::hint);
-    recipe.or_else(store).flatten()
 }
 
 /// A line on stderr. Nobody may be reading it any more (`2>&1 | head`), which must not end a run,
@@ -270,19 +196,22 @@ fn duration(seconds: f64) -> String {
     }
 }
 
-fn json(value: &impl serde::Serialize) -> anyhow::Result<String> {
-    Ok(json_printable(&serde_json::to_string_pretty(value)?).into_owned() + "\n")
+fn json(value: &impl serde::Serialize) -> Result<String> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| bug(&e.to_string()))?;
+    Ok(json_printable(&text).into_owned() + "\n")
+}
+
+/// Calls `heard` at each Ctrl-C or SIGTERM.
+fn on_interrupt(heard: impl FnMut() + Send + 'static) -> Result<()> {
+    ctrlc::set_handler(heard).map_err(|e| system("listen for Ctrl-C", &e))
 }
 
 /// Whether Ctrl-C or SIGTERM has come, which is answered with `stopping`; a second one ends the process
 /// at once.
-fn interrupted(
-    stopping: &'static str,
-) -> anyhow::Result<std::sync::Arc<std::sync::atomic::AtomicBool>> {
-    use std::sync::atomic::{AtomicBool, Ordering};
-    let stop = std::sync::Arc::new(AtomicBool::new(false));
+fn interrupted(stopping: &'static str) -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
-    ctrlc::set_handler(move || {
+    on_interrupt(move || {
         if flag.swap(true, Ordering::SeqCst) {
             std::process::exit(i32::from(INTERRUPTED));
         }
@@ -292,11 +221,10 @@ fn interrupted(
 }
 
 /// A count that each Ctrl-C or SIGTERM raises.
-fn count_interrupts() -> anyhow::Result<std::sync::Arc<std::sync::atomic::AtomicUsize>> {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    let stop = std::sync::Arc::new(AtomicUsize::new(0));
+fn count_interrupts() -> Result<Arc<AtomicUsize>> {
+    let stop = Arc::new(AtomicUsize::new(0));
     let count = stop.clone();
-    ctrlc::set_handler(move || {
+    on_interrupt(move || {
         if count.fetch_add(1, Ordering::SeqCst) == 0 {
             say(format_args!(
                 "\nstopping: trials write their checkpoints; Ctrl-C again kills them"
@@ -304,4 +232,15 @@ fn count_interrupts() -> anyhow::Result<std::sync::Arc<std::sync::atomic::Atomic
         }
     })?;
     Ok(stop)
+}
+
+/// What a command says that was stopped, of which `left` is kept.
+fn stopped(left: std::fmt::Arguments<'_>) -> Output {
+    say(format_args!("stopped; {left}"));
+    Output::stopped()
+}
+
+/// A folder that is gone when the command ends.
+fn scratch() -> Result<tempfile::TempDir> {
+    tempfile::tempdir().map_err(|e| system("make a temporary folder", &e))
 }

@@ -1,19 +1,32 @@
 //! `toxscreen plan`: the trials of a recipe.
 
-use super::args::Plan;
-use super::run::load;
-use super::{Output, json, table};
-use std::path::Path;
-use tox_bilevel::config::{BilevelConfig, Groups, Penalty, Victim};
-use tox_data::DataDir;
-use tox_search::compress::task;
-use tox_search::enas::config::{EnasConfig, NanPolicy, Strategy};
-use tox_search::nas::NasConfig;
-use tox_study::spec::{Defence, Learner, Threat, TrialSpec};
+use super::options::Folder;
+use super::run::{Changes, load};
+use super::{Output, Result, json, table};
+use std::path::PathBuf;
+use tox_audits::HOUSE;
+use tox_study::spec::TrialSpec;
 
-pub fn plan(args: &Plan) -> anyhow::Result<Output> {
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  toxscreen plan recipes/ssp/table1.toml
+  toxscreen plan my.toml --seeds 0..3 --json")]
+pub struct Plan {
+    /// Recipe [default: the built-in quickstart]
+    pub recipe: Option<PathBuf>,
+    #[command(flatten)]
+    pub folder: Folder,
+    #[command(flatten)]
+    pub changes: Changes,
+    /// Print one JSON object with the trials' resolved specs
+    #[arg(long)]
+    pub json: bool,
+}
+
+pub fn plan(args: &Plan) -> Result<Output> {
     let study = load(args.recipe.as_deref(), &args.changes.overrides()?)?;
-    let (study, faults) = study.resolved(&DataDir::resolve(args.data_dir.as_deref())?)?;
+    let (study, faults) = study.resolved(&HOUSE, &args.folder.dir()?)?;
     let unread: Vec<String> = faults.iter().map(ToString::to_string).collect();
     if args.json {
         let name = &study.recipe.name;
@@ -26,7 +39,7 @@ pub fn plan(args: &Plan) -> anyhow::Result<Output> {
             t.id.clone(),
             t.cell(),
             s.data.name().to_owned(),
-            threat(&s.threat),
+            HOUSE.threats_of(s),
             learner(s),
             s.seed.to_string(),
         ]
@@ -51,75 +64,15 @@ pub fn plan(args: &Plan) -> anyhow::Result<Output> {
     Ok(Output::done(text))
 }
 
-fn threat(threat: &Threat) -> String {
-    match threat {
-        Threat::None => "none".into(),
-        Threat::SearchSpace(p) => format!("{} x {}", p.set, p.q),
-        Threat::Bilevel(attack) => format!("{} points", attack.points()),
-        Threat::File(file) => match Path::new(&file.path).file_name() {
-            Some(name) => name.to_string_lossy().into_owned(),
-            None => file.path.clone(),
-        },
-        Threat::Evasion(threat) => task::attack(threat).name,
-        other => match other.budget() {
-            Some(budget) => format!("{} {} %", other.kind(), 100.0 * budget),
-            None => other.kind().to_owned(),
-        },
-    }
-}
-
+/// The learner and what stands before it.
 fn learner(spec: &TrialSpec) -> String {
-    let mut text = match &spec.learner {
-        Learner::Enas(config) => enas(config),
-        Learner::Bilevel(config) => bilevel(config),
-        Learner::Synthetic(_) => "synthetic".to_owned(),
-        Learner::Nas(config) => nas(config),
-        Learner::RcNas(config) => format!("{}, {}", config.search.method.word(), config.teacher),
-        Learner::SubNetworks(config) => format!("sub-networks of {}", config.teacher),
+    let title = match HOUSE.learner(&spec.learner.kind) {
+        Some(learner) => learner.title(&spec.learner),
+        None => spec.learner.kind.clone(),
     };
-    match &spec.defence {
-        Defence::None => {}
-        Defence::Screen => text.push_str(", screened space"),
-        defence => text.push_str(&format!(", {}", defence.word())),
-    }
-    text
-}
-
-fn nas(config: &NasConfig) -> String {
-    format!("{}, {}", config.search.title(), config.space.title())
-}
-
-fn enas(config: &EnasConfig) -> String {
-    let mut text = match config.strategy {
-        Strategy::Enas => "enas".to_owned(),
-        Strategy::Random => "random".to_owned(),
-    };
-    if config.child.nan_policy == NanPolicy::Guarded {
-        text.push_str(", guarded");
-    }
-    text
-}
-
-fn bilevel(config: &BilevelConfig) -> String {
-    let model = match config.hidden.as_slice() {
-        [] => "logistic regression".to_owned(),
-        widths => {
-            let widths: Vec<String> = widths.iter().map(usize::to_string).collect();
-            format!("net {}", widths.join("-"))
-        }
-    };
-    let penalty = match config.penalty {
-        Penalty::L2 => "L2",
-        Penalty::L1 => "L1",
-    };
-    let groups = match config.lambda.groups {
-        Groups::One => "",
-        Groups::PerLayer => " per layer",
-    };
-    match config.victim {
-        Victim::None => format!("{model}, unregularised"),
-        Victim::Large => format!("{model}, large {penalty}"),
-        Victim::CrossValidated => format!("{model}, cross-validated {penalty}"),
-        Victim::Learned => format!("{model}, learned {penalty}{groups}"),
+    let defences = HOUSE.defences_of(spec);
+    match defences.is_empty() {
+        true => title,
+        false => format!("{title}, {defences}"),
     }
 }

@@ -1,18 +1,56 @@
 //! `toxscreen report`: write a study's report again.
 
-use super::args::Report;
-use super::warn;
-use super::{FAILED, Output, json};
+use super::options::Folder;
+use super::{FAILED, Output, Result, json, warn};
+use std::path::{Path, PathBuf};
+use tox_audits::{HOUSE, REPORTS};
 use tox_data::DataDir;
+use tox_report::{ReportError, ReportPaths, Stale};
 use tox_study::store::Store;
+use tox_study::trial::{Exit, Failure};
 
-pub fn report(args: &Report) -> anyhow::Result<Output> {
-    let mut store = Store::open(&args.dir)?;
+#[derive(clap::Args)]
+#[command(after_help = "\
+Example:
+  toxscreen report runs/quickstart
+
+Exit codes: 0 done, 1 a record was changed after it was written (the others are reported), 2 no study there.")]
+pub struct Report {
+    /// Folder of the study
+    pub dir: PathBuf,
+    #[command(flatten)]
+    pub folder: Folder,
+    /// Print the paths of what was written as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn failed(error: ReportError) -> Failure {
+    Failure::new(Exit::Failed, &error)
+}
+
+/// Writes the report of the study in `dir`.
+pub fn write(dir: &Path) -> Result<ReportPaths> {
+    tox_report::write(&REPORTS, dir).map_err(failed)
+}
+
+/// Its table for a terminal.
+pub fn headline(dir: &Path) -> Result<String> {
+    tox_report::headline(&REPORTS, dir).map_err(failed)
+}
+
+/// Its files that are not what the records give.
+pub fn stale(dir: &Path) -> Result<Vec<Stale>> {
+    tox_report::check(&REPORTS, dir).map_err(failed)
+}
+
+pub fn report(args: &Report) -> Result<Output> {
+    let mut store = Store::open(&HOUSE, &args.dir)?;
     store.mend_plan()?;
     // What an earlier report left that was killed.
     let _alone = store.tidy()?;
     let mut notes = store.notes.clone();
-    let changed = changed_data(&store, &DataDir::resolve(args.data_dir.as_deref())?)?;
+    let changed = changed_data(&store, &args.folder.dir()?)?;
     notes.extend(changed);
     // The others are worth a report, and one that is left out must be heard of.
     let trials = store.study.trials.iter();
@@ -20,7 +58,7 @@ pub fn report(args: &Report) -> anyhow::Result<Output> {
     let code = if damaged.is_empty() { 0 } else { FAILED };
     notes.extend(damaged);
     warn(&notes);
-    let paths = tox_report::write(&args.dir)?;
+    let paths = write(&args.dir)?;
     let text = match args.json {
         true => json(&serde_json::json!({
             "report": paths.html,
@@ -30,7 +68,7 @@ pub fn report(args: &Report) -> anyhow::Result<Output> {
         }))?,
         false => format!(
             "{}\nreport   {}\nresults  {}\n",
-            tox_report::headline(&args.dir)?.trim_end(),
+            headline(&args.dir)?.trim_end(),
             paths.html.display(),
             paths.csv.display()
         ),
@@ -40,8 +78,8 @@ pub fn report(args: &Report) -> anyhow::Result<Output> {
 
 /// A sentence about each file of data that is here and not what the study was made with. Data that are
 /// not here are none of a report's.
-fn changed_data(store: &Store, dir: &DataDir) -> anyhow::Result<Vec<String>> {
-    let (_, faults) = store.study.clone().resolved(dir)?;
+fn changed_data(store: &Store, dir: &DataDir) -> Result<Vec<String>> {
+    let (_, faults) = store.study.clone().resolved(&HOUSE, dir)?;
     let changes = faults.iter().filter(|fault| fault.is_change());
     Ok(changes
         .map(|fault| format!("{fault}; the report shows what was measured on the old ones"))

@@ -1,17 +1,17 @@
 //! What `compress` and `attack` share: options of images and adversary, checked, and how results are told;
 //! [`weights`](super::weights) has what they share of weights.
 
-use super::{DATA, USAGE, Usage, say, shell_path};
+use super::options::Set;
+use super::{Result, say, shell_path, usage};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use std::path::PathBuf;
+use tox_data::Dataset;
 use tox_data::spec::DataSpec;
 use tox_data::text::shell_word;
-use tox_data::{DataDir, DataError, Dataset};
-use tox_nn::layers::WeightsError;
 use tox_nn::nets::wrn::{Shape, WrnConfig};
 use tox_robust::attack::{Attack, AttackError};
 use tox_robust::ball::{Ball, Norm, fraction};
 use tox_robust::evaluation::{Evaluation, Gap, Reliable, Untested};
+use tox_study::trial::Failure;
 
 /// One in so many training images is held out for validation, unless asked otherwise.
 const HELD_OUT: usize = 10;
@@ -21,47 +21,31 @@ const MOST_VALID: usize = 1000;
 /// The images.
 #[derive(clap::Args)]
 pub struct Images {
-    /// digits, mnist, fashion-mnist, cifar10, cifar100, an .npz file, two .npy files (X.npy,y.npy), or a
-    /// folder of class folders
-    #[arg(long, value_name = "DATA")]
-    pub data: String,
-    /// Classes to keep, such as 3,8; the first becomes class 0, the next 1
-    #[arg(long, value_name = "LABELS", value_delimiter = ',')]
-    pub classes: Option<Vec<u16>>,
+    #[command(flatten)]
+    pub set: Set,
     /// Training images, the first ones [default: all that --valid leaves]
     #[arg(long, value_name = "N")]
     pub train: Option<usize>,
     /// Validation images, the last of the training file [default: a tenth, at most 1000]
     #[arg(long, value_name = "N")]
     pub valid: Option<usize>,
-    /// Side in pixels to which images are resized
-    #[arg(long, value_name = "S")]
-    pub resize: Option<usize>,
     /// Grey images become three equal channels
     #[arg(long)]
     pub rgb: bool,
-    /// Folder of the data sets [default: $TOXSCREEN_DATA, or the user's cache folder]
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
 }
 
 impl Images {
-    /// Where data sets are.
-    pub fn dir(&self) -> Result<DataDir, DataError> {
-        DataDir::resolve(self.data_dir.as_deref())
-    }
-
     /// How `dataset`, which is `--data` or one like it, is loaded.
-    pub fn spec(&self, dataset: &str) -> Result<DataSpec, DataError> {
+    pub fn spec(&self, dataset: &str) -> Result<DataSpec> {
         let mut spec = DataSpec {
-            classes: self.classes.clone(),
+            classes: self.set.classes.clone(),
             train: self.train,
-            resize: self.resize,
+            resize: self.set.resize,
             rgb: self.rgb,
             ..DataSpec::of(dataset, self.valid.unwrap_or(0))
         };
         if self.valid.is_none() {
-            let found = tox_data::load(&spec, &self.dir()?)?.train.len();
+            let found = tox_data::load(&spec, &self.set.folder.dir()?)?.train.len();
             spec.valid = (found / HELD_OUT).clamp(2, MOST_VALID);
         }
         Ok(spec)
@@ -69,15 +53,15 @@ impl Images {
 
     /// The options that were given, as they are written.
     pub fn written(&self) -> String {
-        let mut text = format!("--data {}", shell_word(&self.data));
-        if let Some(classes) = &self.classes {
+        let mut text = format!("--data {}", shell_word(&self.set.data));
+        if let Some(classes) = &self.set.classes {
             let classes: Vec<String> = classes.iter().map(u16::to_string).collect();
             text += &format!(" --classes {}", classes.join(","));
         }
         let numbers = [
             ("train", self.train),
             ("valid", self.valid),
-            ("resize", self.resize),
+            ("resize", self.set.resize),
         ];
         for (name, number) in numbers {
             if let Some(number) = number {
@@ -87,7 +71,7 @@ impl Images {
         if self.rgb {
             text += " --rgb";
         }
-        if let Some(dir) = &self.data_dir {
+        if let Some(dir) = &self.set.folder.data_dir {
             text += &format!(" --data-dir {}", shell_path(dir));
         }
         text
@@ -126,7 +110,7 @@ impl Radius {
     }
 
     /// As a ball, for these attacks on `classes` classes.
-    pub fn ball(&self, attacks: &[Attack], classes: usize) -> Result<Ball, Usage> {
+    pub fn ball(&self, attacks: &[Attack], classes: usize) -> Result<Ball> {
         let (norm, epsilon) = (self.norm, self.epsilon());
         let ball = Ball { norm, epsilon };
         for attack in attacks {
@@ -136,11 +120,11 @@ impl Radius {
     }
 
     /// Refuses a radius that allows every image of `size` values, and says what is unusual in it.
-    pub fn fits(&self, [c, h, w]: [usize; 3]) -> Result<(), Usage> {
+    pub fn fits(&self, [c, h, w]: [usize; 3]) -> Result<()> {
         let (epsilon, most) = (self.epsilon(), ((c * h * w) as f64).sqrt());
         match (self.norm, self.epsilon) {
             (Norm::L2, _) if epsilon >= most => {
-                return Err(Usage::new(
+                return Err(usage(
                     format!(
                         "epsilon {epsilon} in L2 allows every image of {c}x{h}x{w} values in 0..=1, none of \
                          which is farther than {most:.3} from another"
@@ -177,14 +161,14 @@ impl Radius {
     }
 }
 
-fn refused(error: &AttackError) -> Usage {
+fn refused(error: &AttackError) -> Failure {
     let hint = match error {
         AttackError::Epsilon { .. } | AttackError::EveryImage { .. } => {
             "write --epsilon 8/255 for 8 of 255 grey levels, or --norm l2 with a length"
         }
         _ => "leave the attack out, or use another",
     };
-    Usage::new(error.to_string(), hint)
+    usage(error.to_string(), hint)
 }
 
 /// For `--epsilon`.
@@ -207,23 +191,6 @@ pub fn shape(text: &str) -> Result<Shape, String> {
 /// A network for the images of `data`.
 pub fn network(shape: &Shape, data: &Dataset) -> WrnConfig {
     WrnConfig::new(*shape, data.train.images.shape[1], data.classes)
-}
-
-/// Burn's own ops ask for rayon's global pool, so ours is that one. 0: all cores.
-pub fn pool(threads: Option<u16>) {
-    let threads = usize::from(threads.unwrap_or(0));
-    // It can be built once; results do not depend on it.
-    let _ = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build_global();
-}
-
-/// The exit code of weights that cannot be used: of another network, or damaged.
-pub fn exit_code(error: &WeightsError) -> u8 {
-    match error {
-        WeightsError::Names { .. } | WeightsError::Shape { .. } => USAGE,
-        _ => DATA,
-    }
 }
 
 /// What a user must know before any number of an evaluation: that the network is no better than a constant

@@ -1,30 +1,129 @@
 //! `toxscreen run`: run what is missing of a study, then write its report.
 
-use super::args::Run;
+use super::options::{self, Folder};
 use super::progress::Progress;
 use super::{
-    DATA, FAILED, INTERRUPTED, Output, Usage, count_interrupts, duration, json, notes, say,
-    this_command, warn,
+    DATA, FAILED, INTERRUPTED, Output, Result, count_interrupts, duration, json, notes, report,
+    say, this_command, usage, warn,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
+use tox_audits::HOUSE;
 use tox_data::DataDir;
 use tox_data::spec::DataSpec;
-use tox_search::nas::Evaluate;
-use tox_search::table::{FILE, Table};
+use tox_study::part::Part;
 use tox_study::plan::Trial;
-use tox_study::recipe::{Overrides, QUICKSTART, RecipeError, Study};
-use tox_study::runner::{self, RunOptions, Summary};
-use tox_study::spec::Learner;
+use tox_study::recipe::{Overrides, QUICKSTART, RecipeError, Setting, Study};
+use tox_study::runner::{self, RunOptions, Summary, default_jobs, this_program};
 use tox_study::store::{Failure, Store};
 
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  toxscreen run                                  the built-in quickstart on the embedded digits
+  toxscreen run recipes/ssp/laptop.toml --data-dir ~/data
+  toxscreen run recipes/ssp/table2.toml --device vulkan:0 --seeds 0..10
+  toxscreen run recipes/bilevel/fig2.toml --cells 'mnist*' --out runs/fig2-mnist
+  toxscreen run my.toml --set learner.child.epochs=5 --out runs/short
+
+Killed or stopped at any point, the same command goes on and ends with the same results.
+Exit codes: 0 done, 1 some trial failed, 2 wrong usage or recipe, 3 data, 130 stopped.
+Environment: TOXSCREEN_CHECKPOINT_SECONDS, time between two checkpoints of a trial (30); TOXSCREEN_DATA.")]
+pub struct Run {
+    /// Recipe to run [default: the built-in quickstart]
+    pub recipe: Option<PathBuf>,
+    /// Folder of the study [default: runs/NAME]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Trials at a time [default: as many as the cores have room for; 1 on a GPU]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: Option<u16>,
+    /// Threads of each trial
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: u16,
+    /// cpu, vulkan:N or cuda:N
+    #[arg(long, default_value = "cpu", value_parser = options::device)]
+    pub device: String,
+    #[command(flatten)]
+    pub folder: Folder,
+    #[command(flatten)]
+    pub changes: Changes,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Run {
+    /// How its trials are run.
+    pub fn options(&self) -> Result<RunOptions> {
+        let threads = usize::from(self.threads);
+        let jobs = match self.jobs {
+            Some(jobs) => usize::from(jobs),
+            None if self.device == "cpu" => default_jobs(threads),
+            None => 1,
+        };
+        Ok(RunOptions {
+            program: this_program()?,
+            jobs,
+            threads,
+            device: self.device.clone(),
+            data_dir: self.folder.data_dir.clone(),
+        })
+    }
+}
+
+/// What may be changed in a recipe.
+#[derive(clap::Args)]
+pub struct Changes {
+    /// Seeds in place of the recipe's: 0..5 (without 5) or 0,1,2
+    #[arg(long, value_name = "SEEDS")]
+    seeds: Option<String>,
+    /// Only the cells whose label, variant or name fits: none or 'mnist*' ('*' is any text); may be
+    /// given again
+    #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
+    cells: Vec<String>,
+    /// Change a key of the recipe, such as learner.child.epochs=5; may be given again
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+impl Changes {
+    pub fn overrides(&self) -> Result<Overrides> {
+        let set = self.set.iter().map(|s| Setting::parse(s));
+        Ok(Overrides {
+            set: set.collect::<Result<_, RecipeError>>()?,
+            seeds: self.seeds.as_deref().map(seeds).transpose()?,
+            cells: self.cells.clone(),
+        })
+    }
+}
+
+/// `0..5` without 5, or `0,1,2`.
+fn seeds(text: &str) -> Result<Vec<u64>> {
+    const MOST: u64 = 10_000;
+    let read = |s: &str| s.trim().parse::<u64>().ok();
+    let found = match text.split_once("..") {
+        Some((from, to)) => match (read(from), read(to)) {
+            (Some(from), Some(to)) if from < to && to - from <= MOST => Some((from..to).collect()),
+            _ => None,
+        },
+        None => text.split(',').map(read).collect(),
+    };
+    found.ok_or_else(|| {
+        usage(
+            format!("--seeds {text}: expected a range or a list of seeds"),
+            format!("write 0..5 for 0 to 4 (at most {MOST} seeds), or 0,1,2"),
+        )
+    })
+}
+
 /// The study of a recipe, or the quickstart.
-pub fn load(recipe: Option<&Path>, overrides: &Overrides) -> Result<Study, RecipeError> {
+pub fn load(recipe: Option<&Path>, overrides: &Overrides) -> Result<Study> {
     let study = match recipe {
-        Some(path) => Study::load(path, overrides),
-        None => Study::parse("quickstart.toml", QUICKSTART, overrides),
+        Some(path) => Study::load(&HOUSE, path, overrides),
+        None => Study::parse(&HOUSE, "quickstart.toml", QUICKSTART, overrides),
     }?;
     for note in &study.notes {
         say(format_args!("note: {note}"));
@@ -32,16 +131,16 @@ pub fn load(recipe: Option<&Path>, overrides: &Overrides) -> Result<Study, Recip
     Ok(study)
 }
 
-pub fn run(args: Run) -> anyhow::Result<Output> {
+pub fn run(args: Run) -> Result<Output> {
     let study = load(args.recipe.as_deref(), &args.changes.overrides()?)?;
     let default = || PathBuf::from("runs").join(&study.recipe.name);
     let dir = args.out.clone().unwrap_or_else(default);
     let options = args.options()?;
-    let data_dir = DataDir::resolve(options.data_dir.as_deref())?;
+    let data_dir = args.folder.dir()?;
     fits_device(&study, &dir, &options)?;
     let study = named(study, &dir, &data_dir)?;
     preflight(&study, &dir, &data_dir)?;
-    let (store, lock) = Store::create(&dir, &study)?;
+    let (store, lock) = Store::create(&HOUSE, &dir, &study)?;
     warn(&store.notes);
     let stop = count_interrupts()?;
     let done = study.trials.iter().filter(|t| store.is_done(&t.id)).count();
@@ -56,7 +155,7 @@ pub fn run(args: Run) -> anyhow::Result<Output> {
     warn(&summary.damaged);
     let seconds = begun.elapsed().as_secs_f64();
     let report = (summary.before + summary.done > 0)
-        .then(|| tox_report::write(&dir))
+        .then(|| report::write(&dir))
         .transpose()?;
     drop(lock);
     let code = match () {
@@ -86,7 +185,7 @@ pub fn run(args: Run) -> anyhow::Result<Output> {
     if let Some(report) = report {
         text = format!(
             "{}\nreport   {}\nresults  {}\n",
-            tox_report::headline(&dir)?.trim_end(),
+            report::headline(&dir)?.trim_end(),
             report.html.display(),
             report.csv.display()
         );
@@ -104,28 +203,29 @@ pub fn run(args: Run) -> anyhow::Result<Output> {
     Ok(Output { text, code })
 }
 
-/// Refuses a device that this program does not have or the learner cannot use.
-fn fits_device(study: &Study, dir: &Path, options: &RunOptions) -> anyhow::Result<()> {
-    tox_nn::device::parse(&options.device)
-        .map_err(|e| Usage::new(e.to_string(), "leave --device out to use the CPU"))?;
+/// Refuses a device that this program does not have or a learner cannot use.
+fn fits_device(study: &Study, dir: &Path, options: &RunOptions) -> Result<()> {
+    options::fits(&options.device)?;
     let mut left = study.trials.iter();
     let cannot = |t: &&Trial| {
-        !t.spec.learner.on_device() && !Store::has_record(dir, &t.id) && options.device != "cpu"
+        let learner = HOUSE.learner(&t.spec.learner.kind);
+        let on_device = learner.is_none_or(|learner| learner.on_device());
+        !on_device && !Store::has_record(dir, &t.id) && options.device != "cpu"
     };
     match left.find(cannot) {
         None => Ok(()),
         Some(trial) => {
-            let (kind, device) = (trial.spec.learner.kind(), &options.device);
+            let (kind, device) = (&trial.spec.learner.kind, &options.device);
             let message = format!("the learner \"{kind}\" runs on the CPU, not on {device}");
-            Err(Usage::new(message, "leave --device out").into())
+            Err(usage(message, "leave --device out"))
         }
     }
 }
 
 /// The study with its data named by content. Data that are not there are none of a study that is done;
 /// data that changed are refused all the same.
-fn named(study: Study, dir: &Path, data_dir: &DataDir) -> anyhow::Result<Study> {
-    let (study, faults) = study.resolved(data_dir)?;
+fn named(study: Study, dir: &Path, data_dir: &DataDir) -> Result<Study> {
+    let (study, faults) = study.resolved(&HOUSE, data_dir)?;
     let done = study.trials.iter().all(|t| Store::has_record(dir, &t.id));
     match faults.into_iter().find(|f| f.is_change() || !done) {
         Some(fault) => Err(fault.into()),
@@ -134,30 +234,23 @@ fn named(study: Study, dir: &Path, data_dir: &DataDir) -> anyhow::Result<Study> 
 }
 
 /// What every trial would fail by, found before a folder is made and a process started: data that do not
-/// load as they are asked for, and a table without the column that is asked.
-fn preflight(study: &Study, dir: &Path, data_dir: &DataDir) -> anyhow::Result<()> {
-    let mut loaded: Vec<&DataSpec> = Vec::new();
-    let mut table = None;
+/// load as they are asked for, and what the learner knows of.
+fn preflight(study: &Study, dir: &Path, data_dir: &DataDir) -> Result<()> {
+    let mut loaded: Vec<DataSpec> = Vec::new();
+    let mut asked: Vec<&Part> = Vec::new();
     for trial in &study.trials {
-        let learner = &trial.spec.learner;
         if Store::has_record(dir, &trial.id) {
             continue;
         }
         for data in trial.spec.data_sets() {
             if !loaded.contains(&data) {
-                notes(&tox_data::load(data, data_dir)?.notes);
+                notes(&tox_data::load(&data, data_dir)?.notes);
                 loaded.push(data);
             }
         }
-        if let Learner::Nas(config) = learner
-            && config.evaluate == Evaluate::NasBench201
-        {
-            let read = match table.take() {
-                Some(read) => read,
-                None => Table::read(&data_dir.path().join(FILE))?,
-            };
-            read.values(config.column)?;
-            table = Some(read);
+        if !asked.contains(&&trial.spec.learner) {
+            HOUSE.of(&trial.spec)?.preflight(&trial.spec, data_dir)?;
+            asked.push(&trial.spec.learner);
         }
     }
     Ok(())
@@ -185,4 +278,27 @@ fn complain(summary: &Summary) {
 fn only_data(summary: &Summary) -> bool {
     let of_data = |code: Option<i32>| code == Some(i32::from(DATA));
     !summary.failed.is_empty() && summary.failed.iter().all(|f| of_data(f.exit_code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_are_ranges_or_lists() {
+        assert_eq!(seeds("0..3").unwrap(), [0, 1, 2]);
+        assert_eq!(seeds("7, 3").unwrap(), [7, 3]);
+        for wrong in [
+            "",
+            "3..3",
+            "5..2",
+            "a",
+            "1,,2",
+            "-1",
+            "0..99999999999",
+            "0..=3",
+        ] {
+            assert!(seeds(wrong).is_err(), "{wrong}");
+        }
+    }
 }

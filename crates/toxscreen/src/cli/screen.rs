@@ -1,11 +1,13 @@
 //! `toxscreen screen`: find poisonous ops in a search space before a search.
 
-use super::{FAILED, Output, Usage, json};
+use super::options::{Folder, Session};
+use super::{FAILED, Output, Result, json};
 use std::path::PathBuf;
+use tox_data::load;
 use tox_data::spec::DataSpec;
-use tox_data::{DataDir, load};
 use tox_poison::screen::{OpReport, ScreenConfig, screen as screen_space, table};
 use tox_poison::space_file;
+use tox_study::trial::{Exit, Failure};
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -16,34 +18,27 @@ Examples:
 Exit codes: 0 nothing flagged, 1 something flagged (a poisonous op, or copies that shift the
 sampling odds), 2 wrong usage or space, 3 data.")]
 pub struct Screen {
-    /// Search space: [[op]] tables with op, its numbers and count; or poison and q
+    /// Search space: `[[op]]` tables with op, its numbers and count; or poison and q
     pub space: PathBuf,
     /// Data set whose batches are passed through each op
     #[arg(long, value_name = "NAME", default_value = "digits")]
     pub data: String,
-    /// Folder of the data sets [default: $TOXSCREEN_DATA, or the user's cache folder]
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
-    /// Seed of the ops' initial weights and of the batches
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
-    /// cpu, vulkan:N or cuda:N
-    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
-    pub device: String,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub folder: Folder,
+    #[command(flatten)]
+    pub session: Session,
 }
 
-pub fn screen(args: &Screen) -> anyhow::Result<Output> {
-    let space = space_file::read(&args.space)?;
-    let device = tox_nn::device::parse(&args.device)
-        .map_err(|e| Usage::new(e.to_string(), "leave --device out to use the CPU"))?;
+pub fn screen(args: &Screen) -> Result<Output> {
+    let space = space_file::read(&args.space).map_err(|e| Failure::usage(e.to_string()))?;
+    let device = args.session.device()?;
+    args.session.pool();
     // Training images only; the screen has no use for a validation split.
-    let spec = DataSpec::of(&args.data, 0);
-    let data = load(&spec, &DataDir::resolve(args.data_dir.as_deref())?)?;
-    let reports = screen_space(&space, &data, &ScreenConfig::default(), args.seed, &device)?;
-    let text = if args.json {
+    let data = load(&DataSpec::of(&args.data, 0), &args.folder.dir()?)?;
+    let (config, seed) = (ScreenConfig::default(), args.session.seed);
+    let reports = screen_space(&space, &data, &config, seed, &device)
+        .map_err(|e| Failure::new(Exit::Data, &e))?;
+    let text = if args.session.json {
         json(&reports)?
     } else {
         table(&reports)

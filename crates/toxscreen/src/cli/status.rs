@@ -1,16 +1,27 @@
 //! `toxscreen status`: how far a study is.
 
-use super::args;
-use super::{Output, duration, json, table};
-use tox_study::status::Status;
+use super::{Output, Result, duration, json, table};
+use std::path::PathBuf;
+use tox_audits::HOUSE;
+use tox_study::status;
 use tox_study::store::Store;
 
-pub fn status(args: &args::Status) -> anyhow::Result<Output> {
-    let status = Status::of(&Store::open(&args.dir)?)?;
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  toxscreen status runs/quickstart")]
+pub struct Status {
+    /// Folder of the study
+    pub dir: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+pub fn status(args: &Status) -> Result<Output> {
+    let status = status::Status::of(&Store::open(&HOUSE, &args.dir)?)?;
     if args.json {
         return json(&status).map(Output::done);
     }
-    let row = |c: &tox_study::status::CellStatus| {
+    let row = |c: &status::CellStatus| {
         vec![
             c.cell.clone(),
             format!("{}/{}", c.done, c.planned()),

@@ -1,23 +1,59 @@
 //! `toxscreen verify`: are the records what they were, and does running trials again agree?
 
-use super::args::Verify;
+use super::options::Folder;
 use super::progress::Progress;
-use super::{FAILED, INTERRUPTED, Output, UNDECIDED, count_interrupts, json, table};
-use std::path::Path;
+use super::report::stale;
+use super::{FAILED, INTERRUPTED, Output, Result, UNDECIDED, count_interrupts, json, table};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
+use tox_audits::HOUSE;
 use tox_study::runner::{RunOptions, default_jobs, this_program};
 use tox_study::store::Store;
 use tox_study::verify::{FileCheck, Verdict, verify as check};
 
-pub fn verify(args: Verify) -> anyhow::Result<Output> {
-    let store = Store::open(&args.dir)?;
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  toxscreen verify runs/quickstart               run every trial again and compare
+  toxscreen verify runs/ssp-laptop --sample 5    run five again
+  toxscreen verify runs/ssp-laptop --no-rerun    only check that no file was changed
+
+Every file of the study is looked at, and the data are held against the hashes that the study was made
+with. Each trial is run again on the device and with the threads that its record names, and, where the
+machine can, with its instruction set. Where it cannot, or another toxscreen made the record, outcomes
+need not be the same to the bit: they are compared within a tolerance (docs/guide/recipes.md) and never
+called the same.
+Exit codes: 0 all the same, 1 something differs, was changed or is missing, 2 no study there, 4 nothing
+of that, but something cannot be compared here (an outcome bit for bit, or data that are not here), 130
+stopped.")]
+pub struct Verify {
+    /// Folder of the study
+    pub dir: PathBuf,
+    /// Run this many trials again [default: all that have a record]
+    #[arg(long, value_name = "N", conflicts_with = "no_rerun")]
+    pub sample: Option<usize>,
+    /// Run nothing again
+    #[arg(long)]
+    pub no_rerun: bool,
+    /// Trials at a time [default: as many as there are cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: Option<u16>,
+    #[command(flatten)]
+    pub folder: Folder,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+pub fn verify(args: Verify) -> Result<Output> {
+    let store = Store::open(&HOUSE, &args.dir)?;
     let options = RunOptions {
         program: this_program()?,
         jobs: args.jobs.map_or_else(|| default_jobs(1), usize::from),
         // Each trial has the threads and the device of its record.
         threads: 1,
         device: "cpu".into(),
-        data_dir: args.data_dir,
+        data_dir: args.folder.data_dir,
     };
     let sample = if args.no_rerun {
         0
@@ -28,7 +64,9 @@ pub fn verify(args: Verify) -> anyhow::Result<Output> {
     let trials = store.study.trials.iter();
     let done = trials.filter(|t| store.is_done(&t.id)).count();
     let mut progress = Progress::new(&store, 0, sample.min(done));
-    let checks = check(&store, sample, &options, &stop, &mut |n| progress.hear(n));
+    let checks = check(&HOUSE, &store, sample, &options, &stop, &mut |n| {
+        progress.hear(n)
+    });
     progress.close();
     let found = checks?;
     let (checks, mut files) = (found.trials, found.files);
@@ -108,7 +146,7 @@ fn report(dir: &Path, done: bool) -> Vec<FileCheck> {
         verdict,
         note,
     };
-    match tox_report::check(dir) {
+    match stale(dir) {
         Ok(stale) => stale
             .into_iter()
             .filter(|stale| stale.there || done)

@@ -2,20 +2,21 @@
 //! where they do not fit.
 
 use super::robust::network;
-use super::{Usage, say};
+use super::{Result, say, usage};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::path::Path;
+use tox_audits::error::Fails;
 use tox_data::text::one_line;
 use tox_data::{Dataset, Normalise, Split};
 use tox_nn::Device;
 use tox_nn::layers::{State, WeightsError};
 use tox_nn::nets::wrn::{self, Described, OwnNormalise, Shape, Wrn, WrnConfig};
+use tox_rcnas::learner::{Constants, Normalisation};
 use tox_robust::attack::predicted;
 use tox_robust::model::Model;
 use tox_robust::oracle::Oracle;
-use tox_search::compress::{Constants, Normalisation};
 
-/// Images of [`glance`].
+/// Images that are looked at.
 const GLANCE: usize = 64;
 /// By how many standard deviations of chance another normalisation must be better to be named.
 const DEVIATIONS: f64 = 3.0;
@@ -102,7 +103,7 @@ impl FirstLayer {
 }
 
 /// `--arch`, or what the file says.
-pub fn arch(asked: Option<Shape>, file: Option<(&Described, &Path)>) -> Result<Shape, Usage> {
+pub fn arch(asked: Option<Shape>, file: Option<(&Described, &Path)>) -> Result<Shape> {
     let told = file.and_then(|(described, _)| described.network);
     match (asked, told, file) {
         (Some(shape), ..) => Ok(shape),
@@ -114,14 +115,14 @@ pub fn arch(asked: Option<Shape>, file: Option<(&Described, &Path)>) -> Result<S
             ));
             Ok(network.shape)
         }
-        (None, None, Some((_, path))) => Err(Usage::new(
+        (None, None, Some((_, path))) => Err(usage(
             format!(
                 "the names and shapes in {} are not those of a WideResNet with the usual names",
                 path.display()
             ),
             "give --arch, and weights with the names conv1, block1.layer.0.conv1, bn1, fc",
         )),
-        (None, _, None) => Err(Usage::new(
+        (None, _, None) => Err(usage(
             "without weights, --arch must say which network",
             "give --arch, such as wrn-28-10 or d2,2,2-w2,2,2-b4",
         )),
@@ -129,7 +130,7 @@ pub fn arch(asked: Option<Shape>, file: Option<(&Described, &Path)>) -> Result<S
 }
 
 /// A network with the weights of a file.
-pub fn load(config: &WrnConfig, path: &Path) -> anyhow::Result<(Wrn, State)> {
+pub fn load(config: &WrnConfig, path: &Path) -> Result<(Wrn, State)> {
     // All that is drawn is replaced.
     let (network, mut state) = wrn::wrn(config, wrn::INIT, (0, "weights"));
     match wrn::load(&mut state, path) {
@@ -143,10 +144,10 @@ pub fn load(config: &WrnConfig, path: &Path) -> anyhow::Result<(Wrn, State)> {
             Ok((network, state))
         }
         Err(error @ (WeightsError::Names { .. } | WeightsError::Shape { .. })) => {
-            let described = wrn::describe(path)?;
-            Err(Usage::new(error.to_string(), fitting(&described, config)).into())
+            let described = wrn::describe(path).map_err(Fails::fails)?;
+            Err(usage(error.to_string(), fitting(&described, config)))
         }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error.fails()),
     }
 }
 
@@ -257,8 +258,8 @@ pub fn constants(normalise: &Normalise) -> String {
 }
 
 /// The shape that `--arch` or the file says, for these data.
-pub fn config(shape: &Shape, data: &Dataset) -> Result<WrnConfig, Usage> {
+pub fn config(shape: &Shape, data: &Dataset) -> Result<WrnConfig> {
     let config = network(shape, data);
     let checked = config.check().map(|()| config);
-    checked.map_err(|e| Usage::new(e.to_string(), "change --arch"))
+    checked.map_err(|e| usage(e.to_string(), "change --arch"))
 }

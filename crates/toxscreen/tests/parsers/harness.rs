@@ -59,7 +59,7 @@ pub fn fuzz(
     while done < runs && start.elapsed() < until {
         let number = first + done;
         let mut rng = stream(0, &format!("fuzz/{target}"), &[number]);
-        let from = rand::Rng::random_range(&mut rng, 0..corpus.len());
+        let from = rand::RngExt::random_range(&mut rng, 0..corpus.len());
         let input = mutate::damage(&mut rng, &corpus[from], corpus, words);
         let (ok, peak) = execute(target, Some(number), &input, &mut parse);
         (done, read, most) = (done + 1, read + u64::from(ok), most.max(peak));

@@ -1,6 +1,6 @@
 //! Damage: of bytes, of numbers in binary files and in text, of lines and tokens.
 
-use rand::Rng;
+use rand::{Rng, RngExt};
 
 /// Lengths, counts and offsets that break arithmetic.
 const NUMBERS: [u64; 16] = [

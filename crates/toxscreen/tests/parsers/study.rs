@@ -4,6 +4,7 @@ use crate::harness::{fuzz, scratch};
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
+use tox_audits::{HOUSE, REPORTS};
 use tox_data::DataDir;
 use tox_study::child;
 use tox_study::files;
@@ -12,6 +13,7 @@ use tox_study::recipe::{Overrides, Study};
 use tox_study::record::Record;
 use tox_study::spec::TrialSpec;
 use tox_study::store::Store;
+use tox_study::trial::{TrialContext, execute};
 
 /// Studies of a trial each, of learners that are quick.
 const RECIPES: [&str; 3] = [
@@ -78,12 +80,12 @@ q = 1
 
 /// Runs a recipe's only trial in a study's folder at `dir`; its record's text.
 fn study(dir: &Path, recipe: &str) -> (Trial, String) {
-    let study = Study::parse("study", recipe, &Overrides::default()).unwrap();
+    let study = Study::parse(&HOUSE, "study", recipe, &Overrides::default()).unwrap();
     let (study, faults) = study
-        .resolved(&DataDir::resolve(Some(dir)).unwrap())
+        .resolved(&HOUSE, &DataDir::resolve(Some(dir)).unwrap())
         .unwrap();
     assert!(faults.is_empty());
-    let (store, _lock) = Store::create(dir, &study).unwrap();
+    let (store, _lock) = Store::create(&HOUSE, dir, &study).unwrap();
     let trial = study.trials[0].clone();
     let spec = dir.join("spec.json");
     fs::write(&spec, serde_json::to_string(&trial.spec).unwrap()).unwrap();
@@ -96,7 +98,8 @@ fn study(dir: &Path, recipe: &str) -> (Trial, String) {
         threads: 1,
     };
     let stop = AtomicBool::new(false);
-    child::run(&options, &stop, tox_study::trial::execute, &mut |_| {}).unwrap();
+    let run = |spec: &TrialSpec, context: TrialContext<'_>| execute(&HOUSE, spec, context);
+    child::run(&options, &stop, &run, &mut |_| {}).unwrap();
     let text = files::read(&store.record_path(&trial.id)).unwrap();
     (trial, text)
 }
@@ -164,7 +167,7 @@ fn records_plans_and_specs() {
             let path = dir.path().join("plan.jsonl");
             let whole = fs::read(&path).unwrap();
             fs::write(&path, text).unwrap();
-            read |= tox_report::headline(dir.path()).is_ok();
+            read |= tox_report::headline(&REPORTS, dir.path()).is_ok();
             fs::write(&path, whole).unwrap();
         }
         read

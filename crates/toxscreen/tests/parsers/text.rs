@@ -4,6 +4,7 @@ use crate::harness::{fuzz, kept, scratch};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use tox_audits::HOUSE;
 use tox_data::DataDir;
 use tox_data::features::{Ask, Opened};
 use tox_nn::nets::wrn::Shape;
@@ -62,6 +63,7 @@ fn recipes_and_studies() {
     let mut corpus = recipes();
     // The resolved recipe is what stands in a study's folder.
     let quick = Study::parse(
+        &HOUSE,
         "quick",
         tox_study::recipe::QUICKSTART,
         &Overrides::default(),
@@ -69,10 +71,10 @@ fn recipes_and_studies() {
     corpus.push(quick.unwrap().to_toml().into_bytes());
     fuzz("recipe", &corpus, &words, |file| {
         let text = String::from_utf8_lossy(file);
-        let study = Study::parse("fuzz", &text, &Overrides::default());
+        let study = Study::parse(&HOUSE, "fuzz", &text, &Overrides::default());
         if let Ok(study) = &study {
             // What it writes it reads: `study.toml`.
-            let again = Study::parse("again", &study.to_toml(), &Overrides::default());
+            let again = Study::parse(&HOUSE, "again", &study.to_toml(), &Overrides::default());
             assert_eq!(&again.unwrap().trials, &study.trials);
         }
         study.is_ok()
@@ -159,7 +161,7 @@ fn tables_of_sub_networks() {
         &["seed", "macs", "lipschitz", "digits"],
         |file| {
             fs::write(&path, file).unwrap();
-            tox_search::rcnas::table::Table::read(&path).is_ok()
+            tox_rcnas::table::Table::read(&path).is_ok()
         },
     );
 }

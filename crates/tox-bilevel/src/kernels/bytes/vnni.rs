@@ -2,7 +2,7 @@
 //! [`super::available`] finds out.
 
 use super::{DIGITS, Digits, LANES, padded};
-use crate::block::ROWS;
+use crate::kernels::ROWS;
 use std::arch::x86_64::*;
 
 /// Rows that a product takes at a time.

@@ -1,6 +1,6 @@
 //! The header of an `.npy` file: a Python dictionary as text, read and written as NumPy does.
 
-use super::Kind;
+use super::kind::Kind;
 
 /// What the header says.
 #[derive(Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use super::layout::{Layout, Tap};
 use super::slide::{self, Channel};
 use super::winograd::{self, Winograd};
 use super::{Geometry, Gradient, Sizes, Source, Through};
-use crate::kernels::{dispatch, norm, par_chunks, room, scratch};
+use crate::kernels::{buffer_pool, dispatch, norm, par_chunks, scratch};
 
 /// Most parts in which gradients are made, whatever the number of threads: each has sums of its own for
 /// all weights. Of more threads than that, trials side by side make better use.
@@ -64,7 +64,7 @@ pub fn gradients(
         }
         let x_map = &x.map[at..at + dx.len()];
         if matches!(x.through, Through::Relu) {
-            norm::silence(x_map, dx);
+            norm::relu_backward(x_map, dx);
         }
         if let Some(channels) = below {
             norm::sums(x_map, dx, channels, plane, sums);
@@ -133,7 +133,7 @@ fn shifted(
     let rows = corrections.first().map_or(0, Correlation::scratch);
     let lengths = [ci * phases * layout.row, co * layout.row, rows];
     let mut parts = vec![0.0; number * size];
-    let mut dx = by_input.then(|| room::take(x.map.len()));
+    let mut dx = by_input.then(|| buffer_pool::take(x.map.len()));
     let mut norm_sums = vec![[0.0; 2]; if measured { s.n * s.c_in } else { 0 }];
     let work = |part: usize, piece: &mut Piece<'_>| {
         for (i, t) in (part * per_part..((part + 1) * per_part).min(tiles)).enumerate() {

@@ -12,7 +12,7 @@
 use super::read::Read;
 use super::sum::{blocks, product};
 use super::{Geometry, Sizes, load, store};
-use crate::kernels::{dispatch, par_chunks, room, scratch};
+use crate::kernels::{buffer_pool, dispatch, par_chunks, scratch};
 use pulp::{Simd, WithSimd};
 
 /// Values of the widest vector; a line of tiles is filled up to a multiple.
@@ -33,7 +33,6 @@ pub struct Winograd {
     channels: (usize, usize),
     /// Rows and columns.
     map: (usize, usize),
-    /// Images.
     n: usize,
     /// Images side by side.
     images: usize,
@@ -126,7 +125,7 @@ impl Winograd {
         after: impl Fn(usize, &mut [f32], &mut [[f64; 2]]) + Sync + Send,
     ) -> (Vec<f32>, Vec<[f64; 2]>) {
         let ((ci, co), plane) = (self.channels, self.map.0 * self.map.1);
-        let mut out = room::take(self.n * co * plane);
+        let mut out = buffer_pool::take(self.n * co * plane);
         let mut all = vec![[0.0; 2]; if numbers { self.n * co } else { 0 }];
         let mut measured = all.chunks_mut(self.images * co);
         let tiles = out.chunks_mut(self.images * co * plane);

@@ -194,7 +194,7 @@ impl WrnConfig {
     }
 
     /// All blocks in order.
-    pub(super) fn blocks(&self) -> Vec<Planned> {
+    pub fn blocks(&self) -> Vec<Planned> {
         let mut blocks = Vec::new();
         let mut c_in = self.shape.base;
         for (i, stage) in self.shape.stages.iter().enumerate() {
@@ -220,8 +220,7 @@ impl WrnConfig {
 
 /// One block of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Planned {
-    /// From 0.
+pub struct Planned {
     pub stage: usize,
     /// Within its stage, from 0.
     pub place: usize,

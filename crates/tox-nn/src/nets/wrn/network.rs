@@ -16,7 +16,7 @@ pub const INIT: Init = Init::KaimingNormal(Fan::Out);
 
 /// A residual block.
 #[derive(Clone, Debug)]
-pub(super) struct Residual {
+pub struct Residual {
     pub norm1: BatchNorm,
     pub conv1: Conv,
     pub norm2: BatchNorm,
@@ -27,7 +27,7 @@ pub(super) struct Residual {
 
 /// What follows the first convolution of a block.
 #[derive(Clone, Debug)]
-pub(super) enum Rest {
+pub enum Rest {
     Basic {
         conv2: Conv,
     },
@@ -45,10 +45,10 @@ pub(super) enum Rest {
 #[derive(Clone, Debug)]
 pub struct Wrn {
     config: WrnConfig,
-    pub(super) stem: Conv,
-    pub(super) blocks: Vec<Residual>,
-    pub(super) norm: BatchNorm,
-    pub(super) head: Linear,
+    stem: Conv,
+    blocks: Vec<Residual>,
+    norm: BatchNorm,
+    head: Linear,
 }
 
 /// The network that `config` says. The published ones begin as [`INIT`] says and the last bias as zeros,
@@ -212,6 +212,26 @@ impl Wrn {
     /// What it was made from.
     pub fn config(&self) -> &WrnConfig {
         &self.config
+    }
+
+    /// The first convolution.
+    pub fn stem(&self) -> &Conv {
+        &self.stem
+    }
+
+    /// All blocks in order.
+    pub fn blocks(&self) -> &[Residual] {
+        &self.blocks
+    }
+
+    /// The batch norm behind the last block.
+    pub fn norm(&self) -> &BatchNorm {
+        &self.norm
+    }
+
+    /// The last layer.
+    pub fn head(&self) -> &Linear {
+        &self.head
     }
 
     /// What the last layer sees: `[n, c]` for images `x` `[n, in_channels, h, w]`.

@@ -15,15 +15,12 @@ use tox_nn::fit::evaluate;
 pub struct Training<'a> {
     /// The clean rows, 8-bit images.
     pub clean: &'a Features,
-    /// Their normalisation.
     pub normalise: &'a Normalise,
     /// What happens to training batches; the confidences are those of images as they are.
     pub augment: &'a Augment,
     /// Network and training.
     pub classifier: &'a Classifier,
-    /// Seed of all random streams.
     pub seed: u64,
-    /// Where it runs.
     pub device: Device,
 }
 

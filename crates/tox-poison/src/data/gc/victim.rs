@@ -17,13 +17,10 @@ use tox_nn::params::ParamId;
 /// gradient is the same each time that it is taken (the published code leaves it on).
 #[derive(Clone, Debug)]
 pub struct Victim<N> {
-    /// The network.
     pub network: N,
-    /// All its numbers.
     pub state: State,
     /// The target parameters, each once.
     pub targets: Vec<ParamId>,
-    /// Where it runs.
     pub device: Device,
 }
 

@@ -10,10 +10,12 @@ mod text;
 
 pub use network::{CellShape, Network};
 
+use super::bad::{BadOp, CellOp};
 use super::error::SpaceError;
-use rand::Rng;
+use rand::{Rng, RngExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Nodes of a cell.
 pub const NODES: usize = 4;
@@ -40,10 +42,12 @@ pub enum Op {
     Dil3,
     /// ReLU, depthwise 5x5 of dilation 2, 1x1, BN.
     Dil5,
+    /// Not of the published space: put there by an adversary.
+    Bad(BadOp),
 }
 
 impl Op {
-    /// The ops in the order of the published code (`PRIMITIVES`).
+    /// The published ops in the order of their code (`PRIMITIVES`).
     pub const ALL: [Op; 8] = [
         Op::None,
         Op::MaxPool3,
@@ -55,7 +59,7 @@ impl Op {
         Op::Dil5,
     ];
 
-    /// The name in genotypes: `sep_conv_3x3`.
+    /// The name of a published op in genotypes: `sep_conv_3x3`. `Display` has that of a bad op too.
     pub const fn name(self) -> &'static str {
         match self {
             Op::None => "none",
@@ -66,6 +70,39 @@ impl Op {
             Op::Sep5 => "sep_conv_5x5",
             Op::Dil3 => "dil_conv_3x3",
             Op::Dil5 => "dil_conv_5x5",
+            Op::Bad(_) => "a bad op",
+        }
+    }
+}
+
+/// The name in genotypes.
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Op::Bad(op) => op.fmt(f),
+            published => f.write_str(published.name()),
+        }
+    }
+}
+
+impl From<BadOp> for Op {
+    fn from(op: BadOp) -> Self {
+        Self::Bad(op)
+    }
+}
+
+impl CellOp for Op {
+    fn bad(self) -> Option<BadOp> {
+        match self {
+            Op::Bad(op) => Some(op),
+            Op::None
+            | Op::MaxPool3
+            | Op::AvgPool3
+            | Op::Skip
+            | Op::Sep3
+            | Op::Sep5
+            | Op::Dil3
+            | Op::Dil5 => None,
         }
     }
 }
@@ -81,7 +118,6 @@ pub const fn edge_index(node: usize, input: usize) -> usize {
 pub struct Edge {
     /// The state: 0 and 1 are the cell's inputs, 2 to 5 its nodes.
     pub input: usize,
-    /// The op.
     pub op: Op,
 }
 
@@ -126,6 +162,7 @@ impl Cell {
                 Op::MaxPool3 | Op::AvgPool3 => &mut counts.pool,
                 Op::Sep3 | Op::Sep5 => &mut counts.sep,
                 Op::Dil3 | Op::Dil5 => &mut counts.dil,
+                Op::Bad(_) => &mut counts.bad,
             } += 1;
         }
         counts
@@ -136,7 +173,7 @@ impl Cell {
         self
     }
 
-    fn random(rng: &mut impl Rng, inputs: Inputs) -> Self {
+    fn random(ops: &[Op], rng: &mut impl Rng, inputs: Inputs) -> Self {
         Self(std::array::from_fn(|node| {
             let states = node + 2;
             let first = rng.random_range(0..states);
@@ -149,7 +186,7 @@ impl Cell {
             };
             [first, second].map(|input| Edge {
                 input,
-                op: Op::ALL[rng.random_range(1..Op::ALL.len())],
+                op: ops[rng.random_range(0..ops.len())],
             })
         }))
     }
@@ -168,6 +205,13 @@ pub struct OpCounts {
     pub dil: usize,
     /// `none`.
     pub none: usize,
+    /// Bad ops.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub bad: usize,
+}
+
+fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 /// How a random cell's two inputs of a node are drawn, each uniformly.
@@ -205,9 +249,14 @@ impl Genotype {
     /// Draw the `i`-th of a pool from a stream of its own, `stream(seed, purpose, &[i])`, so that a
     /// longer pool begins with a shorter one.
     pub fn random(rng: &mut impl Rng, inputs: Inputs) -> Self {
+        Self::random_of(&Op::ALL[1..], rng, inputs)
+    }
+
+    /// As [`Genotype::random`], of other ops.
+    pub(super) fn random_of(ops: &[Op], rng: &mut impl Rng, inputs: Inputs) -> Self {
         Self {
-            normal: Cell::random(rng, inputs),
-            reduce: Cell::random(rng, inputs),
+            normal: Cell::random(ops, rng, inputs),
+            reduce: Cell::random(ops, rng, inputs),
         }
     }
 

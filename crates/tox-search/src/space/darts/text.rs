@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let edge = |e: &Edge| format!("('{}', {})", e.op.name(), e.input);
+        let edge = |e: &Edge| format!("('{}', {})", e.op, e.input);
         let edges: Vec<String> = self.edges().iter().map(edge).collect();
         write!(f, "[{}]", edges.join(", "))
     }
@@ -88,7 +88,7 @@ fn cell(reader: &mut Reader<'_>, part: &'static str) -> Result<Cell, SpaceError>
     while more {
         let pair = reader.open("an edge, such as ('sep_conv_3x3', 0)")?;
         let name = reader.quoted("the name of an op in quotes")?;
-        let op = reader.known_op(&Op::ALL, Op::name, name)?;
+        let op = reader.op(&Op::ALL, Op::name, name)?;
         reader.mark(',')?;
         let input = reader.number("the number of the state that the op reads")?;
         reader.skip(',')?;

@@ -177,28 +177,6 @@ impl Gp {
         })
     }
 
-    /// A process of a given length.
-    ///
-    /// # Errors
-    /// As [`Gp::fit`]; `length` must be finite and above 0.
-    pub fn of_length(
-        rows: &[Vec<f64>],
-        targets: &[f64],
-        settings: &Settings,
-        length: f64,
-    ) -> Result<Self, SurrogateError> {
-        let (start, low, high) = (length, length, length);
-        let lengths = Lengths { start, low, high };
-        Self::fit(
-            rows,
-            targets,
-            &Settings {
-                lengths,
-                ..*settings
-            },
-        )
-    }
-
     /// Its length scale, in units of the (standardised, if so set) rows.
     pub fn length(&self) -> f64 {
         self.length

@@ -3,26 +3,30 @@
 mod recipe;
 mod result;
 
-use super::args::device;
-use super::progress::Bar;
+use super::options::Session;
 use super::robust::{self, Images, Radius};
 use super::weights::{self, FirstLayer, Look};
-use super::{FAILED, INTERRUPTED, Output, Usage, interrupted, json, notes, say, this_command};
+use super::{
+    FAILED, Output, Result, bug, interrupted, json, notes, say, single, stopped, this_command,
+    usage,
+};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::path::{Path, PathBuf};
+use tox_audits::error::Fails;
+use tox_audits::rcnas;
 use tox_data::{Dataset, Normalise};
 use tox_nn::Device;
 use tox_nn::nets::wrn::{self, Shape, WrnConfig};
-use tox_robust::attack::Attack;
+use tox_rcnas::learner::{CompressConfig, Normalisation};
+use tox_rcnas::{Budget, Method, RcnasError, Space};
+use tox_robust::attack::{self, Attack};
 use tox_robust::evaluation::EvaluationError;
-use tox_search::compress::{CompressConfig, Normalisation};
-use tox_search::rcnas::{Budget, Method, RcnasError, Space};
-use tox_study::child::{self, ChildError, Event, Options};
+use tox_study::child::Options;
 use tox_study::files;
 use tox_study::recipe::Study;
-use tox_study::spec::{Learner, TrialSpec};
+use tox_study::spec::TrialSpec;
 use tox_study::store::StoreError;
-use tox_study::trial::{TrialError, execute};
+use tox_study::trial::Exit;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -55,9 +59,11 @@ pub struct Compress {
     pub budget: Budget,
     #[command(flatten)]
     pub images_of: Images,
-    /// The attack that candidates are measured under: fgsm, pgd20, cw40 (any number of steps), apgd-ce,
-    /// apgd-dlr, apgd-dlr-untargeted, fab, square, autoattack
-    #[arg(long, default_value = "pgd20")]
+    #[arg(
+        long,
+        help = format!("The attack that candidates are measured under: {}", attack::names()),
+        default_value = "pgd20"
+    )]
     pub attack: Attack,
     #[command(flatten)]
     pub radius: Radius,
@@ -109,9 +115,6 @@ pub struct Compress {
     /// Further teachers to meta-train on; may be given again, since a shape may have commas
     #[arg(long, value_name = "ARCH", value_parser = shapes)]
     pub meta_teachers: Vec<Shapes>,
-    /// Seed of all that is drawn
-    #[arg(long, value_name = "S", default_value_t = 0)]
-    pub seed: u64,
     /// Folder of the results [default: runs/compress-ARCH]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -119,15 +122,8 @@ pub struct Compress {
     /// given again
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// cpu, vulkan:N or cuda:N
-    #[arg(long, default_value = "cpu", value_parser = device)]
-    pub device: String,
-    /// Threads [default: all cores]; results do not depend on it
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub threads: Option<u16>,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub session: Session,
 }
 
 /// Shapes of one `--meta-teachers`.
@@ -191,9 +187,9 @@ pub struct Teacher {
 }
 
 impl Teacher {
-    fn new(args: &Compress) -> anyhow::Result<Self> {
+    fn new(args: &Compress) -> Result<Self> {
         let path = args.teacher.as_deref();
-        let described = path.map(wrn::describe).transpose()?;
+        let described = path.map(wrn::describe).transpose().map_err(Fails::fails)?;
         let own = described.as_ref().and_then(|d| d.normalise.as_ref());
         Ok(Self {
             shape: weights::arch(args.arch, described.as_ref().zip(path))?,
@@ -202,27 +198,25 @@ impl Teacher {
     }
 }
 
-pub fn compress(args: &Compress) -> anyhow::Result<Output> {
-    let device = tox_nn::device::parse(&args.device)
-        .map_err(|e| Usage::new(e.to_string(), "leave --device out to use the CPU"))?;
+pub fn compress(args: &Compress) -> Result<Output> {
+    let device = args.session.device()?;
     let mut attacks = vec![args.attack.clone()];
     attacks.extend(args.judge.iter().chain(&args.meta_attacks).cloned());
     // Before the data are read; their classes are checked below.
     args.radius.ball(&attacks, usize::MAX)?;
     let teacher = Teacher::new(args)?;
-    let (study, faults) = recipe::study(args, &teacher)?.resolved(&args.images_of.dir()?)?;
-    if let Some(fault) = faults.into_iter().next() {
-        return Err(fault.into());
-    }
+    let data_dir = args.images_of.set.folder.dir()?;
+    let study = recipe::study(args, &teacher, &data_dir)?;
     let spec = &study.trials[0].spec;
-    let Learner::RcNas(config) = &spec.learner else {
-        return Err(Usage::new(
+    if spec.learner.kind != rcnas::KIND {
+        return Err(usage(
             "--set learner.kind: this command compresses",
             "write a recipe for other learners",
-        )
-        .into());
-    };
-    let mut data = tox_data::load_seeded(&spec.data, &args.images_of.dir()?, spec.seed)?;
+        ));
+    }
+    let config: CompressConfig = spec.learner.read().map_err(|e| bug(&e.to_string()))?;
+    let config = &config;
+    let mut data = tox_data::load_seeded(&spec.data, &data_dir, spec.seed)?;
     notes(&data.notes);
     notes(&data.first(&data.valid, config.candidate.images)?);
     if let Some(judge) = &config.judge {
@@ -232,43 +226,33 @@ pub fn compress(args: &Compress) -> anyhow::Result<Output> {
     let normalise = &config.candidate.normalise;
     normalise
         .apply(&mut data)
-        .map_err(|e| Usage::new(e.to_string(), "see --normalise, --mean and --std"))?;
+        .map_err(|e| usage(e.to_string(), "see --normalise, --mean and --std"))?;
     args.radius.ball(&attacks, data.classes)?;
     let [_, c, h, w] = data.train.images.shape;
     args.radius.fits([c, h, w])?;
-    robust::pool(args.threads);
+    args.session.pool();
     feasible(config, (&data, &own), device)?;
     let default = || PathBuf::from("runs").join(format!("compress-{}", teacher.shape));
     let dir = args.out.clone().unwrap_or_else(default);
     prepare(&dir, &study, spec)?;
 
     let stop = interrupted("stopping: the checkpoint is written")?;
-    let threads = args.threads.map_or_else(cores, usize::from);
     let options = Options {
         spec: dir.join("spec.json"),
         dir: dir.clone(),
-        data_dir: args.images_of.data_dir.clone(),
+        data_dir: args.images_of.set.folder.data_dir.clone(),
         shared: None,
-        device: args.device.clone(),
-        threads,
+        device: args.session.device.clone(),
+        threads: args.session.threads(),
     };
-    let mut bar = Bar::new("compress");
-    let record = child::run(&options, &stop, execute, &mut |event| {
-        if let Event::Progress { done, message, .. } = event {
-            bar.tell(*done, message);
+    let record = match single::run("compress", &options, &stop) {
+        Err(failure) if failure.exit == Exit::Stopped => {
+            return Ok(stopped(format_args!("go on with: {}", this_command())));
         }
-    });
-    bar.close();
-    if let Err(ChildError::Trial(TrialError::Stopped)) = &record {
-        say(format_args!("stopped; go on with: {}", this_command()));
-        return Ok(Output {
-            text: String::new(),
-            code: INTERRUPTED,
-        });
-    }
-    let record = record?;
-    let result = result::Result::new(args, &dir, config, &data, &record)?;
-    let text = match args.json {
+        record => record?,
+    };
+    let result = result::Found::new(args, &dir, config, &data, &record)?;
+    let text = match args.session.json {
         true => json(&result.json())?,
         false => result.text(),
     };
@@ -282,13 +266,12 @@ fn feasible(
     config: &CompressConfig,
     (data, own): (&Dataset, &Normalise),
     device: Device,
-) -> anyhow::Result<()> {
+) -> Result<()> {
     if config.judge.is_some() && data.test.is_empty() {
-        return Err(Usage::new(
+        return Err(usage(
             EvaluationError::NoImages.to_string(),
             "the result is judged on test images, which these data have not: add x_test and y_test",
-        )
-        .into());
+        ));
     }
     let [_, _, h, w] = data.train.images.shape;
     let network = |shape: &Shape| WrnConfig {
@@ -334,17 +317,16 @@ fn feasible(
         most,
     };
     let share = 100.0 * least as f64 / most as f64;
-    Err(Usage::new(
+    Err(usage(
         refused.to_string(),
         format!("the least that can be asked is --budget {least}, {share:.2} % of the teacher"),
-    )
-    .into())
+    ))
 }
 
 /// Makes the folder, or sees that it is that of the same compression.
-fn prepare(dir: &Path, study: &Study, spec: &TrialSpec) -> anyhow::Result<()> {
+fn prepare(dir: &Path, study: &Study, spec: &TrialSpec) -> Result<()> {
     let path = dir.join("spec.json");
-    let text = serde_json::to_string_pretty(spec)?;
+    let text = serde_json::to_string_pretty(spec).map_err(|e| bug(&e.to_string()))?;
     if path.is_file() {
         let kept: Option<TrialSpec> = serde_json::from_str(&files::read(&path)?).ok();
         if kept.as_ref() == Some(spec) {
@@ -357,23 +339,18 @@ fn prepare(dir: &Path, study: &Study, spec: &TrialSpec) -> anyhow::Result<()> {
             }
             .into());
         }
-        return Err(Usage::new(
+        return Err(usage(
             format!(
                 "{} has another compression, with other options",
                 dir.display()
             ),
             "give --out another folder, or delete this one",
-        )
-        .into());
+        ));
     }
     files::create_dir(dir)?;
     files::write_atomic(&dir.join("recipe.toml"), study.to_toml().as_bytes())?;
     files::write_atomic(&path, text.as_bytes())?;
     Ok(())
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 #[cfg(test)]

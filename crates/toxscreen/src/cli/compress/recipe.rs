@@ -1,60 +1,52 @@
 //! The recipe of one trial that the command line stands for.
 
 use super::{Compress, Teacher};
-use crate::cli::Usage;
+use crate::cli::{Result, bug, single};
 use serde_json::json;
-use tox_data::DataError;
+use tox_audits::error::Fails;
+use tox_audits::rcnas;
+use tox_audits::threats::evasion;
+use tox_data::DataDir;
 use tox_data::spec::{Augment, DataSpec};
+use tox_rcnas::config::FineTuneConfig;
+use tox_rcnas::learner::{CandidateConfig, CompressConfig, HashedFile, JudgeConfig, MetaTasks};
+use tox_rcnas::{Method, RcnasConfig};
 use tox_robust::attack::Attack;
 use tox_robust::ball::Ball;
 use tox_robust::threat::EvasionThreat;
 use tox_robust::training::{InnerAttack, Method as Training, TrainingConfig, Validation};
-use tox_search::compress::{CandidateConfig, CompressConfig, HashedFile, JudgeConfig, MetaTasks};
 use tox_search::nas::SupernetFile;
-use tox_search::rcnas::config::FineTuneConfig;
-use tox_search::rcnas::{Method, RcnasConfig};
-use tox_study::recipe::{Overrides, RecipeError, Setting, Study};
-
-/// What messages call it.
-const NAME: &str = "the command line";
+use tox_study::recipe::Study;
 
 /// Its study of one trial.
-pub fn study(args: &Compress, teacher: &Teacher) -> anyhow::Result<Study> {
-    let mut learner = serde_json::to_value(config(args, teacher)?)?;
-    learner["kind"] = "rc-nas".into();
+pub fn study(args: &Compress, teacher: &Teacher, dir: &DataDir) -> Result<Study> {
+    let mut learner =
+        serde_json::to_value(config(args, teacher)?).map_err(|e| bug(&e.to_string()))?;
+    learner["kind"] = rcnas::KIND.into();
     let threat = json!({
-        "kind": "evasion",
+        "kind": evasion::KIND,
         "attack": args.attack,
         "norm": args.radius.norm,
         "epsilon": args.radius.epsilon(),
     });
     let recipe = json!({
         "name": "compress",
-        "seeds": [args.seed],
-        "data": data(args, &args.images_of.data)?,
+        "seeds": [args.session.seed],
+        "data": data(args, &args.images_of.set.data)?,
         "learner": learner,
         "threat": threat,
         "cell": [{ "label": "compress" }],
     });
-    let table = toml::Value::try_from(&recipe).map_err(|_| {
-        let message = format!("--seed {}: expected at most {}", args.seed, i64::MAX);
-        Usage::new(message, "give a smaller seed")
-    })?;
-    let set = args.set.iter().map(|s| Setting::parse(s));
-    let overrides = Overrides {
-        set: set.collect::<Result<_, RecipeError>>()?,
-        ..Overrides::default()
-    };
-    Ok(Study::parse(NAME, &toml::to_string(&table)?, &overrides)?)
+    single::study(&recipe, args.session.seed, dir, &args.set)
 }
 
 /// A data set, with the usual augmentation of small photographs.
-fn data(args: &Compress, dataset: &str) -> Result<DataSpec, DataError> {
+fn data(args: &Compress, dataset: &str) -> Result<DataSpec> {
     let mut spec = args.images_of.spec(dataset)?;
     if dataset.starts_with("cifar") {
         spec.augment = Augment {
             // Padding of 4 on 32 pixels.
-            crop: args.images_of.resize.map_or(4, |side| side / 8),
+            crop: args.images_of.set.resize.map_or(4, |side| side / 8),
             flip: true,
             ..Augment::default()
         };
@@ -62,17 +54,17 @@ fn data(args: &Compress, dataset: &str) -> Result<DataSpec, DataError> {
     Ok(spec)
 }
 
-fn config(args: &Compress, teacher: &Teacher) -> anyhow::Result<CompressConfig> {
+fn config(args: &Compress, teacher: &Teacher) -> Result<CompressConfig> {
     let weights = match &args.teacher {
         Some(path) => Some(HashedFile {
             path: path.display().to_string(),
-            hash: Some(SupernetFile::hash_of(path)?),
+            hash: Some(SupernetFile::hash_of(path).map_err(Fails::fails)?),
         }),
         None => None,
     };
     let other = |dataset: &String| data(args, dataset);
     let meta = MetaTasks {
-        data: args.meta_data.iter().map(other).collect::<Result<_, _>>()?,
+        data: args.meta_data.iter().map(other).collect::<Result<_>>()?,
         attacks: args.meta_attacks.iter().map(|a| threat(args, a)).collect(),
         teachers: args
             .meta_teachers

@@ -2,29 +2,28 @@
 
 use super::Compress;
 use crate::cli::robust::{self, count, reasons};
-use crate::cli::{shell_path, table};
+use crate::cli::{Result, shell_path, table};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use tox_audits::rcnas::outcome::{CompressOutcome, Judged, Role};
 use tox_data::Dataset;
 use tox_nn::nets::wrn::WrnConfig;
-use tox_search::compress::{CompressConfig, Normalisation};
-use tox_search::rcnas::Evaluation;
-use tox_study::child::ChildError;
+use tox_rcnas::Evaluation;
+use tox_rcnas::learner::{CompressConfig, Normalisation};
 use tox_study::files;
-use tox_study::record::compress::{CompressOutcome, Judged, Role};
-use tox_study::record::{Outcome, Record, RecordError};
+use tox_study::record::{Record, RecordError};
 
 /// What a compression found.
-pub struct Result<'a> {
+pub struct Found<'a> {
     args: &'a Compress,
     dir: &'a Path,
-    outcome: &'a CompressOutcome,
+    outcome: CompressOutcome,
     normalisation: &'a Normalisation,
     /// What is in `network.json`; null if nothing was found.
     network: Value,
 }
 
-impl<'a> Result<'a> {
+impl<'a> Found<'a> {
     /// Reads it from the record, and leaves `network.json` in `dir`.
     pub fn new(
         args: &'a Compress,
@@ -32,14 +31,11 @@ impl<'a> Result<'a> {
         config: &'a CompressConfig,
         data: &Dataset,
         record: &'a Record,
-    ) -> std::result::Result<Self, ChildError> {
-        let Outcome::RcNas(outcome) = &record.outcome else {
-            return Err(RecordError::Changed {
-                path: dir.join("record.json"),
-                what: "it is not of a compression",
-            }
-            .into());
-        };
+    ) -> Result<Self> {
+        let outcome = record.outcome.read().map_err(|_| RecordError::Changed {
+            path: dir.join("record.json"),
+            what: "it is not of a compression",
+        })?;
         let mut result = Self {
             args,
             dir,
@@ -47,12 +43,12 @@ impl<'a> Result<'a> {
             normalisation: &config.candidate.normalise,
             network: Value::Null,
         };
-        if let Some(found) = outcome.search.found() {
-            result.network = network(config, data, record, outcome, found);
+        if let Some(found) = result.outcome.search.found() {
+            result.network = network(config, data, record, &result.outcome, found);
             let text = format!("{:#}\n", result.network);
             files::write_atomic(&dir.join("network.json"), text.as_bytes())?;
         }
-        for judged in &outcome.judged {
+        for judged in &result.outcome.judged {
             let name = role(judged.role);
             robust::notes(&judged.evaluation, &format!("the {name}"));
         }
@@ -130,6 +126,7 @@ impl<'a> Result<'a> {
         text
     }
 }
+
 fn role(role: Role) -> &'static str {
     match role {
         Role::Teacher => "teacher",
@@ -165,7 +162,7 @@ fn network(
         "data": record.spec.data,
         "data_hash": data.hash,
         "classes": data.class_names,
-        "threat": record.spec.threat,
+        "threat": record.spec.threat.inputs,
         "teacher": config.teacher,
         "budget": { "asked": config.budget, "macs": outcome.search.budget },
         "cost": found.cost,

@@ -1,37 +1,36 @@
 //! `toxscreen poison --attack bilevel`: points that climb a learner's loss, and what they do to it.
 
-use super::super::bilevel::{self, Held, Loaded, beside, lambdas};
-use super::super::{FAILED, INTERRUPTED, Output, Usage, json, notes, say, table, warn};
-use super::{Poison, SAVE_EVERY};
+use super::super::bilevel::{self, Loaded, beside, lambdas};
+use super::super::{FAILED, Output, Result, json, notes, say, table, usage, warn};
+use super::Poison;
+use super::rows::Beside;
 use serde_json::{Value, json as object};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::path::PathBuf;
 use std::time::Instant;
-use tox_bilevel::audit::{self, Finished, Inputs};
+use tox_audits::commands::optimal::{self, Ask, Ended};
+use tox_audits::commands::rows::Held;
+use tox_audits::commands::{CHECKPOINT, Desk};
+use tox_audits::error::Fails;
 use tox_bilevel::config::{BilevelAttack, BilevelConfig, Victim};
 use tox_bilevel::effect::Effect;
 use tox_bilevel::outcome::{Divergence, Level};
 use tox_bilevel::victim::{Evaluation, Poison as Points};
-use tox_data::checkpoint::Hooks;
 use tox_data::features::FeatureSets;
 use tox_data::majority;
 use tox_data::patch::Patch;
+use tox_study::trial::{Exit, Failure};
 
 /// Training stopped being finite, so that there is no poison to write.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "training diverged with {} poison points, at {}, after step {} of gradient descent: expected \
-     weights that stay finite", .0.points, .0.training, .0.step
-)]
-pub struct Diverged(Divergence);
-
-impl Diverged {
-    /// What to do about it.
-    pub fn hint() -> String {
+fn diverged(at: &Divergence) -> Failure {
+    let message = format!(
+        "training diverged with {} poison points, at {}, after step {} of gradient descent: expected \
+         weights that stay finite",
+        at.points, at.training, at.step
+    );
+    Failure::new(Exit::Failed, &message).hinted(
         "leave --lr out for a rate that is stable with logistic regression, or lower it (or --lambda); \
-         --scale minmax or standard brings features to about one size"
-            .to_owned()
-    }
+         --scale minmax or standard brings features to about one size",
+    )
 }
 
 /// The files that are written.
@@ -45,12 +44,12 @@ struct Files {
 }
 
 /// Crafts the poison, measures it and writes it.
-pub fn poison(args: &Poison) -> anyhow::Result<Output> {
+pub fn poison(args: &Poison) -> Result<Output> {
     let begun = Instant::now();
-    let stop = bilevel::interrupted()?;
+    let desk = Beside::of(args)?;
     let held = Held {
         valid: args.valid,
-        seed: args.seed,
+        seed: args.session.seed,
         scaling: args.scaled.scale,
     };
     let loaded = args.rows.load(args.trusted.as_deref(), held)?;
@@ -58,9 +57,9 @@ pub fn poison(args: &Poison) -> anyhow::Result<Output> {
     let points = bilevel::points(args.budget, args.points, sets.train.len())?;
     let config = config(args, &loaded, points)?;
     let attack = args.adversary.attack(&loaded.own, points)?;
-    config.check().map_err(|e| bilevel::usage(&e))?;
-    attack.check().map_err(|e| bilevel::usage(&e))?;
-    if !args.json {
+    config.check().map_err(|e| bilevel::out_of_range(&e))?;
+    attack.check().map_err(|e| bilevel::out_of_range(&e))?;
+    if !args.session.json {
         say(format_args!(
             "{}",
             bilevel::describe(&loaded.own).trim_end()
@@ -72,51 +71,34 @@ pub fn poison(args: &Poison) -> anyhow::Result<Output> {
     }
     let mut warnings = bilevel::warnings(&loaded.own);
     warn(&warnings);
-    let checkpoint = beside(&args.out, "checkpoint.safetensors");
-    let Some(finished) = craft(args, &loaded, &config, &attack, &checkpoint, &stop)? else {
-        say(format_args!(
-            "stopped; the same command goes on from {}",
-            checkpoint.display()
-        ));
-        return Ok(Output {
-            text: String::new(),
-            code: INTERRUPTED,
-        });
+    let settings = settings(args, &loaded, &config, &attack);
+    let key = object!({ "data": loaded.hashes, "settings": settings }).to_string();
+    let ask = Ask {
+        own: &loaded.own,
+        config: &config,
+        attack: &attack,
+        seed: args.session.seed,
+        key: &key,
     };
-    if let Some(divergence) = finished.outcome.divergence {
-        return Err(Diverged(divergence).into());
-    }
-    let levels = &finished.outcome.levels;
-    let (Some(clean), Some(last)) = (levels.first(), levels.last()) else {
-        anyhow::bail!("the audit measured nothing; this is a bug in toxscreen, please report it");
+    let made = match optimal::craft(&ask, &desk)? {
+        Ended::Stopped => return Ok(Output::stopped()),
+        Ended::Diverged(divergence) => return Err(diverged(&divergence)),
+        Ended::Made(made) => *made,
     };
-    let effect = Effect::of(
-        sets,
-        &config,
-        (&clean.lambda, &last.lambda),
-        &finished.poison,
-        (args.seed, levels.len() - 1),
-    )
-    .map_err(|diverged| {
-        Diverged(Divergence {
-            points: points as u64,
-            training: "retraining".to_owned(),
-            step: diverged.step as u64,
-        })
-    })?;
+    let (effect, ends) = (&made.effect, [&made.clean, &made.last]);
     let useless = majority::no_better(effect.clean.test_error, &sets.test.labels);
     if let Some(found) = &useless {
         let warning = bilevel::useless(found, &loaded.own);
         say(format_args!("warning: {warning}"));
         warnings.insert(0, warning);
     }
-    let files = write(args, &loaded, &config, &attack, &finished.poison)?;
+    let files = write(args, &loaded, settings, &made.poison)?;
     // A checkpoint of what is done is of no use.
-    tox_data::checkpoint::remove(&checkpoint);
+    tox_data::checkpoint::remove(&desk.file(CHECKPOINT));
     let code = if effect.attacked() { 0 } else { FAILED };
-    let text = match args.json {
+    let text = match args.session.json {
         true => {
-            let mut report = report(args, &loaded, &effect, [clean, last], &files);
+            let mut report = report(args, &loaded, effect, ends, &files);
             report["points"] = points.into();
             report["training"] = object!({
                 "steps": config.inner.steps,
@@ -132,66 +114,31 @@ pub fn poison(args: &Poison) -> anyhow::Result<Output> {
             if !text.is_empty() {
                 text.push('\n');
             }
-            text + &tell(args, &loaded, &effect, [clean, last], &files)
+            text + &tell(args, &loaded, effect, ends, &files)
         }
     };
     Ok(Output { text, code })
 }
 
-fn config(args: &Poison, loaded: &Loaded, points: usize) -> anyhow::Result<BilevelConfig> {
+fn config(args: &Poison, loaded: &Loaded, points: usize) -> Result<BilevelConfig> {
     let hyperiterations = args.adversary.hyperiterations;
-    let mut config = args
-        .learner
-        .config(&loaded.own, points, hyperiterations, false);
+    let model = args.learner.model(false);
+    let mut config = model.config(&loaded.own, points, hyperiterations);
     config.victim = match (args.victim, args.lambda) {
         (None, Some(_)) => Victim::Large,
         (victim, None) => victim.unwrap_or_default(),
         (Some(Victim::Large), Some(_)) => Victim::Large,
         (Some(_), Some(lambda)) => {
-            return Err(Usage::new(
+            return Err(usage(
                 format!("--lambda {lambda} with a victim that chooses lambda itself or has none"),
                 "leave --lambda or --victim out; --lambda belongs to --victim large",
-            )
-            .into());
+            ));
         }
     };
     if let Some(lambda) = args.lambda {
         config.lambda.large = lambda;
     }
     Ok(config)
-}
-
-/// Crafts the poison; `None` if it was stopped, with a checkpoint left.
-fn craft(
-    args: &Poison,
-    loaded: &Loaded,
-    config: &BilevelConfig,
-    attack: &BilevelAttack,
-    checkpoint: &Path,
-    stop: &AtomicBool,
-) -> anyhow::Result<Option<Finished>> {
-    let inputs = Inputs {
-        sets: &loaded.own.sets,
-        config,
-        attack: Some(attack),
-        seed: args.seed,
-    };
-    let key = object!({
-        "data": loaded.hashes,
-        "settings": settings(args, loaded, config, attack),
-    });
-    let key = key.to_string();
-    let finished = bilevel::with_bar("poison", stop, |stop, progress| {
-        let hooks = Hooks {
-            checkpoint,
-            key: &key,
-            save_every: SAVE_EVERY,
-            stop,
-            progress,
-        };
-        audit::run(&inputs, hooks)
-    });
-    Ok(finished?)
 }
 
 /// All that the poison depends on beside the data.
@@ -202,11 +149,11 @@ fn settings(
     attack: &BilevelAttack,
 ) -> Value {
     object!({
-        "data": args.rows.data,
-        "classes": args.rows.classes,
+        "data": args.rows.set.data,
+        "classes": args.rows.set.classes,
         "learner": config,
         "attack": attack,
-        "seed": args.seed,
+        "seed": args.session.seed,
         "scale": loaded.own.scale,
         "trusted_rows": loaded.own.trusted_rows,
         "test_rows": loaded.own.test_rows,
@@ -214,13 +161,7 @@ fn settings(
     })
 }
 
-fn write(
-    args: &Poison,
-    loaded: &Loaded,
-    config: &BilevelConfig,
-    attack: &BilevelAttack,
-    poison: &Points,
-) -> anyhow::Result<Files> {
+fn write(args: &Poison, loaded: &Loaded, settings: Value, poison: &Points) -> Result<Files> {
     let data = &loaded.data.sets;
     // Of the audit's training rows, some of the user's were left out.
     let indices = poison.indices.iter().map(|&i| loaded.own.rows[i] as u64);
@@ -230,11 +171,12 @@ fn write(
         poison.labels.clone(),
         loaded.own.in_own_units(&data.train, poison),
         args.attack.name(),
-        settings(args, loaded, config, attack),
-    )?;
+        settings,
+    )
+    .map_err(Fails::fails)?;
     let path = beside(&args.out, "patch.npz");
-    patch.save(&path)?;
-    notes(&loaded.data.save(&patch, &args.out)?);
+    patch.save(&path).map_err(Fails::fails)?;
+    notes(&loaded.data.save(&patch, &args.out).map_err(Fails::fails)?);
     let mut files = Files {
         main: args.out.clone(),
         float: None,
@@ -244,7 +186,9 @@ fn write(
     if loaded.own.sets.shape.is_some() {
         let float = beside(&args.out, "float.npz");
         let sets = FeatureSets {
-            train: patch.apply_unrounded(data.train.clone())?,
+            train: patch
+                .apply_unrounded(data.train.clone())
+                .map_err(Fails::fails)?,
             test: data.test.clone().map(|test| test.into_floats()),
         };
         sets.save(&float)?;
@@ -284,7 +228,7 @@ fn report(
     object!({
         "attack": args.attack.name(),
         "attacked": effect.attacked(),
-        "data": args.rows.data,
+        "data": args.rows.set.data,
         "rows": bilevel::sizes(&loaded.own, &loaded.data),
         "scale": loaded.own.scale,
         "share": last.fraction,
@@ -366,7 +310,7 @@ fn tell(
             format!("8-bit rounding leaves {whole:.0} % of the rise in test error{movement}\n")
         }
     });
-    if let Some(classes) = &args.rows.classes {
+    if let Some(classes) = &args.rows.set.classes {
         let numbered: Vec<String> = (0..classes.len()).map(|i| i.to_string()).collect();
         let classes: Vec<String> = classes.iter().map(u16::to_string).collect();
         text.push_str(&format!(

@@ -1,14 +1,14 @@
 //! `--attack clf`: labels flipped by the confidence of a classifier that is first trained.
 
-use super::rows::{Made, resumable};
-use super::{Poison, device};
-use crate::cli::bilevel::{beside, interrupted};
+use super::Poison;
+use super::rows::{Beside, Made, failed};
+use crate::cli::Result;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use serde_json::json as object;
-use tox_data::Normalise;
+use serde_json::json;
+use tox_audits::commands::clf::{self, Ask};
+use tox_audits::commands::{CHECKPOINT, Desk};
 use tox_data::features::Features;
-use tox_data::spec::Augment;
-use tox_poison::data::clf::{self, Classifier, Clf, Confidence, Target, Training};
+use tox_poison::data::clf::{Classifier, Clf, Confidence, Target};
 
 /// Options of clf alone.
 #[derive(clap::Args)]
@@ -35,56 +35,32 @@ fn confidence() -> impl TypedValueParser<Value = Confidence> {
     })
 }
 
-/// Trains the classifier, from its checkpoint if there is one, and flips; `None` if it was stopped.
-pub fn craft(args: &Poison, clean: &Features) -> anyhow::Result<Option<Made>> {
-    let device = device(args)?;
+/// Trains the classifier and flips; `None` if it was stopped.
+pub fn craft(args: &Poison, clean: &Features, desk: &Beside<'_>) -> Result<Option<Made>> {
     let mut classifier = Classifier {
         width: args.training.width,
         ..Classifier::default()
     };
     classifier.fit.epochs = args.training.epochs;
-    let normalise = match clean.images() {
-        Some(split) => Normalise::measured(&split.images),
-        None => Normalise {
-            mean: Vec::new(),
-            std: Vec::new(),
-        },
-    };
-    let training = Training {
+    let ask = Ask {
         clean,
-        normalise: &normalise,
-        augment: &Augment::default(),
-        classifier: &classifier,
-        seed: args.seed,
-        device,
+        classifier,
+        clf: Clf {
+            target: args.clf.target,
+            confidence: args.clf.confidence,
+        },
+        budget: args.budget,
+        seed: args.session.seed,
+        device: (args.session.device()?, &args.session.device),
     };
-    let key = object!({
-        "data": clean.hash(),
-        "classifier": classifier,
-        "seed": args.seed,
-        "device": args.training.device,
-    });
-    let (stop, checkpoint) = (interrupted()?, beside(&args.out, "checkpoint.safetensors"));
-    let files = (checkpoint.as_path(), &*key.to_string());
-    let made = resumable("classifier", files, &stop, |hooks| {
-        clf::confidences(&training, hooks)
-    })?;
-    let Some(confidences) = made else {
-        return Ok(None);
-    };
-    let clf = Clf {
-        target: args.clf.target,
-        confidence: args.clf.confidence,
-    };
-    let crafted = clf::flip(clean, &confidences, clf, args.budget)?;
-    let accuracy = confidences.accuracy(&clean.labels);
-    Ok(Some(Made {
+    let made = clf::craft(&ask, desk).map_err(failed)?;
+    Ok(made.map(|(crafted, accuracy)| Made {
         crafted,
         text: format!(
             "the classifier names {:.1} % of the clean rows rightly\n",
             100.0 * accuracy
         ),
-        report: object!({ "classifier_accuracy": accuracy }),
-        checkpoints: vec![checkpoint],
+        report: json!({ "classifier_accuracy": accuracy }),
+        leftovers: vec![desk.file(CHECKPOINT)],
     }))
 }

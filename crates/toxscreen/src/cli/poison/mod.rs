@@ -5,52 +5,110 @@ mod clf;
 mod gc;
 mod rows;
 
-pub use rows::hint;
-
 use super::bilevel::{Adversary, Learner, Rows, Scaled, beside};
-use super::{Output, Usage};
+use super::options::Session;
+use super::{Output, Result, usage};
 use clap::ArgMatches;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::parser::ValueSource;
 use clf::ClfOptions;
 use gc::GcOptions;
 use rows::ImageOptions;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tox_audits::threats::{DataPoison, POISONS};
 use tox_bilevel::config::Victim;
-use tox_nn::Device;
 
 /// Time between two checkpoints.
 const SAVE_EVERY: Duration = Duration::from_secs(30);
 
 /// What crafts the poison.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy)]
 pub enum Attack {
-    /// Flipped labels whose points then climb the trusted set's loss by hypergradients (Algorithm 2
-    /// of "Hyperparameter Learning under Data Poisoning")
     Bilevel,
-    /// Random label flipping: labels of random rows become another class
     Rlf,
-    /// Confidence-based label flipping: the rows that a ResNet-18, trained on the clean images, is
-    /// surest of get a label that it finds unlikely
     Clf,
-    /// Gaussian noise within a bound on random 8-bit images, labels kept
     Noise,
-    /// Gradient cancelling: 8-bit images move within a bound, labels kept, so that their gradient
-    /// cancels the clean images' at a bad model, which training then has no reason to leave
     Gc,
+    /// One without options of its own: its keys are given by --set.
+    Registered(&'static dyn DataPoison),
 }
+
+/// Attacks that have options of their own.
+const OPTIONS: [(&str, Attack, &str); 5] = [
+    (
+        "bilevel",
+        Attack::Bilevel,
+        "Flipped labels whose points then climb the trusted set's loss by hypergradients (Algorithm 2 of \
+         \"Hyperparameter Learning under Data Poisoning\")",
+    ),
+    (
+        "rlf",
+        Attack::Rlf,
+        "Random label flipping: labels of random rows become another class",
+    ),
+    (
+        "clf",
+        Attack::Clf,
+        "Confidence-based label flipping: the rows that a ResNet-18, trained on the clean images, is surest \
+         of get a label that it finds unlikely",
+    ),
+    (
+        "noise",
+        Attack::Noise,
+        "Gaussian noise within a bound on random 8-bit images, labels kept",
+    ),
+    (
+        "gc",
+        Attack::Gc,
+        "Gradient cancelling: 8-bit images move within a bound, labels kept, so that their gradient cancels \
+         the clean images' at a bad model, which training then has no reason to leave",
+    ),
+];
 
 impl Attack {
     fn name(self) -> &'static str {
+        let own = OPTIONS.iter().find(|(_, attack, _)| *attack == self);
         match self {
-            Self::Bilevel => "bilevel",
-            Self::Rlf => "rlf",
-            Self::Clf => "clf",
-            Self::Noise => "noise",
-            Self::Gc => "gc",
+            Self::Registered(poison) => poison.kind(),
+            Self::Bilevel | Self::Rlf | Self::Clf | Self::Noise | Self::Gc => {
+                own.map_or("", |(name, ..)| name)
+            }
         }
     }
+
+    /// Every poison that is crafted from the rows and a budget.
+    fn parser() -> impl TypedValueParser<Value = Self> {
+        let own = OPTIONS.map(|(name, _, help)| PossibleValue::new(name).help(help));
+        let others = registered().map(|p| PossibleValue::new(p.kind()).help(p.name()));
+        PossibleValuesParser::new(own.into_iter().chain(others)).map(|name| {
+            let own = OPTIONS.iter().find(|(own, ..)| *own == name);
+            let others = || {
+                registered()
+                    .find(|p| p.kind() == name)
+                    .map(Self::Registered)
+            };
+            own.map(|(_, attack, _)| *attack)
+                .or_else(others)
+                .unwrap_or(Self::Bilevel)
+        })
+    }
+}
+
+impl PartialEq for Attack {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Registered(a), Self::Registered(b)) => a.kind() == b.kind(),
+            (a, b) => std::mem::discriminant(a) == std::mem::discriminant(b),
+        }
+    }
+}
+
+/// Registered poisons of a share of the rows that have no options here.
+fn registered() -> impl Iterator<Item = &'static dyn DataPoison> {
+    let own = |kind: &str| OPTIONS.iter().any(|(name, ..)| *name == kind);
+    let others = POISONS.iter().copied();
+    others.filter(move |p| p.of_share() && !own(p.kind()))
 }
 
 #[derive(clap::Args)]
@@ -81,8 +139,11 @@ Exit codes: 0 done, 1 the attack did not attack or training diverged, 2 wrong us
 130 stopped by Ctrl-C; the same command goes on.")]
 pub struct Poison {
     /// What crafts the poison
-    #[arg(long, value_enum, default_value = "bilevel")]
+    #[arg(long, value_parser = Attack::parser(), default_value = "bilevel")]
     pub attack: Attack,
+    /// A key of an attack that has no options of its own, as in a recipe; repeatable
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
     #[command(flatten)]
     pub rows: Rows,
     /// Share of the training rows that poison replaces, between 0 and 1
@@ -96,12 +157,8 @@ pub struct Poison {
     /// The .npz file to write
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
-    /// Seed of all that is drawn: rows held out, rows replaced, initial weights
-    #[arg(long, value_name = "S", default_value_t = 0)]
-    pub seed: u64,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub session: Session,
     /// .npz file of rows that the learner trusts, and the adversary aims at [default: a tenth of
     /// the training rows, held out]
     #[arg(long, value_name = "FILE", conflicts_with = "valid", help_heading = BILEVEL)]
@@ -149,14 +206,6 @@ pub struct TrainingOptions {
     /// Channels of the first stage of a ResNet-18; the published network has 64
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub width: usize,
-    /// Where networks run: cpu, vulkan:N or cuda:N
-    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
-    pub device: String,
-}
-
-fn device(args: &Poison) -> Result<Device, Usage> {
-    let hint = "leave --device out to use the CPU";
-    tox_nn::device::parse(&args.training.device).map_err(|e| Usage::new(e.to_string(), hint))
 }
 
 fn victim() -> impl TypedValueParser<Value = Victim> {
@@ -211,10 +260,10 @@ const OWN: [(&[Attack], &[&str]); 6] = [
 ];
 
 /// Refuses the first of `options` that was written, which is of no use to `what`.
-fn refuse(given: &ArgMatches, options: &[&str], what: &str, hint: &str) -> Result<(), Usage> {
+fn refuse(given: &ArgMatches, options: &[&str], what: &str, hint: &str) -> Result<()> {
     let written = |id: &&&str| given.value_source(id) == Some(ValueSource::CommandLine);
     match options.iter().find(written) {
-        Some(id) => Err(Usage::new(
+        Some(id) => Err(usage(
             format!("--{} is of no use to {what}", id.replace('_', "-")),
             format!("leave it out, or use {hint}"),
         )),
@@ -223,7 +272,7 @@ fn refuse(given: &ArgMatches, options: &[&str], what: &str, hint: &str) -> Resul
 }
 
 /// Runs the command; `given` tells which options were written.
-pub fn poison(args: &Poison, given: &ArgMatches) -> anyhow::Result<Output> {
+pub fn poison(args: &Poison, given: &ArgMatches) -> Result<Output> {
     for (attacks, options) in OWN {
         if !attacks.contains(&args.attack) {
             let names: Vec<&str> = attacks.iter().map(|attack| attack.name()).collect();
@@ -237,13 +286,20 @@ pub fn poison(args: &Poison, given: &ArgMatches) -> anyhow::Result<Output> {
         }
     }
     writable(args)?;
+    args.session.pool();
     for suffix in FILES {
         // What a kill left of an earlier run; that it stays is no reason not to work.
         let _ = tox_data::atomic::remove_unfinished_of(&beside(&args.out, suffix));
     }
     match args.attack {
         Attack::Bilevel => bilevel::poison(args),
-        Attack::Rlf | Attack::Clf | Attack::Noise | Attack::Gc => rows::poison(args, given),
+        Attack::Rlf | Attack::Clf | Attack::Noise | Attack::Gc | Attack::Registered(_) => {
+            if !matches!(args.attack, Attack::Registered(_)) {
+                let what = format!("--attack {}", args.attack.name());
+                refuse(given, &["set"], &what, "its own options")?;
+            }
+            rows::poison(args, given)
+        }
     }
 }
 
@@ -259,9 +315,9 @@ const FILES: [&str; 7] = [
 ];
 
 /// Whether the files can be written, found before hours of work.
-fn writable(args: &Poison) -> anyhow::Result<()> {
+fn writable(args: &Poison) -> Result<()> {
     let out = &args.out;
-    let refuse = |message: String, hint: &str| Err(Usage::new(message, hint).into());
+    let refuse = |message: String, hint: &str| Err(usage(message, hint));
     if out.extension().is_none_or(|e| e != "npz") {
         let message = format!("--out {}: expected a name that ends in .npz", out.display());
         return refuse(message, "name the file FILE.npz");
@@ -274,7 +330,7 @@ fn writable(args: &Poison) -> anyhow::Result<()> {
             &format!("make it first: mkdir -p {}", folder.display()),
         );
     }
-    let inputs = [Some(args.rows.data.as_str()), args.trusted.as_deref()];
+    let inputs = [Some(args.rows.set.data.as_str()), args.trusted.as_deref()];
     for input in inputs.into_iter().flatten() {
         let same = |a: &Path, b: &Path| {
             let (a, b) = (a.canonicalize(), b.canonicalize());

@@ -2,20 +2,24 @@
 //! that did to them.
 
 use super::{Attack, Poison, SAVE_EVERY, clf, gc};
-use crate::cli::bilevel::{beside, with_bar};
-use crate::cli::{FAILED, INTERRUPTED, Output, json, notes, say};
+use crate::cli::bilevel::{beside, interrupted, with_bar};
+use crate::cli::{FAILED, Output, Result, json, notes, say};
 use clap::ArgMatches;
 use serde_json::{Value, json as object};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
+use tox_audits::commands::Desk;
+use tox_audits::commands::registered::{self, Asked};
+use tox_audits::error::Fails;
 use tox_bilevel::own::complete;
-use tox_data::DataDir;
-use tox_data::checkpoint::{self, Hooks};
+use tox_data::checkpoint::{self, Hooks, NOTE};
 use tox_data::features::{Features, Opened};
 use tox_data::patch::Patch;
 use tox_poison::data::noise::{self, Noise};
 use tox_poison::data::{Check, Crafted, PoisonError, flip, points};
+use tox_study::trial::{Exit, Failure};
 
 /// Options of the attacks on images.
 #[derive(clap::Args)]
@@ -36,7 +40,7 @@ pub struct Made {
     /// An object, whose keys become the report's.
     pub report: Value,
     /// Files that are of no use once the poison is written.
-    pub checkpoints: Vec<PathBuf>,
+    pub leftovers: Vec<PathBuf>,
 }
 
 impl Made {
@@ -45,13 +49,20 @@ impl Made {
             crafted,
             text: String::new(),
             report: object!({}),
-            checkpoints: Vec::new(),
+            leftovers: Vec::new(),
         }
     }
 }
 
-/// What to change of a poison that cannot be made.
-pub fn hint(error: &PoisonError) -> Option<String> {
+/// Why a poison cannot be made, and what to change.
+pub fn failed(error: PoisonError) -> Failure {
+    Failure {
+        hint: hint(&error),
+        ..error.fails()
+    }
+}
+
+fn hint(error: &PoisonError) -> Option<String> {
     let hint = match error {
         PoisonError::Budget { .. } | PoisonError::NoPoints { .. } => "change --budget",
         PoisonError::Setting { key, .. } => {
@@ -67,32 +78,34 @@ pub fn hint(error: &PoisonError) -> Option<String> {
         PoisonError::Victim { .. } => {
             "try another --seed, --epochs or --genotype, or a smaller --radius"
         }
-        _ => return None,
+        PoisonError::Fit(_)
+        | PoisonError::OneClass { .. }
+        | PoisonError::Confidences { .. }
+        | PoisonError::Diverged(_)
+        | PoisonError::Checkpoint(_)
+        | PoisonError::Patch(_) => return None,
     };
     Some(hint.to_owned())
 }
 
 /// Crafts the poison, checks it and writes it; `given` tells which options were written.
-pub fn poison(args: &Poison, given: &ArgMatches) -> anyhow::Result<Output> {
+pub fn poison(args: &Poison, given: &ArgMatches) -> Result<Output> {
     let begun = Instant::now();
-    let dir = DataDir::resolve(args.rows.data_dir.as_deref())?;
+    let dir = args.rows.set.folder.dir()?;
     let data = Opened::of(&args.rows.ask(), &dir)?;
     notes(&data.notes);
     let sets = &data.sets;
-    complete(&sets.train)?;
-    points(args.budget, sets.train.rows)?;
+    complete(&sets.train).map_err(Fails::fails)?;
+    points(args.budget, sets.train.rows).map_err(failed)?;
     let Some(made) = craft(args, &sets.train, given)? else {
-        return Ok(Output {
-            text: String::new(),
-            code: INTERRUPTED,
-        });
+        return Ok(Output::stopped());
     };
     let Crafted { mut patch, check } = made.crafted;
     let path = beside(&args.out, "patch.npz");
-    patch.save(&path)?;
-    let said = data.save(&patch, &args.out)?;
+    patch.save(&path).map_err(Fails::fails)?;
+    let said = data.save(&patch, &args.out).map_err(Fails::fails)?;
     notes(&said);
-    for file in &made.checkpoints {
+    for file in &made.leftovers {
         checkpoint::remove(file);
     }
     let manifest = Patch::manifest_path(&path);
@@ -100,11 +113,11 @@ pub fn poison(args: &Poison, given: &ArgMatches) -> anyhow::Result<Output> {
         Some(_) => FAILED,
         None => 0,
     };
-    if args.json {
+    if args.session.json {
         let noted = [&data.notes[..], &said].concat();
         let mut report = object!({
             "attack": args.attack.name(),
-            "data": args.rows.data,
+            "data": args.rows.set.data,
             "check": check,
             "flip_rate": check.flip_rate(),
             "class_names": data.sets.train.class_names,
@@ -149,44 +162,90 @@ fn tell(check: &Check) -> String {
 }
 
 /// The poison; `None` if crafting it was stopped.
-fn craft(args: &Poison, clean: &Features, given: &ArgMatches) -> anyhow::Result<Option<Made>> {
-    let (budget, seed) = (args.budget, args.seed);
+fn craft(args: &Poison, clean: &Features, given: &ArgMatches) -> Result<Option<Made>> {
+    let (budget, seed) = (args.budget, args.session.seed);
+    let desk = Beside::of(args)?;
     match args.attack {
-        Attack::Clf => clf::craft(args, clean),
-        Attack::Gc => gc::craft(args, clean, given),
+        Attack::Clf => clf::craft(args, clean, &desk),
+        Attack::Gc => gc::craft(args, clean, given, &desk),
         Attack::Noise => {
             let bound = args.images.bound;
             let std = args.images.std.unwrap_or(f64::from(bound));
             let noise = Noise { bound, std };
-            let crafted = noise::gaussian(clean, noise, budget, seed)?;
+            let crafted = noise::gaussian(clean, noise, budget, seed).map_err(failed)?;
             Ok(Some(Made::of(crafted)))
         }
-        _ => Ok(Some(Made::of(flip::random(clean, budget, seed)?))),
+        Attack::Registered(poison) => {
+            let folder = tempfile::tempdir().map_err(|e| Failure::new(Exit::Failed, &e))?;
+            let asked = Asked {
+                poison,
+                budget,
+                keys: &args.set,
+                seed,
+                device: args.session.device()?,
+                dir: folder.path(),
+                stop: &desk.stop,
+            };
+            let crafted = registered::craft(&asked, clean, &mut |line| desk.say(line))?;
+            Ok(Some(Made::of(crafted)))
+        }
+        Attack::Rlf | Attack::Bilevel => {
+            let crafted = flip::random(clean, budget, seed).map_err(failed)?;
+            Ok(Some(Made::of(crafted)))
+        }
     }
 }
 
-/// Does `work`, with a bar called `name`, from the checkpoint if there is one, whose path and key are
-/// given. `None` if it was stopped, which is said.
-pub fn resumable<T, E>(
-    name: &str,
-    (checkpoint, key): (&Path, &str),
-    stop: &AtomicBool,
-    work: impl FnOnce(Hooks<'_>) -> Result<Option<T>, E>,
-) -> Result<Option<T>, E> {
-    let made = with_bar(name, stop, |stop, progress| {
-        work(Hooks {
-            checkpoint,
-            key,
-            save_every: SAVE_EVERY,
-            stop,
-            progress,
+/// Keeps files beside `--out`.
+pub struct Beside<'a> {
+    out: &'a Path,
+    json: bool,
+    stop: Arc<AtomicBool>,
+}
+
+impl<'a> Beside<'a> {
+    pub fn of(args: &'a Poison) -> Result<Self> {
+        Ok(Self {
+            out: &args.out,
+            json: args.session.json,
+            stop: interrupted()?,
         })
-    })?;
-    if made.is_none() {
-        say(format_args!(
-            "stopped; the same command goes on from {}",
-            checkpoint.display()
-        ));
     }
-    Ok(made)
+}
+
+impl Desk for Beside<'_> {
+    fn file(&self, suffix: &str) -> PathBuf {
+        beside(self.out, suffix)
+    }
+
+    fn part<T, E>(
+        &self,
+        name: &str,
+        (suffix, key): (&str, &str),
+        work: impl FnOnce(Hooks<'_>) -> Result<Option<T>, E>,
+    ) -> Result<Option<T>, E> {
+        let checkpoint = &self.file(suffix);
+        let made = with_bar(name, &self.stop, |stop, progress| {
+            work(Hooks {
+                checkpoint,
+                key,
+                save_every: SAVE_EVERY,
+                stop,
+                progress,
+            })
+        })?;
+        if made.is_none() {
+            say(format_args!(
+                "stopped; the same command goes on from {}",
+                checkpoint.display()
+            ));
+        }
+        Ok(made)
+    }
+
+    fn say(&self, line: &str) {
+        if !self.json || line.contains(NOTE) {
+            say(format_args!("{line}"));
+        }
+    }
 }

@@ -1,0 +1,103 @@
+//! A user's rows divided, and the learner and the adversary that suit them.
+
+use tox_bilevel::config::{BilevelConfig, Groups, Penalty};
+use tox_bilevel::own::{Division, Own, OwnError, keep_within};
+use tox_bilevel::scale::Scaling;
+use tox_bilevel::steady::steady_lambda;
+use tox_bilevel::victim;
+use tox_data::features::{FeatureSets, Features};
+
+/// Most bytes of inner training that are kept before it is trained again instead.
+const KEPT_BYTES: usize = 1 << 30;
+/// One in so many training rows is held out as the trusted set.
+const HELD_OUT: usize = 10;
+/// Most of them, unless asked for.
+const MOST_TRUSTED: usize = 10_000;
+/// Steps of the inner training on rows that no poison makes longer.
+const STEPS: usize = 300;
+/// Most steps that the default goes up to where poison asks for a lower rate.
+const MOST_STEPS: usize = 3000;
+/// Steps in which a poison point could cross the features' box.
+const CROSSING: f64 = 50.0;
+
+/// What is held out, and how features are scaled.
+#[derive(Clone, Copy)]
+pub struct Held {
+    /// Training rows for the trusted set, if the user brings none [default: a tenth].
+    pub valid: Option<usize>,
+    /// Of the draw.
+    pub seed: u64,
+    pub scaling: Option<Scaling>,
+}
+
+/// The rows as sets; another `fold` holds others out.
+///
+/// # Errors
+/// Rows that cannot be divided so.
+pub fn divide(
+    sets: &FeatureSets,
+    trusted: Option<&Features>,
+    held: Held,
+    fold: usize,
+) -> Result<Own, OwnError> {
+    let tenth = (sets.train.rows / HELD_OUT).min(MOST_TRUSTED);
+    let division = Division {
+        hold_out: held.valid.unwrap_or(tenth),
+        seed: held.seed,
+        fold,
+        scaling: held.scaling,
+    };
+    Own::new(sets, trusted, division)
+}
+
+/// Step of a poison point, in units of the features.
+pub fn poison_lr(own: &Own) -> f64 {
+    own.diagonal() / CROSSING
+}
+
+/// A model and how it is trained.
+#[derive(Clone, Default)]
+pub struct Model {
+    /// Widths of the hidden layers; none is logistic regression.
+    pub hidden: Vec<usize>,
+    pub penalty: Penalty,
+    /// Steps of gradient descent [default: as many as the rate asks for].
+    pub steps: Option<usize>,
+    /// Its rate [default: a stable one].
+    pub lr: Option<f64>,
+    /// One lambda for each layer.
+    pub per_layer: bool,
+}
+
+impl Model {
+    /// As a config, for `points` poison points; what it does not say is as by default.
+    pub fn config(&self, own: &Own, points: usize, hyperiterations: usize) -> BilevelConfig {
+        let mut config = BilevelConfig {
+            hidden: self.hidden.clone(),
+            penalty: self.penalty,
+            hyperiterations,
+            ..BilevelConfig::default()
+        };
+        let lr = self.lr.unwrap_or_else(|| own.steady_rate(points));
+        let steps = match (self.steps, self.lr) {
+            (Some(steps), _) => steps,
+            (None, Some(_)) => STEPS,
+            (None, None) => own.steps_at(lr, STEPS, MOST_STEPS),
+        };
+        (config.inner.steps, config.inner.lr) = (steps, lr);
+        let lambda = &mut config.lambda;
+        lambda.max = lambda.max.min(steady_lambda(lr)).max(lambda.start);
+        lambda.large = lambda.large.min(lambda.max);
+        if self.per_layer {
+            lambda.groups = Groups::PerLayer;
+        }
+        let model = victim::model(&config, &own.sets);
+        config.inner.keep = keep_within(KEPT_BYTES, &model, own.sets.train.len(), steps);
+        config
+    }
+
+    /// Whether the default of `config`'s steps may stop short of what 300 steps reach without poison.
+    pub fn is_capped(&self, config: &BilevelConfig) -> bool {
+        self.steps.is_none() && self.lr.is_none() && config.inner.steps == MOST_STEPS
+    }
+}

@@ -1,0 +1,97 @@
+//! ENAS macro search, or random search over the same space (Wu, Saxena and Jain poison that space).
+
+mod model;
+pub mod outcome;
+pub mod report;
+mod trial;
+
+use crate::defences::parts;
+use crate::only;
+use crate::range::Ranged;
+use crate::threats::bilevel;
+use outcome::EnasOutcome;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use tox_search::enas::config::{EnasConfig, NanPolicy, Strategy};
+use tox_study::house::{Learner, Measures, Refusal};
+use tox_study::part::Part;
+use tox_study::recipe::{Keys, RecipeError};
+use tox_study::spec::{Surface, TrialSpec};
+use tox_study::trial::{Failure, Finished, TrialContext};
+
+/// Its kind.
+pub const KIND: &str = "enas";
+
+pub struct Enas;
+
+impl Learner for Enas {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        EnasConfig::json_schema(generator)
+    }
+
+    fn read(&self, keys: &Keys<'_>) -> Result<Part, RecipeError> {
+        let config = keys.checked(|c: &EnasConfig| c.check().map_err(Ranged::out_of_range))?;
+        Ok(Part::new(KIND, &config))
+    }
+
+    fn surface(&self, config: &Part, surface: Surface) -> Result<(), String> {
+        let config: Option<EnasConfig> = config.read().ok();
+        match surface {
+            Surface::Space | Surface::Data => Ok(()),
+            Surface::Inputs if config.is_some_and(|c| c.retrain.epochs > 0) => Ok(()),
+            Surface::Inputs => Err(
+                "there is no trained network to attack: what is found is trained for `retrain.epochs` \
+                 epochs, which is 0"
+                    .into(),
+            ),
+        }
+    }
+
+    fn refuses(&self, trial: &TrialSpec) -> Option<Refusal> {
+        only(trial, bilevel::KIND, false).or_else(|| only(trial, parts::KIND, true))
+    }
+
+    fn data(&self, trial: &TrialSpec) -> Vec<(&'static str, String)> {
+        crate::not_drawn(trial)
+    }
+
+    fn title(&self, config: &Part) -> String {
+        let Ok(config) = config.read::<EnasConfig>() else {
+            return KIND.to_owned();
+        };
+        let strategy = match config.strategy {
+            Strategy::Enas => "enas",
+            Strategy::Random => "random",
+        };
+        match config.child.nan_policy {
+            NanPolicy::Guarded => format!("{strategy}, guarded"),
+            NanPolicy::Torch => strategy.to_owned(),
+        }
+    }
+
+    fn run(&self, trial: &TrialSpec, context: TrialContext<'_>) -> Result<Finished, Failure> {
+        let config = trial
+            .learner
+            .read()
+            .map_err(|e| Failure::usage(e.to_string()))?;
+        Ok(trial::run(trial, &config, context)?)
+    }
+
+    fn measures(&self, _trial: &TrialSpec, outcome: &Part) -> Measures {
+        let Ok(outcome) = outcome.read::<EnasOutcome>() else {
+            return Measures::default();
+        };
+        let mut measures = Measures {
+            clean_error: Some(outcome.retrained_test_error.unwrap_or(outcome.test_error)),
+            claim: Some(outcome.valid_error),
+            found: Some(outcome.genotype.to_string()),
+            ..Measures::default()
+        };
+        let attacked = outcome.attacked.as_ref();
+        crate::common_measures(&mut measures, outcome.poison.as_ref(), attacked);
+        measures
+    }
+}

@@ -1,0 +1,152 @@
+//! What is asked of ENAS cells, and which cells belong beside each other.
+
+use crate::enas::outcome::EnasOutcome;
+use crate::report_facts;
+use tox_poison::space::SpacePoison;
+use tox_report::cells::Measured;
+use tox_report::stats::Interval;
+use tox_search::enas::config::{EnasConfig, NanPolicy, Strategy};
+use tox_search::space::Space;
+use tox_study::spec::{Surface, TrialSpec};
+
+/// How close to chance a test error must be to count as a collapse, points.
+pub const COLLAPSE_MARGIN: f64 = 2.0;
+
+/// Whether the search collapsed: a weight became non-finite, and the network found answers no
+/// better than chance. NaN weights predict class 0 for every image, which is at or above the
+/// chance error (that of the most frequent class), so one comparison covers both.
+pub fn collapsed(outcome: &EnasOutcome) -> bool {
+    outcome.first_nan_weight_step.is_some()
+        && outcome.test_error >= outcome.chance_error - COLLAPSE_MARGIN
+}
+
+/// The poison of a spec; `None` for a clean space, also for q = 0.
+pub fn poison(spec: &TrialSpec) -> Option<SpacePoison> {
+    let poison: Option<SpacePoison> = report_facts::threat(spec, Surface::Space, "bad-ops");
+    poison.filter(|p| p.q > 0)
+}
+
+/// The name of a policy, as in recipes.
+pub fn policy_name(policy: NanPolicy) -> &'static str {
+    match policy {
+        NanPolicy::Torch => "torch",
+        NanPolicy::Guarded => "guarded",
+    }
+}
+
+/// Share of poison branches in the space, 0 to 1: the odds of a bad op under a uniform controller.
+pub fn budget(poison: Option<SpacePoison>) -> f64 {
+    poison.map_or(0.0, |p| p.budget(&Space::enas()))
+}
+
+tox_report::cells_of!(EnasConfig, EnasOutcome);
+
+impl<'a> Cell<'a> {
+    /// The NaN policy.
+    pub fn policy(&self) -> NanPolicy {
+        self.config.child.nan_policy
+    }
+
+    /// The poison, if there is one.
+    pub fn poison(&self) -> Option<SpacePoison> {
+        poison(self.spec())
+    }
+
+    /// Whether the space is screened first.
+    pub fn screened(&self) -> bool {
+        !self.spec().defence.space.is_empty()
+    }
+
+    /// Whether it is the control, a random search.
+    pub fn random(&self) -> bool {
+        self.config.strategy == Strategy::Random
+    }
+
+    /// What the adversary does, for people.
+    pub fn threat(&self) -> String {
+        let threat = match self.poison() {
+            Some(p) => format!("{} × {}", p.set, p.q),
+            None => "none".to_owned(),
+        };
+        if self.screened() {
+            format!("{threat}, screened")
+        } else {
+            threat
+        }
+    }
+
+    /// [`Cell::above`] of the test error with shared weights.
+    pub fn test_above(&self, other: &Cell) -> Option<Interval> {
+        self.above(other, |o| Some(o.test_error))
+    }
+
+    /// [`Cell::mean`] of the test error with shared weights.
+    pub fn test(&self) -> Option<Interval> {
+        self.mean(|o| Some(o.test_error))
+    }
+
+    /// [`Cell::mean`] of the validation error with shared weights.
+    pub fn valid(&self) -> Option<Interval> {
+        self.mean(|o| Some(o.valid_error))
+    }
+
+    /// [`Cell::mean`] of the test error after training from scratch.
+    pub fn retrained(&self) -> Option<Interval> {
+        self.mean(|o| o.retrained_test_error)
+    }
+
+    /// How many of its trials collapsed.
+    pub fn collapses(&self) -> usize {
+        self.records().filter(|r| collapsed(r.outcome)).count()
+    }
+
+    /// The trial with the lowest validation error; the first of equals.
+    pub fn best(&self) -> Option<Measured<'a, EnasOutcome>> {
+        self.records()
+            .min_by(|a, b| a.outcome.valid_error.total_cmp(&b.outcome.valid_error))
+    }
+}
+
+/// Whether two cells have the same data and a learner equal but for the strategy and the NaN policy.
+fn same_setting(a: &Cell, b: &Cell) -> bool {
+    let bare = |cell: &Cell| {
+        let mut config = cell.config.clone();
+        config.strategy = Strategy::Enas;
+        config.child.nan_policy = NanPolicy::Torch;
+        config
+    };
+    a.spec().data == b.spec().data && bare(a) == bare(b)
+}
+
+/// Of the cells that `fit`, one with the policy of `cell` and, next, its variant; the first of
+/// equals.
+fn nearest<'c, 'a>(
+    cells: &'c [Cell<'a>],
+    cell: &Cell<'a>,
+    fit: impl Fn(&Cell<'a>) -> bool,
+) -> Option<&'c Cell<'a>> {
+    let far = |c: &Cell| {
+        let (a, b) = (c.spec(), cell.spec());
+        (c.policy() != cell.policy(), a.variant != b.variant)
+    };
+    cells
+        .iter()
+        .filter(|c| fit(c) && same_setting(c, cell))
+        .min_by_key(|c| far(c))
+}
+
+/// The clean, undefended cell on the same data and with the same learner as `cell`, of which it is
+/// the poisoned twin. The NaN policy may differ if there is no other.
+pub fn clean_of<'c, 'a>(cells: &'c [Cell<'a>], cell: &Cell<'a>) -> Option<&'c Cell<'a>> {
+    nearest(cells, cell, |c| {
+        c.poison().is_none() && !c.screened() && c.random() == cell.random()
+    })
+}
+
+/// The cell that differs from a random search in its strategy: a search on the same space.
+pub fn searched<'c, 'a>(cells: &'c [Cell<'a>], cell: &Cell<'a>) -> Option<&'c Cell<'a>> {
+    nearest(cells, cell, |c| {
+        let (a, b) = (c.spec(), cell.spec());
+        !c.random() && c.poison() == cell.poison() && a.defence == b.defence
+    })
+}

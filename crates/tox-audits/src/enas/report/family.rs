@@ -1,0 +1,104 @@
+//! The cells that share a panel of a figure.
+
+use super::cells::{Cell, clean_of};
+use tox_poison::space::PoisonSet;
+use tox_report::figure::short;
+use tox_report::svg::Ink;
+use tox_search::enas::config::NanPolicy;
+
+/// The cells of one poison set on one data set, weakest first, beside their clean twin.
+pub struct Family<'c, 'a> {
+    /// Heading.
+    pub title: String,
+    clean: Option<&'c Cell<'a>>,
+    /// The poisoned ones.
+    pub cells: Vec<&'c Cell<'a>>,
+    /// The q that occur, rising.
+    pub doses: Vec<usize>,
+}
+
+impl<'c, 'a> Family<'c, 'a> {
+    /// The families of a run.
+    pub fn all(cells: &'c [Cell<'a>]) -> Vec<Self> {
+        use PoisonSet::{P1, P2, P3, P3Plus, P4, P5};
+        let mut data: Vec<_> = Vec::new();
+        for cell in cells {
+            if !data.contains(&&cell.spec().data) {
+                data.push(&cell.spec().data);
+            }
+        }
+        let several = data.len() > 1;
+        let mut families = Vec::new();
+        for data in data {
+            for set in [P1, P2, P3, P4, P5, P3Plus] {
+                let of = |c: &&Cell| {
+                    c.poison().is_some_and(|p| p.set == set)
+                        && !c.screened()
+                        && !c.random()
+                        && c.spec().data == *data
+                };
+                let mut members: Vec<&Cell> = cells.iter().filter(of).collect();
+                members.retain(|c| c.done() > 0);
+                let q = |c: &Cell| c.poison().map_or(0, |p| p.q);
+                members.sort_by_key(|c| q(c));
+                let Some(first) = members.first() else {
+                    continue;
+                };
+                let mut doses: Vec<usize> = members.iter().map(|c| q(c)).collect();
+                doses.dedup();
+                let mut title = format!("{set}: {}", about(set));
+                if several {
+                    title = format!("{title}, {}", data.dataset);
+                }
+                families.push(Self {
+                    title,
+                    clean: clean_of(cells, first).filter(|c| c.done() > 0),
+                    doses,
+                    cells: members,
+                });
+            }
+        }
+        families
+    }
+
+    /// Ink and dash of a cell: the dose is the ink, the policy `guarded` a dashed line.
+    pub fn look(&self, cell: &Cell) -> (Ink, &'static str) {
+        let dash = match cell.policy() {
+            NanPolicy::Torch => "",
+            NanPolicy::Guarded => "5 4",
+        };
+        let rank = cell
+            .poison()
+            .and_then(|p| self.doses.iter().position(|q| *q == p.q));
+        match rank {
+            Some(rank) => {
+                let steps = (self.doses.len() - 1).max(1);
+                (Ink::Dose((rank * 3).div_ceil(steps)), dash)
+            }
+            None => (Ink::Clean, dash),
+        }
+    }
+
+    /// The clean cell and the poisoned ones.
+    pub fn with_clean(&self) -> impl Iterator<Item = &'c Cell<'a>> + '_ {
+        self.clean.into_iter().chain(self.cells.iter().copied())
+    }
+
+    /// Pixels that the longest label needs.
+    pub fn margin(&self) -> f64 {
+        let longest = self.with_clean().map(|c| short(&c.name).chars().count());
+        7.0 * longest.max().unwrap_or(0) as f64 + 8.0
+    }
+}
+
+/// What a set is made of.
+pub fn about(set: PoisonSet) -> &'static str {
+    match set {
+        PoisonSet::P1 => "identity",
+        PoisonSet::P2 => "Gaussian noise",
+        PoisonSet::P3 => "dropout, p = 1",
+        PoisonSet::P4 => "transposed convolutions",
+        PoisonSet::P5 => "all of P1 to P4",
+        PoisonSet::P3Plus => "one-shot",
+    }
+}

@@ -1,0 +1,112 @@
+//! A trial of ENAS: a search, on a space that may be poisoned and screened.
+
+use super::KIND;
+use super::model::with_network;
+use super::outcome::EnasOutcome;
+use crate::error::TrialError;
+use crate::judge;
+use crate::poison::{self, prepare};
+use crate::scene::{Reach, Scene};
+use crate::simd;
+use crate::space::{bad_ops, is_screened, screen_space};
+use crate::threats::gc::Surrogate;
+use serde_json::json;
+use tox_search::enas::config::EnasConfig;
+use tox_search::enas::search::{self, Inputs};
+use tox_search::space::Space;
+use tox_study::part::Part;
+use tox_study::spec::TrialSpec;
+use tox_study::steps::{Steps, data_key};
+use tox_study::trial::{Finished, TrialContext, load};
+
+/// Runs the trial.
+pub fn run(
+    spec: &TrialSpec,
+    config: &EnasConfig,
+    context: TrialContext<'_>,
+) -> Result<Finished, TrialError> {
+    let device = tox_nn::device::parse(context.device)?;
+    let clean = load(spec, &context)?;
+    let threat = judge::threat(spec)?;
+    judge::possible(threat.as_ref(), &clean)?;
+    let mut space = Space::enas();
+    if let Some(poison) = bad_ops(spec)? {
+        space = poison.set.poison(&space, poison.q)?;
+    }
+    config.check()?;
+    let simd = simd(context.device);
+    let scene = Scene {
+        spec,
+        clean: &clean,
+        device: device.clone(),
+        reach: Reach::TrainAndValid,
+        victims: &Surrogate,
+    };
+    let mut steps = Steps::new(context, data_key(&clean), spec.seed, weights(spec));
+    let prepared = prepare(&scene, &mut steps)?;
+    let data = &prepared.data;
+    let mut dropped = Vec::new();
+    if is_screened(spec) {
+        (space, dropped) = screen_space(&space, data, spec.seed, &device)?;
+    }
+    let inputs = Inputs {
+        data,
+        // What is found is judged by clean images alone, whatever the search saw.
+        retrain: &clean,
+        augment: &spec.data.augment,
+        space: &space,
+        config,
+        seed: spec.seed,
+        device: device.clone(),
+    };
+    let key = json!({ "spec": spec });
+    let found = steps.again("search", key.clone(), |hooks| -> Result<_, TrialError> {
+        Ok(search::run(&inputs, hooks)?)
+    })?;
+    let attacked = match (&threat, &found.network) {
+        (Some(threat), Some(network)) => {
+            let made = steps.step("attack", key, |_, hooks| {
+                with_network(network, &clean, device, |oracle| {
+                    judge::attack((spec, threat), oracle, &clean, hooks)
+                })
+            })?;
+            Some(made)
+        }
+        _ => None,
+    };
+    let outcome = EnasOutcome {
+        valid_error: found.valid_error,
+        test_error: found.test_error,
+        retrained_test_error: found.retrained_test_error,
+        chance_error: clean.chance_error(),
+        first_nonfinite_step: found.faults.first_nonfinite_step,
+        first_nan_weight_step: found.faults.first_nan_weight_step,
+        nonfinite_steps: found.faults.nonfinite_steps,
+        retrain_first_nonfinite_step: found.retrain_faults.first_nonfinite_step,
+        steps: found.steps,
+        epochs: found.epochs,
+        genotype: found.genotype,
+        bad_ops: found.bad_ops,
+        parameters: found.parameters,
+        screened: dropped,
+        poison: prepared.poison(),
+        cleansed: prepared.cleansed,
+        attacked,
+    };
+    Ok(Finished {
+        outcome: Part::finite(KIND, &outcome).ok_or(TrialError::NotFinite)?,
+        data_hash: clean.hash,
+        data_notes: clean.notes,
+        simd,
+    })
+}
+
+/// Shares of a trial's time, roughly: what a search costs is 1.
+fn weights(spec: &TrialSpec) -> Vec<(String, f64)> {
+    let mut all = poison::steps(spec);
+    all.push(("search".to_owned(), 1.0));
+    if spec.threat.inputs.is_some() {
+        all.push(("attack".to_owned(), 0.5));
+    }
+    poison::shares(all)
+}

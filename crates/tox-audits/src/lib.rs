@@ -1,0 +1,137 @@
+//! What toxscreen audits. A learner, a threat or a defence is a folder or a file here and one line in a
+//! list; the engine (`tox-study`) and the report toolkit (`tox-report`) know none of them.
+
+pub mod bilevel;
+pub mod commands;
+pub mod defences;
+pub mod enas;
+pub mod error;
+pub mod judge;
+#[cfg(test)]
+mod made_up;
+pub mod nas;
+pub mod network;
+pub mod poison;
+mod range;
+pub mod rcnas;
+mod report_facts;
+pub mod scene;
+pub mod space;
+#[cfg(test)]
+mod standard;
+pub mod subnets;
+pub mod synthetic;
+pub mod threats;
+
+use scene::Poison;
+use std::path::Path;
+use tox_data::isa;
+use tox_report::{Reporter, Reports};
+use tox_robust::evaluation::Evaluation;
+use tox_search::table::Table;
+use tox_study::house::{House, Learner, Measures, Refusal};
+use tox_study::spec::{Surface, TrialSpec};
+use tox_study::trial::{Exit, Failure};
+
+/// Makes the lists of learners and of their reports: one line a learner. Without a report it has the
+/// standard one.
+macro_rules! audits {
+    ($($learner:expr $(, $report:expr)?;)*) => {
+        /// All learners.
+        pub const LEARNERS: &[&dyn Learner] = &[$(&$learner),*];
+
+        /// The reports of those that have their own.
+        pub const REPORTERS: &[&dyn Reporter] = &[$($(&$report,)?)*];
+    };
+}
+
+audits! {
+    enas::Enas, enas::report::EnasReport;
+    bilevel::Bilevel, bilevel::report::BilevelReport;
+    synthetic::Synthetic, synthetic::report::SyntheticReport;
+    nas::Nas, nas::report::NasReport;
+    rcnas::RcNas, rcnas::report::RcNasReport;
+    subnets::SubNetworks, subnets::report::SubNetworksReport;
+    network::Network;
+}
+
+/// All that is registered, with its reports.
+pub const REPORTS: Reports = Reports {
+    house: HOUSE,
+    reporters: REPORTERS,
+};
+
+/// All that is registered.
+pub const HOUSE: House = House {
+    learners: LEARNERS,
+    threats: threats::THREATS,
+    defences: defences::DEFENCES,
+    poison_set: threats::bad_ops::KIND,
+};
+
+/// What the kernels of networks ran with on a device.
+fn simd(device: &str) -> String {
+    let set = match device {
+        "cpu" => tox_nn::kernels::instruction_set(),
+        _ => isa::name_of_plain(),
+    };
+    set.to_owned()
+}
+
+/// Refuses the threat or defence of a kind, which other learners alone can use.
+fn only(trial: &TrialSpec, kind: &str, defence: bool) -> Option<Refusal> {
+    let hint = match kind {
+        threats::bilevel::KIND => {
+            "its poison follows the gradient of the learner's own training: the learner \"bilevel\" alone \
+             has that; \"rlf\", \"clf\", \"noise\", \"gc\" and \"file\" poison the data of any learner"
+        }
+        defences::parts::KIND => {
+            "it lets several searches vote, which \"nas\" has, but for the random one"
+        }
+        other => other,
+    };
+    let mut threats = trial.threat.all().map(|(_, part)| part);
+    let there = match defence {
+        true => trial.defence.all().any(|d| d.kind == kind),
+        false => threats.any(|t| t.kind == kind),
+    };
+    there.then(|| Refusal {
+        surface: Surface::Data,
+        kind: kind.to_owned(),
+        defence,
+        hint: hint.to_owned(),
+    })
+}
+
+fn table_hash(path: &Path) -> Result<String, Failure> {
+    let table = Table::read(path).map_err(|e| Failure::new(Exit::Data, &e))?;
+    Ok(table.hash().to_owned())
+}
+
+/// Adds what poison and attack say.
+fn common_measures(
+    measures: &mut Measures,
+    poison: Option<&Poison>,
+    attacked: Option<&Evaluation>,
+) {
+    measures
+        .doubts
+        .extend(poison.and_then(|p| p.check.unreliable.clone()));
+    let Some(attacked) = attacked else {
+        return;
+    };
+    let attacks = attacked.attacks.iter();
+    let robust = attacks.map(|a| (a.attack.name(), a.accuracy));
+    measures.robust.extend(robust);
+    let warnings = attacked.warnings.iter().map(|w| w.reason.clone());
+    measures.doubts.extend(warnings);
+}
+
+/// Refuses the data set that the learner `synthetic` alone draws.
+fn not_drawn(trial: &TrialSpec) -> Vec<(&'static str, String)> {
+    let drawn = trial
+        .data
+        .is_drawn()
+        .then(|| ("dataset", synthetic::ALONE.to_owned()));
+    drawn.into_iter().collect()
+}

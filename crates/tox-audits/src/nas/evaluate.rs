@@ -1,0 +1,179 @@
+//! How good a found architecture is, on clean data.
+
+use super::outcome::{Evaluation, Place};
+use crate::error::TrialError;
+use crate::judge;
+use crate::scene::Scene;
+use std::path::Path;
+use tox_data::Dataset;
+use tox_data::checkpoint::Hooks;
+use tox_data::majority::{no_better, no_better_than};
+use tox_nn::layers::State;
+use tox_robust::evaluation as robust;
+use tox_robust::model::Model;
+use tox_robust::threat::EvasionThreat;
+use tox_search::count;
+use tox_search::final_training::{self, FinalConfig, Inputs, Protocol};
+use tox_search::genes::{Architecture, GeneSpace};
+use tox_search::nas::{NasConfig, Trace};
+use tox_search::space::cells::CellGenotype;
+use tox_search::space::nasbench201::Network;
+use tox_search::table::{Column, Draws, Measure, Table};
+
+/// Test images of the data sets of NAS-Bench-201; 6,000 of ImageNet16-120.
+const TEST_IMAGES: usize = 6_000;
+
+/// What a random search over the table goes by.
+pub fn select(column: Column) -> Column {
+    Column {
+        measure: Measure::Valid12,
+        ..column
+    }
+}
+
+/// Refuses a final training that would fail after the search.
+pub fn trainable(config: &NasConfig, target: &Dataset) -> Result<(), TrialError> {
+    let training = config.train.clone().unwrap_or_default();
+    let protocol = config
+        .space
+        .cells()
+        .map_or(Protocol::Elastic, Protocol::from);
+    Ok(final_training::fits(&training, protocol, target)?)
+}
+
+/// Looks the architecture up in the table.
+pub fn looked_up(
+    config: &NasConfig,
+    table: &Table,
+    architecture: &Architecture,
+    trace: &Trace,
+) -> Result<Evaluation, TrialError> {
+    let Architecture::Cell(CellGenotype::NasBench201(cell)) = architecture else {
+        unreachable!("the config's check lets no other space be looked up");
+    };
+    let column = config.column;
+    let values = table.values(column)?;
+    let side = column.data.side();
+    // What the benchmark trains.
+    let network = Network {
+        classes: column.data.classes(),
+        input: [3, side, side],
+        ..Network::default()
+    };
+    let select = select(column);
+    let draws = config.random_draws.unwrap_or(trace.evaluated()).max(1);
+    let place = Place {
+        column: column.to_string(),
+        rank: table.rank(cell, column)?,
+        hash: table.hash().to_owned(),
+        best: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+        random: table.random_search(column, column, 1, Draws::Distinct)?,
+        draws,
+        random_search: table.random_search(select, column, draws, Draws::Distinct)?,
+    };
+    let accuracy = table.accuracy(cell, column)?;
+    // The benchmark's test sets have as many images of each class.
+    let guess = 100.0 - 100.0 / column.data.classes() as f64;
+    Ok(Evaluation {
+        accuracy,
+        majority: no_better_than(100.0 - accuracy, guess, TEST_IMAGES).map(|n| 100.0 - n.majority),
+        counts: count::nasbench201(cell, &network)?,
+        table: Some(place),
+        trained_on: None,
+        training: None,
+    })
+}
+
+/// The final training and what it leaves.
+pub struct Training<'a> {
+    pub scene: &'a Scene<'a>,
+    pub config: &'a NasConfig,
+    pub architecture: &'a Architecture,
+    pub training: FinalConfig,
+    /// The clean data that the network is trained and tested on.
+    pub target: &'a Dataset,
+}
+
+impl Training<'_> {
+    /// Trains the architecture from new weights, or goes on with that. The weights go to `weights`, where
+    /// somebody attacks them.
+    pub fn run(
+        &self,
+        weights: Option<&Path>,
+        hooks: Hooks<'_>,
+    ) -> Result<Option<Evaluation>, TrialError> {
+        let (config, inputs) = (self.config, self.inputs());
+        let trained = match (self.architecture, config.genes()) {
+            (Architecture::Cell(genotype), _) => final_training::run(genotype, &inputs, hooks)?,
+            (Architecture::Elastic(arch), GeneSpace::Elastic(space)) => {
+                final_training::elastic(&space, arch, &inputs, hooks)?
+            }
+            (Architecture::Elastic(_), GeneSpace::Cell(_)) => {
+                unreachable!("a search of cells finds cells")
+            }
+        };
+        let Some(trained) = trained else {
+            return Ok(None);
+        };
+        if let Some(path) = weights {
+            trained.state.save(path)?;
+        }
+        let (evaluation, target) = (trained.evaluation, self.target);
+        Ok(Some(Evaluation {
+            accuracy: evaluation.accuracy,
+            majority: no_better(100.0 - evaluation.accuracy, &target.test.labels)
+                .map(|n| 100.0 - n.majority),
+            counts: evaluation.counts,
+            table: None,
+            trained_on: Some(target.hash.clone()),
+            training: Some(evaluation),
+        }))
+    }
+
+    /// Attacks the trained network, whose weights lie at `weights`.
+    pub fn attack(
+        &self,
+        threat: &EvasionThreat,
+        weights: &Path,
+        hooks: Hooks<'_>,
+    ) -> Result<Option<robust::Evaluation>, TrialError> {
+        let inputs = self.inputs();
+        match (self.architecture, self.config.genes()) {
+            (Architecture::Cell(genotype), _) => {
+                let (network, state, _) = final_training::network(genotype, &inputs)?;
+                self.attacked((network, state), threat, weights, hooks)
+            }
+            (Architecture::Elastic(arch), GeneSpace::Elastic(space)) => {
+                let (network, state, _) = final_training::elastic_network(&space, arch, &inputs)?;
+                self.attacked((network, state), threat, weights, hooks)
+            }
+            (Architecture::Elastic(_), GeneSpace::Cell(_)) => {
+                unreachable!("a search of cells finds cells")
+            }
+        }
+    }
+
+    fn attacked<N: tox_nn::layers::Network>(
+        &self,
+        (network, mut state): (N, State),
+        threat: &EvasionThreat,
+        weights: &Path,
+        hooks: Hooks<'_>,
+    ) -> Result<Option<robust::Evaluation>, TrialError> {
+        state.load(weights)?;
+        let [_, c, h, w] = self.target.test.images.shape;
+        let shape = ([c, h, w], self.target.classes);
+        let device = self.scene.device.clone();
+        let model = Model::new(&network, &state, &self.target.normalise, shape, device);
+        judge::attack((self.scene.spec, threat), &model, self.target, hooks)
+    }
+
+    fn inputs(&self) -> Inputs<'_> {
+        Inputs {
+            data: self.target,
+            config: &self.training,
+            seed: self.scene.spec.seed,
+            device: self.scene.device.clone(),
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Searches over cells, and over elastic networks, that learn from data: P-DARTS, TE-NAS, RoBoT,
+//! NSGANetV2, random search (Coalson et al. poison their data).
+
+mod evaluate;
+pub mod outcome;
+pub mod report;
+mod trial;
+mod victims;
+
+use crate::defences::parts;
+use crate::range::Ranged;
+use crate::threats::{bad_ops, bilevel};
+use crate::{only, table_hash};
+use outcome::NasOutcome;
+use schemars::{Schema, SchemaGenerator};
+use tox_data::DataDir;
+use tox_poison::space::SpacePoison;
+use tox_search::nas::{Evaluate, NasConfig, SEARCHES, Written};
+use tox_search::table::{FILE, Table};
+use tox_study::house::{Learner, Measures, Refusal, SourceFile};
+use tox_study::part::Part;
+use tox_study::recipe::{Keys, RecipeError};
+use tox_study::spec::{Surface, Threats, TrialSpec};
+use tox_study::trial::{Exit, Failure, Finished, TrialContext};
+
+/// Its kind.
+pub const KIND: &str = "nas";
+
+pub struct Nas;
+
+fn config(part: &Part) -> Option<NasConfig> {
+    part.read().ok()
+}
+
+impl Learner for Nas {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        Written::schema(generator)
+    }
+
+    /// A supernet's file is named by its hash too, since the trial depends on its content.
+    fn read(&self, keys: &Keys<'_>) -> Result<Part, RecipeError> {
+        for search in SEARCHES {
+            keys.table(search.kind(), |table| search.table().read(table))?;
+        }
+        let mut written: Written =
+            keys.checked(|c: &Written| c.check().map_err(Ranged::out_of_range))?;
+        if let Some(file) = written.supernet.as_mut().filter(|file| file.hash.is_none()) {
+            file.hash = Some(keys.hash_of("supernet", &file.path)?);
+        }
+        Ok(Part::new(KIND, &written))
+    }
+
+    fn resolved(&self, part: Part, threat: &Threats) -> Part {
+        let Ok(written) = part.read::<Written>() else {
+            return part;
+        };
+        let poison: Option<SpacePoison> = threat.space.as_ref().and_then(|t| t.read().ok());
+        let cells = written.clone().resolved().cells();
+        let space = poison
+            .zip(cells)
+            .map(|(p, cells)| p.set.poison_cells(cells.space, p.q));
+        // One that does not fit is refused later, with its reason.
+        let bad_ops = space
+            .and_then(Result::ok)
+            .map_or_else(Vec::new, |space| space.bad);
+        Part::new(KIND, &written.poisoned(bad_ops))
+    }
+
+    fn surface(&self, part: &Part, surface: Surface) -> Result<(), String> {
+        let trained = || config(part).is_some_and(|c| c.evaluate == Evaluate::Train);
+        match surface {
+            Surface::Data => Ok(()),
+            Surface::Space if config(part).is_some_and(|c| c.cells().is_none()) => Err(
+                "an elastic network chooses depths, widths and kernels: no op of its space stands beside \
+                 others"
+                    .into(),
+            ),
+            Surface::Space => Ok(()),
+            Surface::Inputs if trained() => Ok(()),
+            Surface::Inputs => Err(
+                "there is no trained network to attack: write evaluate = \"train\" under [learner]".into(),
+            ),
+        }
+    }
+
+    fn refuses(&self, trial: &TrialSpec) -> Option<Refusal> {
+        let control = config(&trial.learner).is_some_and(|c| c.search.is_control());
+        let votes = trial.defence.data.iter().any(|d| d.kind == parts::KIND);
+        if control && votes {
+            return Some(Refusal {
+                surface: Surface::Data,
+                kind: parts::KIND.to_owned(),
+                defence: true,
+                hint: "it lets several searches vote, and random architectures have nothing to agree on"
+                    .into(),
+            });
+        }
+        let poison: Option<SpacePoison> = trial.threat.space.as_ref().and_then(|t| t.read().ok());
+        let space = config(&trial.learner).and_then(|c| c.cells());
+        let poison = poison.zip(space);
+        let fits = poison.map(|(poison, space)| poison.set.poison_cells(space.space, poison.q));
+        if let Some(Err(e)) = fits {
+            return Some(Refusal {
+                surface: Surface::Space,
+                kind: bad_ops::KIND.to_owned(),
+                defence: false,
+                hint: e.to_string(),
+            });
+        }
+        only(trial, bilevel::KIND, false)
+    }
+
+    fn files(&self, part: &Part, dir: &DataDir) -> Vec<SourceFile> {
+        let config = config(part).filter(|c| c.evaluate == Evaluate::NasBench201);
+        let file = config.map(|config| SourceFile {
+            key: "table_hash",
+            path: dir.path().join(FILE),
+            hash: config.table_hash.clone(),
+            read: table_hash,
+        });
+        file.into_iter().collect()
+    }
+
+    fn preflight(&self, trial: &TrialSpec, dir: &DataDir) -> Result<(), Failure> {
+        let Some(config) = config(&trial.learner) else {
+            return Ok(());
+        };
+        if config.evaluate == Evaluate::NasBench201 {
+            let fault = |e| Failure::new(Exit::Data, &e);
+            let table = Table::read(&dir.path().join(FILE)).map_err(fault)?;
+            table.values(config.column).map_err(fault)?;
+        }
+        Ok(())
+    }
+
+    fn data(&self, trial: &TrialSpec) -> Vec<(&'static str, String)> {
+        crate::not_drawn(trial)
+    }
+
+    fn title(&self, part: &Part) -> String {
+        match config(part) {
+            Some(config) => format!("{}, {}", config.search.title(), config.space.title()),
+            None => KIND.to_owned(),
+        }
+    }
+
+    fn run(&self, trial: &TrialSpec, context: TrialContext<'_>) -> Result<Finished, Failure> {
+        let config: NasConfig = trial
+            .learner
+            .read()
+            .map_err(|e| Failure::usage(e.to_string()))?;
+        Ok(trial::run(trial, &config, context)?)
+    }
+
+    fn measures(&self, _trial: &TrialSpec, outcome: &Part) -> Measures {
+        let Ok(outcome) = outcome.read::<NasOutcome>() else {
+            return Measures::default();
+        };
+        let accuracy = outcome.evaluation.as_ref().map(|e| e.accuracy);
+        let mut measures = Measures {
+            clean_error: accuracy.map(|a| 100.0 - a),
+            evaluations: Some(outcome.trace.evaluated() as u64),
+            found: Some(outcome.genotype.to_string()),
+            ..Measures::default()
+        };
+        crate::common_measures(
+            &mut measures,
+            outcome.poison.as_ref(),
+            outcome.attacked.as_ref(),
+        );
+        measures
+    }
+}

@@ -1,0 +1,108 @@
+//! A trained network that somebody brings: how robust it is, and whether to believe that.
+
+mod config;
+pub mod outcome;
+mod trial;
+
+pub use config::{NetworkConfig, Which};
+
+use outcome::NetworkOutcome;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use std::path::Path;
+use tox_data::DataDir;
+use tox_nn::nets::wrn;
+use tox_study::house::{Learner, Measures};
+use tox_study::part::Part;
+use tox_study::recipe::{Keys, RecipeError};
+use tox_study::spec::{Surface, TrialSpec};
+use tox_study::trial::{Failure, Finished, TrialContext};
+
+/// Its kind.
+pub const KIND: &str = "network";
+
+pub struct Network;
+
+fn config(trial: &TrialSpec) -> Result<NetworkConfig, Failure> {
+    trial
+        .learner
+        .read()
+        .map_err(|e| Failure::usage(e.to_string()))
+}
+
+impl Learner for Network {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        NetworkConfig::json_schema(generator)
+    }
+
+    /// The weights are named by content, and say the shape where nobody does.
+    fn read(&self, keys: &Keys<'_>) -> Result<Part, RecipeError> {
+        let mut config: NetworkConfig = keys.read()?;
+        if config.weights.hash.is_none() {
+            config.weights.hash = Some(keys.hash_of("weights", &config.weights.path)?);
+        }
+        if config.arch.is_none() {
+            let path = &config.weights.path;
+            let described = wrn::describe(Path::new(path));
+            let described =
+                described.map_err(|e| keys.refuse("weights.path", e.to_string(), None))?;
+            config.arch = described.network.map(|network| network.shape);
+            if config.arch.is_none() {
+                let message = format!(
+                    "the names and shapes in {path} are not those of a WideResNet with the usual names"
+                );
+                let hint = "write `arch`, and give weights with the names conv1, block1.layer.0.conv1, bn1, fc";
+                return Err(keys.refuse("weights.path", message, Some(hint.to_owned())));
+            }
+        }
+        if let Err(e) = config.attacks() {
+            return Err(keys.refuse("attacks", e, None));
+        }
+        Ok(Part::new(KIND, &config))
+    }
+
+    fn surface(&self, _config: &Part, surface: Surface) -> Result<(), String> {
+        match surface {
+            Surface::Inputs => Ok(()),
+            Surface::Data => Err("its weights are given: it learns from no data".into()),
+            Surface::Space => Err("its weights are given: it searches no space".into()),
+        }
+    }
+
+    fn data(&self, trial: &TrialSpec) -> Vec<(&'static str, String)> {
+        crate::not_drawn(trial)
+    }
+
+    fn preflight(&self, trial: &TrialSpec, _dir: &DataDir) -> Result<(), Failure> {
+        trial::unchanged(&config(trial)?)?;
+        Ok(())
+    }
+
+    fn title(&self, config: &Part) -> String {
+        match config.read::<NetworkConfig>() {
+            Ok(NetworkConfig {
+                arch: Some(shape), ..
+            }) => format!("network {shape}"),
+            Ok(_) | Err(_) => KIND.to_owned(),
+        }
+    }
+
+    fn run(&self, trial: &TrialSpec, context: TrialContext<'_>) -> Result<Finished, Failure> {
+        Ok(trial::run(trial, &config(trial)?, context)?)
+    }
+
+    fn measures(&self, _trial: &TrialSpec, outcome: &Part) -> Measures {
+        let Ok(outcome) = outcome.read::<NetworkOutcome>() else {
+            return Measures::default();
+        };
+        let mut measures = Measures {
+            clean_error: Some(100.0 - outcome.evaluation.clean),
+            ..Measures::default()
+        };
+        crate::common_measures(&mut measures, None, Some(&outcome.evaluation));
+        measures
+    }
+}

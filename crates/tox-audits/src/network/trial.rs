@@ -1,0 +1,104 @@
+//! A trial: the weights are read, and attacked.
+
+use super::outcome::NetworkOutcome;
+use super::{KIND, NetworkConfig};
+use crate::error::TrialError;
+use std::path::Path;
+use tox_nn::nets::wrn::{self, WrnConfig};
+use tox_robust::ball::{Ball, Norm};
+use tox_robust::evaluation::{EvaluationError, Inputs, evaluate};
+use tox_robust::model::Model;
+use tox_robust::threat::EvasionThreat;
+use tox_search::nas::SupernetFile;
+use tox_study::part::Part;
+use tox_study::spec::TrialSpec;
+use tox_study::steps::StepError;
+use tox_study::trial::{self, Finished, TrialContext, load, with_hooks};
+
+/// Refuses weights that are not those of the spec.
+pub fn unchanged(config: &NetworkConfig) -> Result<(), TrialError> {
+    let file = &config.weights;
+    let found = SupernetFile::hash_of(Path::new(&file.path))?;
+    Ok(trial::unchanged(&file.path, file.hash.as_ref(), &found)?)
+}
+
+/// Runs the trial.
+pub fn run(
+    spec: &TrialSpec,
+    config: &NetworkConfig,
+    context: TrialContext<'_>,
+) -> Result<Finished, TrialError> {
+    unchanged(config)?;
+    let Some(shape) = &config.arch else {
+        return Err(TrialError::Unfit("the network has no `arch`".into()));
+    };
+    let mut data = load(spec, &context)?;
+    config.normalise.apply(&mut data)?;
+    let split = config.split.of(&data);
+    if split.is_empty() {
+        return Err(EvaluationError::NoImages.into());
+    }
+    let [_, c, h, w] = split.images.shape;
+    let wrn = WrnConfig::new(*shape, c, data.classes);
+    wrn.check().map_err(|e| TrialError::Unfit(e.to_string()))?;
+    // All that is drawn is replaced.
+    let (network, mut state) = wrn::wrn(&wrn, wrn::INIT, (0, "weights"));
+    wrn::load(&mut state, Path::new(&config.weights.path))?;
+
+    let mut attacks = config.attacks().map_err(TrialError::Unfit)?;
+    // An epsilon of 0 is asked about too: the evaluation says that it leaves no room.
+    let ball = match &spec.threat.inputs {
+        Some(threat) => {
+            let threat: EvasionThreat = threat.read()?;
+            if attacks.is_empty() {
+                attacks.push(threat.attack.clone());
+            }
+            threat.ball()
+        }
+        None => {
+            attacks.clear();
+            Ball {
+                norm: Norm::Linf,
+                epsilon: 0.0,
+            }
+        }
+    };
+    for attack in &attacks {
+        attack.check(ball, data.classes)?;
+    }
+    let device = tox_nn::device::parse(context.device)?;
+    let simd = crate::simd(context.device);
+    let model = Model::new(
+        &network,
+        &state,
+        &data.normalise,
+        ([c, h, w], data.classes),
+        device,
+    );
+    let images = spec.judge.images.unwrap_or(usize::MAX).min(split.len());
+    let rows: Vec<u32> = (0..images as u32).collect();
+    let inputs = Inputs {
+        oracle: &model,
+        split,
+        rows: &rows,
+        ball,
+        attacks: &attacks,
+        seed: spec.seed,
+    };
+    let evaluation = with_hooks(spec, context, &data.hash, |hooks| evaluate(&inputs, hooks))?;
+    let mut evaluation = evaluation.ok_or(StepError::Stopped)?;
+    // Which images stand is not kept.
+    let attacked = evaluation.attacks.iter_mut();
+    attacked.for_each(|attack| attack.robust.clear());
+    let outcome = NetworkOutcome {
+        parameters: wrn.parameters(),
+        macs: wrn.macs(h, w),
+        evaluation,
+    };
+    Ok(Finished {
+        outcome: Part::finite(KIND, &outcome).ok_or(TrialError::NotFinite)?,
+        data_hash: data.hash,
+        data_notes: data.notes,
+        simd,
+    })
+}

@@ -1,0 +1,41 @@
+//! Poison in the training set by projected hypergradient ascent (Carnerero-Cano et al.). It follows the
+//! gradient of the learner's own training, so the bilevel learner crafts it.
+
+use crate::range::Ranged;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use tox_bilevel::config::BilevelAttack;
+use tox_study::house::Threat;
+use tox_study::part::Part;
+use tox_study::recipe::{Keys, RecipeError};
+use tox_study::spec::Surface;
+
+/// Its kind.
+pub const KIND: &str = "bilevel";
+
+pub struct OptimalPoison;
+
+impl Threat for OptimalPoison {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    fn surface(&self) -> Surface {
+        Surface::Data
+    }
+
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        BilevelAttack::json_schema(generator)
+    }
+
+    fn read(&self, keys: &Keys<'_>) -> Result<Part, RecipeError> {
+        let attack = keys.checked(|a: &BilevelAttack| a.check().map_err(Ranged::out_of_range))?;
+        Ok(Part::new(KIND, &attack))
+    }
+
+    fn title(&self, config: &Part) -> String {
+        match config.read::<BilevelAttack>() {
+            Ok(attack) => format!("{} points", attack.points()),
+            Err(_) => KIND.to_owned(),
+        }
+    }
+}

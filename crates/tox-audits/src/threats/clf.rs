@@ -1,0 +1,57 @@
+//! CLF, label flipping where a classifier is confident (Coalson et al.).
+
+use super::ShareOfRows;
+use crate::error::TrialError;
+use crate::range::Ranged;
+use crate::scene::{Poison, Scene};
+use serde_json::json;
+use tox_data::features::Features;
+use tox_data::patch::Patch;
+use tox_poison::data::clf::{self, Confidences, Training};
+use tox_poison::data::threat::ClfThreat;
+use tox_study::recipe::OutOfRange;
+use tox_study::steps::Steps;
+
+impl ShareOfRows for ClfThreat {
+    const KIND: &str = "clf";
+    const NAME: &str = "CLF";
+    const STEPS: &[(&str, f64)] = &[("classifier", 1.0)];
+    const LABELS_ALONE: bool = true;
+
+    fn budget(&mut self) -> &mut f64 {
+        &mut self.budget
+    }
+
+    fn check(&self) -> Result<(), OutOfRange> {
+        self.check().map_err(Ranged::out_of_range)
+    }
+
+    fn craft(
+        &self,
+        scene: &Scene<'_>,
+        pool: &Features,
+        steps: &mut Steps<'_>,
+    ) -> Result<(Patch, Poison), TrialError> {
+        let augment = &scene.spec.data.augment;
+        // The classifier is the same for all learners and budgets.
+        let key = json!({ "classifier": self.classifier, "augment": augment });
+        let (_, confidences): (_, Confidences) =
+            steps.shared("classifier", key, |_, hooks| -> Result<_, TrialError> {
+                let training = Training {
+                    clean: pool,
+                    normalise: &scene.clean.normalise,
+                    augment,
+                    classifier: &self.classifier,
+                    seed: scene.spec.seed,
+                    device: scene.device.clone(),
+                };
+                Ok(clf::confidences(&training, hooks)?)
+            })?;
+        let crafted = clf::flip(pool, &confidences, self.flip, self.budget)?;
+        let poison = Poison {
+            classifier_accuracy: Some(confidences.accuracy(&pool.labels)),
+            ..Poison::of(crafted.check)
+        };
+        Ok((crafted.patch, poison))
+    }
+}

@@ -1,0 +1,48 @@
+//! Perturbed inputs of the finished model.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use tox_rcnas::learner::task;
+use tox_robust::threat::EvasionThreat;
+use tox_study::house::Threat;
+use tox_study::part::Part;
+use tox_study::recipe::{Keys, RecipeError};
+use tox_study::spec::Surface;
+
+/// Its kind.
+pub const KIND: &str = "evasion";
+
+pub struct Evasion;
+
+impl Threat for Evasion {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    fn surface(&self) -> Surface {
+        Surface::Inputs
+    }
+
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        EvasionThreat::json_schema(generator)
+    }
+
+    /// How many classes there are is not known yet.
+    fn read(&self, keys: &Keys<'_>) -> Result<Part, RecipeError> {
+        let threat: EvasionThreat = keys.read()?;
+        match threat.check(usize::MAX) {
+            Ok(()) => Ok(Part::new(KIND, &threat)),
+            Err(e) => Err(keys.refuse("", e.to_string(), None)),
+        }
+    }
+
+    fn title(&self, config: &Part) -> String {
+        match config.read::<EvasionThreat>() {
+            Ok(threat) => task::attack(&threat).name,
+            Err(_) => KIND.to_owned(),
+        }
+    }
+
+    fn budget(&self, config: &Part) -> Option<f64> {
+        config.get("epsilon")?.as_f64()
+    }
+}

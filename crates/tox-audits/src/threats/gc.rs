@@ -1,0 +1,179 @@
+//! GC, gradient cancelling (Coalson et al.): images whose gradient cancels that of the clean ones.
+
+use super::ShareOfRows;
+use crate::error::TrialError;
+use crate::range::Ranged;
+use crate::scene::{Poison, Scene, Victims};
+use serde_json::{Value, json};
+use tox_data::checkpoint::Hooks;
+use tox_data::features::Features;
+use tox_data::patch::Patch;
+use tox_data::spec::Augment;
+use tox_nn::fit::{self, fit};
+use tox_nn::layers::{Network, State};
+use tox_poison::data::Check;
+use tox_poison::data::gc::{self, Gc, Targets, Victim};
+use tox_poison::data::threat::GcThreat;
+use tox_search::cell::{GenotypeNetwork, SupernetShape};
+use tox_search::genes::Architecture;
+use tox_search::space::cells::CellGenotype;
+use tox_search::space::nasbench201::Cell;
+use tox_study::recipe::OutOfRange;
+use tox_study::steps::{Place, Steps};
+
+impl ShareOfRows for GcThreat {
+    const KIND: &str = "gc";
+    const NAME: &str = "GC";
+    const STEPS: &[(&str, f64)] = &[("clean-search", 1.0), ("victim", 0.5), ("gc", 1.0)];
+
+    fn budget(&mut self) -> &mut f64 {
+        &mut self.budget
+    }
+
+    fn check(&self) -> Result<(), OutOfRange> {
+        self.check().map_err(Ranged::out_of_range)
+    }
+
+    fn craft(
+        &self,
+        scene: &Scene<'_>,
+        pool: &Features,
+        steps: &mut Steps<'_>,
+    ) -> Result<(Patch, Poison), TrialError> {
+        scene.victims.cancel(scene, self, pool, steps)
+    }
+}
+
+/// The victim of a learner that offers none of its own: a network of the cell that is best on CIFAR-10 in
+/// NAS-Bench-201 (94.37 % after 200 epochs), trained on the clean rows. The poison is then transferred.
+pub struct Surrogate;
+
+/// The cell of the default victim. It is made of plain convolutions and a skip-connect, as most networks are, and small.
+pub const CELL: &str = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+\
+                    |skip_connect~0|nor_conv_3x3~1|nor_conv_1x1~2|";
+
+impl Victims for Surrogate {
+    fn cancel(
+        &self,
+        scene: &Scene<'_>,
+        threat: &GcThreat,
+        pool: &Features,
+        steps: &mut Steps<'_>,
+    ) -> Result<(Patch, Poison), TrialError> {
+        let cell = CELL.parse::<Cell>();
+        let genotype =
+            CellGenotype::NasBench201(cell.map_err(|e| TrialError::Unfit(e.to_string()))?);
+        let gc = numbers(threat, Targets::Small);
+        let attack = gc::Attack {
+            clean: pool,
+            normalise: &scene.clean.normalise,
+            gc,
+            seed: scene.spec.seed,
+            source: json!({ "surrogate": CELL }),
+        };
+        let key = json!({ "surrogate": CELL, "augment": scene.spec.data.augment });
+        let (patch, check) = of_network(scene, threat, &genotype, (&attack, key), steps)?;
+        let poison = Poison {
+            victim: Some(Architecture::Cell(genotype)),
+            ..Poison::of(check)
+        };
+        Ok((patch, poison))
+    }
+}
+
+/// The attack's numbers, against these targets.
+pub fn numbers(threat: &GcThreat, targets: Targets) -> Gc {
+    Gc {
+        radius: threat.radius.unwrap_or(targets.radius()),
+        ..threat.cancelling
+    }
+}
+
+/// The shape of a network or a supernet on the trial's images.
+pub fn shape(scene: &Scene<'_>, channels: usize, cells: usize) -> SupernetShape {
+    let [_, c, h, w] = scene.clean.train.images.shape;
+    SupernetShape {
+        channels,
+        cells,
+        classes: scene.clean.classes,
+        input: [c, h, w],
+    }
+}
+
+/// Against all weights of a genotype's network, trained on the clean training images. `key` has all that
+/// the genotype depends on.
+///
+/// # Errors
+/// Why there is no poison.
+pub fn of_network(
+    scene: &Scene<'_>,
+    threat: &GcThreat,
+    genotype: &CellGenotype,
+    (attack, key): (&gc::Attack<'_>, Value),
+    steps: &mut Steps<'_>,
+) -> Result<(Patch, Check), TrialError> {
+    let key = json!({ "after": key, "victim": threat.victim });
+    let (place, ()) = steps.shared("victim", key.clone(), |place, hooks| {
+        train(scene, threat, genotype, place, hooks)
+    })?;
+    let (network, mut state) = network(scene, threat, genotype)?;
+    state.load(&place.file(".safetensors"))?;
+    let victim = Victim::of_all(network, state, scene.device.clone());
+    let key = json!({ "after": key, "gc": attack.gc, "budget": threat.budget });
+    craft(victim, attack, threat.budget, key, steps)
+}
+
+fn network(
+    scene: &Scene<'_>,
+    threat: &GcThreat,
+    genotype: &CellGenotype,
+) -> Result<(GenotypeNetwork, State), TrialError> {
+    let shape = shape(scene, threat.victim.channels, threat.victim.cells);
+    let key = (scene.spec.seed, "gc/victim");
+    Ok(GenotypeNetwork::new(genotype, shape, key)?)
+}
+
+fn train(
+    scene: &Scene<'_>,
+    threat: &GcThreat,
+    genotype: &CellGenotype,
+    place: &Place,
+    hooks: Hooks<'_>,
+) -> Result<Option<()>, TrialError> {
+    let (network, state) = network(scene, threat, genotype)?;
+    let inputs = fit::Inputs {
+        train: &scene.clean.train,
+        normalise: &scene.clean.normalise,
+        augment: &Augment::default(),
+        config: &threat.victim.fit,
+        seed: scene.spec.seed,
+        name: "gc/victim",
+        device: scene.device.clone(),
+    };
+    let Some(fitted) = fit(network, state, &inputs, hooks)? else {
+        return Ok(None);
+    };
+    fitted.state.save(&place.file(".safetensors"))?;
+    Ok(Some(()))
+}
+
+/// Crafts the patch, which stays as a file of the step.
+///
+/// # Errors
+/// Why there is none.
+pub fn craft<N: Network>(
+    victim: Victim<N>,
+    attack: &gc::Attack<'_>,
+    budget: f64,
+    key: Value,
+    steps: &mut Steps<'_>,
+) -> Result<(Patch, Check), TrialError> {
+    let (place, check) = steps.shared("gc", key, |place, hooks| -> Result<_, TrialError> {
+        let Some(mut crafted) = gc::craft(victim, attack, budget, hooks)? else {
+            return Ok(None);
+        };
+        crafted.patch.save(&place.file(".npz"))?;
+        Ok(Some(crafted.check))
+    })?;
+    Ok((Patch::load(&place.file(".npz"))?, check))
+}

@@ -1,0 +1,192 @@
+//! What adversaries do: a file here and a line in `threats!`.
+
+pub mod bad_ops;
+pub mod bilevel;
+mod clf;
+pub mod evasion;
+mod file;
+pub mod gc;
+mod noise;
+mod rlf;
+
+use crate::error::TrialError;
+use crate::scene::{Poison, Scene};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::marker::PhantomData;
+use tox_data::features::Features;
+use tox_data::patch::Patch;
+use tox_poison::data::Crafted;
+use tox_poison::data::threat::{ClfThreat, GcThreat, NoiseThreat, RlfThreat};
+use tox_study::house::Threat;
+use tox_study::part::Part;
+use tox_study::recipe::{Keys, OutOfRange, RecipeError};
+use tox_study::spec::Surface;
+use tox_study::steps::Steps;
+
+/// A poison of data that is crafted from the clean rows alone, whoever learns from them.
+pub trait DataPoison: Threat {
+    /// Short name in tables and figures, such as `RLF`.
+    fn name(&self) -> &'static str;
+
+    /// Names of its long steps, and what each costs where a search costs 1.
+    fn steps(&self) -> &'static [(&'static str, f64)] {
+        &[]
+    }
+
+    /// Whether its keys have a `budget`, the share of the rows.
+    fn of_share(&self) -> bool {
+        true
+    }
+
+    /// Whether it changes labels alone, which a learner that reads none cannot notice.
+    fn labels_alone(&self) -> bool {
+        false
+    }
+
+    /// Crafts it on the clean rows that it may reach.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn craft(
+        &self,
+        config: &Part,
+        scene: &Scene<'_>,
+        pool: &Features,
+        steps: &mut Steps<'_>,
+    ) -> Result<(Patch, Poison), TrialError>;
+}
+
+/// Makes the lists of threats: one line each.
+macro_rules! threats {
+    (data [$($poison:expr,)*] others [$($threat:expr,)*]) => {
+        /// All poisons of data that are crafted from the clean rows alone.
+        pub const POISONS: &[&dyn DataPoison] = &[$(&$poison),*];
+
+        /// All threats.
+        pub const THREATS: &[&dyn Threat] = &[$(&$poison,)* $(&$threat),*];
+    };
+}
+
+threats! {
+    data [
+        Rows::<RlfThreat>::NEW,
+        Rows::<ClfThreat>::NEW,
+        Rows::<NoiseThreat>::NEW,
+        Rows::<GcThreat>::NEW,
+        file::PatchFile,
+    ]
+    others [
+        bilevel::OptimalPoison,
+        bad_ops::BadOps,
+        evasion::Evasion,
+    ]
+}
+
+/// The poison of a kind.
+pub fn poison(kind: &str) -> Option<&'static dyn DataPoison> {
+    POISONS.iter().copied().find(|p| p.kind() == kind)
+}
+
+/// A poison with nothing more to say of it.
+fn plain(crafted: Crafted) -> (Patch, Poison) {
+    (crafted.patch, Poison::of(crafted.check))
+}
+
+/// A poison of a share of the rows: its keys as a structure, and how it is crafted.
+pub trait ShareOfRows: Serialize + DeserializeOwned + JsonSchema + Clone + 'static {
+    /// Its kind, as a recipe names it.
+    const KIND: &'static str;
+    /// See [`DataPoison::name`].
+    const NAME: &'static str;
+    /// See [`DataPoison::steps`].
+    const STEPS: &'static [(&'static str, f64)] = &[];
+    /// See [`DataPoison::labels_alone`].
+    const LABELS_ALONE: bool = false;
+
+    /// The share, 0 to 1. With 0 nothing is crafted.
+    fn budget(&mut self) -> &mut f64;
+
+    /// Checks every range; the share is above 0.
+    fn check(&self) -> Result<(), OutOfRange>;
+
+    /// See [`DataPoison::craft`].
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn craft(
+        &self,
+        scene: &Scene<'_>,
+        pool: &Features,
+        steps: &mut Steps<'_>,
+    ) -> Result<(Patch, Poison), TrialError>;
+}
+
+/// The threat whose keys are a `T`.
+pub struct Rows<T>(PhantomData<fn() -> T>);
+
+impl<T> Rows<T> {
+    pub const NEW: Self = Self(PhantomData);
+}
+
+impl<T: ShareOfRows> Threat for Rows<T> {
+    fn kind(&self) -> &'static str {
+        T::KIND
+    }
+
+    fn surface(&self) -> Surface {
+        Surface::Data
+    }
+
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+
+    fn read(&self, keys: &Keys<'_>) -> Result<Part, RecipeError> {
+        let config = keys.checked(|config: &T| {
+            let mut config = config.clone();
+            let share = config.budget();
+            if *share == 0.0 {
+                *share = 1.0;
+            }
+            config.check()
+        })?;
+        Ok(Part::new(T::KIND, &config))
+    }
+
+    fn title(&self, config: &Part) -> String {
+        let budget = self.budget(config).unwrap_or_default();
+        let text = format!("{:.2}", 100.0 * budget);
+        let text = text.trim_end_matches('0').trim_end_matches('.');
+        format!("{} {text} %", T::NAME)
+    }
+
+    fn budget(&self, config: &Part) -> Option<f64> {
+        config.get("budget")?.as_f64()
+    }
+}
+
+impl<T: ShareOfRows> DataPoison for Rows<T> {
+    fn name(&self) -> &'static str {
+        T::NAME
+    }
+
+    fn steps(&self) -> &'static [(&'static str, f64)] {
+        T::STEPS
+    }
+
+    fn labels_alone(&self) -> bool {
+        T::LABELS_ALONE
+    }
+
+    fn craft(
+        &self,
+        config: &Part,
+        scene: &Scene<'_>,
+        pool: &Features,
+        steps: &mut Steps<'_>,
+    ) -> Result<(Patch, Poison), TrialError> {
+        config.read::<T>()?.craft(scene, pool, steps)
+    }
+}

@@ -1,0 +1,35 @@
+//! RLF, random label flipping (Coalson et al.).
+
+use super::{ShareOfRows, plain};
+use crate::error::TrialError;
+use crate::range::Ranged;
+use crate::scene::{Poison, Scene};
+use tox_data::features::Features;
+use tox_data::patch::Patch;
+use tox_poison::data::flip;
+use tox_poison::data::threat::RlfThreat;
+use tox_study::recipe::OutOfRange;
+use tox_study::steps::Steps;
+
+impl ShareOfRows for RlfThreat {
+    const KIND: &str = "rlf";
+    const NAME: &str = "RLF";
+    const LABELS_ALONE: bool = true;
+
+    fn budget(&mut self) -> &mut f64 {
+        &mut self.budget
+    }
+
+    fn check(&self) -> Result<(), OutOfRange> {
+        self.check().map_err(Ranged::out_of_range)
+    }
+
+    fn craft(
+        &self,
+        scene: &Scene<'_>,
+        pool: &Features,
+        _steps: &mut Steps<'_>,
+    ) -> Result<(Patch, Poison), TrialError> {
+        Ok(plain(flip::random(pool, self.budget, scene.spec.seed)?))
+    }
+}

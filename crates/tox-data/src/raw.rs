@@ -1,0 +1,322 @@
+//! The training and the test file as they are on disk, and the three splits cut from them.
+
+use crate::classes::Selection;
+use crate::dataset::{Dataset, Normalise, Split};
+use crate::error::DataError;
+use crate::order::{self, Cut, counts};
+use crate::repeats;
+use crate::resize;
+use crate::spec::{DataSpec, SplitKind};
+use crate::split::{self, Counts};
+
+/// What a loader returns.
+#[derive(Debug)]
+pub(crate) struct Files {
+    pub train: Split,
+    pub test: Split,
+    pub class_names: Vec<String>,
+    /// Published constants; measured on the training split where there are none.
+    pub normalise: Option<Normalise>,
+    pub notes: Vec<String>,
+    pub origin: Origin,
+    /// How many of the last training images the user brought for validation.
+    pub valid: usize,
+}
+
+/// Where training and test images are from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A published set.
+    Known,
+    /// Two files, or arrays, of the user's.
+    Files,
+    /// The test images are the last of one file of the user's.
+    OneFile,
+}
+
+impl Files {
+    /// Keeps the classes that `spec` names.
+    pub fn keep(mut self, name: &str, spec: &DataSpec) -> Result<Self, DataError> {
+        if let Some(classes) = &spec.classes {
+            let selection = Selection::new(name, classes, &self.class_names)?;
+            let brought = &self.train.labels[self.train.len() - self.valid..];
+            self.valid = selection.rows(brought).len();
+            for split in [&mut self.train, &mut self.test] {
+                let rows = selection.rows(&split.labels);
+                if rows.len() < split.len() {
+                    *split = split.rows(&rows);
+                }
+                selection.relabel(&mut split.labels);
+            }
+            selection.check(name, [&self.train.labels, &self.test.labels])?;
+            self.class_names = selection.names(&self.class_names);
+        }
+        Ok(self)
+    }
+
+    /// BLAKE3 (hexadecimal) of what was read: class names, and shape, pixels and labels of both files.
+    pub fn hash(&self) -> String {
+        let mut hasher = blake3::Hasher::new_derive_key("toxscreen 2026 data source v1");
+        let number = |hasher: &mut blake3::Hasher, n: usize| {
+            hasher.update(&(n as u64).to_le_bytes());
+        };
+        number(&mut hasher, self.class_names.len());
+        for name in &self.class_names {
+            number(&mut hasher, name.len());
+            hasher.update(name.as_bytes());
+        }
+        for split in [&self.train, &self.test] {
+            for size in split.images.shape {
+                number(&mut hasher, size);
+            }
+            hasher.update(&split.images.pixels);
+            number(&mut hasher, split.labels.len());
+            let labels = split.labels.iter().flat_map(|label| label.to_le_bytes());
+            hasher.update(&labels.collect::<Vec<u8>>());
+        }
+        hasher.finalize().to_hex().to_string()
+    }
+
+    /// Cuts the splits that `spec` asks for, then resizes and colours them. `seed` is that of a random
+    /// split.
+    pub fn cut(mut self, name: &str, spec: &DataSpec, seed: u64) -> Result<Dataset, DataError> {
+        check_images(name, spec, &self.train)?;
+        let channels = self.train.images.shape[1];
+        let classes = self.class_names.len();
+        let [train, valid, test] = match spec.split {
+            SplitKind::Official => {
+                let border = self.train.len();
+                let all = [&self.train, &self.test].map(|split| split.labels.clone());
+                let splits = official(name, spec, self.train, self.test)?;
+                let cuts = Order {
+                    all,
+                    border,
+                    origin: self.origin,
+                    brought: self.valid,
+                };
+                self.notes
+                    .extend(cuts.check(name, &self.class_names, &splits)?);
+                splits
+            }
+            SplitKind::Random => random(name, spec, classes, self.train, self.test, seed)?,
+        };
+        if self.origin != Origin::Known {
+            self.notes.extend(repeated(&train, &valid, &test));
+        }
+        let prepare = |split: Split| {
+            let mut images = split.images;
+            if let Some(side) = spec.resize {
+                images = resize::resize(images, side);
+            }
+            if spec.rgb {
+                images = resize::to_rgb(images);
+            }
+            Split {
+                images,
+                labels: split.labels,
+            }
+        };
+        let mut dataset = Dataset {
+            name: name.to_owned(),
+            train: prepare(train),
+            valid: prepare(valid),
+            test: prepare(test),
+            classes,
+            class_names: self.class_names,
+            normalise: Normalise {
+                mean: Vec::new(),
+                std: Vec::new(),
+            },
+            hash: String::new(),
+            notes: self.notes,
+        };
+        dataset.normalise = match self.normalise {
+            None => Normalise::measured(&dataset.train.images),
+            Some(Normalise { mean, std }) if spec.rgb && channels == 1 => Normalise {
+                mean: mean.repeat(3),
+                std: std.repeat(3),
+            },
+            Some(published) => published,
+        };
+        dataset.hash = dataset.content_hash();
+        Ok(dataset)
+    }
+}
+
+fn refuse<T>(
+    name: &str,
+    key: &'static str,
+    found: usize,
+    expected: String,
+) -> Result<T, DataError> {
+    Err(DataError::Spec {
+        name: name.to_owned(),
+        key,
+        found,
+        expected,
+    })
+}
+
+/// Whether the sizes asked for fit images like those of `train`.
+fn check_images(name: &str, spec: &DataSpec, train: &Split) -> Result<(), DataError> {
+    if let Some(side @ (0 | 1025..)) = spec.resize {
+        return refuse(name, "resize", side, "1..=1024 pixels".to_owned());
+    }
+    let [_, _, h, w] = train.images.shape;
+    let side = spec.resize.unwrap_or(h.min(w));
+    let (crop, cutout) = (spec.augment.crop, spec.augment.cutout);
+    if crop >= side {
+        return refuse(
+            name,
+            "augment.crop",
+            crop,
+            format!("less than {side} pixels"),
+        );
+    }
+    if cutout > side {
+        return refuse(
+            name,
+            "augment.cutout",
+            cutout,
+            format!("at most {side} pixels"),
+        );
+    }
+    Ok(())
+}
+
+/// First images for training, last ones of the training file for validation, first ones for test.
+fn official(
+    name: &str,
+    spec: &DataSpec,
+    mut train: Split,
+    mut test: Split,
+) -> Result<[Split; 3], DataError> {
+    let (all, all_test) = (train.len(), test.len());
+    if spec.valid >= all {
+        let expected = format!("fewer than the {all} training images");
+        return refuse(name, "valid", spec.valid, expected);
+    }
+    let left = all - spec.valid;
+    let wanted = spec.train.unwrap_or(left);
+    if wanted == 0 || wanted > left {
+        let valid = spec.valid;
+        let expected = format!("1..={left}, what `valid` = {valid} leaves of {all} images");
+        return refuse(name, "train", wanted, expected);
+    }
+    let wanted_test = spec.test.unwrap_or(all_test);
+    if wanted_test == 0 || wanted_test > all_test {
+        let expected = format!("1..={all_test} test images");
+        return refuse(name, "test", wanted_test, expected);
+    }
+    let valid = train.split_off(left);
+    train.truncate(wanted);
+    test.truncate(wanted_test);
+    Ok([train, valid, test])
+}
+
+/// The rows that splits were cut from.
+struct Order {
+    /// Labels of the training and of the test file.
+    all: [Vec<u16>; 2],
+    /// Rows of the training file.
+    border: usize,
+    origin: Origin,
+    /// Its last rows that the user brought for validation.
+    brought: usize,
+}
+
+impl Order {
+    /// Whether the splits are like the files.
+    fn check(
+        &self,
+        name: &str,
+        class_names: &[String],
+        [train, valid, test]: &[Split; 3],
+    ) -> Result<Vec<String>, DataError> {
+        let classes = class_names.len();
+        let [mut of_train, mut of_test] =
+            [0, 1].map(|file: usize| counts(&self.all[file], classes));
+        if self.origin == Origin::OneFile {
+            let both = of_train.iter().zip(&of_test).map(|(a, b)| a + b);
+            of_train = both.collect();
+            of_test.clone_from(&of_train);
+        } else if self.brought > 0 && self.brought == valid.len() {
+            // The validation images are a split of the user's own.
+            of_train = counts(&self.all[0][..self.border - self.brought], classes);
+        }
+        let cut = |what: String, labels, file| Cut { what, labels, file };
+        let mut cuts = vec![
+            cut(
+                format!("the first {} images, for training,", train.len()),
+                &train.labels[..],
+                &of_train[..],
+            ),
+            cut(
+                match self.origin {
+                    Origin::OneFile => {
+                        format!("the {} images of the last fifth, for test,", test.len())
+                    }
+                    Origin::Known | Origin::Files => {
+                        format!("the first {} test images", test.len())
+                    }
+                },
+                &test.labels,
+                &of_test,
+            ),
+        ];
+        if self.brought != valid.len() {
+            let what = format!("the last {} training images, for validation,", valid.len());
+            cuts.push(cut(what, &valid.labels, &of_train));
+        }
+        order::check(name, class_names, &cuts, self.origin != Origin::Known)
+    }
+}
+
+/// How many images are in two splits.
+fn repeated(train: &Split, valid: &Split, test: &Split) -> Vec<String> {
+    let counted = [
+        (
+            repeats::of_splits(&[train, valid], test),
+            test.len(),
+            "test",
+            "training or validation",
+        ),
+        (
+            repeats::of_splits(&[train], valid),
+            valid.len(),
+            "validation",
+            "training",
+        ),
+    ];
+    let found = counted.into_iter().filter(|(count, ..)| *count > 0);
+    found
+        .map(|(count, all, these, those)| {
+            format!("{count} of the {all} {these} images are {those} images too, pixel by pixel")
+        })
+        .collect()
+}
+
+/// All three at random from both files together.
+fn random(
+    name: &str,
+    spec: &DataSpec,
+    classes: usize,
+    mut pool: Split,
+    test: Split,
+    seed: u64,
+) -> Result<[Split; 3], DataError> {
+    pool.append(test);
+    let Some(train) = spec.train else {
+        return Err(DataError::RandomTrain {
+            name: name.to_owned(),
+            pool: pool.len(),
+        });
+    };
+    let counts = Counts {
+        train,
+        valid: spec.valid,
+        test: spec.test,
+    };
+    let drawn = split::balanced(name, &pool.labels, classes, &counts, seed)?;
+    Ok(drawn.map(|rows| pool.rows(&rows)))
+}

@@ -1,0 +1,252 @@
+//! What is compressed, for which task, and how candidates are trained and judged.
+
+use super::normalise::Normalisation;
+use crate::config::SpaceConfig;
+use crate::subnetwork::Inheritance;
+use crate::{Budget, RcnasConfig};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tox_data::spec::DataSpec;
+use tox_nn::nets::wrn::{RobustBlock, Shape, WrnConfig};
+use tox_robust::attack::{Attack, NameError};
+use tox_robust::threat::EvasionThreat;
+use tox_robust::training::TrainingConfig;
+use tox_search::config::{ConfigError, error, whole};
+
+/// A file that a trial depends on: named by its content too.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HashedFile {
+    /// The file.
+    pub path: String,
+    /// Its BLAKE3 hash; a recipe's reader fills it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+}
+
+/// A part of a task.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// The data set.
+    Data,
+    /// The attack.
+    Attack,
+    /// The teacher.
+    Teacher,
+}
+
+/// What meta-training draws its tasks from, beside the parts of the target, which are always
+/// drawn from too unless they are `unseen`. A table must have them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct MetaTasks {
+    /// Data sets.
+    pub data: Vec<DataSpec>,
+    /// Attacks.
+    pub attacks: Vec<EvasionThreat>,
+    /// Teachers.
+    pub teachers: Vec<Shape>,
+    /// Budgets.
+    pub budgets: Vec<Budget>,
+}
+
+/// How a sub-network begins, and how it is measured while one searches.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CandidateConfig {
+    /// How it is trained; teachers too, unless they have weights or a training of their own.
+    pub training: TrainingConfig,
+    /// How teachers without weights are trained; absent: as candidates. Where those begin with the
+    /// teacher's weights, a few epochs are enough for them but not for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<TrainingConfig>,
+    /// What the first layer sees, of the teacher and of all its sub-networks.
+    #[serde(skip_serializing_if = "Normalisation::is_data")]
+    pub normalise: Normalisation,
+    /// Whether it begins with weights of the teacher; else with random ones. The papers train every
+    /// sub-network; a warm one needs fewer epochs for the same order.
+    pub warm: bool,
+    /// Which weights of the teacher a warm one begins with.
+    pub inherit: Inheritance,
+    /// Validation images that it is attacked on, at most all.
+    pub images: usize,
+    /// What robust blocks are made of.
+    pub cells: RobustBlock,
+}
+
+impl Default for CandidateConfig {
+    fn default() -> Self {
+        Self {
+            training: TrainingConfig::default(),
+            teacher: None,
+            normalise: Normalisation::default(),
+            warm: true,
+            inherit: Inheritance::default(),
+            images: 1000,
+            cells: RobustBlock::default(),
+        }
+    }
+}
+
+/// How teacher and result are compared in the end, on test images.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct JudgeConfig {
+    /// How the result is trained; absent: as the candidates were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub training: Option<TrainingConfig>,
+    /// Attacks in the ball of the task, by their short names.
+    pub attacks: Vec<String>,
+    /// Test images, the first ones, at most all.
+    pub images: usize,
+}
+
+impl Default for JudgeConfig {
+    /// The columns of the paper's tables.
+    fn default() -> Self {
+        Self {
+            training: None,
+            attacks: ["fgsm", "pgd20", "cw40", "autoattack"]
+                .map(str::to_owned)
+                .to_vec(),
+            images: 10_000,
+        }
+    }
+}
+
+/// A teacher to compress under the attack that is the trial's threat, on the trial's data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CompressConfig {
+    /// The teacher: `wrn-28-10`, `wrn-a1`, `d14,14,7-w5,7,3-r001`, ..., with `-b4` behind it for 4
+    /// channels at width 1 in place of 16.
+    pub teacher: Shape,
+    /// Weights of the teacher, as safetensors with the names of the usual WideResNet code; absent: it is
+    /// trained as the candidates are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<HashedFile>,
+    /// What the sub-network may cost.
+    pub budget: Budget,
+    /// The search.
+    #[serde(default)]
+    pub search: RcnasConfig,
+    /// Candidates are looked up here in place of being trained: a table that the learner
+    /// `sub-networks` made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<HashedFile>,
+    /// Tasks of meta-training.
+    #[serde(default)]
+    pub meta: MetaTasks,
+    /// Parts of the target that meta-training never meets.
+    #[serde(default)]
+    pub unseen: Vec<Part>,
+    /// Training and measuring of candidates.
+    #[serde(default)]
+    pub candidate: CandidateConfig,
+    /// The comparison in the end; absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judge: Option<JudgeConfig>,
+}
+
+/// All sub-networks of a teacher, each trained on the trial's data and attacked: what a table is made
+/// of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TableConfig {
+    /// The teacher whose sub-networks are trained, itself among them.
+    pub teacher: Shape,
+    /// Which of them.
+    #[serde(default)]
+    pub space: SpaceConfig,
+    /// Training and measuring. A table whose sub-networks inherit holds for its own teacher alone.
+    #[serde(default = "from_scratch")]
+    pub candidate: CandidateConfig,
+    /// Attacks beside that of the trial's threat, in its ball, by their short names.
+    #[serde(default)]
+    pub attacks: Vec<String>,
+}
+
+fn from_scratch() -> CandidateConfig {
+    CandidateConfig {
+        warm: false,
+        ..CandidateConfig::default()
+    }
+}
+
+impl CandidateConfig {
+    /// How teachers are trained.
+    pub fn of_teacher(&self) -> &TrainingConfig {
+        self.teacher.as_ref().unwrap_or(&self.training)
+    }
+
+    fn check(&self, at: &str, teacher: &Shape) -> Result<(), ConfigError> {
+        training(&format!("{at}.training"), &self.training)?;
+        if let Some(config) = &self.teacher {
+            training(&format!("{at}.teacher"), config)?;
+        }
+        whole(format!("{at}.images"), self.images, 1, 1_000_000_000)?;
+        let network = WrnConfig {
+            cells: self.cells,
+            ..WrnConfig::new(*teacher, 1, 2)
+        };
+        (network.check()).or_else(|e| error("teacher", teacher, e.to_string()))
+    }
+}
+
+impl CompressConfig {
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.search.check().map_err(|e| ConfigError {
+            key: format!("search.{}", e.key),
+            ..e
+        })?;
+        self.candidate.check("candidate", &self.teacher)?;
+        for budget in self.meta.budgets.iter().chain([&self.budget]) {
+            (budget.check()).or_else(|e| error("budget", format!("{budget:?}"), e.to_string()))?;
+        }
+        for threat in &self.meta.attacks {
+            (threat.check(usize::MAX))
+                .or_else(|e| error("meta.attacks", threat.attack.name(), e.to_string()))?;
+        }
+        if let Some(judge) = &self.judge {
+            if let Some(config) = &judge.training {
+                training("judge.training", config)?;
+            }
+            whole("judge.images", judge.images, 1, 1_000_000_000)?;
+            attacks("judge.attacks", &judge.attacks)?;
+        }
+        if self.table.is_some() && self.weights.is_some() {
+            let expected = "one of both: a table knows its own networks".to_owned();
+            return error("weights", "set beside `table`", expected);
+        }
+        Ok(())
+    }
+}
+
+impl TableConfig {
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.candidate.check("candidate", &self.teacher)?;
+        attacks("attacks", &self.attacks).map(|_| ())
+    }
+}
+
+/// Attacks by their short names.
+///
+/// # Errors
+/// A name that is none, under `key`.
+pub fn attacks(key: &str, names: &[String]) -> Result<Vec<Attack>, ConfigError> {
+    let parse = |name: &String| {
+        name.parse()
+            .or_else(|e: NameError| error(key, name, e.to_string()))
+    };
+    names.iter().map(parse).collect()
+}
+
+fn training(at: &str, config: &TrainingConfig) -> Result<(), ConfigError> {
+    config.check().or_else(|e| {
+        let key = format!("{at}.{}", e.key);
+        error(key, e.found, format!("{} to {}", e.low, e.high))
+    })
+}

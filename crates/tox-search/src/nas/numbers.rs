@@ -1,0 +1,88 @@
+//! The table of a search's numbers in a config.
+
+use super::NasSpace;
+use crate::config::ConfigError;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use std::marker::PhantomData;
+
+/// Why a table cannot be read, and where in it.
+pub type Unread = serde_path_to_error::Error<serde_json::Error>;
+
+/// The numbers of a search, each with a default.
+pub trait Numbers: Serialize + DeserializeOwned + JsonSchema + 'static {
+    /// With the defaults of a space, where they depend on it.
+    fn in_space(self, space: NasSpace) -> Self {
+        let _ = space;
+        self
+    }
+
+    /// Checks every range.
+    fn check_in(&self, space: NasSpace) -> Result<(), ConfigError>;
+}
+
+/// [`Numbers`], whatever their type.
+pub trait Table: Sync {
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema;
+
+    /// The table with its defaults written out.
+    ///
+    /// # Errors
+    /// A key that it does not have, or a value of another type.
+    fn read(&self, table: Value) -> Result<Value, Unread>;
+
+    /// The table, null if there is none, as it runs in a space.
+    fn in_space(&self, table: Value, space: NasSpace) -> Value;
+
+    /// # Errors
+    /// The first key out of its range.
+    fn check(&self, table: &Value, space: NasSpace) -> Result<(), ConfigError>;
+}
+
+/// The [`Table`] of numbers.
+pub struct TableOf<T>(PhantomData<fn() -> T>);
+
+impl<T: 'static> TableOf<T> {
+    /// It has no state.
+    pub const NEW: &'static Self = &Self(PhantomData);
+}
+
+impl<T: Numbers> Table for TableOf<T> {
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<Option<T>>()
+    }
+
+    fn read(&self, table: Value) -> Result<Value, Unread> {
+        Ok(to_value(&serde_path_to_error::deserialize::<_, T>(table)?))
+    }
+
+    fn in_space(&self, table: Value, space: NasSpace) -> Value {
+        let table = match table {
+            Value::Null => Value::Object(Map::new()),
+            table => table,
+        };
+        // What cannot be read is told by the check.
+        T::deserialize(&table).map_or(table, |numbers| to_value(&numbers.in_space(space)))
+    }
+
+    fn check(&self, table: &Value, space: NasSpace) -> Result<(), ConfigError> {
+        read::<T>(table)?.in_space(space).check_in(space)
+    }
+}
+
+/// Numbers of a table.
+pub(super) fn read<T: DeserializeOwned>(table: &Value) -> Result<T, ConfigError> {
+    T::deserialize(table).map_err(|e| ConfigError {
+        key: String::new(),
+        found: table.to_string(),
+        expected: format!("the numbers of the search: {e}"),
+    })
+}
+
+/// By way of text, so that an f32 keeps its few digits.
+pub(super) fn to_value(of: &impl Serialize) -> Value {
+    let text = serde_json::to_string(of).unwrap_or_default();
+    serde_json::from_str(&text).unwrap_or_default()
+}

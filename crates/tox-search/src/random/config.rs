@@ -1,0 +1,66 @@
+//! Every number of a random search.
+
+use crate::config::{ConfigError, whole};
+use crate::reward::{RewardError, TrainConfig};
+use crate::space::cells::CellSpace;
+use crate::space::darts;
+use crate::space::nasbench201::CELLS;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tox_data::checkpoint::CheckpointError;
+
+/// The numbers of a random search. The defaults are the study's control.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RandomConfig {
+    /// Different architectures that are drawn, at least one, and of NAS-Bench-201 at most 15,625. Of
+    /// one nothing is measured; of several the most accurate is the result.
+    pub draws: usize,
+    /// How the two inputs of a node are drawn, in the DARTS space.
+    pub inputs: darts::Inputs,
+    /// Channels of the networks that are trained.
+    pub channels: usize,
+    /// Their cells; a stage's in NAS-Bench-201.
+    pub cells: usize,
+    /// Training of an architecture, whose validation accuracy decides.
+    pub train: TrainConfig,
+}
+
+impl Default for RandomConfig {
+    fn default() -> Self {
+        Self {
+            draws: 1,
+            inputs: darts::Inputs::default(),
+            channels: 16,
+            cells: 5,
+            train: TrainConfig::default(),
+        }
+    }
+}
+
+/// Why a search could not begin or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RandomError {
+    /// A number out of range.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Architectures cannot be evaluated.
+    #[error(transparent)]
+    Reward(#[from] RewardError),
+    /// The checkpoint failed.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+}
+
+impl RandomConfig {
+    pub fn check(&self, space: CellSpace) -> Result<(), ConfigError> {
+        let draws = match space {
+            CellSpace::Darts => 100_000,
+            CellSpace::NasBench201 => CELLS,
+        };
+        whole("draws", self.draws, 1, draws)?;
+        whole("channels", self.channels, 1, 4096)?;
+        whole("cells", self.cells, 1, 4096)?;
+        self.train.check().map_err(|e| e.below("train"))
+    }
+}

@@ -1,0 +1,97 @@
+//! How the engine's own errors end a command.
+
+use crate::child::ChildError;
+use crate::files::FileError;
+use crate::recipe::{RecipeError, SourceError};
+use crate::record::RecordError;
+use crate::store::StoreError;
+use crate::trial::{Exit, Failure};
+use tox_data::{DataError, FetchError};
+
+impl Failure {
+    /// With what to do about it.
+    pub fn hinted(self, hint: impl Into<String>) -> Self {
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
+    }
+}
+
+impl From<DataError> for Failure {
+    fn from(error: DataError) -> Self {
+        Self::new(Exit::Data, &error)
+    }
+}
+
+impl From<FetchError> for Failure {
+    fn from(error: FetchError) -> Self {
+        Self::new(Exit::Data, &error)
+    }
+}
+
+impl From<SourceError> for Failure {
+    fn from(error: SourceError) -> Self {
+        Self::new(Exit::Data, &error)
+    }
+}
+
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Self {
+        Self::new(Exit::Failed, &error)
+    }
+}
+
+impl From<RecipeError> for Failure {
+    fn from(error: RecipeError) -> Self {
+        Self {
+            hint: error.hint(),
+            ..Self::new(Exit::Usage, &error)
+        }
+    }
+}
+
+impl From<RecordError> for Failure {
+    fn from(error: RecordError) -> Self {
+        let failure = Self::new(Exit::Failed, &error);
+        match error {
+            RecordError::Changed { .. } | RecordError::Parse { .. } => {
+                failure.hinted("delete the trial's folder and run the study again to make it anew")
+            }
+            RecordError::File(_) | RecordError::Version { .. } | RecordError::NotFinite { .. } => {
+                failure
+            }
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let exit = match &error {
+            StoreError::File(_) | StoreError::Edited { .. } | StoreError::Busy { .. } => {
+                Exit::Failed
+            }
+            StoreError::OtherData { .. } => Exit::Data,
+            StoreError::Recipe(_)
+            | StoreError::NoStudy { .. }
+            | StoreError::Headless { .. }
+            | StoreError::Changed { .. } => Exit::Usage,
+        };
+        Self {
+            hint: error.hint(),
+            ..Self::new(exit, &error)
+        }
+    }
+}
+
+impl From<ChildError> for Failure {
+    fn from(error: ChildError) -> Self {
+        match error {
+            ChildError::Trial(failure) => failure,
+            ChildError::Record(error) => error.into(),
+            ChildError::File(_) | ChildError::Spec { .. } | ChildError::Busy { .. } => {
+                Self::new(Exit::Failed, &error)
+            }
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The keys of one learner, threat or defence as they are written, with their place in the recipe.
+
+use super::source::{Source, dotted};
+use super::{RecipeError, path};
+use serde::de::DeserializeOwned;
+use std::fmt::Display;
+use toml::{Table, Value};
+
+/// Keys as they are written.
+pub struct Keys<'a> {
+    source: &'a Source<'a>,
+    at: Vec<String>,
+    table: Table,
+}
+
+/// A number out of its range.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutOfRange {
+    /// Dotted, below the keys' own table; empty for the table itself.
+    pub key: String,
+    pub found: String,
+    pub expected: String,
+}
+
+impl<'a> Keys<'a> {
+    pub(super) fn new(source: &'a Source<'a>, at: Vec<String>, table: Table) -> Self {
+        Self { source, at, table }
+    }
+
+    /// Reads them as a structure.
+    ///
+    /// # Errors
+    /// A key that it does not have, or a value of another type.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, RecipeError> {
+        let table = Value::Table(self.table.clone());
+        self.source.read(&self.at, table)
+    }
+
+    /// Reads the table `key`, if it is written, by `read`, which knows its type.
+    ///
+    /// # Errors
+    /// As [`Keys::read`].
+    pub fn table<T, E: Display>(
+        &self,
+        key: &str,
+        read: impl FnOnce(serde_json::Value) -> Result<T, serde_path_to_error::Error<E>>,
+    ) -> Result<Option<T>, RecipeError> {
+        let at = [&self.at[..], &path(&[key])].concat();
+        let Some(table) = self.table.get(key) else {
+            return Ok(None);
+        };
+        let table = serde_json::to_value(table);
+        let table = table.map_err(|e| self.refuse(key, e.to_string(), None))?;
+        let read = read(table).map(Some);
+        read.map_err(|e| self.source.unread(&at, e.path(), &e.inner().to_string()))
+    }
+
+    /// Reads them as a structure whose numbers `check` holds against their ranges.
+    ///
+    /// # Errors
+    /// Those of [`Keys::read`], and the first number out of its range.
+    pub fn checked<T: DeserializeOwned>(
+        &self,
+        check: impl FnOnce(&T) -> Result<(), OutOfRange>,
+    ) -> Result<T, RecipeError> {
+        let config: T = self.read()?;
+        check(&config).map_err(|e| self.out_of_range(&e))?;
+        Ok(config)
+    }
+
+    /// An error about a number out of its range.
+    pub fn out_of_range(&self, wrong: &OutOfRange) -> RecipeError {
+        let at = [
+            &self.at[..],
+            &path(&wrong.key.split('.').collect::<Vec<_>>()),
+        ]
+        .concat();
+        let message = format!(
+            "`{}` = {} is out of range: expected {}",
+            dotted(&at),
+            wrong.found,
+            wrong.expected
+        );
+        self.source.refuse(&at, message, None)
+    }
+
+    /// An error about the value of `key`, a dotted key; of all keys if it is empty.
+    pub fn refuse(&self, key: &str, message: String, hint: Option<String>) -> RecipeError {
+        let below = key.split('.').filter(|part| !part.is_empty());
+        let below: Vec<String> = below.map(str::to_owned).collect();
+        self.source
+            .refuse(&[&self.at[..], &below].concat(), message, hint)
+    }
+
+    /// BLAKE3 of the file that the table `key` names by its `path`; `key` is what messages call it.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn hash_of(&self, key: &str, file: &str) -> Result<String, RecipeError> {
+        let read = || {
+            let mut hasher = blake3::Hasher::new();
+            hasher.update_reader(std::fs::File::open(file)?)?;
+            std::io::Result::Ok(hasher.finalize().to_hex().to_string())
+        };
+        read().map_err(|e| {
+            let hint = "a relative path is taken from the folder of the recipe";
+            let message = format!("cannot read the {key} {file}: {e}");
+            self.refuse(&format!("{key}.path"), message, Some(hint.into()))
+        })
+    }
+}

@@ -1,0 +1,137 @@
+//! What the guide must name: every learner, threat, defence, attack and command that is registered.
+
+use crate::Document;
+use std::process::Command;
+use tox_audits::HOUSE;
+use tox_robust::attacks::KINDS;
+
+/// Where the tables of keys are.
+const REFERENCE: &str = "docs/guide/keys.md";
+
+/// What is registered but not in the guide, and keys in tables of the guide that no part has.
+pub fn faults(documents: &[Document]) -> Vec<String> {
+    let mut faults = Vec::new();
+    let learners: Vec<String> = HOUSE.learners.iter().map(|l| l.kind().to_owned()).collect();
+    let threats: Vec<String> = HOUSE.threats.iter().map(|t| t.kind().to_owned()).collect();
+    let defences: Vec<String> = HOUSE.defences.iter().map(|d| d.kind().to_owned()).collect();
+    let attacks: Vec<String> = KINDS.iter().map(|kind| kind.name.to_owned()).collect();
+    let parts = [
+        ("learner", &learners),
+        ("threat", &threats),
+        ("defence", &defences),
+    ];
+    let reference = documents.iter().find(|d| d.path == REFERENCE);
+    let reference = reference.map_or("", |d| d.text.as_str());
+    for (part, kinds) in parts {
+        faults.extend(without(documents, part, kinds));
+        for kind in kinds {
+            let marker = format!("<!-- generated: {part} {kind} -->");
+            if !reference.contains(&marker) {
+                faults.push(format!(
+                    "{REFERENCE} has no table of the {part} `{kind}`: add {marker}"
+                ));
+            }
+        }
+    }
+    faults.extend(without(documents, "attack", &attacks));
+    faults.extend(unknown_keys(documents));
+    faults
+}
+
+/// Names that no document of the guide has in backticks or in a command.
+pub fn without(documents: &[Document], what: &str, names: &[String]) -> Vec<String> {
+    let guide: Vec<&Document> = documents
+        .iter()
+        .filter(|d| d.path.starts_with("docs/guide/"))
+        .collect();
+    let told = |name: &String| {
+        let forms = [
+            format!("`{name}`"),
+            format!("`{name} "),
+            format!("toxscreen {name}"),
+            format!("`\"{name}\"`"),
+        ];
+        guide
+            .iter()
+            .any(|d| forms.iter().any(|form| d.text.contains(form)))
+    };
+    let missing = names.iter().filter(|name| !told(name));
+    missing
+        .map(|name| format!("docs/guide says nothing of the {what} `{name}`"))
+        .collect()
+}
+
+/// Keys of hand-written tables (first column `key` or `key of ...`) that no part has.
+fn unknown_keys(documents: &[Document]) -> Vec<String> {
+    let schema = tox_study::recipe::schema(&HOUSE);
+    let schema: serde_json::Value = serde_json::from_str(&schema).unwrap_or_default();
+    let mut known: Vec<String> = Vec::new();
+    names(&schema, &mut known);
+    let mut faults = Vec::new();
+    for document in documents
+        .iter()
+        .filter(|d| d.path.starts_with("docs/guide/"))
+    {
+        let mut of_keys = false;
+        for line in document.text.lines() {
+            let Some(first) = line
+                .strip_prefix('|')
+                .and_then(|line| line.split('|').next())
+            else {
+                of_keys = false;
+                continue;
+            };
+            let head = first.trim();
+            if head == "key" || head.starts_with("key of ") {
+                of_keys = true;
+                continue;
+            }
+            if !of_keys || head.starts_with("---") {
+                continue;
+            }
+            for key in head.split('`').skip(1).step_by(2) {
+                let last = key.rsplit('.').next().unwrap_or(key);
+                if last != "*" && !known.iter().any(|name| name == last) {
+                    faults.push(format!("{}: no part has the key `{key}`", document.path));
+                }
+            }
+        }
+    }
+    faults
+}
+
+/// Every name of a property in a schema.
+fn names(schema: &serde_json::Value, found: &mut Vec<String>) {
+    use serde_json::Value;
+    match schema {
+        Value::Object(map) => {
+            if let Some(Value::Object(properties)) = map.get("properties") {
+                found.extend(properties.keys().cloned());
+            }
+            map.values().for_each(|value| names(value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| names(item, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// The commands that `toxscreen --help` shows; `None` without a program beside this one.
+pub fn commands() -> Option<Vec<String>> {
+    let own = std::env::current_exe().ok()?;
+    let name = format!("toxscreen{}", std::env::consts::EXE_SUFFIX);
+    let mut folders = own.ancestors().skip(1).take(2);
+    let program = folders.find_map(|folder| Some(folder.join(&name)).filter(|p| p.is_file()))?;
+    let help = Command::new(program).arg("--help").output().ok()?;
+    let help = String::from_utf8(help.stdout).ok()?;
+    let (_, list) = help.split_once("Commands:\n")?;
+    let lines = list.lines().take_while(|line| !line.trim().is_empty());
+    // A command is indented by two blanks; what it does may go on below, further in.
+    let names = lines.filter_map(|line| line.strip_prefix("  ").filter(|l| !l.starts_with(' ')));
+    let names = names.filter_map(|line| line.split_whitespace().next());
+    Some(
+        names
+            .filter(|name| *name != "help")
+            .map(str::to_owned)
+            .collect(),
+    )
+}
