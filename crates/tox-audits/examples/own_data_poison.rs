@@ -116,6 +116,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         device: Device::flex(),
         reach: Reach::TrainAndValid,
         victims: &Surrogate,
+        own: &[],
     };
     let mut steps = Steps::new(context, data_key(&clean), trial.spec.seed, Vec::new());
     let (patch, poison) =

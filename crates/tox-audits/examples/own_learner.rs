@@ -110,6 +110,7 @@ fn run(trial: &TrialSpec, context: TrialContext<'_>) -> Result<Finished, TrialEr
         reach: Reach::TrainAndValid,
         // Whose gradient a gradient-cancelling adversary cancels: it has none of its own.
         victims: &Surrogate,
+        own: &[],
     };
     let data = prepare_first(&scene, context)?.data;
     let means = means(&data.train, data.classes, config.trim);

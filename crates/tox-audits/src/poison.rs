@@ -52,6 +52,7 @@ pub fn prepare(scene: &Scene<'_>, steps: &mut Steps<'_>) -> Result<Prepared, Tri
     let mut cleansed: Vec<Cleansed> = Vec::new();
     for (i, defence) in scene.spec.defence.data.iter().enumerate() {
         let Some(cleaning) = cleaning(&defence.kind) else {
+            own(scene, "defence", &defence.kind)?;
             continue;
         };
         let trusted = match cleaning.trusted(defence)? {
@@ -134,6 +135,17 @@ pub fn shares(mut steps: Vec<(String, f64)>) -> Vec<(String, f64)> {
     steps
 }
 
+/// Refuses what neither these lists nor the learner know: a trial under its name would be a clean one.
+fn own(scene: &Scene<'_>, what: &str, kind: &str) -> Result<(), TrialError> {
+    match scene.own.contains(&kind) {
+        true => Ok(()),
+        false => Err(TrialError::Unfit(format!(
+            "the learner `{}` makes nothing of the {what} `{kind}`",
+            scene.spec.learner.kind
+        ))),
+    }
+}
+
 /// The data as an adversary reaches them.
 fn reached(data: &Dataset, reach: Reach) -> Dataset {
     match reach {
@@ -160,13 +172,7 @@ fn poison(scene: &Scene<'_>, steps: &mut Steps<'_>) -> Result<Option<Poisoned>, 
         return Ok(None);
     };
     let Some(poison) = threats::poison(&threat.kind) else {
-        return match threat.kind.as_str() {
-            // The bilevel learner crafts its own.
-            threats::bilevel::KIND => Ok(None),
-            other => Err(TrialError::Unfit(format!(
-                "the threat `{other}` is registered for recipes, but nobody crafts it: list it in `threats!`"
-            ))),
-        };
+        return own(scene, "threat", &threat.kind).map(|()| None);
     };
     let pool = pool(scene.clean, scene.reach);
     match poison.budget(threat) {

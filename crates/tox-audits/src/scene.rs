@@ -30,6 +30,8 @@ pub struct Scene<'a> {
     pub reach: Reach,
     /// Whose gradient is cancelled.
     pub victims: &'a dyn Victims,
+    /// Kinds of threats to data, and of defences of them, that the learner sees to itself.
+    pub own: &'a [&'a str],
 }
 
 /// What a learner offers to an adversary who cancels gradients.

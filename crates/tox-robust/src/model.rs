@@ -136,6 +136,10 @@ impl<F: Fn(Tensor<4>, &Device) -> Tensor<2>> Oracle for Function<'_, F> {
         let x = normalised(pixels, self.shape, self.normalise, &device).require_grad();
         let y = (self.of)(x.clone(), &device);
         let (shape, logits) = (y.dims(), read(y.clone().inner()));
+        // A network whose answer does not depend on the image, such as a cell without a path through it.
+        if !y.is_tracked() {
+            return (logits, vec![0.0; pixels.len()]);
+        }
         let cotangent = TensorData::new(cotangent(&logits), shape);
         let gradients = (y * Tensor::from_data(cotangent, &device)).sum().backward();
         let mut gradient = match x.grad(&gradients) {
@@ -148,5 +152,29 @@ impl<F: Fn(Tensor<4>, &Device) -> Tensor<2>> Oracle for Function<'_, F> {
             channel.iter_mut().for_each(|v| *v /= std);
         }
         (logits, gradient)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A cell of ops that pass nothing on makes such a network.
+    #[test]
+    fn an_answer_that_does_not_depend_on_the_image_has_no_gradient() {
+        let normalise = Normalise {
+            mean: vec![0.5],
+            std: vec![0.25],
+        };
+        let constant = Function {
+            of: |x: Tensor<4>, device: &Device| Tensor::ones([x.dims()[0], 3], device),
+            normalise: &normalise,
+            shape: [1, 2, 2],
+            classes: 3,
+            device: Device::flex(),
+        };
+        let (logits, gradient) = constant.pullback(&[0.1; 8], &mut |logits| logits.to_vec());
+        assert_eq!(logits, [1.0; 6]);
+        assert_eq!(gradient, [0.0; 8]);
     }
 }

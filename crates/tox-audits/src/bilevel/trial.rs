@@ -37,6 +37,7 @@ pub fn run(
         // The learner trusts its validation points.
         reach: Reach::Train,
         victims: &Surrogate,
+        own: &[threats::bilevel::KIND],
     };
     let mut steps = Steps::new(context, data_key(&clean), spec.seed, weights(spec));
     let Prepared {

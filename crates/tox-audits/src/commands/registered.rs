@@ -77,6 +77,7 @@ pub fn craft(
         device: asked.device.clone(),
         reach: Reach::Train,
         victims: &Surrogate,
+        own: &[],
     };
     let context = TrialContext {
         dir: asked.dir,

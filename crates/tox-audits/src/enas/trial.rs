@@ -41,6 +41,7 @@ pub fn run(
         device: device.clone(),
         reach: Reach::TrainAndValid,
         victims: &Surrogate,
+        own: &[],
     };
     let mut steps = Steps::new(context, data_key(&clean), spec.seed, weights(spec));
     let prepared = prepare(&scene, &mut steps)?;

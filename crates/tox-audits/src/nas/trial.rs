@@ -61,6 +61,7 @@ pub fn run(
         device,
         reach: Reach::TrainAndValid,
         victims: &CleanRun(&clean_config),
+        own: &[parts::KIND],
     };
     if let Some(target) = &target {
         evaluate::trainable(&attacked_config, target)?;

@@ -75,6 +75,7 @@ pub fn run(
         device: device.clone(),
         reach: Reach::TrainAndValid,
         victims: &Surrogate,
+        own: &[],
     };
     let prepared = prepare_first(&scene, context.part())?;
     let (data_hash, mut data_notes) = (clean.hash.clone(), clean.notes.clone());

@@ -52,6 +52,7 @@ pub fn run(
         device: device.clone(),
         reach: Reach::TrainAndValid,
         victims: &Surrogate,
+        own: &[],
     };
     let prepared = prepare_first(&scene, context.part())?;
     let set = Set {
