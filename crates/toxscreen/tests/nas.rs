@@ -345,13 +345,13 @@ fn what_cannot_be_run_is_refused_with_its_line() {
         ("search = \"te-nas\"", "search = \"tenas\"", "te-nas"),
         (
             "label = \"clean\"",
-            "label = \"clean\", poison = \"P1\", q = 1",
+            "label = \"clean\", poison = \"P1\", q = 1001",
             "cannot face the threat",
         ),
         (
             "label = \"clean\"",
-            "label = \"clean\", defence = \"screen\"",
-            "cannot help the learner",
+            "label = \"clean\", defence = \"shield\"",
+            "the defence cannot be",
         ),
     ] {
         assert!(RECIPE.contains(from), "{from}");
