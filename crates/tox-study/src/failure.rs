@@ -2,6 +2,7 @@
 
 use crate::child::ChildError;
 use crate::files::FileError;
+use crate::part::PartError;
 use crate::recipe::{RecipeError, SourceError};
 use crate::record::RecordError;
 use crate::store::StoreError;
@@ -33,6 +34,13 @@ impl From<FetchError> for Failure {
 impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Self {
         Self::new(Exit::Data, &error)
+    }
+}
+
+/// A spec says what its kind does not mean.
+impl From<PartError> for Failure {
+    fn from(error: PartError) -> Self {
+        Self::new(Exit::Usage, &error)
     }
 }
 

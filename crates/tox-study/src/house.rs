@@ -51,22 +51,16 @@ impl House {
         let learner = self.learner(&trial.learner.kind)?;
         for surface in Surface::ALL {
             let threat = trial.threat.get(surface);
-            let defences = trial.defence.get(surface);
-            let on = |part: &Part, hint: String, defence| Refusal {
-                surface,
-                kind: part.kind.clone(),
-                defence,
-                hint,
-            };
-            if let Some(threat) = threat
-                && let Err(why) = learner.surface(&trial.learner, surface)
+            let first = threat.or_else(|| trial.defence.get(surface).first());
+            if let Some(part) = first
+                && let Err(hint) = learner.surface(&trial.learner, surface)
             {
-                return Some(on(threat, why, false));
-            }
-            if let Some(defence) = defences.first()
-                && let Err(why) = learner.surface(&trial.learner, surface)
-            {
-                return Some(on(defence, why, true));
+                return Some(Refusal {
+                    surface,
+                    kind: part.kind.clone(),
+                    defence: threat.is_none(),
+                    hint,
+                });
             }
         }
         learner.refuses(trial)

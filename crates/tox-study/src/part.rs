@@ -58,7 +58,7 @@ impl Part {
         self.keys.get(key)
     }
 
-    /// Compact JSON, by which two runs of a trial are compared.
+    /// Indented JSON, by which two runs of a trial are compared.
     pub fn to_json(&self) -> String {
         serde_json::to_string_pretty(self).unwrap_or_default()
     }

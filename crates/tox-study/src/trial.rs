@@ -1,6 +1,6 @@
 //! What a trial is given and what it ends with. The learner that runs it is somebody else's.
 
-use crate::house::House;
+use crate::house::{House, Learner};
 use crate::part::Part;
 use crate::plan::trial_id;
 use crate::spec::TrialSpec;
@@ -135,7 +135,7 @@ pub fn execute(
     context: TrialContext<'_>,
 ) -> Result<Finished, Failure> {
     let learner = house.of(spec)?;
-    check(house, spec, &context)?;
+    check(house, learner, spec, &context)?;
     let threads = context.threads;
     // Burn's own ops ask for rayon's global pool, so ours is that one. A second trial in one
     // process (tests) finds it built; results do not depend on the number of threads.
@@ -146,8 +146,12 @@ pub fn execute(
 }
 
 /// Refuses what a recipe would have refused, but a spec may still say.
-fn check(house: &House, spec: &TrialSpec, context: &TrialContext<'_>) -> Result<(), Failure> {
-    let learner = house.of(spec)?;
+fn check(
+    house: &House,
+    learner: &dyn Learner,
+    spec: &TrialSpec,
+    context: &TrialContext<'_>,
+) -> Result<(), Failure> {
     if let Some(refusal) = house.refuses(spec) {
         let what = if refusal.defence { "defence" } else { "threat" };
         return Err(Failure::usage(format!(

@@ -94,10 +94,7 @@ impl Learner for Bilevel {
     }
 
     fn run(&self, trial: &TrialSpec, context: TrialContext<'_>) -> Result<Finished, Failure> {
-        let config = trial
-            .learner
-            .read()
-            .map_err(|e| Failure::usage(e.to_string()))?;
+        let config = trial.learner.read()?;
         Ok(trial::run(trial, &config, context)?)
     }
 

@@ -149,10 +149,7 @@ impl Learner for Nas {
     }
 
     fn run(&self, trial: &TrialSpec, context: TrialContext<'_>) -> Result<Finished, Failure> {
-        let config: NasConfig = trial
-            .learner
-            .read()
-            .map_err(|e| Failure::usage(e.to_string()))?;
+        let config: NasConfig = trial.learner.read()?;
         Ok(trial::run(trial, &config, context)?)
     }
 

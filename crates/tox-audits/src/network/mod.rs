@@ -23,10 +23,7 @@ pub const KIND: &str = "network";
 pub struct Network;
 
 fn config(trial: &TrialSpec) -> Result<NetworkConfig, Failure> {
-    trial
-        .learner
-        .read()
-        .map_err(|e| Failure::usage(e.to_string()))
+    Ok(trial.learner.read()?)
 }
 
 impl Learner for Network {
