@@ -177,8 +177,10 @@ fn a_killed_child_is_a_failure_and_the_rerun_resumes_it() {
     let script = dir.path().join("murder.sh");
     let text = format!(
         "#!/bin/sh\ncase \"$2\" in *{}*) ;; *) exec {PROGRAM} \"$@\";; esac\n\
-         exec 3<&0; {PROGRAM} \"$@\" <&3 & child=$!\nsleep 0.2\nkill -9 $child\nkill -9 $$\n",
-        study.trials[0].id
+         exec 3<&0; {PROGRAM} \"$@\" <&3 & child=$!\n\
+         while [ ! -f '{}' ]; do sleep 0.02; done\nsleep 0.1\nkill -9 $child\nkill -9 $$\n",
+        study.trials[0].id,
+        victim.join("checkpoint.txt").display()
     );
     fs::write(&script, text).unwrap();
     Command::new("chmod")
