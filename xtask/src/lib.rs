@@ -20,6 +20,7 @@ pub struct Found {
 }
 
 const SCHEMA: &str = "recipes/schema.json";
+const PROTOCOL: &str = "docs/learner-protocol.json";
 
 /// Writes the schema of recipes and the generated parts of every `.md`; returns what changed.
 ///
@@ -79,7 +80,9 @@ pub struct Document {
 fn generated(root: &Path) -> Result<Vec<(String, String)>, String> {
     let schema = tox_study::recipe::schema(&HOUSE);
     let parsed = serde_json::from_str(&schema).map_err(|e| format!("{SCHEMA}: {e}"))?;
-    let mut all = vec![(SCHEMA.to_owned(), schema)];
+    let protocol = tox_audits::external::protocol::schema();
+    let protocol = protocol.map_err(|e| format!("{PROTOCOL}: {e}"))?;
+    let mut all = vec![(SCHEMA.to_owned(), schema), (PROTOCOL.to_owned(), protocol)];
     for document in documents(root, &repository(root)?)? {
         let text = markers::filled(&document.text, |what| markers::content(what, &parsed))
             .map_err(|e| format!("{}: {e}", document.path))?;

@@ -112,7 +112,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let clean = load(&trial.spec, &context)?;
     let scene = Scene {
         spec: &trial.spec,
-        clean: &clean,
+        clean: (&clean).into(),
         device: Device::flex(),
         reach: Reach::TrainAndValid,
         victims: &Surrogate,

@@ -14,7 +14,7 @@ use tox_audits::defences::DataDefence;
 use tox_audits::error::TrialError;
 use tox_data::checkpoint::Hooks;
 use tox_data::spec::{Augment, DataSpec};
-use tox_data::{DataDir, Dataset, Split, load};
+use tox_data::{Data, DataDir, Dataset, Split, load};
 use tox_nn::Device;
 use tox_poison::cleanse::{Cleansed, Inputs};
 use tox_study::house::Defence;
@@ -45,6 +45,11 @@ impl Defence for Contradictions {
     fn read(&self, keys: &Keys<'_>) -> Result<Part, RecipeError> {
         Ok(Part::new(self.kind(), &keys.read::<NoKeys>()?))
     }
+
+    /// A recipe that asks for it on a table of numbers is refused with these words.
+    fn takes_table(&self, _config: &Part) -> Result<(), String> {
+        Err("it compares images".to_owned())
+    }
 }
 
 impl DataDefence for Contradictions {
@@ -59,8 +64,8 @@ impl DataDefence for Contradictions {
         _config: &Part,
         inputs: &Inputs<'_>,
         _hooks: Hooks<'_>,
-    ) -> Result<Option<(Dataset, Cleansed)>, TrialError> {
-        let data = inputs.data;
+    ) -> Result<Option<(Data, Cleansed)>, TrialError> {
+        let data = inputs.data.images().ok_or(TrialError::NotImages)?;
         // Training and validation images together: a pair may lie in both.
         let mut labels: BTreeMap<&[u8], Vec<u16>> = BTreeMap::new();
         for split in [&data.train, &data.valid] {
@@ -92,7 +97,7 @@ impl DataDefence for Contradictions {
             valid,
             ..data.clone()
         };
-        Ok(Some((cleaned, told)))
+        Ok(Some((Data::Images(cleaned), told)))
     }
 }
 
@@ -117,7 +122,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let config = Part::new(Contradictions.kind(), &NoKeys {});
     let inputs = Inputs {
-        data: &data,
+        data: (&data).into(),
         trusted: None,
         augment: &Augment::default(),
         known: None,

@@ -105,7 +105,7 @@ fn run(trial: &TrialSpec, context: TrialContext<'_>) -> Result<Finished, TrialEr
     let clean = load(trial, &context)?;
     let scene = Scene {
         spec: trial,
-        clean: &clean,
+        clean: (&clean).into(),
         device: tox_nn::device::parse(context.device)?,
         reach: Reach::TrainAndValid,
         // Whose gradient a gradient-cancelling adversary cancels: it has none of its own.
@@ -236,7 +236,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             stop: &stop,
             progress: &mut |_| {},
         };
-        let finished = tox_study::trial::execute(&house, &trial.spec, context)?;
+        let finished = house.execute(&trial.spec, context)?;
         let measures = NearestMean.measures(&trial.spec, &finished.outcome);
         let name = tox_study::plan::cell_name(&trial.spec.cell, trial.spec.variant.as_deref());
         let [claim, error] = [measures.claim, measures.clean_error].map(Option::unwrap_or_default);

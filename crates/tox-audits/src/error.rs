@@ -1,5 +1,6 @@
 //! Why a trial did not end with an outcome, and how its process then ends.
 
+use crate::external::error::ExternalError;
 use tox_bilevel::advice::AdviceError;
 use tox_bilevel::audit::AuditError;
 use tox_bilevel::own::OwnError;
@@ -47,6 +48,12 @@ pub enum TrialError {
     /// A combination that a recipe would have refused.
     #[error("{0}; correct the recipe")]
     Unfit(String),
+    /// What works on images alone, on a table.
+    #[error(
+        "the data are a table of numbers, and what the recipe asks for works on images alone; correct the \
+         recipe"
+    )]
+    NotImages,
     #[error(transparent)]
     Data(#[from] DataError),
     #[error(transparent)]
@@ -55,6 +62,8 @@ pub enum TrialError {
     Config(#[from] ConfigError),
     #[error("the trial's threat: {0}; correct the recipe")]
     Threat(#[from] QError),
+    #[error("the trial's threat: {0}")]
+    Own(#[from] OwnError),
     #[error(transparent)]
     Audit(#[from] AuditError),
     #[error(transparent)]
@@ -69,6 +78,8 @@ pub enum TrialError {
     Space(#[from] SpaceError),
     #[error(transparent)]
     Table(#[from] TableError),
+    #[error(transparent)]
+    External(Box<ExternalError>),
     #[error("the trial's threat: {0}")]
     Poison(#[from] PoisonError),
     #[error("the trial's defence: {0}")]
@@ -115,10 +126,12 @@ impl TrialError {
         match self {
             Self::Step(StepError::Stopped) => Exit::Stopped,
             Self::Data(_)
+            | Self::Own(_)
             | Self::Table(_)
             | Self::Patch(_)
             | Self::OtherFile(_)
             | Self::Nas(NasError::OtherSupernet { .. }) => Exit::Data,
+            Self::External(error) => error.exit(),
             Self::Audit(error) => error.exit(),
             Self::Poison(error) => error.exit(),
             Self::Weights(error) => error.exit(),
@@ -134,6 +147,7 @@ impl TrialError {
                 | RcnasError::Budget { .. },
             )
             | Self::Part(_)
+            | Self::NotImages
             | Self::Unfit(_) => Exit::Usage,
             Self::Step(StepError::File(_) | StepError::Damaged { .. })
             | Self::File(_)
@@ -210,9 +224,11 @@ impl Fails for OwnError {
 impl Fails for PoisonError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Budget { .. } | Self::NoPoints { .. } | Self::Setting { .. } | Self::Fit(_) => {
-                Exit::Usage
-            }
+            Self::Budget { .. }
+            | Self::NoPoints { .. }
+            | Self::Setting { .. }
+            | Self::Fit(_)
+            | Self::Keys(_) => Exit::Usage,
             Self::NotImages { .. } | Self::OneClass { .. } => Exit::Data,
             // A file that cannot be used is no wrong usage.
             Self::Confidences { .. }
@@ -257,6 +273,13 @@ impl Fails for EvaluationError {
 impl Fails for PdartsError {
     fn exit(&self) -> Exit {
         Exit::Failed
+    }
+}
+
+/// What went wrong outside is much longer than what goes wrong here.
+impl From<ExternalError> for TrialError {
+    fn from(error: ExternalError) -> Self {
+        Self::External(Box::new(error))
     }
 }
 

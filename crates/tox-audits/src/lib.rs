@@ -6,6 +6,7 @@ pub mod commands;
 pub mod defences;
 pub mod enas;
 pub mod error;
+pub mod external;
 pub mod judge;
 #[cfg(test)]
 mod made_up;
@@ -15,6 +16,7 @@ pub mod poison;
 mod range;
 pub mod rcnas;
 mod report_facts;
+mod reporter;
 pub mod scene;
 pub mod space;
 #[cfg(test)]
@@ -53,6 +55,7 @@ audits! {
     rcnas::RcNas, rcnas::report::RcNasReport;
     subnets::SubNetworks, subnets::report::SubNetworksReport;
     network::Network;
+    external::External, external::report::ExternalReport;
 }
 
 /// All that is registered, with its reports.
@@ -83,7 +86,8 @@ fn only(trial: &TrialSpec, kind: &str, defence: bool) -> Option<Refusal> {
     let hint = match kind {
         threats::bilevel::KIND => {
             "its poison follows the gradient of the learner's own training: the learner \"bilevel\" alone \
-             has that; \"rlf\", \"clf\", \"noise\", \"gc\" and \"file\" poison the data of any learner"
+             has that; \"bilevel-transfer\" hands what it crafts to any learner, and \"rlf\", \"clf\", \
+             \"noise\", \"gc\" and \"file\" poison the data of any learner too"
         }
         defences::parts::KIND => {
             "it lets several searches vote, which \"nas\" has, but for the random one"

@@ -5,8 +5,7 @@ use crate::error::TrialError;
 use crate::scene::{Poison, Reach, Scene};
 use crate::threats;
 use serde_json::json;
-use tox_data::features::Features;
-use tox_data::{Dataset, Split};
+use tox_data::{Data, Dataset};
 use tox_poison::cleanse::{self, Cleansed, Inputs, Known};
 use tox_poison::data::points;
 use tox_study::spec::TrialSpec;
@@ -14,8 +13,8 @@ use tox_study::steps::{Steps, data_key};
 use tox_study::trial::TrialContext;
 
 /// The data with poison in them.
-pub struct Poisoned {
-    pub data: Dataset,
+pub struct Poisoned<D = Dataset> {
+    pub data: D,
     /// The rows of the pool that were poisoned.
     pub rows: Vec<u64>,
     /// The clean labels of all rows of the pool.
@@ -23,31 +22,63 @@ pub struct Poisoned {
     pub poison: Poison,
 }
 
-/// The data that a learner sees, and what was done to them.
-pub struct Prepared {
+/// The data that a learner sees, and what was done to them: images, or with [`prepare_any`] whatever they are.
+pub struct Prepared<D = Dataset> {
     /// The clean data where nothing was done.
-    pub data: Dataset,
-    pub poisoned: Option<Poisoned>,
+    pub data: D,
+    pub poisoned: Option<Poisoned<D>>,
     /// What each cleaning did, in their order.
     pub cleansed: Vec<Cleansed>,
 }
 
-impl Prepared {
+impl<D> Prepared<D> {
     /// The poison as a record holds it.
     pub fn poison(&self) -> Option<Poison> {
         Some(self.poisoned.as_ref()?.poison.clone())
     }
 }
 
-/// Poisons and cleans the data.
+impl Prepared<Data> {
+    /// # Errors
+    /// A table.
+    fn images(self) -> Result<Prepared, TrialError> {
+        let images = |data: Data| match data {
+            Data::Images(data) => Ok(data),
+            Data::Table(_) => Err(TrialError::NotImages),
+        };
+        let poisoned = self.poisoned.map(|p| -> Result<Poisoned, TrialError> {
+            Ok(Poisoned {
+                data: images(p.data)?,
+                rows: p.rows,
+                labels: p.labels,
+                poison: p.poison,
+            })
+        });
+        Ok(Prepared {
+            data: images(self.data)?,
+            poisoned: poisoned.transpose()?,
+            cleansed: self.cleansed,
+        })
+    }
+}
+
+/// [`prepare_any`], for a learner of images.
 ///
 /// # Errors
 /// Why that cannot be done.
 pub fn prepare(scene: &Scene<'_>, steps: &mut Steps<'_>) -> Result<Prepared, TrialError> {
+    prepare_any(scene, steps)?.images()
+}
+
+/// Poisons and cleans the data.
+///
+/// # Errors
+/// Why that cannot be done.
+pub fn prepare_any(scene: &Scene<'_>, steps: &mut Steps<'_>) -> Result<Prepared<Data>, TrialError> {
     let poisoned = poison(scene, steps)?;
     let mut data = match &poisoned {
         Some(poisoned) => poisoned.data.clone(),
-        None => scene.clean.clone(),
+        None => scene.clean.to_owned(),
     };
     let mut cleansed: Vec<Cleansed> = Vec::new();
     for (i, defence) in scene.spec.defence.data.iter().enumerate() {
@@ -61,9 +92,17 @@ pub fn prepare(scene: &Scene<'_>, steps: &mut Steps<'_>) -> Result<Prepared, Tri
         };
         // After the first cleaning rows are not where they were.
         let known = poisoned.as_ref().filter(|_| cleansed.is_empty());
-        let reached = reached(&data, scene.reach);
+        // The data as an adversary reaches them.
+        let reached = match scene.reach {
+            Reach::TrainAndValid => None,
+            Reach::Train => {
+                let train = data.as_ref().train();
+                let none = train.rows(&[]);
+                Some(data.as_ref().replaced(train, Some(none)))
+            }
+        };
         let inputs = Inputs {
-            data: &reached,
+            data: reached.as_ref().unwrap_or(&data).as_ref(),
             trusted: trusted.as_ref(),
             augment: &scene.spec.data.augment,
             known: known.map(|poisoned| Known {
@@ -82,10 +121,7 @@ pub fn prepare(scene: &Scene<'_>, steps: &mut Steps<'_>) -> Result<Prepared, Tri
             steps.again(&name, key, |hooks| cleaning.clean(defence, &inputs, hooks))?;
         data = match scene.reach {
             Reach::TrainAndValid => made,
-            Reach::Train => Dataset {
-                train: made.train,
-                ..data
-            },
+            Reach::Train => data.as_ref().replaced(made.as_ref().train(), None),
         };
         cleansed.push(told);
     }
@@ -96,16 +132,27 @@ pub fn prepare(scene: &Scene<'_>, steps: &mut Steps<'_>) -> Result<Prepared, Tri
     })
 }
 
-/// [`prepare`], as a trial's first part. Data that were changed are named by what they are now.
+/// [`prepare_first_any`], for a learner of images.
 ///
 /// # Errors
 /// Why that cannot be done.
 pub fn prepare_first(scene: &Scene<'_>, context: TrialContext<'_>) -> Result<Prepared, TrialError> {
+    prepare_first_any(scene, context)?.images()
+}
+
+/// [`prepare_any`], as a trial's first part. Data that were changed are named by what they are now.
+///
+/// # Errors
+/// Why that cannot be done.
+pub fn prepare_first_any(
+    scene: &Scene<'_>,
+    context: TrialContext<'_>,
+) -> Result<Prepared<Data>, TrialError> {
     let shares = shares(steps(scene.spec));
     let mut steps = Steps::new(context, data_key(scene.clean), scene.spec.seed, shares);
-    let mut prepared = prepare(scene, &mut steps)?;
+    let mut prepared = prepare_any(scene, &mut steps)?;
     if prepared.poisoned.is_some() || !prepared.cleansed.is_empty() {
-        prepared.data.hash = prepared.data.content_hash();
+        prepared.data.name_by_content();
     }
     Ok(prepared)
 }
@@ -146,35 +193,20 @@ fn own(scene: &Scene<'_>, what: &str, kind: &str) -> Result<(), TrialError> {
     }
 }
 
-/// The data as an adversary reaches them.
-fn reached(data: &Dataset, reach: Reach) -> Dataset {
-    match reach {
-        Reach::TrainAndValid => data.clone(),
-        Reach::Train => Dataset {
-            valid: data.valid.rows(&[]),
-            ..data.clone()
-        },
-    }
-}
-
-/// The rows that an adversary reaches.
-fn pool(data: &Dataset, reach: Reach) -> Features {
-    match reach {
-        Reach::TrainAndValid => data.pool(),
-        Reach::Train => Features::of(data.train.clone(), data.class_names.clone()),
-    }
-}
-
 /// The poisoned copy of the data, and what the poison did; `None` without a threat, or with one of
 /// strength 0.
-fn poison(scene: &Scene<'_>, steps: &mut Steps<'_>) -> Result<Option<Poisoned>, TrialError> {
+fn poison(scene: &Scene<'_>, steps: &mut Steps<'_>) -> Result<Option<Poisoned<Data>>, TrialError> {
     let Some(threat) = &scene.spec.threat.data else {
         return Ok(None);
     };
     let Some(poison) = threats::poison(&threat.kind) else {
         return own(scene, "threat", &threat.kind).map(|()| None);
     };
-    let pool = pool(scene.clean, scene.reach);
+    // The rows that an adversary reaches.
+    let pool = match scene.reach {
+        Reach::TrainAndValid => scene.clean.pool(),
+        Reach::Train => scene.clean.train(),
+    };
     match poison.budget(threat) {
         Some(0.0) => return Ok(None),
         // Before anything is trained for it.
@@ -182,25 +214,22 @@ fn poison(scene: &Scene<'_>, steps: &mut Steps<'_>) -> Result<Option<Poisoned>, 
         None => {}
     }
     let (patch, told) = poison.craft(threat, scene, &pool, steps)?;
-    let mut data = scene.clean.clone();
-    match scene.reach {
-        Reach::TrainAndValid => patch.apply_to(&mut data)?,
-        Reach::Train => {
-            let mut rows = pool.clone();
-            patch.apply(&mut rows)?;
-            data.train = split(&rows)?;
+    let mut rows = pool.clone();
+    patch.apply(&mut rows)?;
+    let data = match scene.reach {
+        Reach::Train => scene.clean.replaced(rows, None),
+        Reach::TrainAndValid => {
+            let border = scene.clean.labels()[0].len();
+            let valid = rows.split_off(border);
+            scene.clean.replaced(rows, Some(valid))
         }
-    }
+    };
     Ok(Some(Poisoned {
         data,
         rows: patch.indices().to_vec(),
         labels: pool.labels,
         poison: told,
     }))
-}
-
-fn split(rows: &Features) -> Result<Split, TrialError> {
-    Ok(tox_poison::data::gc::images(rows)?)
 }
 
 /// One, or several: a list of one is written as that one, and an empty one is not written.

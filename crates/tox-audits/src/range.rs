@@ -47,6 +47,12 @@ impl Ranged for CleanseError {
                 "set".to_owned(),
                 format!("it alone, without `{other}`"),
             ),
+            CleanseError::Method { found, expected } => ("method", found, expected),
+            CleanseError::Untrusted { method } => (
+                "trusted",
+                "none".to_owned(),
+                format!("a number of rows, which the method `{method}` learns from"),
+            ),
             // A check of a defence's numbers finds nothing else.
             other => ("", String::new(), other.to_string()),
         };

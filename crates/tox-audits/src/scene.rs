@@ -2,9 +2,9 @@
 
 use crate::error::TrialError;
 use serde::{Deserialize, Serialize};
-use tox_data::Dataset;
 use tox_data::features::Features;
 use tox_data::patch::Patch;
+use tox_data::{DataRef, Dataset};
 use tox_nn::Device;
 use tox_poison::data::Check;
 use tox_poison::data::threat::GcThreat;
@@ -24,14 +24,24 @@ pub enum Reach {
 /// What the data of a trial are made of.
 pub struct Scene<'a> {
     pub spec: &'a TrialSpec,
-    /// The data without poison.
-    pub clean: &'a Dataset,
+    /// The data without poison, images or a table.
+    pub clean: DataRef<'a>,
     pub device: Device,
     pub reach: Reach,
     /// Whose gradient is cancelled.
     pub victims: &'a dyn Victims,
     /// Kinds of threats to data, and of defences of them, that the learner sees to itself.
     pub own: &'a [&'a str],
+}
+
+impl<'a> Scene<'a> {
+    /// The clean data, for what works on images alone.
+    ///
+    /// # Errors
+    /// A table of numbers.
+    pub fn images(&self) -> Result<&'a Dataset, TrialError> {
+        self.clean.images().ok_or(TrialError::NotImages)
+    }
 }
 
 /// What a learner offers to an adversary who cancels gradients.
@@ -61,6 +71,21 @@ pub struct Poison {
     /// GC: the architecture of the victim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub victim: Option<Architecture>,
+    /// The built-in learner that it was crafted against, where another one is given it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transferred: Option<Transferred>,
+}
+
+/// What a poison does to the built-in learner that it was crafted against.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Transferred {
+    /// The learner.
+    pub victim: String,
+    /// Its error on the clean test rows without the poison, percent.
+    pub clean_error: f64,
+    /// With it.
+    pub error: f64,
 }
 
 impl Poison {
@@ -70,6 +95,7 @@ impl Poison {
             check,
             classifier_accuracy: None,
             victim: None,
+            transferred: None,
         }
     }
 }

@@ -18,7 +18,7 @@
 use rand::Rng;
 use std::hint::black_box;
 use std::time::Instant;
-use tox_bilevel::config::{Groups, Keep, Penalty};
+use tox_bilevel::config::{Keep, Penalty};
 use tox_bilevel::hypergradient::{Hypergradient, ReverseMode};
 use tox_bilevel::inner::{Problem, Regulariser};
 use tox_bilevel::model::Model;
@@ -127,12 +127,7 @@ fn measure(s: &Setting) {
             poison: &poison,
         },
         valid: &valid,
-        regulariser: Some(Regulariser {
-            penalty: Penalty::L2,
-            groups: Groups::One,
-            bias: false,
-            lambda: vec![-4.0],
-        }),
+        regulariser: Some(Regulariser::one(Penalty::L2, -4.0)),
         start: &start,
         steps: s.steps,
         lr: 0.01,

@@ -8,8 +8,8 @@
 use rand::RngExt;
 use std::error::Error;
 use tox_bilevel::{
-    ConjugateGradient, Exact, ForwardMode, Groups, Hypergradient, Hypergradients, Model, Penalty,
-    Points, Problem, Regulariser, ReverseMode, TrainingSet, Values,
+    ConjugateGradient, Exact, ForwardMode, Hypergradient, Hypergradients, Model, Penalty, Points,
+    Problem, Regulariser, ReverseMode, TrainingSet, Values,
 };
 use tox_data::rng::stream;
 
@@ -53,12 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 poison: &poison,
             },
             valid: &valid,
-            regulariser: Some(Regulariser {
-                penalty: Penalty::L2,
-                groups: Groups::One,
-                bias: false,
-                lambda: vec![-5.0],
-            }),
+            regulariser: Some(Regulariser::one(Penalty::L2, -5.0)),
             start: &start,
             steps: 2000,
             lr: 1.0,

@@ -48,6 +48,8 @@ pub struct Block<F> {
     ra: Vec<Vec<F>>,
     /// Of `delta`.
     pub rdelta: Vec<Vec<F>>,
+    /// What each row counts for in the mean: 1 / n, times its weight if rows have weights.
+    share: Vec<F>,
     /// Room for one layer's gradient.
     room: Vec<F>,
 }
@@ -71,7 +73,16 @@ impl<F: Products> Block<F> {
             rz: outputs().collect(),
             ra: inputs().collect(),
             rdelta: outputs().collect(),
+            share: vec![F::zero(); ROWS],
             room: Vec::new(),
+        }
+    }
+
+    /// Each row counts for `share` (1 / n), times its weight if rows have weights.
+    pub fn weigh(&mut self, share: F, weights: Option<&[F]>) {
+        self.share.fill(share);
+        for (share, &weight) in self.share.iter_mut().zip(weights.unwrap_or_default()) {
+            *share *= weight;
         }
     }
 
@@ -128,11 +139,12 @@ impl<F: Products> Block<F> {
         }
     }
 
-    /// Sum over the rows of the cross-entropy, from the last sums, in f64.
-    pub fn loss(&self, labels: &[u16]) -> f64 {
+    /// Sum over the rows of the cross-entropy, times the row's weight if rows have weights, from the last
+    /// sums, in f64.
+    pub fn loss(&self, labels: &[u16], weights: Option<&[F]>) -> f64 {
         let Some(z) = self.z.last() else { return 0.0 };
         let classes = z.len() / ROWS;
-        let row = |(r, &label): (usize, &u16)| {
+        let loss = |(r, &label): (usize, &u16)| {
             if classes == 1 {
                 let z = z[r].wide();
                 // ln(1 + e^z) - y z, without overflow
@@ -144,7 +156,14 @@ impl<F: Products> Block<F> {
                 most + sum.ln() - z(usize::from(label))
             }
         };
-        labels.iter().enumerate().map(row).sum()
+        let rows = labels.iter().enumerate();
+        match weights {
+            None => rows.map(loss).sum(),
+            Some(weights) => {
+                let weighed = rows.map(|(r, label)| weights[r].wide() * loss((r, label)));
+                weighed.sum()
+            }
+        }
     }
 
     /// Whether each row gets the wrong class; a row whose sums are not numbers does.
@@ -167,20 +186,22 @@ impl<F: Products> Block<F> {
         })
     }
 
-    /// `delta` of every layer from the probabilities; a row weighs `share` (1 / n).
+    /// `delta` of every layer from the probabilities.
     #[inline(always)]
-    pub fn backward(&mut self, net: Net<'_, F>, labels: &[u16], share: F) {
+    pub fn backward(&mut self, net: Net<'_, F>, labels: &[u16]) {
         let last = net.layers.len() - 1;
-        let delta = &mut self.delta[last];
-        for (delta, &p) in delta.iter_mut().zip(&self.p) {
-            *delta = p * share;
+        let (delta, share) = (&mut self.delta[last], &self.share);
+        for (delta, p) in delta.chunks_exact_mut(ROWS).zip(self.p.chunks_exact(ROWS)) {
+            for ((delta, &p), &share) in delta.iter_mut().zip(p).zip(share) {
+                *delta = p * share;
+            }
         }
         if delta.len() == ROWS {
-            for (delta, &label) in delta.iter_mut().zip(labels) {
+            for ((delta, &label), &share) in delta.iter_mut().zip(labels).zip(share) {
                 *delta -= share * F::of(f64::from(label));
             }
         } else {
-            for (r, &label) in labels.iter().enumerate() {
+            for (r, (&label, &share)) in labels.iter().zip(share).enumerate() {
                 delta[usize::from(label) * ROWS + r] -= share;
             }
         }
@@ -208,13 +229,13 @@ impl<F: Products> Block<F> {
 
     /// `rdelta` of every layer from `rz` of the last and `delta`.
     #[inline(always)]
-    pub fn backward_along(&mut self, net: Net<'_, F>, v: Net<'_, F>, share: F) {
+    pub fn backward_along(&mut self, net: Net<'_, F>, v: Net<'_, F>) {
         let last = net.layers.len() - 1;
-        let (rz, p) = (&self.rz[last], &self.p);
+        let (rz, p, share) = (&self.rz[last], &self.p, &self.share);
         let rdelta = &mut self.rdelta[last];
         let classes = rdelta.len() / ROWS;
         if classes == 1 {
-            for ((rdelta, &p), &rz) in rdelta.iter_mut().zip(p).zip(rz) {
+            for (((rdelta, &p), &rz), &share) in rdelta.iter_mut().zip(p).zip(rz).zip(share) {
                 *rdelta = p * (F::one() - p) * rz * share;
             }
         } else {
@@ -227,7 +248,7 @@ impl<F: Products> Block<F> {
             for (k, rdelta) in rdelta.chunks_exact_mut(ROWS).enumerate() {
                 let (p, rz) = (&p[k * ROWS..], &rz[k * ROWS..]);
                 for (r, rdelta) in rdelta.iter_mut().enumerate() {
-                    *rdelta = p[r] * (rz[r] - means[r]) * share;
+                    *rdelta = p[r] * (rz[r] - means[r]) * share[r];
                 }
             }
         }
@@ -239,6 +260,21 @@ impl<F: Products> Block<F> {
             dense_back(net.weights(l), &after[0], rdelta);
             dense_back(v.weights(l), &self.delta[l], rdelta);
             slope(&self.z[l - 1], net.leak, rdelta);
+        }
+    }
+
+    /// Derivative of each row's own loss along the direction that made `rz`, times `share`, whatever the
+    /// row's weight is.
+    pub fn slopes(&self, labels: &[u16], share: F, out: &mut [F]) {
+        let Some(rz) = self.rz.last() else { return };
+        for (r, (out, &label)) in out.iter_mut().zip(labels).enumerate() {
+            let units = self.p.iter().zip(rz).skip(r).step_by(ROWS);
+            let sum: F = units.map(|(&p, &rz)| p * rz).sum();
+            let own = match rz.len() == ROWS {
+                true => F::of(f64::from(label)) * rz[r],
+                false => rz[usize::from(label) * ROWS + r],
+            };
+            *out = share * (sum - own);
         }
     }
 

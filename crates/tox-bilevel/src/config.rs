@@ -15,7 +15,8 @@ pub struct ConfigError {
     pub expected: &'static str,
 }
 
-/// The box of the features, into which poison is projected.
+/// The box of the features, into which poison is projected. Each column of a table is brought to it by its
+/// least and its largest value among the training rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Range {

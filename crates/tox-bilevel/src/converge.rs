@@ -72,6 +72,16 @@ struct Solver<'a, F> {
 /// The minimum of `problem`'s penalised training loss; its steps, rate and start are of no use here.
 /// `problem.model` must have no hidden layers.
 pub fn minimise<F: Products>(problem: &Problem<'_, F>, start: &[F], stop: Stop) -> Minimum<F> {
+    minimise_weighed(problem, None, start, stop)
+}
+
+/// As [`minimise`], where row `i` of the training set counts for `weights[i]`, part after part.
+pub fn minimise_weighed<F: Products>(
+    problem: &Problem<'_, F>,
+    weights: Option<&[F]>,
+    start: &[F],
+    stop: Stop,
+) -> Minimum<F> {
     let mut strength = vec![0.0; start.len()];
     if let Some(regulariser) = &problem.regulariser {
         regulariser.each(&problem.model.layers(), |group, range| {
@@ -102,6 +112,9 @@ pub fn minimise<F: Products>(problem: &Problem<'_, F>, start: &[F], stop: Stop) 
         single: start.to_vec(),
         slope: vec![F::zero(); start.len()],
     };
+    if let Some(weights) = weights {
+        solver.passes.weigh(weights);
+    }
     let mut here = solver.at(start.iter().map(|w| w.wide()).collect());
     let mut memory: VecDeque<(Vec<f64>, Vec<f64>, f64)> = VecDeque::new();
     let (mut iterations, mut fresh, mut stale) = (0, true, 0);

@@ -35,6 +35,18 @@ pub struct Regulariser<F> {
     pub lambda: Vec<F>,
 }
 
+impl<F> Regulariser<F> {
+    /// One lambda for all weights; biases are free.
+    pub fn one(penalty: Penalty, lambda: F) -> Self {
+        Self {
+            penalty,
+            groups: Groups::One,
+            bias: false,
+            lambda: vec![lambda],
+        }
+    }
+}
+
 /// A bilevel problem: what is trained, on what, and what judges it.
 #[derive(Clone, Debug)]
 pub struct Problem<'a, F> {

@@ -10,7 +10,7 @@
 //!
 //! ```
 //! use tox_bilevel::{
-//!     Groups, Hypergradient, Model, Penalty, Points, Problem, Regulariser, ReverseMode, TrainingSet, Values,
+//!     Hypergradient, Model, Penalty, Points, Problem, Regulariser, ReverseMode, TrainingSet, Values,
 //! };
 //!
 //! let points = |values: &[f64], labels: &[u16]| Points {
@@ -31,12 +31,7 @@
 //!         model: &model,
 //!         train: TrainingSet { fixed: vec![&clean], poison: &poison },
 //!         valid: &valid,
-//!         regulariser: Some(Regulariser {
-//!             penalty: Penalty::L2,
-//!             groups: Groups::One,
-//!             bias: false,
-//!             lambda: vec![lambda],
-//!         }),
+//!         regulariser: Some(Regulariser::one(Penalty::L2, lambda)),
 //!         start: &start,
 //!         steps: 50,
 //!         lr: 0.5,

@@ -78,4 +78,40 @@ impl Model {
         }
         weights
     }
+
+    /// What goes into each layer, row by row, and the sums of the last, for rows of f32.
+    pub fn forward(&self, weights: &[f32], rows: Vec<f32>) -> Vec<Vec<f32>> {
+        let mut all = vec![rows];
+        let layers = self.layers();
+        for (l, layer) in layers.iter().enumerate() {
+            let (matrix, bias) = (
+                &weights[layer.weights.clone()],
+                &weights[layer.bias.clone()],
+            );
+            let last = l + 1 == layers.len();
+            let mut out = Vec::with_capacity(all[l].len() / layer.inputs * layer.outputs);
+            for row in all[l].chunks_exact(layer.inputs) {
+                for (unit, b) in matrix.chunks_exact(layer.inputs).zip(bias) {
+                    let sum: f32 = unit.iter().zip(row).map(|(w, x)| w * x).sum::<f32>() + b;
+                    let leak = if last || sum > 0.0 {
+                        1.0
+                    } else {
+                        self.leak as f32
+                    };
+                    out.push(leak * sum);
+                }
+            }
+            all.push(out);
+        }
+        all
+    }
+
+    /// The logits of the last sums of [`Model::forward`]: of two classes the first has the logit 0, the
+    /// second that of the sigmoid.
+    pub fn logits(&self, sums: &[f32]) -> Vec<f32> {
+        match self.classes {
+            2 => sums.iter().flat_map(|z| [0.0, *z]).collect(),
+            _ => sums.to_vec(),
+        }
+    }
 }

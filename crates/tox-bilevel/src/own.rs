@@ -157,8 +157,8 @@ impl Own {
         }
         let scale = division.scaling.map(|kind| Scale::fit(kind, &kept));
         let scaled = |set: Features| match &scale {
-            Some(scale) => scale.apply(points(set)),
-            None => points(set),
+            Some(scale) => scale.apply(Points::of(set)),
+            None => Points::of(set),
         };
         let (low, high, shape) = match &kept.values {
             Stored::Bytes(_) => {
@@ -210,10 +210,10 @@ impl Own {
         };
         let columns = data.columns;
         let rows: Vec<usize> = poison.indices.iter().map(|&i| self.rows[i]).collect();
-        let from = points(data.rows(&rows)).real();
+        let from = Points::of(data.rows(&rows)).real();
         let (low, high) = match &data.values {
             Stored::Bytes(_) => (vec![0.0; columns], vec![1.0; columns]),
-            Stored::Floats(_) => match points(data.rows(&self.rows)).values {
+            Stored::Floats(_) => match Points::of(data.rows(&self.rows)).values {
                 Values::Reals(values) => bounds(&values, columns),
                 Values::Bytes { .. } => (vec![0.0; columns], vec![1.0; columns]),
             },
@@ -260,21 +260,6 @@ fn kind(set: &Features) -> &'static str {
     match set.values {
         Stored::Bytes(_) => "8-bit",
         Stored::Floats(_) => "floats",
-    }
-}
-
-fn points(set: Features) -> Points<f32> {
-    Points {
-        features: set.columns,
-        values: match set.values {
-            Stored::Bytes(bytes) => Values::Bytes {
-                bytes,
-                scale: 1.0 / 255.0,
-                offset: 0.0,
-            },
-            Stored::Floats(values) => Values::Reals(values),
-        },
-        labels: set.labels,
     }
 }
 

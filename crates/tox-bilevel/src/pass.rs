@@ -21,12 +21,21 @@ struct Place {
     part: usize,
     start: usize,
     rows: usize,
+    /// The first of them among the rows of all parts.
+    first: usize,
 }
 
 impl Place {
     /// The rows in their part.
     fn range(&self) -> std::ops::Range<usize> {
         self.start..self.start + self.rows
+    }
+
+    /// The weights of its rows, if rows have weights.
+    fn weights<'b, F>(&self, weights: &'b Option<Vec<F>>) -> Option<&'b [F]> {
+        weights
+            .as_ref()
+            .map(|all| &all[self.first..self.first + self.rows])
     }
 }
 
@@ -57,6 +66,8 @@ pub struct Passes<'a, F> {
     parts: Vec<&'a Points<F>>,
     points: usize,
     poison: usize,
+    /// One a row, part after part; without them each row counts for 1.
+    weights: Option<Vec<F>>,
     tasks: Vec<Task<F>>,
     /// The first layer of the weights and of their direction, for parts of 8-bit rows.
     digits: [Digits; 2],
@@ -74,6 +85,8 @@ pub struct Along<'b, F> {
     pub trace: Option<&'b [F]>,
     /// Gets the derivative of `v . gradient` by the poison, one row a point.
     pub mixed: Option<&'b mut [F]>,
+    /// Gets the derivative of `v . gradient` by the weight of each row, part after part.
+    pub rows: Option<&'b mut [F]>,
 }
 
 impl<'a, F: Products> Passes<'a, F> {
@@ -89,11 +102,17 @@ impl<'a, F: Products> Passes<'a, F> {
 
     fn new(model: &Model, parts: Vec<&'a Points<F>>, poison: usize) -> Self {
         let layers = model.layers();
-        let mut places = Vec::new();
+        let (mut places, mut first) = (Vec::new(), 0);
         for (part, points) in parts.iter().enumerate() {
             for start in (0..points.len()).step_by(ROWS) {
                 let rows = ROWS.min(points.len() - start);
-                places.push(Place { part, start, rows });
+                places.push(Place {
+                    part,
+                    start,
+                    rows,
+                    first,
+                });
+                first += rows;
             }
         }
         // Tasks of about the same work; real rows take about three times as long as bytes.
@@ -122,10 +141,20 @@ impl<'a, F: Products> Passes<'a, F> {
             leak: F::of(model.leak),
             points: parts.iter().map(|p| p.len()).sum(),
             digits: Default::default(),
+            weights: None,
             layers,
             parts,
             poison,
         }
+    }
+
+    /// Weighs the rows, part after part: loss, gradient and products are of the sum of `weight *
+    /// cross-entropy` over the number of rows. Errors stay those of all rows alike.
+    ///
+    /// # Panics
+    /// In a pass, if there are fewer weights than rows.
+    pub fn weigh(&mut self, weights: &[F]) {
+        self.weights = Some(weights.to_vec());
     }
 
     /// Values of a trace: for each row the sums of the first layer, or without hidden layers the
@@ -151,7 +180,7 @@ impl<'a, F: Products> Passes<'a, F> {
     fn look(&mut self, w: &[F]) {
         self.ready(0, w);
         let (net, digits) = (net(&self.layers, self.leak, w), &self.digits[0]);
-        let parts = &self.parts;
+        let (parts, weights) = (&self.parts, &self.weights);
         self.tasks.par_iter_mut().for_each(|task| {
             task.loss = 0.0;
             task.wrong.clear();
@@ -165,7 +194,7 @@ impl<'a, F: Products> Passes<'a, F> {
                     #[inline(always)]
                     || block.forward(net),
                 );
-                task.loss += block.loss(labels);
+                task.loss += block.loss(labels, place.weights(weights));
                 task.wrong.extend(block.wrong(labels));
             }
         });
@@ -196,7 +225,7 @@ impl<'a, F: Products> Passes<'a, F> {
         self.ready(0, w);
         let (net, digits) = (net(&self.layers, self.leak, w), &self.digits[0]);
         let (parts, share) = (&self.parts, F::one() / F::of(self.points as f64));
-        let stride = self.stride;
+        let (stride, weights) = (self.stride, &self.weights);
         let lengths = self.tasks.iter().map(|t| t.places.len() * stride);
         let traces = cut(trace, lengths.collect());
         let tasks = self.tasks.par_iter_mut().zip(traces);
@@ -208,6 +237,7 @@ impl<'a, F: Products> Passes<'a, F> {
                 let rows = Rows::of(points, place.range(), &mut task.room.rows);
                 let (block, labels) = (&mut task.block, &points.labels[place.range()]);
                 block.rows = place.rows;
+                block.weigh(share, place.weights(weights));
                 first_sums(rows, net, digits, block.rows, &mut block.z[0]);
                 let sums = &mut task.sums;
                 fast(
@@ -215,12 +245,12 @@ impl<'a, F: Products> Passes<'a, F> {
                     || {
                         block.forward(net);
                         block.probabilities();
-                        block.backward(net, labels, share);
+                        block.backward(net, labels);
                         block.add_gradient(net.layers, sums);
                     },
                 );
                 if loss {
-                    task.loss += block.loss(labels);
+                    task.loss += block.loss(labels, place.weights(weights));
                 }
                 if let Some(trace) = &mut trace {
                     let kept = if net.layers.len() == 1 {
@@ -249,7 +279,7 @@ impl<'a, F: Products> Passes<'a, F> {
         let v = self::net(&self.layers, self.leak, along.v);
         let [digits, digits_v] = &self.digits;
         let (parts, share) = (&self.parts, F::one() / F::of(self.points as f64));
-        let (stride, layers) = (self.stride, net.layers.len());
+        let (stride, layers, weights) = (self.stride, net.layers.len(), &self.weights);
         let (has_poison, last) = (self.poison > 0, parts.len() - 1);
         let is_poison = |place: &Place| has_poison && place.part == last;
         let features = net.layers[0].inputs;
@@ -258,6 +288,8 @@ impl<'a, F: Products> Passes<'a, F> {
             places.map(|place| place.rows * features).sum()
         };
         let mixed = cut(along.mixed, self.tasks.iter().map(poison_values).collect());
+        let rows_of = |task: &Task<F>| task.places.iter().map(|place| place.rows).sum();
+        let by_row = cut(along.rows, self.tasks.iter().map(rows_of).collect());
         let mut blocks = 0;
         let traces = self.tasks.iter().map(|task| {
             let from = blocks * stride;
@@ -265,10 +297,10 @@ impl<'a, F: Products> Passes<'a, F> {
             along.trace.map(|trace| &trace[from..blocks * stride])
         });
         let traces: Vec<_> = traces.collect();
-        let tasks = self.tasks.par_iter_mut().zip(mixed).zip(traces);
-        tasks.for_each(|((task, mut mixed), trace)| {
+        let tasks = self.tasks.par_iter_mut().zip(mixed).zip(by_row).zip(traces);
+        tasks.for_each(|(((task, mut mixed), mut by_row), trace)| {
             task.sums.fill(F::zero());
-            let mut mixed_at = 0;
+            let (mut mixed_at, mut row_at) = (0, 0);
             for (i, &place) in task.places.iter().enumerate() {
                 let (points, range) = (parts[place.part], place.range());
                 let room = &mut task.room;
@@ -276,6 +308,7 @@ impl<'a, F: Products> Passes<'a, F> {
                 let (block, labels) = (&mut task.block, &points.labels[range.clone()]);
                 let (d, is_poison) = (features, is_poison(&place));
                 block.rows = place.rows;
+                block.weigh(share, place.weights(weights));
                 match trace {
                     Some(trace) => {
                         let kept = if layers == 1 {
@@ -308,12 +341,16 @@ impl<'a, F: Products> Passes<'a, F> {
                         block.forward_along(net, v);
                         // Without hidden layers `delta` matters to the poison's products alone.
                         if layers > 1 || is_poison {
-                            block.backward(net, labels, share);
+                            block.backward(net, labels);
                         }
-                        block.backward_along(net, v, share);
+                        block.backward_along(net, v);
                         block.add_gradient_along(net.layers, sums);
                     },
                 );
+                if let Some(by_row) = by_row.as_deref_mut() {
+                    block.slopes(labels, share, &mut by_row[row_at..row_at + place.rows]);
+                    row_at += place.rows;
+                }
                 let g = &mut sums[net.layers[0].weights.clone()];
                 rows.accumulate(d, &block.rdelta[0], ROWS, &mut room.digits, g);
                 if let Some(x) = direction {

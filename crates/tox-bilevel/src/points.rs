@@ -4,6 +4,7 @@ use crate::kernels::bytes::{self, Digits, integers};
 use crate::kernels::{Coefficients, Products, fast};
 use crate::real::Real;
 use std::ops::Range;
+use tox_data::features::{Features, Values as Stored};
 
 /// The features of some points, row by row.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +30,24 @@ pub struct Points<F> {
     /// As many rows as there are labels.
     pub values: Values<F>,
     pub labels: Vec<u16>,
+}
+
+impl Points<f32> {
+    /// Rows of a user's: 8-bit values as value / 255, floats as they are.
+    pub fn of(rows: Features) -> Self {
+        Self {
+            features: rows.columns,
+            values: match rows.values {
+                Stored::Bytes(bytes) => Values::Bytes {
+                    bytes,
+                    scale: 1.0 / 255.0,
+                    offset: 0.0,
+                },
+                Stored::Floats(values) => Values::Reals(values),
+            },
+            labels: rows.labels,
+        }
+    }
 }
 
 impl<F: Real> Points<F> {

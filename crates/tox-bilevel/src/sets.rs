@@ -2,7 +2,9 @@
 
 use crate::config::Range;
 use crate::points::{Points, Values};
-use tox_data::{Dataset, Split};
+use crate::scale::{Scale, Scaling};
+use tox_data::features::Features;
+use tox_data::{Dataset, Split, TableSet};
 
 /// Training, trusted validation and test points.
 #[derive(Clone, Debug)]
@@ -106,6 +108,34 @@ impl Sets {
             low: vec![low; features],
             high: vec![high; features],
             shape: Some([c, h, w]),
+        };
+        sets.check()?;
+        Ok(sets)
+    }
+
+    /// The sets of a table, each column brought to `range` by its least and its largest value among the
+    /// training rows. Other rows may lie beyond.
+    ///
+    /// # Errors
+    /// See [`Sets::check`].
+    pub fn of_table(data: &TableSet, range: Range) -> Result<Self, SetsError> {
+        let (low, high) = range.bounds();
+        let scale = Scale::fit(Scaling::Minmax, &data.train);
+        let points = |rows: &Features| {
+            let mut points = scale.apply(Points::of(rows.clone()));
+            if let Values::Reals(values) = &mut points.values {
+                values.iter_mut().for_each(|x| *x = low + (high - low) * *x);
+            }
+            points
+        };
+        let sets = Self {
+            train: points(&data.train),
+            valid: points(&data.valid),
+            test: points(&data.test),
+            class_names: data.class_names.clone(),
+            low: vec![low; data.train.columns],
+            high: vec![high; data.train.columns],
+            shape: None,
         };
         sets.check()?;
         Ok(sets)

@@ -6,7 +6,7 @@
 //! make gradient descent diverge (0.2 * 500 > 2); divided by n = 65 the whole range converges.
 
 use crate::audit::AuditError;
-use crate::config::{ConfigError, Groups, Penalty, SyntheticConfig};
+use crate::config::{ConfigError, Penalty, SyntheticConfig};
 use crate::hypergradient::{Hypergradient, ReverseMode};
 use crate::inner::{Diverged, Problem, Regulariser};
 use crate::model::Model;
@@ -171,12 +171,7 @@ impl Example<'_> {
             model: &self.model,
             train,
             valid: &self.valid,
-            regulariser: lambda.map(|lambda| Regulariser {
-                penalty: Penalty::L2,
-                groups: Groups::One,
-                bias: false,
-                lambda: vec![lambda - points.ln()],
-            }),
+            regulariser: lambda.map(|lambda| Regulariser::one(Penalty::L2, lambda - points.ln())),
             start,
             steps,
             lr,

@@ -2,8 +2,8 @@
 //! hypergradient there against finite differences.
 
 use tox_bilevel::Products;
-use tox_bilevel::config::{Groups, Penalty};
-use tox_bilevel::converge::{Minimum, Stop, minimise};
+use tox_bilevel::config::Penalty;
+use tox_bilevel::converge::{Minimum, Stop, minimise, minimise_weighed};
 use tox_bilevel::hypergradient::at_optimum;
 use tox_bilevel::inner::{Problem, Regulariser};
 use tox_bilevel::model::Model;
@@ -63,12 +63,7 @@ fn problem<'a, F: Products>(
             poison,
         },
         valid,
-        regulariser: Some(Regulariser {
-            penalty,
-            groups: Groups::One,
-            bias: false,
-            lambda: vec![F::of(lambda)],
-        }),
+        regulariser: Some(Regulariser::one(penalty, F::of(lambda))),
         start,
         steps: 1,
         lr: F::one(),
@@ -241,5 +236,32 @@ fn hypergradients_at_the_minimum_are_finite_differences() {
         }
         let by = judge(&poison, lambda + step) - judge(&poison, lambda - step);
         near(hyper.lambda[0], by / (2.0 * step));
+    }
+}
+
+/// A weight of two is the row twice, and a weight of none no row at all; the penalty is of a mean over as many
+/// rows as there are.
+#[test]
+fn weights_count_rows() {
+    let (values, two, _) = rows();
+    let (model, none) = (model(3, 2), Points::none(3));
+    let train = points::<f64>(3, &values, &two);
+    let weights: Vec<f64> = (0..40).map(|i| [1.0, 2.0, 0.0, 1.0][i % 4]).collect();
+    let repeated: Vec<usize> = (0..40).flat_map(|i| vec![i; weights[i] as usize]).collect();
+    assert_eq!(repeated.len(), 40);
+    let start = vec![0.0; model.parameters()];
+    let problem = problem(&model, &train, &none, &train, (Penalty::L2, -2.0), &start);
+    let weighed = minimise_weighed(&problem, Some(&weights), &start, EXACT);
+    let written_out = fit(
+        &model,
+        &train.select(&repeated),
+        &none,
+        (Penalty::L2, -2.0),
+        EXACT,
+    );
+    assert!(weighed.converged && written_out.converged);
+    assert!((weighed.loss - written_out.loss).abs() < 1e-12);
+    for (a, b) in weighed.weights.iter().zip(&written_out.weights) {
+        assert!((a - b).abs() < 1e-8, "{a} {b}");
     }
 }

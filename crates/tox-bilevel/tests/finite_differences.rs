@@ -72,3 +72,39 @@ fn what_is_kept_changes_nothing_but_rounding() {
         }
     }
 }
+
+/// Every row has a weight of its own, one of them none: its derivative is there all the same.
+#[test]
+fn the_derivative_by_each_rows_weight_agrees_with_central_differences() {
+    const H: f64 = 1e-5;
+    for (i, case) in Case::all().into_iter().enumerate() {
+        println!("case {i}");
+        let problem = case.problem();
+        let rows = problem.train.len();
+        let mut weights: Vec<f64> = (0..rows).map(|i| (i % 7) as f64 / 6.0).collect();
+        let at = |weights: &[f64], keep| {
+            let mode = ReverseMode { keep };
+            mode.by_weights(&problem, weights).unwrap()
+        };
+        let (found, ours) = at(&weights, Keep::Everything);
+        for keep in [Keep::States, Keep::Checkpoints] {
+            close(&at(&weights, keep).1, &ours, 1e-12);
+        }
+        let mut differences = Vec::new();
+        for row in 0..rows {
+            let weight = weights[row];
+            weights[row] = weight + H;
+            let up = at(&weights, Keep::Everything).0.loss;
+            weights[row] = weight - H;
+            differences.push((up - at(&weights, Keep::Everything).0.loss) / (2.0 * H));
+            weights[row] = weight;
+        }
+        assert!(differences.iter().any(|g| g.abs() > 1e-7));
+        close(&ours, &differences, 1e-6);
+        // With weights of 1 the training is the usual one, to the bit.
+        let plain = ReverseMode::default().of(&problem).unwrap();
+        let (ones, _) = at(&vec![1.0; rows], Keep::Everything);
+        assert_eq!(plain, ones);
+        assert_ne!(plain.weights, found.weights);
+    }
+}

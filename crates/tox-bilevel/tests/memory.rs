@@ -3,7 +3,7 @@
 
 mod case;
 
-use case::{reals, regulariser};
+use case::{problem, reals, regulariser};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use tox_bilevel::config::{Keep, Penalty};
@@ -12,7 +12,6 @@ use tox_bilevel::hypergradient::{
 };
 use tox_bilevel::inner::Problem;
 use tox_bilevel::model::Model;
-use tox_bilevel::points::TrainingSet;
 
 /// Counts what is allocated.
 struct Counting;
@@ -74,16 +73,8 @@ fn every_way_holds_what_it_says() {
     let (clean, poison) = (reals(500, 300, 2, 1), reals(4, 300, 2, 2));
     let (valid, start) = (reals(20, 300, 2, 3), vec![0.0; 301]);
     let problem = Problem {
-        model: &model,
-        train: TrainingSet {
-            fixed: vec![&clean],
-            poison: &poison,
-        },
-        valid: &valid,
         regulariser: regulariser(Penalty::L2, true, &[-1.0]),
-        start: &start,
-        steps: 2000,
-        lr: 0.01,
+        ..problem(&model, (&clean, &poison), &valid, &start, (3000, 0.01))
     };
     let with = |steps| Problem {
         steps,

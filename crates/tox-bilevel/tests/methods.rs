@@ -3,14 +3,14 @@
 
 mod case;
 
-use case::{Case, close, regulariser};
+use case::{Case, close, problem, regulariser};
 use tox_bilevel::config::Penalty;
 use tox_bilevel::hypergradient::{
     ConjugateGradient, Exact, ForwardMode, Hypergradient, ImplicitError, ReverseMode,
 };
 use tox_bilevel::inner::Problem;
 use tox_bilevel::model::Model;
-use tox_bilevel::points::{Points, TrainingSet, Values};
+use tox_bilevel::points::{Points, Values};
 
 #[test]
 fn forward_and_reverse_agree_to_rounding() {
@@ -146,16 +146,8 @@ fn hypergradients_of_one_weight_are_those_of_the_closed_form() {
     let valid = points(&[2.0, -2.0], &[1, 0]);
     for lambda in [-3.0, -1.0, 0.7] {
         let problem = Problem {
-            model: &model,
-            train: TrainingSet {
-                fixed: vec![&clean],
-                poison: &poison,
-            },
-            valid: &valid,
             regulariser: regulariser(Penalty::L2, false, &[lambda]),
-            start: &[0.0, 0.0],
-            steps: 2000,
-            lr: 0.4,
+            ..problem(&model, (&clean, &poison), &valid, &[0.0, 0.0], (2000, 0.4))
         };
         let strength = lambda.exp();
         let sigmoid = |z: f64| 1.0 / (1.0 + (-z).exp());

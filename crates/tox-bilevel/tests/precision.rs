@@ -3,12 +3,14 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod case;
+
 use rand::Rng;
-use tox_bilevel::config::{Groups, Keep, Penalty};
+use tox_bilevel::config::{Keep, Penalty};
 use tox_bilevel::hypergradient::{Hypergradient, Hypergradients, ReverseMode};
-use tox_bilevel::inner::{Problem, Regulariser};
+use tox_bilevel::inner::Regulariser;
 use tox_bilevel::model::Model;
-use tox_bilevel::points::{Points, TrainingSet, Values};
+use tox_bilevel::points::{Points, Values};
 use tox_bilevel::{Products, Real};
 use tox_data::rng::stream;
 
@@ -68,23 +70,10 @@ fn run<F: Products>(case: &Case, as_reals: bool) -> Hypergradients<F> {
     let valid = points::<F>(bytes(75, classes, "valid"), case.offset);
     let start: Vec<f32> = model.start(0.01, &mut stream(2, "weights", &[]));
     let start: Vec<F> = start.iter().map(|w| F::of(w.wide())).collect();
-    let problem = Problem {
-        model: &model,
-        train: TrainingSet {
-            fixed: vec![&clean, &frozen],
-            poison: &poison,
-        },
-        valid: &valid,
-        regulariser: Some(Regulariser {
-            penalty: Penalty::L2,
-            groups: Groups::One,
-            bias: false,
-            lambda: vec![F::of(-3.0)],
-        }),
-        start: &start,
-        steps: 30,
-        lr: F::of(0.0625),
-    };
+    let steps = (30, F::of(0.0625));
+    let mut problem = case::problem(&model, (&clean, &poison), &valid, &start, steps);
+    problem.train.fixed.push(&frozen);
+    problem.regulariser = Some(Regulariser::one(Penalty::L2, F::of(-3.0)));
     ReverseMode { keep: case.keep }.of(&problem).unwrap()
 }
 

@@ -4,7 +4,7 @@
 
 mod case;
 
-use case::close;
+use case::{close, problem};
 use serde::Deserialize;
 use tox_bilevel::config::{Groups, Penalty};
 use tox_bilevel::hypergradient::{ForwardMode, Hypergradient, ReverseMode};
@@ -113,16 +113,14 @@ fn check(fixture: &Fixture) {
     });
     let start = ours(&model, &fixture.start);
     let problem = Problem {
-        model: &model,
-        train: TrainingSet {
-            fixed: vec![&clean],
-            poison: &poison,
-        },
-        valid: &valid,
         regulariser,
-        start: &start,
-        steps: fixture.steps,
-        lr: fixture.lr,
+        ..problem(
+            &model,
+            (&clean, &poison),
+            &valid,
+            &start,
+            (fixture.steps, fixture.lr),
+        )
     };
 
     let reverse = ReverseMode::default().of(&problem).unwrap();
@@ -146,6 +144,7 @@ fn check(fixture: &Fixture) {
         poison: None,
         trace: None,
         mixed: Some(&mut mixed),
+        rows: None,
     };
     passes.along(&start, along, &mut product);
     let mut loss = passes.loss(&start);
@@ -185,5 +184,70 @@ fn every_derivative_agrees_with_pytorch() {
     for fixture in &file.cases {
         println!("{}", fixture.name);
         check(fixture);
+    }
+}
+
+#[derive(Deserialize)]
+struct WeighedFile {
+    cases: Vec<Weighed>,
+}
+
+#[derive(Deserialize)]
+struct Weighed {
+    name: String,
+    hidden: Vec<usize>,
+    classes: usize,
+    leak: f64,
+    lr: f64,
+    steps: usize,
+    start: Vec<f64>,
+    rows: Vec<Vec<f64>>,
+    labels: Vec<u16>,
+    valid: Vec<Vec<f64>>,
+    valid_labels: Vec<u16>,
+    row_weights: Vec<f64>,
+    #[serde(rename = "final")]
+    trained: Vec<f64>,
+    valid_loss: f64,
+    gradient: Vec<f64>,
+}
+
+/// `fixtures/row_weights.json` is of `benches/peers/make_row_weight_fixtures.py`.
+#[test]
+fn a_training_of_weighed_rows_and_its_derivatives_are_pytorchs() {
+    let file: WeighedFile =
+        serde_json::from_str(include_str!("fixtures/row_weights.json")).unwrap();
+    assert_eq!(file.cases.len(), 4);
+    let points = |rows: &[Vec<f64>], labels: &[u16]| Points {
+        features: rows[0].len(),
+        values: Values::Reals(rows.concat()),
+        labels: labels.to_vec(),
+    };
+    for case in file.cases {
+        println!("{}", case.name);
+        let model = Model {
+            features: case.rows[0].len(),
+            hidden: case.hidden,
+            classes: case.classes,
+            leak: case.leak,
+        };
+        let (train, none) = (
+            points(&case.rows, &case.labels),
+            Points::none(model.features),
+        );
+        let problem = Problem {
+            model: &model,
+            train: TrainingSet::clean(&train, &none),
+            valid: &points(&case.valid, &case.valid_labels),
+            regulariser: None,
+            start: &ours(&model, &case.start),
+            steps: case.steps,
+            lr: case.lr,
+        };
+        let mode = ReverseMode::default();
+        let (found, by_weight) = mode.by_weights(&problem, &case.row_weights).unwrap();
+        close(&found.weights, &ours(&model, &case.trained), 1e-12);
+        close(&[found.loss], &[case.valid_loss], 1e-12);
+        close(&by_weight, &case.gradient, 1e-10);
     }
 }

@@ -1,5 +1,8 @@
 //! Images with labels, and the three splits that a trial sees.
 
+use std::path::Path;
+
+use crate::error::DataError;
 use crate::format::array::gather;
 
 /// 8-bit images, one after the other.
@@ -52,6 +55,36 @@ pub struct Dataset {
 }
 
 impl Images {
+    /// Writes image `row` as a PNG file.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    ///
+    /// # Panics
+    /// If there is no such image.
+    pub fn write_png(&self, row: usize, path: &Path) -> Result<(), DataError> {
+        let [_, c, h, w] = self.shape;
+        let image = &self.pixels[row * self.stride()..][..self.stride()];
+        let planes = |at: usize| (0..c).map(move |channel| image[channel * h * w + at]);
+        let bytes: Vec<u8> = (0..h * w).flat_map(planes).collect();
+        let colour = match c {
+            1 => image::ExtendedColorType::L8,
+            _ => image::ExtendedColorType::Rgb8,
+        };
+        let saved = image::save_buffer_with_format(
+            path,
+            &bytes,
+            w as u32,
+            h as u32,
+            colour,
+            image::ImageFormat::Png,
+        );
+        saved.map_err(|source| DataError::Write {
+            path: path.to_path_buf(),
+            source: std::io::Error::other(source),
+        })
+    }
+
     /// Bytes of one image.
     pub fn stride(&self) -> usize {
         self.shape[1] * self.shape[2] * self.shape[3]
@@ -67,47 +100,6 @@ impl Split {
     /// Whether there is no image.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// No images, of the shape of `like`'s.
-    pub(crate) fn none(like: &Self) -> Self {
-        let [_, c, h, w] = like.images.shape;
-        Self {
-            images: Images {
-                pixels: Vec::new(),
-                shape: [0, c, h, w],
-            },
-            labels: Vec::new(),
-        }
-    }
-
-    /// Puts the images of `more`, of the same shape, behind these.
-    pub(crate) fn append(&mut self, more: Self) {
-        self.images.pixels.extend(more.images.pixels);
-        self.images.shape[0] += more.images.shape[0];
-        self.labels.extend(more.labels);
-    }
-
-    /// Takes the images from `at` on away, into a split of their own.
-    pub(crate) fn split_off(&mut self, at: usize) -> Self {
-        let [n, c, h, w] = self.images.shape;
-        let pixels = self.images.pixels.split_off(at * self.images.stride());
-        self.images.shape[0] = at;
-        Self {
-            images: Images {
-                pixels,
-                shape: [n - at, c, h, w],
-            },
-            labels: self.labels.split_off(at),
-        }
-    }
-
-    /// Drops the images from `at` on, and gives their memory back.
-    pub(crate) fn truncate(&mut self, at: usize) {
-        self.images.pixels.truncate(at * self.images.stride());
-        self.images.pixels.shrink_to_fit();
-        self.images.shape[0] = at;
-        self.labels.truncate(at);
     }
 
     /// A copy of the images at `rows`, in their order.

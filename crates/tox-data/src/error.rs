@@ -14,13 +14,13 @@ pub enum DataError {
     #[error(
         "no data set is called `{name}`{hint}, and there is no such file or folder; known are \
          digits, mnist, fashion-mnist, cifar10, cifar100, or give the path of an .npz file, of two \
-         .npy files (X.npy,y.npy), of a .csv file or of a folder of class folders"
+         .npy files (X.npy,y.npy), of a .csv or .parquet file or of a folder of class folders"
     )]
     Unknown { name: String, hint: String },
     /// A file of a kind that is not read.
     #[error(
         "{0} is no file that is read here: expected an .npz file, two .npy files (X.npy,y.npy), a \
-         .csv file or a folder of class folders; in Python two lines make one of any arrays:\n  \
+         .csv or .parquet file or a folder of class folders; in Python two lines make one of any arrays:\n  \
          import numpy\n  numpy.savez(\"data.npz\", x=X, y=y)",
         path.display()
     )]
@@ -41,6 +41,11 @@ pub enum DataError {
         path.display()
     )]
     TableImages { path: PathBuf },
+    /// A key for images beside a table.
+    #[error(
+        "`{key}` is for images, and {name} is a table of numbers, whose rows have no sides: leave `{key}` out"
+    )]
+    TableKey { name: String, key: &'static str },
     /// A table that cannot be taken apart.
     #[error(
         "cannot read {} as a table: {reason}; expected lines of as many cells as the first, parted by \
@@ -48,6 +53,33 @@ pub enum DataError {
         path.display()
     )]
     Table { path: PathBuf, reason: String },
+    /// A Parquet file in a build that reads none.
+    #[error(
+        "{0} is a Parquet file, and this toxscreen was built without them: build it with --features \
+         parquet, or write a CSV file, pandas.read_parquet(\"{0}\").to_csv(\"data.csv\", index=False)",
+        path.display()
+    )]
+    NoParquet { path: PathBuf },
+    /// A Parquet file that cannot be taken apart.
+    #[error("cannot read {} as a Parquet file: {reason}; write it again", path.display())]
+    Parquet { path: PathBuf, reason: String },
+    /// A value of a column that is missing, or no number or label.
+    #[error("row {row} (counted from 0), column `{column}` of {} is {found}: {reason}", path.display())]
+    Value {
+        path: PathBuf,
+        row: usize,
+        column: Box<str>,
+        found: Box<str>,
+        reason: &'static str,
+    },
+    /// A column whose type is neither numbers nor labels.
+    #[error("the column `{column}` of {} is {found}, expected {expected}", path.display())]
+    ColumnType {
+        path: PathBuf,
+        column: String,
+        found: String,
+        expected: &'static str,
+    },
     /// A cell that is no number, or no label.
     #[error("line {line}, column `{column}` of {} is {found:?}: {reason}", path.display())]
     Cell {
@@ -405,9 +437,13 @@ pub enum DataError {
     /// A random split without the number of training images.
     #[error(
         "a random split of {name} needs `train`, found none: expected the number of training \
-         images to draw from all {pool}; set it in the recipe's data section"
+         {rows} to draw from all {pool}; set it in the recipe's data section"
     )]
-    RandomTrain { name: String, pool: usize },
+    RandomTrain {
+        name: String,
+        rows: &'static str,
+        pool: usize,
+    },
     /// Too few examples of a class for a balanced split.
     #[error(
         "class {class} of {name} has {found} examples, expected at least {needed} ({train} for \

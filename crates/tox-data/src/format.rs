@@ -9,7 +9,10 @@ pub(crate) mod idx;
 pub(crate) mod labels;
 pub(crate) mod npy;
 pub(crate) mod npz;
+#[cfg_attr(not(feature = "parquet"), path = "format/no_parquet.rs")]
+pub(crate) mod parquet;
 mod picture;
+mod pictures;
 pub(crate) mod roles;
 pub(crate) mod rows;
 pub(crate) mod source;

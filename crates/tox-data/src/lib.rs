@@ -1,16 +1,18 @@
 //! Data sets, file formats, splits, augmentation.
 //!
-//! Floor 1 of the house: no tensors here, only 8-bit images, labels, and the batches made of them.
-//! [`load`] turns a [`spec::DataSpec`] into a [`Dataset`]; [`fetch()`] downloads what is missing and
+//! Floor 1 of the house: no tensors here, only 8-bit images, tables of numbers, labels, and the batches made
+//! of them. [`load`] turns a [`spec::DataSpec`] into a [`Dataset`], [`load_any`] into that or a [`TableSet`]; [`fetch()`] downloads what is missing and
 //! [`list`] says what is there. [`features`] holds users' own tables of numbers, [`patch`] the
 //! poison that replaces some of their rows. Every loader checks magic, sizes, counts and label ranges before it
 //! believes a file, because users bring files of every origin.
 
+pub mod arrays;
 pub mod atomic;
 mod batch;
 mod catalogue;
 pub mod checkpoint;
 mod classes;
+mod data;
 mod data_dir;
 mod dataset;
 mod error;
@@ -29,6 +31,7 @@ mod raw;
 pub mod repeats;
 mod resize;
 pub mod rng;
+mod row_set;
 pub mod seal;
 pub mod share;
 pub mod spec;
@@ -39,10 +42,11 @@ pub mod text;
 
 pub use batch::{Batch, shuffled};
 pub use catalogue::{Checksum, NAMES, Remote, Source, official};
+pub use data::{Data, DataRef, TableSet};
 pub use data_dir::DataDir;
 pub use dataset::{Dataset, Images, Normalise, Split};
 pub use error::DataError;
 pub use fetch::{FetchError, fetch, fetch_from};
-pub use load::{load, load_seeded, source_hash};
+pub use load::{load, load_any, load_seeded, source_hash};
 pub use resize::{resize, to_rgb};
 pub use status::{DatasetInfo, list};

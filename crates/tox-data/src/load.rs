@@ -3,14 +3,17 @@
 use std::path::Path;
 
 use crate::catalogue::{self, NAMES};
+use crate::data::Data;
 use crate::data_dir::DataDir;
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Split};
 use crate::error::DataError;
+use crate::features::Features;
 use crate::format::cifar::{CIFAR10, CIFAR100};
 use crate::format::source::Kind;
 use crate::format::tables::Tables;
-use crate::format::{digits, file_name, folder, idx};
+use crate::format::{digits, file_name, folder, idx, parquet};
 use crate::raw::Files;
+use crate::row_set::RowSet;
 use crate::spec::DataSpec;
 
 /// A data set of recipes that no file holds.
@@ -19,7 +22,7 @@ const SYNTHETIC: &str = crate::spec::DRAWN;
 /// Loads, checks and splits the data set that `spec` names.
 ///
 /// Known names are looked up in `data_dir` (`digits` is embedded); anything else is the path of an
-/// `.npz` file, of two `.npy` files or of a folder of class folders, as it stands. Training images are the first `train`
+/// `.npz` file, of two `.npy` files, of a Parquet file of images or of a folder of class folders, as it stands. Training images are the first `train`
 /// of the training file, validation images its last `valid`, test images the first `test` of the
 /// test file; the rest is dropped. Then follow resizing and grey to three channels.
 ///
@@ -35,32 +38,148 @@ pub fn load(spec: &DataSpec, data_dir: &DataDir) -> Result<Dataset, DataError> {
 /// file followed by the test file. The official split is the same for every seed. Where `spec` names
 /// its data by content, other data are refused.
 pub fn load_seeded(spec: &DataSpec, data_dir: &DataDir, seed: u64) -> Result<Dataset, DataError> {
-    let (name, files) = read(spec, data_dir)?;
-    if let Some(expected) = &spec.hash {
-        let found = files.hash();
-        if found != *expected {
-            return Err(DataError::Changed {
-                name: spec.dataset.clone(),
-                expected: expected.clone(),
-                found,
-            });
+    images(spec, data_dir)?.cut(spec, seed)
+}
+
+/// As [`load_seeded`], but what are plain rows of numbers stays that: the table (CSV, Parquet) that `spec` names, and
+/// arrays of two dimensions, (N, D), in an `.npz` or two `.npy` files. Their columns stay in their own units.
+///
+/// # Errors
+/// As [`load_seeded`], and keys for images beside a table.
+pub fn load_any(spec: &DataSpec, data_dir: &DataDir, seed: u64) -> Result<Data, DataError> {
+    Ok(match any(spec, data_dir)? {
+        Any::Images(read) => Data::Images(read.cut(spec, seed)?),
+        Any::Table(read) => {
+            read.check(spec)?;
+            Data::Table(read.files.cut(&read.name, spec, seed)?)
         }
-    }
-    files.cut(&name, spec, seed)
+    })
 }
 
-/// The hash by which [`DataSpec::hash`] names what `spec` reads.
+/// The hash by which [`DataSpec::hash`] names what `spec` reads, whether it is then taken for images or for a
+/// table.
 pub fn source_hash(spec: &DataSpec, data_dir: &DataDir) -> Result<String, DataError> {
-    read(spec, data_dir).map(|(_, files)| files.hash())
+    Ok(match any(spec, data_dir)? {
+        Any::Images(read) => read.hash(),
+        Any::Table(read) => read.hash(),
+    })
 }
 
-/// What `spec` reads, of the classes that it keeps, and what messages call it.
-fn read(spec: &DataSpec, data_dir: &DataDir) -> Result<(String, Files), DataError> {
+/// What a file holds, of the classes kept.
+struct Read<R> {
+    /// What messages call it.
+    name: String,
+    files: Files<R>,
+    /// Of the rows of numbers that were taken for images.
+    flat: Option<String>,
+}
+
+enum Any {
+    Images(Read<Split>),
+    Table(Read<Features>),
+}
+
+impl<R: RowSet> Read<R> {
+    fn new(spec: &DataSpec, files: Files<R>, flat: Option<String>) -> Result<Self, DataError> {
+        let name = spec.dataset.as_str();
+        let name = match NAMES.contains(&name) {
+            true => name.to_owned(),
+            false => file_name(Path::new(name)),
+        };
+        let files = files.keep(&name, spec)?;
+        Ok(Self { name, files, flat })
+    }
+
+    fn hash(&self) -> String {
+        self.flat.clone().unwrap_or_else(|| self.files.hash())
+    }
+
+    /// Refuses other data than those that `spec` names by content.
+    fn check(&self, spec: &DataSpec) -> Result<(), DataError> {
+        let Some(expected) = &spec.hash else {
+            return Ok(());
+        };
+        let found = self.hash();
+        if found == *expected {
+            return Ok(());
+        }
+        Err(DataError::Changed {
+            name: spec.dataset.clone(),
+            expected: expected.clone(),
+            found,
+        })
+    }
+}
+
+impl Read<Split> {
+    fn cut(self, spec: &DataSpec, seed: u64) -> Result<Dataset, DataError> {
+        self.check(spec)?;
+        self.files.cut(&self.name, spec, seed)
+    }
+}
+
+/// The file of arrays or the table that `spec` names, if it is one.
+fn tables(spec: &DataSpec) -> Result<Option<(Tables, Kind)>, DataError> {
     let name = spec.dataset.as_str();
+    let path = Path::new(name);
+    let known = NAMES.contains(&name) || name == SYNTHETIC;
+    match Kind::of(name).filter(|_| !known) {
+        Some(Kind::Table) if !path.is_file() => Err(unknown(name)),
+        Some(Kind::Parquet) if parquet::holds_images(path)? => Ok(None),
+        Some(kind) => Ok(Some((
+            Tables::open(name, kind, spec.label.as_deref())?,
+            kind,
+        ))),
+        None => match &spec.label {
+            None => Ok(None),
+            Some(label) => Err(DataError::LabelColumn {
+                path: path.to_path_buf(),
+                label: label.clone(),
+                expected:
+                    "a table (.csv, .tsv, .parquet), whose columns have names: leave `label` out"
+                        .to_owned(),
+            }),
+        },
+    }
+}
+
+fn any(spec: &DataSpec, data_dir: &DataDir) -> Result<Any, DataError> {
+    let Some((mut tables, kind)) = tables(spec)? else {
+        return images(spec, data_dir).map(Any::Images);
+    };
+    if !tables.is_flat() {
+        return Ok(Any::Images(Read::new(spec, tables.images()?, None)?));
+    }
+    let columns = match kind.has_columns() {
+        true => tables.columns()?,
+        false => None,
+    };
+    Ok(Any::Table(Read::new(spec, tables.rows(columns)?, None)?))
+}
+
+/// What `spec` names, as images.
+fn images(spec: &DataSpec, data_dir: &DataDir) -> Result<Read<Split>, DataError> {
+    let name = spec.dataset.as_str();
+    let path = Path::new(name);
+    if spec.is_table() && path.is_file() {
+        let path = path.to_path_buf();
+        return Err(DataError::TableImages { path });
+    }
+    if let Some((tables, kind)) = tables(spec)? {
+        if kind.has_columns() {
+            let path = path.to_path_buf();
+            return Err(DataError::TableImages { path });
+        }
+        // Rows of numbers are named by their own content, which images of them may round.
+        let flat = match tables.is_flat() {
+            true => Some(Read::new(spec, tables.rows(None)?, None)?.hash()),
+            false => None,
+        };
+        return Read::new(spec, tables.images()?, flat);
+    }
     let folder = |known: &str| data_dir.path().join(catalogue::folder(known));
     let published = catalogue::normalise;
     let keep = spec.classes.as_deref();
-    let path = Path::new(name);
     let files = match name {
         SYNTHETIC => {
             return Err(DataError::Synthetic {
@@ -77,21 +196,12 @@ fn read(spec: &DataSpec, data_dir: &DataDir) -> Result<(String, Files), DataErro
         "cifar10" => CIFAR10.load(&folder(name), published(name), keep)?,
         "cifar100" => CIFAR100.load(&folder(name), published(name), keep)?,
         _ if path.is_dir() => folder::load(path, spec.resize, keep)?,
-        _ => match Kind::of(name) {
-            Some(kind @ (Kind::Npz | Kind::Npy)) => Tables::open(name, kind, None)?.images()?,
-            Some(Kind::Table) if path.is_file() => {
-                let path = path.to_path_buf();
-                return Err(DataError::TableImages { path });
-            }
-            Some(Kind::Table) | None => return Err(unknown(name)),
-        },
+        _ if Kind::of(name) == Some(Kind::Parquet) => {
+            parquet::images(path, spec.label.as_deref(), spec.resize)?
+        }
+        _ => return Err(unknown(name)),
     };
-    let name = match NAMES.contains(&name) {
-        true => name.to_owned(),
-        false => file_name(path),
-    };
-    let files = files.keep(&name, spec)?;
-    Ok((name, files))
+    Read::new(spec, files, None)
 }
 
 /// The error for a name nobody knows, with the nearest known one, or for a file of another kind.

@@ -1,25 +1,29 @@
 //! The training and the test file as they are on disk, and the three splits cut from them.
 
 use crate::classes::Selection;
+use crate::data::TableSet;
 use crate::dataset::{Dataset, Normalise, Split};
 use crate::error::DataError;
+use crate::features::Features;
 use crate::order::{self, Cut, counts};
-use crate::repeats;
 use crate::resize;
-use crate::spec::{DataSpec, SplitKind};
+use crate::row_set::RowSet;
+use crate::spec::{Augment, DataSpec, SplitKind};
 use crate::split::{self, Counts};
 
 /// What a loader returns.
 #[derive(Debug)]
-pub(crate) struct Files {
-    pub train: Split,
-    pub test: Split,
+pub(crate) struct Files<R = Split> {
+    pub train: R,
+    pub test: R,
     pub class_names: Vec<String>,
     /// Published constants; measured on the training split where there are none.
     pub normalise: Option<Normalise>,
+    /// Names of the columns of a table of text.
+    pub columns: Option<Vec<String>>,
     pub notes: Vec<String>,
     pub origin: Origin,
-    /// How many of the last training images the user brought for validation.
+    /// How many of the last training rows the user brought for validation.
     pub valid: usize,
 }
 
@@ -34,60 +38,60 @@ pub(crate) enum Origin {
     OneFile,
 }
 
-impl Files {
+impl<R: RowSet> Files<R> {
     /// Keeps the classes that `spec` names.
     pub fn keep(mut self, name: &str, spec: &DataSpec) -> Result<Self, DataError> {
         if let Some(classes) = &spec.classes {
             let selection = Selection::new(name, classes, &self.class_names)?;
-            let brought = &self.train.labels[self.train.len() - self.valid..];
+            let brought = &self.train.labels()[self.train.count() - self.valid..];
             self.valid = selection.rows(brought).len();
             for split in [&mut self.train, &mut self.test] {
-                let rows = selection.rows(&split.labels);
-                if rows.len() < split.len() {
-                    *split = split.rows(&rows);
+                let rows = selection.rows(split.labels());
+                if rows.len() < split.count() {
+                    *split = split.pick(&rows);
                 }
-                selection.relabel(&mut split.labels);
+                selection.relabel(split.labels_mut());
             }
-            selection.check(name, [&self.train.labels, &self.test.labels])?;
+            selection.check(name, [self.train.labels(), self.test.labels()])?;
             self.class_names = selection.names(&self.class_names);
         }
         Ok(self)
     }
 
-    /// BLAKE3 (hexadecimal) of what was read: class names, and shape, pixels and labels of both files.
+    /// BLAKE3 (hexadecimal) of what was read: class names, names of columns, and shape, values and labels of
+    /// both files.
     pub fn hash(&self) -> String {
         let mut hasher = blake3::Hasher::new_derive_key("toxscreen 2026 data source v1");
         let number = |hasher: &mut blake3::Hasher, n: usize| {
             hasher.update(&(n as u64).to_le_bytes());
         };
-        number(&mut hasher, self.class_names.len());
-        for name in &self.class_names {
-            number(&mut hasher, name.len());
-            hasher.update(name.as_bytes());
+        for names in [Some(&self.class_names), self.columns.as_ref()] {
+            let Some(names) = names else { continue };
+            number(&mut hasher, names.len());
+            for name in names {
+                number(&mut hasher, name.len());
+                hasher.update(name.as_bytes());
+            }
         }
         for split in [&self.train, &self.test] {
-            for size in split.images.shape {
-                number(&mut hasher, size);
-            }
-            hasher.update(&split.images.pixels);
-            number(&mut hasher, split.labels.len());
-            let labels = split.labels.iter().flat_map(|label| label.to_le_bytes());
+            split.hash_values(&mut hasher);
+            number(&mut hasher, split.count());
+            let labels = split.labels().iter().flat_map(|label| label.to_le_bytes());
             hasher.update(&labels.collect::<Vec<u8>>());
         }
         hasher.finalize().to_hex().to_string()
     }
 
-    /// Cuts the splits that `spec` asks for, then resizes and colours them. `seed` is that of a random
-    /// split.
-    pub fn cut(mut self, name: &str, spec: &DataSpec, seed: u64) -> Result<Dataset, DataError> {
-        check_images(name, spec, &self.train)?;
-        let channels = self.train.images.shape[1];
-        let classes = self.class_names.len();
+    /// The training, validation and test rows that `spec` asks for. `seed` is that of a random split.
+    fn split(&mut self, name: &str, spec: &DataSpec, seed: u64) -> Result<[R; 3], DataError> {
+        let (train, test) = (self.train.none(), self.test.none());
+        let train = std::mem::replace(&mut self.train, train);
+        let test = std::mem::replace(&mut self.test, test);
         let [train, valid, test] = match spec.split {
             SplitKind::Official => {
-                let border = self.train.len();
-                let all = [&self.train, &self.test].map(|split| split.labels.clone());
-                let splits = official(name, spec, self.train, self.test)?;
+                let border = train.count();
+                let all = [&train, &test].map(|split| split.labels().to_vec());
+                let splits = official(name, spec, train, test)?;
                 let cuts = Order {
                     all,
                     border,
@@ -98,11 +102,51 @@ impl Files {
                     .extend(cuts.check(name, &self.class_names, &splits)?);
                 splits
             }
-            SplitKind::Random => random(name, spec, classes, self.train, self.test, seed)?,
+            SplitKind::Random => random(name, spec, self.class_names.len(), train, test, seed)?,
         };
         if self.origin != Origin::Known {
             self.notes.extend(repeated(&train, &valid, &test));
         }
+        Ok([train, valid, test])
+    }
+}
+
+impl Files<Features> {
+    /// Cuts the splits that `spec` asks for. `seed` is that of a random split.
+    pub fn cut(mut self, name: &str, spec: &DataSpec, seed: u64) -> Result<TableSet, DataError> {
+        let keys = [
+            ("resize", spec.resize.is_some()),
+            ("rgb", spec.rgb),
+            ("augment", spec.augment != Augment::default()),
+        ];
+        if let Some((key, _)) = keys.into_iter().find(|(_, there)| *there) {
+            let name = name.to_owned();
+            return Err(DataError::TableKey { name, key });
+        }
+        let [train, valid, test] = self.split(name, spec, seed)?;
+        let mut table = TableSet {
+            name: name.to_owned(),
+            train,
+            valid,
+            test,
+            class_names: self.class_names,
+            columns: self.columns,
+            hash: String::new(),
+            notes: self.notes,
+        };
+        table.hash = table.content_hash();
+        Ok(table)
+    }
+}
+
+impl Files {
+    /// Cuts the splits that `spec` asks for, then resizes and colours them. `seed` is that of a random
+    /// split.
+    pub fn cut(mut self, name: &str, spec: &DataSpec, seed: u64) -> Result<Dataset, DataError> {
+        check_images(name, spec, &self.train)?;
+        let channels = self.train.images.shape[1];
+        let classes = self.class_names.len();
+        let [train, valid, test] = self.split(name, spec, seed)?;
         let prepare = |split: Split| {
             let mut images = split.images;
             if let Some(side) = spec.resize {
@@ -184,28 +228,28 @@ fn check_images(name: &str, spec: &DataSpec, train: &Split) -> Result<(), DataEr
     Ok(())
 }
 
-/// First images for training, last ones of the training file for validation, first ones for test.
-fn official(
+/// First rows for training, last ones of the training file for validation, first ones for test.
+fn official<R: RowSet>(
     name: &str,
     spec: &DataSpec,
-    mut train: Split,
-    mut test: Split,
-) -> Result<[Split; 3], DataError> {
-    let (all, all_test) = (train.len(), test.len());
+    mut train: R,
+    mut test: R,
+) -> Result<[R; 3], DataError> {
+    let (all, all_test, rows) = (train.count(), test.count(), R::ROWS);
     if spec.valid >= all {
-        let expected = format!("fewer than the {all} training images");
+        let expected = format!("fewer than the {all} training {rows}");
         return refuse(name, "valid", spec.valid, expected);
     }
     let left = all - spec.valid;
     let wanted = spec.train.unwrap_or(left);
     if wanted == 0 || wanted > left {
         let valid = spec.valid;
-        let expected = format!("1..={left}, what `valid` = {valid} leaves of {all} images");
+        let expected = format!("1..={left}, what `valid` = {valid} leaves of {all} {rows}");
         return refuse(name, "train", wanted, expected);
     }
     let wanted_test = spec.test.unwrap_or(all_test);
     if wanted_test == 0 || wanted_test > all_test {
-        let expected = format!("1..={all_test} test images");
+        let expected = format!("1..={all_test} test {rows}");
         return refuse(name, "test", wanted_test, expected);
     }
     let valid = train.split_off(left);
@@ -227,89 +271,94 @@ struct Order {
 
 impl Order {
     /// Whether the splits are like the files.
-    fn check(
+    fn check<R: RowSet>(
         &self,
         name: &str,
         class_names: &[String],
-        [train, valid, test]: &[Split; 3],
+        [train, valid, test]: &[R; 3],
     ) -> Result<Vec<String>, DataError> {
-        let classes = class_names.len();
+        let (classes, rows) = (class_names.len(), R::ROWS);
         let [mut of_train, mut of_test] =
             [0, 1].map(|file: usize| counts(&self.all[file], classes));
         if self.origin == Origin::OneFile {
             let both = of_train.iter().zip(&of_test).map(|(a, b)| a + b);
             of_train = both.collect();
             of_test.clone_from(&of_train);
-        } else if self.brought > 0 && self.brought == valid.len() {
-            // The validation images are a split of the user's own.
+        } else if self.brought > 0 && self.brought == valid.count() {
+            // The validation rows are a split of the user's own.
             of_train = counts(&self.all[0][..self.border - self.brought], classes);
         }
         let cut = |what: String, labels, file| Cut { what, labels, file };
         let mut cuts = vec![
             cut(
-                format!("the first {} images, for training,", train.len()),
-                &train.labels[..],
+                format!("the first {} {rows}, for training,", train.count()),
+                train.labels(),
                 &of_train[..],
             ),
             cut(
                 match self.origin {
                     Origin::OneFile => {
-                        format!("the {} images of the last fifth, for test,", test.len())
+                        format!("the {} {rows} of the last fifth, for test,", test.count())
                     }
                     Origin::Known | Origin::Files => {
-                        format!("the first {} test images", test.len())
+                        format!("the first {} test {rows}", test.count())
                     }
                 },
-                &test.labels,
+                test.labels(),
                 &of_test,
             ),
         ];
-        if self.brought != valid.len() {
-            let what = format!("the last {} training images, for validation,", valid.len());
-            cuts.push(cut(what, &valid.labels, &of_train));
+        if self.brought != valid.count() {
+            let what = format!(
+                "the last {} training {rows}, for validation,",
+                valid.count()
+            );
+            cuts.push(cut(what, valid.labels(), &of_train));
         }
         order::check(name, class_names, &cuts, self.origin != Origin::Known)
     }
 }
 
-/// How many images are in two splits.
-fn repeated(train: &Split, valid: &Split, test: &Split) -> Vec<String> {
+/// How many rows are in two splits.
+fn repeated<R: RowSet>(train: &R, valid: &R, test: &R) -> Vec<String> {
     let counted = [
         (
-            repeats::of_splits(&[train, valid], test),
-            test.len(),
+            R::repeats(&[train, valid], test),
+            test.count(),
             "test",
             "training or validation",
         ),
         (
-            repeats::of_splits(&[train], valid),
-            valid.len(),
+            R::repeats(&[train], valid),
+            valid.count(),
             "validation",
             "training",
         ),
     ];
+    let (rows, equal) = (R::ROWS, R::EQUAL);
     let found = counted.into_iter().filter(|(count, ..)| *count > 0);
     found
         .map(|(count, all, these, those)| {
-            format!("{count} of the {all} {these} images are {those} images too, pixel by pixel")
+            format!("{count} of the {all} {these} {rows} are {those} {rows} too, {equal}")
         })
         .collect()
 }
 
 /// All three at random from both files together.
-fn random(
+fn random<R: RowSet>(
     name: &str,
     spec: &DataSpec,
     classes: usize,
-    mut pool: Split,
-    test: Split,
+    mut pool: R,
+    test: R,
     seed: u64,
-) -> Result<[Split; 3], DataError> {
+) -> Result<[R; 3], DataError> {
     pool.append(test);
     let Some(train) = spec.train else {
         return Err(DataError::RandomTrain {
             name: name.to_owned(),
-            pool: pool.len(),
+            rows: R::ROWS,
+            pool: pool.count(),
         });
     };
     let counts = Counts {
@@ -317,6 +366,6 @@ fn random(
         valid: spec.valid,
         test: spec.test,
     };
-    let drawn = split::balanced(name, &pool.labels, classes, &counts, seed)?;
-    Ok(drawn.map(|rows| pool.rows(&rows)))
+    let drawn = split::balanced(name, pool.labels(), classes, &counts, seed)?;
+    Ok(drawn.map(|rows| pool.pick(&rows)))
 }

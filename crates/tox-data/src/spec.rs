@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::format::source::Kind;
+
 /// The data set of points that a learner draws itself.
 pub const DRAWN: &str = "gaussians";
 
@@ -10,9 +12,14 @@ pub const DRAWN: &str = "gaussians";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataSpec {
-    /// `digits`, `mnist`, `fashion-mnist`, `cifar10`, `cifar100`; or a path to an `.npz` file or
-    /// to a folder of class folders.
+    /// `digits`, `mnist`, `fashion-mnist`, `cifar10`, `cifar100`; or a path to an `.npz` file, to a
+    /// folder of class folders or, for learners that take tables of numbers, to a `.csv`, `.tsv` or
+    /// `.parquet` file.
     pub dataset: String,
+    /// The column of labels of a table, by its name or, from 0, its number. Default: the one that is called
+    /// `label`, `target`, `class` or `y`, or the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
     /// BLAKE3 of what is read of it: class names, shapes, pixels and labels of the classes kept, before
     /// any split; of a folder with `resize`, resized. A study fills it in when it is made, and its
     /// trials refuse other data.
@@ -52,6 +59,7 @@ impl DataSpec {
     pub fn of(dataset: &str, valid: usize) -> Self {
         Self {
             dataset: dataset.to_owned(),
+            label: None,
             hash: None,
             classes: None,
             split: SplitKind::Official,
@@ -67,6 +75,17 @@ impl DataSpec {
     /// Whether it stands for points that a learner draws itself.
     pub fn is_drawn(&self) -> bool {
         self.dataset == DRAWN
+    }
+
+    /// Whether its name says that it is a table of text. Archives of arrays and Parquet files may hold a table
+    /// too, which is seen when they are opened.
+    pub fn is_table(&self) -> bool {
+        Kind::of(&self.dataset) == Some(Kind::Table)
+    }
+
+    /// Whether it may be a table whose columns have names, of which `label` is one.
+    pub fn has_columns(&self) -> bool {
+        Kind::of(&self.dataset).is_some_and(Kind::has_columns)
     }
 
     /// What people call the data set: the last part of a path, else its name.

@@ -208,14 +208,19 @@ fn patch(train: &Features) -> Patch {
     Patch::new(train, vec![2, 0], vec![0, 0], values, "bilevel", settings).unwrap()
 }
 
+/// [`patch()`] in a file of that name.
+fn saved(dir: &Path, name: &str, clean: &Features) -> (PathBuf, Patch) {
+    let (path, mut made) = (dir.join(name), patch(clean));
+    made.save(&path).unwrap();
+    (path, made)
+}
+
 #[test]
 fn a_patch_goes_round_and_replaces_its_rows_only() {
     let dir = TempDir::new().unwrap();
     let clean = table(dir.path()).train;
     for name in ["p.npz", "p.safetensors"] {
-        let path = dir.path().join(name);
-        let mut made = patch(&clean);
-        made.save(&path).unwrap();
+        let (path, mut made) = saved(dir.path(), name, &clean);
         let bytes = fs::read(&path).unwrap();
         made.save(&path).unwrap();
         assert_eq!(bytes, fs::read(&path).unwrap());
@@ -462,9 +467,7 @@ proptest! {
         let dir = TempDir::new().unwrap();
         let clean = table(dir.path()).train;
         for name in ["p.npz", "p.safetensors"] {
-            let path = dir.path().join(name);
-            let mut made = patch(&clean);
-            made.save(&path).unwrap();
+            let (path, made) = saved(dir.path(), name, &clean);
             let good = fs::read(&path).unwrap();
             let mut bytes = good[..cut.min(good.len())].to_vec();
             if let Some(byte) = bytes.get_mut(at) {

@@ -15,6 +15,9 @@ use burn::tensor::{Device, Int, Tensor, TensorData, s};
 /// Added to the variance before its root is taken, as in PyTorch.
 pub const BN_EPS: f32 = 1e-5;
 
+/// The class of each image of a batch, `[n]`.
+pub type Labels = Tensor<1, Int>;
+
 /// Which implementation an op runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
@@ -79,22 +82,12 @@ pub fn turned(weight: Tensor<4>, groups: usize) -> Tensor<4> {
 /// Convolutions in a row, with what goes before and follows each; `weights` of all links in order: that
 /// of the convolution, then gamma and beta if it has a batch norm (see [`batch_norm`]). At most 13.
 pub fn chain(engine: Engine, x: Tensor<4>, links: &[Link], weights: Vec<Tensor<4>>) -> Tensor<4> {
-    chained(engine, x, Block::of(links), weights, false).0
+    block(engine, x, Block::of(links), weights, false).0
 }
 
 /// A block, and with `measure` mean and biased variance, `[2, c]`, as each batch norm measured them, none if
 /// they were given. At most 13 weights.
 pub fn block(
-    engine: Engine,
-    x: Tensor<4>,
-    block: Block,
-    weights: Vec<Tensor<4>>,
-    measure: bool,
-) -> (Tensor<4>, Vec<Tensor<2>>) {
-    chained(engine, x, block, weights, measure)
-}
-
-fn chained(
     engine: Engine,
     x: Tensor<4>,
     block: Block,
@@ -350,8 +343,8 @@ pub fn global_average(x: Tensor<4>) -> Tensor<2> {
     x.reshape([n, c, h * w]).mean_dim(2).reshape([n, c])
 }
 
-/// Mean cross-entropy of `logits` `[n, classes]` against `labels` `[n]`.
-pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>) -> Tensor<1> {
+/// Mean cross-entropy of `logits` `[n, classes]`.
+pub fn cross_entropy(logits: Tensor<2>, labels: Labels) -> Tensor<1> {
     let n = labels.dims()[0];
     log_softmax(logits, 1)
         .gather(1, labels.reshape([n, 1]))

@@ -66,6 +66,15 @@ pub enum ClassifierError {
          was not finite): its answers are no numbers; lower `lr_max` or set `grad_clip`"
     )]
     Diverged { name: String, nonfinite_steps: u64 },
+    /// The logistic regression of a table did not end in numbers.
+    #[error("the logistic regression of the table: {0}; scale its columns to like sizes first")]
+    Descent(tox_bilevel::Diverged),
+    /// Keys of the network, beside rows that are no images.
+    #[error(
+        "the keys of the classifier describe a ResNet-18 of images, and these are the rows of a table, \
+         which a logistic regression learns: leave them out"
+    )]
+    Keys,
 }
 
 /// A trained classifier.
@@ -82,6 +91,17 @@ impl Classifier {
             return Err(ClassifierError::Width { found: self.width });
         }
         Ok(self.fit.check()?)
+    }
+
+    /// Refuses keys that have no effect on a table.
+    ///
+    /// # Errors
+    /// [`ClassifierError::Keys`].
+    pub fn check_table(&self) -> Result<(), ClassifierError> {
+        match *self == Self::default() {
+            true => Ok(()),
+            false => Err(ClassifierError::Keys),
+        }
     }
 
     /// Trains it, from its checkpoint if there is one. `None` means that it was asked to stop and has

@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use tox_search::space::bad::MAX_BAD;
+use tox_search::space::MAX_BAD;
 use tox_search::space::cells::CellSpace;
 use tox_search::space::{BadOp, BadOps, Op, PoisonedSpace, Space, SpaceOp};
 

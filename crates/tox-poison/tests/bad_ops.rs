@@ -3,6 +3,9 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+mod sets;
+
+use sets::SETS;
 use tox_data::Dataset;
 use tox_data::spec::Augment;
 use tox_nn::Device;
@@ -10,7 +13,9 @@ use tox_poison::screen::{ScreenConfig, screen_cells, screened_cells};
 use tox_poison::space::PoisonSet;
 use tox_search::final_training::{self, FinalConfig};
 use tox_search::genes::Architecture;
-use tox_search::nas::{self, Evaluate, NasConfig, NasError, NasSpace, SEARCHES, Search, Trace};
+use tox_search::nas::{
+    self, Evaluate, NasConfig, NasError, NasSpace, Reads, SEARCHES, Search, Trace,
+};
 use tox_search::nsganet::{NsganetConfig, NsganetV2};
 use tox_search::pdarts::config::{PdartsConfig, Stage};
 use tox_search::pdarts::{PDarts, PdartsTrace};
@@ -20,15 +25,6 @@ use tox_search::space::cells::{CellGenotype, CellSpace};
 use tox_search::space::{BadOps, PoisonedSpace};
 use tox_search::tenas::{TeNas, TenasConfig, TenasTrace};
 use tox_testkit::stops::{stopped, undisturbed};
-
-const SETS: [PoisonSet; 6] = [
-    PoisonSet::P1,
-    PoisonSet::P2,
-    PoisonSet::P3,
-    PoisonSet::P4,
-    PoisonSet::P5,
-    PoisonSet::P3Plus,
-];
 
 const SPACES: [NasSpace; 2] = [NasSpace::Darts, NasSpace::NasBench201];
 
@@ -204,7 +200,10 @@ fn every_search_runs_on_poisoned_spaces_and_goes_on_from_a_stop() {
         let json = serde_json::to_string(&config).unwrap();
         assert_eq!(serde_json::from_str::<NasConfig>(&json).unwrap(), config);
         let found = sound(&config, &data, usize::MAX);
-        assert_ne!(found.1, before.1, "{config:?}");
+        assert!(
+            found.1 != before.1 || kind.reads(&config) == Reads::Nothing,
+            "{config:?}"
+        );
         assert_eq!(sound(&config, &data, 20), found, "{config:?}");
     }
 }

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests
 
+mod sets;
+
+use sets::SETS;
 use std::path::Path;
 use tox_data::spec::DataSpec;
 use tox_data::{DataDir, Dataset, load};
@@ -9,15 +12,6 @@ use tox_nn::Device;
 use tox_poison::screen::{OpReport, ScreenConfig, ScreenError, Verdict, screen, screened, table};
 use tox_poison::space::PoisonSet;
 use tox_search::space::{Op, Space, SpaceOp};
-
-const SETS: [PoisonSet; 6] = [
-    PoisonSet::P1,
-    PoisonSet::P2,
-    PoisonSet::P3,
-    PoisonSet::P4,
-    PoisonSet::P5,
-    PoisonSet::P3Plus,
-];
 
 fn dataset(name: &str, dir: &Path) -> Dataset {
     let spec = DataSpec::of(name, 100);

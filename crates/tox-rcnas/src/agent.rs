@@ -10,9 +10,7 @@ use tox_nn::params::Params;
 /// What the agent is shown of a task, and what it may choose.
 #[derive(Clone, Debug, PartialEq)]
 pub struct View {
-    /// What it sees.
     pub observation: Observation,
-    /// What it may choose.
     pub menu: Menu,
 }
 

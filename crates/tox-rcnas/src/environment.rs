@@ -10,7 +10,6 @@ use tox_nn::nets::wrn::Shape;
 pub struct Cost {
     /// Multiply-accumulates.
     pub macs: u64,
-    /// Weights.
     pub parameters: u64,
 }
 
@@ -30,12 +29,10 @@ pub struct Measured {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Evaluated {
-    /// It was measured.
     Measured(Measured),
     /// This network could not be measured, such as by a training that diverged. The search goes on;
     /// the network has the reward of a degenerate one.
     Failed {
-        /// Why, for reports.
         reason: String,
     },
 }
@@ -47,9 +44,6 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// what it was asked before: evaluations are remembered, also over a kill.
 pub trait Environment {
     /// What a network of this shape costs on the task's images.
-    ///
-    /// # Errors
-    /// When there is no such network.
     fn cost(&self, task: &Task, shape: &Shape) -> Result<Cost, Failure>;
 
     /// Trains and attacks a network of this shape; the task's budget plays no part. `None` means that

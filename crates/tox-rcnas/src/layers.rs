@@ -145,7 +145,6 @@ struct Cell {
 #[derive(Clone, Debug)]
 pub(super) struct Pass {
     cells: Vec<Cell>,
-    /// The states, one a step.
     pub h: Vec<Vec<f64>>,
 }
 

@@ -15,13 +15,10 @@ pub struct Evaluation {
     pub index: usize,
     /// Step of fine-tuning, from 0; of the controls always 0.
     pub step: usize,
-    /// The sub-network.
     pub shape: Shape,
-    /// What it costs.
     pub cost: Cost,
     /// What it can do; `None` if the evaluation failed.
     pub measured: Option<Measured>,
-    /// Why it failed.
     pub failed: Option<String>,
     /// Its reward when it was first drawn.
     pub reward: f64,
@@ -53,7 +50,6 @@ pub struct Round {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MetaSummary {
-    /// Every round.
     pub rounds: Vec<Round>,
     /// Distinct pairs of task and sub-network that it evaluated, where tasks that differ by the budget
     /// alone are one; their teachers are not counted. Those are not part of the target's evaluations: they are what meta-training cost.
@@ -70,7 +66,6 @@ pub struct MetaSummary {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Teacher {
-    /// What it costs.
     pub cost: Cost,
     /// What it can do. This evaluation is not counted: all methods need it.
     pub measured: Measured,
@@ -80,13 +75,10 @@ pub struct Teacher {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Outcome {
-    /// How it was searched.
     pub method: Method,
-    /// The task.
     pub target: Task,
     /// Its budget in multiply-accumulates.
     pub budget: u64,
-    /// Its teacher.
     pub teacher: Teacher,
     /// Meta-training, where there was one.
     pub meta: Option<MetaSummary>,

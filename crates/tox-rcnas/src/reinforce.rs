@@ -12,7 +12,6 @@ use tox_nn::params::ParamId;
 pub struct Batch {
     /// What names the task among baselines.
     pub task: String,
-    /// What the agent was shown.
     pub view: View,
     /// Sub-networks drawn from its policy, with their rewards; at least one.
     pub drawn: Vec<(Genes, f64)>,
@@ -21,7 +20,6 @@ pub struct Batch {
 /// An agent that learns.
 #[derive(Clone, Debug)]
 pub struct Learner {
-    /// The agent.
     pub agent: Agent,
     config: ReinforceConfig,
     adam: Adam,

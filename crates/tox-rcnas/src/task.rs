@@ -115,9 +115,7 @@ pub struct Buffers {
 
 /// Why there is no task.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum TaskError {
-    /// Nothing to draw from.
     #[error(
         "no {what} is left to draw meta-training tasks from: {listed} listed, {held_out} held out; \
          list one more or hold out fewer"
@@ -127,7 +125,6 @@ pub enum TaskError {
         listed: usize,
         held_out: usize,
     },
-    /// Held out, but not listed.
     #[error("the {what} `{found}` is held out, but none is called so{hint}; listed are {known}")]
     Unknown {
         what: &'static str,
@@ -135,10 +132,8 @@ pub enum TaskError {
         hint: String,
         known: String,
     },
-    /// Listed twice.
     #[error("the {what} `{name}` is listed twice; remove one of them")]
     Twice { what: &'static str, name: String },
-    /// A number that no task can have.
     #[error("{what} of {of} is {found}, expected {expected}")]
     Number {
         what: &'static str,
@@ -146,7 +141,6 @@ pub enum TaskError {
         found: String,
         expected: &'static str,
     },
-    /// A teacher that cannot be.
     #[error(transparent)]
     Teacher(#[from] ShapeError),
 }

@@ -2,7 +2,7 @@
 
 use crate::cells::Cell;
 use crate::context;
-use crate::page::{self, NONE};
+use crate::numbers::{self, NONE};
 use crate::run::State;
 use crate::stats::Interval;
 use crate::terminal;
@@ -53,17 +53,17 @@ impl Field {
     }
 
     pub fn mean(value: Option<Interval>) -> Self {
-        Self::number(page::show(value))
+        Self::number(numbers::show(value))
     }
 
     /// A mean of differences, which has a sign.
     pub fn difference(value: Option<Interval>) -> Self {
-        Self::number(page::signed(value))
+        Self::number(numbers::signed(value))
     }
 
     /// With two decimals, without an interval.
     pub fn value(value: Option<f64>) -> Self {
-        Self::number(page::number(value))
+        Self::number(numbers::number(value))
     }
 
     /// Anything that is written as it is, or nothing.
@@ -98,10 +98,10 @@ impl Field {
 
     /// What became of a trial.
     pub fn state(state: &State) -> Self {
-        let text = page::state(state);
         match state {
-            State::Done(_) | State::Missing => Self::text(text),
-            State::Failed(_) => Self::long(text),
+            State::Done(_) => Self::text("done"),
+            State::Failed(why) => Self::long(format!("failed: {why}")),
+            State::Missing => Self::text("missing"),
         }
     }
 
@@ -298,8 +298,31 @@ impl Table {
         }
     }
 
+    /// The terminal's columns in Markdown.
+    pub fn markdown(&self) -> String {
+        let text = |text: &str| {
+            text.replace('|', "\\|")
+                .replace(['\n', '\r'], " ")
+                .replace('<', "&lt;")
+        };
+        let mut out = String::new();
+        for (i, row) in self.short().into_iter().enumerate() {
+            let cells: Vec<String> = row.iter().map(|cell| text(cell)).collect();
+            out.push_str(&format!("| {} |\n", cells.join(" | ")));
+            if i == 0 {
+                out.push_str(&format!("|{}\n", "---|".repeat(cells.len())));
+            }
+        }
+        out
+    }
+
     /// As a terminal has it.
     pub fn terminal(&self) -> String {
+        terminal::grid(self.short())
+    }
+
+    /// Head and rows of the columns of a terminal.
+    fn short(&self) -> Vec<Vec<String>> {
         let columns = self.columns.iter().enumerate();
         let shown: Vec<usize> = columns
             .filter(|(_, column)| !column.short.is_empty())
@@ -314,7 +337,7 @@ impl Table {
         for row in &self.rows {
             rows.push(shown.iter().map(|at| plain(&row[*at])).collect());
         }
-        terminal::grid(rows)
+        rows
     }
 }
 

@@ -52,7 +52,7 @@ pub fn foreign_lines(run: &Run) -> String {
 }
 
 /// Lowest accuracy under any attack.
-fn worst(measures: &Measures) -> Option<f64> {
+pub(crate) fn worst(measures: &Measures) -> Option<f64> {
     measures.robust.iter().map(|r| r.1).reduce(f64::min)
 }
 

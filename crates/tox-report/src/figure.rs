@@ -1,7 +1,8 @@
 //! A figure: drawn in panels, which a page may lay out anew.
 
 use crate::context;
-use crate::svg::Svg;
+use crate::csv;
+use crate::svg::{Datum, Svg};
 use minijinja::Value;
 
 /// A figure.
@@ -55,12 +56,35 @@ impl Figure {
     }
 }
 
-/// Name (without its end) and content of the files of those figures that have something drawn.
+/// Name and content of the files of those figures that have something drawn: the drawing, and the numbers
+/// behind its lines.
 pub fn files(figures: &[Figure]) -> Vec<(String, String)> {
-    let drawn = figures.iter().filter(|f| !f.panels.is_empty());
-    drawn
-        .map(|f| (f.name.to_owned(), f.whole().file(f.title)))
-        .collect()
+    let mut files = Vec::new();
+    for figure in figures.iter().filter(|f| !f.panels.is_empty()) {
+        let whole = figure.whole();
+        files.push((format!("{}.svg", figure.name), whole.file(figure.title)));
+        if !whole.data.is_empty() {
+            files.push((format!("{}.csv", figure.name), data(&whole.data)));
+        }
+    }
+    files
+}
+
+/// `panel,series,x,mean,low,high`; no ends without an interval.
+fn data(all: &[Datum]) -> String {
+    let mut out = String::from("panel,series,x,mean,low,high\n");
+    let number = |value: Option<f64>| value.map_or(String::new(), |v| format!("{v:.6}"));
+    for datum in all {
+        out.push_str(&csv::row([
+            datum.panel.clone(),
+            datum.series.clone(),
+            number(Some(datum.x)),
+            number(Some(datum.mean)),
+            number(datum.ends.map(|ends| ends.0)),
+            number(datum.ends.map(|ends| ends.1)),
+        ]));
+    }
+    out
 }
 
 /// A name, cut to what fits beside a line.

@@ -14,8 +14,10 @@ pub mod csv;
 pub mod curves;
 pub mod figure;
 pub mod findings;
+pub mod gates;
 pub mod lines;
 mod names;
+pub mod numbers;
 pub mod page;
 pub mod paper;
 pub mod plot;
@@ -69,7 +71,7 @@ pub struct Made {
     /// `wide.csv`: the learner's own table, a row a trial.
     pub wide: String,
     pub html: String,
-    /// Name, without its end, and SVG of every figure.
+    /// Name and content of the files of every figure.
     pub figures: Vec<(String, String)>,
 }
 
@@ -160,7 +162,10 @@ pub fn write(reports: &Reports, run_dir: &Path) -> Result<ReportPaths, ReportErr
     files::create_dir(&folder)?;
     let mut figures = Vec::new();
     for (name, content) in &made.figures {
-        figures.push(write(name, content)?);
+        let path = write(name, content)?;
+        if name.ends_with(".svg") {
+            figures.push(path);
+        }
     }
     Ok(ReportPaths {
         csv,
@@ -191,7 +196,7 @@ fn render(reports: &Reports, run_dir: &Path) -> Result<Files, ReportError> {
         None => standard::make(&run)?,
     };
     let figures = made.figures.into_iter();
-    let figures = figures.map(|(name, content)| (format!("{FIGURES}/{name}.svg"), content));
+    let figures = figures.map(|(name, content)| (format!("{FIGURES}/{name}"), content));
     Ok(Files {
         csv: tidy::csv(&run),
         wide: made.wide,
@@ -243,5 +248,5 @@ pub fn headline(reports: &Reports, run_dir: &Path) -> Result<String, ReportError
         None => standard::headline(&run),
     };
     // Names of others are in sentences too.
-    Ok(printable(&text).into_owned())
+    Ok(printable(&(text + &gates::lines(&run))).into_owned())
 }

@@ -2,7 +2,7 @@
 
 use crate::plot::{Axis, Panel};
 use crate::stats::Interval;
-use crate::svg::{Ink, Svg};
+use crate::svg::{Datum, Ink, Svg};
 
 /// A mean at a place on the x axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -110,7 +110,19 @@ pub fn panel(
             panel.label(last.mean, ink, &line.label);
         }
     }
-    Some(panel.finish())
+    let mut drawn = panel.finish();
+    for line in lines {
+        drawn
+            .data
+            .extend(line.points.iter().map(|(x, point)| Datum {
+                panel: title.to_owned(),
+                series: line.label.clone(),
+                x: *x,
+                mean: point.mean,
+                ends: point.ends,
+            }));
+    }
+    Some(drawn)
 }
 
 /// A y axis with a little room beyond what is drawn.

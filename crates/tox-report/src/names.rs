@@ -1,28 +1,13 @@
 //! Data sets as a report calls them. Specs hold absolute paths, which say more of a machine than a page
 //! should, and more than a table has room for.
 
-use crate::run::{Run, State};
 use std::collections::BTreeSet;
 use std::path::Path;
-use tox_study::spec::TrialSpec;
 
-/// Puts in place of every path of a data set as many of its last parts as tell it from the others.
-pub fn shorten(run: &mut Run) {
-    let all: BTreeSet<String> = (run.trials.iter())
-        .map(|t| t.spec.data.dataset.clone())
-        .collect();
-    let short = |name: &mut String| {
-        if Path::new(name.as_str()).is_absolute() {
-            *name = shortest(name, &all);
-        }
-    };
-    let of = |spec: &mut TrialSpec| short(&mut spec.data.dataset);
-    short(&mut run.head.data.dataset);
-    for trial in &mut run.trials {
-        of(&mut trial.spec);
-        if let State::Done(record) = &mut trial.state {
-            of(&mut record.spec);
-        }
+/// Puts in place of the path of a data set as many of its last parts as tell it from `all` others.
+pub fn shorten(name: &mut String, all: &BTreeSet<String>) {
+    if Path::new(name.as_str()).is_absolute() {
+        *name = shortest(name, all);
     }
 }
 

@@ -5,56 +5,12 @@
 use crate::ReportError;
 use crate::common::{Common, foreign_sentences, measures};
 use crate::context;
+use crate::gates::gates;
 use crate::provenance::Fact;
-use crate::run::{Run, State};
-use crate::stats::Interval;
+use crate::run::Run;
 use crate::svg;
 use minijinja::{Environment, Value};
 use tox_data::text::shell_word;
-
-/// The mark of an absent number.
-pub const NONE: &str = "–";
-
-/// A mean with its interval.
-pub fn show(interval: Option<Interval>) -> String {
-    interval.map_or(NONE.to_owned(), |i| i.to_string())
-}
-
-/// A difference with its sign.
-pub fn signed(interval: Option<Interval>) -> String {
-    interval.map_or(NONE.to_owned(), |i| format!("{i:+}"))
-}
-
-/// A number with two decimals.
-pub fn number(value: Option<f64>) -> String {
-    value.map_or(NONE.to_owned(), |v| format!("{v:.2}"))
-}
-
-/// A share in percent, without needless decimals.
-pub fn percent(share: f64) -> String {
-    let text = format!("{:.2}", 100.0 * share);
-    let text = text.trim_end_matches('0').trim_end_matches('.');
-    format!("{text} %")
-}
-
-/// A count in its unit: `950`, `1.25 M`, `5.24 G`.
-pub fn count(n: u64) -> String {
-    match n as f64 {
-        v if v >= 1e9 => format!("{:.2} G", v / 1e9),
-        v if v >= 1e6 => format!("{:.2} M", v / 1e6),
-        v if v >= 1e4 => format!("{:.1} k", v / 1e3),
-        _ => n.to_string(),
-    }
-}
-
-/// What became of a trial.
-pub fn state(state: &State) -> String {
-    match state {
-        State::Done(_) => "done".to_owned(),
-        State::Failed(why) => format!("failed: {why}"),
-        State::Missing => "missing".to_owned(),
-    }
-}
 
 /// Text as it is printed: true minus signs, and no line break between a number and its unit or its
 /// interval.
@@ -84,19 +40,20 @@ pub fn render(
     facts: &[Fact],
     own: Value,
 ) -> Result<String, ReportError> {
-    let mut env = Environment::new();
-    env.add_filter("typeset", |text: &str| typeset(text));
-    env.add_template("frame.html", include_str!("templates/frame.html"))?;
-    env.add_template("parts.html", include_str!("templates/parts.html"))?;
-    env.add_template("claims.html", include_str!("templates/claims.html"))?;
-    env.add_template(name, source)?;
-    env.add_template("common.html", include_str!("templates/common.html"))?;
+    let env = environment((name, source))?;
     let head = &run.head;
     let measures = measures(run);
     let foreign = foreign_sentences(run, &measures);
     let warns = |line: &&String| line.starts_with("Warning") || line.starts_with("Incomplete");
     let (first, rest) = findings.split_at(findings.iter().take_while(warns).count());
-    let findings: Vec<&String> = first.iter().chain(&foreign).chain(rest).collect();
+    let gates = gates(run).into_iter();
+    let gates: Vec<String> = gates.map(|g| format!("Gate {}.", g.sentence())).collect();
+    let findings: Vec<&String> = first
+        .iter()
+        .chain(&gates)
+        .chain(&foreign)
+        .chain(rest)
+        .collect();
     Ok(env.get_template(name)?.render(context! {
         title => if head.title.is_empty() { &head.name } else { &head.title },
         name => head.name,
@@ -110,6 +67,39 @@ pub fn render(
         again => shell_word(&format!("../{}-again", head.name)),
         ..own
     })?)
+}
+
+/// A page of no study, in the same frame.
+///
+/// # Errors
+/// When it cannot be rendered.
+pub fn alone(
+    (name, source): (&str, &str),
+    title: &str,
+    findings: &[String],
+    facts: &[Fact],
+    own: Value,
+) -> Result<String, ReportError> {
+    let env = environment((name, source))?;
+    Ok(env.get_template(name)?.render(context! {
+        title,
+        figure_style => Value::from_safe_string(svg::style()),
+        findings,
+        facts,
+        ..own
+    })?)
+}
+
+/// The frame and its parts beside the template `name`.
+fn environment<'s>((name, source): (&'s str, &'s str)) -> Result<Environment<'s>, ReportError> {
+    let mut env = Environment::new();
+    env.add_filter("typeset", |text: &str| typeset(text));
+    env.add_template("frame.html", include_str!("templates/frame.html"))?;
+    env.add_template("parts.html", include_str!("templates/parts.html"))?;
+    env.add_template("claims.html", include_str!("templates/claims.html"))?;
+    env.add_template(name, source)?;
+    env.add_template("common.html", include_str!("templates/common.html"))?;
+    Ok(env)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use crate::{ReportError, Reports, names};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::any::Any;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::rc::Rc;
 use tox_study::files::read;
@@ -27,6 +27,8 @@ pub struct Head {
     pub description: String,
     /// Key of the paper whose numbers stand beside ours; empty for none.
     pub paper: String,
+    /// What must hold, by name.
+    pub gate: BTreeMap<String, String>,
     /// The data of those cells that do not say otherwise.
     pub data: HeadData,
 }
@@ -207,8 +209,21 @@ impl Run {
             head,
             trials,
         };
-        names::shorten(&mut run);
+        run.shorten_names();
         Ok(run)
+    }
+
+    fn shorten_names(&mut self) {
+        let sets = self.trials.iter().map(|t| t.spec.data.dataset.clone());
+        let all: BTreeSet<String> = sets.collect();
+        let shorten = |name: &mut String| names::shorten(name, &all);
+        shorten(&mut self.head.data.dataset);
+        for trial in &mut self.trials {
+            shorten(&mut trial.spec.data.dataset);
+            if let State::Done(record) = &mut trial.state {
+                shorten(&mut record.spec.data.dataset);
+            }
+        }
     }
 
     /// The kind of learner that it audits; empty if it has no trial.

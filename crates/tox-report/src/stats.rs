@@ -85,9 +85,46 @@ pub fn ratio(pairs: &[(f64, f64)]) -> Option<Ratio> {
     })
 }
 
+/// Ranks from 1, ties sharing their mean.
+fn ranks(values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|a, b| values[*a].total_cmp(&values[*b]));
+    let mut out = vec![0.0; values.len()];
+    let mut from = 0;
+    while from < order.len() {
+        let same = |i: &&usize| values[**i] == values[order[from]];
+        let to = from + order[from..].iter().take_while(same).count();
+        for i in &order[from..to] {
+            out[*i] = (from + to + 1) as f64 / 2.0;
+        }
+        from = to;
+    }
+    out
+}
+
+/// Spearman's rank correlation; `None` if a side has one value only, or they differ in length.
+pub fn spearman(a: &[f64], b: &[f64]) -> Option<f64> {
+    if a.len() != b.len() {
+        return None;
+    }
+    let (a, b) = (ranks(a), ranks(b));
+    let middle = (a.len() + 1) as f64 / 2.0;
+    let product = |x: &[f64], y: &[f64]| -> f64 {
+        let both = x.iter().zip(y);
+        both.map(|(x, y)| (x - middle) * (y - middle)).sum()
+    };
+    let scale = (product(&a, &a) * product(&b, &b)).sqrt();
+    (scale > 0.0).then(|| product(&a, &b) / scale)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::ratio;
+    use super::{ranks, ratio};
+
+    #[test]
+    fn ties_share_the_mean_of_their_ranks() {
+        assert_eq!(ranks(&[3.0, 1.0, 3.0, 2.0]), [3.5, 1.0, 3.5, 2.0]);
+    }
 
     #[test]
     fn ratios_of_means_by_hand() {

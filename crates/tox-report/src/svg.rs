@@ -85,7 +85,22 @@ pub struct Svg {
     pub width: f64,
     /// Height.
     pub height: f64,
+    /// What is drawn, where it is numbers.
+    pub data: Vec<Datum>,
     body: String,
+}
+
+/// A number that is drawn.
+#[derive(Clone, Debug)]
+pub struct Datum {
+    /// Title of the panel.
+    pub panel: String,
+    /// Label of the line.
+    pub series: String,
+    pub x: f64,
+    pub mean: f64,
+    /// Ends of the 95 % interval, if there is one.
+    pub ends: Option<(f64, f64)>,
 }
 
 /// Where text stands relative to its point.
@@ -105,6 +120,7 @@ impl Svg {
         Self {
             width,
             height,
+            data: Vec::new(),
             body: String::new(),
         }
     }
@@ -268,6 +284,7 @@ impl Svg {
             grid.push(format_args!("<g transform=\"translate({x:.1} {y:.1})\">"));
             grid.body.push_str(&part.body);
             grid.push(format_args!("</g>"));
+            grid.data.extend(part.data.iter().cloned());
         }
         grid
     }

@@ -11,8 +11,8 @@ use tox_data::checkpoint::Hooks;
 use tox_data::rng::stream;
 use tox_data::{Images, Split};
 use tox_robust::{
-    Attack, Ball, Batch, Evaluation, EvaluationError, Evasion, Facts, Found, Inputs, Norm, Oracle,
-    Points, evaluate,
+    Attack, Ball, Batch, Cotangent, Evaluation, EvaluationError, Evasion, Facts, Found, Inputs,
+    Norm, Oracle, Points, evaluate,
 };
 
 const SIDE: usize = 6;
@@ -43,11 +43,7 @@ impl Oracle for NearestPattern {
             .collect()
     }
 
-    fn pullback(
-        &self,
-        pixels: &[f32],
-        cotangent: &mut dyn FnMut(&[f32]) -> Vec<f32>,
-    ) -> (Vec<f32>, Vec<f32>) {
+    fn pullback(&self, pixels: &[f32], cotangent: &mut Cotangent<'_>) -> (Vec<f32>, Vec<f32>) {
         let logits = self.logits(pixels);
         let cotangent = cotangent(&logits);
         let mut gradient = vec![0.0; pixels.len()];

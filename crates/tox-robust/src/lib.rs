@@ -9,7 +9,7 @@
 //! A linear model of two pixels, and the step of FGSM, whose answer is known:
 //!
 //! ```
-//! use tox_robust::{Attack, Ball, Norm, Oracle, Points};
+//! use tox_robust::{Attack, Ball, Cotangent, Norm, Oracle, Points};
 //!
 //! /// Logits (0, 3 x - 4 y + 0.5).
 //! struct Linear;
@@ -25,11 +25,7 @@
 //!         let rows = pixels.chunks_exact(2);
 //!         rows.flat_map(|x| [0.0, 3.0 * x[0] - 4.0 * x[1] + 0.5]).collect()
 //!     }
-//!     fn pullback(
-//!         &self,
-//!         pixels: &[f32],
-//!         cotangent: &mut dyn FnMut(&[f32]) -> Vec<f32>,
-//!     ) -> (Vec<f32>, Vec<f32>) {
+//!     fn pullback(&self, pixels: &[f32], cotangent: &mut Cotangent<'_>) -> (Vec<f32>, Vec<f32>) {
 //!         let logits = self.logits(pixels);
 //!         let cotangent = cotangent(&logits);
 //!         let rows = cotangent.chunks_exact(2);
@@ -67,6 +63,6 @@ pub use attacks::{Attack, AttackError, Batch, Evasion, Facts, Found, Gradient, p
 pub use ball::{Ball, Norm};
 pub use evaluation::{Evaluation, EvaluationError, Inputs, Reliable, evaluate};
 pub use model::Model;
-pub use oracle::{Oracle, Points};
+pub use oracle::{Cotangent, Oracle, Points};
 pub use threat::EvasionThreat;
 pub use training::{TrainingConfig, train};

@@ -1,6 +1,6 @@
 //! A network as an oracle.
 
-use crate::oracle::Oracle;
+use crate::oracle::{Cotangent, Oracle};
 use burn::tensor::{Tensor, TensorData};
 use tox_data::Normalise;
 use tox_nn::Device;
@@ -91,11 +91,7 @@ impl<N: Network> Oracle for Model<'_, N> {
         self.function().logits(pixels)
     }
 
-    fn pullback(
-        &self,
-        pixels: &[f32],
-        cotangent: &mut dyn FnMut(&[f32]) -> Vec<f32>,
-    ) -> (Vec<f32>, Vec<f32>) {
+    fn pullback(&self, pixels: &[f32], cotangent: &mut Cotangent<'_>) -> (Vec<f32>, Vec<f32>) {
         self.function().pullback(pixels, cotangent)
     }
 }
@@ -127,11 +123,7 @@ impl<F: Fn(Tensor<4>, &Device) -> Tensor<2>> Oracle for Function<'_, F> {
         read((self.of)(x, &self.device))
     }
 
-    fn pullback(
-        &self,
-        pixels: &[f32],
-        cotangent: &mut dyn FnMut(&[f32]) -> Vec<f32>,
-    ) -> (Vec<f32>, Vec<f32>) {
+    fn pullback(&self, pixels: &[f32], cotangent: &mut Cotangent<'_>) -> (Vec<f32>, Vec<f32>) {
         let device = self.device.clone().autodiff();
         let x = normalised(pixels, self.shape, self.normalise, &device).require_grad();
         let y = (self.of)(x.clone(), &device);

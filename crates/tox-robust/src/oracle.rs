@@ -1,5 +1,8 @@
 //! What an attack may ask of a network.
 
+/// Given logits, the derivative of a loss by each.
+pub type Cotangent<'a> = dyn FnMut(&[f32]) -> Vec<f32> + 'a;
+
 /// A classifier of images whose pixels lie in 0..=1; normalisation is a part of it. Images are rows
 /// of `c * h * w` pixels, logits rows of `classes`, both row-major; what a row gives does not depend
 /// on the other rows.
@@ -16,11 +19,7 @@ pub trait Oracle {
     /// Logits, and the gradient by the pixels, `[n, c * h * w]`, of the sum of logits times their
     /// cotangents: `cotangent` is given the logits and returns as many numbers, the derivative of a
     /// loss by them. One forward and one backward pass.
-    fn pullback(
-        &self,
-        pixels: &[f32],
-        cotangent: &mut dyn FnMut(&[f32]) -> Vec<f32>,
-    ) -> (Vec<f32>, Vec<f32>);
+    fn pullback(&self, pixels: &[f32], cotangent: &mut Cotangent<'_>) -> (Vec<f32>, Vec<f32>);
 
     /// Whether it answers no more: attacks end at once, and what they return means nothing.
     fn stopped(&self) -> bool {

@@ -71,6 +71,18 @@ fn margin(oracle: &Host, x: &[f32], label: u16) -> f64 {
     f64::from(z[1 - usize::from(label)]) - f64::from(z[usize::from(label)])
 }
 
+/// Strong attacks, each of which fools all that can be.
+fn fooling(oracle: &Host, data: &Data, ball: Ball, can: &[bool]) -> Vec<(Attack, Found)> {
+    let share = can.iter().filter(|&&can| can).count();
+    assert!((50..250).contains(&share), "{share} of 300 can be fooled");
+    let each = strong().into_iter().map(|kind| {
+        let found = attack(&kind, oracle, data.points(), ball, 7);
+        assert_eq!(found.fooled, can, "{}", kind.name());
+        (kind, found)
+    });
+    each.collect()
+}
+
 #[test]
 fn on_a_plane_every_attack_finds_the_best_linf_perturbation() {
     let oracle = Host::linear(1, 4);
@@ -90,11 +102,7 @@ fn on_a_plane_every_attack_finds_the_best_linf_perturbation() {
     let can: Vec<bool> = (0..300)
         .map(|i| predicted(&oracle.row(&best(i))) != Some(data.labels[i].into()))
         .collect();
-    let share = can.iter().filter(|&&can| can).count();
-    assert!((50..250).contains(&share), "{share} of 300 can be fooled");
-    for kind in strong() {
-        let found = attack(&kind, &oracle, data.points(), ball, 7);
-        assert_eq!(found.fooled, can, "{}", kind.name());
+    for (kind, found) in fooling(&oracle, &data, ball, &can) {
         for (i, x) in found.pixels.chunks(SIZE).enumerate() {
             if found.fooled[i] && kind != Attack::new(Fgsm {}) {
                 continue; // It left at the first error, wherever that was.
@@ -128,11 +136,7 @@ fn on_a_plane_every_attack_finds_the_best_l2_perturbation() {
         .collect();
     assert!(best.iter().all(|m| m.abs() > 1e-4), "none is on the edge");
     let can: Vec<bool> = best.iter().map(|&m| m > 0.0).collect();
-    let share = can.iter().filter(|&&can| can).count();
-    assert!((50..250).contains(&share), "{share} of 300 can be fooled");
-    for kind in strong() {
-        let found = attack(&kind, &oracle, data.points(), ball, 7);
-        assert_eq!(found.fooled, can, "{}", kind.name());
+    for (kind, found) in fooling(&oracle, &data, ball, &can) {
         for (i, x) in found.pixels.chunks(SIZE).enumerate() {
             if !found.fooled[i] || kind == Attack::new(Fgsm {}) {
                 let m = margin(&oracle, x, data.labels[i]);

@@ -14,7 +14,7 @@ use tox_robust::attacks::{Attack, AutoAttack, Cw, Evasion, Fgsm, Pgd, Square};
 use tox_robust::ball::{Ball, Norm};
 use tox_robust::evaluation::{Evaluation, EvaluationError, Gap, Inputs, Kind, Reliable, evaluate};
 use tox_robust::model::Model;
-use tox_robust::oracle::Oracle;
+use tox_robust::oracle::{Cotangent, Oracle};
 
 /// How a network deceives.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -101,11 +101,7 @@ impl Oracle for Bent<'_> {
         self.bend(self.inner.logits(pixels))
     }
 
-    fn pullback(
-        &self,
-        pixels: &[f32],
-        cotangent: &mut dyn FnMut(&[f32]) -> Vec<f32>,
-    ) -> (Vec<f32>, Vec<f32>) {
+    fn pullback(&self, pixels: &[f32], cotangent: &mut Cotangent<'_>) -> (Vec<f32>, Vec<f32>) {
         let mut bent = Vec::new();
         let (_, mut gradient) = self.inner.pullback(pixels, &mut |logits| {
             bent = self.bend(logits.to_vec());

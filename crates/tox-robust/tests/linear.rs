@@ -5,7 +5,7 @@
 use rand::RngExt;
 use tox_robust::attacks::{Evasion, Fab, Square, predicted};
 use tox_robust::ball::{Ball, Norm};
-use tox_robust::oracle::{Oracle, Points};
+use tox_robust::oracle::{Cotangent, Oracle, Points};
 
 /// Logits `W x + b`, a row of `W` a class.
 struct Linear {
@@ -34,11 +34,7 @@ impl Oracle for Linear {
             .collect()
     }
 
-    fn pullback(
-        &self,
-        pixels: &[f32],
-        cotangent: &mut dyn FnMut(&[f32]) -> Vec<f32>,
-    ) -> (Vec<f32>, Vec<f32>) {
+    fn pullback(&self, pixels: &[f32], cotangent: &mut Cotangent<'_>) -> (Vec<f32>, Vec<f32>) {
         let logits = self.logits(pixels);
         let mut gradient = Vec::new();
         for c in cotangent(&logits).chunks_exact(self.classes()) {

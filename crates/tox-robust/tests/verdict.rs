@@ -18,7 +18,7 @@ use tox_robust::attacks::Attack;
 use tox_robust::ball::{Ball, Norm};
 use tox_robust::evaluation::{Evaluation, Gap, Inputs, Kind, Reliable, evaluate};
 use tox_robust::model::Model;
-use tox_robust::oracle::Oracle;
+use tox_robust::oracle::{Cotangent, Oracle};
 use tox_testkit::stops::{once, undisturbed};
 
 /// The fixture's network behind an input that is rounded to five levels by pairs of steep ramps, whose
@@ -109,11 +109,7 @@ impl<O: Oracle> Oracle for Scaled<O> {
         logits.into_iter().map(|z| z * self.1).collect()
     }
 
-    fn pullback(
-        &self,
-        pixels: &[f32],
-        cotangent: &mut dyn FnMut(&[f32]) -> Vec<f32>,
-    ) -> (Vec<f32>, Vec<f32>) {
+    fn pullback(&self, pixels: &[f32], cotangent: &mut Cotangent<'_>) -> (Vec<f32>, Vec<f32>) {
         let mut scaled = Vec::new();
         let (_, gradient) = self.0.pullback(pixels, &mut |logits| {
             scaled = logits.iter().map(|z| z * self.1).collect();
@@ -350,11 +346,7 @@ impl<O: Oracle> Oracle for Slow<'_, O> {
         self.0.logits(pixels)
     }
 
-    fn pullback(
-        &self,
-        pixels: &[f32],
-        cotangent: &mut dyn FnMut(&[f32]) -> Vec<f32>,
-    ) -> (Vec<f32>, Vec<f32>) {
+    fn pullback(&self, pixels: &[f32], cotangent: &mut Cotangent<'_>) -> (Vec<f32>, Vec<f32>) {
         self.1.set(self.1.get() + 1);
         self.0.pullback(pixels, cotangent)
     }

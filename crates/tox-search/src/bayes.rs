@@ -55,56 +55,32 @@ impl Default for BayesConfig {
 /// Why a search could not begin or go on.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum BayesError {
-    /// A side of the box that is none.
     #[error(
         "side {side} of the box goes from {low} to {high}, expected two finite numbers of which the \
          first is smaller"
     )]
-    Bounds {
-        /// Index of the side.
-        side: usize,
-        /// Its lower end.
-        low: f64,
-        /// Its upper end.
-        high: f64,
-    },
-    /// A box without sides.
+    Bounds { side: usize, low: f64, high: f64 },
     #[error("the box has no sides, expected at least one")]
     NoBounds,
-    /// A setting out of its range.
     #[error("{setting} is {found}, expected {expected}")]
     Setting {
-        /// Name of the setting.
         setting: &'static str,
-        /// What it may be.
         expected: &'static str,
-        /// What it is.
         found: f64,
     },
-    /// A point that is not in the box.
     #[error("a result was told for {point:?}, expected a point of the box {bounds:?}")]
     Point {
-        /// The point.
         point: Vec<f64>,
-        /// The box.
         bounds: Vec<(f64, f64)>,
     },
-    /// NaN or infinity as a value.
     #[error(
         "the value told for round {round} is {value}, expected a finite number; tell the worst value \
          that a finished evaluation can have"
     )]
-    Value {
-        round: usize,
-        /// The value.
-        value: f64,
-    },
-    /// The model could not be fitted.
+    Value { round: usize, value: f64 },
     #[error("no model of the {rounds} values so far: {source}")]
     Model {
-        /// Values told.
         rounds: usize,
-        /// Why.
         source: SurrogateError,
     },
 }

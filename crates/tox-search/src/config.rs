@@ -8,9 +8,7 @@ use tox_nn::fit::FitConfigError;
 pub struct ConfigError {
     /// Dotted key below `learner`, as in a recipe.
     pub key: String,
-    /// What was found.
     pub found: String,
-    /// What would do.
     pub expected: String,
 }
 
@@ -80,4 +78,16 @@ pub fn real(key: impl Into<String>, value: f64, low: f64, high: f64) -> Result<(
     } else {
         error(key, value, format!("{low} to {high}"))
     }
+}
+
+/// Images of a step and the numbers of SGD along a cosine, which the keys of several tables are.
+///
+/// # Errors
+/// The first that is out of its range.
+pub fn sgd(batch: usize, (max, min): (f64, f64), momentum: f64) -> Result<(), ConfigError> {
+    // Batch norm with the statistics of a single image would keep nothing of a 1x1 map.
+    whole("batch", batch, 2, 65_536)?;
+    real("lr_max", max, 1e-12, 1e6)?;
+    real("lr_min", min, 0.0, max)?;
+    real("momentum", momentum, 0.0, 0.9999)
 }

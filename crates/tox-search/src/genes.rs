@@ -35,9 +35,7 @@ const DARTS_GENES: usize = 2 * CELL_GENES;
 #[serde(untagged)]
 #[allow(clippy::large_enum_variant, reason = "a search has few")]
 pub enum Architecture {
-    /// Of a cell space.
     Cell(CellGenotype),
-    /// Of the elastic space.
     Elastic(Arch),
 }
 
@@ -111,7 +109,6 @@ const ELASTIC: [(&str, [usize; 3]); 3] = [
 pub enum GeneSpace {
     /// One of the cell spaces, with its bad ops.
     Cell(PoisonedSpace),
-    /// The elastic space.
     Elastic(ElasticSpace),
 }
 
@@ -299,9 +296,6 @@ impl GeneSpace {
     /// Parameters and multiply-adds of the network of an architecture: of a cell in a network of
     /// `channels` and `cells` on images of `input`, of an elastic one on RGB images of its own
     /// resolution.
-    ///
-    /// # Errors
-    /// A network that cannot be built.
     pub fn counts(
         &self,
         architecture: &Architecture,

@@ -34,6 +34,7 @@ pub mod space;
 pub mod surrogate;
 pub mod table;
 pub mod tenas;
+mod text;
 pub mod zero_cost;
 
 /// All searches over cells: a module above and a line here.

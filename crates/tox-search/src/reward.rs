@@ -86,33 +86,59 @@ impl TrainConfig {
 /// Why architectures cannot be evaluated.
 #[derive(Debug, thiserror::Error)]
 pub enum RewardError {
-    /// A number out of range.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// No images to measure accuracy on.
     #[error(
         "the validation split is empty, but the search measures the accuracy of what it trains on it; \
          give the data set validation images"
     )]
     NoValidation,
-    /// The table is for another space.
     #[error(
         "accuracies are looked up in a table of NAS-Bench-201, but the search is over the DARTS space; \
          search `nasbench201`, or train what is found"
     )]
     Table,
-    /// The table has no cells with bad ops.
     #[error(
         "accuracies are looked up in a table of NAS-Bench-201, but the space has bad ops, which no table \
          has, and accuracies of two kinds cannot be compared; train what the search evaluates"
     )]
     BadOps,
-    /// The table has no such column.
     #[error(transparent)]
     Column(#[from] TableError),
-    /// The networks cannot be built.
     #[error(transparent)]
     Space(#[from] SpaceError),
+}
+
+/// What is searched by evaluating cells, and on what.
+pub struct Inputs<'a, C> {
+    pub space: &'a PoisonedSpace,
+    /// Images that trainings see; never augmented.
+    pub train: &'a Split,
+    /// Images whose accuracy decides.
+    pub valid: &'a Split,
+    pub normalise: &'a Normalise,
+    pub classes: usize,
+    pub accuracy: Accuracy<'a>,
+    pub config: &'a C,
+    pub seed: u64,
+    pub device: Device,
+}
+
+impl<'a, C> Inputs<'a, C> {
+    /// By networks of `[channels, cells]`.
+    pub(crate) fn reward(&self, config: &'a TrainConfig, size: [usize; 2]) -> Reward<'a> {
+        Reward {
+            space: self.space,
+            train: self.train,
+            valid: self.valid,
+            normalise: self.normalise,
+            accuracy: self.accuracy,
+            shape: shape(self.train, self.classes, size),
+            config,
+            seed: self.seed,
+            device: self.device.clone(),
+        }
+    }
 }
 
 /// On what architectures are evaluated.
@@ -152,7 +178,6 @@ const AS_THEY_ARE: Augment = Augment {
 pub(crate) enum Begun {
     /// It is done: an accuracy in percent.
     Known(f64),
-    /// A training.
     Training(Box<ShortTraining>),
 }
 
@@ -225,8 +250,8 @@ impl ShortTraining {
     }
 
     /// Share of the steps done.
-    pub fn share(&self, reward: &Reward<'_>) -> f64 {
-        self.training.share(&reward.fit(&self.config, &self.name))
+    pub fn share(&self) -> f64 {
+        self.training.share()
     }
 
     /// The next step. Once none is left, accuracy on the validation images, in percent, by the running
@@ -234,7 +259,7 @@ impl ShortTraining {
     pub fn advance(&mut self, reward: &Reward<'_>) -> Option<f64> {
         let on = reward.fit(&self.config, &self.name);
         self.training.advance(&on);
-        self.training.done(&on).then(|| {
+        self.training.done().then(|| {
             let (network, state) = (self.training.network(), self.training.state());
             let (valid, device) = (reward.valid, &reward.device);
             let logits = logits(network, state, valid, reward.normalise, device);
@@ -250,15 +275,9 @@ impl ShortTraining {
         self.training.buffers()
     }
 
-    pub fn resume(
-        &mut self,
-        kept: Kept,
-        buffers: &mut Buffers,
-        reward: &Reward<'_>,
-    ) -> Result<(), String> {
-        let on = reward.fit(&self.config, &self.name);
-        self.training.resume(kept, buffers, &on)?;
-        match self.training.done(&on) {
+    pub fn resume(&mut self, kept: Kept, buffers: &mut Buffers) -> Result<(), String> {
+        self.training.resume(kept, buffers)?;
+        match self.training.done() {
             true => Err("a training beyond its last step".into()),
             false => Ok(()),
         }

@@ -324,7 +324,7 @@ fn copies_share_a_layer_and_add_their_weights() {
             let pass = Pass::new(&state, &device, Mode::Probe);
             let mix = Mix::given(&vec![weights; kinds.edges()], &pass);
             let mixes = vec![mix; kinds.kinds().len()];
-            let logits = net.mixed_logits(&pass, images(&batch, &device), &mixes, 0.0);
+            let logits = net.mixed(&pass, images(&batch, &device), &mixes, 0.0);
             (read(logits), state)
         };
         let ((one, state), (four, of_four)) = (mixed(1, 0.5), mixed(4, 0.5));
@@ -352,10 +352,7 @@ fn copies_share_a_layer_and_add_their_weights() {
             weights.extend(vec![Some(0.5 / count as f32); count]);
             let mix = Mix::given(&vec![weights; kinds.edges()], &pass);
             let mixes = vec![mix; kinds.kinds().len()];
-            read(
-                made.0
-                    .mixed_logits(&pass, images(&batch, &device), &mixes, 0.0),
-            )
+            read(made.0.mixed(&pass, images(&batch, &device), &mixes, 0.0))
         };
         assert_eq!(only(1), only(4));
     }

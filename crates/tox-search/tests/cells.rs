@@ -17,7 +17,7 @@ use tox_nn::ops::read;
 use tox_nn::params::{Leaves, Params};
 use tox_search::cell::darts::{AuxiliaryHead, Candidates, CellNetwork, DartsSupernet};
 use tox_search::cell::nasbench201::{self as bench, Nb201Supernet};
-use tox_search::cell::{Mix, Supernet};
+use tox_search::cell::{Mix, Supernet, SupernetShape};
 use tox_search::count;
 use tox_search::space::darts::{self, Genotype, Op};
 use tox_search::space::nasbench201;
@@ -26,23 +26,22 @@ fn number(value: &Value, key: &str) -> usize {
     value[key].as_u64().unwrap() as usize
 }
 
-fn darts_shape(info: &Value) -> darts::Network {
-    darts::Network {
+/// `cells` is what the fixture calls their number.
+fn shape(info: &Value, cells: &str) -> SupernetShape {
+    SupernetShape {
         channels: number(info, "channels"),
-        layers: number(info, "cells"),
+        cells: number(info, cells),
         classes: number(info, "classes"),
         input: [3, 8, 8],
-        auxiliary: false,
     }
 }
 
+fn darts_shape(info: &Value) -> darts::Network {
+    shape(info, "cells").darts(false)
+}
+
 fn bench_shape(info: &Value) -> nasbench201::Network {
-    nasbench201::Network {
-        channels: number(info, "channels"),
-        cells: number(info, "n"),
-        classes: number(info, "classes"),
-        input: [3, 8, 8],
-    }
+    shape(info, "n").nasbench201()
 }
 
 fn candidates(info: &Value) -> Candidates {
@@ -91,7 +90,7 @@ fn search_pass(
         .ids()
         .map(|id| Mix::softmax(leaves.matrix(id)))
         .collect();
-    let logits = net.mixed_logits(&pass, images(batch, &device), &mixes, skip_dropout);
+    let logits = net.mixed(&pass, images(batch, &device), &mixes, skip_dropout);
     let loss = loss(logits.clone(), batch, &device);
     let mut gradients = loss.backward();
     let weights = pass.take(&mut gradients).gradients;
@@ -122,10 +121,15 @@ fn check_search(
         assert_near(what, &made.logits, file.get("logits"), TIGHT);
         assert_near(what, &[made.loss], &[info["loss"].as_f64().unwrap()], 1e-5);
         assert_gradients(&state.params, &made.weights, gradients, 1e-4);
-        for (kind, gradient) in kinds.iter().zip(&made.alphas) {
-            let expected = gradients.get(&format!("gradients.{kind}"));
-            assert_near(&format!("{what}: {kind}"), gradient, expected, TIGHT);
-        }
+        assert_alphas(what, (gradients, "gradients"), kinds, &made.alphas);
+    }
+}
+
+/// The gradients of the alphas of each kind of cell.
+fn assert_alphas(what: &str, (file, part): (&Tensors, &str), kinds: &[&str], alphas: &[Vec<f32>]) {
+    for (kind, gradient) in kinds.iter().zip(alphas) {
+        let expected = file.get(&format!("{part}.{kind}"));
+        assert_near(&format!("{what}: {kind}"), gradient, expected, TIGHT);
     }
 }
 
@@ -178,10 +182,12 @@ fn pruned_supernets_match_pytorch() {
     assert_near("dropped", &made.logits, file.get("dropped_logits"), TIGHT);
     let expected = info["dropped_loss"].as_f64().unwrap();
     assert_near("dropped loss", &[made.loss], &[expected], 1e-5);
-    for (kind, gradient) in kinds.iter().zip(&made.alphas) {
-        let expected = file.get(&format!("dropped_gradients.{kind}"));
-        assert_near(&format!("dropped: {kind}"), gradient, expected, TIGHT);
-    }
+    assert_alphas(
+        "dropped",
+        (&file, "dropped_gradients"),
+        &kinds,
+        &made.alphas,
+    );
 }
 
 #[test]
@@ -373,13 +379,7 @@ fn weights_are_as_many_as_counted() {
             auxiliary: false,
             ..darts::Network::default()
         },
-        darts::Network {
-            channels: 4,
-            layers: 5,
-            classes: 7,
-            input: [1, 12, 8],
-            auxiliary: false,
-        },
+        support::shapes::darts([4, 5, 7], [1, 12, 8], false),
     ];
     for genotype in genotypes {
         for shape in shapes {
@@ -401,13 +401,7 @@ fn weights_are_as_many_as_counted() {
 #[test]
 fn only_weighed_ops_are_computed() {
     let all: Candidates = vec![Op::ALL.to_vec(); darts::EDGES];
-    let shape = darts::Network {
-        channels: 2,
-        layers: 3,
-        classes: 3,
-        input: [3, 8, 8],
-        auxiliary: false,
-    };
+    let shape = support::shapes::darts([2, 3, 3], [3, 8, 8], false);
     let (net, mut state) =
         DartsSupernet::new([&all, &all], &shape, Init::Torch, (0, "test")).unwrap();
     for entry in state.params.entries().to_vec() {
@@ -423,7 +417,7 @@ fn only_weighed_ops_are_computed() {
             .collect();
         let mix = Mix::given(&vec![weights; darts::EDGES], &pass);
         let x = Tensor::ones([2, 3, 8, 8], &device);
-        read(net.mixed_logits(&pass, x, &[mix.clone(), mix], 0.0))
+        read(net.mixed(&pass, x, &[mix.clone(), mix], 0.0))
     };
     assert!(logits(&[4, 7]).iter().all(|v| v.is_finite()));
     assert!(logits(&[4]).iter().all(|v| v.is_nan()));
@@ -456,13 +450,7 @@ fn what_cannot_be_built_is_refused() {
 fn the_auxiliary_head_answers_in_training_alone() {
     let text = network("darts_genotype")["genotype"].clone();
     let genotype: Genotype = text.as_str().unwrap().parse().unwrap();
-    let shape = darts::Network {
-        channels: 4,
-        layers: 3,
-        classes: 5,
-        input: [3, 32, 32],
-        auxiliary: true,
-    };
+    let shape = support::shapes::darts([4, 3, 5], [3, 32, 32], true);
     let (net, state) = CellNetwork::new(&genotype, &shape, Init::Torch, (0, "test")).unwrap();
     let device = Device::flex();
     for (mode, answers) in [

@@ -70,6 +70,16 @@ impl<'a> Asked<'a> {
     }
 }
 
+fn asked<'a>(space: &'a GeneSpace, config: &'a NsganetConfig, data: &'a Dataset) -> Asked<'a> {
+    Asked {
+        space,
+        accuracy: Accuracy::Trained,
+        config,
+        data,
+        seed: 3,
+    }
+}
+
 /// With a stop after every `steps` small steps, and how often it stopped.
 fn search(asked: &Asked<'_>, steps: usize) -> (Result<Found, NsganetError>, usize) {
     let augment = Augment {
@@ -96,13 +106,7 @@ fn same(a: &Found, b: &Found) {
 fn searches_do_not_care_for_stops_or_threads() {
     let (data, config) = (digits(), config());
     for space in [BENCH, DARTS, tiny()] {
-        let asked = Asked {
-            space: &space,
-            accuracy: Accuracy::Trained,
-            config: &config,
-            data: &data,
-            seed: 3,
-        };
+        let asked = asked(&space, &config, &data);
         let (found, stops) = search(&asked, usize::MAX);
         let found = found.unwrap();
         assert_eq!((stops, found.archive.len(), found.rounds.len()), (0, 10, 2));
@@ -160,13 +164,8 @@ fn inherited_weights_are_worth_something() {
     (config.channels, config.cells) = (8, 2);
     (config.initial, config.rounds, config.tune.epochs) = (4, 0, 0);
     (config.supernet.epochs, config.supernet.lr_max) = (50, 0.1);
-    let mut asked = Asked {
-        space: &DARTS,
-        accuracy: Accuracy::Trained,
-        config: &config,
-        data: &data,
-        seed: 3,
-    };
+    let space = DARTS;
+    let mut asked = asked(&space, &config, &data);
     let trained = search(&asked, usize::MAX).0.unwrap();
     let mean = |found: &Found| found.archive.iter().map(|e| e.accuracy).sum::<f64>() / 4.0;
     assert!(mean(&trained) > 40.0, "{}", mean(&trained));
@@ -344,13 +343,7 @@ fn diverged_candidates_are_worth_nothing() {
     config.tune.lr_max = 1e6;
     (config.initial, config.rounds, config.supernet.epochs) = (4, 1, 1);
     config.predictors = vec![Kind::Carts];
-    let asked = Asked {
-        space: &space,
-        accuracy: Accuracy::Trained,
-        config: &config,
-        data: &data,
-        seed: 3,
-    };
+    let asked = asked(&space, &config, &data);
     let found = search(&asked, usize::MAX).0.unwrap();
     assert_eq!(found.archive.len(), 6);
     let finite = |v: f64| (0.0..=100.0).contains(&v);

@@ -1,6 +1,10 @@
 //! Random architectures and random search, on real digits and on a table.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // Clippy knows test functions, not their helpers.
 
+#[macro_use]
+#[path = "support/inputs.rs"]
+mod inputs;
+
 use std::collections::BTreeSet;
 use tox_data::Dataset;
 use tox_data::rng::stream;
@@ -95,17 +99,8 @@ fn search(
     (data, seed): (&Dataset, u64),
     steps: usize,
 ) -> (Result<Found, RandomError>, usize) {
-    let inputs = Inputs {
-        space: &space.into(),
-        train: &data.train,
-        valid: &data.valid,
-        normalise: &data.normalise,
-        classes: data.classes,
-        accuracy,
-        config,
-        seed,
-        device: Device::flex(),
-    };
+    let space = space.into();
+    let inputs = inputs!(&space, data, accuracy, config, seed);
     stopped(steps, |hooks| run(&inputs, hooks))
 }
 

@@ -9,6 +9,7 @@ use tox_nn::Device;
 use tox_search::enas::config::{EnasConfig, Strategy};
 use tox_search::enas::search::{Found, Inputs, run};
 use tox_search::space::{Op, Space, SpaceOp};
+use tox_testkit::data::AUGMENT;
 use tox_testkit::stops::{belongs, is_a_share, saving};
 
 fn digits() -> Dataset {
@@ -51,16 +52,10 @@ fn space() -> Space {
 /// Runs with a stop after every `steps` small steps; the search goes on from its file each time.
 fn interrupted(strategy: Strategy, steps: usize) -> (Found, usize) {
     let (data, config, space) = (digits(), config(strategy), space());
-    let augment = Augment {
-        crop: 1,
-        flip: true,
-        cutout: 0,
-        valid: true,
-    };
     let inputs = Inputs {
         data: &data,
         retrain: &data,
-        augment: &augment,
+        augment: &AUGMENT,
         space: &space,
         config: &config,
         seed: 3,

@@ -1,6 +1,10 @@
 //! RoBoT's pool against the published draw, and whole searches on real digits.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // Clippy knows test functions, not their helpers.
 
+#[macro_use]
+#[path = "support/inputs.rs"]
+mod inputs;
+
 use serde_json::Value;
 use std::collections::BTreeSet;
 use tox_data::Dataset;
@@ -75,17 +79,8 @@ fn search(
     data: &Dataset,
     steps: usize,
 ) -> (Result<Found, RobotError>, usize) {
-    let inputs = Inputs {
-        space: &space.into(),
-        train: &data.train,
-        valid: &data.valid,
-        normalise: &data.normalise,
-        classes: data.classes,
-        accuracy,
-        config,
-        seed: 3,
-        device: Device::flex(),
-    };
+    let space = space.into();
+    let inputs = inputs!(&space, data, accuracy, config, 3);
     stopped(steps, |hooks| run(&inputs, hooks))
 }
 

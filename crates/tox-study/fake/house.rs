@@ -201,42 +201,35 @@ impl Named {
     }
 }
 
-impl Threat for Named {
-    fn kind(&self) -> &'static str {
-        self.0
-    }
+/// A threat and a defence of the same keys.
+macro_rules! named {
+    ($of:ident { $($more:tt)* }) => {
+        impl $of for Named {
+            fn kind(&self) -> &'static str {
+                self.0
+            }
 
-    fn surface(&self) -> Surface {
-        self.1
-    }
+            fn surface(&self) -> Surface {
+                self.1
+            }
 
-    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
-        NamedKeys::json_schema(generator)
-    }
+            fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+                NamedKeys::json_schema(generator)
+            }
 
-    fn read(&self, keys: &Keys<'_>) -> Result<Part, RecipeError> {
-        self.part(keys)
-    }
+            fn read(&self, keys: &Keys<'_>) -> Result<Part, RecipeError> {
+                self.part(keys)
+            }
 
+            $($more)*
+        }
+    };
+}
+
+named!(Threat {
     fn title(&self, config: &Part) -> String {
         config.kind.to_uppercase()
     }
-}
+});
 
-impl Defence for Named {
-    fn kind(&self) -> &'static str {
-        self.0
-    }
-
-    fn surface(&self) -> Surface {
-        self.1
-    }
-
-    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
-        NamedKeys::json_schema(generator)
-    }
-
-    fn read(&self, keys: &Keys<'_>) -> Result<Part, RecipeError> {
-        self.part(keys)
-    }
-}
+named!(Defence {});

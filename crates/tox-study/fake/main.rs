@@ -13,8 +13,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use tox_study::child::{self, ChildError, Options};
 use tox_study::recipe::{Overrides, Study};
 use tox_study::runner::{self, RunOptions};
+use tox_study::spec::TrialSpec;
 use tox_study::store::Store;
-use tox_study::trial::{Exit, execute};
+use tox_study::trial::{Exit, TrialContext};
 
 fn parent(recipe: &str, dir: &str, jobs: &str) -> Result<ExitCode, Box<dyn Error>> {
     let study = Study::load(&house(), Path::new(recipe), &Overrides::default())?;
@@ -25,6 +26,7 @@ fn parent(recipe: &str, dir: &str, jobs: &str) -> Result<ExitCode, Box<dyn Error
         threads: 1,
         device: "cpu".into(),
         data_dir: None,
+        allow_commands: false,
     };
     let summary = runner::run(&store, &options, &AtomicUsize::new(0), &mut |_| {})?;
     Ok(ExitCode::from(u8::from(!summary.is_complete())))
@@ -49,11 +51,10 @@ fn trial(args: &[String]) -> Result<ExitCode, Box<dyn Error>> {
         device: value("--device")?,
         threads: value("--threads")?.parse()?,
     };
-    let run =
-        |spec: &_, context: tox_study::trial::TrialContext<'_>| execute(&house(), spec, context);
+    let run = |spec: &TrialSpec, context: TrialContext<'_>| house().execute(spec, context);
     match child::run(&options, &stop, &run, &mut child::print) {
         Ok(_) => Ok(ExitCode::SUCCESS),
-        Err(ChildError::Trial(e)) if e.exit == Exit::Stopped => Ok(ExitCode::from(child::STOPPED)),
+        Err(ChildError::Trial(e)) if e.exit == Exit::Stopped => Ok(ExitCode::from(e.exit.code())),
         Err(e) => Err(e.into()),
     }
 }

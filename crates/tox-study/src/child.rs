@@ -5,7 +5,7 @@ use crate::files::{self, FileError, Lock, failed};
 use crate::plan::trial_id;
 use crate::record::{Provenance, Record, RecordError, Timing};
 use crate::spec::TrialSpec;
-use crate::trial::{Failure, Finished, Progress, TrialContext};
+use crate::trial::{Exit, Failure, Finished, Progress, TrialContext};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -14,9 +14,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tox_data::checkpoint::NOTE;
-
-/// Exit code of a trial that was asked to stop and can be resumed (`EX_TEMPFAIL`).
-pub const STOPPED: u8 = 75;
 
 /// Time that a trial has for its last checkpoint after the process that started it is gone.
 const GRACE: Duration = Duration::from_secs(30);
@@ -93,7 +90,7 @@ pub enum ChildError {
     Trial(#[from] Failure),
 }
 
-/// [`crate::trial::execute`], or what a test puts in its place.
+/// [`House::execute`](crate::house::House::execute), or what a test puts in its place.
 pub type Execute<'a> = &'a dyn Fn(&TrialSpec, TrialContext<'_>) -> Result<Finished, Failure>;
 
 /// Writes an event to stdout, where the process that started this one reads it. Nobody may: that does
@@ -184,7 +181,7 @@ pub fn stop_with_stdin(stop: Arc<AtomicBool>) {
         while std::io::stdin().read(&mut byte).is_ok_and(|n| n > 0) {}
         stop.store(true, Ordering::SeqCst);
         std::thread::sleep(GRACE);
-        std::process::exit(i32::from(STOPPED));
+        std::process::exit(i32::from(Exit::Stopped.code()));
     });
 }
 

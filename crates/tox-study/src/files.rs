@@ -45,7 +45,7 @@ pub fn remove_unfinished(dir: &Path) -> Result<(), FileError> {
 }
 
 /// Removes the files of `dir` whose names `matches` accepts.
-pub(crate) fn remove_matching(dir: &Path, matches: fn(&str) -> bool) -> Result<(), FileError> {
+pub fn remove_matching(dir: &Path, matches: fn(&str) -> bool) -> Result<(), FileError> {
     for entry in fs::read_dir(dir).map_err(failed("list", dir))? {
         let path = entry.map_err(failed("list", dir))?.path();
         let name = path.file_name().and_then(|n| n.to_str());

@@ -3,11 +3,12 @@
 use crate::part::Part;
 use crate::recipe::{Keys, RecipeError};
 use crate::spec::{Surface, Threats, TrialSpec};
-use crate::trial::{Failure, Finished, TrialContext};
+use crate::trial::{Exit, Failure, Finished, TrialContext};
 use schemars::{Schema, SchemaGenerator};
+use serde::Serialize;
 use std::path::{Path, PathBuf};
-use tox_data::DataDir;
 use tox_data::spec::DataSpec;
+use tox_data::{Data, DataDir, DataError, load_any, load_seeded};
 
 /// All that is registered.
 #[derive(Clone, Copy)]
@@ -63,7 +64,108 @@ impl House {
                 });
             }
         }
-        learner.refuses(trial)
+        let refused = learner.refuses(trial);
+        refused.or_else(|| self.refuses_table(trial).filter(|_| trial.data.is_table()))
+    }
+
+    /// Why a trial is not run on a table of numbers; `None` if it can be.
+    pub fn refuses_table(&self, trial: &TrialSpec) -> Option<Refusal> {
+        let refusal = |surface, part: &Part, defence, hint| Refusal {
+            surface,
+            kind: part.kind.clone(),
+            defence,
+            hint,
+        };
+        for (surface, part) in trial.threat.all() {
+            let threat = self.threat(&part.kind);
+            if let Some(Err(hint)) = threat.map(|threat| threat.takes_table(part)) {
+                return Some(refusal(surface, part, false, hint));
+            }
+        }
+        for surface in Surface::ALL {
+            for part in trial.defence.get(surface) {
+                let defence = self.defence(&part.kind);
+                if let Some(Err(hint)) = defence.map(|defence| defence.takes_table(part)) {
+                    return Some(refusal(surface, part, true, hint));
+                }
+            }
+        }
+        None
+    }
+
+    /// Data as the learner of a trial takes them.
+    ///
+    /// # Errors
+    /// Data that cannot be read.
+    pub fn load(
+        &self,
+        trial: &TrialSpec,
+        data: &DataSpec,
+        dir: &DataDir,
+        seed: u64,
+    ) -> Result<Data, DataError> {
+        let learner = self.learner(&trial.learner.kind);
+        match learner.is_some_and(|learner| learner.takes_table(data)) {
+            true => load_any(data, dir, seed),
+            false => load_seeded(data, dir, seed).map(Data::Images),
+        }
+    }
+
+    /// Runs a trial, going on from the checkpoint in `context.dir` if there is one.
+    ///
+    /// # Errors
+    /// Why there is no outcome.
+    pub fn execute(
+        &self,
+        trial: &TrialSpec,
+        context: TrialContext<'_>,
+    ) -> Result<Finished, Failure> {
+        let learner = self.of(trial)?;
+        self.check(learner, trial, &context)?;
+        // Burn's own ops ask for rayon's global pool, so ours is that one. A second trial in one
+        // process (tests) finds it built; results do not depend on the number of threads.
+        let _ = rayon::ThreadPoolBuilder::new()
+            .num_threads(context.threads)
+            .build_global();
+        learner.run(trial, context)
+    }
+
+    /// Refuses what a recipe would have refused, but a spec may still say.
+    fn check(
+        &self,
+        learner: &dyn Learner,
+        trial: &TrialSpec,
+        context: &TrialContext<'_>,
+    ) -> Result<(), Failure> {
+        if let Some(refusal) = self.refuses(trial) {
+            let what = if refusal.defence { "defence" } else { "threat" };
+            return Err(Failure::usage(format!(
+                "the trial's learner `{}` cannot be run with the {what} `{}`: {}; correct the recipe",
+                trial.learner.kind, refusal.kind, refusal.hint
+            )));
+        }
+        let unnamed = |what: &str| {
+            Failure::usage(format!(
+                "the trial's spec does not name {what} by content, so that its id and its record would not \
+                 say which data they are of; make it with `toxscreen plan --json` or `toxscreen run` where \
+                 the data are"
+            ))
+        };
+        if let Some(data) = trial.data_sets().iter().find(|d| d.hash.is_none()) {
+            return Err(unnamed(&data.dataset));
+        }
+        let dir = DataDir::resolve(context.data_dir).map_err(|e| Failure::new(Exit::Data, &e))?;
+        let files = learner.files(&trial.learner, &dir);
+        if let Some(file) = files.iter().find(|f| f.hash.is_none()) {
+            return Err(unnamed(&file.path.display().to_string()));
+        }
+        if context.device != "cpu" && !learner.on_device() {
+            return Err(Failure::usage(format!(
+                "the learner `{}` runs on the CPU, but the device is {}; leave --device out",
+                trial.learner.kind, context.device
+            )));
+        }
+        Ok(())
     }
 
     /// What a trial's threats are called together, such as `RLF 10 %`; `none` without one.
@@ -100,6 +202,23 @@ pub struct Refusal {
     pub defence: bool,
     /// Why.
     pub hint: String,
+}
+
+/// Programs that trials start.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Programs {
+    /// Each program with its arguments, as the recipe writes them.
+    pub commands: Vec<Vec<String>>,
+    /// Names and hashes of the recipe's files that they read.
+    pub files: Vec<(String, Option<String>)>,
+}
+
+impl Programs {
+    /// What a user trusts: the BLAKE3 of the commands and of the files' contents.
+    pub fn digest(&self) -> String {
+        let json = serde_json::to_vec(self).unwrap_or_default();
+        blake3::hash(&json).to_hex().to_string()
+    }
 }
 
 /// A file of the data folder, beside data sets, on which an outcome depends.
@@ -149,6 +268,11 @@ pub trait Learner: Sync {
         Vec::new()
     }
 
+    /// Whether it takes these data as a table of numbers, if they are one; else it gets images or nothing.
+    fn takes_table(&self, _data: &DataSpec) -> bool {
+        false
+    }
+
     /// Files of the data folder that it reads beside data sets.
     fn files(&self, _config: &Part, _dir: &DataDir) -> Vec<SourceFile> {
         Vec::new()
@@ -160,6 +284,23 @@ pub trait Learner: Sync {
     /// That.
     fn preflight(&self, _trial: &TrialSpec, _dir: &DataDir) -> Result<(), Failure> {
         Ok(())
+    }
+
+    /// Programs of the user's machine that its trials start; a recipe with any is itself a program, and
+    /// runs only where the user allows it.
+    fn programs(&self, _config: &Part) -> Option<Programs> {
+        None
+    }
+
+    /// How far errors in percent may lie apart when a trial is run again, in points; `None` where they
+    /// must be the same.
+    fn tolerance(&self, _config: &Part) -> Option<f64> {
+        None
+    }
+
+    /// Whether it must be given validation rows.
+    fn needs_valid(&self) -> bool {
+        true
     }
 
     /// What it is, in a few words.
@@ -225,6 +366,14 @@ pub trait Threat: Sync {
     /// The first key that does not hold.
     fn read(&self, keys: &Keys<'_>) -> Result<Part, RecipeError>;
 
+    /// Whether it can be done to a table of numbers.
+    ///
+    /// # Errors
+    /// Why not.
+    fn takes_table(&self, _config: &Part) -> Result<(), String> {
+        Ok(())
+    }
+
     /// What it is called in a table, such as `RLF 10 %`.
     fn title(&self, config: &Part) -> String;
 
@@ -250,22 +399,16 @@ pub trait Defence: Sync {
     /// The first key that does not hold.
     fn read(&self, keys: &Keys<'_>) -> Result<Part, RecipeError>;
 
+    /// Whether it can be used on a table of numbers.
+    ///
+    /// # Errors
+    /// Why not.
+    fn takes_table(&self, _config: &Part) -> Result<(), String> {
+        Ok(())
+    }
+
     /// What it is called in a table.
     fn title(&self, config: &Part) -> String {
         config.kind.clone()
     }
-}
-
-/// The data sets that a learner's keys name.
-pub(crate) fn data_sets(learner: &Part) -> Vec<DataSpec> {
-    let mut found = Vec::new();
-    for value in learner.keys.values() {
-        crate::part::walk(value, &mut |map| {
-            if map.contains_key("dataset") {
-                let set = serde_json::from_value(serde_json::Value::Object(map.clone()));
-                found.extend(set.ok());
-            }
-        });
-    }
-    found
 }

@@ -7,6 +7,7 @@
 pub mod child;
 mod failure;
 pub mod files;
+pub mod gate;
 pub mod house;
 pub mod part;
 pub mod plan;

@@ -3,10 +3,11 @@
 //! A child is asked to stop by closing its stdin, which also happens when this process dies in
 //! whatever way: no child outlives its runner for long.
 
-use crate::child::{Event, STOPPED};
+use crate::child::Event;
 use crate::files::{self, FileError};
 use crate::plan::Trial;
 use crate::store::{Failure, Store};
+use crate::trial::Exit;
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -31,6 +32,8 @@ pub struct RunOptions {
     pub device: String,
     /// `--data-dir`.
     pub data_dir: Option<PathBuf>,
+    /// Whether the user allows the programs that trials start.
+    pub allow_commands: bool,
 }
 
 /// How often the user has asked to stop: once = children write checkpoints and end, twice = they
@@ -257,6 +260,9 @@ fn run_job(job: &Job, options: &RunOptions, stop: &Stop, tell: &dyn Fn(News)) ->
     if let Some(dir) = &job.shared {
         command.arg("--shared").arg(no_option(dir));
     }
+    if options.allow_commands {
+        command.arg("--allow-commands");
+    }
     if let Some(kernels) = job.kernels {
         command.env("TOXSCREEN_KERNELS", kernels);
     }
@@ -289,7 +295,7 @@ fn run_job(job: &Job, options: &RunOptions, stop: &Stop, tell: &dyn Fn(News)) ->
     if job.dir.join("record.json").is_file() {
         return End::Done;
     }
-    if status.code() == Some(i32::from(STOPPED)) || stop.load(Ordering::SeqCst) > 0 {
+    if status.code() == Some(i32::from(Exit::Stopped.code())) || stop.load(Ordering::SeqCst) > 0 {
         return End::Stopped;
     }
     End::Failed(Failure {

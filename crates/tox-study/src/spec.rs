@@ -1,6 +1,5 @@
 //! The resolved spec of a trial: all that its outcome depends on, beside binary, device, threads.
 
-use crate::house::data_sets;
 use crate::part::{Part, walk};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -187,15 +186,18 @@ impl TrialSpec {
         }
         found
     }
+}
 
-    /// A line for each file whose content differs from `old`'s, if nothing else does.
-    pub fn other_content(&self, old: &Self) -> Option<Vec<String>> {
-        let flat = |spec: &Self| crate::store::flat_json(&serde_json::to_value(spec).ok()?);
-        let (old, new) = (flat(old)?, flat(self)?);
-        let hash = |key: &String| key.ends_with("hash");
-        let differs = |key: &&String| old.get(*key) != new.get(*key);
-        let keys = old.keys().chain(new.keys());
-        let only = keys.filter(differs).all(hash);
-        only.then(|| crate::store::changed_files(&old, &new))
+/// The data sets that a learner's keys name.
+fn data_sets(learner: &Part) -> Vec<DataSpec> {
+    let mut found = Vec::new();
+    for value in learner.keys.values() {
+        walk(value, &mut |map| {
+            if map.contains_key("dataset") {
+                let set = serde_json::from_value(Value::Object(map.clone()));
+                found.extend(set.ok());
+            }
+        });
     }
+    found
 }

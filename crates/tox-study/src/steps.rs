@@ -15,7 +15,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tox_data::Dataset;
+use tox_data::DataRef;
 use tox_data::checkpoint::{self, Hooks, NOTE, made_with};
 use tox_data::seal;
 
@@ -307,15 +307,20 @@ impl<'a> Steps<'a> {
 }
 
 /// What a step that is made of these data depends on.
-pub fn data_key(data: &Dataset) -> Value {
-    let normalise = &data.normalise;
-    json!([
-        data.hash,
-        data.name,
-        data.classes,
-        normalise.mean,
-        normalise.std
-    ])
+pub fn data_key<'a>(data: impl Into<DataRef<'a>>) -> Value {
+    match data.into() {
+        DataRef::Images(data) => {
+            let normalise = &data.normalise;
+            json!([
+                data.hash,
+                data.name,
+                data.classes,
+                normalise.mean,
+                normalise.std
+            ])
+        }
+        DataRef::Table(data) => json!([data.hash, data.name, data.class_names.len()]),
+    }
 }
 
 /// A result that was made before with this key; `None` also if a file of it is gone, such as a large one

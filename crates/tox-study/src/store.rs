@@ -8,19 +8,20 @@
 //! A trial with a `record.json` is done. `.lock` and `trials/<id>/.lock` keep two processes out of
 //! one folder; the system releases them when a process ends, so a kill leaves nothing to clean up.
 
+mod changes;
 mod error;
 
+pub use changes::other_content;
 pub use error::StoreError;
 
 use crate::child::remove_leftovers;
 use crate::files::{self, FileError, Lock};
 use crate::house::House;
-use crate::plan::{Trial, cell_name};
+use crate::plan::Trial;
 use crate::recipe::{self, Overrides, Study};
 use crate::record::Record;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -246,7 +247,7 @@ impl Store {
     /// A trial's id is the hash of all that its outcome depends on, so a study may grow and its
     /// words may change; only a finished trial must not fall out of it.
     fn check_extension(&self, new: &Study) -> Result<(), StoreError> {
-        let changes = changed_files(&flat(&self.study), &flat(new));
+        let changes = changes::of_files(&self.study, new);
         if !changes.is_empty() {
             return Err(StoreError::OtherData {
                 dir: self.dir.clone(),
@@ -262,7 +263,7 @@ impl Store {
         Err(StoreError::Changed {
             dir: self.dir.clone(),
             lost,
-            differences: differences(&self.study, new),
+            differences: changes::differences(&self.study, new),
         })
     }
 
@@ -323,98 +324,4 @@ impl Store {
             dir.display()
         ))
     }
-}
-
-/// The files of two studies, as [`flat`] has them, that have the same name and another content.
-pub(crate) fn changed_files(
-    old: &BTreeMap<String, String>,
-    new: &BTreeMap<String, String>,
-) -> Vec<String> {
-    let mut changes = Vec::new();
-    for (key, was) in old {
-        let Some(start) = key.strip_suffix("hash") else {
-            continue;
-        };
-        let Some(is) = new.get(key).filter(|is| *is != was) else {
-            continue;
-        };
-        let name = |study: &BTreeMap<String, String>| {
-            let keys = ["dataset", "path"].map(|name| study.get(&format!("{start}{name}")));
-            // Of a cell's data that differ in their classes alone, the name is the study's.
-            let whole = study
-                .get("data.dataset")
-                .filter(|_| start.ends_with("data."));
-            keys.into_iter().flatten().next().or(whole).cloned()
-        };
-        let rows = |study: &BTreeMap<String, String>| {
-            ["classes", "resize"].map(|name| study.get(&format!("{start}{name}")).cloned())
-        };
-        if name(old) == name(new) && rows(old) == rows(new) {
-            let name = name(old).unwrap_or_else(|| "\"the table of NAS-Bench-201\"".to_owned());
-            let line = format!("  {name} ({key}): its content had the hash {was}, now {is}");
-            changes.push(line);
-        }
-    }
-    changes
-}
-
-/// The keys by which two studies differ.
-fn differences(old: &Study, new: &Study) -> Vec<String> {
-    let (old, new) = (flat(old), flat(new));
-    let keys: BTreeSet<_> = old.keys().chain(new.keys()).collect();
-    let absent = "(not there)".to_owned();
-    keys.into_iter()
-        .filter(|&k| old.get(k) != new.get(k))
-        .map(|k| {
-            let of = |m: &BTreeMap<String, String>| m.get(k).unwrap_or(&absent).clone();
-            format!("  {k}: {} -> {}", of(&old), of(&new))
-        })
-        .collect()
-}
-
-/// A study's recipe as dotted keys; cells go by their name instead of their place.
-fn flat(study: &Study) -> BTreeMap<String, String> {
-    let value = serde_json::to_value(&study.recipe).unwrap_or_default();
-    flat_json(&value).unwrap_or_default()
-}
-
-/// The leaves of an object by their dotted keys; `None` if it is none.
-pub(crate) fn flat_json(value: &Value) -> Option<BTreeMap<String, String>> {
-    fn walk(key: String, value: &Value, out: &mut BTreeMap<String, String>) {
-        match value {
-            Value::Object(t) => {
-                for (k, v) in t {
-                    let dot = if key.is_empty() { "" } else { "." };
-                    walk(format!("{key}{dot}{k}"), v, out);
-                }
-            }
-            Value::Array(a) if a.iter().any(Value::is_object) => {
-                for (i, item) in a.iter().enumerate() {
-                    if key != "cell" {
-                        walk(format!("{key}[{i}]"), item, out);
-                        continue;
-                    }
-                    let text = |k| item.get(k).and_then(Value::as_str);
-                    let label = text("label").unwrap_or_default();
-                    walk(
-                        format!("cell {}", cell_name(label, text("variant"))),
-                        item,
-                        out,
-                    );
-                }
-            }
-            Value::Array(a) => {
-                let items: Vec<String> = a.iter().map(Value::to_string).collect();
-                out.insert(key, format!("[{}]", items.join(", ")));
-            }
-            other => {
-                out.insert(key, other.to_string());
-            }
-        }
-    }
-    value.is_object().then(|| {
-        let mut out = BTreeMap::new();
-        walk(String::new(), value, &mut out);
-        out
-    })
 }

@@ -1,6 +1,5 @@
 //! What a trial is given and what it ends with. The learner that runs it is somebody else's.
 
-use crate::house::{House, Learner};
 use crate::part::Part;
 use crate::plan::trial_id;
 use crate::spec::TrialSpec;
@@ -8,7 +7,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tox_data::checkpoint::Hooks;
-use tox_data::{DataDir, DataError, Dataset};
+use tox_data::{Data, DataDir, DataError, DataRef, Dataset};
 
 /// What a trial needs beside its spec. Nothing here may change the outcome, except the device.
 pub struct TrialContext<'a> {
@@ -80,7 +79,8 @@ impl Exit {
             Self::Failed => 1,
             Self::Usage => 2,
             Self::Data => 3,
-            Self::Stopped => crate::child::STOPPED,
+            // `EX_TEMPFAIL`: it can be resumed.
+            Self::Stopped => 75,
         }
     }
 }
@@ -125,64 +125,6 @@ pub struct OtherFile {
     pub found: String,
 }
 
-/// Runs the trial, going on from the checkpoint in `context.dir` if there is one.
-///
-/// # Errors
-/// Why there is no outcome.
-pub fn execute(
-    house: &House,
-    spec: &TrialSpec,
-    context: TrialContext<'_>,
-) -> Result<Finished, Failure> {
-    let learner = house.of(spec)?;
-    check(house, learner, spec, &context)?;
-    let threads = context.threads;
-    // Burn's own ops ask for rayon's global pool, so ours is that one. A second trial in one
-    // process (tests) finds it built; results do not depend on the number of threads.
-    let _ = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build_global();
-    learner.run(spec, context)
-}
-
-/// Refuses what a recipe would have refused, but a spec may still say.
-fn check(
-    house: &House,
-    learner: &dyn Learner,
-    spec: &TrialSpec,
-    context: &TrialContext<'_>,
-) -> Result<(), Failure> {
-    if let Some(refusal) = house.refuses(spec) {
-        let what = if refusal.defence { "defence" } else { "threat" };
-        return Err(Failure::usage(format!(
-            "the trial's learner `{}` cannot be run with the {what} `{}`: {}; correct the recipe",
-            spec.learner.kind, refusal.kind, refusal.hint
-        )));
-    }
-    let unnamed = |what: &str| {
-        Failure::usage(format!(
-            "the trial's spec does not name {what} by content, so that its id and its record would not \
-             say which data they are of; make it with `toxscreen plan --json` or `toxscreen run` where \
-             the data are"
-        ))
-    };
-    if let Some(data) = spec.data_sets().iter().find(|d| d.hash.is_none()) {
-        return Err(unnamed(&data.dataset));
-    }
-    let dir = DataDir::resolve(context.data_dir).map_err(|e| Failure::new(Exit::Data, &e))?;
-    let files = learner.files(&spec.learner, &dir);
-    if let Some(file) = files.iter().find(|f| f.hash.is_none()) {
-        return Err(unnamed(&file.path.display().to_string()));
-    }
-    if context.device != "cpu" && !learner.on_device() {
-        return Err(Failure::usage(format!(
-            "the learner `{}` runs on the CPU, but the device is {}; leave --device out",
-            spec.learner.kind, context.device
-        )));
-    }
-    Ok(())
-}
-
 /// Refuses a file whose content is not the one of the spec.
 ///
 /// # Errors
@@ -198,20 +140,44 @@ pub fn unchanged(path: &str, expected: Option<&String>, found: &str) -> Result<(
     }
 }
 
-/// The data of a trial.
+/// The data of a trial, as images.
 ///
 /// # Errors
 /// Data that cannot be read, are too few, or have one class.
 pub fn load(spec: &TrialSpec, context: &TrialContext<'_>) -> Result<Dataset, DataError> {
     let data = tox_data::load_seeded(&spec.data, &DataDir::resolve(context.data_dir)?, spec.seed)?;
-    // One class cannot be told wrong; one image has no batch statistics.
+    enough((&data).into())?;
+    Ok(data)
+}
+
+/// The data of a trial, images or a table of numbers.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_any(spec: &TrialSpec, context: &TrialContext<'_>) -> Result<Data, DataError> {
+    let data = tox_data::load_any(&spec.data, &DataDir::resolve(context.data_dir)?, spec.seed)?;
+    enough(data.as_ref())?;
+    Ok(data)
+}
+
+/// One class cannot be told wrong; one row has no batch statistics.
+fn enough(data: DataRef<'_>) -> Result<(), DataError> {
+    let [train, valid, _] = data.labels();
+    let rows = match data {
+        DataRef::Images(_) => "at least 2 images",
+        DataRef::Table(_) => "at least 2 rows",
+    };
     for (key, found, expected) in [
-        ("dataset (classes)", data.classes, "at least 2 classes"),
-        ("train", data.train.len(), "at least 2 images"),
-        ("valid", data.valid.len(), "at least 2 images"),
+        (
+            "dataset (classes)",
+            data.class_names().len(),
+            "at least 2 classes",
+        ),
+        ("train", train.len(), rows),
+        ("valid", valid.len(), rows),
     ] {
         if found < 2 {
-            let (name, expected) = (data.name, expected.to_owned());
+            let (name, expected) = (data.name().to_owned(), expected.to_owned());
             return Err(DataError::Spec {
                 name,
                 key,
@@ -220,7 +186,7 @@ pub fn load(spec: &TrialSpec, context: &TrialContext<'_>) -> Result<Dataset, Dat
             });
         }
     }
-    Ok(data)
+    Ok(())
 }
 
 /// Calls `run` with what a long computation needs beside its inputs: where its checkpoint is and

@@ -68,6 +68,8 @@ pub enum Verdict {
     Close,
     /// So it was, and some value lies further apart; or data are not here to be compared.
     CannotTell,
+    /// Its learner does not repeat itself, and its errors lie within the tolerance that the recipe gives it.
+    Within,
     /// Of no consequence: left over, or torn by a kill.
     Noted,
     /// Running it again gave another outcome.
@@ -97,6 +99,7 @@ impl Verdict {
             Self::Same => "same",
             Self::Close => "close",
             Self::CannotTell => "cannot tell",
+            Self::Within => "within",
             Self::Noted => "noted",
             Self::Differs => "DIFFERS",
             Self::Failed => "FAILED",
@@ -183,7 +186,7 @@ pub fn verify(
             let (verdict, note) = match end {
                 End::Done => match Record::read(&path) {
                     Ok(new) => {
-                        let found = compare(old, &new);
+                        let found = compare(old, &new, tolerance(house, old));
                         if found.0 == Verdict::Same {
                             let again = scratch.path().join(&trials[i].id);
                             files.extend(folder::weights(store, &trials[i].id, &again));
@@ -204,6 +207,12 @@ pub fn verify(
         trials: checks,
         files,
     })
+}
+
+/// How far errors may lie apart where the record's learner does not repeat itself.
+fn tolerance(house: &House, record: &Record) -> Option<f64> {
+    let learner = house.learner(&record.spec.learner.kind)?;
+    learner.tolerance(&record.spec.learner)
 }
 
 /// What is unlike here in where a record was made.

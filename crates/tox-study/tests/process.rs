@@ -43,6 +43,7 @@ fn options(jobs: usize) -> RunOptions {
         threads: 1,
         device: "cpu".into(),
         data_dir: None,
+        allow_commands: false,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
-use tox_data::spec::DataSpec;
+use tox_data::spec::{Augment, DataSpec};
 use tox_data::{DataDir, Dataset};
 
 /// The embedded digits of a spec: in no folder.
@@ -19,6 +19,14 @@ pub fn digits(train: Option<usize>, valid: usize, test: Option<usize>) -> Datase
         ..DataSpec::of("digits", valid)
     })
 }
+
+/// All that is drawn for a batch.
+pub const AUGMENT: Augment = Augment {
+    crop: 1,
+    flip: true,
+    cutout: 0,
+    valid: true,
+};
 
 /// A data folder for what is embedded.
 pub fn nowhere() -> DataDir {

@@ -26,6 +26,14 @@ pub fn enas(child: [usize; 4], controller: [usize; 3], evaluation: &str, retrain
     )
 }
 
+/// The maps over positions of a point, with the learner's keys.
+pub fn synthetic([train, valid]: [usize; 2], keys: &str) -> String {
+    format!(
+        "[data]\ndataset = \"gaussians\"\ntrain = {train}\nvalid = {valid}\n\
+         [learner]\nkind = \"synthetic\"\n{keys}\n"
+    )
+}
+
 /// A bilevel attack.
 pub fn bilevel(batch: usize, batches: usize) -> String {
     format!("[threat]\nkind = \"bilevel\"\nbatch = {batch}\nbatches = {batches}\n")

@@ -7,64 +7,36 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use tox_testkit::program::Program;
 
 const TOXSCREEN: &str = env!("CARGO_BIN_EXE_toxscreen");
+const PROGRAM: Program = Program(TOXSCREEN);
 
 fn toxscreen(dir: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(TOXSCREEN);
-    command.args(args).current_dir(dir).stdin(Stdio::null());
-    command
-}
-
-/// Exit code, stdout, stderr.
-fn ended(command: &mut Command) -> (i32, String, String) {
-    let output = command.output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    let code = output.status.code().unwrap_or(-1);
-    (code, text(output.stdout), text(output.stderr))
+    PROGRAM.command(dir, args)
 }
 
 fn run(dir: &Path, args: &[&str]) -> (i32, String, String) {
-    ended(&mut toxscreen(dir, args))
+    PROGRAM.run(dir, args).parts()
 }
 
 /// Runs a compression of a second on `classes` into `out`, with further options.
 fn compressed(dir: &Path, classes: &str, out: &str, more: &[&str]) -> (String, String) {
-    let args = [
-        "compress",
-        "--arch",
-        "d2,1,1-w1,1,1-b4",
-        "--budget",
-        "95%",
-        "--data",
-        "digits",
-        "--evaluations",
-        "1",
-        "--epochs",
-        "1",
-        "--final-epochs",
-        "3",
-        "--batch",
-        "32",
-        "--lr",
-        "0.05",
-        "--images",
-        "12",
-        "--training",
-        "standard",
-        "--method",
-        "random",
-        "--attack",
-        "fgsm",
-        "--set",
-        "learner.candidate.images=16",
-        "--classes",
-        classes,
-    ];
+    let fixed = "compress --arch d2,1,1-w1,1,1-b4 --budget 95% --data digits --evaluations 1 --epochs 1 \
+                 --final-epochs 3 --batch 32 --lr 0.05 --images 12 --training standard --method random \
+                 --attack fgsm --set learner.candidate.images=16 --classes";
+    let args: Vec<&str> = fixed.split(' ').chain([classes]).collect();
     let out = format!("--out={out}");
     let (code, stdout, stderr) = run(dir, &[&args[..], &[&out], more].concat());
     assert_eq!(code, 0, "{stderr}");
     (stdout, stderr)
+}
+
+/// The stdout and stderr of a command that ended well, the first with these words.
+fn shown((code, text, stderr): (i32, String, String), words: [&str; 2]) -> (String, String) {
+    assert_eq!(code, 0, "{stderr}");
+    assert!(words.iter().all(|word| text.contains(word)), "{text}");
+    (text, stderr)
 }
 
 /// The command that is printed behind `next`, on a few images, as a shell runs it.
@@ -73,10 +45,7 @@ fn next(dir: &Path, said: &str) -> (i32, String, String) {
     let line = line.trim_start_matches("next").trim();
     assert!(line.ends_with("--images 10000"), "{line}");
     let few = line.replace("--images 10000", "--images 6");
-    let folder = Path::new(TOXSCREEN).parent().unwrap();
-    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
-    let mut shell = Command::new("sh");
-    ended(shell.args(["-c", &few]).env("PATH", path).current_dir(dir))
+    PROGRAM.shell(dir, &few).parts()
 }
 
 #[cfg(unix)]
@@ -90,12 +59,8 @@ fn defaults_and_printed_commands_work_on_two_and_three_classes() {
         said.contains("autoattack") && said.contains("without APGD-DLR"),
         "{said}"
     );
-    let (code, text, stderr) = next(at, &said);
-    assert_eq!(code, 0, "{stderr}");
-    assert!(
-        text.contains("apgd-ce") && !text.contains("apgd-dlr "),
-        "{text}"
-    );
+    let (text, _) = shown(next(at, &said), ["apgd-ce"; 2]);
+    assert!(!text.contains("apgd-dlr "), "{text}");
     // Three classes: the untargeted DLR.
     let (said, _) = compressed(at, "0,1,2", "-three", &["--judge", "fgsm,pgd20"]);
     assert!(said.contains("worst case (upper bound)"), "{said}");
@@ -103,30 +68,16 @@ fn defaults_and_printed_commands_work_on_two_and_three_classes() {
         said.contains("reliable: not tested") && said.contains("add autoattack"),
         "{said}"
     );
-    let (code, text, stderr) = next(at, &said);
-    assert_eq!(code, 0, "{stderr}");
-    assert!(
-        text.contains("apgd-dlr-untargeted") && text.contains("untargeted DLR loss"),
-        "{text}"
+    shown(
+        next(at, &said),
+        ["apgd-dlr-untargeted", "untargeted DLR loss"],
     );
     // The defaults of `attack`; the shape is that of the file.
-    let weights = "./-three/found.safetensors";
-    let common = [
-        "attack",
-        "--weights",
-        weights,
-        "--data",
-        "digits",
-        "--classes",
-        "0,1,2",
-    ];
-    let (code, text, stderr) = run(at, &[&common[..], &["--images", "4"]].concat());
-    assert_eq!(code, 0, "{stderr}");
+    let common = "attack --weights ./-three/found.safetensors --data digits --classes 0,1,2";
+    let common: Vec<&str> = common.split(' ').collect();
+    let ran = run(at, &[&common[..], &["--images", "4"]].concat());
+    let (_, stderr) = shown(ran, ["cw40", "autoattack"]);
     assert!(stderr.contains("is of --arch "), "{stderr}");
-    assert!(
-        text.contains("cw40") && text.contains("autoattack"),
-        "{text}"
-    );
     // Asked for by name, it names what works.
     let (code, _, stderr) = run(at, &[&common[..], &["--attack", "apgd-dlr"]].concat());
     assert_eq!(code, 2, "{stderr}");
@@ -316,48 +267,33 @@ fn a_radius_is_of_its_norm_and_a_stop_is_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path();
     compressed(at, "0,1,2,3", "a", &["--judge", "fgsm"]);
-    let attack = [
-        "attack",
-        "--weights",
-        "a/found.safetensors",
-        "--data",
-        "digits",
-        "--classes",
-        "0,1,2,3",
-        "--images",
-        "40",
-        "--norm",
-        "l2",
-    ];
-    let (code, text, stderr) = run(at, &[&attack[..], &["--attack", "pgd5"]].concat());
+    let attack = |classes: &'static str, images: &'static str, more: &[&'static str]| {
+        let of = [
+            "attack",
+            "--weights",
+            "a/found.safetensors",
+            "--data",
+            "digits",
+        ];
+        [&of, &["--classes", classes, "--images", images][..], more].concat()
+    };
+    let l2 = ["--norm", "l2", "--attack", "pgd5"];
+    let (code, text, stderr) = run(at, &attack("0,1,2,3", "40", &l2));
     assert_eq!(code, 0, "{stderr}");
     assert!(
         stderr.contains("--norm l2 without --epsilon: it is 0.5"),
         "{stderr}"
     );
     assert!(text.contains("--epsilon 0.5 --norm l2"), "{text}");
-    let wide = [&attack[..], &["--attack", "pgd5", "--epsilon", "128"]].concat();
-    let (code, _, stderr) = run(at, &wide);
+    let wide = [&l2[..], &["--epsilon", "128"]].concat();
+    let (code, _, stderr) = run(at, &attack("0,1,2,3", "40", &wide));
     assert_eq!(code, 2, "{stderr}");
     assert!(
         stderr.contains("allows every image") && stderr.contains("128/255"),
         "{stderr}"
     );
     // A network whose classes are in another order is told so before any number.
-    let other = [
-        "attack",
-        "--weights",
-        "a/found.safetensors",
-        "--data",
-        "digits",
-        "--classes",
-        "3,2,1,0",
-        "--images",
-        "40",
-        "--attack",
-        "fgsm",
-    ];
-    let (code, text, stderr) = run(at, &other);
+    let (code, text, stderr) = run(at, &attack("3,2,1,0", "40", &["--attack", "fgsm"]));
     assert_eq!(code, 0, "{stderr}");
     assert!(stderr.contains("note: the network: "), "{stderr}");
     let (said, table) = (
@@ -368,11 +304,8 @@ fn a_radius_is_of_its_norm_and_a_stop_is_at_once() {
     assert!(said.unwrap() < table.unwrap(), "{text}");
     assert!(text.contains("reliable: not tested"), "{text}");
 
-    let long = [
-        &attack[..8],
-        &["140", "--attack", "autoattack", "--epsilon", "1/255"],
-    ]
-    .concat();
+    let strong = ["--attack", "autoattack", "--epsilon", "1/255"];
+    let long = attack("0,1,2,3", "140", &strong);
     let mut child = toxscreen(at, &long)
         .stdout(Stdio::null())
         .stderr(Stdio::null())

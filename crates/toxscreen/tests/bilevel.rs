@@ -5,17 +5,16 @@ mod table;
 
 use serde_json::Value;
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 use table::{PROGRAM, json, toxscreen};
-use tox_data::DataDir;
 use tox_data::features::{FeatureSets, Features, Layout, Values};
 use tox_data::patch::Patch;
+use tox_testkit::data::nowhere;
+use tox_testkit::program::interrupt;
 
 /// The digits 3 and 8.
 fn digits() -> FeatureSets {
-    let dir = DataDir::resolve(Some(Path::new("."))).unwrap();
-    FeatureSets::open("digits", Some(&[3, 8]), &dir).unwrap()
+    FeatureSets::open("digits", Some(&[3, 8]), &nowhere()).unwrap()
 }
 
 /// A folder with the digits as `my.npz`, without the last 60 training rows, which are in
@@ -477,14 +476,7 @@ fn ctrl_c_stops_cleanly_and_the_same_command_goes_on() {
     // It says what it has read before it begins.
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     stderr.read_line(&mut String::new()).unwrap();
-    let pid = child.id().to_string();
-    assert!(
-        Command::new("kill")
-            .args(["-INT", &pid])
-            .status()
-            .unwrap()
-            .success()
-    );
+    interrupt(&child);
     let mut rest = String::new();
     stderr.read_to_string(&mut rest).unwrap();
     let code = child.wait().unwrap().code();

@@ -4,22 +4,13 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use tox_testkit::program::{self, Program};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_toxscreen");
 
 /// Runs toxscreen in `dir`: exit code, stdout, stderr.
 fn toxscreen(dir: &Path, args: &[&str]) -> (i32, String, String) {
-    let output = Command::new(PROGRAM)
-        .args(args)
-        .current_dir(dir)
-        .output()
-        .unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (
-        output.status.code().unwrap_or(-1),
-        text(output.stdout),
-        text(output.stderr),
-    )
+    Program(PROGRAM).run(dir, args).parts()
 }
 
 const RECIPE: &str = "name = \"small\"\nseeds = [0]\n[data]\ndataset = \"digits\"\nvalid = 300\n\
@@ -27,9 +18,7 @@ const RECIPE: &str = "name = \"small\"\nseeds = [0]\n[data]\ndataset = \"digits\
     [[cell]]\nlabel = \"1a\"\npoison = \"P1\"\nq = 6\n";
 
 fn folder(recipe: &str) -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("r.toml"), recipe).unwrap();
-    dir
+    program::folder("r.toml", recipe)
 }
 
 #[test]
@@ -133,11 +122,12 @@ fn the_written_recipe_and_all_of_the_repository_plan() {
 fn every_command_has_help_with_an_example() {
     let dir = tempfile::tempdir().unwrap();
     let (_, top, _) = toxscreen(dir.path(), &["--help"]);
-    assert!(
-        top.contains("Exit codes") && !top.contains("one trial"),
-        "{top}"
-    );
-    let commands: [&[&str]; 14] = [
+    assert!(top.contains("Exit codes"), "{top}");
+    let commands: [&[&str]; 18] = [
+        &["trial"],
+        &["trust"],
+        &["suspects"],
+        &["clean"],
         &["compress"],
         &["attack"],
         &["screen"],

@@ -5,12 +5,14 @@
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
+use tox_testkit::program::{Program, read};
+use tox_testkit::recipes;
+
+const TOXSCREEN: Program = Program(env!("CARGO_BIN_EXE_toxscreen"));
 
 fn toxscreen(dir: &Path, args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_toxscreen"));
-    command.args(args).current_dir(dir).stdin(Stdio::null());
-    command.output().unwrap()
+    TOXSCREEN.command(dir, args).output().unwrap()
 }
 
 fn recipes() -> PathBuf {
@@ -29,8 +31,7 @@ fn run(recipe: &Path, out: &Path) -> Vec<Value> {
     let read = |line: &str| {
         let trial: Value = serde_json::from_str(line).unwrap();
         let id = trial["trial"].as_str().unwrap();
-        let record = fs::read_to_string(out.join("trials").join(id).join("record.json")).unwrap();
-        serde_json::from_str(&record).unwrap()
+        read(&out.join("trials").join(id).join("record.json"))
     };
     let plan = fs::read_to_string(out.join("plan.jsonl")).unwrap();
     plan.lines().map(read).collect()
@@ -173,45 +174,19 @@ fn cells_are_searched_among_bad_ops() {
 /// Three learners, on each surface that they have a threat of strength zero.
 #[test]
 fn strength_zero_is_the_clean_trial() {
-    const ENAS: &str = r#"
-name = "zero"
-seeds = [3]
-[data]
-dataset = "digits"
-train = 96
-valid = 32
-test = 32
-[learner]
-kind = "enas"
-child = { layers = 4, channels = 4, batch = 16, epochs = 1 }
-controller = { steps = 1, aggregate = 2, batch = 16 }
-evaluation = { density_samples = 5 }
-retrain = { epochs = 1 }
-"#;
-    const CELLS: &str = r#"
-name = "zero"
-seeds = [3]
-[data]
-dataset = "digits"
-train = 96
-valid = 32
-test = 32
-[learner]
+    let head = |sizes| recipes::head("zero", &[3]) + &recipes::data("digits", sizes);
+    let enas =
+        head([96, 32, 32]) + &recipes::enas([4, 4, 16, 1], [1, 2, 16], "density_samples = 5", 1);
+    let cells = head([96, 32, 32])
+        + r#"[learner]
 kind = "nas"
 search = "random"
 evaluate = "train"
 random = { draws = 2, channels = 2, cells = 1, train = { epochs = 1, batch = 32 } }
 train = { channels = 2, cells = 1, epochs = 1, batch = 32, crop = 1, cutout = 2 }
 "#;
-    const BILEVEL: &str = r#"
-name = "zero"
-seeds = [3]
-[data]
-dataset = "digits"
-classes = [3, 8]
-train = 64
-valid = 30
-test = 32
+    let bilevel = head([64, 30, 32])
+        + r#"classes = [3, 8]
 split = "random"
 [learner]
 kind = "bilevel"
@@ -223,9 +198,9 @@ inner = { steps = 10, lr = 0.2 }
     const DATA: &str = "threat.data = { kind = \"rlf\", budget = 0 }\n";
     const INPUTS: &str = "threat.inputs = { kind = \"evasion\", attack = \"pgd5\", epsilon = 0 }\n";
     for (name, head, threats) in [
-        ("enas", ENAS, &[SPACE, DATA, INPUTS][..]),
-        ("cells", CELLS, &[SPACE, DATA, INPUTS]),
-        ("bilevel", BILEVEL, &[DATA, INPUTS]),
+        ("enas", enas, &[SPACE, DATA, INPUTS][..]),
+        ("cells", cells, &[SPACE, DATA, INPUTS]),
+        ("bilevel", bilevel, &[DATA, INPUTS]),
     ] {
         let dir = tempfile::tempdir().unwrap();
         let recipe = dir.path().join("recipe.toml");

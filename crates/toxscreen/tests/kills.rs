@@ -11,24 +11,29 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tox_data::rng::stream;
+use tox_testkit::program::{Program, read, silent};
+use tox_testkit::recipes;
 
-const DIGITS: &str = "[data]\ndataset = \"digits\"\ntrain = 320\nvalid = 64\ntest = 64\n";
+const TOXSCREEN: Program = Program(env!("CARGO_BIN_EXE_toxscreen"));
 
-const ENAS: &str = r#"
-[learner]
-kind = "enas"
-child = { layers = 6, channels = 4, batch = 16, epochs = 3 }
-controller = { steps = 2, aggregate = 3, batch = 32 }
-evaluation = { candidates = 3, density_samples = 50 }
-retrain = { epochs = 2 }
-[[cell]]
-label = "clean"
-[[cell]]
-label = "random"
-poison = "P2"
+fn digits() -> String {
+    recipes::data("digits", [320, 64, 64])
+}
+
+fn enas() -> String {
+    let evaluation = "candidates = 3, density_samples = 50";
+    let [clean, random] = [
+        recipes::cell("clean", ""),
+        recipes::cell(
+            "random",
+            "poison = \"P2\"
 q = 2
-learner.strategy = "random"
-"#;
+learner.strategy = \"random\"
+",
+        ),
+    ];
+    recipes::enas([6, 4, 16, 3], [2, 3, 32], evaluation, 2) + &clean + &random
+}
 
 const BILEVEL: &str = r#"
 [data]
@@ -53,42 +58,23 @@ label = "net"
 learner = { hidden = [8], kuncheva = [], lambda.groups = "per-layer" }
 "#;
 
-const SYNTHETIC: &str = r#"
-[data]
-dataset = "gaussians"
-train = 64
-valid = 64
-[learner]
-kind = "synthetic"
-steps = 100
-lambdas = 4
-grid = 12
-[[cell]]
-label = "maps"
-"#;
+fn synthetic() -> String {
+    let keys = "steps = 100\nlambdas = 4\ngrid = 12";
+    recipes::synthetic([64, 64], keys) + &recipes::cell("maps", "")
+}
 
 const NAS: &str = concat!(
     include_str!("recipes/searches.toml"),
     include_str!("recipes/grid.toml")
 );
 
-const EVASION: &str = "[threat]\nkind = \"evasion\"\nattack = \"pgd3\"\nepsilon = \"16/255\"\n";
-
 const RC_NAS: &str = include_str!("recipes/rc-nas.toml");
 
-const SUB_NETWORKS: &str = r#"
-[learner]
-kind = "sub-networks"
-teacher = "d2,2,1-w1,1,1-b2"
-attacks = ["fgsm"]
-space = { robust = "as-teacher" }
-[learner.candidate]
-warm = false
-images = 32
-training = { epochs = 1, batch = 32, validation = { images = 0 } }
-[[cell]]
-label = "all"
-"#;
+fn sub_networks() -> String {
+    let space = "space = { robust = \"as-teacher\" }
+";
+    recipes::sub_networks("d2,2,1-w1,1,1-b2", space, 32) + &recipes::cell("all", "")
+}
 
 /// What is killed: a name, the recipe beside it if any, the command.
 struct Case {
@@ -101,10 +87,7 @@ fn cases(long: bool) -> Vec<Case> {
     const RUN: &str = "run recipe.toml --out run --jobs 2";
     let study = |name, parts: &[&str]| Case {
         name,
-        recipe: Some(format!(
-            "name = \"{name}\"\nseeds = [4]\n{}",
-            parts.concat()
-        )),
+        recipe: Some(recipes::head(name, &[4]) + &parts.concat()),
         command: RUN,
     };
     let alone = |name, command| Case {
@@ -117,15 +100,18 @@ fn cases(long: bool) -> Vec<Case> {
         false => "run recipe.toml --out run --jobs 2 --cells gc*p-darts* --cells rlf*nsganetv2*",
     };
     vec![
-        study("enas", &[DIGITS, ENAS]),
+        study("enas", &[&digits(), &enas()]),
         study("bilevel", &[BILEVEL]),
-        study("synthetic", &[SYNTHETIC]),
+        study("synthetic", &[&synthetic()]),
         Case {
             command: nas,
             ..study("nas", &[NAS])
         },
-        study("rc-nas", &[DIGITS, EVASION, RC_NAS]),
-        study("sub-networks", &[DIGITS, EVASION, SUB_NETWORKS]),
+        study("rc-nas", &[&digits(), recipes::EVASION, RC_NAS]),
+        study(
+            "sub-networks",
+            &[&digits(), recipes::EVASION, &sub_networks()],
+        ),
         alone(
             "poison-gc",
             "poison --attack gc --data digits --channels 2 --epochs 1 --iterations 8 --budget 0.05 --out p.npz",
@@ -152,14 +138,8 @@ fn cases(long: bool) -> Vec<Case> {
 }
 
 fn command(dir: &Path, words: &str, checkpoint: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_toxscreen"));
-    command
-        .args(words.split_whitespace())
-        .env("TOXSCREEN_CHECKPOINT_SECONDS", checkpoint)
-        .current_dir(dir)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    let mut command = TOXSCREEN.command(dir, words.split_whitespace());
+    silent(command.env("TOXSCREEN_CHECKPOINT_SECONDS", checkpoint));
     command
 }
 
@@ -184,11 +164,7 @@ fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
             }
             let name = path.strip_prefix(root).unwrap().display().to_string();
             let bytes = match path.file_name().unwrap().to_str().unwrap() {
-                "record.json" => {
-                    let record: serde_json::Value =
-                        serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-                    record["outcome"].to_string().into_bytes()
-                }
+                "record.json" => read(&path)["outcome"].to_string().into_bytes(),
                 ".lock" | "events.jsonl" | "report.html" => Vec::new(),
                 _ => fs::read(&path).unwrap(),
             };

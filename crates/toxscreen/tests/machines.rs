@@ -6,7 +6,6 @@
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #![allow(clippy::unwrap_used, clippy::expect_used)] // Clippy knows test functions, not their helpers.
 
-use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -14,76 +13,74 @@ use std::time::{Duration, Instant};
 use tox_audits::HOUSE;
 use tox_data::DataDir;
 use tox_study::recipe::{Overrides, Study};
+use tox_testkit::program::read;
+use tox_testkit::recipes;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_toxscreen");
 
 /// Tiny trials of every learner.
-const RECIPES: [&str; 6] = [
+fn recipes() -> [String; 6] {
+    let enas = [
+        recipes::head("enas", &[1]),
+        recipes::data("digits", [96, 32, 32]),
+        "augment = { crop = 1, flip = true, valid = true }\n".to_owned(),
+        recipes::enas(
+            [4, 4, 16, 2],
+            [2, 3, 16],
+            "candidates = 3, density_samples = 20",
+            1,
+        ),
+        recipes::cell("enas", "poison = \"P5\"\nq = 1\n"),
+    ];
+    let bilevel = [
+        recipes::head("bilevel", &[1]),
+        recipes::data("digits", [128, 64, 64]),
+        "classes = [0, 8]\nsplit = \"random\"\n[learner]\nkind = \"bilevel\"\nhyperiterations = 3\n\
+         inner = { steps = 10, lr = 0.2 }\nkuncheva = [5]\n"
+            .to_owned(),
+        recipes::bilevel(8, 2),
+        recipes::cell("lr", ""),
+        recipes::cell("net", "learner.hidden = [8, 4]\n"),
+    ];
+    let synthetic = [
+        recipes::head("synthetic", &[0]),
+        recipes::synthetic(
+            [64, 64],
+            "grid = 3\nlambdas = 3\nhyperiterations = 3\nsteps = 20",
+        ),
+        recipes::cell("synthetic", ""),
+    ];
+    let nas = [recipes::head("nas", &[3]), NAS.to_owned()];
+    let rc_nas = [
+        recipes::head("rc-nas", &[1]),
+        recipes::data("digits", [200, 64, 64]),
+        recipes::EVASION.to_owned(),
+        include_str!("recipes/rc-nas.toml").to_owned(),
+    ];
+    let sub_networks = [
+        recipes::head("sub-networks", &[1]),
+        recipes::data("digits", [64, 32, 32]),
+        recipes::EVASION.to_owned(),
+        recipes::sub_networks(
+            "d1,1,1-w1,1,1-b2",
+            "space = { robust = \"as-teacher\" }\n",
+            16,
+        ),
+        recipes::cell("sub-networks", ""),
+    ];
+    [
+        enas.concat(),
+        bilevel.concat(),
+        synthetic.concat(),
+        nas.concat(),
+        rc_nas.concat(),
+        sub_networks.concat(),
+    ]
+}
+
+const NAS: &str = concat!(
+    include_str!("recipes/searches.toml"),
     r#"
-name = "enas"
-seeds = [1]
-[data]
-dataset = "digits"
-train = 96
-valid = 32
-test = 32
-augment = { crop = 1, flip = true, valid = true }
-[learner]
-kind = "enas"
-child = { layers = 4, channels = 4, batch = 16, epochs = 2 }
-controller = { steps = 2, aggregate = 3, batch = 16 }
-evaluation = { candidates = 3, density_samples = 20 }
-retrain = { epochs = 1 }
-[[cell]]
-label = "enas"
-poison = "P5"
-q = 1
-"#,
-    r#"
-name = "bilevel"
-seeds = [1]
-[data]
-dataset = "digits"
-classes = [0, 8]
-train = 128
-valid = 64
-test = 64
-split = "random"
-[learner]
-kind = "bilevel"
-hyperiterations = 3
-inner = { steps = 10, lr = 0.2 }
-kuncheva = [5]
-[threat]
-kind = "bilevel"
-batch = 8
-batches = 2
-[[cell]]
-label = "lr"
-[[cell]]
-label = "net"
-learner.hidden = [8, 4]
-"#,
-    r#"
-name = "synthetic"
-seeds = [0]
-[data]
-dataset = "gaussians"
-train = 64
-valid = 64
-[learner]
-kind = "synthetic"
-grid = 3
-lambdas = 3
-hyperiterations = 3
-steps = 20
-[[cell]]
-label = "synthetic"
-"#,
-    concat!(
-        "name = \"nas\"\nseeds = [3]\n",
-        include_str!("recipes/searches.toml"),
-        r#"
 [[cell]]
 label = "gc"
 variant = "p-darts"
@@ -104,55 +101,14 @@ label = "clean"
 variant = "nsganetv2"
 learner.search = "nsganetv2"
 "#
-    ),
-    concat!(
-        r#"
-name = "rc-nas"
-seeds = [1]
-[data]
-dataset = "digits"
-train = 200
-valid = 64
-test = 64
-[threat]
-kind = "evasion"
-attack = "pgd3"
-epsilon = "16/255"
-"#,
-        include_str!("recipes/rc-nas.toml")
-    ),
-    r#"
-name = "sub-networks"
-seeds = [1]
-[data]
-dataset = "digits"
-train = 64
-valid = 32
-test = 32
-[threat]
-kind = "evasion"
-attack = "pgd3"
-epsilon = "16/255"
-[learner]
-kind = "sub-networks"
-teacher = "d1,1,1-w1,1,1-b2"
-attacks = ["fgsm"]
-space = { robust = "as-teacher" }
-[learner.candidate]
-warm = false
-images = 16
-training = { epochs = 1, batch = 32, validation = { images = 0 } }
-[[cell]]
-label = "sub-networks"
-"#,
-];
+);
 
-/// The specs of [`RECIPES`] whose names `wanted` accepts: name and file.
+/// The specs of [`recipes`] whose names `wanted` accepts: name and file.
 fn specs(dir: &Path, wanted: impl Fn(&str) -> bool) -> Vec<(String, PathBuf)> {
     let mut specs = Vec::new();
     let data = DataDir::resolve(Some(dir)).unwrap();
-    for recipe in RECIPES {
-        let study = Study::parse(&HOUSE, "recipe.toml", recipe, &Overrides::default());
+    for recipe in recipes() {
+        let study = Study::parse(&HOUSE, "recipe.toml", &recipe, &Overrides::default());
         let (study, faults) = study.unwrap().resolved(&HOUSE, &data).unwrap();
         assert!(faults.is_empty(), "{faults:?}");
         for trial in study.trials {
@@ -178,12 +134,7 @@ fn outcome(
     variables: &[(&str, &str)],
 ) -> (String, String) {
     let out = tempfile::tempdir().unwrap();
-    let ended = words(before)
-        .arg("trial")
-        .arg(spec)
-        .arg("--out")
-        .arg(out.path())
-        .args(["--data-dir", "."])
+    let ended = trial(before, spec, out.path())
         .envs(variables.iter().copied())
         .current_dir(out.path())
         .output()
@@ -191,6 +142,18 @@ fn outcome(
     let said = String::from_utf8_lossy(&ended.stderr);
     assert!(ended.status.success(), "{name} {before:?}: {said}");
     measured(out.path())
+}
+
+/// The command of a trial behind `before`.
+fn trial(before: &[&str], spec: &Path, out: &Path) -> Command {
+    let mut command = words(before);
+    command
+        .arg("trial")
+        .arg(spec)
+        .arg("--out")
+        .arg(out)
+        .args(["--data-dir", "."]);
+    command
 }
 
 fn words(before: &[&str]) -> Command {
@@ -205,8 +168,7 @@ fn words(before: &[&str]) -> Command {
 }
 
 fn measured(dir: &Path) -> (String, String) {
-    let text = fs::read_to_string(dir.join("record.json")).unwrap();
-    let record: Value = serde_json::from_str(&text).unwrap();
+    let record = read(&dir.join("record.json"));
     let simd = record["provenance"]["simd"].as_str().unwrap();
     (record["outcome"].to_string(), simd.to_owned())
 }
@@ -295,12 +257,8 @@ fn nothing_inexact_is_asked_of_the_c_library() {
 
 /// Stops a trial once `file` is in its folder, or at once.
 fn begin(spec: &Path, out: &Path, set: &str, file: Option<&str>) {
-    let mut child = Command::new(PROGRAM)
-        .arg("trial")
-        .arg(spec)
-        .arg("--out")
-        .arg(out)
-        .args(["--data-dir", ".", "--stop-with-stdin"])
+    let mut child = trial(&[], spec, out)
+        .arg("--stop-with-stdin")
         .env("TOXSCREEN_KERNELS", set)
         .env("TOXSCREEN_CHECKPOINT_SECONDS", "0")
         .current_dir(out.parent().unwrap())
@@ -342,14 +300,7 @@ fn what_another_instruction_set_began_begins_anew() {
         let out = dir.path().join(name);
         begin(&spec.1, &out, "portable", file);
         assert!(!out.join("record.json").exists(), "{name} was too fast");
-        let ended = Command::new(PROGRAM)
-            .arg("trial")
-            .arg(&spec.1)
-            .arg("--out")
-            .arg(&out)
-            .args(["--data-dir", "."])
-            .output()
-            .unwrap();
+        let ended = trial(&[], &spec.1, &out).output().unwrap();
         let said = String::from_utf8_lossy(&ended.stderr);
         assert!(ended.status.success(), "{name}: {said}");
         let log = fs::read_to_string(out.join("events.jsonl")).unwrap();
@@ -390,14 +341,7 @@ fn a_flipped_bit_in_what_was_left_is_found() {
                 let mut bytes = whole.clone();
                 bytes[at] ^= 1;
                 fs::write(&path, &bytes).unwrap();
-                let ended = Command::new(PROGRAM)
-                    .arg("trial")
-                    .arg(&spec.1)
-                    .arg("--out")
-                    .arg(&out)
-                    .args(["--data-dir", "."])
-                    .output()
-                    .unwrap();
+                let ended = trial(&[], &spec.1, &out).output().unwrap();
                 let said = String::from_utf8_lossy(&ended.stderr);
                 let file = path.file_name().unwrap().to_str().unwrap();
                 assert_eq!(ended.status.code(), Some(1), "{file}, byte {at}: {said}");
@@ -449,6 +393,17 @@ fn another_glibc_changes_nothing() {
     }
 }
 
+/// The files that describe a cache.
+const ABOUT: [&str; 7] = [
+    "type",
+    "level",
+    "size",
+    "ways_of_associativity",
+    "coherency_line_size",
+    "shared_cpu_list",
+    "shared_cpu_map",
+];
+
 /// Eight descriptions of caches: sizes of L1, L2, L3 and ways of L1.
 #[test]
 #[ignore = "mounts descriptions of caches over those of the system: needs root"]
@@ -480,15 +435,7 @@ fn caches_change_nothing() {
             {
                 let at = fake.join(format!("index{index}"));
                 fs::create_dir_all(&at).unwrap();
-                for (file, text) in [
-                    ("type", kind),
-                    ("level", level),
-                    ("size", size),
-                    ("ways_of_associativity", ways),
-                    ("coherency_line_size", "64"),
-                    ("shared_cpu_list", "0"),
-                    ("shared_cpu_map", "1"),
-                ] {
+                for (file, text) in ABOUT.iter().zip([kind, level, size, ways, "64", "0", "1"]) {
                     fs::write(at.join(file), format!("{text}\n")).unwrap();
                 }
             }

@@ -6,7 +6,10 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
+use tox_testkit::program::{Program, folder, records};
+
+const TOXSCREEN: Program = Program(env!("CARGO_BIN_EXE_toxscreen"));
 
 const RECIPE: &str = concat!(
     "name = \"nas\"\nseeds = [3]\n",
@@ -15,19 +18,11 @@ const RECIPE: &str = concat!(
 );
 
 fn toxscreen(dir: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_toxscreen"));
-    command
-        .args(args)
-        .env("TOXSCREEN_CHECKPOINT_SECONDS", "0.05")
-        .current_dir(dir)
-        .stdin(Stdio::null());
-    command
+    TOXSCREEN.saving(dir, args)
 }
 
 fn study(recipe: &str) -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("recipe.toml"), recipe).unwrap();
-    dir
+    folder("recipe.toml", recipe)
 }
 
 fn run(dir: &Path, out: &str, options: &[&str]) {
@@ -49,15 +44,12 @@ fn refused(recipe: &str) -> String {
 
 /// Outcomes by cell.
 fn outcomes(dir: &Path, out: &str) -> BTreeMap<String, Value> {
-    let trials = fs::read_dir(dir.join(out).join("trials")).unwrap();
-    let record = |path: &Path| {
-        let text = fs::read_to_string(path.join("record.json")).unwrap();
-        let mut record: Value = serde_json::from_str(&text).unwrap();
+    let outcome = |mut record: Value| {
         let spec = &record["spec"];
         let name = format!("{} {}", spec["cell"], spec["variant"]).replace('"', "");
         (name, record["outcome"].take())
     };
-    trials.map(|trial| record(&trial.unwrap().path())).collect()
+    records(&dir.join(out)).into_iter().map(outcome).collect()
 }
 
 #[test]

@@ -10,59 +10,43 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 use tox_study::store::Failure;
+use tox_testkit::program::{Program, Said};
+use tox_testkit::recipes;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_toxscreen");
+const TOXSCREEN: Program = Program(env!("CARGO_BIN_EXE_toxscreen"));
+const PROGRAM: &str = TOXSCREEN.0;
 
 /// A folder's name that needs quotes, of both kinds.
 const FOLDER: &str = "it's a \"folder\"";
 
-const RECIPE: &str = r#"
-name = "small"
-title = "TITLE"
-seeds = [0]
-[data]
-dataset = "digits"
-train = 96
-valid = 64
-test = 64
-[learner]
-kind = "enas"
-child = { layers = 3, channels = 4, batch = 32, epochs = 1 }
-controller = { steps = 1, aggregate = 1, batch = 32 }
-evaluation = { candidates = 2, final_candidates = 2, density_samples = 10 }
-retrain = { epochs = 1 }
-[[cell]]
-label = "clean"
-"#;
+fn recipe() -> String {
+    let evaluation = "candidates = 2, final_candidates = 2, density_samples = 10";
+    [
+        recipes::head("small", &[0]),
+        "title = \"TITLE\"\n".to_owned(),
+        recipes::data("digits", [96, 64, 64]),
+        recipes::enas([3, 4, 32, 1], [1, 1, 32], evaluation, 1),
+        recipes::cell("clean", ""),
+    ]
+    .concat()
+}
 
 fn command(dir: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(PROGRAM);
-    command.args(args).current_dir(dir).stdin(Stdio::null());
-    command
+    TOXSCREEN.command(dir, args)
 }
 
 /// Exit code, stdout, stderr.
 fn ended(output: Output) -> (i32, String, String) {
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    let code = output.status.code().unwrap_or(-1);
-    (code, text(output.stdout), text(output.stderr))
+    Said::of(output).parts()
 }
 
 fn toxscreen(dir: &Path, args: &[&str]) -> (i32, String, String) {
-    ended(command(dir, args).output().unwrap())
+    TOXSCREEN.run(dir, args).parts()
 }
 
 /// What a shell in `dir` makes of a printed command line.
 fn shell(dir: &Path, line: &str) -> (i32, String, String) {
-    let folder = Path::new(PROGRAM).parent().unwrap().display().to_string();
-    let path = format!("{folder}:{}", std::env::var("PATH").unwrap());
-    let output = Command::new("sh")
-        .args(["-c", line])
-        .current_dir(dir)
-        .env("PATH", path)
-        .stdin(Stdio::null())
-        .output();
-    ended(output.unwrap())
+    TOXSCREEN.shell(dir, line).parts()
 }
 
 /// The commands in a text: what begins with the program's name, to the end of the line or of the code.
@@ -98,7 +82,7 @@ fn study() -> &'static Path {
     static STUDY: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
     let (_, at) = STUDY.get_or_init(|| {
         let (root, at) = difficult();
-        fs::write(at.join("r.toml"), RECIPE).unwrap();
+        fs::write(at.join("r.toml"), recipe()).unwrap();
         let (code, _, stderr) = toxscreen(&at, &["run", "r.toml", "--out", "runs/it's"]);
         assert_eq!(code, 0, "{stderr}");
         (root, at)
@@ -192,7 +176,7 @@ fn interrupted(mut command: Command, folder: &Path) -> (i32, String, String) {
 #[test]
 fn what_was_stopped_goes_on_with_the_command_that_is_printed() {
     let (_root, at) = difficult();
-    let long = RECIPE.replace("epochs = 1 }\ncontroller", "epochs = 400 }\ncontroller");
+    let long = recipe().replace("epochs = 1 }\ncontroller", "epochs = 400 }\ncontroller");
     fs::write(at.join("my recipe's.toml"), long).unwrap();
     let run = ["run", "my recipe's.toml", "--out", "runs of 'mine'"];
     let (code, stdout, stderr) = interrupted(command(&at, &run), &at.join("runs of 'mine'"));
@@ -276,7 +260,7 @@ fn what_was_stopped_goes_on_with_the_command_that_is_printed() {
 #[test]
 fn data_that_are_missing_are_fetched_by_the_command_that_is_printed() {
     let (_root, at) = difficult();
-    let recipe = RECIPE.replace("\"digits\"", "\"mnist\"");
+    let recipe = recipe().replace("\"digits\"", "\"mnist\"");
     fs::write(at.join("r.toml"), recipe).unwrap();
     let args = ["run", "r.toml", "--data-dir", "none"];
     let (code, _, stderr) = toxscreen(&at, &args);
@@ -301,9 +285,9 @@ const EVIL: &str = "no\u{1b}[31m\u{9b}2J\u{7f}\u{202e}";
 fn control_characters_of_others_do_not_reach_a_terminal() {
     let root = tempfile::tempdir().unwrap();
     let at = root.path();
-    let title = RECIPE.replace("TITLE", r"a\u001b]0;title\u0007\u009b31m\u202e b");
+    let title = recipe().replace("TITLE", r"a\u001b]0;title\u0007\u009b31m\u202e b");
     fs::write(at.join("title.toml"), &title).unwrap();
-    let data = RECIPE.replace("\"digits\"", r#""a\u001b[31mb.npz""#);
+    let data = recipe().replace("\"digits\"", r#""a\u001b[31mb.npz""#);
     fs::write(at.join("data.toml"), data).unwrap();
     let syntax = format!("name = \"x\"\n{EVIL} = = 1\n");
     fs::write(at.join("syntax.toml"), syntax).unwrap();
@@ -391,7 +375,7 @@ fn control_characters_of_others_do_not_reach_a_terminal() {
 fn what_could_not_be_printed_is_a_failure_and_a_reader_that_left_is_none() {
     let root = tempfile::tempdir().unwrap();
     let at = root.path();
-    fs::write(at.join("r.toml"), RECIPE).unwrap();
+    fs::write(at.join("r.toml"), recipe()).unwrap();
     copy(&study().join("runs/it's"), &at.join("runs/it's"));
     let cases: [&[&str]; 7] = [
         &["plan", "r.toml", "--json"],

@@ -4,64 +4,41 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use tox_testkit::program::{Program, folder, read, silent, trials};
+use tox_testkit::recipes;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_toxscreen");
+const TOXSCREEN: Program = Program(env!("CARGO_BIN_EXE_toxscreen"));
 
 /// Four short trials on the embedded digits; `zero` is the clean space with a poison of q = 0.
-const RECIPE: &str = r#"
-name = "promises"
-seeds = [4]
-[data]
-dataset = "digits"
-train = 320
-valid = 64
-test = 64
-augment = { crop = 1, flip = true, valid = true }
-[learner]
-kind = "enas"
-child = { layers = 6, channels = 4, batch = 16, epochs = 3 }
-controller = { steps = 2, aggregate = 3, batch = 32 }
-evaluation = { candidates = 3, density_samples = 50 }
-retrain = { epochs = 2 }
-[[cell]]
-label = "clean"
-[[cell]]
-label = "zero"
-poison = "P5"
-q = 0
-[[cell]]
-label = "5a"
-poison = "P5"
-q = 1
-[[cell]]
-label = "random"
-poison = "P2"
-q = 2
-learner.strategy = "random"
-"#;
-
-fn command(dir: &Path, out: &str, options: &[&str]) -> Command {
-    let mut command = Command::new(PROGRAM);
-    command
-        .args(["run", "recipe.toml", "--out", out])
-        .args(options)
-        .env("TOXSCREEN_CHECKPOINT_SECONDS", "0.05")
-        .current_dir(dir)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    command
+fn recipe() -> String {
+    [
+        recipes::head("promises", &[4]),
+        recipes::data("digits", [320, 64, 64]),
+        "augment = { crop = 1, flip = true, valid = true }\n".to_owned(),
+        recipes::enas(
+            [6, 4, 16, 3],
+            [2, 3, 32],
+            "candidates = 3, density_samples = 50",
+            2,
+        ),
+        recipes::cell("clean", ""),
+        recipes::cell("zero", "poison = \"P5\"\nq = 0\n"),
+        recipes::cell("5a", "poison = \"P5\"\nq = 1\n"),
+        recipes::cell(
+            "random",
+            "poison = \"P2\"\nq = 2\nlearner.strategy = \"random\"\n",
+        ),
+    ]
+    .concat()
 }
 
 fn study() -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("recipe.toml"), RECIPE).unwrap();
-    dir
+    folder("recipe.toml", &recipe())
 }
 
 fn finish(dir: &Path, out: &str, options: &[&str]) {
-    let status = command(dir, out, options).status().unwrap();
+    let args = [&["run", "recipe.toml", "--out", out], options].concat();
+    let status = silent(&mut TOXSCREEN.saving(dir, &args)).status().unwrap();
     assert!(status.success(), "{out} {options:?}: {status}");
 }
 
@@ -71,10 +48,9 @@ fn table(dir: &Path, out: &str) -> String {
 
 /// The record of the trial of a cell.
 fn record(dir: &Path, out: &str, cell: &str) -> (PathBuf, serde_json::Value) {
-    for entry in fs::read_dir(dir.join(out).join("trials")).unwrap() {
-        let path = entry.unwrap().path().join("record.json");
-        let record: serde_json::Value =
-            serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    for trial in trials(&dir.join(out)) {
+        let path = trial.join("record.json");
+        let record = read(&path);
         if record["spec"]["cell"] == cell {
             return (path, record);
         }
@@ -107,18 +83,9 @@ fn zero_poison_is_the_baseline_and_jobs_and_threads_change_nothing() {
 fn verify_passes_and_notices_one_changed_byte() {
     let dir = study();
     finish(dir.path(), "run", &["--set", "learner.child.epochs=1"]);
-    let verify = || {
-        Command::new(PROGRAM)
-            .args(["verify", "run"])
-            .current_dir(dir.path())
-            .output()
-    };
-    let whole = verify().unwrap();
-    assert!(
-        whole.status.success(),
-        "{}",
-        String::from_utf8_lossy(&whole.stdout)
-    );
+    let verify = || TOXSCREEN.words(dir.path(), "verify run");
+    let whole = verify();
+    assert_eq!(whole.code, 0, "{}", whole.stdout);
     let (path, _) = record(dir.path(), "run", "5a");
     let record = fs::read_to_string(&path).unwrap();
     let at = record.find("\"valid_error\": ").unwrap() + "\"valid_error\": ".len();
@@ -129,6 +96,5 @@ fn verify_passes_and_notices_one_changed_byte() {
         format!("{}{other}{}", &record[..at], &record[at + 1..]),
     )
     .unwrap();
-    let changed = verify().unwrap();
-    assert_eq!(changed.status.code(), Some(1));
+    assert_eq!(verify().code, 1);
 }

@@ -12,7 +12,7 @@ use crate::threats;
 use outcome::Outcome;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use tox_bilevel::config::{BilevelAttack, BilevelConfig, Groups, Penalty, Victim};
-use tox_data::spec::Augment;
+use tox_data::spec::{Augment, DataSpec};
 use tox_study::house::{Learner, Measure, Measures, Refusal};
 use tox_study::part::Part;
 use tox_study::recipe::{Keys, RecipeError};
@@ -80,6 +80,11 @@ impl Learner for Bilevel {
             wrong.push(("train", words));
         }
         wrong
+    }
+
+    /// Arrays of (N, D) are square images to it, as they are to all learners of images.
+    fn takes_table(&self, data: &DataSpec) -> bool {
+        data.has_columns()
     }
 
     fn title(&self, config: &Part) -> String {

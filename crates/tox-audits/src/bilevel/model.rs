@@ -7,7 +7,7 @@ use tox_bilevel::config::Range;
 use tox_bilevel::model::Model;
 use tox_bilevel::victim::{model, retrain};
 use tox_data::Dataset;
-use tox_robust::oracle::Oracle;
+use tox_robust::oracle::{Cotangent, Oracle};
 
 pub struct Mlp {
     model: Model,
@@ -53,29 +53,8 @@ impl Mlp {
     /// What goes into each layer, image by image, and the logits.
     fn forward(&self, pixels: &[f32]) -> Vec<Vec<f32>> {
         let (low, width) = self.scale;
-        let mut all = vec![pixels.iter().map(|p| low + width * p).collect::<Vec<f32>>()];
-        let layers = self.model.layers();
-        for (l, layer) in layers.iter().enumerate() {
-            let (weights, bias) = (
-                &self.weights[layer.weights.clone()],
-                &self.weights[layer.bias.clone()],
-            );
-            let last = l + 1 == layers.len();
-            let mut out = Vec::with_capacity(all[l].len() / layer.inputs * layer.outputs);
-            for row in all[l].chunks_exact(layer.inputs) {
-                for (unit, b) in weights.chunks_exact(layer.inputs).zip(bias) {
-                    let sum: f32 = unit.iter().zip(row).map(|(w, x)| w * x).sum::<f32>() + b;
-                    let leak = if last || sum > 0.0 {
-                        1.0
-                    } else {
-                        self.model.leak as f32
-                    };
-                    out.push(leak * sum);
-                }
-            }
-            all.push(out);
-        }
-        all
+        let rows = pixels.iter().map(|p| low + width * p).collect();
+        self.model.forward(&self.weights, rows)
     }
 }
 
@@ -88,26 +67,15 @@ impl Oracle for Mlp {
         self.model.classes
     }
 
-    /// Of two classes the first has the logit 0, the second that of the sigmoid.
     fn logits(&self, pixels: &[f32]) -> Vec<f32> {
         let last = self.forward(pixels).pop().unwrap_or_default();
-        match self.model.classes {
-            2 => last.iter().flat_map(|z| [0.0, *z]).collect(),
-            _ => last,
-        }
+        self.model.logits(&last)
     }
 
-    fn pullback(
-        &self,
-        pixels: &[f32],
-        cotangent: &mut dyn FnMut(&[f32]) -> Vec<f32>,
-    ) -> (Vec<f32>, Vec<f32>) {
+    fn pullback(&self, pixels: &[f32], cotangent: &mut Cotangent<'_>) -> (Vec<f32>, Vec<f32>) {
         let all = self.forward(pixels);
         let last = all.last().map_or(&[][..], Vec::as_slice);
-        let logits = match self.model.classes {
-            2 => last.iter().flat_map(|z| [0.0, *z]).collect(),
-            _ => last.to_vec(),
-        };
+        let logits = self.model.logits(last);
         let given = cotangent(&logits);
         let mut down = match self.model.classes {
             2 => given.chunks_exact(2).map(|pair| pair[1]).collect(),

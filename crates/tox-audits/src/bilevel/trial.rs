@@ -1,22 +1,23 @@
 //! A trial: poison, countermeasures, Algorithm 2, attack.
 
-use super::KIND;
 use super::model::Mlp;
 use super::outcome::Outcome;
+use super::{Bilevel, KIND};
 use crate::error::TrialError;
 use crate::judge;
-use crate::poison::{self, Prepared, prepare};
+use crate::poison::{self, Prepared, prepare_any};
 use crate::scene::{Reach, Scene};
 use crate::threats::{self, gc::Surrogate};
 use serde_json::json;
 use tox_bilevel::audit::{self, AuditError, Inputs};
 use tox_bilevel::config::{BilevelAttack, BilevelConfig};
 use tox_bilevel::sets::Sets;
-use tox_data::isa;
+use tox_data::{Data, isa};
+use tox_study::house::Learner;
 use tox_study::part::Part;
 use tox_study::spec::TrialSpec;
 use tox_study::steps::{Steps, data_key};
-use tox_study::trial::{Finished, TrialContext, load};
+use tox_study::trial::{Finished, TrialContext, load, load_any};
 
 /// Runs the trial.
 pub fn run(
@@ -24,15 +25,21 @@ pub fn run(
     config: &BilevelConfig,
     context: TrialContext<'_>,
 ) -> Result<Finished, TrialError> {
-    let clean = load(spec, &context)?;
+    let clean = match Bilevel.takes_table(&spec.data) {
+        true => load_any(spec, &context)?,
+        false => Data::Images(load(spec, &context)?),
+    };
     let threat = judge::threat(spec)?;
-    judge::possible(threat.as_ref(), &clean)?;
+    // Inputs of a table are not perturbed.
+    if let Some(images) = clean.as_ref().images() {
+        judge::possible(threat.as_ref(), images)?;
+    }
     let own = spec.threat.data.as_ref();
     let own = own.filter(|t| t.kind == threats::bilevel::KIND);
     let attack: Option<BilevelAttack> = own.map(|t| t.read()).transpose()?;
     let scene = Scene {
         spec,
-        clean: &clean,
+        clean: clean.as_ref(),
         device: tox_nn::device::parse(context.device)?,
         // The learner trusts its validation points.
         reach: Reach::Train,
@@ -44,8 +51,12 @@ pub fn run(
         data,
         poisoned,
         cleansed,
-    } = prepare(&scene, &mut steps)?;
-    let sets = Sets::of(&data, config.range).map_err(AuditError::from)?;
+    } = prepare_any(&scene, &mut steps)?;
+    let sets = match &data {
+        Data::Images(data) => Sets::of(data, config.range),
+        Data::Table(data) => Sets::of_table(data, config.range),
+    };
+    let sets = sets.map_err(AuditError::from)?;
     let inputs = Inputs {
         sets: &sets,
         config,
@@ -58,9 +69,10 @@ pub fn run(
     })?;
     let attacked = match &threat {
         Some(threat) => {
+            let images = scene.images()?;
             let made = steps.step("attack", key, |_, hooks| {
-                let model = Mlp::last(&inputs, &finished, &clean)?;
-                judge::attack((spec, threat), &model, &clean, hooks)
+                let model = Mlp::last(&inputs, &finished, images)?;
+                judge::attack((spec, threat), &model, images, hooks)
             })?;
             Some(made)
         }
@@ -74,8 +86,8 @@ pub fn run(
     };
     Ok(Finished {
         outcome: Part::finite(KIND, &outcome).ok_or(TrialError::NotFinite)?,
-        data_hash: clean.hash,
-        data_notes: clean.notes,
+        data_hash: clean.as_ref().hash().to_owned(),
+        data_notes: clean.as_ref().notes().to_vec(),
         simd: instruction_set(),
     })
 }

@@ -43,9 +43,8 @@ pub struct Made {
 /// # Errors
 /// Why there is no poison.
 pub fn craft(ask: &Ask<'_>, desk: &impl Desk) -> Result<Ended, Failure> {
-    let sets = &ask.own.sets;
     let inputs = Inputs {
-        sets,
+        sets: &ask.own.sets,
         config: ask.config,
         attack: Some(ask.attack),
         seed: ask.seed,
@@ -56,6 +55,19 @@ pub fn craft(ask: &Ask<'_>, desk: &impl Desk) -> Result<Ended, Failure> {
     let Some(finished) = finished.map_err(Fails::fails)? else {
         return Ok(Ended::Stopped);
     };
+    measured(ask.own, ask.config, ask.seed, finished)
+}
+
+/// What a finished audit's poison does: the learner is trained with and without it.
+///
+/// # Errors
+/// A bug.
+pub fn measured(
+    own: &Own,
+    config: &BilevelConfig,
+    seed: u64,
+    finished: audit::Finished,
+) -> Result<Ended, Failure> {
     if let Some(divergence) = finished.outcome.divergence {
         return Ok(Ended::Diverged(divergence));
     }
@@ -65,11 +77,11 @@ pub fn craft(ask: &Ask<'_>, desk: &impl Desk) -> Result<Ended, Failure> {
         return Err(Failure::new(Exit::Failed, &what));
     };
     let effect = Effect::of(
-        sets,
-        ask.config,
+        &own.sets,
+        config,
         (&clean.lambda, &last.lambda),
         &finished.poison,
-        (ask.seed, levels.len() - 1),
+        (seed, levels.len() - 1),
     );
     Ok(match effect {
         Ok(effect) => Ended::Made(Box::new(Made {

@@ -73,7 +73,7 @@ pub fn craft(
     };
     let scene = Scene {
         spec: trial,
-        clean: &data,
+        clean: (&data).into(),
         device: asked.device.clone(),
         reach: Reach::Train,
         victims: &Surrogate,

@@ -5,9 +5,9 @@ use crate::range::Ranged;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tox_data::Dataset;
+use tox_data::Data;
 use tox_data::checkpoint::Hooks;
-use tox_poison::cleanse::{Cleansed, Countermeasure, Denoise, Inputs, Knn, LossFilter};
+use tox_poison::cleanse::{Cleansed, Countermeasure, Denoise, Inputs, Knn, LossFilter, Suspects};
 use tox_study::house::Defence;
 use tox_study::part::Part;
 use tox_study::recipe::{Keys, RecipeError};
@@ -30,7 +30,7 @@ pub trait DataDefence: Defence {
         config: &Part,
         inputs: &Inputs<'_>,
         hooks: Hooks<'_>,
-    ) -> Result<Option<(Dataset, Cleansed)>, TrialError>;
+    ) -> Result<Option<(Data, Cleansed)>, TrialError>;
 }
 
 /// One of the countermeasures, whose keys are a `T`.
@@ -47,12 +47,16 @@ pub const LOSS_FILTER: Cleaning<LossFilter> = Cleaning {
     kind: "loss-filter",
     of: Countermeasure::LossFilter,
 };
+pub const SUSPECTS: Cleaning<Suspects> = Cleaning {
+    kind: "suspects",
+    of: Countermeasure::Suspects,
+};
 pub const DENOISE: Cleaning<Denoise> = Cleaning {
     kind: "denoise",
     of: Countermeasure::Denoise,
 };
 
-const CLEANINGS: &[&dyn DataDefence] = &[&KNN, &LOSS_FILTER, &DENOISE];
+const CLEANINGS: &[&dyn DataDefence] = &[&KNN, &LOSS_FILTER, &SUSPECTS, &DENOISE];
 
 /// The cleaning of a kind.
 pub fn cleaning(kind: &str) -> Option<&'static dyn DataDefence> {
@@ -80,6 +84,11 @@ impl<T: DeserializeOwned + Serialize + JsonSchema + Clone> Defence for Cleaning<
         })?;
         Ok(Part::new(self.kind, &config))
     }
+
+    fn takes_table(&self, config: &Part) -> Result<(), String> {
+        let config: T = config.read().map_err(|e| e.to_string())?;
+        (self.of)(config).tables().map_err(str::to_owned)
+    }
 }
 
 impl<T: DeserializeOwned + Serialize + JsonSchema + Clone> DataDefence for Cleaning<T> {
@@ -92,7 +101,7 @@ impl<T: DeserializeOwned + Serialize + JsonSchema + Clone> DataDefence for Clean
         config: &Part,
         inputs: &Inputs<'_>,
         hooks: Hooks<'_>,
-    ) -> Result<Option<(Dataset, Cleansed)>, TrialError> {
+    ) -> Result<Option<(Data, Cleansed)>, TrialError> {
         Ok((self.of)(config.read()?).apply(inputs, hooks)?)
     }
 }

@@ -12,6 +12,7 @@ pub const DEFENCES: &[&dyn Defence] = &[
     &screen::Screen,
     &cleanse::KNN,
     &cleanse::LOSS_FILTER,
+    &cleanse::SUSPECTS,
     &cleanse::DENOISE,
     &parts::Vote,
 ];

@@ -61,6 +61,10 @@ impl Defence for Vote {
     fn read(&self, keys: &Keys<'_>) -> Result<Part, RecipeError> {
         Ok(Part::new(KIND, &keys.checked(Parts::check)?))
     }
+
+    fn takes_table(&self, _config: &Part) -> Result<(), String> {
+        Err("it lets several searches for networks of images vote".to_owned())
+    }
 }
 
 /// Number of parts among defences of data: the searches of a trial, 1 without this defence.

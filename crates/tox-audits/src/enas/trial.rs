@@ -37,7 +37,7 @@ pub fn run(
     let simd = simd(context.device);
     let scene = Scene {
         spec,
-        clean: &clean,
+        clean: (&clean).into(),
         device: device.clone(),
         reach: Reach::TrainAndValid,
         victims: &Surrogate,

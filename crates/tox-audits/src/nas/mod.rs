@@ -44,11 +44,16 @@ impl Learner for Nas {
     /// A supernet's file is named by its hash too, since the trial depends on its content.
     fn read(&self, keys: &Keys<'_>) -> Result<Part, RecipeError> {
         for search in SEARCHES {
-            keys.table(search.kind(), |table| search.table().read(table))?;
+            keys.table(search.kind(), |table| search.facts().table.read(table))?;
         }
         let mut written: Written =
-            keys.checked(|c: &Written| c.check().map_err(Ranged::out_of_range))?;
-        if let Some(file) = written.supernet.as_mut().filter(|file| file.hash.is_none()) {
+            keys.checked(|c: &Written| c.0.check().map_err(Ranged::out_of_range))?;
+        if let Some(file) = written
+            .0
+            .supernet
+            .as_mut()
+            .filter(|file| file.hash.is_none())
+        {
             file.hash = Some(keys.hash_of("supernet", &file.path)?);
         }
         Ok(Part::new(KIND, &written))
@@ -88,7 +93,7 @@ impl Learner for Nas {
     }
 
     fn refuses(&self, trial: &TrialSpec) -> Option<Refusal> {
-        let control = config(&trial.learner).is_some_and(|c| c.search.is_control());
+        let control = config(&trial.learner).is_some_and(|c| c.search.facts().control);
         let votes = trial.defence.data.iter().any(|d| d.kind == parts::KIND);
         if control && votes {
             return Some(Refusal {

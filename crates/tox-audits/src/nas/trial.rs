@@ -57,7 +57,7 @@ pub fn run(
     let simd = simd(context.device);
     let scene = Scene {
         spec,
-        clean: &clean,
+        clean: (&clean).into(),
         device,
         reach: Reach::TrainAndValid,
         victims: &CleanRun(&clean_config),
@@ -215,8 +215,8 @@ fn search(
     let Some(found) = nas::run(&on(data), hooks)? else {
         return Ok(None);
     };
-    let diagnosed =
-        poisoned.map(|poisoned| config.search.diagnose(&on(scene.clean), &found, poisoned));
+    let clean = scene.images()?;
+    let diagnosed = poisoned.map(|poisoned| config.search.diagnose(&on(clean), &found, poisoned));
     let diagnostics = diagnosed.transpose()?;
     Ok(Some((found.genotype, found.trace, diagnostics)))
 }

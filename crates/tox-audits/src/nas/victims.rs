@@ -46,9 +46,9 @@ fn cancelling(
     pool: &Features,
     steps: &mut Steps<'_>,
 ) -> Result<(Patch, Poison), TrialError> {
-    let augment = &scene.spec.data.augment;
+    let (clean_data, augment) = (scene.images()?, &scene.spec.data.augment);
     let inputs = Inputs {
-        data: scene.clean,
+        data: clean_data,
         augment,
         config,
         seed: scene.spec.seed,
@@ -68,7 +68,7 @@ fn cancelling(
     let source = json!({ "search": config.search, "genotype": clean.genotype.to_string() });
     let attack = gc::Attack {
         clean: pool,
-        normalise: &scene.clean.normalise,
+        normalise: &clean_data.normalise,
         gc,
         seed: scene.spec.seed,
         source,

@@ -71,7 +71,7 @@ pub fn run(
     }
     let scene = Scene {
         spec,
-        clean: &clean,
+        clean: (&clean).into(),
         device: device.clone(),
         reach: Reach::TrainAndValid,
         victims: &Surrogate,

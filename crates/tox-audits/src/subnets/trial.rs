@@ -48,7 +48,7 @@ pub fn run(
     let (data_hash, data_notes) = (data.hash.clone(), data.notes.clone());
     let scene = Scene {
         spec,
-        clean: &data,
+        clean: (&data).into(),
         device: device.clone(),
         reach: Reach::TrainAndValid,
         victims: &Surrogate,

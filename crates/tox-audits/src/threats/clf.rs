@@ -5,6 +5,7 @@ use crate::error::TrialError;
 use crate::range::Ranged;
 use crate::scene::{Poison, Scene};
 use serde_json::json;
+use tox_data::Normalise;
 use tox_data::features::Features;
 use tox_data::patch::Patch;
 use tox_poison::data::clf::{self, Confidences, Training};
@@ -26,6 +27,10 @@ impl ShareOfRows for ClfThreat {
         self.check().map_err(Ranged::out_of_range)
     }
 
+    fn takes_table(&self) -> Result<(), String> {
+        self.check_table().map_err(|e| e.to_string())
+    }
+
     fn craft(
         &self,
         scene: &Scene<'_>,
@@ -33,13 +38,16 @@ impl ShareOfRows for ClfThreat {
         steps: &mut Steps<'_>,
     ) -> Result<(Patch, Poison), TrialError> {
         let augment = &scene.spec.data.augment;
+        // Of a table nothing is normalised by channels.
+        let normalise = scene.clean.images().map(|data| data.normalise.clone());
+        let normalise = normalise.unwrap_or_else(|| Normalise::identity(0));
         // The classifier is the same for all learners and budgets.
         let key = json!({ "classifier": self.classifier, "augment": augment });
         let (_, confidences): (_, Confidences) =
             steps.shared("classifier", key, |_, hooks| -> Result<_, TrialError> {
                 let training = Training {
                     clean: pool,
-                    normalise: &scene.clean.normalise,
+                    normalise: &normalise,
                     augment,
                     classifier: &self.classifier,
                     seed: scene.spec.seed,

@@ -35,6 +35,10 @@ impl Threat for Evasion {
         }
     }
 
+    fn takes_table(&self, _config: &Part) -> Result<(), String> {
+        Err("it moves the pixels of images within their range, and the columns of a table have none".to_owned())
+    }
+
     fn title(&self, config: &Part) -> String {
         match config.read::<EvasionThreat>() {
             Ok(threat) => task::attack(&threat).name,

@@ -77,6 +77,7 @@ impl DataPoison for PatchFile {
             return Err(PatchError::OtherSet { what }.into());
         }
         let check = match patch.values() {
+            Some(_) if pool.shape.is_none() => Check::values(&patch, pool)?,
             // Nobody said how far its images may have moved.
             Some(_) => Check::images(&patch, pool, u8::MAX)?,
             None => Check::labels(&patch, pool)?,

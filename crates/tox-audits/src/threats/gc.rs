@@ -5,6 +5,7 @@ use crate::error::TrialError;
 use crate::range::Ranged;
 use crate::scene::{Poison, Scene, Victims};
 use serde_json::{Value, json};
+use tox_data::Dataset;
 use tox_data::checkpoint::Hooks;
 use tox_data::features::Features;
 use tox_data::patch::Patch;
@@ -32,6 +33,12 @@ impl ShareOfRows for GcThreat {
 
     fn check(&self) -> Result<(), OutOfRange> {
         self.check().map_err(Ranged::out_of_range)
+    }
+
+    fn takes_table(&self) -> Result<(), String> {
+        Err("it cancels the gradient of a network of images; \"rlf\", \"clf\", \"noise\" and \"file\" \
+             poison tables"
+            .to_owned())
     }
 
     fn craft(
@@ -66,7 +73,7 @@ impl Victims for Surrogate {
         let gc = numbers(threat, Targets::Small);
         let attack = gc::Attack {
             clean: pool,
-            normalise: &scene.clean.normalise,
+            normalise: &scene.images()?.normalise,
             gc,
             seed: scene.spec.seed,
             source: json!({ "surrogate": CELL }),
@@ -89,13 +96,13 @@ pub fn numbers(threat: &GcThreat, targets: Targets) -> Gc {
     }
 }
 
-/// The shape of a network or a supernet on the trial's images.
-pub fn shape(scene: &Scene<'_>, channels: usize, cells: usize) -> SupernetShape {
-    let [_, c, h, w] = scene.clean.train.images.shape;
+/// The shape of a network or a supernet on images.
+pub fn shape(data: &Dataset, channels: usize, cells: usize) -> SupernetShape {
+    let [_, c, h, w] = data.train.images.shape;
     SupernetShape {
         channels,
         cells,
-        classes: scene.clean.classes,
+        classes: data.classes,
         input: [c, h, w],
     }
 }
@@ -128,7 +135,7 @@ fn network(
     threat: &GcThreat,
     genotype: &CellGenotype,
 ) -> Result<(GenotypeNetwork, State), TrialError> {
-    let shape = shape(scene, threat.victim.channels, threat.victim.cells);
+    let shape = shape(scene.images()?, threat.victim.channels, threat.victim.cells);
     let key = (scene.spec.seed, "gc/victim");
     Ok(GenotypeNetwork::new(genotype, shape, key)?)
 }
@@ -141,9 +148,10 @@ fn train(
     hooks: Hooks<'_>,
 ) -> Result<Option<()>, TrialError> {
     let (network, state) = network(scene, threat, genotype)?;
+    let clean = scene.images()?;
     let inputs = fit::Inputs {
-        train: &scene.clean.train,
-        normalise: &scene.clean.normalise,
+        train: &clean.train,
+        normalise: &clean.normalise,
         augment: &Augment::default(),
         config: &threat.victim.fit,
         seed: scene.spec.seed,

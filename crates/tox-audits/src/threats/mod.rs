@@ -8,6 +8,7 @@ mod file;
 pub mod gc;
 mod noise;
 mod rlf;
+mod transfer;
 
 use crate::error::TrialError;
 use crate::scene::{Poison, Scene};
@@ -75,6 +76,7 @@ threats! {
         Rows::<ClfThreat>::NEW,
         Rows::<NoiseThreat>::NEW,
         Rows::<GcThreat>::NEW,
+        Rows::<transfer::TransferThreat>::NEW,
         file::PatchFile,
     ]
     others [
@@ -110,6 +112,14 @@ pub trait ShareOfRows: Serialize + DeserializeOwned + JsonSchema + Clone + 'stat
 
     /// Checks every range; the share is above 0.
     fn check(&self) -> Result<(), OutOfRange>;
+
+    /// See [`Threat::takes_table`].
+    ///
+    /// # Errors
+    /// Why it cannot be done to a table.
+    fn takes_table(&self) -> Result<(), String> {
+        Ok(())
+    }
 
     /// See [`DataPoison::craft`].
     ///
@@ -153,6 +163,11 @@ impl<T: ShareOfRows> Threat for Rows<T> {
             config.check()
         })?;
         Ok(Part::new(T::KIND, &config))
+    }
+
+    fn takes_table(&self, config: &Part) -> Result<(), String> {
+        let config = config.read::<T>().map_err(|e| e.to_string())?;
+        config.takes_table()
     }
 
     fn title(&self, config: &Part) -> String {

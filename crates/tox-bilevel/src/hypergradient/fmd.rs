@@ -59,6 +59,7 @@ impl<F: Products> Hypergradient<F> for ForwardMode {
                     poison: feature.map(|_| &direction[..]),
                     trace: Some(&trace),
                     mixed: None,
+                    rows: None,
                 };
                 descent.passes.along(&before, along, &mut product);
                 if let Some(regulariser) = &problem.regulariser {

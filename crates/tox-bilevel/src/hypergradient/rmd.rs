@@ -48,15 +48,39 @@ impl<F: Products> Hypergradient<F> for ReverseMode {
 
     fn of(&self, problem: &Problem<'_, F>) -> Result<Hypergradients<F>, Diverged> {
         // Inside the pool, so that a pass does not have to enter it.
-        rayon::scope(|_| self.run(problem))
+        rayon::scope(|_| Ok(self.run(problem, None)?.0))
     }
 }
 
 impl ReverseMode {
-    fn run<F: Products>(&self, problem: &Problem<'_, F>) -> Result<Hypergradients<F>, Diverged> {
+    /// As [`Hypergradient::of`], of a training in which row `i` counts for `weights[i]`, part after part; and
+    /// the derivative of the outer objective by each of these weights. It is one number a row and a step, of
+    /// the pass that is made anyway.
+    ///
+    /// # Errors
+    /// When the inner training diverges.
+    ///
+    /// # Panics
+    /// If there are fewer weights than rows.
+    pub fn by_weights<F: Products>(
+        &self,
+        problem: &Problem<'_, F>,
+        weights: &[F],
+    ) -> Result<(Hypergradients<F>, Vec<F>), Diverged> {
+        rayon::scope(|_| self.run(problem, Some(weights)))
+    }
+
+    fn run<F: Products>(
+        &self,
+        problem: &Problem<'_, F>,
+        row_weights: Option<&[F]>,
+    ) -> Result<(Hypergradients<F>, Vec<F>), Diverged> {
         let steps = problem.steps;
         let segment = self.segment(steps);
         let mut descent = Descent::new(problem);
+        if let Some(weights) = row_weights {
+            descent.passes.weigh(weights);
+        }
         let trace_len = self.trace_len(&descent.passes);
         let mut starts = Vec::new();
         let mut w = problem.start.to_vec();
@@ -79,6 +103,8 @@ impl ReverseMode {
             mixed: vec![F::zero(); problem.train.poison.len() * problem.model.features],
             lambda: vec![F::zero(); problem.regulariser.as_ref().map_or(0, |r| r.lambda.len())],
             product: vec![F::zero(); w.len()],
+            rows: vec![F::zero(); row_weights.map_or(0, |_| problem.train.len())],
+            by_row: vec![F::zero(); row_weights.map_or(0, |_| problem.train.len())],
         };
         let weights = w;
         for (i, start) in starts.iter().enumerate().rev() {
@@ -91,13 +117,14 @@ impl ReverseMode {
                 reverse.step(problem, &mut descent, w, trace, &mut dw);
             }
         }
-        Ok(Hypergradients {
+        let found = Hypergradients {
             poison: reverse.poison,
             lambda: reverse.lambda,
             weights,
             loss,
             solve: None,
-        })
+        };
+        Ok((found, reverse.rows))
     }
 }
 
@@ -153,6 +180,9 @@ struct Reverse<F> {
     mixed: Vec<F>,
     lambda: Vec<F>,
     product: Vec<F>,
+    /// By the rows' weights; both empty without them.
+    rows: Vec<F>,
+    by_row: Vec<F>,
 }
 
 impl<F: Products> Reverse<F> {
@@ -170,10 +200,14 @@ impl<F: Products> Reverse<F> {
             poison: None,
             trace,
             mixed: (!self.mixed.is_empty()).then_some(&mut self.mixed[..]),
+            rows: (!self.by_row.is_empty()).then_some(&mut self.by_row[..]),
         };
         descent.passes.along(w, along, &mut self.product);
         for (sum, &mixed) in self.poison.iter_mut().zip(&self.mixed) {
             *sum -= problem.lr * mixed;
+        }
+        for (sum, &by_row) in self.rows.iter_mut().zip(&self.by_row) {
+            *sum -= problem.lr * by_row;
         }
         if let Some(regulariser) = &problem.regulariser {
             let mixed = regulariser.mixed(&descent.layers, w, dw);

@@ -58,6 +58,7 @@ impl<'p, 'a, F: Products> System<'p, 'a, F> {
             poison: None,
             trace: Some(&self.trace),
             mixed: None,
+            rows: None,
         };
         self.passes.along(&self.w, along, out);
         if let Some(regulariser) = &self.problem.regulariser {
@@ -99,6 +100,7 @@ impl<'p, 'a, F: Products> System<'p, 'a, F> {
             poison: None,
             trace: Some(&self.trace),
             mixed: (features > 0).then_some(&mut poison[..]),
+            rows: None,
         };
         let mut product = vec![F::zero(); v.len()];
         self.passes.along(&self.w, along, &mut product);

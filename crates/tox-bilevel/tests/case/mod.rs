@@ -41,6 +41,27 @@ pub fn bytes(n: usize, d: usize, classes: u16, seed: u64) -> Points<f64> {
     }
 }
 
+/// A problem without a penalty.
+pub fn problem<'a, F>(
+    model: &'a Model,
+    train: (&'a Points<F>, &'a Points<F>),
+    valid: &'a Points<F>,
+    start: &'a [F],
+    (steps, lr): (usize, F),
+) -> Problem<'a, F> {
+    let (clean, poison) = train;
+    let fixed = vec![clean];
+    Problem {
+        train: TrainingSet { fixed, poison },
+        regulariser: None,
+        model,
+        valid,
+        start,
+        steps,
+        lr,
+    }
+}
+
 impl Case {
     /// Every kind of model and penalty.
     pub fn all() -> Vec<Self> {

@@ -1,23 +1,17 @@
 //! A user's own data as they are opened, and how they are written back with poison in them.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::Path;
 
+use super::form::Form;
 use super::sets::{FeatureSets, Features};
 use super::tables::sets;
-use crate::atomic;
-use crate::classes::Selection;
 use crate::data_dir::DataDir;
 use crate::error::DataError;
-use crate::format::array::Values;
-use crate::format::labels::Classes;
 use crate::format::npy::Array;
-use crate::format::npz::Writer;
 use crate::format::rows::Grid;
-use crate::format::source::{Kind, Source};
-use crate::format::tables::{Table, Tables};
-use crate::format::{file_name, numbered, some};
+use crate::format::source::Kind;
+use crate::format::tables::Tables;
+use crate::format::{file_name, numbered, parquet, some};
 use crate::load::{load, unknown};
 use crate::patch::{Patch, PatchError};
 use crate::repeats;
@@ -26,8 +20,8 @@ use crate::spec::DataSpec;
 /// What is asked of data.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask<'a> {
-    /// An `.npz` file, two `.npy` files parted by a comma, a `.csv` file, a folder of class folders, or a
-    /// known name.
+    /// An `.npz` file, two `.npy` files parted by a comma, a `.csv` or `.parquet` file, a folder of class
+    /// folders, or a known name.
     pub data: &'a str,
     /// The column of labels, of a table alone.
     pub label: Option<&'a str>,
@@ -58,15 +52,6 @@ pub struct Opened {
     pub notes: Vec<String>,
     /// Where arrays are from; none of images.
     form: Option<Form>,
-}
-
-/// A file of arrays, to be read again.
-#[derive(Clone, Debug)]
-struct Form {
-    data: String,
-    kind: Kind,
-    label: Option<String>,
-    classes: Option<Vec<u16>>,
 }
 
 impl FeatureSets {
@@ -105,9 +90,14 @@ impl Opened {
     /// Those of loading, classes that are not in the set, and a training set of one class.
     pub fn of(ask: &Ask, data_dir: &DataDir) -> Result<Self, DataError> {
         let name = file_name(Path::new(ask.data));
-        let (sets, mut notes, form) = match Kind::of(ask.data) {
+        let kind = match Kind::of(ask.data) {
+            Some(Kind::Parquet) if parquet::holds_images(Path::new(ask.data))? => None,
+            kind => kind,
+        };
+        let (sets, mut notes, form) = match kind {
             None => {
                 let spec = DataSpec {
+                    label: ask.label.map(str::to_owned),
                     classes: ask.classes.map(<[u16]>::to_vec),
                     resize: ask.resize,
                     ..DataSpec::of(ask.data, 0)
@@ -168,7 +158,7 @@ impl Opened {
             // Of a table alone.
             label: ask
                 .label
-                .filter(|_| Kind::of(ask.data) == Some(Kind::Table)),
+                .filter(|_| Kind::of(ask.data).is_some_and(Kind::has_columns)),
             ..*ask
         };
         let Self {
@@ -238,190 +228,35 @@ impl Opened {
         };
         form.save(patch, path)
     }
-}
 
-impl Form {
-    fn tables(&self) -> Result<Tables, DataError> {
-        Tables::open(&self.data, self.kind, self.label.as_deref())
-    }
-
-    fn selection(&self, class_names: &[String]) -> Result<Option<Selection>, DataError> {
-        let name = file_name(Path::new(&self.data));
-        let classes = self.classes.as_deref();
-        classes
-            .map(|classes| Selection::new(&name, classes, class_names))
-            .transpose()
-    }
-
-    /// Keeps the classes that were asked for, if any; returns the choice.
-    fn select(&self, sets: &mut FeatureSets) -> Result<Option<Selection>, DataError> {
-        let Some(selection) = self.selection(&sets.train.class_names)? else {
-            return Ok(None);
+    /// Writes the data to the archive at `path` as their file has them, with the training rows `kept` alone, in
+    /// their order; of these, `labels` says the row in the training set and the new label of some. All else
+    /// stays as [`Opened::save`] has it.
+    ///
+    /// # Errors
+    /// A file that has changed so that it no longer opens, and one that cannot be written.
+    ///
+    /// # Panics
+    /// If a row is not below the number of training rows.
+    pub fn save_rows(
+        &self,
+        kept: &[usize],
+        labels: &[(usize, u16)],
+        path: &Path,
+    ) -> Result<(), PatchError> {
+        let Some(form) = &self.form else {
+            let mut sets = self.sets.clone();
+            for &(row, label) in labels {
+                sets.train.labels[row] = label;
+            }
+            sets.train = sets.train.rows(kept);
+            sets.save(path)?;
+            return Ok(());
         };
-        sets.train.select(&selection);
-        selection.check(&file_name(Path::new(&self.data)), [&sets.train.labels, &[]])?;
-        if let Some(test) = &mut sets.test {
-            test.select(&selection);
-        }
-        // A test set without any of these classes is none.
-        sets.test = sets.test.take().filter(|test| test.rows > 0);
-        Ok(Some(selection))
+        let edit = |_: &FeatureSets, _: &mut Array, _: &Grid| Ok((labels.to_vec(), Vec::new()));
+        form.rewrite(Some(kept), path, edit)?;
+        Ok(())
     }
-
-    fn save(&self, patch: &Patch, path: &Path) -> Result<Vec<String>, PatchError> {
-        let tables = self.tables()?;
-        let (mut sets, _) = sets(&tables)?;
-        let chosen = self.select(&mut sets)?;
-        let mut poisoned = sets.train.clone();
-        patch.apply(&mut poisoned)?;
-        let Tables {
-            path: from,
-            mut source,
-            parts,
-            train,
-            valid,
-            test,
-            classes,
-            ..
-        } = tables;
-        let (count, grid) = (
-            train.rows.shape.first().copied(),
-            Grid::of(&from, &train.rows)?,
-        );
-        let keep = |table: Table| match &chosen {
-            Some(selection) => kept(selection, &classes, table),
-            None => table,
-        };
-        let rows = chosen
-            .as_ref()
-            .map(|chosen| chosen.rows(&classes.numbers(&train.labels)));
-        let mut train = keep(train);
-        let notes = place(patch, [&sets.train, &poisoned], &mut train.rows, &grid);
-        for (&row, &label) in patch.indices().iter().zip(patch.labels()) {
-            let class = chosen
-                .as_ref()
-                .map_or(usize::from(label), |chosen| chosen.place(label));
-            let given = classes.given(train.labels.form, class, label);
-            train.labels.set(row as usize, &given);
-        }
-        // Arrays that are not as the file has them, by name.
-        let mut changed = vec![
-            (parts.train.rows.clone(), train.rows),
-            (parts.train.labels.clone(), train.labels.array),
-        ];
-        if let (Some(chosen), Some(rows)) = (&chosen, rows) {
-            for (pair, table) in [(&parts.valid, valid), (&parts.test, test)] {
-                if let (Some(pair), Some(table)) = (pair, table) {
-                    let table = keep(table);
-                    changed.push((pair.rows.clone(), table.rows));
-                    changed.push((pair.labels.clone(), table.labels.array));
-                }
-            }
-            // What else has an entry for each training row.
-            for key in &parts.further {
-                if let Ok(array) = source.array(key)
-                    && array.shape.first().copied() == count
-                {
-                    changed.push((key.clone(), array.rows(&rows)));
-                }
-            }
-            if let Some(key) = &parts.class_names {
-                let names =
-                    (0..sets.train.class_names.len()).map(|class| chosen.place(class as u16));
-                changed.push((
-                    key.clone(),
-                    source.array(key)?.rows(&names.collect::<Vec<_>>()),
-                ));
-            }
-        }
-        let write = |out: &mut File| write(&mut source, &changed, out);
-        atomic::write(path, write).map_err(|source| PatchError::Write {
-            path: path.to_path_buf(),
-            source,
-        })?;
-        Ok(notes)
-    }
-}
-
-/// The rows of the classes chosen, with their labels as a file of these classes alone has them.
-fn kept(chosen: &Selection, classes: &Classes, table: Table) -> Table {
-    let old = classes.numbers(&table.labels);
-    let rows = chosen.rows(&old);
-    let mut new: Vec<u16> = rows.iter().map(|&row| old[row]).collect();
-    chosen.relabel(&mut new);
-    let mut labels = table.labels.rows(&rows);
-    for (at, (&row, &label)) in rows.iter().zip(&new).enumerate() {
-        let given = classes.given(labels.form, usize::from(old[row]), label);
-        labels.set(at, &given);
-    }
-    Table {
-        rows: table.rows.rows(&rows),
-        labels,
-    }
-}
-
-/// Puts what differs between the clean and the poisoned rows of `patch` into the array of the file; returns what
-/// became of numbers that its type does not hold.
-fn place(
-    patch: &Patch,
-    [clean, poisoned]: [&Features; 2],
-    rows: &mut Array,
-    grid: &Grid,
-) -> Vec<String> {
-    let (places, columns) = (grid.places(), clean.columns);
-    let (mut moved, mut rounded) = (0usize, 0usize);
-    for &row in patch.indices() {
-        let row = row as usize;
-        for (column, place) in places.iter().enumerate() {
-            let value = |set: &Features| match &set.values {
-                Values::Bytes(values) => f64::from(values[row * columns + column]),
-                Values::Floats(values) => f64::from(values[row * columns + column]),
-            };
-            let new = value(poisoned);
-            if new != value(clean) {
-                let stored = rows.set(row * grid.stride() + place, new);
-                moved += 1;
-                rounded += usize::from(stored != new);
-            }
-        }
-    }
-    match rounded {
-        0 => Vec::new(),
-        _ => vec![format!(
-            "{rounded} of the {moved} values of the poison were rounded to {}, the type of `{}`",
-            rows.kind.name(),
-            rows.key
-        )],
-    }
-}
-
-/// Writes an archive of all that `source` has, with the arrays `changed` in the places of theirs.
-fn write(source: &mut Source, changed: &[(String, Array)], out: &mut File) -> std::io::Result<()> {
-    let mut writer = Writer::new(BufWriter::new(out));
-    let new = |key: &str| {
-        changed
-            .iter()
-            .find(|(name, _)| name == key)
-            .map(|(_, array)| array)
-    };
-    match source {
-        Source::Npz(archive) => {
-            for member in archive.members() {
-                let bytes = match member.strip_suffix(".npy").and_then(new) {
-                    Some(array) => array.file(),
-                    None => archive.raw(&member).map_err(std::io::Error::other)?,
-                };
-                writer.member(&member, &bytes)?;
-            }
-        }
-        Source::Read(arrays) => {
-            for array in arrays {
-                let array = new(&array.key).unwrap_or(array);
-                writer.member(&format!("{}.npy", array.key), &array.file())?;
-            }
-        }
-    }
-    writer.finish()?.flush()
 }
 
 /// How many rows are there twice, where a learner is tested on one and has learned on the other.

@@ -90,6 +90,26 @@ impl Features {
         }
     }
 
+    /// Takes the rows from `at` on away, into a set of their own.
+    ///
+    /// # Panics
+    /// If there are fewer rows.
+    pub fn split_off(&mut self, at: usize) -> Self {
+        let values = match &mut self.values {
+            Values::Bytes(values) => Values::Bytes(values.split_off(at * self.columns)),
+            Values::Floats(values) => Values::Floats(values.split_off(at * self.columns)),
+        };
+        let rows = self.rows - at;
+        self.rows = at;
+        Self {
+            values,
+            rows,
+            labels: self.labels.split_off(at),
+            class_names: self.class_names.clone(),
+            ..*self
+        }
+    }
+
     /// Turns 8-bit values v into floats v / 255; floats stay as they are.
     pub fn into_floats(mut self) -> Self {
         if let Values::Bytes(values) = &self.values {

@@ -18,32 +18,43 @@ pub(super) fn sets(tables: &Tables) -> Result<(FeatureSets, Vec<String>), DataEr
             pair.rows
         ));
     }
-    let used: Vec<&Table> = [Some(&tables.train), tables.test.as_ref()]
-        .into_iter()
-        .flatten()
-        .collect();
+    let ([train, test], said) = features(tables, &[Some(&tables.train), tables.test.as_ref()])?;
+    notes.extend(said);
+    let Some(train) = train else {
+        return Err(DataError::Empty { path: path.clone() });
+    };
+    Ok((FeatureSets { train, test }, notes))
+}
+
+/// Parts of `tables` as rows of numbers, all with the columns and the kind of values of the first, and what
+/// is to be said of them.
+pub(crate) fn features<const N: usize>(
+    tables: &Tables,
+    parts: &[Option<&Table>; N],
+) -> Result<([Option<Features>; N], Vec<String>), DataError> {
+    let path = &tables.path;
     let mut grids = Vec::new();
-    for table in &used {
+    for table in parts.iter().flatten() {
         grids.push((&table.rows, Grid::of(path, &table.rows)?));
     }
     let (values, said) = rows::features(path, &grids)?;
-    notes.extend(said);
-    let made = values.into_iter().zip(&grids).zip(&used);
-    let mut made = made.map(|((values, (_, grid)), table)| Features {
-        values,
-        rows: grid.rows,
-        columns: grid.columns(),
-        shape: grid.shape(),
-        layout: grid.layout,
-        labels: tables.classes.numbers(&table.labels),
-        class_names: tables.classes.names.clone(),
+    let mut values = values.into_iter().zip(&grids);
+    let made = parts.map(|table| {
+        let (table, (values, (_, grid))) = (table?, values.next()?);
+        Some(Features {
+            values,
+            rows: grid.rows,
+            columns: grid.columns(),
+            shape: grid.shape(),
+            layout: grid.layout,
+            labels: tables.classes.numbers(&table.labels),
+            class_names: tables.classes.names.clone(),
+        })
     });
-    let (Some(train), test) = (made.next(), made.next()) else {
-        return Err(DataError::Empty { path: path.clone() });
-    };
-    if let Some(test) = &test {
-        let (expected, found) = (describe(&train), describe(test));
-        if expected != found {
+    let first = made.iter().flatten().next().map(describe);
+    for part in made.iter().flatten() {
+        let found = describe(part);
+        if let Some(expected) = first.clone().filter(|first| *first != found) {
             return Err(DataError::Shape {
                 path: path.clone(),
                 expected,
@@ -51,7 +62,7 @@ pub(super) fn sets(tables: &Tables) -> Result<(FeatureSets, Vec<String>), DataEr
             });
         }
     }
-    Ok((FeatureSets { train, test }, notes))
+    Ok((made, said))
 }
 
 fn describe(set: &Features) -> String {

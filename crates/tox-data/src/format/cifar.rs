@@ -169,6 +169,7 @@ impl Layout {
             test,
             class_names,
             normalise: Some(normalise),
+            columns: None,
             notes,
             origin: Origin::Known,
             valid: 0,

@@ -92,7 +92,7 @@ pub(crate) fn read(
                 Err(_) => {
                     return Err(wrong(
                         "expected a number: encode text as numbers first (pandas: df = \
-                         pd.get_dummies(df)), or name the column of labels with --label",
+                         pd.get_dummies(df)), or name the column of labels: --label, in a recipe label under [data]",
                     ));
                 }
             }
@@ -176,7 +176,8 @@ fn unnamed(name: &str) -> bool {
     name.is_empty() || name.starts_with("Unnamed:")
 }
 
-fn label_column(
+/// The column of labels among those called `names`.
+pub(super) fn label_column(
     path: &Path,
     label: Option<&str>,
     headed: bool,
@@ -214,7 +215,8 @@ fn label_column(
     match (found.next(), found.next()) {
         (Some(a), Some(b)) => refuse(
             &format!("{} or {}", names[a], names[b]),
-            "one column of labels: say which with --label COLUMN".to_owned(),
+            "one column of labels: say which with --label COLUMN, in a recipe label = \"COLUMN\" under [data]"
+                .to_owned(),
         ),
         (Some(column), None) => {
             notes.push(format!(
@@ -226,7 +228,8 @@ fn label_column(
         (None, _) => {
             let last = names.len() - 1;
             notes.push(format!(
-                "the labels are those of the last column, `{}`; another is named with --label COLUMN",
+                "the labels are those of the last column, `{}`; another is named with --label COLUMN, in a \
+                 recipe label = \"COLUMN\" under [data]",
                 names[last]
             ));
             Ok(last)
@@ -254,8 +257,8 @@ fn labelled(path: &Path, rows: &[u64], name: &str, cells: Vec<String>) -> Result
             line: rows[index],
             column: name.into(),
             found: cells[index].clone().into(),
-            reason: "a measurement is no class: name the column of labels with --label, or make classes \
-                     of it first",
+            reason: "a measurement is no class: name the column of labels (--label, in a recipe label under \
+                     [data]), or make classes of it first",
         });
     }
     Ok(Array::of_texts("y", &cells))

@@ -7,6 +7,7 @@ use crate::dataset::{Images, Split};
 use crate::error::DataError;
 use crate::input::Input;
 use crate::raw::{Files, Origin};
+use crate::row_set::RowSet;
 
 const DIGITS: &[u8] = include_bytes!("../../data/digits.csv.gz");
 const PATH: &str = "the embedded digits.csv.gz";
@@ -25,6 +26,7 @@ pub(crate) fn load() -> Result<Files, DataError> {
         test,
         class_names: numbered(10),
         normalise: None,
+        columns: None,
         notes: Vec::new(),
         origin: Origin::Known,
         valid: 0,

@@ -14,12 +14,12 @@ use std::path::{Path, PathBuf};
 
 use super::extension;
 use super::picture::{self, EXTENSIONS};
+use super::pictures::Pictures;
 use super::some;
 use crate::classes;
-use crate::dataset::{Images, Split};
 use crate::error::DataError;
 use crate::raw::{Files, Origin};
-use crate::resize;
+use crate::row_set::RowSet;
 
 /// Folders in folders that are looked into.
 const DEPTH: usize = 16;
@@ -50,21 +50,19 @@ pub(crate) fn load(
         }
     }
     let (brought, count) = (valid.len(), train.len() + valid.len());
-    let mut reader = Reader {
-        resize,
-        ..Reader::default()
-    };
+    let mut pictures = Pictures::new(resize);
     for (file, label) in train.into_iter().chain(valid).chain(test) {
-        reader.push(&file, label)?;
+        pictures.push(&file, picture::decode(&file)?, label)?;
     }
-    notes.extend(reader.notes());
-    let mut train = reader.finish();
+    notes.extend(pictures.notes());
+    let mut train = pictures.finish();
     let test = train.split_off(count);
     Ok(Files {
         train,
         test,
         class_names,
         normalise: None,
+        columns: None,
         notes,
         origin,
         valid: brought,
@@ -330,106 +328,4 @@ fn ordered(path: &Path, classes: Vec<Class>, known: &[String]) -> Result<Listing
         .into_iter()
         .map(|(_, file, label)| (file, label))
         .collect())
-}
-
-/// Collects decoded images, all of one size.
-#[derive(Default)]
-struct Reader {
-    resize: Option<usize>,
-    /// Three channels an image, in C, H, W order.
-    pixels: Vec<u8>,
-    labels: Vec<u16>,
-    size: Option<(usize, usize)>,
-    coloured: bool,
-    /// How many images are grey, and how many lost what.
-    grey: usize,
-    transparent: usize,
-    deep: usize,
-    moving: usize,
-    turned: usize,
-}
-
-impl Reader {
-    fn push(&mut self, path: &Path, label: u16) -> Result<(), DataError> {
-        let (decoded, lost) = picture::decode(path)?;
-        let grey = picture::is_grey(decoded.color());
-        self.coloured |= !grey;
-        self.grey += usize::from(grey);
-        self.transparent += usize::from(lost.transparency);
-        self.deep += usize::from(lost.depth);
-        self.moving += usize::from(lost.frames);
-        self.turned += usize::from(lost.turn);
-        let rgb = decoded.into_rgb8();
-        let (h, w) = (rgb.height() as usize, rgb.width() as usize);
-        let rgb = rgb.into_raw();
-        let plane = |channel: usize| rgb.iter().skip(channel).step_by(3).copied();
-        let pixels = (0..3).flat_map(plane).collect();
-        let mut image = Images {
-            pixels,
-            shape: [1, 3, h, w],
-        };
-        if let Some(side @ 1..=1024) = self.resize {
-            image = resize::resize(image, side);
-        }
-        let found = (image.shape[2], image.shape[3]);
-        let expected = *self.size.get_or_insert(found);
-        if found != expected {
-            let size = |(h, w): (usize, usize)| format!("{h} x {w}");
-            let (expected, found) = (size(expected), size(found));
-            return Err(DataError::MixedSizes {
-                path: path.to_path_buf(),
-                expected,
-                found,
-            });
-        }
-        self.pixels.extend(image.pixels);
-        self.labels.push(label);
-        Ok(())
-    }
-
-    /// What was changed of how many images.
-    fn notes(&self) -> Vec<String> {
-        let grey = if self.coloured { self.grey } else { 0 };
-        let counted = [
-            (
-                grey,
-                "are grey among coloured ones: their three channels are equal",
-            ),
-            (
-                self.transparent,
-                "have transparent pixels: the colours below are taken",
-            ),
-            (self.deep, "have 16 bits a channel: rounded to 8"),
-            (
-                self.moving,
-                "have several frames or pages: the first is taken",
-            ),
-            (
-                self.turned,
-                "say that they are to be turned (EXIF): they are not",
-            ),
-        ];
-        let said = counted.into_iter().filter(|(count, _)| *count > 0);
-        said.map(|(count, what)| format!("{count} of {} images {what}", self.labels.len()))
-            .collect()
-    }
-
-    fn finish(self) -> Split {
-        let (h, w) = self.size.unwrap_or_default();
-        let (pixels, channels) = match self.coloured {
-            true => (self.pixels, 3),
-            false => {
-                let planes = self.pixels.chunks_exact((h * w).max(1));
-                (planes.step_by(3).flatten().copied().collect(), 1)
-            }
-        };
-        let images = Images {
-            pixels,
-            shape: [self.labels.len(), channels, h, w],
-        };
-        Split {
-            images,
-            labels: self.labels,
-        }
-    }
 }

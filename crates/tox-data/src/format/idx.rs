@@ -66,6 +66,7 @@ pub(crate) fn load(
         test,
         class_names,
         normalise: Some(normalise),
+        columns: None,
         notes: Vec::new(),
         origin: Origin::Known,
         valid: 0,

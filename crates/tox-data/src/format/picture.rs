@@ -44,32 +44,37 @@ pub(crate) struct Lost {
 
 /// The image at `path`, its type told by its first bytes and not by its name.
 pub(crate) fn decode(path: &Path) -> Result<(DynamicImage, Lost), DataError> {
-    let failed = |reason: String| DataError::Image {
-        path: path.to_path_buf(),
-        reason,
-    };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(DataError::read(path))?;
     file.take(MAX_DECODED)
         .read_to_end(&mut bytes)
         .map_err(DataError::read(path))?;
-    let format = image::guess_format(&bytes).map_err(|error| failed(error.to_string()))?;
+    decode_bytes(path, &bytes)
+}
+
+/// The same for a file in memory; `path` is what messages say.
+pub(crate) fn decode_bytes(path: &Path, bytes: &[u8]) -> Result<(DynamicImage, Lost), DataError> {
+    let failed = |reason: String| DataError::Image {
+        path: path.to_path_buf(),
+        reason,
+    };
+    let format = image::guess_format(bytes).map_err(|error| failed(error.to_string()))?;
     let mut lost = Lost::default();
     let image = if format == ImageFormat::Jpeg {
-        jpeg(&bytes, &mut lost).map_err(failed)?
+        jpeg(bytes, &mut lost).map_err(failed)?
     } else {
         let mut limits = Limits::default();
         limits.max_image_width = Some(MAX_SIDE);
         limits.max_image_height = Some(MAX_SIDE);
         limits.max_alloc = Some(MAX_DECODED);
-        let mut reader = ImageReader::with_format(Cursor::new(&bytes), format);
+        let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
         reader.limits(limits);
         reader.decode().map_err(|error| failed(error.to_string()))?
     };
     let colour = image.color();
     lost.depth = colour.bits_per_pixel() / u16::from(colour.channel_count()) > 8;
     lost.transparency = colour.has_alpha() && image.to_rgba8().pixels().any(|pixel| pixel[3] < 255);
-    lost.frames = moves(format, &bytes);
+    lost.frames = moves(format, bytes);
     Ok((image, lost))
 }
 

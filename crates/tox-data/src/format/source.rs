@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::npy::Array;
 use super::npz::Archive;
 use super::roles::EXPECTED;
-use super::{csv, extension};
+use super::{csv, extension, parquet};
 use crate::error::DataError;
 use crate::input::Input;
 
@@ -33,6 +33,8 @@ pub(crate) enum Kind {
     Npz,
     Npy,
     Table,
+    /// A table, or images.
+    Parquet,
 }
 
 impl Kind {
@@ -45,7 +47,18 @@ impl Kind {
             "npz" => Some(Self::Npz),
             "npy" => Some(Self::Npy),
             "csv" | "tsv" | "csv.gz" | "tsv.gz" => Some(Self::Table),
+            "parquet" => Some(Self::Parquet),
             _ => None,
+        }
+    }
+}
+
+impl Kind {
+    /// Whether its columns have names, of which one is that of the labels.
+    pub fn has_columns(self) -> bool {
+        match self {
+            Self::Table | Self::Parquet => true,
+            Self::Npz | Self::Npy => false,
         }
     }
 }
@@ -54,11 +67,12 @@ impl Opened {
     /// Opens `data`, which is of `kind`; `label` is the column of labels of a table.
     pub fn of(data: &str, kind: Kind, label: Option<&str>) -> Result<Self, DataError> {
         let path = Path::new(data);
-        if let Some(label) = label.filter(|_| kind != Kind::Table) {
+        if let Some(label) = label.filter(|_| !kind.has_columns()) {
             return Err(DataError::LabelColumn {
                 path: path.to_path_buf(),
                 label: label.to_owned(),
-                expected: "a CSV file, whose columns have names: leave the label's out".to_owned(),
+                expected: "a CSV or Parquet file, whose columns have names: leave the label's out"
+                    .to_owned(),
             });
         }
         let (source, notes) = match kind {
@@ -69,6 +83,10 @@ impl Opened {
             Kind::Npy => (Source::Read(arrays(data)?), Vec::new()),
             Kind::Table => {
                 let (arrays, notes) = csv::read(path, label)?;
+                (Source::Read(arrays), notes)
+            }
+            Kind::Parquet => {
+                let (arrays, notes) = parquet::table(path, label)?;
                 (Source::Read(arrays), notes)
             }
         };

@@ -10,7 +10,10 @@ use super::rows::{self, Grid};
 use super::source::{Kind, Opened, Source};
 use crate::dataset::{Images, Split};
 use crate::error::DataError;
+use crate::features::Features;
+use crate::features::tables::features;
 use crate::raw::{Files, Origin};
+use crate::row_set::RowSet;
 
 /// Rows and their labels, as the file has them.
 pub(crate) struct Table {
@@ -85,26 +88,50 @@ impl Tables {
         })
     }
 
-    /// As 8-bit images. Validation images follow the training images; without test images the validation
-    /// images are these, or else the last fifth (rounded down, at least one) of the training images.
-    pub fn images(self) -> Result<Files, DataError> {
-        let Self {
-            path,
-            train,
-            valid,
-            test,
-            classes,
-            mut notes,
-            parts,
-            ..
-        } = self;
-        let there = [valid.is_some(), test.is_some()];
+    /// Whether rows are no images, but plain rows of numbers.
+    pub fn is_flat(&self) -> bool {
+        self.train.rows.shape.len() == 2
+    }
+
+    /// As rows of numbers. Validation rows follow the training rows; without test rows the validation rows
+    /// are these, or else the last fifth (rounded down, at least one) of the training rows.
+    pub fn rows(&self, columns: Option<Vec<String>>) -> Result<Files<Features>, DataError> {
+        let tables = [Some(&self.train), self.valid.as_ref(), self.test.as_ref()];
+        let (parts, said) = features(self, &tables)?;
+        let files = self.files(parts, said)?;
+        Ok(Files { columns, ..files })
+    }
+
+    /// The names of the columns of a table of text.
+    pub fn columns(&mut self) -> Result<Option<Vec<String>>, DataError> {
+        const NAMES: &str = "feature_names";
+        if !self.parts.further.iter().any(|key| key == NAMES) {
+            return Ok(None);
+        }
+        let names = self.source.array(NAMES)?;
+        Ok(Some(names.texts().collect()))
+    }
+
+    /// As 8-bit images, their parts as those of [`Tables::rows`].
+    pub fn images(mut self) -> Result<Files, DataError> {
+        let path = self.path.clone();
+        let there = [true, self.valid.is_some(), self.test.is_some()];
+        let mut notes = Vec::new();
         let (mut arrays, mut labels) = (Vec::new(), Vec::new());
-        for table in [Some(train), valid, test].into_iter().flatten() {
+        for table in [
+            Some(&mut self.train),
+            self.valid.as_mut(),
+            self.test.as_mut(),
+        ]
+        .into_iter()
+        .flatten()
+        {
             let (grid, note) = Grid::of_images(&path, &table.rows)?;
             notes.extend(note);
-            labels.push(classes.numbers(&table.labels));
-            arrays.push((table.rows, grid));
+            labels.push(self.classes.numbers(&table.labels));
+            // Their bytes become the pixels.
+            let rows = std::mem::replace(&mut table.rows, Array::of_floats("", &[0], &[]));
+            arrays.push((rows, grid));
         }
         let grids: Vec<Grid> = arrays.iter().map(|(_, grid)| *grid).collect();
         let (pixels, said) = rows::pixels(&path, arrays)?;
@@ -126,56 +153,64 @@ impl Tables {
             }
         }
         let mut splits = splits.into_iter();
-        let mut next = |there: bool| if there { splits.next() } else { None };
-        let (train, valid, test) = (next(true), next(there[0]), next(there[1]));
-        let Some(mut train) = train else {
-            return Err(DataError::Empty { path });
-        };
+        let parts = there.map(|there| if there { splits.next() } else { None });
+        self.files(parts, notes)
+    }
+
+    /// The training and the test file that these parts make; `said` is to be said of them.
+    fn files<R: RowSet>(
+        &self,
+        parts: [Option<R>; 3],
+        said: Vec<String>,
+    ) -> Result<Files<R>, DataError> {
+        let mut notes = [&self.notes[..], &said].concat();
         let name = |pair: &Option<super::roles::Pair>| {
             pair.as_ref().map_or("", |pair| &pair.rows).to_owned()
         };
-        let mut files = Files {
-            train: Split::none(&train),
-            test: Split::none(&train),
-            class_names: classes.names,
-            normalise: None,
-            notes: Vec::new(),
-            origin: Origin::Files,
-            valid: 0,
+        let [Some(mut train), valid, test] = parts else {
+            let path = self.path.clone();
+            return Err(DataError::Empty { path });
         };
-        files.test = match (valid, test) {
+        let rows = R::ROWS;
+        let (mut origin, mut brought) = (Origin::Files, 0);
+        let test = match (valid, test) {
             (Some(valid), Some(test)) => {
+                brought = valid.count();
                 notes.push(format!(
-                    "the {} images of `{}` follow the training images: `valid` = {} takes just them for \
-                     validation",
-                    valid.len(),
-                    name(&parts.valid),
-                    valid.len()
+                    "the {brought} {rows} of `{}` follow the training {rows}: `valid` = {brought} takes just \
+                     them for validation",
+                    name(&self.parts.valid),
                 ));
-                files.valid = valid.len();
                 train.append(valid);
                 test
             }
             (Some(valid), None) => {
                 notes.push(format!(
-                    "there are no test images: those of `{}` are",
-                    name(&parts.valid)
+                    "there are no test {rows}: those of `{}` are",
+                    name(&self.parts.valid)
                 ));
                 valid
             }
             (None, Some(test)) => test,
             (None, None) => {
-                files.origin = Origin::OneFile;
-                let count = (train.len() / 5).max(1);
+                origin = Origin::OneFile;
+                let count = (train.count() / 5).max(1);
                 notes.push(format!(
-                    "there are no test images: the last fifth of `{}`, {count} images, is taken for them",
-                    parts.train.rows
+                    "there are no test {rows}: the last fifth of `{}`, {count} {rows}, is taken for them",
+                    self.parts.train.rows
                 ));
-                train.split_off(train.len() - count)
+                train.split_off(train.count() - count)
             }
         };
-        files.train = train;
-        files.notes = notes;
-        Ok(files)
+        Ok(Files {
+            train,
+            test,
+            class_names: self.classes.names.clone(),
+            normalise: None,
+            columns: None,
+            notes,
+            origin,
+            valid: brought,
+        })
     }
 }

@@ -58,6 +58,25 @@ pub struct FitConfigError {
     pub high: f64,
 }
 
+impl FitConfigError {
+    /// Of the first number that is out of its range: key, number, least and most. NaN is in no range.
+    pub fn first(
+        ranges: impl IntoIterator<Item = (&'static str, f64, f64, f64)>,
+    ) -> Result<(), Self> {
+        let mut wrong = ranges
+            .into_iter()
+            .filter(|(_, found, low, high)| !(low..=high).contains(&found));
+        wrong.next().map_or(Ok(()), |(key, found, low, high)| {
+            Err(Self {
+                key,
+                found,
+                low,
+                high,
+            })
+        })
+    }
+}
+
 impl FitConfig {
     /// Learning rate of an epoch, from 0.
     pub fn lr(&self, epoch: usize) -> f64 {
@@ -66,7 +85,7 @@ impl FitConfig {
     }
 
     pub fn check(&self) -> Result<(), FitConfigError> {
-        let ranges = [
+        FitConfigError::first([
             ("epochs", self.epochs as f64, 1.0, 1e5),
             ("batch", self.batch as f64, 2.0, 65_536.0),
             ("lr_max", self.lr_max, 1e-12, 1e6),
@@ -74,19 +93,7 @@ impl FitConfig {
             ("momentum", self.momentum, 0.0, 0.9999),
             ("weight_decay", self.weight_decay, 0.0, 1e3),
             ("grad_clip", self.grad_clip.unwrap_or(1.0), 1e-12, 1e12),
-        ];
-        for (key, found, low, high) in ranges {
-            // NaN is in no range.
-            if !(low..=high).contains(&found) {
-                return Err(FitConfigError {
-                    key,
-                    found,
-                    low,
-                    high,
-                });
-            }
-        }
-        Ok(())
+        ])
     }
 }
 

@@ -95,13 +95,13 @@ impl<N: Network> Machine for Fit<'_, N> {
     type Header = Kept;
 
     fn done(&self) -> bool {
-        self.training.done(self.inputs)
+        self.training.done()
     }
 
     fn advance(&mut self, progress: &mut dyn FnMut(f64, &str)) {
         let message = self.training.message(self.inputs);
         self.training.advance(self.inputs);
-        progress(self.training.share(self.inputs), &message);
+        progress(self.training.share(), &message);
     }
 
     fn save(&mut self, slot: Slot<'_>) -> Result<(), CheckpointError> {
@@ -109,6 +109,6 @@ impl<N: Network> Machine for Fit<'_, N> {
     }
 
     fn resume(&mut self, kept: Kept, mut buffers: Buffers) -> Result<(), String> {
-        self.training.resume(kept, &mut buffers, self.inputs)
+        self.training.resume(kept, &mut buffers)
     }
 }

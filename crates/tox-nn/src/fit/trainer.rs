@@ -4,9 +4,9 @@ use super::FitConfig;
 use super::evaluate::{images, wrong};
 use crate::Device;
 use crate::layers::{Draws, Mode, Network, Pass, State};
-use crate::ops::read;
+use crate::ops::{Labels, read};
 use crate::optim::{Sgd, clip_scale, global_norm};
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use tox_data::Batch;
 
 /// What one step measured, before it moved the weights.
@@ -93,7 +93,7 @@ impl<N: Network> Trainer<N> {
 }
 
 /// Labels on a device.
-pub fn labels(labels: &[u16], device: &Device) -> Tensor<1, Int> {
+pub fn labels(labels: &[u16], device: &Device) -> Labels {
     let labels: Vec<i64> = labels.iter().map(|label| i64::from(*label)).collect();
     let n = labels.len();
     Tensor::from_data(TensorData::new(labels, [n]), device)

@@ -15,6 +15,9 @@ pub struct Training<N> {
     at: Kept,
     /// The epoch's shuffled images; made when needed.
     order: Option<Vec<u32>>,
+    epochs: usize,
+    /// Of an epoch.
+    steps: usize,
 }
 
 /// What a checkpoint keeps of a training beside [its buffers](Training::buffers).
@@ -40,23 +43,25 @@ impl<N: Network> Training<N> {
             trainer: Trainer::new(network, state, inputs.config, inputs.device.clone()),
             at: Kept::default(),
             order: None,
+            epochs: inputs.config.epochs,
+            steps: inputs.steps(),
         }
     }
 
     /// Whether all epochs are done.
-    pub fn done(&self, inputs: &Inputs<'_>) -> bool {
-        self.at.epochs.len() >= inputs.config.epochs
+    pub fn done(&self) -> bool {
+        self.at.epochs.len() >= self.epochs
     }
 
     /// Share of the steps done.
-    pub fn share(&self, inputs: &Inputs<'_>) -> f64 {
-        let epoch = self.at.step as f64 / inputs.steps() as f64;
-        (self.at.epochs.len() as f64 + epoch) / inputs.config.epochs as f64
+    pub fn share(&self) -> f64 {
+        let epoch = self.at.step as f64 / self.steps as f64;
+        (self.at.epochs.len() as f64 + epoch) / self.epochs.max(1) as f64
     }
 
     /// What the next step is a part of, and how well the last epoch went.
     pub fn message(&self, inputs: &Inputs<'_>) -> String {
-        let (epoch, epochs) = (self.at.epochs.len() + 1, inputs.config.epochs);
+        let (epoch, epochs) = (self.at.epochs.len() + 1, self.epochs);
         let mut message = format!("{}, epoch {epoch}/{epochs}", inputs.name);
         if let Some(last) = self.at.epochs.last() {
             message += &format!(", training error {:.1} %", last.error);
@@ -79,10 +84,10 @@ impl<N: Network> Training<N> {
         lr: f64,
         step: impl FnOnce(&mut Trainer<N>, &Batch, Draws<'_>) -> Step,
     ) {
-        if self.done(inputs) {
+        if self.done() {
             return;
         }
-        let (i, steps, name) = (self.at.step, inputs.steps(), inputs.name);
+        let (i, steps, name) = (self.at.step, self.steps, inputs.name);
         let epoch = self.at.epochs.len();
         let order = self.order.get_or_insert_with(|| {
             let mut rng = stream(inputs.seed, &format!("shuffle/{name}"), &[epoch as u64]);
@@ -99,7 +104,7 @@ impl<N: Network> Training<N> {
             network: name,
             step: (epoch * steps + i) as u64,
         };
-        self.trainer.network.set_epoch(epoch, inputs.config.epochs);
+        self.trainer.network.set_epoch(epoch, self.epochs);
         let step = step(&mut self.trainer, &batch, draws);
         let at = &mut self.at;
         let n = batch.labels.len();
@@ -129,6 +134,11 @@ impl<N: Network> Training<N> {
     /// The network as the last step left it.
     pub fn network(&self) -> &N {
         &self.trainer.network
+    }
+
+    /// The network and its numbers, for what is done to them before the first step.
+    pub fn parts(&mut self) -> (&N, &mut State) {
+        (&self.trainer.network, &mut self.trainer.state)
     }
 
     /// Its numbers.
@@ -173,12 +183,7 @@ impl<N: Network> Training<N> {
     ///
     /// # Errors
     /// What is wrong with them, such as buffers of another length.
-    pub fn resume(
-        &mut self,
-        kept: Kept,
-        buffers: &mut Buffers,
-        inputs: &Inputs<'_>,
-    ) -> Result<(), String> {
+    pub fn resume(&mut self, kept: Kept, buffers: &mut Buffers) -> Result<(), String> {
         let trainer = &mut self.trainer;
         let state = &mut trainer.state;
         restore(buffers, "weights", &mut state.params.values)?;
@@ -188,7 +193,7 @@ impl<N: Network> Training<N> {
         if kept.batches.len() != norms || kept.touched.len() != weights {
             return Err("another number of weights or batch norms".into());
         }
-        let (epochs, steps) = (inputs.config.epochs, inputs.steps());
+        let (epochs, steps) = (self.epochs, self.steps);
         if kept.epochs.len() > epochs || kept.step >= steps {
             return Err(format!(
                 "{} of {epochs} epochs, and step {} of {steps} in an epoch",

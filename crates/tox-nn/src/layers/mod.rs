@@ -37,9 +37,9 @@ pub use running::{Measured, NormId, Running};
 pub use state::{State, WeightsError};
 
 use crate::kernels::conv::Geometry;
-use crate::ops;
+use crate::ops::{self, Labels};
 use crate::params::ParamId;
-use burn::tensor::{Int, Tensor};
+use burn::tensor::Tensor;
 
 /// A network that classifies: what the training loop needs to know of one.
 pub trait Network {
@@ -49,12 +49,7 @@ pub trait Network {
     /// What a training step descends, and the logits whose wrong answers are counted: their mean
     /// cross-entropy against `labels` `[n]`, unless the network adds to it, as one with an auxiliary
     /// head does.
-    fn loss(
-        &self,
-        pass: &Pass<'_>,
-        x: Tensor<4>,
-        labels: Tensor<1, Int>,
-    ) -> (Tensor<1>, Tensor<2>) {
+    fn loss(&self, pass: &Pass<'_>, x: Tensor<4>, labels: Labels) -> (Tensor<1>, Tensor<2>) {
         let logits = self.logits(pass, x);
         (ops::cross_entropy(logits.clone(), labels), logits)
     }

@@ -1,4 +1,4 @@
-//! Rows that a network trained on trusted images finds wrong are dropped: the loss filter of trimmed
+//! Rows that a classifier trained on trusted rows finds wrong are dropped: the loss filter of trimmed
 //! losses (Shen and Sanghavi 2019) with the trusted set of Hendrycks et al. 2018 in place of the first
 //! guess.
 
@@ -6,35 +6,37 @@ use super::report::Verdict;
 use super::small::SmallResnet;
 use super::{CleanseError, Inputs, ranges};
 use crate::classifier::Task;
+use crate::logistic::Logistic;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tox_data::checkpoint::Hooks;
+use tox_data::features::Features;
 use tox_data::rng::stream;
-use tox_data::{Dataset, Split, shuffled};
+use tox_data::{DataRef, shuffled};
 
 /// Share dropped if neither a share nor a quantile is set: the middle budget of the study.
 const DROP: f64 = 0.1;
 
-/// Trains a network on trusted images alone and drops the rows of the pool with the highest loss
+/// Trains a network on trusted images, of a table a logistic regression on trusted rows, alone and drops the rows of the pool with the highest loss
 /// (cross-entropy with the label that they came with), of equal ones the first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LossFilter {
-    /// Trusted images, at least 2, which the defender has labelled with care.
+    /// Trusted rows, at least 2, which the defender has labelled with care.
     pub trusted: usize,
     /// Share of the rows to drop, 0 to below 1, rounded down to whole rows: the budget that the
     /// defender believes the adversary to have. Default: 0.1, unless `quantile` is set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drop: Option<f64>,
     /// In place of `drop`: the rows are dropped whose loss is above this quantile (above 0 and at most
-    /// 1; the smallest loss that this share does not exceed) of the losses of trusted images that
+    /// 1; the smallest loss that this share does not exceed) of the losses of trusted rows that
     /// the network was not trained on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quantile: Option<f64>,
-    /// Share of the trusted images that are not trained on if `quantile` is set, 0.01 to 0.9: losses
-    /// of images that were are near 0 and no measure of others.
+    /// Share of the trusted rows that are not trained on if `quantile` is set, 0.01 to 0.9: losses
+    /// of rows that were are near 0 and no measure of others.
     pub held_out: f64,
-    /// The network.
+    /// The network, of images alone.
     pub network: SmallResnet,
 }
 
@@ -65,41 +67,32 @@ impl LossFilter {
         self.network.check()
     }
 
+    pub(super) fn tables(&self) -> Result<(), &'static str> {
+        match self.network == SmallResnet::default() {
+            true => Ok(()),
+            false => Err(
+                "`network` describes a ResNet-18 of images: leave it out, and a logistic regression is \
+                 trained on the trusted rows",
+            ),
+        }
+    }
+
     pub(super) fn verdict(
         &self,
         inputs: &Inputs<'_>,
         hooks: Hooks<'_>,
     ) -> Result<Option<Verdict>, CleanseError> {
-        let (data, mut verdict) = (inputs.data, Verdict::none(inputs.data));
-        let pool = &verdict.pool;
-        let trusted = checked(inputs.trusted, pool, data.classes)?;
+        let mut verdict = Verdict::none(inputs.data);
+        let (pool, classes) = (&verdict.pool, inputs.data.class_names().len());
+        let trusted = checked(inputs.trusted, pool, classes)?;
         let (train, held) = self.parts(trusted, inputs.seed);
         let (train, held) = (trusted.rows(&train), trusted.rows(&held));
-        covers(&train, pool, data.classes)?;
-        let task = Task {
-            images: &train,
-            classes: data.classes,
-            normalise: &data.normalise,
-            augment: inputs.augment,
-            seed: inputs.seed,
-            name: "cleanse/loss-filter",
-            device: inputs.device.clone(),
-        };
-        let classifier = self.network.classifier(train.len());
-        let Some(trained) = classifier.train(task, hooks)? else {
+        covers(&train.labels, &pool.labels, classes)?;
+        let Some([found, mut held]) = self.losses(inputs, &train, [pool, &held], hooks)? else {
             return Ok(None);
         };
-        let losses = |split: &Split| -> Result<Vec<f64>, CleanseError> {
-            let logits = trained.logits(split)?;
-            let rows = logits.chunks_exact(data.classes).zip(&split.labels);
-            Ok(rows
-                .map(|(row, label)| cross_entropy(row, *label))
-                .collect())
-        };
-        let found = losses(pool)?;
         match self.quantile {
             Some(quantile) => {
-                let mut held = losses(&held)?;
                 held.sort_unstable_by(f64::total_cmp);
                 let rank = (quantile * held.len() as f64).ceil() as usize;
                 let limit = held[rank.clamp(1, held.len()) - 1];
@@ -118,9 +111,60 @@ impl LossFilter {
         Ok(Some(verdict))
     }
 
+    /// Trains on `train`, and gives the loss of every row of `asked`. `None` means that it was asked to stop.
+    fn losses<const N: usize>(
+        &self,
+        inputs: &Inputs<'_>,
+        train: &Features,
+        asked: [&Features; N],
+        hooks: Hooks<'_>,
+    ) -> Result<Option<[Vec<f64>; N]>, CleanseError> {
+        let classes = inputs.data.class_names().len();
+        let losses = |logits: &[f32], labels: &[u16]| -> Vec<f64> {
+            let rows = logits.chunks_exact(classes).zip(labels);
+            rows.map(|(row, label)| cross_entropy(row, *label))
+                .collect()
+        };
+        let mut all = asked.map(|_| Vec::new());
+        match inputs.data {
+            DataRef::Images(data) => {
+                let images = |rows: &Features| {
+                    let what = "they are no 8-bit images, as the training images are".to_owned();
+                    rows.images().ok_or(CleanseError::Trusted { what })
+                };
+                let train = images(train)?;
+                let task = Task {
+                    images: &train,
+                    classes,
+                    normalise: &data.normalise,
+                    augment: inputs.augment,
+                    seed: inputs.seed,
+                    name: "cleanse/loss-filter",
+                    device: inputs.device.clone(),
+                };
+                let classifier = self.network.classifier(train.len());
+                let Some(trained) = classifier.train(task, hooks)? else {
+                    return Ok(None);
+                };
+                for (found, rows) in all.iter_mut().zip(asked).filter(|(_, rows)| rows.rows > 0) {
+                    *found = losses(&trained.logits(&images(rows)?)?, &rows.labels);
+                }
+            }
+            DataRef::Table(_) => {
+                let Some(trained) = Logistic::train(train, hooks)? else {
+                    return Ok(None);
+                };
+                for (found, rows) in all.iter_mut().zip(asked) {
+                    *found = losses(&trained.logits(rows), &rows.labels);
+                }
+            }
+        }
+        Ok(Some(all))
+    }
+
     /// Trusted rows that are trained on, and those held out (stream `cleanse/held-out`).
-    fn parts(&self, trusted: &Split, seed: u64) -> (Vec<usize>, Vec<usize>) {
-        let rows = trusted.len();
+    fn parts(&self, trusted: &Features, seed: u64) -> (Vec<usize>, Vec<usize>) {
+        let rows = trusted.rows;
         if self.quantile.is_none() {
             return ((0..rows).collect(), Vec::new());
         }
@@ -140,24 +184,26 @@ fn cross_entropy(logits: &[f32], label: u16) -> f64 {
     sum.ln() + f64::from(most) - f64::from(logits[usize::from(label)])
 }
 
-/// The trusted images, if they fit the pool.
+/// The trusted rows, if they fit the pool.
 fn checked<'a>(
-    trusted: Option<&'a Split>,
-    pool: &Split,
+    trusted: Option<&'a Features>,
+    pool: &Features,
     classes: usize,
-) -> Result<&'a Split, CleanseError> {
+) -> Result<&'a Features, CleanseError> {
     let refuse = |what: String| Err(CleanseError::Trusted { what });
     let Some(trusted) = trusted else {
         return refuse("there are none, and a loss filter needs some to learn from".into());
     };
-    let ([_, expected @ ..], [rows, found @ ..]) = (pool.images.shape, trusted.images.shape);
-    if rows < 2 {
-        return refuse(format!("{rows} images, expected at least 2"));
+    if trusted.rows < 2 {
+        return refuse(format!("{} rows, expected at least 2", trusted.rows));
     }
+    let shape = |rows: &Features| match rows.shape {
+        Some(shape) => format!("images of shape {shape:?} (channels, height, width)"),
+        None => format!("rows of {} columns", rows.columns),
+    };
+    let (expected, found) = (shape(pool), shape(trusted));
     if expected != found {
-        return refuse(format!(
-            "images of shape {found:?} (channels, height, width), expected {expected:?}"
-        ));
+        return refuse(format!("{found}, expected {expected}"));
     }
     match trusted.labels.iter().find(|l| usize::from(**l) >= classes) {
         Some(label) => refuse(format!("label {label}, expected one below {classes}")),
@@ -165,47 +211,47 @@ fn checked<'a>(
     }
 }
 
-/// Whether every class of the pool is among the images that are trained on: rows of a class that the
-/// network has never seen would all look wrong.
-fn covers(train: &Split, pool: &Split, classes: usize) -> Result<(), CleanseError> {
-    let missing = |label: &u16| pool.labels.contains(label) && !train.labels.contains(label);
+/// Whether every class of the pool is among the rows that are trained on: rows of a class that the
+/// classifier has never seen would all look wrong.
+pub(crate) fn covers(train: &[u16], pool: &[u16], classes: usize) -> Result<(), CleanseError> {
+    let missing = |label: &u16| pool.contains(label) && !train.contains(label);
     match (0..classes as u16).find(missing) {
         None => Ok(()),
         Some(label) => Err(CleanseError::Trusted {
             what: format!(
-                "none of the {} that the network is trained on is of class {label}, so that it would \
-                 find all of that class wrong; use more trusted images",
+                "none of the {} that are trained on is of class {label}, so that all of that class would \
+                 be found wrong; use more trusted rows",
                 train.len()
             ),
         }),
     }
 }
 
-/// `count` images of the still clean pool of `clean`, as many of each class (give or take one, the
+/// `count` rows of the still clean pool of `clean`, as many of each class (give or take one, the
 /// first classes give one more), drawn for `seed` (stream `cleanse/trusted`, by class): those that a
 /// defender has looked at before anyone could poison them. The same rows stay in the pool, where they
 /// may be poisoned as any other.
 ///
 /// # Errors
-/// A class with fewer images than that, and less than one image a class.
-pub fn trusted(clean: &Dataset, count: usize, seed: u64) -> Result<Split, CleanseError> {
-    let (pool, classes) = (clean.pooled(), clean.classes.max(1));
+/// A class with fewer rows than that, and less than one row a class.
+pub fn trusted(clean: DataRef<'_>, count: usize, seed: u64) -> Result<Features, CleanseError> {
+    let (pool, classes) = (clean.pool(), clean.class_names().len().max(1));
     let refuse = |what| Err(CleanseError::Trusted { what });
     if count < classes {
         return refuse(format!(
-            "{count} images of {classes} classes, expected one of each"
+            "{count} rows of {classes} classes, expected one of each"
         ));
     }
     let mut rows = Vec::with_capacity(count);
     for class in 0..classes {
         let wanted = count / classes + usize::from(class < count % classes);
         let of_class = |row: &usize| usize::from(pool.labels[*row]) == class;
-        let there: Vec<usize> = (0..pool.len()).filter(of_class).collect();
+        let there: Vec<usize> = (0..pool.rows).filter(of_class).collect();
         if there.len() < wanted {
             let found = there.len();
             return refuse(format!(
-                "{count} images need {wanted} of class {class}, and training and validation images \
-                 have {found}; lower `trusted`"
+                "{count} rows need {wanted} of class {class}, and training and validation rows have \
+                 {found}; lower `trusted`"
             ));
         }
         let order = shuffled(

@@ -2,12 +2,13 @@
 
 use super::CleanseError;
 use serde::{Deserialize, Serialize};
-use tox_data::{Dataset, Split};
+use tox_data::features::{Features, Values};
+use tox_data::{Data, DataRef};
 
 /// What is done to the rows of a pool.
 pub(super) struct Verdict {
-    /// The pool with new labels and images, row for row.
-    pub pool: Split,
+    /// The pool with new labels and values, row for row.
+    pub pool: Features,
     /// Whether a row stays.
     pub keep: Vec<bool>,
 }
@@ -25,21 +26,21 @@ pub struct Known<'a> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cleansed {
-    /// Training and validation images before.
+    /// Training and validation rows before.
     pub rows: usize,
     /// Of them dropped.
     pub dropped: usize,
     /// Rows kept with another label.
     pub relabelled: usize,
-    /// Rows kept with another image.
+    /// Rows kept with another image; none of a table.
     pub images_changed: usize,
     /// Largest change of a pixel, in 1/255.
     pub largest_change: u8,
     /// Mean absolute change over all pixels of the rows kept, in 1/255.
     pub mean_change: f64,
-    /// Training images left.
+    /// Training rows left.
     pub train_left: usize,
-    /// Validation images left.
+    /// Validation rows left.
     pub valid_left: usize,
     /// Against the known poison; absent if none was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -81,8 +82,9 @@ fn share(part: usize, whole: usize) -> Option<f64> {
 
 impl Known<'_> {
     /// Whether this is of the pool of `data`.
-    pub(super) fn check(&self, data: &Dataset) -> Result<(), CleanseError> {
-        let rows = data.train.len() + data.valid.len();
+    pub(super) fn check(&self, data: DataRef<'_>) -> Result<(), CleanseError> {
+        let [train, valid, _] = data.labels();
+        let rows = train.len() + valid.len();
         let refuse = |what| Err(CleanseError::Known { what });
         if self.labels.len() != rows {
             let found = self.labels.len();
@@ -102,10 +104,10 @@ impl Known<'_> {
 
 impl Verdict {
     /// Nothing is done to the rows of `data`.
-    pub fn none(data: &Dataset) -> Self {
-        let pool = data.pooled();
+    pub fn none(data: DataRef<'_>) -> Self {
+        let pool = data.pool();
         Self {
-            keep: vec![true; pool.len()],
+            keep: vec![true; pool.rows],
             pool,
         }
     }
@@ -113,32 +115,39 @@ impl Verdict {
     /// The data with all this done to them.
     pub fn apply(
         self,
-        data: &Dataset,
+        data: DataRef<'_>,
         known: Option<Known<'_>>,
-    ) -> Result<(Dataset, Cleansed), CleanseError> {
-        let half = |rows: std::ops::Range<usize>| -> Split {
+    ) -> Result<(Data, Cleansed), CleanseError> {
+        let half = |rows: std::ops::Range<usize>| -> Features {
             let rows: Vec<usize> = rows.filter(|&row| self.keep[row]).collect();
             self.pool.rows(&rows)
         };
-        let (border, rows) = (data.train.len(), self.pool.len());
+        let (border, rows) = (data.labels()[0].len(), self.pool.rows);
         let (train, valid) = (half(0..border), half(border..rows));
-        enough(data, &train, &valid)?;
-        let report = self.report(data, known, [train.len(), valid.len()]);
-        let cleaned = Dataset {
-            train,
-            valid,
-            ..data.clone()
-        };
-        Ok((cleaned, report))
+        enough(data, [&train.labels, &valid.labels])?;
+        let report = self.report(data, known, [train.rows, valid.rows]);
+        Ok((data.replaced(train, Some(valid)), report))
     }
 
-    fn report(&self, data: &Dataset, known: Option<Known<'_>>, left: [usize; 2]) -> Cleansed {
-        let rows = self.pool.len();
-        let stride = self.pool.images.stride();
-        let border = data.train.len();
-        let before = |row: usize| match row.checked_sub(border) {
-            None => (&data.train, row),
-            Some(row) => (&data.valid, row),
+    fn report(&self, data: DataRef<'_>, known: Option<Known<'_>>, left: [usize; 2]) -> Cleansed {
+        let (rows, stride) = (self.pool.rows, self.pool.columns);
+        let [train, valid, _] = data.labels();
+        let border = train.len();
+        let label = |row: usize| match row.checked_sub(border) {
+            None => train[row],
+            Some(row) => valid[row],
+        };
+        // Pixels before and after.
+        let pixels = |row: usize| -> Option<(&[u8], &[u8])> {
+            let (data, Values::Bytes(new)) = (data.images()?, &self.pool.values) else {
+                return None;
+            };
+            let (split, at) = match row.checked_sub(border) {
+                None => (&data.train, row),
+                Some(row) => (&data.valid, row),
+            };
+            let old = &split.images.pixels[at * stride..][..stride];
+            Some((old, &new[row * stride..][..stride]))
         };
         let mut report = Cleansed {
             rows,
@@ -158,16 +167,14 @@ impl Verdict {
                 *touched = true;
                 continue;
             }
-            let (split, at) = before(row);
-            let old = &split.images.pixels[at * stride..][..stride];
-            let new = &self.pool.images.pixels[row * stride..][..stride];
+            let (old, new) = pixels(row).unwrap_or_default();
             let (mut moved, mut largest) = (0, 0);
             for (old, new) in old.iter().zip(new) {
                 let change = old.abs_diff(*new);
                 moved += u64::from(change);
                 largest = largest.max(change);
             }
-            let relabelled = split.labels[at] != self.pool.labels[row];
+            let relabelled = label(row) != self.pool.labels[row];
             report.relabelled += usize::from(relabelled);
             report.images_changed += usize::from(moved > 0);
             report.largest_change = report.largest_change.max(largest);
@@ -185,8 +192,7 @@ impl Verdict {
                 restored: 0,
             };
             for row in known.rows.iter().map(|row| *row as usize) {
-                let (split, at) = before(row);
-                let flipped = split.labels[at] != known.labels[row];
+                let flipped = label(row) != known.labels[row];
                 let clean = self.keep[row] && self.pool.labels[row] == known.labels[row];
                 against.caught += usize::from(touched[row]);
                 against.flipped += usize::from(flipped);
@@ -200,12 +206,13 @@ impl Verdict {
     }
 }
 
-/// Whether a search can still learn from both halves. A half or a class that was as small before is
-/// not the countermeasure's doing.
-fn enough(data: &Dataset, train: &Split, valid: &Split) -> Result<(), CleanseError> {
+/// Whether a learner can still learn from the labels of both halves. A half or a class that was as small
+/// before is not the countermeasure's doing.
+fn enough(data: DataRef<'_>, [train, valid]: [&[u16]; 2]) -> Result<(), CleanseError> {
+    let [before_train, before_valid, _] = data.labels();
     let halves = [
-        ("training", &data.train, train),
-        ("validation", &data.valid, valid),
+        ("training", before_train, train),
+        ("validation", before_valid, valid),
     ];
     for (split, before, left) in halves {
         let (before, left) = (before.len(), left.len());
@@ -217,21 +224,19 @@ fn enough(data: &Dataset, train: &Split, valid: &Split) -> Result<(), CleanseErr
             });
         }
     }
-    let count = |split: &Split| {
-        let mut counts = vec![0; data.classes];
-        for &label in &split.labels {
+    let names = data.class_names();
+    let count = |labels: &[u16]| {
+        let mut counts = vec![0; names.len()];
+        for &label in labels {
             counts[usize::from(label)] += 1;
         }
         counts
     };
-    let (before, left) = (count(&data.train), count(train));
-    match (0..data.classes).find(|&class| left[class] == 0 && before[class] > 0) {
+    let (before, left) = (count(before_train), count(train));
+    match (0..names.len()).find(|&class| left[class] == 0 && before[class] > 0) {
         None => Ok(()),
         Some(class) => Err(CleanseError::ClassGone {
-            class: match data.class_names.get(class) {
-                Some(name) => format!("{class} ({name})"),
-                None => class.to_string(),
-            },
+            class: format!("{class} ({})", names[class]),
             before: before[class],
         }),
     }

@@ -82,6 +82,9 @@ pub enum PoisonError {
     /// CLF's classifier did not end in numbers.
     #[error("{0}")]
     Diverged(ClassifierError),
+    /// Keys of its network, beside a table.
+    #[error("{0}")]
+    Keys(ClassifierError),
     /// Its training is not described well.
     #[error(transparent)]
     Fit(#[from] FitConfigError),
@@ -103,7 +106,8 @@ impl From<ClassifierError> for PoisonError {
             },
             ClassifierError::Fit(error) => Self::Fit(error),
             ClassifierError::Checkpoint(error) => Self::Checkpoint(error),
-            ClassifierError::Diverged { .. } => Self::Diverged(error),
+            ClassifierError::Keys => Self::Keys(error),
+            ClassifierError::Diverged { .. } | ClassifierError::Descent(_) => Self::Diverged(error),
         }
     }
 }

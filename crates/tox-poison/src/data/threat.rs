@@ -34,12 +34,12 @@ pub struct ClfThreat {
     /// Which rows, and which labels they get.
     #[serde(default)]
     pub flip: Clf,
-    /// The ResNet-18 that is trained on the clean rows.
+    /// The ResNet-18 that is trained on the clean rows. Of a table a logistic regression is, which has no keys.
     #[serde(default)]
     pub classifier: Classifier,
 }
 
-/// Gaussian noise on images.
+/// Gaussian noise on images or on the numbers of a table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NoiseThreat {
@@ -98,7 +98,7 @@ impl Default for VictimConfig {
 #[serde(deny_unknown_fields)]
 pub struct FileThreat {
     /// The patch, `.npz` or `.safetensors`. It must have been made for the very rows of the trial:
-    /// training images followed by validation images.
+    /// training rows followed by validation rows.
     pub path: String,
     /// Its BLAKE3 hash, which the manifest names too. A recipe's reader fills it in; a trial refuses
     /// another patch.
@@ -116,6 +116,11 @@ impl ClfThreat {
     pub fn check(&self) -> Result<(), PoisonError> {
         share(self.budget)?;
         Ok(self.classifier.check()?)
+    }
+
+    /// Refuses keys that have no effect on a table.
+    pub fn check_table(&self) -> Result<(), PoisonError> {
+        Ok(self.classifier.check_table()?)
     }
 }
 

@@ -36,7 +36,7 @@ pub fn screen_cells(
     let published = space.space.ops().len();
     match space.is_clean() {
         true => Ok(Vec::new()),
-        false => screen_beside(published, &beside(space), data, config, seed, device),
+        false => screen_beside((published, &beside(space)), (data, seed, device), config),
     }
 }
 

@@ -285,17 +285,14 @@ pub fn screen(
     seed: u64,
     device: &Device,
 ) -> Result<Vec<OpReport>, ScreenError> {
-    screen_beside(0, space, data, config, seed, device)
+    screen_beside((0, space), (data, seed, device), config)
 }
 
 /// As [`screen`], of ops that stand beside so many other branches, which are not judged.
 fn screen_beside(
-    others: usize,
-    space: &Space,
-    data: &Dataset,
+    (others, space): (usize, &Space),
+    (data, seed, device): (&Dataset, u64, &Device),
     config: &ScreenConfig,
-    seed: u64,
-    device: &Device,
 ) -> Result<Vec<OpReport>, ScreenError> {
     config.check()?;
     if space.ops.is_empty() {

@@ -1,7 +1,7 @@
 //! The loss filter on real digits, and inputs that it refuses.
 
 use super::support::{against, applied, apply_until, assert_same, by_hand, digits, inputs, recipe};
-use tox_data::Split;
+use tox_data::features::Features;
 use tox_data::spec::Augment;
 use tox_poison::cleanse::{Inputs, trusted};
 use tox_poison::data::flip;
@@ -11,15 +11,16 @@ const NETWORK: &str = "network = { width = 8, steps = 120, batch = 32 }";
 #[test]
 fn trusted_images_are_balanced_and_drawn_by_seed() {
     let clean = digits();
-    let a = trusted(&clean, 203, 1).unwrap();
+    let a = trusted((&clean).into(), 203, 1).unwrap();
     let mut counts = [0; 10];
     for &label in &a.labels {
         counts[usize::from(label)] += 1;
     }
     assert_eq!(counts, [21, 21, 21, 20, 20, 20, 20, 20, 20, 20]);
-    assert_eq!(a, trusted(&clean, 203, 1).unwrap());
-    assert_ne!(a, trusted(&clean, 203, 2).unwrap());
-    let (pool, stride) = (clean.pooled(), a.images.stride());
+    assert_eq!(a, trusted((&clean).into(), 203, 1).unwrap());
+    assert_ne!(a, trusted((&clean).into(), 203, 2).unwrap());
+    let (pool, a) = (clean.pooled(), a.images().unwrap());
+    let stride = a.images.stride();
     let rows: Vec<&[u8]> = pool.images.pixels.chunks_exact(stride).collect();
     for (image, label) in a.images.pixels.chunks_exact(stride).zip(&a.labels) {
         let there = rows.iter().zip(&pool.labels);
@@ -29,8 +30,8 @@ fn trusted_images_are_balanced_and_drawn_by_seed() {
                 .any(|(row, l)| *row == image && l == label)
         );
     }
-    let refused = |count| trusted(&clean, count, 1).unwrap_err().to_string();
-    assert!(refused(9).contains("9 images of 10 classes"));
+    let refused = |count| trusted((&clean).into(), count, 1).unwrap_err().to_string();
+    assert!(refused(9).contains("9 rows of 10 classes"));
     assert!(refused(1_437).contains("lower `trusted`"));
 }
 
@@ -39,7 +40,7 @@ fn trusted_images_are_balanced_and_drawn_by_seed() {
 fn flipped_digits_have_the_highest_loss_of_a_network_trained_on_a_few_trusted_ones() {
     let clean = digits();
     let rlf = flip::random(&clean.pool(), 0.1, 6).unwrap();
-    let trusted = trusted(&clean, 200, 1).unwrap();
+    let trusted = trusted((&clean).into(), 200, 1).unwrap();
     let text = format!(r#"{{ kind = "loss-filter", trusted = 200, drop = 0.1, {NETWORK} }}"#);
     let (data, cleaned, report) = against(&clean, &rlf, &text, Some(&trusted));
     let found = report.against.unwrap();
@@ -73,7 +74,7 @@ fn flipped_digits_have_the_highest_loss_of_a_network_trained_on_a_few_trusted_on
 fn a_quantile_of_held_out_losses_needs_no_guess_of_the_budget() {
     let clean = digits();
     let rlf = flip::random(&clean.pool(), 0.3, 6).unwrap();
-    let trusted = trusted(&clean, 300, 1).unwrap();
+    let trusted = trusted((&clean).into(), 300, 1).unwrap();
     let dropped = |quantile: f64| {
         let text = format!(r#"{{ kind = "loss-filter", quantile = {quantile:?}, {NETWORK} }}"#);
         against(&clean, &rlf, &text, Some(&trusted)).2
@@ -91,7 +92,7 @@ fn a_quantile_of_held_out_losses_needs_no_guess_of_the_budget() {
 #[test]
 fn dropping_nothing_changes_nothing() {
     let data = digits();
-    let trusted = trusted(&data, 20, 1).unwrap();
+    let trusted = trusted((&data).into(), 20, 1).unwrap();
     let augment = Augment::default();
     let inputs = Inputs {
         trusted: Some(&trusted),
@@ -112,19 +113,22 @@ fn trusted_images_of_no_use_are_refused() {
     );
     let augment = Augment::default();
     let filter = recipe(r#"{ kind = "loss-filter", network = { width = 1, steps = 1 } }"#);
-    let refused = |trusted: Option<&Split>| {
+    let refused = |trusted: Option<&Features>| {
         let inputs = Inputs {
             trusted,
             ..inputs(&data, &augment)
         };
         applied(&filter, &inputs).unwrap_err().to_string()
     };
-    let of = |rows: &[(&[u8], u16)]| by_hand(rows[0].0.len(), rows.len(), rows).train;
+    let of = |rows: &[(&[u8], u16)]| {
+        let data = by_hand(rows[0].0.len(), rows.len(), rows);
+        Features::of(data.train, data.class_names)
+    };
     assert!(refused(None).contains("there are none"));
     assert!(refused(Some(&of(&[(&[1, 1], 0)]))).contains("expected at least 2"));
     let other = refused(Some(&of(&[(&[1], 0), (&[1], 1)])));
     assert!(
-        other.contains("[1, 1, 1] (channels, height, width), expected [1, 1, 2]"),
+        other.contains("[1, 1, 1] (channels, height, width), expected images of shape [1, 1, 2]"),
         "{other}"
     );
     let label = refused(Some(&of(&[(&[1, 1], 0), (&[1, 2], 2)])));

@@ -185,7 +185,7 @@ fn a_half_or_a_class_must_be_left() {
     let error = applied(&drop, &inputs(&data, &augment)).unwrap_err();
     let message = error.to_string();
     assert!(
-        message.contains("leave 0 of the 2 validation images") && message.contains("`action"),
+        message.contains("leave 0 of the 2 validation rows") && message.contains("`action"),
         "{message}"
     );
     // The only two images of class 1 are near one of class 0 each: dropped or relabelled, it is gone.

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 use tox_data::checkpoint::Hooks;
+use tox_data::features::Features;
 use tox_data::spec::Augment;
-use tox_data::{Dataset, Images, Normalise, Split};
+use tox_data::{Data, Dataset, Images, Normalise, Split};
 use tox_nn::Device;
 use tox_poison::cleanse::{CleanseError, Cleansed, Countermeasure, Inputs, Known};
 use tox_poison::data::Crafted;
@@ -53,7 +54,7 @@ pub fn recipe(text: &str) -> Countermeasure {
 /// The inputs without trusted images and known poison.
 pub fn inputs<'a>(data: &'a Dataset, augment: &'a Augment) -> Inputs<'a> {
     Inputs {
-        data,
+        data: data.into(),
         trusted: None,
         augment,
         known: None,
@@ -76,7 +77,11 @@ pub fn apply_until(
         stop: &mut countdown(stop),
         progress: &mut |done, _| assert!((0.0..=1.0).contains(&done)),
     };
-    countermeasure.apply(inputs, hooks)
+    let made = countermeasure.apply(inputs, hooks)?;
+    Ok(made.map(|(data, report)| match data {
+        Data::Images(data) => (data, report),
+        Data::Table(table) => panic!("{} is a table", table.name),
+    }))
 }
 
 pub fn applied(
@@ -94,7 +99,7 @@ pub fn against(
     clean: &Dataset,
     crafted: &Crafted,
     text: &str,
-    trusted: Option<&Split>,
+    trusted: Option<&Features>,
 ) -> (Dataset, Dataset, Cleansed) {
     let labels = clean.pool().labels;
     let mut data = clean.clone();

@@ -43,30 +43,22 @@ pub struct Constants {
 /// Constants that do not fit images.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum NormaliseError {
-    /// Not one a channel.
     #[error(
         "the normalisation has {means} means and {deviations} deviations, the images {channels} \
          channels; give one number for all or one for each"
     )]
     Channels {
-        /// Means.
         means: usize,
-        /// Deviations.
         deviations: usize,
-        /// Channels.
         channels: usize,
     },
-    /// A number that cannot be.
     #[error(
         "the normalisation has {what} {found}; expected {expected}, for pixels in 0..=1: divide constants \
          for pixels in 0..=255 by 255"
     )]
     Number {
-        /// Which.
         what: &'static str,
-        /// What was given.
         found: f64,
-        /// What is accepted.
         expected: &'static str,
     },
 }

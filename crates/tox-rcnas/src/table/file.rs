@@ -18,16 +18,13 @@ const BEHIND: [&str; 3] = ["macs", "parameters", "lipschitz"];
 
 /// Why a table could not be read, written or asked.
 #[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum TableError {
-    /// The operating system refused.
     #[error("cannot {what} the table {}: {source}", path.display())]
     File {
         what: &'static str,
         path: PathBuf,
         source: io::Error,
     },
-    /// The first line does not name what is needed.
     #[error(
         "column {place} of the header of {} is `{found}`, expected {expected}; the columns are \
          {}, one for each attack, {}",
@@ -39,7 +36,6 @@ pub enum TableError {
         found: String,
         expected: String,
     },
-    /// A row that is not as long as the header.
     #[error(
         "line {line} of {} has {found} fields, expected {expected} as the header has; the file is \
          damaged, write it again",
@@ -51,7 +47,6 @@ pub enum TableError {
         found: usize,
         expected: usize,
     },
-    /// A value that is none.
     #[error(
         "line {line} of {}: `{column}` is `{found}`, expected {expected}; correct it, or measure this \
          network again",
@@ -64,7 +59,6 @@ pub enum TableError {
         found: String,
         expected: String,
     },
-    /// A training that was there before.
     #[error(
         "line {line} of {} has {shape} on {data} with seed {seed} again; expected every training once, \
          remove one of them",
@@ -77,31 +71,26 @@ pub enum TableError {
         shape: Box<Shape>,
         seed: u64,
     },
-    /// The last line has no end.
     #[error(
         "{} ends in the middle of line {line}: the file was cut off; write or copy it again (if it is \
          whole, end its last line)",
         path.display()
     )]
     Cut { path: PathBuf, line: usize },
-    /// No rows.
     #[error("the table {} has a header only; expected a row for each training", path.display())]
     Empty { path: PathBuf },
-    /// A data set that is not there.
     #[error("{} has no data set `{found}`; it has {known}", path.display())]
     NoData {
         path: PathBuf,
         found: String,
         known: String,
     },
-    /// An attack that is not there.
     #[error("{} has no column for the attack `{found}`; it has {known}", path.display())]
     NoAttack {
         path: PathBuf,
         found: String,
         known: String,
     },
-    /// A network that is not there.
     #[error(
         "{} has no {shape} on {data}; search a teacher all of whose sub-networks are in the table, or \
          add it",
@@ -112,7 +101,6 @@ pub enum TableError {
         data: String,
         shape: Box<Shape>,
     },
-    /// A row that cannot be written.
     #[error(
         "the row of {shape} on {data} cannot be written: {what} is `{found}`, expected {expected}"
     )]

@@ -32,12 +32,9 @@ pub struct Scores {
 /// One training of one sub-network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// Name of the data set.
     pub data: String,
     pub shape: Shape,
-    /// Seed of the training.
     pub seed: u64,
-    /// What it costs.
     pub cost: Cost,
     /// What it can do; `None` of a training that diverged.
     pub scores: Option<Scores>,
@@ -47,7 +44,6 @@ pub struct Row {
 #[derive(Clone, Debug, PartialEq)]
 struct Entry {
     cost: Cost,
-    /// By seed.
     scores: BTreeMap<u64, Option<Scores>>,
 }
 
@@ -57,7 +53,6 @@ pub struct Table {
     path: PathBuf,
     hash: String,
     attacks: Vec<String>,
-    /// By data set.
     entries: BTreeMap<String, BTreeMap<Shape, Entry>>,
 }
 

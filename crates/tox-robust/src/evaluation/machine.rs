@@ -1,8 +1,8 @@
 //! The evaluation as a machine of small steps.
 
 use super::checks;
-use super::outcome::{Attacked, Evaluation, Part, Queries};
-use super::own_attacks::{self, OwnAttacks};
+use super::outcome::{Attacked, Evaluation, OwnAttacks, Part, Queries};
+use super::own_attacks;
 use super::probes::{self, Sample, wrong};
 use super::stop::{StopRequest, Stoppable};
 use super::tally::{Tally, to_byte};

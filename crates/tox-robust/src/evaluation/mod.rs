@@ -16,8 +16,7 @@ mod tally;
 mod verdict;
 mod warning;
 
-pub use outcome::{Attacked, Evaluation, Part, Queries};
-pub use own_attacks::OwnAttacks;
+pub use outcome::{Attacked, Evaluation, OwnAttacks, Part, Queries};
 pub use verdict::{Gap, Reliable, Untested};
 pub use warning::{Warning, WarningKind, WarningKind as Kind};
 

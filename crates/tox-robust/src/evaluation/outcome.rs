@@ -1,6 +1,5 @@
 //! What an evaluation measured, as a record holds it.
 
-use super::own_attacks::OwnAttacks;
 use super::verdict::{Reliable, Untested};
 use super::warning::Warning;
 use crate::attacks::Attack;
@@ -38,6 +37,20 @@ pub struct Evaluation {
     /// Whether to believe them: not if there are warnings, and only if nothing is untested. Otherwise
     /// robust accuracy is an upper bound that may be loose.
     pub reliable: Reliable,
+}
+
+/// What the evaluation's own attacks found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnAttacks {
+    /// Images that were left, distinct ones, at most 32.
+    pub images: usize,
+    /// How many of them 10 steps of CW fool.
+    pub margin: usize,
+    /// How many Square does; `None` where it, or another black box, was among the attacks.
+    pub square: Option<usize>,
+    /// Queries of Square for each image.
+    pub queries: usize,
 }
 
 /// What one attack did.

@@ -2,11 +2,11 @@
 //! fool there, others overlooked.
 
 use super::checks;
+use super::outcome::OwnAttacks;
 use super::warning::{Warning, WarningKind};
 use crate::attacks::{ApgdCe, Attack, Cw, Evasion, Facts, Pgd, Square};
 use crate::ball::Ball;
 use crate::oracle::{Oracle, Points};
-use serde::{Deserialize, Serialize};
 
 /// Images.
 pub const FEW: usize = 32;
@@ -19,20 +19,6 @@ const QUERIES: std::ops::RangeInclusive<usize> = 50..=200;
 const SHARE: f64 = 0.08;
 /// Steps of the attacks that Square is held against where it looks too good.
 const LONG: usize = 100;
-
-/// What they found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OwnAttacks {
-    /// Images that were left, distinct ones, at most 32.
-    pub images: usize,
-    /// How many of them 10 steps of CW fool.
-    pub margin: usize,
-    /// How many Square does; `None` where it, or another black box, was among the attacks.
-    pub square: Option<usize>,
-    /// Queries of Square for each image.
-    pub queries: usize,
-}
 
 impl OwnAttacks {
     /// What the margin's attack found, behind a sentence.

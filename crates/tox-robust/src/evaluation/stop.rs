@@ -1,6 +1,6 @@
 //! How an evaluation stops in the middle of an attack.
 
-use crate::oracle::Oracle;
+use crate::oracle::{Cotangent, Oracle};
 use std::cell::{Cell, RefCell};
 
 /// Whether the surroundings want an end; once they did, they do.
@@ -54,11 +54,7 @@ impl Oracle for Stoppable<'_> {
         }
     }
 
-    fn pullback(
-        &self,
-        pixels: &[f32],
-        cotangent: &mut dyn FnMut(&[f32]) -> Vec<f32>,
-    ) -> (Vec<f32>, Vec<f32>) {
+    fn pullback(&self, pixels: &[f32], cotangent: &mut Cotangent<'_>) -> (Vec<f32>, Vec<f32>) {
         match self.request.poll() {
             true => (self.logits(pixels), vec![0.0; pixels.len()]),
             false => self.oracle.pullback(pixels, cotangent),

@@ -80,6 +80,7 @@ mod tests {
     use super::*;
     use crate::attacks::losses;
     use crate::ball::Norm;
+    use crate::oracle::Cotangent;
 
     /// Logits (w x, 0) of two pixels: the gradient of every loss points along w or against it.
     struct Line([f32; 2]);
@@ -99,11 +100,7 @@ mod tests {
                 .collect()
         }
 
-        fn pullback(
-            &self,
-            pixels: &[f32],
-            cotangent: &mut dyn FnMut(&[f32]) -> Vec<f32>,
-        ) -> (Vec<f32>, Vec<f32>) {
+        fn pullback(&self, pixels: &[f32], cotangent: &mut Cotangent<'_>) -> (Vec<f32>, Vec<f32>) {
             let logits = self.logits(pixels);
             let cotangent = cotangent(&logits);
             let rows = cotangent.chunks_exact(2);

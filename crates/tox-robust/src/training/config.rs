@@ -256,18 +256,7 @@ impl TrainingConfig {
                 ranges.push(("schedule.factor", *factor, 1e-12, 1.0));
             }
         }
-        for (key, found, low, high) in ranges {
-            // NaN is in no range.
-            if !(low..=high).contains(&found) {
-                return Err(FitConfigError {
-                    key,
-                    found,
-                    low,
-                    high,
-                });
-            }
-        }
-        Ok(())
+        FitConfigError::first(ranges)
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Training<N> {
     average: Option<State>,
     best: Option<State>,
     at: Kept,
+    /// Images that a validation looks at.
+    validated: usize,
 }
 
 /// What [`fit::Inputs`] borrow.
@@ -96,17 +98,18 @@ impl<N: Network> Training<N> {
             fit: fit::Training::new(network, state, &basis.inputs(inputs)),
             basis,
             at: Kept::default(),
+            validated: inputs.config.validation.images.min(inputs.valid.len()),
         }
     }
 
     /// Whether all epochs and validations are done.
     pub fn done(&self, inputs: &Inputs<'_>) -> bool {
-        self.fit.done(&self.basis.inputs(inputs)) && self.due(inputs).is_none()
+        self.fit.done() && self.due(inputs).is_none()
     }
 
     /// Share of the training steps done.
-    pub fn share(&self, inputs: &Inputs<'_>) -> f64 {
-        self.fit.share(&self.basis.inputs(inputs))
+    pub fn share(&self) -> f64 {
+        self.fit.share()
     }
 
     /// What the next step is a part of, and how well the last epoch went.
@@ -123,11 +126,6 @@ impl<N: Network> Training<N> {
         }
     }
 
-    /// Images that a validation looks at.
-    fn validated(inputs: &Inputs<'_>) -> usize {
-        inputs.config.validation.images.min(inputs.valid.len())
-    }
-
     /// The epoch that is to be validated before the training goes on.
     fn due(&self, inputs: &Inputs<'_>) -> Option<usize> {
         let done = self.fit.epochs().len();
@@ -136,7 +134,7 @@ impl<N: Network> Training<N> {
         let wanted = done == inputs.config.epochs || (every > 0 && done.is_multiple_of(every));
         let last = self.at.validations.last();
         let unseen = last.is_none_or(|count| count.epoch < epoch);
-        (wanted && unseen && Self::validated(inputs) > 0).then_some(epoch)
+        (wanted && unseen && self.validated > 0).then_some(epoch)
     }
 
     /// The next step, or the next batch of a validation, if there is one.
@@ -174,7 +172,7 @@ impl<N: Network> Training<N> {
 
     /// A batch of the validation images: how many are answered rightly, and still so after an attack.
     fn validate(&mut self, epoch: usize, inputs: &Inputs<'_>) {
-        let (from, all) = (self.at.under_way.images, Self::validated(inputs));
+        let (from, all) = (self.at.under_way.images, self.validated);
         let to = (from + BATCH).min(all);
         let rows: Vec<u32> = (from as u32..to as u32).collect();
         let (clean, robust) = self.withstood(&rows, inputs);
@@ -308,15 +306,9 @@ impl<N: Network> Training<N> {
     ///
     /// # Errors
     /// What is wrong with them, such as buffers of another length.
-    pub fn resume(
-        &mut self,
-        kept: Kept,
-        buffers: &mut Buffers,
-        inputs: &Inputs<'_>,
-    ) -> Result<(), String> {
-        let on = self.basis.inputs(inputs);
-        self.fit.resume(kept.fit.clone(), buffers, &on)?;
-        let all = Self::validated(inputs);
+    pub fn resume(&mut self, kept: Kept, buffers: &mut Buffers) -> Result<(), String> {
+        self.fit.resume(kept.fit.clone(), buffers)?;
+        let all = self.validated;
         if kept.under_way.images > all {
             return Err(format!(
                 "{} of {all} validation images",

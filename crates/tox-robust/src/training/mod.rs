@@ -127,7 +127,7 @@ impl<N: Network> Machine for Standalone<'_, N> {
     fn advance(&mut self, progress: &mut dyn FnMut(f64, &str)) {
         let message = self.training.message(self.inputs);
         self.training.advance(self.inputs);
-        progress(self.training.share(self.inputs), &message);
+        progress(self.training.share(), &message);
     }
 
     fn save(&mut self, slot: Slot<'_>) -> Result<(), CheckpointError> {
@@ -135,6 +135,6 @@ impl<N: Network> Machine for Standalone<'_, N> {
     }
 
     fn resume(&mut self, kept: Kept, mut buffers: Buffers) -> Result<(), String> {
-        self.training.resume(kept, &mut buffers, self.inputs)
+        self.training.resume(kept, &mut buffers)
     }
 }

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use tox_data::rng::stream;
 use tox_robust::attacks::predicted;
 use tox_robust::ball::{Ball, Norm};
-use tox_robust::oracle::{Oracle, Points};
+use tox_robust::oracle::{Cotangent, Oracle, Points};
 
 pub const SIZE: usize = 12;
 
@@ -96,11 +96,7 @@ impl Oracle for Host {
         pixels.chunks(SIZE).flat_map(|x| self.row(x)).collect()
     }
 
-    fn pullback(
-        &self,
-        pixels: &[f32],
-        cotangent: &mut dyn FnMut(&[f32]) -> Vec<f32>,
-    ) -> (Vec<f32>, Vec<f32>) {
+    fn pullback(&self, pixels: &[f32], cotangent: &mut Cotangent<'_>) -> (Vec<f32>, Vec<f32>) {
         let logits = self.logits(pixels);
         let (forward, backward) = self.rows.get();
         self.rows

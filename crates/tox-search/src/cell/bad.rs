@@ -1,6 +1,6 @@
 //! The layers of bad ops; [`crate::space::bad`] says what they are.
 
-use super::ops::{Convs, Source, Step, Style};
+use super::parts::{Convs, Source, Step, Style};
 use crate::noise;
 use crate::space::{BadOp, Op};
 use burn::tensor::{Tensor, s};

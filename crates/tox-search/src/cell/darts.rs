@@ -12,18 +12,19 @@
 //! norm always has gamma and beta.
 
 use super::bad::Bad;
-use super::ops::{Convs, Edge, Join, Layer, Reduce, Source, Style, nodes, side_by_side};
+use super::ops::{Edge, Join, Layer, nodes, side_by_side};
+use super::parts::{Convs, Reduce, Source, Style};
 use super::{Mix, Supernet};
 use crate::space::SpaceError;
 use crate::space::darts::{self, CellShape, EDGES, Genotype, NODES, Op, edge_index};
+use burn::tensor::Tensor;
 use burn::tensor::module;
 use burn::tensor::ops::AvgPoolOptions;
-use burn::tensor::{Int, Tensor};
 use std::rc::Rc;
 use tox_nn::kernels::conv::Geometry;
 use tox_nn::kernels::pool::Pool;
 use tox_nn::layers::{BatchNorm, Builder, Conv, Init, Linear, Mode, Network, Pass, State};
-use tox_nn::ops;
+use tox_nn::ops::{self, Labels};
 
 /// The ops on every edge of a cell, in the order of their weights in a [`Mix`].
 pub type Candidates = Vec<Vec<Op>>;
@@ -270,16 +271,12 @@ impl Regularisation {
 pub struct CellNetwork {
     body: Body,
     regularisation: Regularisation,
-    /// Of this epoch.
     drop_path: f32,
 }
 
 impl CellNetwork {
     /// The network of `shape` with the cells of `genotype`. Initial weights are drawn from streams
     /// keyed by `seed`, `network` and their name; the published code begins with [`Init::Torch`].
-    ///
-    /// # Errors
-    /// A shape that cannot be built.
     pub fn new(
         genotype: &Genotype,
         shape: &darts::Network,
@@ -340,12 +337,7 @@ impl Network for CellNetwork {
     }
 
     /// With that of the auxiliary head, times its weight.
-    fn loss(
-        &self,
-        pass: &Pass<'_>,
-        x: Tensor<4>,
-        labels: Tensor<1, Int>,
-    ) -> (Tensor<1>, Tensor<2>) {
+    fn loss(&self, pass: &Pass<'_>, x: Tensor<4>, labels: Labels) -> (Tensor<1>, Tensor<2>) {
         let (logits, auxiliary) = self.forward(pass, x, self.drop_path);
         let loss = ops::cross_entropy(logits.clone(), labels.clone());
         let loss = match auxiliary {
@@ -412,13 +404,7 @@ impl DartsSupernet {
 impl Supernet for DartsSupernet {
     /// `mixes`: of normal and of reduction cells. Dropout's place is the number of the cell times 14
     /// plus that of the edge.
-    fn mixed_logits(
-        &self,
-        pass: &Pass<'_>,
-        x: Tensor<4>,
-        mixes: &[Mix],
-        skip_dropout: f32,
-    ) -> Tensor<2> {
+    fn mixed(&self, pass: &Pass<'_>, x: Tensor<4>, mixes: &[Mix], skip_dropout: f32) -> Tensor<2> {
         let join = |reduction: bool| Join {
             mix: mixes.get(usize::from(reduction)),
             skip_dropout,

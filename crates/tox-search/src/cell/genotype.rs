@@ -4,24 +4,20 @@ use super::darts::Regularisation;
 use super::{SupernetShape, darts, nasbench201};
 use crate::space::cells::CellGenotype;
 use crate::space::{self, SpaceError};
-use burn::tensor::{Int, Tensor};
+use burn::tensor::Tensor;
 use tox_nn::layers::{Init, Network, Pass, State};
+use tox_nn::ops::Labels;
 
 /// The network of a genotype.
 #[derive(Clone, Debug)]
 pub enum GenotypeNetwork {
-    /// Of the DARTS space.
     Darts(Box<darts::CellNetwork>),
-    /// Of NAS-Bench-201.
     NasBench201(nasbench201::CellNetwork),
 }
 
 impl GenotypeNetwork {
     /// The network around the genotype's cells, and initial numbers by PyTorch's rule, drawn from
     /// streams keyed by `seed`, `network` and their name.
-    ///
-    /// # Errors
-    /// A shape that cannot be built.
     pub fn new(
         genotype: &CellGenotype,
         shape: SupernetShape,
@@ -69,12 +65,7 @@ impl Network for GenotypeNetwork {
         self.network().logits(pass, x)
     }
 
-    fn loss(
-        &self,
-        pass: &Pass<'_>,
-        x: Tensor<4>,
-        labels: Tensor<1, Int>,
-    ) -> (Tensor<1>, Tensor<2>) {
+    fn loss(&self, pass: &Pass<'_>, x: Tensor<4>, labels: Labels) -> (Tensor<1>, Tensor<2>) {
         self.network().loss(pass, x, labels)
     }
 

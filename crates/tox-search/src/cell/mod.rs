@@ -19,6 +19,7 @@ pub mod darts;
 mod genotype;
 pub mod nasbench201;
 pub(crate) mod ops;
+pub(crate) mod parts;
 
 pub use genotype::GenotypeNetwork;
 
@@ -64,21 +65,13 @@ impl Mix {
 pub trait Supernet {
     /// Logits `[n, classes]` for images `x` `[n, c, h, w]`, with one mix for every kind of cell and
     /// dropout of probability `skip_dropout` on the skip-connects that are identities.
-    fn mixed_logits(
-        &self,
-        pass: &Pass<'_>,
-        x: Tensor<4>,
-        mixes: &[Mix],
-        skip_dropout: f32,
-    ) -> Tensor<2>;
+    fn mixed(&self, pass: &Pass<'_>, x: Tensor<4>, mixes: &[Mix], skip_dropout: f32) -> Tensor<2>;
 }
 
 /// A supernet of either space.
 #[derive(Clone, Debug)]
 pub enum CellSupernet {
-    /// Of the DARTS space.
     Darts(darts::DartsSupernet),
-    /// Of NAS-Bench-201.
     NasBench201(nasbench201::Nb201Supernet),
 }
 
@@ -135,16 +128,10 @@ fn named<T: Copy>(edges: &[Vec<usize>], all: &[T]) -> Vec<Vec<T>> {
 }
 
 impl Supernet for CellSupernet {
-    fn mixed_logits(
-        &self,
-        pass: &Pass<'_>,
-        x: Tensor<4>,
-        mixes: &[Mix],
-        skip_dropout: f32,
-    ) -> Tensor<2> {
+    fn mixed(&self, pass: &Pass<'_>, x: Tensor<4>, mixes: &[Mix], skip_dropout: f32) -> Tensor<2> {
         match self {
-            Self::Darts(net) => net.mixed_logits(pass, x, mixes, skip_dropout),
-            Self::NasBench201(net) => net.mixed_logits(pass, x, mixes, skip_dropout),
+            Self::Darts(net) => net.mixed(pass, x, mixes, skip_dropout),
+            Self::NasBench201(net) => net.mixed(pass, x, mixes, skip_dropout),
         }
     }
 }

@@ -6,7 +6,8 @@
 //! ops if asked for.
 
 use super::bad::Bad;
-use super::ops::{Convs, Edge, Join, Layer, Source, Style, nodes};
+use super::ops::{Edge, Join, Layer, nodes};
+use super::parts::{Convs, Source, Style};
 use super::{Mix, Supernet};
 use crate::space::SpaceError;
 use crate::space::nasbench201::{self, Cell, EDGES, NODES, Op};
@@ -198,9 +199,6 @@ pub struct CellNetwork(Body);
 impl CellNetwork {
     /// The network of `shape` with this cell. Initial weights are drawn from streams keyed by
     /// `seed`, `network` and their name; the published code begins with [`Init::Torch`].
-    ///
-    /// # Errors
-    /// A shape that cannot be built.
     pub fn new(
         cell: &Cell,
         shape: &nasbench201::Network,
@@ -264,13 +262,7 @@ impl Nb201Supernet {
 
 impl Supernet for Nb201Supernet {
     /// `mixes`: one. Dropout's place is the number of the block times 6 plus that of the edge.
-    fn mixed_logits(
-        &self,
-        pass: &Pass<'_>,
-        x: Tensor<4>,
-        mixes: &[Mix],
-        skip_dropout: f32,
-    ) -> Tensor<2> {
+    fn mixed(&self, pass: &Pass<'_>, x: Tensor<4>, mixes: &[Mix], skip_dropout: f32) -> Tensor<2> {
         let join = Join {
             mix: mixes.first(),
             skip_dropout,

@@ -21,7 +21,6 @@ use serde::{Deserialize, Serialize};
 /// The size of a network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// Number of parameters.
     pub params: u64,
     /// Number of multiply-adds to evaluate one image.
     pub macs: u64,

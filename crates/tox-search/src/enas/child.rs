@@ -2,8 +2,8 @@
 //! architecture picks from it.
 
 use super::config::{ChildConfig, Pointwise};
-pub use super::pass::Statistics;
 use super::pass::{ConvNorm, Module, Norm, Norms, Pass};
+pub use super::pass::{Mode, Statistics};
 use crate::genotype::{Genotype, Layer};
 use crate::space::{Op, Space};
 use burn::tensor::Tensor;
@@ -54,22 +54,6 @@ impl Architecture {
             .filter(|c| space.ops[c.op].poison)
             .count()
     }
-}
-
-/// How a pass treats the ops that differ between training and evaluation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// Dropout and noise are on; their random numbers belong to this seed, network and step.
-    Train {
-        /// Seed of the trial.
-        seed: u64,
-        /// `search` or `retrain`: two networks must not share their noise.
-        network: &'static str,
-        /// Child step, from 0.
-        step: u64,
-    },
-    /// Dropout and noise are off; batch norm still uses the batch's statistics.
-    Evaluate,
 }
 
 /// One factorised reduction: both 1x1 convs as one of two groups, and the BN.

@@ -1,6 +1,6 @@
 //! Every number of an ENAS run. The defaults are the paper's (Table 3 of the seed document).
 
-use crate::config::{error, real, whole};
+use crate::config::{error, real, sgd, whole};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -249,13 +249,9 @@ impl EnasConfig {
             return error("child.channels", c.channels, "an even number".into());
         }
         real("child.keep_prob", c.keep_prob, 1e-3, 1.0)?;
-        // Batch norm with the statistics of a single image would keep nothing of a 1x1 map.
-        whole("child.batch", c.batch, 2, 65_536)?;
         whole("child.epochs", c.epochs, 1, 100_000)?;
-        real("child.lr_max", c.lr_max, 1e-12, 1e6)?;
-        real("child.lr_min", c.lr_min, 0.0, c.lr_max)?;
+        sgd(c.batch, (c.lr_max, c.lr_min), c.momentum).map_err(|e| e.below("child"))?;
         whole("child.lr_period", c.lr_period, 1, 100_000)?;
-        real("child.momentum", c.momentum, 0.0, 0.9999)?;
         real("child.weight_decay", c.weight_decay, 0.0, 1e6)?;
         real("child.grad_clip", c.grad_clip, 1e-12, 1e30)?;
         whole("controller.hidden", k.hidden, 1, 4096)?;

@@ -51,7 +51,6 @@ impl Decisions {
 
 /// A batch of samples: what was decided, and what the loss needs, one value a sample.
 pub struct Sampled {
-    /// The decisions.
     pub decisions: Vec<Decisions>,
     /// Sum of the log-probabilities of all decisions `[n]`.
     pub log_prob: Tensor<1>,
@@ -89,7 +88,6 @@ pub struct Update {
 pub struct Controller {
     /// Weights, named as in [`Controller::new`].
     pub params: Params,
-    /// Adam.
     pub adam: Adam,
     /// Moving average of rewards; `None` before the first sample.
     pub baseline: Option<f64>,

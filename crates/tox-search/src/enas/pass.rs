@@ -1,9 +1,9 @@
 //! One pass through a child: its ops, and its batch norms by the batch or by given statistics.
 
-use super::child::Mode;
 use crate::noise;
 use burn::tensor::activation::relu;
 use burn::tensor::{Tensor, TensorData};
+use rand::Rng;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use tox_data::rng::stream;
@@ -12,6 +12,22 @@ use tox_nn::kernels::conv::Geometry;
 use tox_nn::kernels::pool::Pool;
 use tox_nn::ops::{self, Engine};
 use tox_nn::params::{Leaves, ParamId};
+
+/// How a pass treats the ops that differ between training and evaluation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Dropout and noise are on; their random numbers belong to this seed, network and step.
+    Train {
+        /// Seed of the trial.
+        seed: u64,
+        /// `search` or `retrain`: two networks must not share their noise.
+        network: &'static str,
+        /// Child step, from 0.
+        step: u64,
+    },
+    /// Dropout and noise are off; batch norm still uses the batch's statistics.
+    Evaluate,
+}
 
 /// Batch norm's gamma and beta.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -193,29 +209,29 @@ impl Pass<'_> {
 
     /// `x + sigma * detach(x) * N(0, 1)` in training.
     fn gaussian(&self, x: Tensor<4>, sigma: f32, layer: u64) -> Tensor<4> {
-        let Mode::Train {
-            seed,
-            network,
-            step,
-        } = self.mode
-        else {
-            return x;
-        };
-        let mut rng = stream(seed, &format!("noise/{network}"), &[step, layer]);
-        noise::gaussian(x, sigma, 1, &mut rng)
+        match self.rng("noise", layer) {
+            Some(mut rng) => noise::gaussian(x, sigma, 1, &mut rng),
+            None => x,
+        }
     }
 
     /// Dropout in training.
     pub fn dropout<const D: usize>(&self, x: Tensor<D>, p: f32, layer: u64) -> Tensor<D> {
-        let Mode::Train {
-            seed,
-            network,
-            step,
-        } = self.mode
-        else {
-            return x;
-        };
-        let mut rng = stream(seed, &format!("dropout/{network}"), &[step, layer]);
-        noise::dropout(x, p, 1, &mut rng)
+        match self.rng("dropout", layer) {
+            Some(mut rng) => noise::dropout(x, p, 1, &mut rng),
+            None => x,
+        }
+    }
+
+    /// Of what is drawn in training.
+    fn rng(&self, what: &str, layer: u64) -> Option<impl Rng + use<>> {
+        match self.mode {
+            Mode::Train {
+                seed,
+                network,
+                step,
+            } => Some(stream(seed, &format!("{what}/{network}"), &[step, layer])),
+            Mode::Evaluate => None,
+        }
     }
 }

@@ -4,12 +4,12 @@
 use super::child::{Architecture, Child, Mode};
 use super::config::{EnasConfig, Strategy};
 use super::controller::{Controller, Decisions};
+pub use super::state::Epoch;
 use super::state::{Final, Phase, State, Sums};
 use super::train::{EvaluationSet, Faults, Trainer};
 use crate::genotype::Genotype;
 use crate::space::Space;
 use rand::RngExt;
-use serde::{Deserialize, Serialize};
 use tox_data::checkpoint::{self, CheckpointError, Hooks};
 use tox_data::rng::stream;
 use tox_data::spec::Augment;
@@ -17,39 +17,11 @@ use tox_data::{Batch, Dataset, Split, shuffled};
 use tox_nn::Device;
 use tox_nn::optim::cosine;
 
-/// One epoch of a search. Errors are in percent; a number that is not finite is `None`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Epoch {
-    pub epoch: u32,
-    /// Learning rate of the child.
-    pub lr: f64,
-    /// Mean training loss of the child's steps.
-    pub train_loss: Option<f64>,
-    /// Training error of the child's steps.
-    pub train_error: f64,
-    /// Full validation error of the best of the epoch's candidates, shared weights.
-    pub valid_error: f64,
-    /// Its test error, where measured.
-    pub test_error: Option<f64>,
-    /// Mean accuracy of the controller's samples, in [0, 1]; `None` for random search.
-    pub reward: Option<f64>,
-    /// REINFORCE baseline after the epoch.
-    pub baseline: Option<f64>,
-    /// Mean entropy of the controller's samples, nats.
-    pub entropy: Option<f64>,
-    /// Mean probability that a sampled branch is a poison op.
-    pub poison_share: f64,
-    /// Child steps of this epoch whose gradient norm was not finite.
-    pub nonfinite_steps: u64,
-}
-
 /// What a search is run on.
 pub struct Inputs<'a> {
     pub data: &'a Dataset,
     /// Training images of what was found, trained anew.
     pub retrain: &'a Dataset,
-    /// What happens to batches.
     pub augment: &'a Augment,
     /// The searched space, poisoned or not.
     pub space: &'a Space,
@@ -63,17 +35,13 @@ pub struct Inputs<'a> {
 pub struct Found {
     /// Full validation error of the best final candidate, shared weights.
     pub valid_error: f64,
-    /// Its test error, shared weights.
     pub test_error: f64,
     /// Test error after training from scratch, unless `retrain.epochs` is 0.
     pub retrained_test_error: Option<f64>,
     /// What went wrong with gradients in the search.
     pub faults: Faults,
-    /// And in the retraining.
     pub retrain_faults: Faults,
-    /// Child steps of the search.
     pub steps: u64,
-    /// One entry an epoch.
     pub epochs: Vec<Epoch>,
     pub genotype: Genotype,
     /// `bad_ops[n]`: how many of the final controller's samples have `n` poison layers.
@@ -85,9 +53,6 @@ pub struct Found {
 }
 
 /// Runs or resumes a search. `None` means that it was asked to stop and has saved itself.
-///
-/// # Errors
-/// When the checkpoint cannot be read or written.
 pub fn run(inputs: &Inputs<'_>, mut hooks: Hooks<'_>) -> Result<Option<Found>, CheckpointError> {
     let mut search = Search::new(inputs);
     let done = checkpoint::drive(&mut search, &mut hooks)?;

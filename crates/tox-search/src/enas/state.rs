@@ -1,8 +1,29 @@
 //! Where a search stands between two small steps: what a checkpoint holds beside the buffers.
 
-use super::search::Epoch;
 use super::train::Faults;
 use serde::{Deserialize, Serialize};
+
+/// One epoch of a search. Errors are in percent; a number that is not finite is `None`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Epoch {
+    pub epoch: u32,
+    pub lr: f64,
+    pub train_loss: Option<f64>,
+    pub train_error: f64,
+    /// Full validation error of the best of the epoch's candidates, shared weights.
+    pub valid_error: f64,
+    pub test_error: Option<f64>,
+    /// Mean accuracy of the controller's samples, in [0, 1]; `None` for random search.
+    pub reward: Option<f64>,
+    pub baseline: Option<f64>,
+    /// Mean entropy of the controller's samples, nats.
+    pub entropy: Option<f64>,
+    /// Mean probability that a sampled branch is a poison op.
+    pub poison_share: f64,
+    /// Child steps of this epoch whose gradient norm was not finite.
+    pub nonfinite_steps: u64,
+}
 
 /// Where a search stands.
 #[derive(Clone, Debug, Serialize, Deserialize)]

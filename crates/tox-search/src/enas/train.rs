@@ -28,9 +28,7 @@ pub struct Faults {
 /// What one training step measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
-    /// Mean cross-entropy of the batch.
     pub loss: f32,
-    /// Wrong answers.
     pub wrong: usize,
     /// Global gradient norm before clipping.
     pub grad_norm: f32,
@@ -39,9 +37,7 @@ pub struct Step {
 /// A network that is being trained.
 pub struct Trainer {
     pub child: Child,
-    /// Its optimiser.
     pub sgd: Sgd,
-    /// What went wrong so far.
     pub faults: Faults,
     device: Device,
     grad_clip: f32,
@@ -145,9 +141,7 @@ impl Trainer {
 
 /// A split to measure on.
 pub struct EvaluationSet<'a> {
-    /// Images and labels.
     pub split: &'a Split,
-    /// Normalisation.
     pub normalise: &'a Normalise,
     /// Augmentation with the stream it begins with, if any.
     pub augment: Option<(&'a Augment, &'a ChaCha8Rng)>,

@@ -112,7 +112,7 @@ impl<N: Network> checkpoint::Machine for Machine<'_, N> {
     type Header = At;
 
     fn done(&self) -> bool {
-        self.training.done(self.inputs) && self.due().is_none()
+        self.training.done() && self.due().is_none()
     }
 
     fn advance(&mut self, progress: &mut dyn FnMut(f64, &str)) {
@@ -127,7 +127,7 @@ impl<N: Network> checkpoint::Machine for Machine<'_, N> {
                 message
             }
         };
-        progress(self.training.share(self.inputs), &message);
+        progress(self.training.share(), &message);
     }
 
     fn save(&mut self, slot: Slot<'_>) -> Result<(), CheckpointError> {
@@ -137,7 +137,7 @@ impl<N: Network> checkpoint::Machine for Machine<'_, N> {
 
     fn resume(&mut self, mut at: At, mut buffers: Buffers) -> Result<(), String> {
         let kept = std::mem::take(&mut at.training);
-        self.training.resume(kept, &mut buffers, self.inputs)?;
+        self.training.resume(kept, &mut buffers)?;
         if at.under_way.0 >= self.test.len() {
             return Err(format!("{} images of a test", at.under_way.0));
         }

@@ -42,7 +42,6 @@ pub struct Inputs<'a> {
     pub data: &'a Dataset,
     pub config: &'a FinalConfig,
     pub seed: u64,
-    /// Where the network runs.
     pub device: Device,
 }
 
@@ -51,7 +50,6 @@ pub struct Inputs<'a> {
 pub struct Trained {
     /// Its numbers after the last epoch.
     pub state: State,
-    /// What was measured.
     pub evaluation: Evaluation,
 }
 
@@ -70,7 +68,6 @@ pub struct Evaluation {
     /// Steps whose gradient norm was not finite; if there are any, the training has most likely
     /// diverged.
     pub nonfinite_steps: u64,
-    /// One entry an epoch.
     pub epochs: Vec<Epoch>,
 }
 
@@ -79,7 +76,6 @@ pub struct Evaluation {
 #[serde(deny_unknown_fields)]
 pub struct Epoch {
     pub epoch: usize,
-    /// Learning rate.
     pub lr: f64,
     /// Mean loss over the training images, with that of an auxiliary head; `None` if it is not finite.
     pub loss: Option<f64>,
@@ -93,60 +89,42 @@ pub struct Epoch {
 /// Why a final training could not begin or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum FinalError {
-    /// A number out of range.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A number of the schedule out of range.
     #[error(transparent)]
     Fit(#[from] FitConfigError),
-    /// Images to which an auxiliary head does not fit.
     #[error(
         "the auxiliary head is made for maps of 8x8 to 10x10 behind cell 2n/3, but images of \
          {height}x{width} are maps of {}x{} behind cell {cell} of {cells}; resize the images to 32x32, or \
          do without the head: `auxiliary_weight` = 0", maps[0], maps[1]
     )]
     Head {
-        /// Rows of an image.
         height: usize,
-        /// Columns of an image.
         width: usize,
-        /// The cell that the head stands behind, from 0.
         cell: usize,
         cells: usize,
-        /// Rows and columns of its maps.
         maps: [usize; 2],
     },
-    /// An augmentation that leaves nothing of an image.
     #[error(
         "`{key}` = {found} can leave nothing of images of {height}x{width}; expected less than {}",
         height.min(width)
     )]
     Augment {
-        /// Key in the config.
         key: &'static str,
-        /// What was found.
         found: usize,
-        /// Rows of an image.
         height: usize,
-        /// Columns of an image.
         width: usize,
     },
-    /// Too few images.
     #[error(
         "a final training takes at least {least} {split} images, found {found}; give the data set more"
     )]
     Images {
-        /// Of which split.
         split: &'static str,
-        /// What was found.
         found: usize,
-        /// Least that would do.
         least: usize,
     },
-    /// The network cannot be built.
     #[error(transparent)]
     Space(#[from] SpaceError),
-    /// The checkpoint failed.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
 }
@@ -219,9 +197,6 @@ pub fn elastic(
 }
 
 /// The network of an elastic architecture with its new weights and its size, as [`elastic`] trains it.
-///
-/// # Errors
-/// When the network will not do.
 pub fn elastic_network(
     space: &ElasticSpace,
     arch: &Arch,

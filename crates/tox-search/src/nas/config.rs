@@ -67,9 +67,6 @@ pub struct SupernetFile {
 
 impl SupernetFile {
     /// BLAKE3 (hexadecimal) of a file.
-    ///
-    /// # Errors
-    /// When it cannot be read.
     pub fn hash_of(path: &Path) -> Result<String, WeightsError> {
         let bytes = std::fs::read(path).map_err(|source| WeightsError::Io {
             action: "read",
@@ -185,7 +182,7 @@ const OTHERS: [&str; 11] = [
 /// A config as it is written, its tables with their defaults; perhaps of several searches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "NasKeys")]
-pub struct Written(NasKeys);
+pub struct Written(pub NasKeys);
 
 impl TryFrom<NasKeys> for Written {
     type Error = String;
@@ -201,7 +198,7 @@ impl TryFrom<NasKeys> for Written {
                 let all = all.join(", ");
                 return Err(format!("unknown field `{key}`, expected one of {all}"));
             };
-            let read: Result<Value, Unread> = search.table().read(table.take());
+            let read: Result<Value, Unread> = search.facts().table.read(table.take());
             *table = read.map_err(|e| e.to_string())?;
         }
         Ok(Self(keys))
@@ -215,8 +212,8 @@ impl Written {
         let tables: Vec<(String, Value)> = SEARCHES
             .iter()
             .map(|search| {
-                let mut table = search.table().schema(generator);
-                table.insert("description".into(), search.about().into());
+                let mut table = search.facts().table.schema(generator);
+                table.insert("description".into(), search.facts().about.into());
                 (search.kind().to_owned(), table.to_value())
             })
             .collect();
@@ -237,9 +234,9 @@ impl Written {
         let mut keys = self.0;
         let (search, space) = (keys.search, keys.space);
         let table = keys.tables.shift_remove(search.kind()).unwrap_or_default();
-        let table = search.table().in_space(table, space);
+        let table = search.facts().table.in_space(table, space);
         keys.tables = Map::from_iter([(search.kind().to_owned(), table)]);
-        keys.supernet = keys.supernet.filter(|_| search.takes_supernet());
+        keys.supernet = keys.supernet.filter(|_| search.facts().takes_supernet);
         keys.elastic = (space == NasSpace::Elastic).then(|| keys.elastic_space());
         let looked_up = keys.evaluate == Evaluate::NasBench201;
         keys.table_hash = keys.table_hash.filter(|_| looked_up);
@@ -294,9 +291,6 @@ impl NasConfig {
     }
 
     /// The numbers of the search.
-    ///
-    /// # Errors
-    /// Numbers of another search.
     pub fn numbers<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
         let kind = self.search.kind();
         let numbers = numbers::read(self.tables.get(kind).unwrap_or(&Value::Null));
@@ -313,20 +307,6 @@ impl Deref for NasConfig {
 }
 
 impl DerefMut for NasConfig {
-    fn deref_mut(&mut self) -> &mut NasKeys {
-        &mut self.0
-    }
-}
-
-impl Deref for Written {
-    type Target = NasKeys;
-
-    fn deref(&self) -> &NasKeys {
-        &self.0
-    }
-}
-
-impl DerefMut for Written {
     fn deref_mut(&mut self) -> &mut NasKeys {
         &mut self.0
     }
@@ -416,7 +396,7 @@ impl NasKeys {
             let concerned =
                 search.runs_in(space) && (space.cells().is_some() || kind == self.search.kind());
             if let Some(table) = self.tables.get(kind).filter(|_| concerned) {
-                let checked = search.table().check(table, space);
+                let checked = search.facts().table.check(table, space);
                 checked.map_err(|e| e.below(kind))?;
             }
         }

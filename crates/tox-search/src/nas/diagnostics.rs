@@ -7,11 +7,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
-    /// What is measured.
     pub name: String,
-    /// On the clean rows.
     pub clean: Option<f64>,
-    /// On the poisoned rows.
     pub poisoned: Option<f64>,
 }
 

@@ -63,7 +63,7 @@ impl JsonSchema for SearchKind {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let each = |s: &&dyn Search| json_schema!({ "description": s.about(), "type": "string", "const": s.kind() });
+        let each = |s: &&dyn Search| json_schema!({ "description": s.facts().about, "type": "string", "const": s.kind() });
         let all: Vec<Schema> = SEARCHES.iter().map(each).collect();
         json_schema!({ "description": "A search.", "oneOf": all })
     }

@@ -25,5 +25,5 @@ pub use crate::SEARCHES;
 pub use config::{BadEdges, Evaluate, NasConfig, NasKeys, NasSpace, SupernetFile, Written};
 pub use kind::SearchKind;
 pub use numbers::{Numbers, Table, TableOf, Unread};
-pub use search::{Found, Inputs, Leftover, NasError, Reads, Search, run};
+pub use search::{Ended, Facts, Found, Inputs, Leftover, NasError, Reads, Search, run};
 pub use trace::{Course, Ties, Trace};

@@ -2,10 +2,12 @@
 
 use super::diagnostics::Diagnostics;
 use super::{Course, NasConfig, NasSpace, Table, Trace};
+use crate::cell::SupernetShape;
 use crate::config::{ConfigError, error};
 use crate::genes::Architecture;
 use crate::nsganet::Subnet;
 use crate::pdarts::learner::Learner;
+use crate::reward;
 use crate::space::{PoisonedSpace, SpaceError};
 use tox_data::Dataset;
 use tox_data::checkpoint::Hooks;
@@ -15,24 +17,16 @@ use tox_nn::layers::{State, WeightsError};
 
 /// A search over a space of networks.
 pub trait Search: Sync {
+    fn facts(&self) -> &'static Facts;
+
     /// Its name in a recipe, and that of its table there.
-    fn kind(&self) -> &'static str;
+    fn kind(&self) -> &'static str {
+        self.facts().kind
+    }
 
     /// Its name in papers.
-    fn title(&self) -> &'static str;
-
-    /// A sentence on it.
-    fn about(&self) -> &'static str;
-
-    /// Its numbers: [`super::TableOf`] a structure.
-    fn table(&self) -> &'static dyn Table;
-
-    /// Whether it chooses by scores of untrained networks, even if it trains the best by its scores.
-    fn training_free(&self) -> bool;
-
-    /// Whether it is no search at all, but what others are held against.
-    fn is_control(&self) -> bool {
-        false
+    fn title(&self) -> &'static str {
+        self.facts().title
     }
 
     /// What it sees of the data.
@@ -42,47 +36,20 @@ pub trait Search: Sync {
     }
 
     fn runs_in(&self, space: NasSpace) -> bool {
-        space.cells().is_some()
+        self.facts().elastic || space.cells().is_some()
     }
 
-    /// Whether its supernet may come from a file, in the space `elastic`.
-    fn takes_supernet(&self) -> bool {
-        false
-    }
-
-    /// Seeds of it in the study of Coalson et al.; none if they did not run it.
-    fn repetitions(&self) -> Option<usize> {
-        None
-    }
-
-    /// Names of what [`Search::diagnose`] measures as changes.
-    fn signals(&self) -> &'static [&'static str] {
-        &[]
-    }
-
-    /// What it chooses between, in the plural.
-    fn choices(&self) -> &'static str {
-        "choices of the best architecture"
-    }
-
-    /// Runs or resumes it. `None` means that it was asked to stop and has saved itself. The config is
-    /// checked, and the space one that it runs in.
+    /// Runs or resumes it. The config is checked, and the space one that it runs in.
     ///
     /// # Errors
     /// Images that it cannot use, a checkpoint that cannot be read or written.
-    fn run(&self, inputs: &Inputs<'_>, hooks: Hooks<'_>) -> Result<Option<Found>, NasError>;
+    fn run(&self, inputs: &Inputs<'_>, hooks: Hooks<'_>) -> Ended;
 
     /// Reads the keys of a [`Trace`] of it.
-    ///
-    /// # Errors
-    /// Keys that are not its own.
     fn course(&self, trace: &Trace) -> serde_json::Result<Box<dyn Course>>;
 
     /// Measures what `poisoned`, the same rows as the clean ones of `inputs`, does to the signals that it
     /// goes by.
-    ///
-    /// # Errors
-    /// A network that cannot be built.
     fn diagnose(
         &self,
         inputs: &Inputs<'_>,
@@ -94,9 +61,6 @@ pub trait Search: Sync {
     }
 
     /// The network that it left, built anew; its numbers are for the caller to fill in.
-    ///
-    /// # Errors
-    /// A network that cannot be built.
     fn left(
         &self,
         inputs: &Inputs<'_>,
@@ -105,6 +69,54 @@ pub trait Search: Sync {
     ) -> Result<Leftover, NasError> {
         let _ = (inputs, found, trace);
         Ok(Leftover::None)
+    }
+}
+
+/// What does not depend on a run.
+pub struct Facts {
+    pub kind: &'static str,
+    pub title: &'static str,
+    /// A sentence on it.
+    pub about: &'static str,
+    /// Its numbers: [`super::TableOf`] a structure.
+    pub table: &'static dyn Table,
+    /// Whether it chooses by scores of untrained networks, even if it trains the best by its scores.
+    pub training_free: bool,
+    /// Whether it is no search at all, but what others are held against.
+    pub control: bool,
+    /// Whether it runs in the space `elastic` too.
+    pub elastic: bool,
+    /// Whether its supernet may come from a file there.
+    pub takes_supernet: bool,
+    /// Seeds of it in the study of Coalson et al.; none if they did not run it.
+    pub repetitions: Option<usize>,
+    /// Names of what [`Search::diagnose`] measures as changes.
+    pub signals: &'static [&'static str],
+    /// What it chooses between, in the plural.
+    pub choices: &'static str,
+}
+
+impl Facts {
+    /// Those of a search that trains what it chooses by, in the cell spaces.
+    pub const fn of(
+        kind: &'static str,
+        title: &'static str,
+        about: &'static str,
+        table: &'static dyn Table,
+    ) -> Self {
+        Self {
+            kind,
+            title,
+            about,
+            table,
+            training_free: false,
+            control: false,
+            elastic: false,
+            takes_supernet: false,
+            repetitions: None,
+            signals: &[],
+            choices: "choices of the best architecture",
+        }
     }
 }
 
@@ -119,7 +131,7 @@ pub enum Reads {
 
 /// What is searched on.
 pub struct Inputs<'a> {
-    /// The images, poisoned or not. Weights learn from the training split; alphas, and accuracies
+    /// Poisoned or not. Weights learn from the training split; alphas, and accuracies
     /// that a search goes by, are of the validation split. Test images are not looked at.
     pub data: &'a Dataset,
     /// What happens to batches, of searches that augment (P-DARTS, and TE-NAS' kernel).
@@ -131,9 +143,6 @@ pub struct Inputs<'a> {
 
 impl Inputs<'_> {
     /// The cell space.
-    ///
-    /// # Errors
-    /// A space of other networks.
     pub fn cells(&self) -> Result<PoisonedSpace, ConfigError> {
         match self.config.cells() {
             Some(cells) => Ok(cells),
@@ -144,15 +153,38 @@ impl Inputs<'_> {
             ),
         }
     }
+
+    /// For a search that evaluates cells by short trainings.
+    pub(crate) fn evaluating<'b, C>(
+        &'b self,
+        space: &'b PoisonedSpace,
+        config: &'b C,
+    ) -> reward::Inputs<'b, C> {
+        reward::Inputs {
+            space,
+            train: &self.data.train,
+            valid: &self.data.valid,
+            normalise: &self.data.normalise,
+            classes: self.data.classes,
+            accuracy: reward::Accuracy::Trained,
+            config,
+            seed: self.seed,
+            device: self.device.clone(),
+        }
+    }
+
+    /// The shape of a network on its images.
+    pub(crate) fn shape(&self, channels: usize, cells: usize) -> SupernetShape {
+        reward::shape(&self.data.train, self.data.classes, [channels, cells])
+    }
 }
 
 /// What a search found.
 #[derive(Clone, Debug)]
 pub struct Found {
     pub genotype: Architecture,
-    /// How it went.
     pub trace: Trace,
-    /// What the search leaves for others to look at.
+    /// For others to look at.
     pub left: Leftover,
 }
 
@@ -167,16 +199,16 @@ pub enum Leftover {
     Subnet(Box<(Subnet, State)>),
 }
 
+/// What a search ends with; `None` means that it was asked to stop and has saved itself.
+pub type Ended = Result<Option<Found>, NasError>;
+
 /// Why a search cannot be run or has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum NasError {
-    /// In the search's own words.
     #[error(transparent)]
     Search(Box<dyn std::error::Error + Send + Sync>),
-    /// A supernet's file that cannot be used.
     #[error(transparent)]
     Weights(#[from] WeightsError),
-    /// A supernet's file that is not the one of the trial.
     #[error(
         "the supernet {path} has the BLAKE3 hash {found}, but the trial was written for {expected}; use \
          that file, or leave `hash` out of the recipe"
@@ -184,13 +216,10 @@ pub enum NasError {
     OtherSupernet {
         path: String,
         found: String,
-        /// The hash of the trial.
         expected: String,
     },
-    /// A network that cannot be built.
     #[error(transparent)]
     Space(#[from] SpaceError),
-    /// A number out of its range, or a search that does not run on the space.
     #[error(transparent)]
     Config(#[from] ConfigError),
 }
@@ -206,7 +235,7 @@ impl NasError {
 ///
 /// # Errors
 /// A number of the config that is out of its range; those of the search.
-pub fn run(inputs: &Inputs<'_>, hooks: Hooks<'_>) -> Result<Option<Found>, NasError> {
+pub fn run(inputs: &Inputs<'_>, hooks: Hooks<'_>) -> Ended {
     inputs.config.check()?;
     inputs.config.search.run(inputs, hooks)
 }

@@ -72,9 +72,6 @@ impl Trace {
     }
 
     /// As the structure of its search.
-    ///
-    /// # Errors
-    /// Keys of another search.
     pub fn read<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
         T::deserialize(&Value::Object(self.keys.clone()))
     }

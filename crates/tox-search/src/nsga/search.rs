@@ -79,7 +79,6 @@ impl NsgaConfig {
 /// A genome and what it is worth.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Member {
-    /// The genome.
     pub genome: Genome,
     /// Its objectives, minimised.
     pub objectives: Vec<f64>,

@@ -1,7 +1,7 @@
 //! What was evaluated so far, what to evaluate next, and which of it to take.
 
 use super::config::{Choice, NsganetConfig};
-use super::found::NsganetError;
+use super::inputs::NsganetError;
 use crate::genes::{Architecture, GeneSpace};
 use crate::nsga::hypervolume::hypervolume;
 use crate::nsga::{Genome, NsgaError, search, sort, subset};
@@ -63,9 +63,7 @@ pub struct Round {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Proposal {
-    /// See [`Round`].
     pub winner: Kind,
-    /// See [`Round`].
     pub scores: Vec<Score>,
     /// Genes and predicted errors.
     pub candidates: Vec<(Genome, f64)>,
@@ -116,9 +114,6 @@ fn objectives(archive: &[Entry]) -> Vec<[f64; 2]> {
 }
 
 /// The places of the architectures that none dominates.
-///
-/// # Errors
-/// An accuracy that is not finite.
 pub fn front(archive: &[Entry]) -> Result<Vec<usize>, NsgaError> {
     let fronts = sort::fronts(&objectives(archive))?;
     Ok(fronts.into_iter().next().unwrap_or_default())
@@ -223,9 +218,6 @@ impl From<NsganetError> for Stopped {
 
 impl Proposal {
     /// The round, when all its architectures are in the archive.
-    ///
-    /// # Errors
-    /// An accuracy that is not finite.
     pub fn close(self, archive: &[Entry]) -> Result<Round, NsgaError> {
         let pairs = self.candidates.iter().filter_map(|(genes, predicted)| {
             let entry = archive.iter().find(|entry| entry.genes == *genes)?;
@@ -243,9 +235,6 @@ impl Proposal {
 }
 
 /// The hypervolume of an archive as a share, see [`Round::hypervolume`].
-///
-/// # Errors
-/// An accuracy that is not finite.
 pub fn share(archive: &[Entry]) -> Result<f64, NsgaError> {
     let first = archive.iter().filter(|entry| entry.round == 0);
     let worst = first.map(Entry::objectives).fold([0.0f64; 2], |worst, o| {
@@ -258,9 +247,6 @@ pub fn share(archive: &[Entry]) -> Result<f64, NsgaError> {
 }
 
 /// The place of the result, the first of equals.
-///
-/// # Errors
-/// An accuracy that is not finite.
 pub fn choose(archive: &[Entry], choice: Choice) -> Result<usize, NsgaError> {
     let front = front(archive)?;
     let points: Vec<[f64; 2]> = front.iter().map(|i| archive[*i].objectives()).collect();

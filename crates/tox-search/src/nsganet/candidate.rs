@@ -1,17 +1,16 @@
 //! What a subnet is worth: running statistics measured anew, fine-tuning, accuracy. A step at a time.
 
-use super::found::Inputs;
+use super::inputs::Inputs;
 use super::supernet::{Subnet, Supernet};
 use crate::genes::Architecture;
 use crate::space::SpaceError;
 use serde::{Deserialize, Serialize};
-use tox_data::checkpoint::{Buffers, restore};
+use tox_data::checkpoint::Buffers;
 use tox_data::rng::stream;
 use tox_data::{Normalise, Split, shuffled};
-use tox_nn::fit::Trainer;
 use tox_nn::fit::evaluate::{error, images, logits};
+use tox_nn::fit::{self, FitConfig, Training};
 use tox_nn::layers::{Draws, Mode, Network, Pass, State};
-use tox_nn::optim::cosine;
 use tox_nn::{Device, init};
 
 /// Replaces the running statistics by those of some images: the means over batches, weighted by their
@@ -63,28 +62,16 @@ pub fn calibrate<N: Network>(
 #[serde(deny_unknown_fields)]
 pub(super) struct Kept {
     calibrated: bool,
-    epoch: usize,
-    step: usize,
-    touched: Vec<bool>,
-    batches: Vec<u64>,
-    nonfinite_steps: u64,
+    tuned: fit::Kept,
 }
 
 /// A candidate that is being evaluated.
 pub(super) struct Candidate {
-    trainer: Trainer<Subnet>,
+    training: Training<Subnet>,
+    tune: FitConfig,
     /// Last part of the streams' keys.
     name: String,
     calibrated: bool,
-    epoch: usize,
-    step: usize,
-    /// The epoch's shuffled images; made when needed.
-    order: Option<Vec<u32>>,
-}
-
-/// Steps of an epoch; a single image left over is left out.
-pub(super) fn steps(images: usize, batch: usize) -> usize {
-    (images / batch + usize::from(images % batch > 1)).max(1)
 }
 
 /// New weights of the classifier by PyTorch's rule.
@@ -101,6 +88,19 @@ fn reset_classifier(state: &mut State, seed: u64, network: &str) {
     }
 }
 
+/// What a candidate is fine-tuned on.
+fn tuned_on<'a>(name: &'a str, config: &'a FitConfig, inputs: &'a Inputs<'_>) -> fit::Inputs<'a> {
+    fit::Inputs {
+        train: &inputs.data.train,
+        normalise: &inputs.data.normalise,
+        augment: inputs.augment,
+        config,
+        seed: inputs.seed,
+        name,
+        device: inputs.device.clone(),
+    }
+}
+
 impl Candidate {
     /// The `number`-th architecture that is evaluated, with inherited weights.
     pub fn new(
@@ -109,36 +109,28 @@ impl Candidate {
         number: usize,
         inputs: &Inputs<'_>,
     ) -> Result<Self, SpaceError> {
-        let tune = &inputs.config.tune;
-        let name = format!("nsganet/candidate/{number}");
+        let (name, tune) = (format!("nsganet/candidate/{number}"), &inputs.config.tune);
         let (mut net, mut state, _) = supernet.subnet(architecture)?;
         net.set_dropout(tune.dropout as f32);
         if tune.new_classifier {
             reset_classifier(&mut state, inputs.seed, &name);
         }
+        let tune = tune.fit();
         Ok(Self {
-            trainer: Trainer::new(net, state, &tune.fit(), inputs.device.clone()),
+            training: Training::new(net, state, &tuned_on(&name, &tune, inputs)),
+            tune,
             name,
             calibrated: false,
-            epoch: 0,
-            step: 0,
-            order: None,
         })
     }
 
-    fn steps(inputs: &Inputs<'_>) -> usize {
-        steps(inputs.data.train.len(), inputs.config.tune.batch)
-    }
-
-    pub fn done(&self, inputs: &Inputs<'_>) -> bool {
-        self.calibrated && self.epoch == inputs.config.tune.epochs
+    pub fn done(&self) -> bool {
+        self.calibrated && self.training.done()
     }
 
     /// Share of the steps done.
-    pub fn share(&self, inputs: &Inputs<'_>) -> f64 {
-        let steps = Self::steps(inputs) as f64;
-        let done = self.epoch as f64 + self.step as f64 / steps;
-        done / inputs.config.tune.epochs.max(1) as f64
+    pub fn share(&self) -> f64 {
+        self.training.share()
     }
 
     fn calibrate(&mut self, inputs: &Inputs<'_>) {
@@ -147,7 +139,7 @@ impl Candidate {
         let mut rng = stream(inputs.seed, &purpose, &[]);
         let mut indices = shuffled(data.train.len(), &mut rng);
         indices.truncate(tune.calibration);
-        let Trainer { network, state, .. } = &mut self.trainer;
+        let (network, state) = self.training.parts();
         let (on, device) = ((&data.train, &indices[..]), &inputs.device);
         calibrate(network, state, on, tune.batch, &data.normalise, device);
         self.calibrated = true;
@@ -156,36 +148,15 @@ impl Candidate {
     /// The network as it is before fine-tuning.
     pub fn calibrated(mut self, inputs: &Inputs<'_>) -> (Subnet, State) {
         self.calibrate(inputs);
-        (self.trainer.network, self.trainer.state)
+        let (network, state) = self.training.parts();
+        (network.clone(), state.clone())
     }
 
     /// Measures the running statistics, or takes the next training step.
     pub fn advance(&mut self, inputs: &Inputs<'_>) {
-        let (data, tune, seed) = (inputs.data, &inputs.config.tune, inputs.seed);
-        let train = &data.train;
-        if !self.calibrated {
-            return self.calibrate(inputs);
-        }
-        let (epoch, i, steps) = (self.epoch, self.step, Self::steps(inputs));
-        let order = self.order.get_or_insert_with(|| {
-            let purpose = format!("shuffle/{}", self.name);
-            shuffled(train.len(), &mut stream(seed, &purpose, &[epoch as u64]))
-        });
-        let indices = &order[i * tune.batch..((i + 1) * tune.batch).min(order.len())];
-        let purpose = format!("augment/{}", self.name);
-        let mut rng = stream(seed, &purpose, &[epoch as u64, i as u64]);
-        let augment = Some((inputs.augment, &mut rng));
-        let batch = train.batch(indices, &data.normalise, augment);
-        let draws = Draws {
-            seed,
-            network: &self.name,
-            step: (epoch * steps + i) as u64,
-        };
-        let lr = cosine(epoch, tune.lr_max, tune.lr_min, tune.epochs);
-        self.trainer.step(&batch, draws, lr);
-        self.step += 1;
-        if self.step == steps {
-            (self.epoch, self.step, self.order) = (epoch + 1, 0, None);
+        match self.calibrated {
+            true => (self.training).advance(&tuned_on(&self.name, &self.tune, inputs)),
+            false => self.calibrate(inputs),
         }
     }
 
@@ -193,7 +164,7 @@ impl Candidate {
     /// a finite number: the training has diverged, which the published code's failed evaluations are
     /// worth too.
     pub fn accuracy(&self, inputs: &Inputs<'_>) -> f64 {
-        let (network, state) = (&self.trainer.network, &self.trainer.state);
+        let (network, state) = (self.training.network(), self.training.state());
         let (valid, normalise) = (&inputs.data.valid, &inputs.data.normalise);
         let logits = logits(network, state, valid, normalise, &inputs.device);
         match logits.iter().all(|v| v.is_finite()) {
@@ -205,48 +176,16 @@ impl Candidate {
     pub fn kept(&self) -> Kept {
         Kept {
             calibrated: self.calibrated,
-            epoch: self.epoch,
-            step: self.step,
-            touched: self.trainer.sgd.touched.clone(),
-            batches: self.trainer.state.running.batches.clone(),
-            nonfinite_steps: self.trainer.nonfinite_steps,
+            tuned: self.training.kept(),
         }
     }
 
     pub fn buffers(&self) -> [(&'static str, &[f32]); 3] {
-        [
-            ("candidate/weights", &self.trainer.state.params.values),
-            ("candidate/running", &self.trainer.state.running.values),
-            ("candidate/velocity", &self.trainer.sgd.velocity),
-        ]
+        self.training.buffers()
     }
 
-    pub fn resume(
-        &mut self,
-        kept: Kept,
-        buffers: &mut Buffers,
-        inputs: &Inputs<'_>,
-    ) -> Result<(), String> {
-        let (epochs, steps) = (inputs.config.tune.epochs, Self::steps(inputs));
-        if kept.epoch > epochs || kept.step >= steps {
-            return Err(format!(
-                "epoch {} and step {} of a candidate",
-                kept.epoch, kept.step
-            ));
-        }
-        let trainer = &mut self.trainer;
-        let state = &mut trainer.state;
-        restore(buffers, "candidate/weights", &mut state.params.values)?;
-        restore(buffers, "candidate/running", &mut state.running.values)?;
-        restore(buffers, "candidate/velocity", &mut trainer.sgd.velocity)?;
-        let (norms, weights) = (state.running.batches.len(), trainer.sgd.touched.len());
-        if kept.batches.len() != norms || kept.touched.len() != weights {
-            return Err("another number of weights or batch norms".into());
-        }
-        state.running.batches = kept.batches;
-        trainer.sgd.touched = kept.touched;
-        trainer.nonfinite_steps = kept.nonfinite_steps;
-        (self.calibrated, self.epoch, self.step) = (kept.calibrated, kept.epoch, kept.step);
-        Ok(())
+    pub fn resume(&mut self, kept: Kept, buffers: &mut Buffers) -> Result<(), String> {
+        self.calibrated = kept.calibrated;
+        self.training.resume(kept.tuned, buffers)
     }
 }

@@ -1,6 +1,6 @@
 //! Every number of an NSGANetV2 search.
 
-use crate::config::{ConfigError, error, real, whole};
+use crate::config::{ConfigError, error, real, sgd, whole};
 use crate::nsga::search::NsgaConfig;
 use crate::surrogate::{Kind, PredictorConfig, select};
 use schemars::JsonSchema;
@@ -178,10 +178,7 @@ impl NsganetConfig {
         whole("cells", self.cells, 1, 4096)?;
         let net = &self.supernet;
         whole("supernet.epochs", net.epochs, 1, 100_000)?;
-        whole("supernet.batch", net.batch, 2, 65_536)?;
-        real("supernet.lr_max", net.lr_max, 1e-12, 1e6)?;
-        real("supernet.lr_min", net.lr_min, 0.0, net.lr_max)?;
-        real("supernet.momentum", net.momentum, 0.0, 0.9999)?;
+        sgd(net.batch, (net.lr_max, net.lr_min), net.momentum).map_err(|e| e.below("supernet"))?;
         real("supernet.weight_decay", net.weight_decay, 0.0, 1e3)?;
         real("supernet.grad_clip", net.grad_clip, 1e-12, 1e30)?;
         whole("supernet.sampled", net.sampled, 1, 1000)?;
@@ -202,10 +199,7 @@ impl NsganetConfig {
         real("search.eta", self.search.eta, 0.0, 1e6)?;
         let tune = &self.tune;
         whole("tune.epochs", tune.epochs, 0, 100_000)?;
-        whole("tune.batch", tune.batch, 2, 65_536)?;
-        real("tune.lr_max", tune.lr_max, 1e-12, 1e6)?;
-        real("tune.lr_min", tune.lr_min, 0.0, tune.lr_max)?;
-        real("tune.momentum", tune.momentum, 0.0, 0.9999)?;
+        sgd(tune.batch, (tune.lr_max, tune.lr_min), tune.momentum).map_err(|e| e.below("tune"))?;
         real("tune.weight_decay", tune.weight_decay, 0.0, 1e3)?;
         real("tune.dropout", tune.dropout, 0.0, 0.999)?;
         whole("tune.calibration", tune.calibration, 2, 100_000_000)

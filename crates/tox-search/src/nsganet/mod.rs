@@ -14,8 +14,8 @@
 //! # The supernet
 //!
 //! The published search is over the elastic space, with Once-for-All's weights for ImageNet
-//! ([`found::Accuracy::Inherited`]). Without them a supernet is trained on the search's own images
-//! ([`found::Accuracy::Trained`]), in one phase and not in Once-for-All's five: by the sandwich rule of
+//! ([`inputs::Accuracy::Inherited`]). Without them a supernet is trained on the search's own images
+//! ([`inputs::Accuracy::Trained`]), in one phase and not in Once-for-All's five: by the sandwich rule of
 //! universally slimmable networks, with the distillation of BigNAS (Yu et al. 2020). In a step the
 //! gradients of the largest, the smallest and some random subnets are added up; all but the largest
 //! learn the answers of the largest. Channels are not sorted by importance, since none are cut off from
@@ -33,12 +33,14 @@ pub mod candidate;
 pub mod config;
 pub mod found;
 pub mod inherit;
+pub mod inputs;
 pub mod search;
 pub mod supernet;
 mod training;
 
 pub use config::{Choice, NsganetConfig, SupernetConfig, TuneConfig};
-pub use found::{Accuracy, Found, Inputs, NsganetError};
+pub use found::Found;
+pub use inputs::{Accuracy, Inputs, NsganetError};
 pub use search::run;
 pub use supernet::{Subnet, Supernet};
 
@@ -46,7 +48,7 @@ use crate::cell::SupernetShape;
 use crate::config::ConfigError;
 use crate::genes::Architecture;
 use crate::nas::{
-    self, Course, Leftover, NasError, NasSpace, Numbers, SupernetFile, Table, TableOf, Trace,
+    self, Course, Facts, Leftover, NasError, NasSpace, Numbers, SupernetFile, TableOf, Trace,
 };
 use archive::{Entry, Round};
 use serde::{Deserialize, Serialize};
@@ -83,44 +85,24 @@ impl Numbers for NsganetConfig {
     }
 }
 
+const FACTS: Facts = Facts {
+    elastic: true,
+    takes_supernet: true,
+    repetitions: Some(10),
+    ..Facts::of(
+        "nsganetv2",
+        "NSGANetV2",
+        "NSGANetV2: evolution by predicted accuracy over a supernet's subnets.",
+        TableOf::<NsganetConfig>::NEW,
+    )
+};
+
 impl nas::Search for NsganetV2 {
-    fn kind(&self) -> &'static str {
-        "nsganetv2"
+    fn facts(&self) -> &'static Facts {
+        &FACTS
     }
 
-    fn title(&self) -> &'static str {
-        "NSGANetV2"
-    }
-
-    fn about(&self) -> &'static str {
-        "NSGANetV2: evolution by predicted accuracy over a supernet's subnets."
-    }
-
-    fn table(&self) -> &'static dyn Table {
-        TableOf::<NsganetConfig>::NEW
-    }
-
-    fn training_free(&self) -> bool {
-        false
-    }
-
-    fn runs_in(&self, _space: NasSpace) -> bool {
-        true
-    }
-
-    fn takes_supernet(&self) -> bool {
-        true
-    }
-
-    fn repetitions(&self) -> Option<usize> {
-        Some(10)
-    }
-
-    fn run(
-        &self,
-        inputs: &nas::Inputs<'_>,
-        hooks: Hooks<'_>,
-    ) -> Result<Option<nas::Found>, NasError> {
+    fn run(&self, inputs: &nas::Inputs<'_>, hooks: Hooks<'_>) -> nas::Ended {
         let supernet = inputs.config.supernet.as_ref();
         let supernet = supernet.map(|file| from_file(inputs, file)).transpose()?;
         let own = Inputs {
@@ -170,12 +152,9 @@ impl nas::Search for NsganetV2 {
 
 fn supernet(inputs: &nas::Inputs<'_>, classes: usize, key: &str) -> Result<Supernet, NasError> {
     let config: NsganetConfig = inputs.config.numbers()?;
-    let [_, c, h, w] = inputs.data.train.images.shape;
     let shape = SupernetShape {
-        channels: config.channels,
-        cells: config.cells,
         classes,
-        input: [c, h, w],
+        ..inputs.shape(config.channels, config.cells)
     };
     let key = (inputs.seed, key);
     Ok(Supernet::new(

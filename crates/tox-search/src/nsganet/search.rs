@@ -3,7 +3,8 @@
 
 use super::archive::{self, Entry, Proposal, Round};
 use super::candidate::{Candidate, Kept};
-use super::found::{Accuracy, Found, Inputs, NsganetError};
+use super::found::Found;
+use super::inputs::{Accuracy, Inputs, NsganetError};
 use super::supernet::Supernet;
 use super::training::{self, Training};
 use crate::cell::SupernetShape;
@@ -80,7 +81,7 @@ impl<'a> Search<'a> {
             Accuracy::Trained => {
                 let matrices = config.kernel_matrices;
                 let supernet = Supernet::new(inputs.space, shape, matrices, key_of_weights)?;
-                Some(Training::new(supernet, &config.supernet))
+                Some(Training::new(supernet, inputs))
             }
             Accuracy::Inherited(given) => {
                 let found = (given.space(), given.shape().input[0]);
@@ -128,7 +129,7 @@ impl<'a> Search<'a> {
 
     fn trained(&self) -> bool {
         let training = self.training.as_ref();
-        training.is_none_or(|t| t.done(&self.inputs.config.supernet))
+        training.is_none_or(Training::done)
     }
 
     /// Puts the next architecture into the archive.
@@ -150,7 +151,7 @@ impl<'a> Search<'a> {
         let inputs = self.inputs;
         if let Some(candidate) = &mut self.candidate {
             candidate.advance(inputs);
-            if candidate.done(inputs) {
+            if candidate.done() {
                 let accuracy = candidate.accuracy(inputs);
                 self.candidate = None;
                 self.archive(accuracy)?;
@@ -184,10 +185,10 @@ impl<'a> Search<'a> {
     fn step(&mut self) -> Result<String, NsganetError> {
         let config = self.inputs.config;
         if let Some(training) = &mut self.training
-            && !training.done(&config.supernet)
+            && !training.done()
         {
             training.advance(self.inputs)?;
-            return Ok(training.message(&config.supernet));
+            return Ok(training.message());
         }
         if let Some(genes) = self.at.pending.first().cloned() {
             self.evaluate(&genes)?;
@@ -220,10 +221,10 @@ impl<'a> Search<'a> {
     fn share(&self) -> f64 {
         let (inputs, config) = (self.inputs, self.inputs.config);
         let all = (config.initial + config.rounds * config.candidates) as f64;
-        let now = self.candidate.as_ref().map_or(0.0, |c| c.share(inputs));
+        let now = self.candidate.as_ref().map_or(0.0, Candidate::share);
         let evaluated = ((self.at.archive.len() as f64 + now) / all).min(1.0);
         match (&self.training, inputs.accuracy) {
-            (Some(training), Accuracy::Trained) => 0.5 * training.share(inputs) + 0.5 * evaluated,
+            (Some(training), Accuracy::Trained) => 0.5 * training.share() + 0.5 * evaluated,
             _ => evaluated,
         }
     }
@@ -278,7 +279,7 @@ impl Machine for Search<'_> {
     fn resume(&mut self, mut at: At, mut buffers: Buffers) -> Result<(), String> {
         let inputs = self.inputs;
         match (&mut self.training, at.training.take()) {
-            (Some(training), Some(kept)) => training.resume(kept, &mut buffers, inputs)?,
+            (Some(training), Some(kept)) => training.resume(kept, &mut buffers)?,
             (None, None) => {}
             _ => return Err("with a supernet where there is none, or without one".into()),
         }
@@ -290,7 +291,7 @@ impl Machine for Search<'_> {
             let number = at.archive.len();
             let new = Candidate::new(&training.supernet, &architecture, number, inputs);
             let mut candidate = new.map_err(|e| e.to_string())?;
-            candidate.resume(kept, &mut buffers, inputs)?;
+            candidate.resume(kept, &mut buffers)?;
             self.candidate = Some(candidate);
         }
         self.at = at;

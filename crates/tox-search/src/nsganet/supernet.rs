@@ -34,9 +34,7 @@ use tox_nn::params::ParamId;
 /// The network of an architecture, with a supernet's weights.
 #[derive(Clone, Debug)]
 pub enum Subnet {
-    /// Of a cell space.
     Cell(CellSupernet),
-    /// Of the elastic space.
     Elastic(ElasticNet),
 }
 
@@ -53,7 +51,7 @@ impl Network for Subnet {
     fn logits(&self, pass: &Pass<'_>, x: Tensor<4>) -> Tensor<2> {
         match self {
             // Without a mix every op counts as it is, and there is one on an edge.
-            Self::Cell(net) => net.mixed_logits(pass, x, &[], 0.0),
+            Self::Cell(net) => net.mixed(pass, x, &[], 0.0),
             Self::Elastic(net) => net.logits(pass, x),
         }
     }
@@ -143,9 +141,6 @@ impl Supernet {
     }
 
     /// Writes all numbers to a safetensors file.
-    ///
-    /// # Errors
-    /// When the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), WeightsError> {
         self.state.save(path)
     }
@@ -174,9 +169,6 @@ impl Supernet {
     /// The network of an architecture, its numbers, and where they come from. Its running statistics
     /// are of no use before they are [measured](super::candidate::calibrate), unless it is the largest
     /// network with loaded weights.
-    ///
-    /// # Errors
-    /// An architecture that is not of the space.
     pub fn subnet(
         &self,
         architecture: &Architecture,
@@ -261,9 +253,6 @@ impl Supernet {
     /// subnets, added up. What the first subnet measured is returned with the norm of the sum. With
     /// `distil` all but the first learn its answers (their softmax) instead of the labels, as in BigNAS
     /// (Yu et al. 2020).
-    ///
-    /// # Errors
-    /// An architecture that is not of the space.
     pub fn gradients(
         &self,
         subnets: &[Architecture],

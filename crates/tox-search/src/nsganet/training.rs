@@ -1,8 +1,6 @@
 //! Training of the supernet, a step at a time.
 
-use super::candidate::steps;
-use super::config::SupernetConfig;
-use super::found::Inputs;
+use super::inputs::Inputs;
 use super::supernet::Supernet;
 use crate::genes::{Architecture, GeneSpace};
 use crate::space::SpaceError;
@@ -16,6 +14,11 @@ use tox_nn::optim::{Sgd, clip_scale, cosine};
 
 /// Streams' keys.
 const NAME: &str = "nsganet/supernet";
+
+/// Steps of an epoch; a single image left over is left out.
+fn steps(images: usize, batch: usize) -> usize {
+    (images / batch + usize::from(images % batch > 1)).max(1)
+}
 
 /// What a checkpoint keeps of the training beside its buffers. The sum of losses as bits, because JSON
 /// knows no NaN.
@@ -39,16 +42,22 @@ pub(super) struct Training {
     /// The epoch's shuffled images; made when needed.
     order: Option<Vec<u32>>,
     at: Kept,
+    epochs: usize,
+    /// Of an epoch.
+    steps: usize,
 }
 
 impl Training {
     /// Of a supernet that is to be trained.
-    pub fn new(supernet: Supernet, config: &SupernetConfig) -> Self {
+    pub fn new(supernet: Supernet, inputs: &Inputs<'_>) -> Self {
+        let config = &inputs.config.supernet;
         let (momentum, decay) = (config.momentum as f32, config.weight_decay as f32);
         let mut sgd = Sgd::new(&supernet.state().params, momentum, decay, false);
         sgd.nesterov = false;
         Self {
             sgd: Some(sgd),
+            epochs: config.epochs,
+            steps: steps(inputs.data.train.len(), config.batch),
             ..Self::elsewhere(supernet)
         }
     }
@@ -60,24 +69,24 @@ impl Training {
             sgd: None,
             order: None,
             at: Kept::default(),
+            epochs: 0,
+            steps: 1,
         }
     }
 
-    pub fn done(&self, config: &SupernetConfig) -> bool {
-        self.sgd.is_none() || self.at.epochs.len() >= config.epochs
+    pub fn done(&self) -> bool {
+        self.at.epochs.len() >= self.epochs
     }
 
     /// Share of the steps done.
-    pub fn share(&self, inputs: &Inputs<'_>) -> f64 {
-        let config = &inputs.config.supernet;
-        let steps = steps(inputs.data.train.len(), config.batch) as f64;
-        let epochs = self.at.epochs.len() as f64 + self.at.step as f64 / steps;
-        epochs / config.epochs as f64
+    pub fn share(&self) -> f64 {
+        let epochs = self.at.epochs.len() as f64 + self.at.step as f64 / self.steps as f64;
+        epochs / self.epochs.max(1) as f64
     }
 
     /// What is going on.
-    pub fn message(&self, config: &SupernetConfig) -> String {
-        let (epoch, all) = (self.at.epochs.len(), config.epochs);
+    pub fn message(&self) -> String {
+        let (epoch, all) = (self.at.epochs.len(), self.epochs);
         let mut message = format!("nsganetv2, supernet, {epoch}/{all} epochs done");
         if let Some(last) = self.at.epochs.last() {
             message += &format!(", training error {:.1} %", last.error);
@@ -85,11 +94,11 @@ impl Training {
         message
     }
 
-    /// The next step; see [`SupernetConfig`].
+    /// The next step; see [`SupernetConfig`](super::config::SupernetConfig).
     pub fn advance(&mut self, inputs: &Inputs<'_>) -> Result<(), SpaceError> {
         let (data, seed, config) = (inputs.data, inputs.seed, &inputs.config.supernet);
         let (n, size, at) = (data.train.len(), config.batch, &mut self.at);
-        let (steps, epoch, i) = (steps(n, size), at.epochs.len(), at.step);
+        let (steps, epoch, i) = (self.steps, at.epochs.len(), at.step);
         let key = [epoch as u64, i as u64];
         let order = self.order.get_or_insert_with(|| {
             let mut rng = stream(seed, &format!("shuffle/{NAME}"), &key[..1]);
@@ -146,27 +155,20 @@ impl Training {
     pub fn buffers(&self) -> Vec<(&'static str, &[f32])> {
         let weights = &self.supernet.state().params.values;
         match &self.sgd {
-            Some(sgd) => vec![("supernet", weights), ("velocity", &sgd.velocity)],
+            Some(sgd) => vec![("supernet", weights), ("supernet/velocity", &sgd.velocity)],
             None => Vec::new(),
         }
     }
 
-    pub fn resume(
-        &mut self,
-        kept: Kept,
-        buffers: &mut Buffers,
-        inputs: &Inputs<'_>,
-    ) -> Result<(), String> {
-        let config = &inputs.config.supernet;
-        let steps = steps(inputs.data.train.len(), config.batch);
+    pub fn resume(&mut self, kept: Kept, buffers: &mut Buffers) -> Result<(), String> {
         let (step, epochs) = (kept.step, kept.epochs.len());
-        if step >= steps || epochs > config.epochs {
+        if step >= self.steps || epochs > self.epochs {
             return Err(format!("step {step} after {epochs} epochs of a supernet"));
         }
         if let Some(sgd) = &mut self.sgd {
             let params = &mut self.supernet.state_mut().params;
             restore(buffers, "supernet", &mut params.values)?;
-            restore(buffers, "velocity", &mut sgd.velocity)?;
+            restore(buffers, "supernet/velocity", &mut sgd.velocity)?;
             if kept.touched.len() != sgd.touched.len() {
                 return Err("another number of weights".into());
             }

@@ -1,7 +1,7 @@
 //! Every number of a P-DARTS search.
 
 use super::discretise::{MAX_SKIPS, skip_dropout};
-use crate::config::{ConfigError, error, real, whole};
+use crate::config::{ConfigError, error, real, sgd, whole};
 use crate::space::cells::CellSpace;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -135,12 +135,9 @@ impl PdartsConfig {
             before = stage.ops;
         }
         whole("channels", self.channels, 1, 4096)?;
-        whole("batch", self.batch, 2, 65_536)?;
         whole("epochs", self.epochs, 1, 100_000)?;
         whole("frozen_epochs", self.frozen_epochs, 0, self.epochs)?;
-        real("lr_max", self.lr_max, 1e-12, 1e6)?;
-        real("lr_min", self.lr_min, 0.0, self.lr_max)?;
-        real("momentum", self.momentum, 0.0, 0.9999)?;
+        sgd(self.batch, (self.lr_max, self.lr_min), self.momentum)?;
         real("weight_decay", self.weight_decay, 0.0, 1e3)?;
         real("grad_clip", self.grad_clip, 1e-12, 1e30)?;
         real("alpha_lr", self.alpha_lr, 0.0, 1e3)?;

@@ -54,64 +54,44 @@ pub struct Edge {
 /// Why weights could not be made into ops.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DiscretiseError {
-    /// Other than one list of each kind for every edge, of which a DARTS cell has [`EDGES`].
     #[error(
         "a cell was given {candidates} lists of ops and {probabilities} of probabilities, expected \
          one of each for each edge (14 in a DARTS cell)"
     )]
     Edges {
-        /// Lists of candidate ops.
         candidates: usize,
-        /// Lists of probabilities.
         probabilities: usize,
     },
-    /// Ops and probabilities of an edge do not pair.
     #[error(
         "edge {edge} has {ops} ops and {probabilities} probabilities, expected one for each op"
     )]
     Pairs {
         edge: usize,
-        /// Candidate ops.
         ops: usize,
-        /// Probabilities.
         probabilities: usize,
     },
-    /// Ops that are not ascending numbers of an edge's branches.
     #[error(
         "the ops of edge {edge} are {ops:?}, expected ascending numbers of branches, each once: below \
          8 in the DARTS space without bad ops"
     )]
-    Ops {
-        edge: usize,
-        /// Its ops.
-        ops: Vec<usize>,
-    },
-    /// NaN, or outside [0, 1].
+    Ops { edge: usize, ops: Vec<usize> },
     #[error(
         "edge {edge} has a probability outside [0, 1] or NaN: its architecture weights are not \
          finite, or no softmax was taken"
     )]
     Probability { edge: usize },
-    /// More ops to drop than there are.
     #[error("{drop} ops were to be dropped from edge {edge}, which has {ops}; leave at least one")]
     Drop {
         edge: usize,
-        /// Its ops.
         ops: usize,
-        /// To drop.
         drop: usize,
     },
-    /// Nothing but `none`, or nothing but `none` and struck skip-connects.
     #[error(
         "edge {edge} has no op left but none{}; keep more ops in the last stage{}",
         if *.struck { " after its skip_connect was struck" } else { "" },
         if *.struck { ", or allow more skip_connects" } else { "" }
     )]
-    NothingLeft {
-        edge: usize,
-        /// Whether a skip-connect was struck from it.
-        struck: bool,
-    },
+    NothingLeft { edge: usize, struck: bool },
 }
 
 /// The branches of an edge: the published ops, and behind them bad ones if there are any.

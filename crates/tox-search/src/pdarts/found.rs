@@ -32,13 +32,10 @@ pub struct Inputs<'a> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Epoch {
-    /// Stage, from 0.
     pub stage: usize,
     /// Epoch of the stage, from 0.
     pub epoch: usize,
-    /// Learning rate of the weights.
     pub lr: f64,
-    /// Dropout on skip-connects.
     pub skip_dropout: f64,
     /// Mean loss of the weights' batches, over images.
     pub loss: Option<f64>,
@@ -103,7 +100,6 @@ pub struct Found {
     pub epochs: Vec<Epoch>,
     /// One entry a stage.
     pub stages: Vec<StageEnd>,
-    /// Steps of the search.
     pub steps: u64,
     /// The last stage's supernet as the search left it, for diagnostics.
     pub learner: Learner,
@@ -112,32 +108,20 @@ pub struct Found {
 /// Why a search cannot be run or has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum PdartsError {
-    /// A number of the config is out of its range.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The supernet cannot be built.
     #[error("a P-DARTS supernet cannot be built: {0}")]
     Space(#[from] SpaceError),
-    /// A half without images.
     #[error(
         "P-DARTS learns weights on the training images and alphas on the validation images, but has \
          {weights} and {alphas} of them: it needs two of each; set `data.train` and `data.valid`"
     )]
-    Images {
-        /// Training images.
-        weights: usize,
-        /// Validation images.
-        alphas: usize,
-    },
-    /// The checkpoint cannot be read or written.
+    Images { weights: usize, alphas: usize },
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// The alphas do not give an architecture.
     #[error("stage {stage} of P-DARTS ends without ops: {source}")]
     Discretise {
-        /// From 1.
         stage: usize,
-        /// Why.
         source: DiscretiseError,
     },
 }

@@ -29,9 +29,7 @@ pub struct Learner {
     pub state: State,
     /// One matrix, edges by ops, for every kind of cell.
     pub alphas: Params,
-    /// Optimiser of the weights.
     pub sgd: Sgd,
-    /// Optimiser of the alphas.
     pub adam: Adam,
     /// Steps so far, of either kind, whose gradient norm was not finite.
     pub nonfinite_steps: u64,
@@ -116,7 +114,7 @@ impl Learner {
         let leaves = Leaves::new(&self.alphas, &device);
         let mixes = self.mixes(&leaves);
         let x = images(batch, &device);
-        let logits = self.net.mixed_logits(&pass, x, &mixes, skip_dropout as f32);
+        let logits = self.net.mixed(&pass, x, &mixes, skip_dropout as f32);
         let wrong = wrong(logits.clone().inner(), &batch.labels);
         let loss = cross_entropy(logits, labels(&batch.labels, &device));
         let gradients = leaves.gradients(loss.backward());
@@ -151,7 +149,7 @@ impl Learner {
         let leaves = Leaves::fixed(&self.alphas, &device);
         let mixes = self.mixes(&leaves);
         let x = images(batch, &device);
-        let logits = self.net.mixed_logits(&pass, x, &mixes, skip_dropout as f32);
+        let logits = self.net.mixed(&pass, x, &mixes, skip_dropout as f32);
         let wrong = wrong(logits.clone().inner(), &batch.labels);
         let loss = cross_entropy(logits, labels(&batch.labels, &device));
         let gradients = pass.finish(loss.backward()).gradients;

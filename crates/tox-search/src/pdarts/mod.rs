@@ -32,12 +32,11 @@ pub mod found;
 pub mod learner;
 pub mod search;
 
-use crate::cell::SupernetShape;
 use crate::config::ConfigError;
 use crate::genes::Architecture;
 use crate::nas::diagnostics::Diagnostics;
 use crate::nas::{
-    self, Course, Leftover, NasError, NasSpace, Numbers, Table, TableOf, Ties, Trace,
+    self, Course, Facts, Leftover, NasError, NasSpace, Numbers, TableOf, Ties, Trace,
 };
 use config::PdartsConfig;
 use found::{Epoch, StageEnd};
@@ -86,40 +85,23 @@ impl Numbers for PdartsConfig {
 /// Most batches whose gradients of the alphas are added up.
 const BATCHES: usize = 16;
 
+const FACTS: Facts = Facts {
+    repetitions: Some(4),
+    choices: "edges",
+    ..Facts::of(
+        "p-darts",
+        "P-DARTS",
+        "P-DARTS: gradient descent on the weights of ops in a supernet.",
+        TableOf::<PdartsConfig>::NEW,
+    )
+};
+
 impl nas::Search for PDarts {
-    fn kind(&self) -> &'static str {
-        "p-darts"
+    fn facts(&self) -> &'static Facts {
+        &FACTS
     }
 
-    fn title(&self) -> &'static str {
-        "P-DARTS"
-    }
-
-    fn about(&self) -> &'static str {
-        "P-DARTS: gradient descent on the weights of ops in a supernet."
-    }
-
-    fn table(&self) -> &'static dyn Table {
-        TableOf::<PdartsConfig>::NEW
-    }
-
-    fn training_free(&self) -> bool {
-        false
-    }
-
-    fn repetitions(&self) -> Option<usize> {
-        Some(4)
-    }
-
-    fn choices(&self) -> &'static str {
-        "edges"
-    }
-
-    fn run(
-        &self,
-        inputs: &nas::Inputs<'_>,
-        hooks: Hooks<'_>,
-    ) -> Result<Option<nas::Found>, NasError> {
+    fn run(&self, inputs: &nas::Inputs<'_>, hooks: Hooks<'_>) -> nas::Ended {
         let space = inputs.cells()?;
         let own = found::Inputs {
             data: inputs.data,
@@ -192,13 +174,7 @@ impl nas::Search for PDarts {
             return Ok(Leftover::None);
         };
         let candidates = end.candidates(&space.ops());
-        let [_, c, h, w] = inputs.data.train.images.shape;
-        let shape = SupernetShape {
-            channels: config.channels,
-            cells: stage.cells,
-            classes: inputs.data.classes,
-            input: [c, h, w],
-        };
+        let shape = inputs.shape(config.channels, stage.cells);
         let key = (inputs.seed, "gc/supernet");
         let learner = Learner::new(
             space,

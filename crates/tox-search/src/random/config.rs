@@ -41,13 +41,10 @@ impl Default for RandomConfig {
 /// Why a search could not begin or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum RandomError {
-    /// A number out of range.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// Architectures cannot be evaluated.
     #[error(transparent)]
     Reward(#[from] RewardError),
-    /// The checkpoint failed.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
 }

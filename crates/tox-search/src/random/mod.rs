@@ -14,10 +14,9 @@ pub use search::{Found, Inputs, draw, run};
 use crate::config::{ConfigError, whole};
 use crate::genes::Architecture;
 use crate::nas::{
-    self, Course, Leftover, NasConfig, NasError, NasSpace, Numbers, Reads, Table, TableOf, Ties,
+    self, Course, Facts, Leftover, NasConfig, NasError, NasSpace, Numbers, Reads, TableOf, Ties,
     Trace,
 };
-use crate::reward::Accuracy;
 use crate::space::cells::CellGenotype;
 use serde::{Deserialize, Serialize};
 use tox_data::checkpoint::Hooks;
@@ -54,29 +53,20 @@ impl Numbers for RandomConfig {
     }
 }
 
+const FACTS: Facts = Facts {
+    control: true,
+    elastic: true,
+    ..Facts::of(
+        "random",
+        "random",
+        "A random architecture of the space: the control.",
+        TableOf::<RandomConfig>::NEW,
+    )
+};
+
 impl nas::Search for Random {
-    fn kind(&self) -> &'static str {
-        "random"
-    }
-
-    fn title(&self) -> &'static str {
-        "random"
-    }
-
-    fn about(&self) -> &'static str {
-        "A random architecture of the space: the control."
-    }
-
-    fn table(&self) -> &'static dyn Table {
-        TableOf::<RandomConfig>::NEW
-    }
-
-    fn training_free(&self) -> bool {
-        false
-    }
-
-    fn is_control(&self) -> bool {
-        true
+    fn facts(&self) -> &'static Facts {
+        &FACTS
     }
 
     fn reads(&self, config: &NasConfig) -> Reads {
@@ -87,15 +77,7 @@ impl nas::Search for Random {
         }
     }
 
-    fn runs_in(&self, _space: NasSpace) -> bool {
-        true
-    }
-
-    fn run(
-        &self,
-        inputs: &nas::Inputs<'_>,
-        hooks: Hooks<'_>,
-    ) -> Result<Option<nas::Found>, NasError> {
+    fn run(&self, inputs: &nas::Inputs<'_>, hooks: Hooks<'_>) -> nas::Ended {
         let found = |genotype, evaluated| nas::Found {
             genotype,
             trace: Trace::of(&Self, &RandomTrace { evaluated }),
@@ -106,18 +88,8 @@ impl nas::Search for Random {
             let genotype = inputs.config.genes().random(&mut rng);
             return Ok(Some(found(genotype, Vec::new())));
         };
-        let data = inputs.data;
-        let own = Inputs {
-            space: &space,
-            train: &data.train,
-            valid: &data.valid,
-            normalise: &data.normalise,
-            classes: data.classes,
-            accuracy: Accuracy::Trained,
-            config: &inputs.config.numbers()?,
-            seed: inputs.seed,
-            device: inputs.device.clone(),
-        };
+        let config = inputs.config.numbers()?;
+        let own = inputs.evaluating(&space, &config);
         let ended = run(&own, hooks).map_err(NasError::of)?;
         Ok(ended.map(|f| found(Architecture::Cell(f.genotype), f.evaluated)))
     }

@@ -1,7 +1,7 @@
 //! Draws architectures, and trains them if they are several.
 
 use super::config::{RandomConfig, RandomError};
-use crate::reward::{Accuracy, Begun, Reward, RewardError, ShortTraining, shape};
+use crate::reward::{self, Begun, Reward, RewardError, ShortTraining};
 use crate::space::PoisonedSpace;
 use crate::space::cells::CellGenotype;
 use crate::space::darts;
@@ -9,30 +9,15 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use tox_data::checkpoint::{self, Buffers, CheckpointError, Hooks, Machine, Slot};
 use tox_data::rng::stream;
-use tox_data::{Normalise, Split};
-use tox_nn::Device;
 use tox_nn::fit::Kept;
 
 /// What is searched, and on what.
-pub struct Inputs<'a> {
-    pub space: &'a PoisonedSpace,
-    /// Images that trainings see; never augmented.
-    pub train: &'a Split,
-    /// Images whose accuracy decides.
-    pub valid: &'a Split,
-    pub normalise: &'a Normalise,
-    pub classes: usize,
-    pub accuracy: Accuracy<'a>,
-    pub config: &'a RandomConfig,
-    pub seed: u64,
-    pub device: Device,
-}
+pub type Inputs<'a> = reward::Inputs<'a, RandomConfig>;
 
 /// What a search found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Found {
-    /// The result: the first of the most accurate.
     pub genotype: CellGenotype,
     /// Its accuracy in percent; `None` of a single draw.
     pub accuracy: Option<f64>,
@@ -80,17 +65,7 @@ pub fn run(inputs: &Inputs<'_>, mut hooks: Hooks<'_>) -> Result<Option<Found>, R
         }));
     }
     let size = [config.channels, config.cells];
-    let reward = Reward {
-        space: inputs.space,
-        train: inputs.train,
-        valid: inputs.valid,
-        normalise: inputs.normalise,
-        accuracy: inputs.accuracy,
-        shape: shape(inputs.train, inputs.classes, size),
-        config: &config.train,
-        seed: inputs.seed,
-        device: inputs.device.clone(),
-    };
+    let reward = inputs.reward(&config.train, size);
     reward.check()?;
     let mut search = Search {
         reward,
@@ -113,9 +88,7 @@ pub fn run(inputs: &Inputs<'_>, mut hooks: Hooks<'_>) -> Result<Option<Found>, R
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct At {
-    /// Of the first architectures.
     accuracies: Vec<f64>,
-    /// Of the next.
     training: Option<Kept>,
 }
 
@@ -183,10 +156,7 @@ impl Machine for Search<'_> {
             return;
         }
         let (done, all) = (self.at.accuracies.len(), self.drawn.len());
-        let now = self
-            .training
-            .as_ref()
-            .map_or(0.0, |t| t.share(&self.reward));
+        let now = self.training.as_ref().map_or(0.0, |t| t.share());
         let message = format!("random search, {done}/{all} architectures evaluated");
         progress((done as f64 + now) / all as f64, &message);
     }
@@ -206,7 +176,7 @@ impl Machine for Search<'_> {
         if let Some(kept) = at.training.take() {
             let training = ShortTraining::new(&self.reward, &self.drawn[place], name(place));
             let mut training = training.map_err(|e| e.to_string())?;
-            training.resume(kept, &mut buffers, &self.reward)?;
+            training.resume(kept, &mut buffers)?;
             self.training = Some(training);
         }
         self.at = at;

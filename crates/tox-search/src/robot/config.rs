@@ -73,34 +73,22 @@ impl Default for RobotConfig {
 /// Why a search could not begin or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum RobotError {
-    /// A number out of range.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// Fewer images than a batch has.
     #[error(
         "the metrics take {batch} different images, but the training split has {images}; give it more \
          images or set `batch`"
     )]
-    Images {
-        /// Images of a batch.
-        batch: usize,
-        /// Images in the split.
-        images: usize,
-    },
-    /// Architectures cannot be evaluated.
+    Images { batch: usize, images: usize },
     #[error(transparent)]
     Reward(#[from] RewardError),
-    /// The networks cannot be built.
     #[error(transparent)]
     Space(#[from] crate::space::SpaceError),
-    /// Bayesian optimisation failed.
     #[error("round {round} of the search for metric weights: {source}")]
     Bayes {
         round: usize,
-        /// Why.
         source: crate::bayes::BayesError,
     },
-    /// The checkpoint failed.
     #[error(transparent)]
     Checkpoint(#[from] tox_data::checkpoint::CheckpointError),
 }

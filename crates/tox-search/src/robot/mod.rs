@@ -20,12 +20,12 @@ pub use crate::reward::{Accuracy, TrainConfig};
 pub use config::{Choice, RobotConfig, RobotError};
 pub use search::{Found, Inputs, Query, run};
 
-use crate::cell::{GenotypeNetwork, SupernetShape};
+use crate::cell::GenotypeNetwork;
 use crate::config::ConfigError;
 use crate::genes::Architecture;
 use crate::nas::diagnostics::Diagnostics;
 use crate::nas::{
-    self, Course, Leftover, NasError, NasSpace, Numbers, Table, TableOf, Ties, Trace,
+    self, Course, Facts, Leftover, NasError, NasSpace, Numbers, TableOf, Ties, Trace,
 };
 use crate::space::cells::CellGenotype;
 use crate::zero_cost::{NAMES, metrics};
@@ -65,52 +65,26 @@ impl Numbers for RobotConfig {
     }
 }
 
+const FACTS: Facts = Facts {
+    training_free: true,
+    repetitions: Some(4),
+    signals: &NAMES,
+    ..Facts::of(
+        "robot",
+        "RoBoT",
+        "RoBoT: a learned mixture of six training-free metrics, and short trainings.",
+        TableOf::<RobotConfig>::NEW,
+    )
+};
+
 impl nas::Search for Robot {
-    fn kind(&self) -> &'static str {
-        "robot"
+    fn facts(&self) -> &'static Facts {
+        &FACTS
     }
 
-    fn title(&self) -> &'static str {
-        "RoBoT"
-    }
-
-    fn about(&self) -> &'static str {
-        "RoBoT: a learned mixture of six training-free metrics, and short trainings."
-    }
-
-    fn table(&self) -> &'static dyn Table {
-        TableOf::<RobotConfig>::NEW
-    }
-
-    fn training_free(&self) -> bool {
-        true
-    }
-
-    fn repetitions(&self) -> Option<usize> {
-        Some(4)
-    }
-
-    fn signals(&self) -> &'static [&'static str] {
-        &NAMES
-    }
-
-    fn run(
-        &self,
-        inputs: &nas::Inputs<'_>,
-        hooks: Hooks<'_>,
-    ) -> Result<Option<nas::Found>, NasError> {
-        let data = inputs.data;
-        let own = Inputs {
-            space: &inputs.cells()?,
-            train: &data.train,
-            valid: &data.valid,
-            normalise: &data.normalise,
-            classes: data.classes,
-            accuracy: Accuracy::Trained,
-            config: &inputs.config.numbers()?,
-            seed: inputs.seed,
-            device: inputs.device.clone(),
-        };
+    fn run(&self, inputs: &nas::Inputs<'_>, hooks: Hooks<'_>) -> nas::Ended {
+        let (space, config) = (inputs.cells()?, inputs.config.numbers()?);
+        let own = inputs.evaluating(&space, &config);
         let ended = run(&own, hooks).map_err(NasError::of)?;
         Ok(ended.map(|found| {
             let trace = RobotTrace {
@@ -142,13 +116,7 @@ impl nas::Search for Robot {
         };
         let (data, seed) = (inputs.data, inputs.seed);
         let config: RobotConfig = inputs.config.numbers()?;
-        let [_, c, h, w] = data.train.images.shape;
-        let shape = SupernetShape {
-            channels: config.channels,
-            cells: config.cells,
-            classes: data.classes,
-            input: [c, h, w],
-        };
+        let shape = inputs.shape(config.channels, config.cells);
         let (network, state) = GenotypeNetwork::new(genotype, shape, (seed, "robot/diagnostics"))?;
         let mut rows = shuffled(data.train.len(), &mut stream(seed, "robot/batch", &[]));
         rows.truncate(config.batch);

@@ -5,31 +5,17 @@ use super::pool;
 use super::ranking::{Normalised, choose};
 use crate::bayes::Bayes;
 use crate::cell::GenotypeNetwork;
-use crate::reward::{Accuracy, Begun, Reward, ShortTraining, shape};
-use crate::space::PoisonedSpace;
+use crate::reward::{self, Begun, Reward, ShortTraining};
 use crate::space::cells::CellGenotype;
 use crate::zero_cost::{NAMES, metrics};
 use serde::{Deserialize, Serialize};
 use tox_data::checkpoint::{self, Buffers, CheckpointError, Hooks, Machine, Slot};
 use tox_data::rng::stream;
-use tox_data::{Batch, Normalise, Split, shuffled};
-use tox_nn::Device;
+use tox_data::{Batch, shuffled};
 use tox_nn::fit::Kept;
 
 /// What is searched, and on what.
-pub struct Inputs<'a> {
-    pub space: &'a PoisonedSpace,
-    /// Images that metrics and training see; never augmented.
-    pub train: &'a Split,
-    /// Images whose accuracy is the reward.
-    pub valid: &'a Split,
-    pub normalise: &'a Normalise,
-    pub classes: usize,
-    pub accuracy: Accuracy<'a>,
-    pub config: &'a RobotConfig,
-    pub seed: u64,
-    pub device: Device,
-}
+pub type Inputs<'a> = reward::Inputs<'a, RobotConfig>;
 
 /// A round of Bayesian optimisation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,17 +56,7 @@ pub fn run(inputs: &Inputs<'_>, mut hooks: Hooks<'_>) -> Result<Option<Found>, R
     config.check()?;
     inputs.space.check()?;
     let size = [config.channels, config.cells];
-    let reward = Reward {
-        space: inputs.space,
-        train: inputs.train,
-        valid: inputs.valid,
-        normalise: inputs.normalise,
-        accuracy: inputs.accuracy,
-        shape: shape(inputs.train, inputs.classes, size),
-        config: &config.train,
-        seed: inputs.seed,
-        device: inputs.device.clone(),
-    };
+    let reward = inputs.reward(&config.train, size);
     reward.check()?;
     let images = inputs.train.len();
     if images < config.batch {
@@ -131,7 +107,6 @@ struct At {
     /// The weights whose best architecture is being evaluated.
     asked: Option<Vec<f64>>,
     queries: Vec<Query>,
-    /// Places and accuracies.
     evaluated: Vec<(usize, f64)>,
     /// The place of what is being trained.
     training: Option<(usize, Kept)>,
@@ -248,7 +223,7 @@ impl Search<'_> {
             let message = format!(
                 "robot, training architecture {}, {:.0} % done",
                 self.at.evaluated.len() + 1,
-                100.0 * training.share(&self.reward)
+                100.0 * training.share()
             );
             if let Some(accuracy) = accuracy {
                 self.at.evaluated.push((*place, accuracy));
@@ -268,10 +243,7 @@ impl Search<'_> {
     fn share(&self) -> f64 {
         let scored = self.scored() as f64 / self.pool.len() as f64;
         let config = self.inputs.config;
-        let now = self
-            .training
-            .as_ref()
-            .map_or(0.0, |(_, t)| t.share(&self.reward));
+        let now = self.training.as_ref().map_or(0.0, |(_, t)| t.share());
         let evaluated = (self.at.evaluated.len() as f64 + now) / config.evaluated as f64;
         let rounds = self.at.queries.len() as f64 / config.rounds as f64;
         0.5 * scored + 0.25 * rounds + 0.25 * evaluated.min(1.0)
@@ -336,7 +308,7 @@ impl Machine for Search<'_> {
             let reward = &self.reward;
             let training = ShortTraining::new(reward, &self.pool[place], name(place));
             let mut training = training.map_err(|e| e.to_string())?;
-            training.resume(kept, &mut buffers, reward)?;
+            training.resume(kept, &mut buffers)?;
             self.training = Some((place, training));
         }
         self.at = at;

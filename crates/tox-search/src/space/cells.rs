@@ -65,9 +65,7 @@ impl CellSpace {
     reason = "a search has one, and it is copied"
 )]
 pub enum CellGenotype {
-    /// Of the DARTS space.
     Darts(darts::Genotype),
-    /// Of NAS-Bench-201.
     NasBench201(nasbench201::Cell),
 }
 

@@ -61,21 +61,16 @@ pub struct ElasticSpace {
 /// agree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layer {
-    /// Input channels.
     pub input: usize,
-    /// Channels of the depthwise conv.
     pub hidden: usize,
-    /// Output channels.
     pub output: usize,
     /// Kernel size of the depthwise conv, which is padded by half of it.
     pub kernel: usize,
-    /// Stride of the depthwise conv.
     pub stride: usize,
     /// Channels between the two 1x1 convs (with biases) of squeeze and excitation, if it has one.
     pub squeeze: Option<usize>,
     /// h-swish, else ReLU.
     pub hswish: bool,
-    /// Whether the input is added.
     pub residual: bool,
 }
 
@@ -83,9 +78,7 @@ pub struct Layer {
 /// BN, h-swish, global average pooling, a 1x1 conv without BN or bias, h-swish, classifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ends {
-    /// Output channels of the stem.
     pub stem: usize,
-    /// Its stride.
     pub stem_stride: usize,
     /// Output channels of the last block, which the head reads.
     pub last: usize,

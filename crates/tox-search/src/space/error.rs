@@ -6,7 +6,6 @@ use thiserror::Error;
 /// A place in a text, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The line.
     pub line: usize,
     /// The character of the line.
     pub column: usize,
@@ -20,7 +19,6 @@ impl fmt::Display for Place {
 
 /// Why an architecture was refused. Each message says what was expected, what was found and where.
 #[derive(Clone, Debug, Error, PartialEq)]
-#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum SpaceError {
     /// The text does not have the form.
     #[error("{place}: expected {expected}, found {found}; write it as {form}")]

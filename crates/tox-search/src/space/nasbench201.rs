@@ -3,9 +3,10 @@
 //! A cell has an input, state 0, and three nodes; a node is the sum of one op on every earlier
 //! state, and the last node is the output. Nothing in a cell changes the shape of the maps.
 
-use super::bad::{BadOp, CellOp};
+use super::bad::{BadOp, CellOp, cell_op};
 use super::error::{MAX, SpaceError, input_shape, within};
 use super::reader::Reader;
+use crate::text::by_text;
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -23,7 +24,6 @@ pub const CELLS: usize = 15_625;
 pub enum Op {
     /// Zeros.
     None,
-    /// The identity.
     Skip,
     /// ReLU, 1x1 conv, BN.
     Conv1,
@@ -57,30 +57,7 @@ impl Op {
     }
 }
 
-/// The name in arch strings.
-impl fmt::Display for Op {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Op::Bad(op) => op.fmt(f),
-            published => f.write_str(published.name()),
-        }
-    }
-}
-
-impl From<BadOp> for Op {
-    fn from(op: BadOp) -> Self {
-        Self::Bad(op)
-    }
-}
-
-impl CellOp for Op {
-    fn bad(self) -> Option<BadOp> {
-        match self {
-            Op::Bad(op) => Some(op),
-            Op::None | Op::Skip | Op::Conv1 | Op::Conv3 | Op::AvgPool3 => None,
-        }
-    }
-}
+cell_op!(Op: None, Skip, Conv1, Conv3, AvgPool3);
 
 /// A cell: the ops on the edges from states 0; 0, 1; 0, 1, 2 into nodes 1; 2; 3.
 ///
@@ -178,19 +155,7 @@ impl FromStr for Cell {
     }
 }
 
-impl TryFrom<String> for Cell {
-    type Error = SpaceError;
-
-    fn try_from(text: String) -> Result<Self, SpaceError> {
-        text.parse()
-    }
-}
-
-impl From<Cell> for String {
-    fn from(cell: Cell) -> Self {
-        cell.to_string()
-    }
-}
+by_text!(Cell, SpaceError);
 
 /// The network that is built around a cell: a 3x3 stem, three stages of `cells` cells with
 /// `channels`, twice and four times as many channels, a residual block of stride 2 between stages,

@@ -14,7 +14,6 @@ pub(super) enum Token<'a> {
     Number(usize),
     /// Any other character.
     Mark(char),
-    /// The text is over.
     End,
 }
 

@@ -214,9 +214,6 @@ impl Tree {
     }
 
     /// Predicted targets.
-    ///
-    /// # Errors
-    /// When a row is of another width or not finite.
     pub fn predict(&self, rows: &[Vec<f64>]) -> Result<Vec<f64>, SurrogateError> {
         check_rows(rows, self.width)?;
         Ok(rows.iter().map(|row| value(&self.nodes, row)).collect())
@@ -277,9 +274,6 @@ impl Carts {
     }
 
     /// Predicted targets: means over the trees.
-    ///
-    /// # Errors
-    /// When a row is of another width or not finite.
     pub fn predict(&self, rows: &[Vec<f64>]) -> Result<Vec<f64>, SurrogateError> {
         check_rows(rows, self.width)?;
         let mean = |row: &Vec<f64>| {

@@ -27,90 +27,52 @@ use tox_data::rng::stream;
 /// Why a predictor could not be fitted or asked.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum SurrogateError {
-    /// No or too few samples.
     #[error(
         "{what} was to be fitted to {found} samples, expected at least {expected}; measure more \
          architectures first"
     )]
     TooFew {
-        /// What was to be fitted.
         what: &'static str,
-        /// Samples given.
         found: usize,
-        /// Samples needed.
         expected: usize,
     },
-    /// Rows and targets do not pair.
     #[error(
         "a predictor was given {rows} rows and {targets} targets, expected one target for each row"
     )]
-    Lengths {
-        /// Rows given.
-        rows: usize,
-        /// Targets given.
-        targets: usize,
-    },
-    /// A row of another width.
+    Lengths { rows: usize, targets: usize },
     #[error("row {row} has {found} numbers, expected {expected} as in every row")]
     Width {
-        /// Index of the row.
         row: usize,
-        /// Numbers in it.
         found: usize,
-        /// Numbers expected.
         expected: usize,
     },
-    /// NaN or infinity.
     #[error(
         "the {what} of sample {row} is not a finite number; leave the sample out, or give it the \
          worst value that a finished training can have"
     )]
-    NotFinite {
-        /// `row` or `target`.
-        what: &'static str,
-        /// Index of the sample.
-        row: usize,
-    },
-    /// Two equal rows, where each row must have one value.
+    NotFinite { what: &'static str, row: usize },
     #[error(
         "rows {first} and {second} are the same, so nothing interpolates both of their targets; \
          leave one out, or set eta above 0"
     )]
-    Duplicate {
-        /// Index of the earlier row.
-        first: usize,
-        /// Index of the later row.
-        second: usize,
-    },
-    /// The equations have no usable solution.
+    Duplicate { first: usize, second: usize },
     #[error(
         "the equations of {what} could not be solved for {samples} samples: rows are too similar, \
          or their numbers too far apart in size; leave near-duplicates out, or {remedy}"
     )]
     Unsolvable {
-        /// The predictor.
         what: &'static str,
-        /// Samples given.
         samples: usize,
-        /// Which setting helps.
         remedy: &'static str,
     },
-    /// A setting out of its range.
     #[error("{setting} is {found}, expected {expected}")]
     Setting {
-        /// Name of the setting.
         setting: &'static str,
-        /// What it may be.
         expected: &'static str,
-        /// What it is.
         found: f64,
     },
-    /// No predictor of the pool could be fitted.
     #[error("no predictor could be fitted; the first one says: {first}")]
-    NoneFits {
-        /// The first predictor's reason.
-        first: String,
-    },
+    NoneFits { first: String },
 }
 
 /// Checks samples; returns the width of a row.
@@ -226,11 +188,8 @@ impl Default for PredictorConfig {
 /// A fitted predictor of any kind.
 #[derive(Clone, Debug)]
 pub enum Predictor {
-    /// See [`Kind::Rbf`].
     Rbf(Rbf),
-    /// See [`Kind::Gp`].
     Gp(Box<Gp>),
-    /// See [`Kind::Carts`].
     Carts(Carts),
 }
 
@@ -265,9 +224,6 @@ impl Predictor {
     }
 
     /// Predicted targets of rows.
-    ///
-    /// # Errors
-    /// When a row is of another width or not finite.
     pub fn predict(&self, rows: &[Vec<f64>]) -> Result<Vec<f64>, SurrogateError> {
         match self {
             Self::Rbf(model) => model.predict(rows),

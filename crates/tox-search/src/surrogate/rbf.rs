@@ -79,9 +79,6 @@ impl Rbf {
     }
 
     /// Predicted targets.
-    ///
-    /// # Errors
-    /// When a row is of another width or not finite.
     pub fn predict(&self, rows: &[Vec<f64>]) -> Result<Vec<f64>, SurrogateError> {
         check_rows(rows, self.width)?;
         Ok(rows.iter().map(|row| self.value(row)).collect())

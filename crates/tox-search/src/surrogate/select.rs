@@ -25,7 +25,6 @@ pub const FEWEST: usize = 4;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Score {
-    /// The kind.
     pub kind: Kind,
     /// Kendall's tau-b on each fold, 0 where undefined; empty if it could not be fitted.
     pub taus: Vec<f64>,
@@ -56,7 +55,6 @@ impl Score {
 pub struct Switched {
     /// The chosen kind: the first of those with the largest [`Score::merit`].
     pub winner: Kind,
-    /// All kinds of the pool, in its order.
     pub scores: Vec<Score>,
     /// The winner, fitted to all samples.
     pub model: Predictor,

@@ -12,7 +12,6 @@ pub(super) struct Tail {
 }
 
 impl Tail {
-    /// No terms.
     pub(super) fn none() -> Self {
         Self { terms: Vec::new() }
     }
@@ -44,7 +43,6 @@ impl Tail {
         Self { terms }
     }
 
-    /// Number of terms.
     pub(super) fn len(&self) -> usize {
         self.terms.len()
     }

@@ -15,6 +15,7 @@ pub use read::TableError;
 
 use crate::space::hint;
 use crate::space::nasbench201::Cell;
+use crate::text::by_text;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -101,7 +102,6 @@ impl Measure {
 pub struct Column {
     /// On which data set.
     pub data: DataSet,
-    /// What was measured.
     pub measure: Measure,
 }
 
@@ -156,19 +156,7 @@ impl FromStr for Column {
     }
 }
 
-impl TryFrom<String> for Column {
-    type Error = UnknownColumn;
-
-    fn try_from(text: String) -> Result<Self, UnknownColumn> {
-        text.parse()
-    }
-}
-
-impl From<Column> for String {
-    fn from(column: Column) -> Self {
-        column.to_string()
-    }
-}
+by_text!(Column, UnknownColumn);
 
 impl JsonSchema for Column {
     fn schema_name() -> Cow<'static, str> {

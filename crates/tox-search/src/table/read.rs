@@ -17,7 +17,6 @@ const LAYOUT: &str = "a CSV file with a header, a column `arch` of arch strings 
 /// Why a table could not be read or asked. Each message says what was expected, what was found, in
 /// which file, and what to do.
 #[derive(Debug, Error)]
-#[allow(missing_docs, reason = "the messages name the fields")]
 pub enum TableError {
     /// There is no such file.
     #[error(

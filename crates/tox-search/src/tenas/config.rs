@@ -74,48 +74,29 @@ impl Default for TenasConfig {
 /// Why a search could not begin.
 #[derive(Debug, thiserror::Error)]
 pub enum TenasError {
-    /// A number out of range.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// Fewer images than a batch has.
     #[error(
         "a TE-NAS kernel takes {batch} different images, but the training split has {images}; give it \
          more images or set `batch`"
     )]
-    Images {
-        /// Images of a batch.
-        batch: usize,
-        /// Images in the split.
-        images: usize,
-    },
-    /// Images smaller than a crop.
+    Images { batch: usize, images: usize },
     #[error(
         "TE-NAS counts linear regions of crops of {crop} x {crop} pixels, but the images are {height} \
          x {width}; set `crop`"
     )]
     Crop {
-        /// Side of a crop.
         crop: usize,
-        /// Rows of an image.
         height: usize,
-        /// Columns of an image.
         width: usize,
     },
-    /// Images that residual blocks cannot halve twice.
     #[error(
         "networks of NAS-Bench-201 halve their maps twice, but the images are {height} x {width}; resize \
          them to multiples of 4"
     )]
-    Size {
-        /// Rows of an image.
-        height: usize,
-        /// Columns of an image.
-        width: usize,
-    },
-    /// Bad ops that no edge can have.
+    Size { height: usize, width: usize },
     #[error(transparent)]
     Space(#[from] crate::space::SpaceError),
-    /// The checkpoint failed.
     #[error(transparent)]
     Checkpoint(#[from] tox_data::checkpoint::CheckpointError),
 }

@@ -29,12 +29,13 @@ use crate::config::ConfigError;
 use crate::genes::Architecture;
 use crate::nas::diagnostics::Diagnostics;
 use crate::nas::{
-    self, Course, Leftover, NasConfig, NasError, NasSpace, Numbers, Reads, Table, TableOf, Ties,
+    self, Course, Facts, Leftover, NasConfig, NasError, NasSpace, Numbers, Reads, TableOf, Ties,
     Trace,
 };
+use crate::space::PoisonedSpace;
 use serde::{Deserialize, Serialize};
-use tox_data::Dataset;
 use tox_data::checkpoint::Hooks;
+use tox_data::{Dataset, Normalise};
 
 /// TE-NAS.
 pub struct TeNas;
@@ -76,59 +77,32 @@ const DRAWS: u64 = 3;
 /// The scores.
 const SCORES: [&str; 2] = ["condition number", "linear regions"];
 
+const FACTS: Facts = Facts {
+    training_free: true,
+    repetitions: Some(4),
+    signals: &SCORES,
+    choices: "removals of ops",
+    ..Facts::of(
+        "te-nas",
+        "TE-NAS",
+        "TE-NAS: pruning by two scores of untrained supernets; no labels.",
+        TableOf::<TenasConfig>::NEW,
+    )
+};
+
 impl nas::Search for TeNas {
-    fn kind(&self) -> &'static str {
-        "te-nas"
-    }
-
-    fn title(&self) -> &'static str {
-        "TE-NAS"
-    }
-
-    fn about(&self) -> &'static str {
-        "TE-NAS: pruning by two scores of untrained supernets; no labels."
-    }
-
-    fn table(&self) -> &'static dyn Table {
-        TableOf::<TenasConfig>::NEW
-    }
-
-    fn training_free(&self) -> bool {
-        true
+    fn facts(&self) -> &'static Facts {
+        &FACTS
     }
 
     fn reads(&self, _config: &NasConfig) -> Reads {
         Reads::Images
     }
 
-    fn repetitions(&self) -> Option<usize> {
-        Some(4)
-    }
-
-    fn signals(&self) -> &'static [&'static str] {
-        &SCORES
-    }
-
-    fn choices(&self) -> &'static str {
-        "removals of ops"
-    }
-
-    fn run(
-        &self,
-        inputs: &nas::Inputs<'_>,
-        hooks: Hooks<'_>,
-    ) -> Result<Option<nas::Found>, NasError> {
-        let (space, config) = (inputs.cells()?, inputs.config.numbers::<TenasConfig>()?);
-        let data = inputs.data;
-        let scene = Scene {
-            space: &space,
-            images: &data.train.images,
-            normalise: &config.normalise.of(&data.name, &data.normalise),
-            augment: inputs.augment,
-            classes: data.classes,
-            config: &config,
-            seed: inputs.seed,
-        };
+    fn run(&self, inputs: &nas::Inputs<'_>, hooks: Hooks<'_>) -> nas::Ended {
+        let (space, config) = (inputs.cells()?, inputs.config.numbers()?);
+        let normalise = normalise(&config, inputs.data);
+        let scene = scene(inputs, inputs.data, (&space, &config, &normalise));
         let ended = run(scene, inputs.device.clone(), hooks).map_err(NasError::of)?;
         Ok(ended.map(|found| {
             let (rounds, ties) = (found.rounds, found.ties);
@@ -151,17 +125,10 @@ impl nas::Search for TeNas {
         _found: &nas::Found,
         poisoned: &Dataset,
     ) -> Result<Diagnostics, NasError> {
-        let (space, config) = (inputs.cells()?, inputs.config.numbers::<TenasConfig>()?);
+        let (space, config) = (inputs.cells()?, inputs.config.numbers()?);
         let [clean, poisoned] = [inputs.data, poisoned].map(|data| {
-            let scene = Scene {
-                space: &space,
-                images: &data.train.images,
-                normalise: &config.normalise.of(&data.name, &data.normalise),
-                augment: inputs.augment,
-                classes: data.classes,
-                config: &config,
-                seed: inputs.seed,
-            };
+            let normalise = normalise(&config, data);
+            let scene = scene(inputs, data, (&space, &config, &normalise));
             let (scorer, all) = (
                 Scorer::new(scene, inputs.device.clone()),
                 Left::fresh(&space),
@@ -174,5 +141,25 @@ impl nas::Search for TeNas {
             [kernel, regions]
         });
         Ok(Diagnostics::changed(&SCORES, &clean, &poisoned))
+    }
+}
+
+fn normalise(config: &TenasConfig, data: &Dataset) -> Normalise {
+    config.normalise.of(&data.name, &data.normalise)
+}
+
+fn scene<'a>(
+    inputs: &nas::Inputs<'a>,
+    data: &'a Dataset,
+    (space, config, normalise): (&'a PoisonedSpace, &'a TenasConfig, &'a Normalise),
+) -> Scene<'a> {
+    Scene {
+        space,
+        images: &data.train.images,
+        normalise,
+        augment: inputs.augment,
+        classes: data.classes,
+        config,
+        seed: inputs.seed,
     }
 }

@@ -19,7 +19,6 @@ use tox_nn::layers::State;
 #[derive(Clone, Copy)]
 pub struct Scene<'a> {
     pub space: &'a PoisonedSpace,
-    /// Training images.
     pub images: &'a Images,
     /// Their normalisation; see [`super::Normalisation`].
     pub normalise: &'a Normalise,

@@ -51,7 +51,6 @@ pub const NAMES: [&str; 6] = ["fisher", "grad_norm", "grasp", "jacov", "snip", "
 
 /// The metrics of a network. NaN and infinities are what the network gives.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the module says what each is")]
 pub struct Metrics {
     pub grad_norm: f64,
     pub snip: f64,

@@ -14,7 +14,7 @@ use tox_search::cell::darts::{CellNetwork, Regularisation};
 use tox_search::count::{self, Counts};
 use tox_search::final_training::{Evaluation, FinalConfig, Inputs, NAME, Protocol, Trained, train};
 use tox_search::space::cells::CellGenotype;
-use tox_search::space::{darts, nasbench201};
+use tox_search::space::nasbench201;
 use tox_testkit::data::unpacked;
 use tox_testkit::stops::undisturbed;
 
@@ -101,13 +101,7 @@ fn a_darts_cell_learns_the_digits_with_all_that_the_published_training_has() {
     let made = trained(&v2(), &data, &config);
     check_report(&v2(), &data, &config, &made);
     assert!(made.evaluation.accuracy > 35.0, "{:?}", made.evaluation);
-    let shape = darts::Network {
-        channels: 6,
-        layers: 3,
-        classes: 10,
-        input: [1, 32, 32],
-        auxiliary: false,
-    };
+    let shape = crate::shapes::darts([6, 3, 10], [1, 32, 32], false);
     let counts = count::darts(&DARTS_V2.parse().unwrap(), &shape).unwrap();
     assert_eq!(made.evaluation.counts, counts);
     assert!(made.state.parameters() as u64 > counts.params, "the head's");
@@ -171,13 +165,7 @@ impl Network for Plain {
 #[test]
 fn any_network_can_be_trained() {
     let data = digits(65, None);
-    let shape = darts::Network {
-        channels: 4,
-        layers: 1,
-        classes: 10,
-        input: [1, 8, 8],
-        auxiliary: false,
-    };
+    let shape = crate::shapes::darts([4, 1, 10], [1, 8, 8], false);
     let config = FinalConfig {
         channels: None,
         cells: None,

@@ -12,7 +12,6 @@ use tox_nn::params::ParamId;
 use tox_search::cell::GenotypeNetwork;
 use tox_search::cell::darts::{CellNetwork, Regularisation};
 use tox_search::final_training::{FinalConfig, NAME};
-use tox_search::space::darts;
 
 /// Any training step: all passes draw the same.
 const DRAWS: Draws<'static> = Draws {
@@ -23,13 +22,7 @@ const DRAWS: Draws<'static> = Draws {
 
 /// A small network with an auxiliary head, drop path at its strongest, and a batch for it.
 fn small() -> (CellNetwork, State, Batch) {
-    let shape = darts::Network {
-        channels: 4,
-        layers: 3,
-        classes: 5,
-        input: [3, 32, 32],
-        auxiliary: true,
-    };
+    let shape = crate::shapes::darts([4, 3, 5], [3, 32, 32], true);
     let genotype = DARTS_V2.parse().unwrap();
     let (net, state) = CellNetwork::new(&genotype, &shape, Init::Torch, (1, "test")).unwrap();
     let net = net.regularised(Regularisation {

@@ -5,6 +5,8 @@
 mod learning;
 mod loss;
 mod settings;
+#[path = "../support/shapes.rs"]
+mod shapes;
 mod stops;
 
 use std::cell::Cell;

@@ -2,6 +2,7 @@
 #![allow(dead_code)] // Each test binary uses a part of it.
 
 pub mod nas;
+pub mod shapes;
 
 use burn::tensor::{Int, Tensor, TensorData};
 use std::collections::BTreeMap;

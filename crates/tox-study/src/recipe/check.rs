@@ -1,12 +1,14 @@
 //! What must hold of a recipe beyond its types.
 
+use super::error::RecipeError;
 use super::parts::WrittenThreats;
-use super::source::{MOST_CELLS, Source, dotted};
-use super::{Cell, Recipe, RecipeError, path};
-use crate::house::House;
+use super::source::{MOST_CELLS, Source, dotted, path};
+use super::written::{Cell, Recipe};
+use crate::gate::Rule;
+use crate::house::{House, Learner};
 use crate::spec::TrialSpec;
 use std::collections::BTreeSet;
-use tox_data::spec::SplitKind;
+use tox_data::spec::{Augment, DataSpec, SplitKind};
 
 /// Names of the study and of its cells.
 pub fn names(source: &Source, recipe: &Recipe) -> Result<(), RecipeError> {
@@ -59,6 +61,26 @@ pub fn names(source: &Source, recipe: &Recipe) -> Result<(), RecipeError> {
             let hint = "give one of them another label, or tell them apart by `variant`";
             let message = format!("two cells have the {twin}");
             return Err(source.refuse(&at, message, Some(hint.into())));
+        }
+    }
+    Ok(())
+}
+
+/// Whether every gate is a rule about a cell that there is.
+pub fn gates(source: &Source, recipe: &Recipe) -> Result<(), RecipeError> {
+    for (name, text) in &recipe.gate {
+        let at = path(&["gate", name]);
+        let rule = text.parse::<Rule>();
+        let rule = rule.map_err(|e| source.refuse(&at, e.to_string(), None))?;
+        if !recipe.cells.iter().any(|cell| cell.name() == rule.cell) {
+            let cells: Vec<String> = recipe.cells.iter().map(Cell::name).collect();
+            let message = format!(
+                "`{}` names the cell \"{}\", which there is not",
+                dotted(&at),
+                rule.cell
+            );
+            let hint = format!("the cells are {}", cells.join(", "));
+            return Err(source.refuse(&at, message, Some(hint)));
         }
     }
     Ok(())
@@ -147,10 +169,15 @@ pub fn data(
     spec: &TrialSpec,
 ) -> Result<(), RecipeError> {
     let data = &spec.data;
+    let own = house.learner(&spec.learner.kind);
     let general = [
         ("dataset", data.dataset.is_empty(), "is empty"),
         ("train", data.train == Some(0), "= 0: expected at least 1"),
-        ("valid", data.valid == 0, "= 0: expected at least 1"),
+        (
+            "valid",
+            data.valid == 0 && own.is_none_or(|learner| learner.needs_valid()),
+            "= 0: expected at least 1",
+        ),
         ("test", data.test == Some(0), "= 0: expected at least 1"),
         (
             "classes",
@@ -163,6 +190,11 @@ pub fn data(
             "= \"random\" draws its training images: say how many with `train`",
         ),
         (
+            "label",
+            data.label.is_some() && !data.has_columns(),
+            "names a column of a table (.csv, .tsv, .parquet), and the data are none: leave it out",
+        ),
+        (
             "resize",
             data.resize.is_some_and(|r| !(4..=1024).contains(&r)),
             "is out of range: expected 4 to 1024 pixels",
@@ -170,7 +202,7 @@ pub fn data(
     ];
     let general = general.into_iter().filter(|(_, wrong, _)| *wrong);
     let general = general.map(|(key, _, problem)| (key, problem.to_owned()));
-    let own = house.learner(&spec.learner.kind);
+    let general = general.chain(of_table(house, own, data));
     let own = own.map_or_else(Vec::new, |learner| learner.data(spec));
     let Some((key, problem)) = general.chain(own).next() else {
         return Ok(());
@@ -182,6 +214,38 @@ pub fn data(
         None => (problem.as_str(), None),
     };
     Err(source.refuse(&at, format!("`{}` {problem}", dotted(&at)), hint))
+}
+
+/// What is wrong with data that their name says to be a table.
+fn of_table(
+    house: &House,
+    learner: Option<&dyn Learner>,
+    data: &DataSpec,
+) -> Vec<(&'static str, String)> {
+    let mut wrong = Vec::new();
+    if !data.is_table() {
+        return wrong;
+    }
+    if learner.is_some_and(|learner| !learner.takes_table(data)) {
+        let others = house.learners.iter().filter(|l| l.takes_table(data));
+        let others: Vec<String> = others.map(|l| format!("\"{}\"", l.kind())).collect();
+        let others = others.join(", ");
+        wrong.push((
+            "dataset",
+            format!(
+                "is a table of numbers, and the learner learns from images\nlearners that take tables: {others}"
+            ),
+        ));
+    }
+    let keys = [
+        ("resize", data.resize.is_some()),
+        ("rgb", data.rgb),
+        ("augment", data.augment != Augment::default()),
+    ];
+    let keys = keys.into_iter().filter(|(_, there)| *there);
+    let words = "is for images, and the data are a table, whose rows have no sides\nleave it out";
+    wrong.extend(keys.map(|(key, _)| (key, words.to_owned())));
+    wrong
 }
 
 /// Whether there are at least two, all different.

@@ -1,7 +1,10 @@
 //! The data of a study, by content: what a trial reads is named by its hash, which is a part of the
 //! trial's spec and so of its id.
 
-use super::{Overrides, Recipe, RecipeError, Study, source};
+use super::error::RecipeError;
+use super::source;
+use super::study::{Overrides, Study};
+use super::written::Recipe;
 use crate::house::{House, SourceFile};
 use crate::trial::Failure;
 use std::collections::BTreeMap;
@@ -45,10 +48,11 @@ impl SourceError {
 }
 
 /// What decides what is read of a data set.
-type Key = (String, Option<Vec<u16>>, Option<usize>);
+type Key = (String, Option<String>, Option<Vec<u16>>, Option<usize>);
 
 fn key(data: &DataSpec) -> Key {
-    (data.dataset.clone(), data.classes.clone(), data.resize)
+    let (label, classes) = (data.label.clone(), data.classes.clone());
+    (data.dataset.clone(), label, classes, data.resize)
 }
 
 /// Hashes of files, each read once.
@@ -124,7 +128,7 @@ impl Sources<'_> {
         let Ok(data) = Value::Table(whole).try_into::<DataSpec>() else {
             return;
         };
-        let is_another = ["dataset", "classes", "resize"]
+        let is_another = ["dataset", "label", "classes", "resize"]
             .iter()
             .any(|key| own.contains_key(*key));
         if let Some(hash) = self.of(&data).filter(|_| is_another) {

@@ -1,9 +1,10 @@
 //! The keys of one learner, threat or defence as they are written, with their place in the recipe.
 
-use super::source::{Source, dotted};
-use super::{RecipeError, path};
+use super::error::RecipeError;
+use super::source::{Source, dotted, path};
 use serde::de::DeserializeOwned;
 use std::fmt::Display;
+use std::path::Path;
 use toml::{Table, Value};
 
 /// Keys as they are written.
@@ -25,6 +26,11 @@ pub struct OutOfRange {
 impl<'a> Keys<'a> {
     pub(super) fn new(source: &'a Source<'a>, at: Vec<String>, table: Table) -> Self {
         Self { source, at, table }
+    }
+
+    /// The folder of the recipe, from which its relative paths are taken.
+    pub fn folder(&self) -> &Path {
+        self.source.folder
     }
 
     /// Reads them as a structure.

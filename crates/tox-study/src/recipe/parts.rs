@@ -1,8 +1,9 @@
 //! `[learner]`, `[threat]` and `[defence]`: tables whose `kind` says which keys they have.
 
+use super::error::RecipeError;
 use super::keys::Keys;
-use super::source::{Source, dotted, merge, suggest};
-use super::{Cell, Recipe, RecipeError, path};
+use super::source::{Source, dotted, merge, path, suggest};
+use super::written::{Cell, Recipe};
 use crate::house::House;
 use crate::part::Part;
 use crate::spec::{Defences, Surface, Threats};

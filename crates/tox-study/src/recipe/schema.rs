@@ -1,6 +1,6 @@
 //! The JSON schema of recipes, put together from what is registered.
 
-use super::Recipe;
+use super::written::Recipe;
 use crate::house::House;
 use crate::spec::Surface;
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};

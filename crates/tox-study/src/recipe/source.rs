@@ -1,7 +1,7 @@
 //! TOML text as a recipe sees it: overrides merged in, and errors that name the key, the line and
 //! the nearest key that exists.
 
-use super::RecipeError;
+use super::error::RecipeError;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -88,6 +88,8 @@ pub struct Grid {
 pub(crate) struct Source<'a> {
     name: &'a str,
     text: &'a str,
+    /// From which relative paths are taken.
+    pub folder: &'a std::path::Path,
     settings: &'a [Setting],
     /// The document with the settings merged in, and grids written out as cells.
     pub table: Table,
@@ -102,6 +104,11 @@ pub(crate) enum Origin {
     File,
     /// As `--set`.
     CommandLine,
+}
+
+/// A key as its parts.
+pub(super) fn path(parts: &[&str]) -> Vec<String> {
+    parts.iter().map(|p| (*p).to_owned()).collect()
 }
 
 /// Most cells of a study, those of grids among them.
@@ -132,6 +139,7 @@ impl<'a> Source<'a> {
         let mut source = Self {
             name,
             text,
+            folder: std::path::Path::new(""),
             settings: set,
             table,
             from_grids: BTreeMap::new(),
@@ -290,13 +298,13 @@ impl<'a> Source<'a> {
 
 /// Keys that say which file, or which part of it, a table names.
 const NAMES_A_FILE: [&str; 2] = ["path", "dataset"];
-const NAMES_ROWS: [&str; 2] = ["classes", "resize"];
+const NAMES_ROWS: [&str; 3] = ["label", "classes", "resize"];
 
 /// Puts `over` on top of `base`: tables are merged, everything else is replaced. The hash of a file goes
 /// with the file.
 pub(crate) fn merge(base: &mut Table, over: &Table) {
-    let has = |keys: [&str; 2]| keys.iter().any(|key| over.contains_key(*key));
-    if has(NAMES_A_FILE) || base.contains_key("dataset") && has(NAMES_ROWS) {
+    let has = |keys: &[&str]| keys.iter().any(|key| over.contains_key(*key));
+    if has(&NAMES_A_FILE) || base.contains_key("dataset") && has(&NAMES_ROWS) {
         base.remove("hash");
     }
     for (key, value) in over {

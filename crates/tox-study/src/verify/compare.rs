@@ -14,8 +14,9 @@ const RELATIVE: f64 = 1e-3;
 /// Reals as small as this are one.
 const SMALL: f64 = 1e-6;
 
-/// What running a trial again says about its record.
-pub fn compare(old: &Record, new: &Record) -> (Verdict, String) {
+/// What running a trial again says about its record; `tolerance` is that of a learner that does not
+/// repeat itself.
+pub fn compare(old: &Record, new: &Record, tolerance: Option<f64>) -> (Verdict, String) {
     let (a, b) = (&old.provenance, &new.provenance);
     if a.data_hash != b.data_hash {
         let note = format!("data hash: {}, now {}", a.data_hash, b.data_hash);
@@ -39,6 +40,9 @@ pub fn compare(old: &Record, new: &Record) -> (Verdict, String) {
     }
     let mut found = Comparison::default();
     let outcome = |record: &Record| serde_json::to_value(&record.outcome).unwrap_or_default();
+    if let Some(points) = tolerance {
+        return within(points, &outcome(old), &outcome(new));
+    }
     found.walk("outcome", "", &outcome(old), &outcome(new));
     let Some(first) = found.apart.first() else {
         return match why.is_empty() {
@@ -58,6 +62,43 @@ pub fn compare(old: &Record, new: &Record) -> (Verdict, String) {
         found.numbers + found.apart.len()
     );
     (Verdict::CannotTell, format!("{}: {more}", why.join("; ")))
+}
+
+/// Outcomes of a learner that does not repeat itself: its errors are compared, and nothing else.
+fn within(points: f64, old: &Value, new: &Value) -> (Verdict, String) {
+    let (mut apart, mut count) = (0.0_f64, 0);
+    let mut numbers = Vec::new();
+    errors("", old, &mut numbers);
+    let mut again = Vec::new();
+    errors("", new, &mut again);
+    for (path, value) in &numbers {
+        let Some((_, new)) = again.iter().find(|(at, _)| at == path) else {
+            let note = format!("{path} is there no more when the trial is run again");
+            return (Verdict::Differs, note);
+        };
+        apart = apart.max((value - new).abs());
+        count += 1;
+    }
+    let said = format!(
+        "the learner does not repeat itself: of {count} errors none may lie further apart than its \
+         tolerance of {points} points, and the furthest lie {apart:.2} apart; nothing else is compared"
+    );
+    match apart <= points {
+        true => (Verdict::Within, said),
+        false => (Verdict::Differs, said),
+    }
+}
+
+/// The errors of an outcome that are one number each, with their paths.
+fn errors(path: &str, value: &Value, found: &mut Vec<(String, f64)>) {
+    let Value::Object(map) = value else { return };
+    for (key, value) in map {
+        let path = format!("{path}.{key}");
+        match value.as_f64() {
+            Some(number) if key.ends_with("error") => found.push((path, number)),
+            Some(_) | None => errors(&path, value, found),
+        }
+    }
 }
 
 /// What was found so far.

@@ -6,6 +6,7 @@ use crate::files::{self, FileError};
 use crate::house::House;
 use crate::plan::Trial;
 use crate::record::Record;
+use crate::spec::TrialSpec;
 use crate::store::Store;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -134,25 +135,25 @@ impl<'a> Sets<'a> {
     }
 
     /// The content hash of data as a trial uses them.
-    fn hash(&mut self, data: &DataSpec, seed: u64) -> Option<&Result<String, DataError>> {
+    fn hash(&mut self, trial: &TrialSpec, data: &DataSpec) -> Option<&Result<String, DataError>> {
         let dir = self.dir.ok()?;
         let seed = match data.split {
-            SplitKind::Random => seed,
+            SplitKind::Random => trial.seed,
             SplitKind::Official => 0,
         };
-        let key = serde_json::to_string(&(data, seed)).unwrap_or_default();
-        Some(
-            self.seen.entry(key).or_insert_with(|| {
-                tox_data::load_seeded(data, dir, seed).map(|loaded| loaded.hash)
-            }),
-        )
+        let (house, learner) = (self.house, &trial.learner.kind);
+        let key = serde_json::to_string(&(data, seed, learner)).unwrap_or_default();
+        Some(self.seen.entry(key).or_insert_with(|| {
+            let loaded = house.load(trial, data, dir, seed);
+            loaded.map(|loaded| loaded.as_ref().hash().to_owned())
+        }))
     }
 
     /// What is wrong with the data of a record: `None` if nothing is, or its data are not here.
     pub fn amiss(&mut self, record: &Record) -> Option<String> {
         let spec = &record.spec;
         let own = spec.data_sets().into_iter().next()?;
-        let found = self.hash(&own, spec.seed)?.as_ref().ok()?;
+        let found = self.hash(spec, &own)?.as_ref().ok()?;
         let said = &record.provenance.data_hash;
         (found != said).then(|| format!("its data have the hash {found}, and it says {said}"))
     }
@@ -175,7 +176,7 @@ impl<'a> Sets<'a> {
         for trial in &done {
             for data in &trial.spec.data_sets() {
                 let name = &data.dataset;
-                match self.hash(data, trial.spec.seed) {
+                match self.hash(&trial.spec, data) {
                     Some(Ok(_)) => {}
                     Some(Err(e @ DataError::Changed { .. })) => {
                         say(name, Verdict::Damaged, e.to_string());

@@ -1,6 +1,7 @@
 //! The commands. Options are beside each; what several have is in [`options`](super::options).
 
 use super::attack::Attack;
+use super::clean::Clean;
 use super::compress::Compress;
 use super::data::Data;
 use super::harden::Harden;
@@ -12,7 +13,9 @@ use super::report::Report;
 use super::run::Run;
 use super::screen::Screen;
 use super::status::Status;
+use super::suspects::Suspects;
 use super::trial::Trial;
+use super::trust::Trust;
 use super::verify::Verify;
 use clap::{Parser, Subcommand};
 
@@ -23,7 +26,8 @@ Exit codes:
        an op, an attack did not attack, or training diverged
   2    wrong usage or recipe
   3    data missing, damaged, or other than those that a study was made with
-  4    a verification could not compare something here
+  4    a verification could not compare something here, or a gate cannot be told
+  5    a gate of the recipe is not held
   70   a bug in toxscreen
   130  stopped by Ctrl-C; the same command goes on";
 
@@ -52,6 +56,10 @@ pub enum Command {
     Screen(Screen),
     /// Poison a copy of your data, and measure what that does to a learner
     Poison(Box<Poison>),
+    /// Rank the rows of your data that are likely mislabelled or poisoned
+    Suspects(Box<Suspects>),
+    /// Write your data without their suspects, or with these relabelled
+    Clean(Box<Clean>),
     /// Compress a network into a smaller one that is robust to an attack, and compare both
     Compress(Box<Compress>),
     /// Measure how robust your trained network is, and whether to believe it
@@ -62,13 +70,14 @@ pub enum Command {
     Hypergradients(Hypergradients),
     /// List or fetch data sets
     Data(Data),
+    /// Allow the programs that a recipe starts, as they are now
+    Trust(Trust),
     /// Write a commented recipe to start from
     Init(Init),
     /// Print the JSON schema of recipes
     #[command(hide = true)]
     Schema,
-    /// Run one trial; `run` starts this for each
-    #[command(hide = true)]
+    /// Run one trial of a study, wherever: in a job of a cluster, a pod, a shell
     Trial(Trial),
 }
 

@@ -3,7 +3,7 @@
 mod told;
 
 use super::bilevel::{self, Adversary, Learner, Rows, Scaled, points};
-use super::options::Session;
+use super::options::{Poisoned, Session};
 use super::{Output, Result, UNDECIDED, bug, json, say, scratch, stopped, usage, warn};
 use serde_json::json as object;
 use std::time::Instant;
@@ -46,14 +46,8 @@ pub struct Harden {
     /// Hold out this many training rows as the trusted set; they must be clean
     #[arg(long, value_name = "N")]
     pub valid: Option<usize>,
-    /// Share of the training rows that an adversary may replace, between 0 and 1
-    #[arg(
-        long,
-        value_name = "SHARE",
-        default_value_t = 0.1,
-        allow_negative_numbers = true
-    )]
-    pub budget: f64,
+    #[command(flatten)]
+    pub poisoned: Poisoned,
     /// The regularisation that you have, as C of scikit-learn's LogisticRegression; inf for none
     /// [default: 1, scikit-learn's own; networks have none]
     #[arg(long, value_name = "C", allow_negative_numbers = true)]
@@ -97,7 +91,7 @@ pub fn harden(args: &Harden) -> Result<Output> {
         return Err(bug("there is no division"));
     };
     let rows = own.sets.train.len();
-    let points = points(args.budget, None, rows)?;
+    let points = points(args.poisoned.budget, None, rows)?;
     let model = args.learner.model(args.per_layer);
     let hyperiterations = args.adversary.hyperiterations;
     let plan = Plan::new(&model, (own, points), hyperiterations, args.current);
@@ -148,12 +142,10 @@ pub fn harden(args: &Harden) -> Result<Output> {
     }
     let told = Told {
         data: &source.data,
-        own,
+        folds: &folds,
         config,
         advice: &advice,
         points,
-        tested,
-        splits: args.splits,
     };
     let text = match args.session.json {
         true => {

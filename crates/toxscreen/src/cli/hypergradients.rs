@@ -1,7 +1,7 @@
 //! `toxscreen hypergradients`: what each way to a hypergradient costs, measured.
 
 use super::bilevel::{self, Rows, points};
-use super::options::{Folder, Session, Set};
+use super::options::{Folder, Poisoned, Session, Set};
 use super::progress::Bar;
 use super::{Output, Result, json};
 use tox_audits::commands::hypergradients::{Ask, compare};
@@ -30,14 +30,8 @@ pub struct Hypergradients {
     pub classes: Option<Vec<u16>>,
     #[command(flatten)]
     pub folder: Folder,
-    /// Share of the training rows that is poison, between 0 and 1
-    #[arg(
-        long,
-        value_name = "SHARE",
-        default_value_t = 0.1,
-        allow_negative_numbers = true
-    )]
-    pub budget: f64,
+    #[command(flatten)]
+    pub poisoned: Poisoned,
     /// Widths of the hidden layers, such as 32,8 [default: none, logistic regression]
     #[arg(long, value_name = "WIDTHS", value_delimiter = ',')]
     pub hidden: Vec<usize>,
@@ -94,7 +88,7 @@ pub fn hypergradients(args: &Hypergradients) -> Result<Output> {
         seed: args.session.seed,
     };
     let config = ask.config().map_err(|e| bilevel::out_of_range(&e))?;
-    let points = points(args.budget, None, own.sets.train.len())?;
+    let points = points(args.poisoned.budget, None, own.sets.train.len())?;
     let mut bar = Bar::new("hypergradients");
     let compared = compare(&ask, &config, points, &mut |at| {
         let what = match at.next {

@@ -1,10 +1,13 @@
 //! One file for each command; what they share is here.
 
+mod allow;
 pub mod args;
 mod attack;
 mod bilevel;
+mod clean;
 mod compress;
 mod data;
+mod gate;
 mod harden;
 mod hypergradients;
 mod init;
@@ -15,10 +18,13 @@ mod progress;
 mod report;
 mod robust;
 mod run;
+mod sarif;
 mod screen;
 mod single;
 mod status;
+mod suspects;
 mod trial;
+mod trust;
 mod verify;
 mod weights;
 
@@ -103,6 +109,8 @@ pub fn dispatch(args: Args, given: &ArgMatches) -> Result<Output> {
             let own = given.subcommand().map_or(given, |(_, own)| own);
             poison::poison(&args, own)
         }
+        Command::Suspects(args) => suspects::suspects(&args),
+        Command::Clean(args) => clean::clean(&args),
         Command::Compress(args) => compress::compress(&args),
         Command::Attack(args) => attack::attack(&args),
         Command::Harden(args) => harden::harden(&args),
@@ -111,6 +119,7 @@ pub fn dispatch(args: Args, given: &ArgMatches) -> Result<Output> {
         Command::Init(args) => init::init(&args),
         Command::Schema => Ok(Output::done(tox_study::recipe::schema(&HOUSE))),
         Command::Trial(args) => trial::trial(args),
+        Command::Trust(args) => trust::trust(&args),
     }
 }
 

@@ -38,6 +38,19 @@ pub struct Set {
     pub folder: Folder,
 }
 
+/// How many rows are poison.
+#[derive(clap::Args)]
+pub struct Poisoned {
+    /// Share of the training rows that poison replaces, between 0 and 1
+    #[arg(
+        long,
+        value_name = "SHARE",
+        default_value_t = 0.1,
+        allow_negative_numbers = true
+    )]
+    pub budget: f64,
+}
+
 /// How a command runs and prints.
 #[derive(clap::Args)]
 pub struct Session {

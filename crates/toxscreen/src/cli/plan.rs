@@ -1,36 +1,69 @@
 //! `toxscreen plan`: the trials of a recipe.
 
-use super::options::Folder;
-use super::run::{Changes, load};
-use super::{Output, Result, json, table};
-use std::path::PathBuf;
+use super::allow::{Allow, lines, programs};
+use super::run::Asked;
+use super::{Output, Result, json, shell_path, system, table, warn};
+use std::path::{Path, PathBuf};
 use tox_audits::HOUSE;
+use tox_study::files;
+use tox_study::part::Part;
+use tox_study::plan::Trial;
+use tox_study::recipe::{SourceError, Study};
+use tox_study::runner::this_program;
 use tox_study::spec::TrialSpec;
+use tox_study::store::Store;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   toxscreen plan recipes/ssp/table1.toml
-  toxscreen plan my.toml --seeds 0..3 --json")]
+  toxscreen plan my.toml --seeds 0..3 --json
+  toxscreen plan my.toml --out runs/mine --commands > commands.txt
+
+With --out the study's folder is made, and with --commands a command for each trial is printed, for
+GNU parallel, xargs, HyperQueue, snakemake or a cluster's arrays (docs/guide/clusters.md).
+`toxscreen status DIR` and `report DIR` work while anybody fills it.")]
 pub struct Plan {
-    /// Recipe [default: the built-in quickstart]
-    pub recipe: Option<PathBuf>,
     #[command(flatten)]
-    pub folder: Folder,
+    pub asked: Asked,
+    /// Make the study's folder, with every trial's spec.json
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Print the command of each trial that is not done, a line each
+    #[arg(long, requires = "out", conflicts_with = "json")]
+    pub commands: bool,
+    /// Threads of each trial, in its command
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "commands", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: u16,
     #[command(flatten)]
-    pub changes: Changes,
+    pub allow: Allow,
     /// Print one JSON object with the trials' resolved specs
     #[arg(long)]
     pub json: bool,
 }
 
 pub fn plan(args: &Plan) -> Result<Output> {
-    let study = load(args.recipe.as_deref(), &args.changes.overrides()?)?;
-    let (study, faults) = study.resolved(&HOUSE, &args.folder.dir()?)?;
+    let study = args.asked.study()?;
+    let (study, faults) = study.resolved(&HOUSE, &args.asked.folder.dir()?)?;
     let unread: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    if let Some(dir) = &args.out {
+        let text = made(args, study, faults, dir)?;
+        return Ok(Output::done(text));
+    }
+    let learners: Vec<Part> = study
+        .trials
+        .iter()
+        .map(|t| t.spec.learner.clone())
+        .collect();
+    let programs = programs(&learners);
     if args.json {
         let name = &study.recipe.name;
-        let value = serde_json::json!({"study": name, "trials": study.trials, "unread": unread});
+        let value = serde_json::json!({
+            "study": name,
+            "trials": study.trials,
+            "programs": programs,
+            "unread": unread,
+        });
         return json(&value).map(Output::done);
     }
     let row = |t: &tox_study::plan::Trial| {
@@ -53,6 +86,11 @@ pub fn plan(args: &Plan) -> Result<Output> {
         study.recipe.name,
         rows.len(),
     );
+    for program in &programs {
+        for line in lines(program) {
+            text.push_str(&format!("it starts: {line}\n"));
+        }
+    }
     if !unread.is_empty() {
         text.push_str(
             "\nids are not final: a trial is named by the content of its data, and these cannot be read:\n",
@@ -62,6 +100,68 @@ pub fn plan(args: &Plan) -> Result<Output> {
             .for_each(|what| text.push_str(&format!("  {what}\n")));
     }
     Ok(Output::done(text))
+}
+
+/// Makes the folder of the study; what is said of it.
+fn made(args: &Plan, study: Study, faults: Vec<SourceError>, dir: &Path) -> Result<String> {
+    if let Some(fault) = faults.into_iter().next() {
+        return Err(fault.into());
+    }
+    let learners: Vec<Part> = study
+        .trials
+        .iter()
+        .map(|t| t.spec.learner.clone())
+        .collect();
+    let programs = args.allow.check(&learners)?;
+    let (store, lock) = Store::create(&HOUSE, dir, &study)?;
+    warn(&store.notes);
+    let left: Vec<&Trial> = study
+        .trials
+        .iter()
+        .filter(|t| !store.is_done(&t.id))
+        .collect();
+    for trial in &left {
+        let folder = store.trial_dir(&trial.id);
+        files::create_dir(&folder)?;
+        files::write_atomic(&folder.join("spec.json"), trial.spec_json().as_bytes())?;
+    }
+    drop(lock);
+    if !args.commands {
+        let count = left.len();
+        return Ok(format!(
+            "{}: {count} of {} trials are to be run\nrun them with `toxscreen run {}`, or one by one: toxscreen \
+             trial --study {} --index 0\n",
+            dir.display(),
+            study.trials.len(),
+            args.asked
+                .recipe
+                .as_deref()
+                .map_or(String::new(), shell_path),
+            shell_path(dir)
+        ));
+    }
+    let program = this_program()?;
+    let absolute = std::path::absolute(dir).map_err(|e| system("find the study's folder", &e))?;
+    let mut words = vec![
+        shell_path(&program),
+        "trial --study".to_owned(),
+        shell_path(&absolute),
+    ];
+    if args.threads != 1 {
+        words.push(format!("--threads {}", args.threads));
+    }
+    if let Some(data) = &args.asked.folder.data_dir {
+        let data = std::path::absolute(data).map_err(|e| system("find --data-dir", &e))?;
+        words.push(format!("--data-dir {}", shell_path(&data)));
+    }
+    if programs {
+        words.push("--allow-commands".to_owned());
+    }
+    let start = words.join(" ");
+    Ok(left
+        .iter()
+        .map(|trial| format!("{start} --id {}\n", trial.id))
+        .collect())
 }
 
 /// The learner and what stands before it.

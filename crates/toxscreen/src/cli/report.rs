@@ -1,5 +1,6 @@
 //! `toxscreen report`: write a study's report again.
 
+use super::gate::{self, Ci};
 use super::options::Folder;
 use super::{FAILED, Output, Result, json, warn};
 use std::path::{Path, PathBuf};
@@ -14,12 +15,15 @@ use tox_study::trial::{Exit, Failure};
 Example:
   toxscreen report runs/quickstart
 
-Exit codes: 0 done, 1 a record was changed after it was written (the others are reported), 2 no study there.")]
+Exit codes: 0 done, 1 a record was changed after it was written (the others are reported), 2 no
+study there, 4 no gate fails but one cannot be told, 5 a gate of the recipe is not held.")]
 pub struct Report {
     /// Folder of the study
     pub dir: PathBuf,
     #[command(flatten)]
     pub folder: Folder,
+    #[command(flatten)]
+    pub ci: Ci,
     /// Print the paths of what was written as JSON
     #[arg(long)]
     pub json: bool,
@@ -59,8 +63,11 @@ pub fn report(args: &Report) -> Result<Output> {
     notes.extend(damaged);
     warn(&notes);
     let paths = write(&args.dir)?;
+    let (gates, told) = args.ci.tell(&args.dir)?;
+    let code = if code == 0 { gates } else { code };
     let text = match args.json {
         true => json(&serde_json::json!({
+            "gates": gate::json(&told),
             "report": paths.html,
             "results": paths.csv,
             "figures": paths.figures,

@@ -1,5 +1,7 @@
 //! `toxscreen run`: run what is missing of a study, then write its report.
 
+use super::allow::Allow;
+use super::gate::{self, Ci};
 use super::options::{self, Folder};
 use super::progress::Progress;
 use super::{
@@ -29,11 +31,11 @@ Examples:
   toxscreen run my.toml --set learner.child.epochs=5 --out runs/short
 
 Killed or stopped at any point, the same command goes on and ends with the same results.
-Exit codes: 0 done, 1 some trial failed, 2 wrong usage or recipe, 3 data, 130 stopped.
-Environment: TOXSCREEN_CHECKPOINT_SECONDS, time between two checkpoints of a trial (30); TOXSCREEN_DATA.")]
+Exit codes: 0 done, 1 some trial failed, 2 wrong usage or recipe, 3 data, 4 no gate fails but one
+cannot be told, 5 a gate of the recipe is not held, 130 stopped.
+Environment: TOXSCREEN_CHECKPOINT_SECONDS, time between two checkpoints of a trial (30);
+TOXSCREEN_DATA.")]
 pub struct Run {
-    /// Recipe to run [default: the built-in quickstart]
-    pub recipe: Option<PathBuf>,
     /// Folder of the study [default: runs/NAME]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -47,9 +49,11 @@ pub struct Run {
     #[arg(long, default_value = "cpu", value_parser = options::device)]
     pub device: String,
     #[command(flatten)]
-    pub folder: Folder,
+    pub asked: Asked,
     #[command(flatten)]
-    pub changes: Changes,
+    pub allow: Allow,
+    #[command(flatten)]
+    pub ci: Ci,
     /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
@@ -69,14 +73,19 @@ impl Run {
             jobs,
             threads,
             device: self.device.clone(),
-            data_dir: self.folder.data_dir.clone(),
+            data_dir: self.asked.folder.data_dir.clone(),
+            allow_commands: false,
         })
     }
 }
 
-/// What may be changed in a recipe.
+/// A recipe, and what is changed in it.
 #[derive(clap::Args)]
-pub struct Changes {
+pub struct Asked {
+    /// Recipe [default: the built-in quickstart]
+    pub recipe: Option<PathBuf>,
+    #[command(flatten)]
+    pub folder: Folder,
     /// Seeds in place of the recipe's: 0..5 (without 5) or 0,1,2
     #[arg(long, value_name = "SEEDS")]
     seeds: Option<String>,
@@ -89,14 +98,27 @@ pub struct Changes {
     set: Vec<String>,
 }
 
-impl Changes {
-    pub fn overrides(&self) -> Result<Overrides> {
+impl Asked {
+    fn overrides(&self) -> Result<Overrides> {
         let set = self.set.iter().map(|s| Setting::parse(s));
         Ok(Overrides {
             set: set.collect::<Result<_, RecipeError>>()?,
             seeds: self.seeds.as_deref().map(seeds).transpose()?,
             cells: self.cells.clone(),
         })
+    }
+
+    /// The study.
+    pub fn study(&self) -> Result<Study> {
+        let overrides = self.overrides()?;
+        let study = match &self.recipe {
+            Some(path) => Study::load(&HOUSE, path, &overrides),
+            None => Study::parse(&HOUSE, "quickstart.toml", QUICKSTART, &overrides),
+        }?;
+        for note in &study.notes {
+            say(format_args!("note: {note}"));
+        }
+        Ok(study)
     }
 }
 
@@ -119,24 +141,21 @@ fn seeds(text: &str) -> Result<Vec<u64>> {
     })
 }
 
-/// The study of a recipe, or the quickstart.
-pub fn load(recipe: Option<&Path>, overrides: &Overrides) -> Result<Study> {
-    let study = match recipe {
-        Some(path) => Study::load(&HOUSE, path, overrides),
-        None => Study::parse(&HOUSE, "quickstart.toml", QUICKSTART, overrides),
-    }?;
-    for note in &study.notes {
-        say(format_args!("note: {note}"));
-    }
-    Ok(study)
-}
-
 pub fn run(args: Run) -> Result<Output> {
-    let study = load(args.recipe.as_deref(), &args.changes.overrides()?)?;
+    let study = args.asked.study()?;
+    let learners: Vec<Part> = study
+        .trials
+        .iter()
+        .map(|t| t.spec.learner.clone())
+        .collect();
+    let programs = args.allow.check(&learners)?;
     let default = || PathBuf::from("runs").join(&study.recipe.name);
     let dir = args.out.clone().unwrap_or_else(default);
-    let options = args.options()?;
-    let data_dir = args.folder.dir()?;
+    let options = RunOptions {
+        allow_commands: programs,
+        ..args.options()?
+    };
+    let data_dir = args.asked.folder.dir()?;
     fits_device(&study, &dir, &options)?;
     let study = named(study, &dir, &data_dir)?;
     preflight(&study, &dir, &data_dir)?;
@@ -157,11 +176,13 @@ pub fn run(args: Run) -> Result<Output> {
     let report = (summary.before + summary.done > 0)
         .then(|| report::write(&dir))
         .transpose()?;
+    let told = report.as_ref().map(|_| args.ci.tell(&dir)).transpose()?;
+    let gates = told.as_ref().map_or(0, |told| told.0);
     drop(lock);
     let code = match () {
         () if stopped => INTERRUPTED,
         () if !summary.damaged.is_empty() => FAILED,
-        () if summary.is_complete() => 0,
+        () if summary.is_complete() => gates,
         () if only_data(&summary) => DATA,
         () => FAILED,
     };
@@ -178,6 +199,7 @@ pub fn run(args: Run) -> Result<Output> {
             "seconds": seconds,
             "report": report.as_ref().map(|r| &r.html),
             "results": report.as_ref().map(|r| &r.csv),
+            "gates": told.as_ref().map(|(_, told)| gate::json(told)),
         }))?;
         return Ok(Output { text, code });
     }
@@ -237,6 +259,7 @@ fn named(study: Study, dir: &Path, data_dir: &DataDir) -> Result<Study> {
 /// load as they are asked for, and what the learner knows of.
 fn preflight(study: &Study, dir: &Path, data_dir: &DataDir) -> Result<()> {
     let mut loaded: Vec<DataSpec> = Vec::new();
+    let mut tables: Vec<DataSpec> = Vec::new();
     let mut asked: Vec<&Part> = Vec::new();
     for trial in &study.trials {
         if Store::has_record(dir, &trial.id) {
@@ -244,9 +267,25 @@ fn preflight(study: &Study, dir: &Path, data_dir: &DataDir) -> Result<()> {
         }
         for data in trial.spec.data_sets() {
             if !loaded.contains(&data) {
-                notes(&tox_data::load(&data, data_dir)?.notes);
+                let found = HOUSE.load(&trial.spec, &data, data_dir, 0)?;
+                notes(found.as_ref().notes());
+                if found.as_ref().images().is_none() {
+                    tables.push(data.clone());
+                }
                 loaded.push(data);
             }
+        }
+        // An archive is seen to be a table once it is open.
+        let table = tables.contains(&trial.spec.data);
+        if let Some(refused) = HOUSE.refuses_table(&trial.spec).filter(|_| table) {
+            let what = if refused.defence { "defence" } else { "threat" };
+            let message = format!(
+                "cell \"{}\": the {what} \"{}\" cannot be used, for {} holds a table of numbers",
+                trial.spec.cell,
+                refused.kind,
+                trial.spec.data.name()
+            );
+            return Err(usage(message, &refused.hint));
         }
         if !asked.contains(&&trial.spec.learner) {
             HOUSE.of(&trial.spec)?.preflight(&trial.spec, data_dir)?;

@@ -1,5 +1,6 @@
 //! `toxscreen verify`: are the records what they were, and does running trials again agree?
 
+use super::allow::Allow;
 use super::options::Folder;
 use super::progress::Progress;
 use super::report::stale;
@@ -40,6 +41,8 @@ pub struct Verify {
     pub jobs: Option<u16>,
     #[command(flatten)]
     pub folder: Folder,
+    #[command(flatten)]
+    pub allow: Allow,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -47,6 +50,9 @@ pub struct Verify {
 
 pub fn verify(args: Verify) -> Result<Output> {
     let store = Store::open(&HOUSE, &args.dir)?;
+    let trials = store.study.trials.iter();
+    let learners: Vec<_> = trials.map(|t| t.spec.learner.clone()).collect();
+    let programs = !args.no_rerun && args.allow.check(&learners)?;
     let options = RunOptions {
         program: this_program()?,
         jobs: args.jobs.map_or_else(|| default_jobs(1), usize::from),
@@ -54,6 +60,7 @@ pub fn verify(args: Verify) -> Result<Output> {
         threads: 1,
         device: "cpu".into(),
         data_dir: args.folder.data_dir,
+        allow_commands: programs,
     };
     let sample = if args.no_rerun {
         0
@@ -121,9 +128,15 @@ pub fn verify(args: Verify) -> Result<Output> {
         text.push('\n');
         text.push_str(&table(&["file", "verdict", "note"], &rows));
     }
+    let within = match count(Verdict::Within) {
+        0 => String::new(),
+        within => {
+            format!("{within} within the tolerance of a learner that does not repeat itself, ")
+        }
+    };
     text.push_str(&format!(
-        "\n{bad} bad; {} the same when run again, {} that cannot be compared bit for bit here, {} intact \
-         but not run again, {missing} missing\n",
+        "\n{bad} bad; {} the same when run again, {within}{} that cannot be compared bit for bit here, {} \
+         intact but not run again, {missing} missing\n",
         count(Verdict::Same),
         count(Verdict::Close) + count(Verdict::CannotTell),
         count(Verdict::Intact),

@@ -256,11 +256,7 @@ test = 100
 kind = "nas"
 search = "te-nas"
 evaluate = "none"
-[learner.te-nas]
-batch = 6
-repeats = 1
-region_batches = 1
-region_crops = 50
+te-nas = { batch = 6, repeats = 1, region_batches = 1, region_crops = 50 }
 [[cell]]
 label = "gc"
 [cell.threat]

@@ -3,8 +3,9 @@
 use super::{RECIPE, Restored, finished, replace, scene, toxscreen, trials};
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
+use tox_testkit::program::{Program, interrupt, silent};
 
 #[test]
 fn one_damaged_record_does_not_take_the_report_from_the_others() {
@@ -129,28 +130,15 @@ fn an_edited_study_is_refused_as_a_recipe_too() {
 }
 
 /// A long trial of ENAS, stopped somewhere.
-const LONG: &str = r#"
-name = "long"
-seeds = [0, 1]
-[data]
-dataset = "digits"
-train = 640
-valid = 64
-[learner]
-kind = "enas"
-child = { layers = 6, channels = 4, batch = 16, epochs = 200 }
-controller = { steps = 2, aggregate = 3, batch = 32 }
-[[cell]]
-label = "clean"
-"#;
+const LONG: &str = "name = \"long\"\n\
+    seeds = [0, 1]\n\
+    [data]\ndataset = \"digits\"\ntrain = 640\nvalid = 64\n\
+    [learner]\nkind = \"enas\"\nchild = { layers = 6, channels = 4, batch = 16, epochs = 200 }\ncontroller = { steps = 2, aggregate = 3, batch = 32 }\n\
+    [[cell]]\nlabel = \"clean\"\n";
 
 fn begin(at: &Path) {
-    let mut run = Command::new(super::PROGRAM)
-        .args(["run", "r.toml", "--out", "s", "--jobs", "1"])
-        .current_dir(at)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
+    let args = ["run", "r.toml", "--out", "s", "--jobs", "1"];
+    let mut run = silent(&mut Program(super::PROGRAM).command(at, args))
         .spawn()
         .unwrap();
     let begun = || {
@@ -172,14 +160,7 @@ fn begin(at: &Path) {
     let status: serde_json::Value =
         serde_json::from_str(&toxscreen(at, "status s --json").stdout).unwrap();
     assert_eq!(status["cells"][0]["running"], 1, "{status}");
-    let pid = run.id().to_string();
-    assert!(
-        Command::new("kill")
-            .args(["-INT", &pid])
-            .status()
-            .unwrap()
-            .success()
-    );
+    interrupt(&run);
     assert_eq!(run.wait().unwrap().code(), Some(130));
 }
 

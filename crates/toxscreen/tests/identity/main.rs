@@ -7,10 +7,11 @@ mod folder;
 mod tampering;
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use tox_data::DataDir;
+use std::path::Path;
 use tox_data::features::FeatureSets;
+use tox_testkit::data::nowhere;
+use tox_testkit::program::Program;
+pub use tox_testkit::program::{Said, trials};
 
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_toxscreen");
@@ -39,51 +40,14 @@ label = "clean"
 threat = { kind = "none" }
 "#;
 
-/// What a command said.
-pub struct Said {
-    /// Its exit code.
-    pub code: i32,
-    /// What it said there.
-    pub stdout: String,
-    /// And there.
-    pub stderr: String,
-}
-
-impl Said {
-    /// Both streams.
-    pub fn all(&self) -> String {
-        format!("{}{}", self.stdout, self.stderr)
-    }
-
-    /// Panics unless the exit code is `code` and all of `parts` were said.
-    pub fn must(&self, code: i32, parts: &[&str]) {
-        let all = self.all();
-        assert_eq!(self.code, code, "{all}");
-        for part in parts {
-            assert!(all.contains(part), "{part}: {all}");
-        }
-    }
-}
-
 /// Runs toxscreen in `dir` with these words.
 pub fn toxscreen(dir: &Path, words: &str) -> Said {
-    let output = Command::new(PROGRAM)
-        .args(words.split(' '))
-        .current_dir(dir)
-        .output()
-        .unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Said {
-        code: output.status.code().unwrap_or(-1),
-        stdout: text(output.stdout),
-        stderr: text(output.stderr),
-    }
+    Program(PROGRAM).words(dir, words)
 }
 
 /// Writes the digits 3 and 8 as an archive; another `first` row makes other data of the same shape.
 pub fn save_digits(path: &Path, first: usize) {
-    let dir = DataDir::resolve(Some(Path::new("."))).unwrap();
-    let mut sets = FeatureSets::open("digits", Some(&[3, 8]), &dir).unwrap();
+    let mut sets = FeatureSets::open("digits", Some(&[3, 8]), &nowhere()).unwrap();
     let rows: Vec<usize> = (first..first + 100).collect();
     sets.train = sets.train.rows(&rows);
     sets.save(path).unwrap();
@@ -147,14 +111,6 @@ pub fn copy(from: &Path, to: &Path) {
             fs::copy(&path, &target).unwrap();
         }
     }
-}
-
-/// The folders of trials, sorted.
-pub fn trials(study: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(study.join("trials")).unwrap();
-    let mut trials: Vec<PathBuf> = entries.map(|e| e.unwrap().path()).collect();
-    trials.sort();
-    trials
 }
 
 /// Replaces the first `from` in a file, which must have it.

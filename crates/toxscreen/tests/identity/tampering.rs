@@ -4,6 +4,7 @@ use super::{Restored, copy, finished, replace, save_digits, toxscreen, trials};
 use std::fs;
 use std::path::Path;
 use tox_study::record::Record;
+use tox_testkit::recipes;
 
 /// What a command must say: its exit code and a part of its words.
 type Says = (i32, &'static str);
@@ -20,13 +21,29 @@ struct Tampering {
     report: Says,
 }
 
-const ROW: Tampering = Tampering {
-    what: "",
-    change: |_| {},
-    quick: (0, "0 bad"),
-    full: None,
-    report: (0, "report"),
-};
+/// What `verify --no-rerun` says of a change; the report does not care.
+const fn row(what: &'static str, change: fn(&Path), quick: Says) -> Tampering {
+    Tampering {
+        what,
+        change,
+        quick,
+        full: None,
+        report: (0, "report"),
+    }
+}
+
+impl Tampering {
+    /// Of which `verify` says more.
+    const fn full(self, full: Says) -> Self {
+        let full = Some(full);
+        Self { full, ..self }
+    }
+
+    /// Of which the report speaks.
+    const fn report(self, report: Says) -> Self {
+        Self { report, ..self }
+    }
+}
 
 fn record(study: &Path, i: usize) -> std::path::PathBuf {
     trials(study)[i].join("record.json")
@@ -51,275 +68,236 @@ const DAMAGED: Says = (1, "DAMAGED");
 const EDITED: Says = (1, "study.toml was changed");
 
 const TABLE: &[Tampering] = &[
-    Tampering {
-        what: "nothing",
-        full: Some((0, "0 bad; 4 the same")),
-        ..ROW
-    },
-    Tampering {
-        what: "a value of a record",
-        change: another_value,
-        quick: DAMAGED,
-        report: (1, "delete the folder"),
-        ..ROW
-    },
-    Tampering {
-        what: "white space in a record",
-        change: |s| replace(&record(s, 0), "  \"version\"", "   \"version\""),
-        quick: DAMAGED,
-        report: (1, "changed after it was written"),
-        ..ROW
-    },
-    Tampering {
-        what: "the digest of a record",
-        change: |s| replace(&record(s, 0), "\"digest\": \"", "\"digest\": \"0"),
-        quick: DAMAGED,
-        report: (1, "changed after it was written"),
-        ..ROW
-    },
-    Tampering {
-        what: "the seed in a record's spec, sealed anew",
-        change: |s| reseal(s, |r| r.spec.seed = 77),
-        quick: (1, "another trial's"),
-        report: (1, "another trial's"),
-        ..ROW
-    },
-    Tampering {
-        what: "two records, swapped",
-        change: |s| {
+    row("nothing", |_| {}, (0, "0 bad")).full((0, "0 bad; 4 the same")),
+    row("a value of a record", another_value, DAMAGED).report((1, "delete the folder")),
+    row(
+        "white space in a record",
+        |s| replace(&record(s, 0), "  \"version\"", "   \"version\""),
+        DAMAGED,
+    )
+    .report((1, "changed after it was written")),
+    row(
+        "the digest of a record",
+        |s| replace(&record(s, 0), "\"digest\": \"", "\"digest\": \"0"),
+        DAMAGED,
+    )
+    .report((1, "changed after it was written")),
+    row(
+        "the seed in a record's spec, sealed anew",
+        |s| reseal(s, |r| r.spec.seed = 77),
+        (1, "another trial's"),
+    )
+    .report((1, "another trial's")),
+    row(
+        "two records, swapped",
+        |s| {
             let (a, b) = (record(s, 0), record(s, 1));
             let kept = fs::read(&a).unwrap();
             fs::copy(&b, &a).unwrap();
             fs::write(b, kept).unwrap();
         },
-        quick: (1, "another trial's"),
-        report: (1, "another trial's"),
-        ..ROW
-    },
-    Tampering {
-        what: "a record, removed",
-        change: |s| fs::remove_file(record(s, 0)).unwrap(),
-        quick: (1, "1 missing"),
-        report: (0, "/2"),
-        ..ROW
-    },
-    Tampering {
-        what: "a record, as a link",
-        change: |s| {
+        (1, "another trial's"),
+    )
+    .report((1, "another trial's")),
+    row(
+        "a record, removed",
+        |s| fs::remove_file(record(s, 0)).unwrap(),
+        (1, "1 missing"),
+    )
+    .report((0, "/2")),
+    row(
+        "a record, as a link",
+        |s| {
             let path = record(s, 0);
             fs::rename(&path, s.join("elsewhere")).unwrap();
             std::os::unix::fs::symlink(s.join("elsewhere"), path).unwrap();
         },
-        quick: (1, "symbolic link"),
-        report: (1, "symbolic link"),
-        ..ROW
-    },
-    Tampering {
-        what: "a setting of study.toml",
-        change: |s| replace(&s.join("study.toml"), "steps = 5", "steps = 6"),
-        quick: EDITED,
-        report: EDITED,
-        ..ROW
-    },
-    Tampering {
-        what: "a label of study.toml",
-        change: |s| replace(&s.join("study.toml"), "\"clean\"", "\"cleaned\""),
-        quick: EDITED,
-        report: EDITED,
-        ..ROW
-    },
-    Tampering {
-        what: "two labels of study.toml, swapped",
-        change: |s| {
+        (1, "symbolic link"),
+    )
+    .report((1, "symbolic link")),
+    row(
+        "a setting of study.toml",
+        |s| replace(&s.join("study.toml"), "steps = 5", "steps = 6"),
+        EDITED,
+    )
+    .report(EDITED),
+    row(
+        "a label of study.toml",
+        |s| replace(&s.join("study.toml"), "\"clean\"", "\"cleaned\""),
+        EDITED,
+    )
+    .report(EDITED),
+    row(
+        "two labels of study.toml, swapped",
+        |s| {
             let path = s.join("study.toml");
             replace(&path, "label = \"clean\"", "label = \"x\"");
             replace(&path, "label = \"poisoned\"", "label = \"clean\"");
             replace(&path, "label = \"x\"", "label = \"poisoned\"");
         },
-        quick: EDITED,
-        report: EDITED,
-        ..ROW
-    },
-    Tampering {
-        what: "a cell of study.toml, removed with its record left",
-        change: |s| {
+        EDITED,
+    )
+    .report(EDITED),
+    row(
+        "a cell of study.toml, removed with its record left",
+        |s| {
             let path = s.join("study.toml");
             let text = fs::read_to_string(&path).unwrap();
             let at = text.rfind("[[cell]]").unwrap();
             fs::write(&path, &text[..at]).unwrap();
         },
-        quick: EDITED,
-        report: EDITED,
-        ..ROW
-    },
-    Tampering {
-        what: "the title in study.toml",
-        change: |s| {
+        EDITED,
+    )
+    .report(EDITED),
+    row(
+        "the title in study.toml",
+        |s| {
             replace(
                 &s.join("study.toml"),
                 "name = \"tiny\"",
                 "name = \"tiny\"\ntitle = \"t\"",
             )
         },
-        quick: EDITED,
-        report: EDITED,
-        ..ROW
-    },
-    Tampering {
-        what: "the paper in study.toml",
-        change: |s| {
+        EDITED,
+    )
+    .report(EDITED),
+    row(
+        "the paper in study.toml",
+        |s| {
             replace(
                 &s.join("study.toml"),
                 "name = \"tiny\"",
                 "name = \"tiny\"\npaper = \"bilevel\"",
             );
         },
-        quick: EDITED,
-        report: EDITED,
-        ..ROW
-    },
-    Tampering {
-        what: "the data, removed",
-        change: |s| fs::remove_file(s.parent().unwrap().join("data.npz")).unwrap(),
-        quick: (4, "cannot be compared here"),
-        full: Some((1, "4 bad")),
-        ..ROW
-    },
-    Tampering {
-        what: "the data",
-        change: |s| save_digits(&s.parent().unwrap().join("data.npz"), 1),
-        quick: (1, "data.npz changed"),
-        full: Some((1, "FAILED")),
-        report: (0, "data.npz changed"),
-    },
-    Tampering {
-        what: "a value of a record, sealed anew",
-        change: |s| {
+        EDITED,
+    )
+    .report(EDITED),
+    row(
+        "the data, removed",
+        |s| fs::remove_file(s.parent().unwrap().join("data.npz")).unwrap(),
+        (4, "cannot be compared here"),
+    )
+    .full((1, "4 bad")),
+    row(
+        "the data",
+        |s| save_digits(&s.parent().unwrap().join("data.npz"), 1),
+        (1, "data.npz changed"),
+    )
+    .full((1, "FAILED"))
+    .report((0, "data.npz changed")),
+    // The report is not what this record gives.
+    row(
+        "a value of a record, sealed anew",
+        |s| {
             another_value(s);
             let path = record(s, 0);
             let r: Record = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
             let r = Record::seal(r.spec, r.outcome, r.provenance, r.timing).unwrap();
             fs::write(path, r.to_json()).unwrap();
         },
-        // The report is not what this record gives.
-        quick: (1, "results.csv"),
-        full: Some((1, "DIFFERS")),
-        ..ROW
-    },
-    Tampering {
-        what: "the hash of the data in a record, sealed anew",
-        change: |s| reseal(s, |r| r.provenance.data_hash = "5f1d".repeat(16)),
-        quick: (1, "its data have the hash"),
-        ..ROW
-    },
-    Tampering {
-        what: "the version in a record, sealed anew",
-        change: |s| reseal(s, |r| r.provenance.toxscreen = "9.9.9".into()),
-        // The report says which version it was.
-        quick: (1, "made by toxscreen 9.9.9"),
-        full: Some((1, "toxscreen 9.9.9, now")),
-        ..ROW
-    },
-    Tampering {
-        what: "the instruction set in a record, sealed anew",
-        change: |s| reseal(s, |r| r.provenance.simd = "mmx".into()),
-        quick: (1, "report.html"),
-        full: Some((1, "instruction set mmx, now")),
-        ..ROW
-    },
-    Tampering {
-        what: "the threads in a record, sealed anew",
-        change: |s| reseal(s, |r| r.provenance.threads = 3),
-        quick: (1, "report.html"),
-        ..ROW
-    },
-    Tampering {
-        what: "the time in a record, sealed anew",
-        change: |s| reseal(s, |r| r.timing.seconds = 1e6),
-        quick: (1, "report.html"),
-        ..ROW
-    },
-    Tampering {
-        what: "a line of plan.jsonl, removed",
-        change: |s| {
+        (1, "results.csv"),
+    )
+    .full((1, "DIFFERS")),
+    row(
+        "the hash of the data in a record, sealed anew",
+        |s| reseal(s, |r| r.provenance.data_hash = "5f1d".repeat(16)),
+        (1, "its data have the hash"),
+    ),
+    // The report says which version it was.
+    row(
+        "the version in a record, sealed anew",
+        |s| reseal(s, |r| r.provenance.toxscreen = "9.9.9".into()),
+        (1, "made by toxscreen 9.9.9"),
+    )
+    .full((1, "toxscreen 9.9.9, now")),
+    row(
+        "the instruction set in a record, sealed anew",
+        |s| reseal(s, |r| r.provenance.simd = "mmx".into()),
+        (1, "report.html"),
+    )
+    .full((1, "instruction set mmx, now")),
+    row(
+        "the threads in a record, sealed anew",
+        |s| reseal(s, |r| r.provenance.threads = 3),
+        (1, "report.html"),
+    ),
+    row(
+        "the time in a record, sealed anew",
+        |s| reseal(s, |r| r.timing.seconds = 1e6),
+        (1, "report.html"),
+    ),
+    row(
+        "a line of plan.jsonl, removed",
+        |s| {
             let path = s.join("plan.jsonl");
             let text = fs::read_to_string(&path).unwrap();
             fs::write(&path, text.split_once('\n').unwrap().1).unwrap();
         },
-        quick: (1, "plan.jsonl"),
-        report: (0, "plan.jsonl was not what study.toml means"),
-        ..ROW
-    },
-    Tampering {
-        what: "a line of plan.jsonl, doubled",
-        change: |s| {
+        (1, "plan.jsonl"),
+    )
+    .report((0, "plan.jsonl was not what study.toml means")),
+    row(
+        "a line of plan.jsonl, doubled",
+        |s| {
             let path = s.join("plan.jsonl");
             let text = fs::read_to_string(&path).unwrap();
             let first = text.lines().next().unwrap();
             fs::write(&path, format!("{text}{first}\n")).unwrap();
         },
-        quick: (1, "plan.jsonl"),
-        report: (0, "it was made again"),
-        ..ROW
-    },
-    Tampering {
-        what: "a setting in plan.jsonl",
-        change: |s| replace(&s.join("plan.jsonl"), "\"steps\":5", "\"steps\":500"),
-        quick: (1, "plan.jsonl"),
-        report: (0, "it was made again"),
-        ..ROW
-    },
-    Tampering {
-        what: "results.csv",
-        change: |s| replace(&s.join("results.csv"), "clean", "cleam"),
-        quick: (1, "results.csv"),
-        ..ROW
-    },
-    Tampering {
-        what: "report.html",
-        change: |s| replace(&s.join("report.html"), "toxscreen", "toxscream"),
-        quick: (1, "report.html"),
-        ..ROW
-    },
-    Tampering {
-        what: "a figure",
-        change: |s| {
+        (1, "plan.jsonl"),
+    )
+    .report((0, "it was made again")),
+    row(
+        "a setting in plan.jsonl",
+        |s| replace(&s.join("plan.jsonl"), "\"steps\":5", "\"steps\":500"),
+        (1, "plan.jsonl"),
+    )
+    .report((0, "it was made again")),
+    row(
+        "results.csv",
+        |s| replace(&s.join("results.csv"), "clean", "cleam"),
+        (1, "results.csv"),
+    ),
+    row(
+        "report.html",
+        |s| replace(&s.join("report.html"), "toxscreen", "toxscream"),
+        (1, "report.html"),
+    ),
+    row(
+        "a figure",
+        |s| {
             let figure = fs::read_dir(s.join("figures")).unwrap().next().unwrap();
             replace(&figure.unwrap().path(), "<svg", "<svG");
         },
-        quick: (1, "figures/"),
-        ..ROW
-    },
-    Tampering {
-        what: "spec.json",
-        change: |s| replace(&trials(s)[0].join("spec.json"), "\"seed\": ", "\"seed\": 1"),
-        quick: (1, "spec.json"),
-        ..ROW
-    },
-    Tampering {
-        what: "events.jsonl",
-        change: |s| {
+        (1, "figures/"),
+    ),
+    row(
+        "spec.json",
+        |s| replace(&trials(s)[0].join("spec.json"), "\"seed\": ", "\"seed\": 1"),
+        (1, "spec.json"),
+    ),
+    row(
+        "events.jsonl",
+        |s| {
             replace(
                 &trials(s)[0].join("events.jsonl"),
                 "\"seconds\":",
                 "\"seconds\":9",
             )
         },
-        quick: (0, "torn by a kill or changed since"),
-        ..ROW
-    },
-    Tampering {
-        what: "failure.json beside a record",
-        change: |s| fs::write(trials(s)[0].join("failure.json"), "{}").unwrap(),
-        quick: (1, "failure.json"),
-        ..ROW
-    },
-    Tampering {
-        what: "a trial that belongs to no cell",
-        change: |s| copy(&trials(s)[0], &s.join("trials/0123456789abcdef")),
-        quick: (1, "belongs to no trial of study.toml"),
-        ..ROW
-    },
+        (0, "torn by a kill or changed since"),
+    ),
+    row(
+        "failure.json beside a record",
+        |s| fs::write(trials(s)[0].join("failure.json"), "{}").unwrap(),
+        (1, "failure.json"),
+    ),
+    row(
+        "a trial that belongs to no cell",
+        |s| copy(&trials(s)[0], &s.join("trials/0123456789abcdef")),
+        (1, "belongs to no trial of study.toml"),
+    ),
 ];
 
 #[test]
@@ -376,7 +354,7 @@ fn a_copy_under_another_name_verifies() {
 /// Case 20: what is explained by the instruction set is no fault, and is not called the same.
 #[test]
 fn another_instruction_set_cannot_be_compared_bit_for_bit() {
-    let dir = super::scene(ENAS);
+    let dir = super::scene(&enas());
     let at = dir.path();
     let run = |kernels: Option<&str>, words: &str| {
         let mut command = std::process::Command::new(super::PROGRAM);
@@ -405,20 +383,17 @@ fn another_instruction_set_cannot_be_compared_bit_for_bit() {
     assert!(code == 0 && text.contains("1 the same"), "{code} {text}");
 }
 
-const ENAS: &str = r#"
-name = "enas"
-seeds = [0]
-[data]
-dataset = "digits"
-train = 160
-valid = 64
-test = 64
-[learner]
-kind = "enas"
-child = { layers = 6, channels = 4, batch = 16, epochs = 1 }
-controller = { steps = 2, aggregate = 3, batch = 32 }
-evaluation = { candidates = 3, density_samples = 50 }
-retrain = { epochs = 1 }
-[[cell]]
-label = "clean"
-"#;
+fn enas() -> String {
+    [
+        recipes::head("enas", &[0]),
+        recipes::data("digits", [160, 64, 64]),
+        recipes::enas(
+            [6, 4, 16, 1],
+            [2, 3, 32],
+            "candidates = 3, density_samples = 50",
+            1,
+        ),
+        recipes::cell("clean", ""),
+    ]
+    .concat()
+}

@@ -13,70 +13,35 @@ use tox_study::recipe::{Overrides, Study};
 use tox_study::record::Record;
 use tox_study::spec::TrialSpec;
 use tox_study::store::Store;
-use tox_study::trial::{TrialContext, execute};
+use tox_study::trial::TrialContext;
+use tox_testkit::recipes;
 
 /// Studies of a trial each, of learners that are quick.
-const RECIPES: [&str; 3] = [
-    r#"
-name = "maps"
-seeds = [0]
-[data]
-dataset = "gaussians"
-train = 16
-valid = 16
-[learner]
-kind = "synthetic"
-steps = 2
-hyperiterations = 2
-retrain_epochs = 2
-lambdas = 2
-grid = 2
-[[cell]]
-label = "maps"
-"#,
-    r#"
-name = "bilevel"
-seeds = [0]
-[data]
-dataset = "digits"
-classes = [3, 8]
-split = "random"
-train = 40
-valid = 20
-test = 20
-[learner]
-kind = "bilevel"
-hyperiterations = 2
-kuncheva = [5]
-[learner.inner]
-steps = 3
-[threat]
-kind = "bilevel"
-batch = 2
-batches = 1
-[[cell]]
-label = "learned"
-"#,
-    r#"
-name = "enas"
-seeds = [0]
-[data]
-dataset = "digits"
-train = 32
-valid = 16
-test = 16
-[learner]
-kind = "enas"
-child = { layers = 3, channels = 2, batch = 16, epochs = 1 }
-controller = { steps = 1, aggregate = 2, batch = 16 }
-evaluation = { candidates = 2, final_candidates = 2, density_samples = 5 }
-retrain = { epochs = 1 }
-[[cell]]
-label = "5a"
-poison = "P5"
-q = 1
-"#,
-];
+fn recipes() -> [String; 3] {
+    let bilevel = [
+        recipes::head("bilevel", &[0]),
+        recipes::data("digits", [40, 20, 20]),
+        "classes = [3, 8]\nsplit = \"random\"\n[learner]\nkind = \"bilevel\"\nhyperiterations = 2\n\
+         kuncheva = [5]\n[learner.inner]\nsteps = 3\n"
+            .to_owned(),
+        recipes::bilevel(2, 1),
+        recipes::cell("learned", ""),
+    ];
+    let evaluation = "candidates = 2, final_candidates = 2, density_samples = 5";
+    let enas = [
+        recipes::head("enas", &[0]),
+        recipes::data("digits", [32, 16, 16]),
+        recipes::enas([3, 2, 16, 1], [1, 2, 16], evaluation, 1),
+        recipes::cell("5a", "poison = \"P5\"\nq = 1\n"),
+    ];
+    let keys = "steps = 2\nhyperiterations = 2\nretrain_epochs = 2\nlambdas = 2\ngrid = 2";
+    let maps = [
+        recipes::head("maps", &[0]),
+        recipes::synthetic([16, 16], keys),
+        recipes::cell("maps", ""),
+    ];
+    [maps.concat(), bilevel.concat(), enas.concat()]
+}
 
 /// Runs a recipe's only trial in a study's folder at `dir`; its record's text.
 fn study(dir: &Path, recipe: &str) -> (Trial, String) {
@@ -98,7 +63,7 @@ fn study(dir: &Path, recipe: &str) -> (Trial, String) {
         threads: 1,
     };
     let stop = AtomicBool::new(false);
-    let run = |spec: &TrialSpec, context: TrialContext<'_>| execute(&HOUSE, spec, context);
+    let run = |spec: &TrialSpec, context: TrialContext<'_>| HOUSE.execute(spec, context);
     child::run(&options, &stop, &run, &mut |_| {}).unwrap();
     let text = files::read(&store.record_path(&trial.id)).unwrap();
     (trial, text)
@@ -123,8 +88,9 @@ const WORDS: [&str; 14] = [
 
 #[test]
 fn records_plans_and_specs() {
-    let dirs = RECIPES.map(|_| scratch());
-    let made = [0, 1, 2].map(|i| study(dirs[i].path(), RECIPES[i]));
+    let recipes = recipes();
+    let dirs = [0; 3].map(|_| scratch());
+    let made = [0, 1, 2].map(|i| study(dirs[i].path(), &recipes[i]));
 
     let specs: Vec<Vec<u8>> = made
         .iter()

@@ -42,6 +42,35 @@ fn tables_are_poisoned_and_notes_reach_stderr_and_json() {
     let found = FeatureSets::load(&at.join("p.npz")).unwrap().train;
     assert_eq!((found.rows, found.columns), (40, 2));
     assert_eq!(found.class_names, ["cat", "dog"]);
+    // A table has a classifier and noise of its own.
+    let rows: String = (0..40)
+        .map(|row| {
+            format!(
+                "{},{},{}\n",
+                100 * (row % 2) + row,
+                ["cat", "dog"][row % 2],
+                row % 3
+            )
+        })
+        .collect();
+    fs::write(at.join("b.csv"), format!("size,kind,weight\n{rows}")).unwrap();
+    for attack in ["clf", "noise"] {
+        let args =
+            format!("--attack {attack} --data b.csv --label kind --budget 0.1 --out {attack}.npz");
+        let check = &report(at, &args)["check"];
+        assert_eq!(
+            (&check["points"], &check["unreliable"]),
+            (&4.into(), &serde_json::Value::Null)
+        );
+        assert_eq!(
+            check["flipped"],
+            if attack == "clf" { 4 } else { 0 },
+            "{check}"
+        );
+    }
+    let args = "--attack clf --data a.csv --label kind --budget 0.1 --epochs 3 --out p.npz";
+    let (code, _, err) = poison(at, args);
+    assert!(code == 2 && err.contains("logistic regression"), "{err}");
     // What was written is read by the same command, and by those that learn on rows.
     let again = "--attack rlf --data p.npz --budget 0.5 --seed 1 --out q.npz";
     assert_eq!(report(at, again)["class_names"], said["class_names"]);
@@ -170,13 +199,13 @@ fn a_poisoned_file_has_the_form_of_its_own() {
 fn doors_and_damage_are_named() {
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path();
-    fs::write(at.join("a.parquet"), "PAR1").unwrap();
+    fs::write(at.join("a.feather"), "FEA1").unwrap();
     fs::write(at.join("x.npy"), "x").unwrap();
     let class = at.join("set/a");
     fs::create_dir_all(&class).unwrap();
     fs::write(class.join("0.jpg"), [0xff, 0xd8, 0xff, 0xe0, 0, 4, 0, 0]).unwrap();
     for (data, part) in [
-        ("a.parquet", "numpy.savez(\"data.npz\", x=X, y=y)"),
+        ("a.feather", "numpy.savez(\"data.npz\", x=X, y=y)"),
         ("x.npy", "X.npy,y.npy"),
         ("set", "0.jpg"),
         ("none.csv", "no such file"),

@@ -2,23 +2,17 @@
 
 use serde_json::Value;
 use std::path::Path;
-use std::process::Command;
-use tox_data::DataDir;
 use tox_data::features::{FeatureSets, Values};
+use tox_testkit::data::nowhere;
+use tox_testkit::program::Program;
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_toxscreen");
 
 /// Runs `toxscreen poison` in `dir`: exit code, stdout, stderr.
 pub fn poison(dir: &Path, args: &str) -> (i32, String, String) {
-    let output = Command::new(PROGRAM)
-        .arg("poison")
-        .args(args.split(' '))
-        .current_dir(dir)
-        .output()
-        .unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    let code = output.status.code().unwrap();
-    (code, text(output.stdout), text(output.stderr))
+    Program(PROGRAM)
+        .words(dir, &format!("poison {args}"))
+        .parts()
 }
 
 /// What `--json` says of a poison that is made.
@@ -30,8 +24,7 @@ pub fn report(dir: &Path, args: &str) -> Value {
 
 /// The digits, clean.
 pub fn digits() -> FeatureSets {
-    let nowhere = DataDir::resolve(Some(Path::new("."))).unwrap();
-    FeatureSets::open("digits", None, &nowhere).unwrap()
+    FeatureSets::open("digits", None, &nowhere()).unwrap()
 }
 
 /// Pixels of the training images.

@@ -20,6 +20,21 @@ pub fn average(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
+/// Test error.
+pub fn error(level: &Level) -> Option<f64> {
+    Some(level.test_error)
+}
+
+/// The difference of a number at a level between two cells, by seed.
+pub fn beside(
+    cell: &Cell,
+    other: &Cell,
+    points: u64,
+    of: impl Fn(&Level) -> Option<f64>,
+) -> Option<Interval> {
+    cell.above(other, |o| of(level(o, points)?))
+}
+
 impl<'a> Cell<'a> {
     /// The attack, if there is one.
     pub fn attack(&self) -> Option<BilevelAttack> {

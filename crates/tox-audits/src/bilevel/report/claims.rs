@@ -1,6 +1,6 @@
 //! The paper's claims, put to the numbers.
 
-use super::cells::{Cell, Setting, average, growth, level};
+use super::cells::{Cell, Setting, average, beside, error, growth, level};
 use tox_bilevel::config::{Groups, Penalty, Victim};
 use tox_bilevel::outcome::{BilevelOutcome, Level};
 use tox_report::stats::Interval;
@@ -235,11 +235,6 @@ fn penalties(settings: &[Setting]) -> Claim {
     }
 }
 
-/// Test error.
-pub fn error(level: &Level) -> Option<f64> {
-    Some(level.test_error)
-}
-
 /// Mean lambda over layers.
 fn lambda(level: &Level) -> Option<f64> {
     average(&level.lambda)
@@ -271,16 +266,6 @@ fn bend(outcome: &BilevelOutcome, middle: u64, most: u64) -> Option<f64> {
 /// A cell at whose levels Kuncheva's index was measured.
 fn stable<'c, 'a>(cell: &'c Cell<'a>) -> Option<&'c Cell<'a>> {
     (!cell.config.kuncheva.is_empty() && cell.config.hidden.is_empty()).then_some(cell)
-}
-
-/// The difference of a number at a level between two cells, by seed.
-pub fn beside(
-    cell: &Cell,
-    other: &Cell,
-    points: u64,
-    of: impl Fn(&Level) -> Option<f64>,
-) -> Option<Interval> {
-    cell.above(other, |o| of(level(o, points)?))
 }
 
 /// How much more the error of a cell rises than that of another, by seed.

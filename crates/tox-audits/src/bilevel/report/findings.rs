@@ -1,9 +1,9 @@
 //! What the data show, in sentences: warnings, whether the attack attacked, what each victim lost, and
 //! how many of the paper's claims held.
 
+use super::cells::error;
 use super::cells::{Cell, Setting, average, level};
 use super::checks::{Check, check};
-use super::claims;
 use super::valid::families;
 use tox_bilevel::config::{Groups, Victim};
 use tox_bilevel::outcome::{BilevelOutcome, Level};
@@ -123,7 +123,7 @@ fn nothing_learned(cells: &[Cell]) -> Option<String> {
     let idle: Vec<String> = cells
         .iter()
         .filter_map(|c| {
-            let error = c.at(0, claims::error)?.mean;
+            let error = c.at(0, error)?.mean;
             let chance = c.mean(|o: &BilevelOutcome| Some(o.chance_error))?.mean;
             (error > 0.8 * chance)
                 .then(|| format!("{} ({error:.1} %, chance {chance:.1} %)", c.name))
@@ -222,13 +222,13 @@ fn loss(setting: &Setting) -> Option<String> {
     let parts: Vec<String> = measured
         .iter()
         .filter_map(|c| {
-            let clean = c.at(0, claims::error)?;
+            let clean = c.at(0, error)?;
             let seeds = match c.done() {
                 n if n == most => String::new(),
                 1 => ", one seed".to_owned(),
                 n => format!(", {n} seeds"),
             };
-            let (Some(end), Some(rise)) = (c.at(c.most(), claims::error), c.rise()) else {
+            let (Some(end), Some(rise)) = (c.at(c.most(), error), c.rise()) else {
                 return Some(format!("{} {:.1} % clean", words(setting, c), clean.mean));
             };
             let moved = lambda(c).map_or(String::new(), |text| format!(", {text}"));

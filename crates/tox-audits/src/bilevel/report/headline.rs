@@ -1,8 +1,8 @@
 //! The table for a terminal.
 
 use super::cells;
+use super::cells::error;
 use super::checks::check;
-use super::claims::error;
 use tox_report::run::Run;
 use tox_report::terminal::{INCOMPLETE, show, table};
 

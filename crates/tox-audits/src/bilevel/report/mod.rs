@@ -21,6 +21,7 @@ mod tables;
 mod tests;
 mod valid;
 
+use crate::reporter::reporter;
 pub use cells::dataset;
 use headline::headline;
 use page::Report;
@@ -28,42 +29,13 @@ pub use page::{FILE, PAGE};
 use table::csv;
 use tox_bilevel::config::BilevelConfig;
 use tox_bilevel::outcome::BilevelOutcome;
-use tox_report::run::{Run, Types};
-use tox_report::{Made, ReportError, Reporter};
-use tox_study::house::House;
-use tox_study::spec::TrialSpec;
 
-/// Made by this module.
-pub struct BilevelReport;
-
-impl Reporter for BilevelReport {
-    fn kind(&self) -> &'static str {
-        "bilevel"
-    }
-
-    fn types(&self) -> Types {
-        Types::of::<BilevelConfig, BilevelOutcome>()
-    }
-
-    fn foreign(&self, spec: &TrialSpec) -> bool {
-        let other = spec
-            .threat
-            .data
-            .as_ref()
-            .filter(|t| t.kind != crate::threats::bilevel::KIND);
-        other.is_some() || !spec.defence.is_none()
-    }
-
-    fn make(&self, _house: &House, run: &Run) -> Result<Made, ReportError> {
-        let report = Report::new(run);
-        Ok(Made {
-            wide: csv(run),
-            html: report.html()?,
-            figures: report.files(),
-        })
-    }
-
-    fn headline(&self, _house: &House, run: &Run) -> String {
-        headline(run)
-    }
+reporter! {
+    BilevelReport, "bilevel", BilevelConfig, BilevelOutcome;
+    foreign: |spec| {
+        let mut data = spec.threat.data.iter();
+        data.any(|t| t.kind != crate::threats::bilevel::KIND) || !spec.defence.is_none()
+    };
+    wide: |run| Ok(csv(run));
+    headline: headline;
 }

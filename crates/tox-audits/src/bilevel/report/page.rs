@@ -2,10 +2,9 @@
 
 use super::cells::{self, Cell, Setting};
 use super::{claims, climb, examples, figures, findings, settings, tables, valid};
-use minijinja::Value;
+use crate::reporter::Drawn;
 use tox_report::ReportError;
 use tox_report::context;
-use tox_report::figure::{self, Figure};
 use tox_report::page;
 use tox_report::paper::{Paper, followed};
 use tox_report::provenance;
@@ -18,11 +17,7 @@ pub const FILE: &str = include_str!("paper.toml");
 pub const PAGE: (&str, &str) = ("bilevel.html", include_str!("templates/bilevel.html"));
 
 /// All that is shown of a run.
-pub struct Report<'a> {
-    run: &'a Run,
-    cells: Vec<Cell<'a>>,
-    figures: Vec<Figure>,
-}
+pub type Report<'a> = Drawn<'a, Cell<'a>>;
 
 impl<'a> Report<'a> {
     /// Draws everything.
@@ -51,15 +46,9 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Name (without its end) and content of every figure file.
-    pub fn files(&self) -> Vec<(String, String)> {
-        figure::files(&self.figures)
-    }
-
     /// The page.
     pub fn html(&self) -> Result<String, ReportError> {
         let settings = Setting::all(&self.cells);
-        let drawn = self.figures.iter().filter(|f| !f.panels.is_empty());
         let of: Option<Paper> = followed(self.run, FILE);
         let paper = of.is_some();
         let claims = match paper {
@@ -77,7 +66,7 @@ impl<'a> Report<'a> {
             checks => tables::checks(&self.cells),
             folds => tables::folds(&self.cells),
             trials => tables::trials(&self.cells),
-            figures => drawn.map(Figure::value).collect::<Vec<Value>>(),
+            figures => self.shown(),
             differences => settings::differences(&self.cells),
             choices => settings::choices(&self.cells),
         };

@@ -1,7 +1,7 @@
 //! Made-up records for tests: every victim on two data sets, a net, and several validation sizes.
 //! The numbers come from formulas, not from an attack.
 
-use crate::made_up::{noise, seal};
+use crate::made_up::{noise, seal_with};
 use tox_bilevel::config::{BilevelAttack, BilevelConfig, Groups, Lambda, Penalty, Victim};
 use tox_bilevel::outcome::{BilevelOutcome, CrossValidated, Example, Hyperiteration, Level};
 use tox_study::part::Part;
@@ -182,16 +182,10 @@ pub fn record(spec: &TrialSpec) -> Record {
         examples,
         divergence: None,
     };
-    let mut record = seal(spec, Part::new("bilevel", &outcome));
-    record.provenance.data_hash = format!("{:02x}", spec.seed + 16).repeat(32);
-    record.provenance.data_notes.clear();
-    Record::seal(
-        record.spec,
-        record.outcome,
-        record.provenance,
-        record.timing,
-    )
-    .unwrap()
+    seal_with(spec, Part::new("bilevel", &outcome), |p| {
+        p.data_hash = format!("{:02x}", spec.seed + 16).repeat(32);
+        p.data_notes.clear();
+    })
 }
 
 /// All cells, three seeds each.

@@ -1,14 +1,14 @@
 //! The rows of the page's tables.
 
+use super::cells::error;
 use super::cells::{Cell, Setting, average};
 use super::checks::{Check, check};
-use super::claims::error;
 use minijinja::Value;
 use tox_bilevel::config::Victim;
 use tox_bilevel::outcome::{BilevelOutcome, Level};
 use tox_report::cells::Measured;
 use tox_report::columns::{Field, Table, values};
-use tox_report::page::{NONE, show, signed};
+use tox_report::numbers::{NONE, show, signed};
 use tox_report::run::Trial;
 use tox_report::stats::Interval;
 

@@ -2,58 +2,36 @@
 
 use super::cells::{self, Setting};
 use super::synthetic::{self, HEAD};
-use crate::made_up::{self, assert_balanced, assert_offline, read, reseal};
-use std::path::{Path, PathBuf};
+use crate::made_up::{self, as_before, assert_balanced, read};
+use std::path::Path;
 use tox_bilevel::config::Victim;
 use tox_bilevel::outcome::{BilevelOutcome, Divergence};
 use tox_study::part::Part;
 use tox_study::plan::trial_id;
-use tox_study::record::Record;
 use tox_study::spec::TrialSpec;
 
 fn some_missing(i: usize) -> u8 {
-    match i {
-        7 => 1,
-        13..=14 => 2,
-        _ => 0,
-    }
+    made_up::missing(i, 7, 13..=14)
 }
 
 fn folder(specs: &[TrialSpec], state: impl Fn(usize) -> u8) -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    made_up::write(dir.path(), HEAD, specs, synthetic::record, state);
-    dir
-}
-
-fn path(dir: &Path, spec: &TrialSpec) -> PathBuf {
-    dir.join("trials").join(trial_id(spec)).join("record.json")
+    made_up::folder(HEAD, specs, synthetic::record, state)
 }
 
 /// Changes the records of some specs.
 fn change(dir: &Path, specs: &[TrialSpec], edit: impl Fn(&TrialSpec, &mut BilevelOutcome)) {
-    for spec in specs {
-        let path = path(dir, spec);
-        let mut record = Record::read(&path).unwrap();
-        made_up::edit(&mut record.outcome, |o| edit(spec, o));
-        reseal(&path, record);
-    }
+    made_up::change(dir, specs, edit);
 }
 
 fn findings(dir: &Path) -> String {
-    let run = tox_report::run::Run::load(&crate::made_up::REPORTS, dir).unwrap();
+    let run = made_up::run(dir);
     let cells = cells::all(&run);
     let settings = Setting::all(&cells);
     let claims = super::claims::all(&settings);
     let mut found = super::findings::findings(&run, &cells, &settings, &claims);
     for claim in &claims {
         found.push(format!("{}, {}", claim.number, claim.words));
-        for case in &claim.cases {
-            let (setting, evidence) = (&case.setting, &case.evidence);
-            found.push(format!(
-                "  {} {setting}: {evidence}: {:?}",
-                claim.number, case.verdict
-            ));
-        }
+        found.extend(made_up::cases(claim));
     }
     found.join("\n")
 }
@@ -68,74 +46,21 @@ fn small() -> Vec<TrialSpec> {
 #[test]
 fn csv_headline_and_findings_are_as_before() {
     let dir = folder(&synthetic::specs(), some_missing);
-    let paths = tox_report::write(&crate::made_up::REPORTS, dir.path()).unwrap();
-    let csv = read(paths.wide.as_ref().unwrap());
+    let csv = made_up::wide(dir.path());
     assert_eq!(csv.lines().count(), 1 + 6 * (synthetic::specs().len() - 3));
     let head: Vec<&str> = csv.lines().take(8).collect();
-    insta::assert_snapshot!("results_csv", head.join("\n"));
-    insta::assert_snapshot!(
-        "headline",
-        tox_report::headline(&crate::made_up::REPORTS, dir.path()).unwrap()
-    );
-    insta::assert_snapshot!("findings", findings(dir.path()));
+    as_before!(dir.path(), head.join("\n"), findings(dir.path()));
 }
 
 #[test]
 fn page_and_figures_are_well_formed_and_offline() {
     let dir = folder(&synthetic::specs(), some_missing);
-    let paths = tox_report::write(&crate::made_up::REPORTS, dir.path()).unwrap();
-    let html = read(&paths.html);
-    assert_balanced(&html);
-    assert_offline(&html);
-    for id in [
-        "findings",
-        "tables",
-        "attack",
-        "figures",
-        "settings",
-        "provenance",
-    ] {
-        assert!(
-            html.contains(&format!("<section id=\"{id}\">")),
-            "no section {id}"
-        );
-    }
-    let ids: Vec<&str> = html
-        .split(" id=\"")
-        .skip(1)
-        .map(|s| s.split('"').next().unwrap())
-        .collect();
-    let distinct: std::collections::BTreeSet<&str> = ids.iter().copied().collect();
-    assert_eq!(ids.len(), distinct.len(), "an id occurs twice");
-    let names: Vec<_> = paths
-        .figures
-        .iter()
-        .map(|p| p.file_stem().unwrap().to_str().unwrap())
-        .collect();
-    assert_eq!(
-        names,
-        [
-            "validation-size",
-            "error-against-poison",
-            "lambda-against-poison",
-            "weights-against-poison",
-            "kuncheva",
-            "poisoned-images",
-            "attack-beside-flips",
-            "how-the-attack-climbs",
-            "how-lambda-is-learned",
-            "cross-validation",
-        ]
-    );
-    for path in &paths.figures {
-        let text = read(path);
-        roxmltree::Document::parse(&text).unwrap();
-        assert!(
-            !text.contains("NaN") && !text.contains("inf,"),
-            "{}",
-            path.display()
-        );
-    }
+    let sections = "findings tables attack figures settings provenance";
+    let (paths, _) = made_up::page(dir.path(), sections);
+    let names = "validation-size error-against-poison lambda-against-poison weights-against-poison \
+                 kuncheva poisoned-images attack-beside-flips how-the-attack-climbs \
+                 how-lambda-is-learned cross-validation";
+    assert_eq!(made_up::names(&paths), names);
 }
 
 #[test]
@@ -156,18 +81,7 @@ fn text_from_recipes_and_records_is_escaped() {
             step: 4,
         });
     });
-    let paths = tox_report::write(&crate::made_up::REPORTS, dir.path()).unwrap();
-    let html = read(&paths.html);
-    assert!(!html.contains("<script") && html.contains("&lt;script&gt;"));
-    assert_balanced(&html);
-    for path in &paths.figures {
-        roxmltree::Document::parse(&read(path)).unwrap();
-    }
-    assert!(
-        !tox_report::headline(&crate::made_up::REPORTS, dir.path())
-            .unwrap()
-            .contains('\u{1b}')
-    );
+    made_up::assert_escaped(dir.path());
 }
 
 #[test]
@@ -175,7 +89,7 @@ fn an_unfinished_run_still_has_a_report() {
     let specs = small();
     for keep in [0, 1, 4] {
         let dir = folder(&specs, |i| if i < keep { 0 } else { 2 });
-        let paths = tox_report::write(&crate::made_up::REPORTS, dir.path()).unwrap();
+        let paths = made_up::report(dir.path());
         assert_balanced(&read(&paths.html));
         assert_eq!(
             read(paths.wide.as_ref().unwrap()).lines().count(),
@@ -188,7 +102,7 @@ fn an_unfinished_run_still_has_a_report() {
 #[test]
 fn a_learner_without_regularisation_stands_beside_both_penalties() {
     let dir = folder(&synthetic::specs(), |_| 0);
-    let run = tox_report::run::Run::load(&crate::made_up::REPORTS, dir.path()).unwrap();
+    let run = made_up::run(dir.path());
     let cells = cells::all(&run);
     let names = |cells: &[cells::Cell]| -> Vec<(String, Vec<String>)> {
         let settings = Setting::all(cells);
@@ -296,7 +210,7 @@ fn the_relative_decrease_by_hand() {
         let is_none = spec.cell == "none";
         o.levels[5].test_error = if is_none { none } else { learned };
     });
-    let run = tox_report::run::Run::load(&crate::made_up::REPORTS, dir.path()).unwrap();
+    let run = made_up::run(dir.path());
     let cells = cells::all(&run);
     let settings = Setting::all(&cells);
     let of = |victim| settings[0].victim(victim).unwrap();
@@ -317,19 +231,8 @@ fn an_attack_that_does_not_climb_is_marked() {
     };
     change(dir.path(), &specs[..3], fall);
     assert!(findings(dir.path()).contains("none: the attack did not attack"));
-    assert!(
-        read(
-            &tox_report::write(&crate::made_up::REPORTS, dir.path())
-                .unwrap()
-                .html
-        )
-        .contains(mark)
-    );
-    assert!(
-        tox_report::headline(&crate::made_up::REPORTS, dir.path())
-            .unwrap()
-            .contains("did not climb")
-    );
+    assert!(made_up::html(dir.path()).contains(mark));
+    assert!(made_up::headline(dir.path()).contains("did not climb"));
     // Where lambda is learned down the same loss, the test error decides.
     change(dir.path(), &specs[9..12], fall);
     assert!(findings(dir.path()).contains("learned: the loss did not rise: lambda"));
@@ -353,10 +256,10 @@ fn divergence_and_mixed_data_are_warnings() {
             step: 17,
         });
     });
-    let file = path(dir.path(), &specs[4]);
-    let mut record = Record::read(&file).unwrap();
-    record.provenance.data_hash = "ab".repeat(32);
-    reseal(&file, record);
+    let file = made_up::path(dir.path(), &specs[4]);
+    made_up::rewrite(&file, |record| {
+        record.provenance.data_hash = "ab".repeat(32);
+    });
     let found = findings(dir.path());
     assert!(
         found.starts_with("Warning: the records come from more than one setup"),
@@ -374,17 +277,13 @@ fn divergence_and_mixed_data_are_warnings() {
         found.contains("seed 1 in hyperiteration 3 with 1050 poison points, step 17"),
         "{found}"
     );
-    assert_balanced(&read(
-        &tox_report::write(&crate::made_up::REPORTS, dir.path())
-            .unwrap()
-            .html,
-    ));
+    assert_balanced(&made_up::html(dir.path()));
 }
 
 #[test]
 fn settings_that_differ_are_named_and_choices_apart() {
     let dir = folder(&synthetic::specs(), |_| 2);
-    let run = tox_report::run::Run::load(&crate::made_up::REPORTS, dir.path()).unwrap();
+    let run = made_up::run(dir.path());
     let cells = cells::all(&run);
     let differences = super::settings::differences(&cells);
     let find = |key: &str| differences.iter().find(|d| d.key == key);
@@ -418,9 +317,7 @@ fn a_record_of_another_learner_is_refused() {
     );
     plan += &serde_json::json!({"trial": trial_id(&other), "spec": other}).to_string();
     std::fs::write(dir.path().join("plan.jsonl"), plan).unwrap();
-    let error = tox_report::write(&crate::made_up::REPORTS, dir.path())
-        .unwrap_err()
-        .to_string();
+    let error = made_up::refusal(dir.path());
     assert!(
         error.contains("plan.jsonl") && error.contains("line 13"),
         "{error}"
@@ -431,14 +328,11 @@ fn a_record_of_another_learner_is_refused() {
 #[test]
 #[ignore = "writes where TOXSCREEN_REPORT_SAMPLE says"]
 fn sample() {
-    let dir = std::env::var("TOXSCREEN_REPORT_SAMPLE").unwrap();
-    let dir = Path::new(&dir).join("bilevel");
-    made_up::write(
-        &dir,
+    made_up::sample(
+        "bilevel",
         HEAD,
         &synthetic::specs(),
         synthetic::record,
         some_missing,
     );
-    tox_report::write(&crate::made_up::REPORTS, &dir).unwrap();
 }

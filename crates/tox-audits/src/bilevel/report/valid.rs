@@ -1,7 +1,6 @@
 //! What the size of the validation set changes (Fig. 4 and 9, claim 5).
 
-use super::cells::{Cell, Setting, level};
-use super::claims::{beside, error};
+use super::cells::{Cell, Setting, beside, error, level};
 use tox_bilevel::config::Victim;
 use tox_report::figure::Figure;
 use tox_report::lines::{self, Line, Point, Rule};

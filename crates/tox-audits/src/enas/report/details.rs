@@ -6,7 +6,7 @@ use super::tables::{one_shot, share};
 use crate::enas::outcome::EnasOutcome;
 use minijinja::Value;
 use tox_report::columns::{Field, Table};
-use tox_report::page::{NONE, show};
+use tox_report::numbers::{NONE, show};
 use tox_report::run::Trial;
 
 fn step(value: Option<u64>) -> String {

@@ -1,7 +1,7 @@
 //! The table for a terminal.
 
 use super::cells::{Cell, policy_name};
-use super::paper::{self, Beside, Paper};
+use super::paper::{self, Paper};
 use super::tables;
 use tox_report::run::Run;
 use tox_report::terminal::{INCOMPLETE, show, table};
@@ -29,7 +29,7 @@ pub fn headline(run: &Run, cells: &[Cell], paper: Option<&Paper>) -> String {
             show(cell.valid()),
             show(cell.test()),
             format!("{}/{}", cell.collapses(), cell.done()),
-            paper.map_or(String::new(), |p| pair(&p.cell(cell), "-", "n/c")),
+            paper.map_or(String::new(), |p| p.cell(cell).pair("-", "n/c")),
         ]);
     }
     if !shown {
@@ -47,15 +47,4 @@ pub fn headline(run: &Run, cells: &[Cell], paper: Option<&Paper>) -> String {
         out.push_str(INCOMPLETE);
     }
     out
-}
-
-/// Validation and test error; `none` stands for an absent one, `apart` for a cell with nothing to compare.
-pub fn pair(beside: &Beside, none: &str, apart: &str) -> String {
-    let number = |v: Option<f64>| v.map_or(none.to_owned(), |v| format!("{v:.2}"));
-    match beside {
-        Beside::Not(_) => apart.to_owned(),
-        Beside::Printed(printed, _) => {
-            format!("{} / {}", number(printed.valid), number(printed.test))
-        }
-    }
 }

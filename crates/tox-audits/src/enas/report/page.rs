@@ -57,10 +57,10 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Name (without its end) and content of every figure file.
+    /// Name and content of every figure file.
     pub fn files(&self) -> Vec<(String, String)> {
         let networks = self.networks.iter();
-        let networks = networks.map(|n| (n.file.clone(), n.svg.file(&n.title)));
+        let networks = networks.map(|n| (format!("{}.svg", n.file), n.svg.file(&n.title)));
         figure::files(&self.figures)
             .into_iter()
             .chain(networks)

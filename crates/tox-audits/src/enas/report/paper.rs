@@ -71,6 +71,17 @@ impl Beside {
             Self::Not(_) => Printed::default(),
         }
     }
+
+    /// Validation and test error; `none` stands for an absent one, `apart` for a cell with nothing to compare.
+    pub fn pair(&self, none: &str, apart: &str) -> String {
+        let number = |v: Option<f64>| v.map_or(none.to_owned(), |v| format!("{v:.2}"));
+        match self {
+            Self::Not(_) => apart.to_owned(),
+            Self::Printed(printed, _) => {
+                format!("{} / {}", number(printed.valid), number(printed.test))
+            }
+        }
+    }
 }
 
 impl Paper {
@@ -221,7 +232,7 @@ mod tests {
         change(&mut spec);
         let dir = tempfile::tempdir().unwrap();
         made_up::write(dir.path(), "", &[spec], synthetic::record, |_| 2);
-        let run = tox_report::run::Run::load(&crate::made_up::REPORTS, dir.path()).unwrap();
+        let run = made_up::run(dir.path());
         Paper::find("ssp").unwrap().cell(&cells::all(&run)[0])
     }
 

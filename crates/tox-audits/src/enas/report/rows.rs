@@ -22,10 +22,6 @@ pub fn death(cells: &[Cell]) -> Figure {
             })
         })
         .collect();
-    let mut panels = Vec::new();
-    if !rows.is_empty() {
-        panels.push(draw_death(&rows));
-    }
     Figure {
         name: "how-it-died",
         title: "How it died",
@@ -34,8 +30,29 @@ pub fn death(cells: &[Cell]) -> Figure {
                   infinite; a grey line runs to the end of the search, a red one from the cross on. \
                   Cells in which no trial met a non-finite gradient are left out."
             .to_owned(),
-        panels,
+        panels: drawn(&rows, draw_death),
     }
+}
+
+/// The drawing, unless there is nothing to draw.
+fn drawn<R>(rows: &[R], draw: fn(&[R]) -> Svg) -> Vec<Svg> {
+    match rows.is_empty() {
+        true => Vec::new(),
+        false => vec![draw(rows)],
+    }
+}
+
+/// A line across the rows with its number below.
+fn mark(svg: &mut Svg, x: f64, (top, bottom): (f64, f64), number: f64) {
+    svg.line((x, top), (x, bottom), Ink::Grid, 1.0, "");
+    let at = (x, bottom + 15.0);
+    svg.text(
+        at,
+        10.5,
+        Anchor::Middle,
+        Ink::Muted,
+        &format!("{number:.0}"),
+    );
 }
 
 fn draw_death(rows: &[(String, &EnasOutcome)]) -> Svg {
@@ -46,15 +63,7 @@ fn draw_death(rows: &[(String, &EnasOutcome)]) -> Svg {
     let x = |step: f64| left + width * step.ln_1p() / max.ln_1p();
     let mut tick = 1.0;
     while tick <= max {
-        svg.line((x(tick), top), (x(tick), bottom), Ink::Grid, 1.0, "");
-        let label = format!("{tick:.0}");
-        svg.text(
-            (x(tick), bottom + 15.0),
-            10.5,
-            Anchor::Middle,
-            Ink::Muted,
-            &label,
-        );
+        mark(&mut svg, x(tick), (top, bottom), tick);
         tick *= 10.0;
     }
     let middle = (left + width / 2.0, bottom + 33.0);
@@ -82,10 +91,6 @@ pub fn retraining(cells: &[Cell]) -> Figure {
         .iter()
         .filter_map(|c| Some((short(&c.name), c.test()?, c.retrained()?)))
         .collect();
-    let mut panels = Vec::new();
-    if !rows.is_empty() {
-        panels.push(draw_retraining(&rows));
-    }
     Figure {
         name: "retraining",
         title: "Shared weights against training from scratch",
@@ -95,7 +100,7 @@ pub fn retraining(cells: &[Cell]) -> Figure {
                   from scratch. Thin lines: 95 % t-interval. A long bridge to the left \
                   speaks for spoiled shared weights rather than a bad architecture."
                 .to_owned(),
-        panels,
+        panels: drawn(&rows, draw_retraining),
     }
 }
 
@@ -105,15 +110,7 @@ fn draw_retraining(rows: &[(String, Interval, Interval)]) -> Svg {
     let mut svg = Svg::new(left + width + 24.0, bottom + 42.0);
     let x = |error: f64| left + width * error.clamp(0.0, 100.0) / 100.0;
     for tick in [0.0, 25.0, 50.0, 75.0, 100.0] {
-        svg.line((x(tick), top), (x(tick), bottom), Ink::Grid, 1.0, "");
-        let label = format!("{tick:.0}");
-        svg.text(
-            (x(tick), bottom + 15.0),
-            10.5,
-            Anchor::Middle,
-            Ink::Muted,
-            &label,
-        );
+        mark(&mut svg, x(tick), (top, bottom), tick);
     }
     let middle = (left + width / 2.0, bottom + 33.0);
     svg.text(middle, 11.0, Anchor::Middle, Ink::Muted, "test error, %");

@@ -1,13 +1,12 @@
 //! The rows of the page's tables: Tables 1 and 2 of the paper, and the control.
 
 use super::cells::{Cell, budget, clean_of, searched};
-use super::headline::pair;
 use super::paper::{Beside, Paper, Printed};
 use crate::enas::outcome::EnasOutcome;
 use minijinja::Value;
 use tox_poison::space::{PoisonSet, SpacePoison};
 use tox_report::columns::{Field, Table};
-use tox_report::page::NONE;
+use tox_report::numbers::NONE;
 use tox_report::stats::{self, Interval};
 use tox_report::svg::{Ink, Svg};
 use tox_search::enas::config::NanPolicy;
@@ -161,7 +160,7 @@ pub fn table2(cells: &[Cell], paper: Option<&Paper>) -> Value {
     let printed = |[torch, _]: &[Option<&Cell>; 2]| match paper {
         Some(paper) => {
             let beside = torch.map(|c| paper.cell(c));
-            let text = beside.map_or(NONE.to_owned(), |b| pair(&b, NONE, NOT_COMPARABLE));
+            let text = beside.map_or(NONE.to_owned(), |b| b.pair(NONE, NOT_COMPARABLE));
             Field::number(text).faint()
         }
         None => Field::number(""),

@@ -2,37 +2,23 @@
 
 use super::synthetic::{self, HEAD};
 use crate::enas::outcome::EnasOutcome;
-use crate::made_up::{self, assert_balanced, assert_offline, read, reseal};
+use crate::made_up::{self, assert_balanced, read};
 use std::path::{Path, PathBuf};
 use tox_search::enas::config::{EnasConfig, Strategy};
-use tox_study::plan::trial_id;
 use tox_study::record::Record;
 
 mod differing;
 
 fn some_missing(i: usize) -> u8 {
-    match i {
-        7 => 1,
-        14..=17 => 2,
-        _ => 0,
-    }
+    made_up::missing(i, 7, 14..=17)
 }
 
 fn folder(head: &str, state: impl Fn(usize) -> u8) -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    made_up::write(
-        dir.path(),
-        head,
-        &synthetic::specs(),
-        synthetic::record,
-        state,
-    );
-    dir
+    made_up::folder(head, &synthetic::specs(), synthetic::record, state)
 }
 
 fn record_path(dir: &Path, i: usize) -> PathBuf {
-    let id = trial_id(&synthetic::specs()[i]);
-    dir.join("trials").join(id).join("record.json")
+    made_up::path(dir, &synthetic::specs()[i])
 }
 
 /// What an ENAS record measured.
@@ -43,13 +29,10 @@ fn enas(record: &mut Record, edit: impl FnOnce(&mut EnasOutcome)) {
 #[test]
 fn csv_and_headline_are_as_before() {
     let dir = folder(HEAD, some_missing);
-    let paths = tox_report::write(&crate::made_up::REPORTS, dir.path()).unwrap();
+    let paths = made_up::report(dir.path());
     insta::assert_snapshot!("results_csv", read(paths.wide.as_ref().unwrap()));
-    insta::assert_snapshot!(
-        "headline",
-        tox_report::headline(&crate::made_up::REPORTS, dir.path()).unwrap()
-    );
-    let run = tox_report::run::Run::load(&crate::made_up::REPORTS, dir.path()).unwrap();
+    insta::assert_snapshot!("headline", made_up::headline(dir.path()));
+    let run = made_up::run(dir.path());
     let cells = super::cells::all(&run);
     let paper = super::paper::Paper::find("ssp");
     let findings = super::findings::findings(&run, &cells, paper.as_ref());
@@ -59,58 +42,22 @@ fn csv_and_headline_are_as_before() {
 #[test]
 fn timing_and_device_do_not_reach_the_csv() {
     let dir = folder(HEAD, |_| 0);
-    let before = read(
-        &tox_report::write(&crate::made_up::REPORTS, dir.path())
-            .unwrap()
-            .wide
-            .unwrap(),
-    );
+    let before = made_up::wide(dir.path());
     let path = record_path(dir.path(), 0);
-    let mut record = Record::read(&path).unwrap();
-    record.timing.seconds = 99.25;
-    record.provenance.device = "vulkan:0".into();
-    reseal(&path, record);
-    assert_eq!(
-        before,
-        read(
-            &tox_report::write(&crate::made_up::REPORTS, dir.path())
-                .unwrap()
-                .wide
-                .unwrap()
-        )
-    );
+    made_up::rewrite(&path, |record| {
+        record.timing.seconds = 99.25;
+        record.provenance.device = "vulkan:0".into();
+    });
+    assert_eq!(before, made_up::wide(dir.path()));
 }
 
 #[test]
 fn page_and_figures_are_well_formed_and_offline() {
     let dir = folder(HEAD, some_missing);
-    let paths = tox_report::write(&crate::made_up::REPORTS, dir.path()).unwrap();
-    let html = read(&paths.html);
-    assert_balanced(&html);
-    assert_offline(&html);
-    for id in [
-        "findings",
-        "tables",
-        "figures",
-        "death",
-        "retrained",
-        "networks",
-        "screen",
-    ] {
-        assert!(
-            html.contains(&format!("<section id=\"{id}\">")),
-            "no section {id}"
-        );
-    }
-    let mut ids: Vec<&str> = html
-        .split(" id=\"")
-        .skip(1)
-        .map(|s| s.split('"').next().unwrap())
-        .collect();
-    let all = ids.len();
-    ids.sort_unstable();
-    ids.dedup();
-    assert_eq!(ids.len(), all, "an id occurs twice");
+    let (paths, _) = made_up::page(
+        dir.path(),
+        "findings tables figures death retrained networks screen",
+    );
     assert!(paths.figures.len() > 25, "{}", paths.figures.len());
     for path in &paths.figures {
         let text = read(path);
@@ -140,35 +87,21 @@ fn text_from_recipes_and_records_is_escaped() {
         spec.cell = evil.into();
         spec.data.dataset = evil.into();
     }
-    let dir = tempfile::tempdir().unwrap();
-    made_up::write(dir.path(), &head, &specs, synthetic::record, |_| 0);
-    let path = dir
-        .path()
-        .join("trials")
-        .join(trial_id(&specs[3]))
-        .join("record.json");
-    let mut record = Record::read(&path).unwrap();
-    enas(&mut record, |o| {
-        for layer in &mut o.genotype.layers {
-            layer.op = evil.into();
-        }
+    let dir = made_up::folder(&head, &specs, synthetic::record, |_| 0);
+    let path = made_up::path(dir.path(), &specs[3]);
+    made_up::rewrite(&path, |record| {
+        enas(record, |o| {
+            for layer in &mut o.genotype.layers {
+                layer.op = evil.into();
+            }
+        });
+        record.provenance.simd = evil.into();
     });
-    record.provenance.simd = evil.into();
-    reseal(&path, record);
 
-    let paths = tox_report::write(&crate::made_up::REPORTS, dir.path()).unwrap();
-    let html = read(&paths.html);
-    assert!(!html.contains("<script") && html.contains("&lt;script&gt;"));
-    assert_balanced(&html);
+    let paths = made_up::assert_escaped(dir.path());
     for path in &paths.figures {
         assert_eq!(path.parent().unwrap(), dir.path().join("figures"));
-        roxmltree::Document::parse(&read(path)).unwrap();
     }
-    assert!(
-        !tox_report::headline(&crate::made_up::REPORTS, dir.path())
-            .unwrap()
-            .contains('\u{1b}')
-    );
 }
 
 #[test]
@@ -177,14 +110,8 @@ fn a_data_set_named_like_a_formula_is_none_in_the_table() {
     specs.truncate(2);
     specs[0].data.dataset = "/a/b/=cmd|'x'!A0.npz".into();
     specs[1].data.dataset = "/a/c/a\u{1b}[31m\r\nb.npz".into();
-    let dir = tempfile::tempdir().unwrap();
-    made_up::write(dir.path(), HEAD, &specs, synthetic::record, |_| 0);
-    let csv = read(
-        &tox_report::write(&crate::made_up::REPORTS, dir.path())
-            .unwrap()
-            .wide
-            .unwrap(),
-    );
+    let dir = made_up::folder(HEAD, &specs, synthetic::record, |_| 0);
+    let csv = made_up::wide(dir.path());
     assert!(csv.contains(",'=cmd|'x'!A0.npz,"), "{csv}");
     assert!(csv.contains(r",a\u{1b}[31m\u{d}\nb.npz,"), "{csv}");
     assert_eq!(csv.lines().count(), 3);
@@ -193,18 +120,14 @@ fn a_data_set_named_like_a_formula_is_none_in_the_table() {
 #[test]
 fn a_study_of_no_paper_says_nothing_of_one() {
     let dir = folder(&HEAD.replace("paper = \"ssp\"\n", ""), some_missing);
-    let html = read(
-        &tox_report::write(&crate::made_up::REPORTS, dir.path())
-            .unwrap()
-            .html,
-    );
+    let html = made_up::html(dir.path());
     let text = html.to_lowercase().replace("all 23 cells of the paper", "");
     assert!(
         !text.contains("paper\u{2019}s") && !text.contains("the paper"),
         "{html}"
     );
     assert!(!text.contains(">paper<"));
-    let headline = tox_report::headline(&crate::made_up::REPORTS, dir.path()).unwrap();
+    let headline = made_up::headline(dir.path());
     assert!(
         !headline.contains("paper") && !headline.contains("n/c"),
         "{headline}"
@@ -218,19 +141,14 @@ fn a_data_set_that_is_not_the_papers_has_no_column_of_it() {
     for spec in &mut specs {
         spec.data.dataset = "digits".into();
     }
-    let dir = tempfile::tempdir().unwrap();
-    made_up::write(dir.path(), HEAD, &specs, synthetic::record, |_| 0);
-    let headline = tox_report::headline(&crate::made_up::REPORTS, dir.path()).unwrap();
+    let dir = made_up::folder(HEAD, &specs, synthetic::record, |_| 0);
+    let headline = made_up::headline(dir.path());
     let note = "No number of the paper is comparable: digits, paper CIFAR-10\n";
     assert!(
         headline.contains(note) && !headline.contains("paper v/t"),
         "{headline}"
     );
-    let html = read(
-        &tox_report::write(&crate::made_up::REPORTS, dir.path())
-            .unwrap()
-            .html,
-    );
+    let html = made_up::html(dir.path());
     assert!(
         html.contains(note.trim_end()) && !html.contains("25.33"),
         "{html}"
@@ -242,25 +160,18 @@ fn a_data_set_that_is_not_the_papers_has_no_column_of_it() {
 fn a_run_without_records_or_poison_still_has_a_report() {
     for keep in [0, 3, 81] {
         let dir = folder(HEAD, |i| if i < keep { 0 } else { 2 });
-        let paths = tox_report::write(&crate::made_up::REPORTS, dir.path()).unwrap();
+        let paths = made_up::report(dir.path());
         assert_balanced(&read(&paths.html));
         assert_eq!(read(paths.wide.as_ref().unwrap()).lines().count(), keep + 1);
     }
-    let dir = tempfile::tempdir().unwrap();
-    made_up::write(dir.path(), "", &[], synthetic::record, |_| 0);
-    assert_balanced(&read(
-        &tox_report::write(&crate::made_up::REPORTS, dir.path())
-            .unwrap()
-            .html,
-    ));
+    let dir = made_up::folder("", &[], synthetic::record, |_| 0);
+    assert_balanced(&made_up::html(dir.path()));
 }
 
 #[test]
 fn a_broken_folder_is_an_error_that_names_the_file() {
     let dir = tempfile::tempdir().unwrap();
-    let error = tox_report::write(&crate::made_up::REPORTS, dir.path())
-        .unwrap_err()
-        .to_string();
+    let error = made_up::refusal(dir.path());
     assert!(error.contains("study.toml"), "{error}");
     // A trial that counts twice, or under other settings, is in no report.
     let dir = folder(HEAD, |_| 0);
@@ -272,9 +183,7 @@ fn a_broken_folder_is_an_error_that_names_the_file() {
     for (text, found) in [(twice, "there twice"), (other, "not that of its spec")] {
         assert_ne!(text, plan);
         std::fs::write(&path, text).unwrap();
-        let error = tox_report::write(&crate::made_up::REPORTS, dir.path())
-            .unwrap_err()
-            .to_string();
+        let error = made_up::refusal(dir.path());
         assert!(
             error.contains("plan.jsonl") && error.contains(found),
             "{error}"
@@ -285,16 +194,7 @@ fn a_broken_folder_is_an_error_that_names_the_file() {
 #[test]
 fn a_record_that_cannot_be_believed_is_a_trial_that_failed() {
     let dir = folder(HEAD, |_| 0);
-    let rows = |dir: &std::path::Path| {
-        read(
-            &tox_report::write(&crate::made_up::REPORTS, dir)
-                .unwrap()
-                .wide
-                .unwrap(),
-        )
-        .lines()
-        .count()
-    };
+    let rows = |dir: &std::path::Path| made_up::wide(dir).lines().count();
     let all = rows(dir.path());
     let path = record_path(dir.path(), 2);
     let whole = read(&path);
@@ -308,9 +208,9 @@ fn a_record_that_cannot_be_believed_is_a_trial_that_failed() {
     }
     // Sealed, but of another toxscreen.
     std::fs::write(&path, &whole).unwrap();
-    let mut record = Record::read(&path).unwrap();
-    record.outcome.keys.remove("steps");
-    reseal(&path, record);
+    made_up::rewrite(&path, |record| {
+        record.outcome.keys.remove("steps");
+    });
     assert_eq!(rows(dir.path()), all - 1);
     let page = read(&dir.path().join("report.html"));
     assert!(page.contains("failed: its record cannot be read"));
@@ -320,22 +220,19 @@ fn a_record_that_cannot_be_believed_is_a_trial_that_failed() {
 #[test]
 fn a_report_is_made_again_to_the_byte() {
     let dir = folder(HEAD, |i| (i % 3) as u8);
-    tox_report::write(&crate::made_up::REPORTS, dir.path()).unwrap();
+    made_up::report(dir.path());
     assert_eq!(
-        tox_report::check(&crate::made_up::REPORTS, dir.path()).unwrap(),
+        tox_report::check(&made_up::REPORTS, dir.path()).unwrap(),
         []
     );
     let moved = tempfile::tempdir().unwrap();
     let moved = moved.path().join("other");
     std::fs::rename(dir.path(), &moved).unwrap();
-    assert_eq!(
-        tox_report::check(&crate::made_up::REPORTS, &moved).unwrap(),
-        []
-    );
+    assert_eq!(tox_report::check(&made_up::REPORTS, &moved).unwrap(), []);
     let csv = moved.join("results.csv");
     std::fs::write(&csv, read(&csv).replacen('1', "2", 1)).unwrap();
     std::fs::remove_file(moved.join("report.html")).unwrap();
-    let stale = tox_report::check(&crate::made_up::REPORTS, &moved).unwrap();
+    let stale = tox_report::check(&made_up::REPORTS, &moved).unwrap();
     let stale: Vec<_> = stale.iter().map(|s| (s.name.as_str(), s.there)).collect();
     assert_eq!(stale, [("results.csv", true), ("report.html", false)]);
 }
@@ -373,15 +270,13 @@ fn with_control() -> tempfile::TempDir {
         specs.insert(0, random);
         specs.push(spec);
     }
-    let dir = tempfile::tempdir().unwrap();
-    made_up::write(dir.path(), HEAD, &specs, synthetic::record, |_| 0);
+    let dir = made_up::folder(HEAD, &specs, synthetic::record, |_| 0);
     // One point worse at random, and one more for each seed.
     for spec in specs.iter().filter(|s| s.variant.is_some()) {
-        let path = dir.path().join("trials").join(trial_id(spec));
-        let path = path.join("record.json");
-        let mut record = Record::read(&path).unwrap();
-        enas(&mut record, |o| o.test_error += 1.0 + spec.seed as f64);
-        reseal(&path, record);
+        let path = made_up::path(dir.path(), spec);
+        made_up::rewrite(&path, |record| {
+            enas(record, |o| o.test_error += 1.0 + spec.seed as f64);
+        });
     }
     dir
 }
@@ -389,7 +284,7 @@ fn with_control() -> tempfile::TempDir {
 #[test]
 fn a_cell_is_compared_with_the_clean_cell_of_its_own_learner() {
     let dir = with_control();
-    let run = tox_report::run::Run::load(&crate::made_up::REPORTS, dir.path()).unwrap();
+    let run = made_up::run(dir.path());
     let cells = super::cells::all(&run);
     let find = |name: &str| cells.iter().find(|c| c.name == name).unwrap();
     let clean = |name| super::cells::clean_of(&cells, find(name)).unwrap();
@@ -404,23 +299,12 @@ fn a_cell_is_compared_with_the_clean_cell_of_its_own_learner() {
     let cell = alone.iter().find(|c| c.name == "5d").unwrap();
     assert!(super::cells::clean_of(&alone, cell).is_none());
     // Differences -1, -2, -3: mean -2, half 4.3027 / sqrt(3).
-    let html = read(
-        &tox_report::write(&crate::made_up::REPORTS, dir.path())
-            .unwrap()
-            .html,
-    );
+    let html = made_up::html(dir.path());
     assert_balanced(&html);
     assert_eq!(html.matches("<td>−2.00\u{a0}±\u{a0}2.48</td>").count(), 2);
     assert!(html.contains("<caption>Control: random search."));
     let none = folder(HEAD, |_| 0);
-    assert!(
-        !read(
-            &tox_report::write(&crate::made_up::REPORTS, none.path())
-                .unwrap()
-                .html
-        )
-        .contains("Control: random")
-    );
+    assert!(!made_up::html(none.path()).contains("Control: random"));
 }
 
 #[test]
@@ -430,20 +314,18 @@ fn differences_are_taken_by_seed() {
         .into_iter()
         .filter(|s| s.cell == "clean" || s.cell == "5d")
         .collect();
-    let dir = tempfile::tempdir().unwrap();
-    made_up::write(dir.path(), HEAD, &specs, synthetic::record, |_| 0);
+    let dir = made_up::folder(HEAD, &specs, synthetic::record, |_| 0);
     let set = |rise: [f64; 3]| {
         for spec in &specs {
-            let path = dir.path().join("trials").join(trial_id(spec));
-            let path = path.join("record.json");
-            let mut record = Record::read(&path).unwrap();
-            let seed = spec.seed as usize;
-            let clean = [20.0, 40.0, 60.0][seed];
-            let rise = if spec.cell == "5d" { rise[seed] } else { 0.0 };
-            enas(&mut record, |o| o.test_error = clean + rise);
-            reseal(&path, record);
+            let path = made_up::path(dir.path(), spec);
+            made_up::rewrite(&path, |record| {
+                let seed = spec.seed as usize;
+                let clean = [20.0, 40.0, 60.0][seed];
+                let rise = if spec.cell == "5d" { rise[seed] } else { 0.0 };
+                enas(record, |o| o.test_error = clean + rise);
+            });
         }
-        let run = tox_report::run::Run::load(&crate::made_up::REPORTS, dir.path()).unwrap();
+        let run = made_up::run(dir.path());
         let cells = super::cells::all(&run);
         super::findings::findings(&run, &cells, None).join("\n")
     };
@@ -454,11 +336,7 @@ fn differences_are_taken_by_seed() {
         found.contains("2.0 points above clean. The 95 % interval of the differences by seed, 1.5 to 2.5 points (3 seeds), excludes 0."),
         "{found}"
     );
-    let html = read(
-        &tox_report::write(&crate::made_up::REPORTS, dir.path())
-            .unwrap()
-            .html,
-    );
+    let html = made_up::html(dir.path());
     assert!(html.contains("<td>+2.00\u{a0}±\u{a0}0.50</td>"));
     let found = set([1.0, 2.0, 3.0]);
     assert!(
@@ -472,21 +350,17 @@ fn a_screened_cell_that_differs_from_clean_in_one_seed_is_a_result() {
     let same = "identical to clean, seed by seed: the screen gave the clean space back";
     let dir = folder(HEAD, |_| 0);
     let said = || {
-        let run = tox_report::run::Run::load(&crate::made_up::REPORTS, dir.path()).unwrap();
+        let run = made_up::run(dir.path());
         let cells = super::cells::all(&run);
         let found = super::findings::findings(&run, &cells, None).join("\n");
-        let html = read(
-            &tox_report::write(&crate::made_up::REPORTS, dir.path())
-                .unwrap()
-                .html,
-        );
+        let html = made_up::html(dir.path());
         (found.contains(same), html.matches(same).count())
     };
     assert_eq!(said(), (true, 2));
     let path = record_path(dir.path(), synthetic::specs().len() - 1);
-    let mut record = Record::read(&path).unwrap();
-    enas(&mut record, |o| o.epochs[3].train_error += 0.5);
-    reseal(&path, record);
+    made_up::rewrite(&path, |record| {
+        enas(record, |o| o.epochs[3].train_error += 0.5);
+    });
     assert_eq!(said(), (false, 0));
 }
 
@@ -494,16 +368,16 @@ fn a_screened_cell_that_differs_from_clean_in_one_seed_is_a_result() {
 fn records_of_several_setups_are_a_warning_that_comes_first() {
     let dir = folder(HEAD, some_missing);
     let first = || {
-        let run = tox_report::run::Run::load(&crate::made_up::REPORTS, dir.path()).unwrap();
+        let run = made_up::run(dir.path());
         let cells = super::cells::all(&run);
         super::findings::findings(&run, &cells, None).remove(0)
     };
     assert!(first().starts_with("Incomplete"), "{}", first());
     let path = record_path(dir.path(), 0);
-    let mut record = Record::read(&path).unwrap();
-    record.provenance.device = "vulkan:0".into();
-    record.provenance.data_hash = "ab".repeat(32);
-    reseal(&path, record);
+    made_up::rewrite(&path, |record| {
+        record.provenance.device = "vulkan:0".into();
+        record.provenance.data_hash = "ab".repeat(32);
+    });
     let first = first();
     for part in [
         "Warning: ",
@@ -519,13 +393,11 @@ fn records_of_several_setups_are_a_warning_that_comes_first() {
 #[test]
 #[ignore = "writes where TOXSCREEN_REPORT_SAMPLE says"]
 fn sample() {
-    let dir = std::env::var("TOXSCREEN_REPORT_SAMPLE").unwrap();
-    made_up::write(
-        Path::new(&dir),
+    made_up::sample(
+        "",
         HEAD,
         &synthetic::specs(),
         synthetic::record,
         some_missing,
     );
-    tox_report::write(&crate::made_up::REPORTS, Path::new(&dir)).unwrap();
 }

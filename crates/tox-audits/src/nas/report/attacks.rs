@@ -8,8 +8,8 @@ use minijinja::Value;
 use tox_poison::data::Check;
 use tox_poison::data::gc::Cancelled;
 use tox_report::columns::{Field, Table, values};
-use tox_report::page::NONE;
-use tox_report::page::percent;
+use tox_report::numbers::NONE;
+use tox_report::numbers::percent;
 use tox_report::stats;
 
 /// The attack's checks in a cell, or in several that have the same.

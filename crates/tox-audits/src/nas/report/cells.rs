@@ -5,7 +5,7 @@ use crate::report_facts;
 use crate::threats::{self, bad_ops::BadOps};
 use std::path::Path;
 use tox_poison::data::threat::FileThreat;
-use tox_report::page::percent;
+use tox_report::numbers::percent;
 use tox_report::stats::Interval;
 use tox_search::nas::{NasConfig, SearchKind};
 use tox_study::house::Threat;

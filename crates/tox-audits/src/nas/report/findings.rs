@@ -86,7 +86,7 @@ fn violated(searches: &[Search]) -> Option<String> {
 fn unchanged(searches: &[Search]) -> Option<String> {
     let words = |s: &Search| {
         let search = s.config.search;
-        let name = match search.is_control() {
+        let name = match search.facts().control {
             true => "random architectures",
             false => search.title(),
         };

@@ -3,10 +3,9 @@
 use super::cells::{self, Cell};
 use super::search::Search;
 use super::{attacks, claims, curves, figures, findings, ops, settings, tables};
-use minijinja::Value;
+use crate::reporter::Drawn;
 use tox_report::ReportError;
 use tox_report::context;
-use tox_report::figure::{self, Figure};
 use tox_report::page;
 use tox_report::paper::{Paper, followed};
 use tox_report::provenance;
@@ -16,11 +15,7 @@ use tox_report::verdict;
 const PAGE: (&str, &str) = ("nas.html", include_str!("templates/nas.html"));
 
 /// All that is shown of a run.
-pub struct Report<'a> {
-    run: &'a Run,
-    cells: Vec<Cell<'a>>,
-    figures: Vec<Figure>,
-}
+pub type Report<'a> = Drawn<'a, Cell<'a>>;
 
 impl<'a> Report<'a> {
     /// Draws everything.
@@ -41,11 +36,6 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Name (without its end) and content of every figure file.
-    pub fn files(&self) -> Vec<(String, String)> {
-        figure::files(&self.figures)
-    }
-
     /// The page.
     pub fn html(&self) -> Result<String, ReportError> {
         let searches = Search::all(self.run, &self.cells);
@@ -56,7 +46,6 @@ impl<'a> Report<'a> {
             false => Vec::new(),
         };
         let findings = findings::findings(self.run, &self.cells, &searches, &claims);
-        let drawn = self.figures.iter().filter(|f| !f.panels.is_empty());
         let mut random: Vec<&str> = searches.iter().map(Search::random_is).collect();
         random.dedup();
         let beside = paper && settings::in_papers_space(&searches);
@@ -74,7 +63,7 @@ impl<'a> Report<'a> {
             signals => tables::signals(&searches),
             checks => attacks::tables(&searches),
             trials => tables::trials(&searches),
-            figures => drawn.map(Figure::value).collect::<Vec<Value>>(),
+            figures => self.shown(),
             differences => settings::differences(&searches),
         };
         let facts = provenance::facts(self.run);

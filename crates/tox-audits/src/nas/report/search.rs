@@ -80,13 +80,13 @@ impl<'c, 'a> Search<'c, 'a> {
                 None => groups.push((data(cell), vec![cell])),
             }
         }
-        groups.sort_by_key(|g| g.1[0].kind().is_control());
+        groups.sort_by_key(|g| g.1[0].kind().facts().control);
         let mut searches: Vec<Self> = groups
             .iter()
             .map(|(data, members)| {
                 let config = members[0].config;
                 let control = |c: &&Cell| {
-                    c.kind().is_control()
+                    c.kind().facts().control
                         && c.attack().is_none()
                         && !c.defended()
                         && c.spec().data == **data
@@ -122,13 +122,13 @@ impl<'c, 'a> Search<'c, 'a> {
 
     /// Whether it is the control: no search at all.
     pub fn is_control(&self) -> bool {
-        self.config.search.is_control()
+        self.config.search.facts().control
     }
 
     /// Whether architectures are chosen by scores of untrained networks; `None` of the control.
     pub fn training_free(&self) -> Option<bool> {
         let search = self.config.search;
-        (!search.is_control()).then(|| search.training_free())
+        (!search.facts().control).then(|| search.facts().training_free)
     }
 
     /// Whether a cell searched on other data than the study's.

@@ -79,7 +79,7 @@ fn trial(search: &Search, cell: &Cell) -> Vec<(String, String, String)> {
         }
     }
     out.extend(cell.spec().threat.data.iter().flat_map(threats));
-    if let Some(published) = cell.kind().repetitions() {
+    if let Some(published) = cell.kind().facts().repetitions {
         let seeds = cell.trials.len().to_string();
         out.push(("repetitions".to_owned(), seeds, published.to_string()));
     }

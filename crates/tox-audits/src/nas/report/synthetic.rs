@@ -3,7 +3,7 @@
 
 use super::cells::budget;
 use crate::made_up::part;
-use crate::made_up::{noise, seal};
+use crate::made_up::{noise, seal_with};
 use crate::nas::outcome::NasOutcome;
 use crate::nas::outcome::{Evaluation, Place, Poison};
 use serde_json::{Value, json};
@@ -236,7 +236,7 @@ pub fn record(spec: &TrialSpec) -> Record {
     };
     let threat = spec.threat.data.as_ref().map_or("none", |t| &t.kind);
     let labels = matches!(threat, "rlf" | "clf");
-    let blind = search.is_control() || search.kind() == "te-nas" && labels;
+    let blind = search.facts().control || search.kind() == "te-nas" && labels;
     let elsewhere = if spec.data.dataset == "mnist" && !blind {
         1.5
     } else {
@@ -263,6 +263,7 @@ pub fn record(spec: &TrialSpec) -> Record {
         poison: poisoned.then(|| Poison {
             check: check(threat, budget(spec.threat.data.as_ref())),
             classifier_accuracy: (threat == "clf").then_some(0.87),
+            transferred: None,
             victim: (threat == "gc").then(|| cell(3)),
         }),
         diagnostics: poisoned.then(|| diagnostics(search, labels, own)),
@@ -272,15 +273,7 @@ pub fn record(spec: &TrialSpec) -> Record {
         bad_edges: None,
         screened: Vec::new(),
     };
-    let mut record = seal(spec, Part::new("nas", &outcome));
-    record.provenance.data_notes.clear();
-    Record::seal(
-        record.spec,
-        record.outcome,
-        record.provenance,
-        record.timing,
-    )
-    .unwrap()
+    seal_with(spec, Part::new("nas", &outcome), |p| p.data_notes.clear())
 }
 
 /// The threats of the study.
@@ -309,11 +302,11 @@ pub fn specs() -> Vec<TrialSpec> {
     let mut out = Vec::new();
     for &search in SEARCHES {
         for threat in threats() {
-            if !search.is_control() || threat["kind"] != "gc" {
+            if !search.facts().control || threat["kind"] != "gc" {
                 out.extend(seeds(search, &threat, "cifar10"));
             }
         }
-        if !search.is_control() {
+        if !search.facts().control {
             out.extend(seeds(search, &threats()[0], "mnist"));
         }
     }

@@ -154,7 +154,12 @@ const COLUMNS: [Column; 53] = [
 /// The rows of all trials that are done. Accuracies are in percent; an absent number is empty. Of
 /// each metric that a search goes by: its value on the clean and on the poisoned rows.
 pub fn csv(run: &Run) -> String {
-    let metrics = || SEARCHES.iter().rev().flat_map(|search| search.signals());
+    let metrics = || {
+        SEARCHES
+            .iter()
+            .rev()
+            .flat_map(|search| search.facts().signals)
+    };
     let names = COLUMNS.iter().map(|(name, _)| (*name).to_owned());
     let both = metrics().flat_map(|name| {
         ["clean", "poisoned"].map(|side| format!("{}_{side}", name.replace(' ', "_")))

@@ -8,7 +8,7 @@ use minijinja::Value;
 use serde::Serialize;
 use tox_poison::cleanse::{Against, Cleansed};
 use tox_report::columns::{Field, Table, values};
-use tox_report::page::NONE;
+use tox_report::numbers::NONE;
 use tox_report::run::Trial;
 use tox_report::stats;
 use tox_search::nas::diagnostics::Diagnostics;

@@ -5,37 +5,23 @@ mod numbers;
 use super::cells::{self, MARK};
 use super::search::Search;
 use super::synthetic::{self, HEAD, evaluation, seeds, threats};
-use crate::made_up::{self, assert_balanced, assert_offline, read, reseal};
+use crate::made_up::{self, as_before, assert_balanced, read};
 use crate::nas::outcome::NasOutcome;
 use std::path::Path;
-use tox_report::run::Run;
 use tox_search::pdarts::PDarts;
-use tox_study::plan::trial_id;
-use tox_study::record::Record;
 use tox_study::spec::TrialSpec;
 
 fn some_missing(i: usize) -> u8 {
-    match i {
-        7 => 1,
-        13..=14 => 2,
-        _ => 0,
-    }
+    made_up::missing(i, 7, 13..=14)
 }
 
 fn folder(specs: &[TrialSpec], state: impl Fn(usize) -> u8) -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    made_up::write(dir.path(), HEAD, specs, synthetic::record, state);
-    dir
+    made_up::folder(HEAD, specs, synthetic::record, state)
 }
 
 /// Changes the records of some specs.
 fn change(dir: &Path, specs: &[TrialSpec], edit: impl Fn(usize, &mut NasOutcome)) {
-    for spec in specs {
-        let path = dir.join("trials").join(trial_id(spec)).join("record.json");
-        let mut record = Record::read(&path).unwrap();
-        made_up::edit(&mut record.outcome, |o| edit(spec.seed as usize, o));
-        reseal(&path, record);
-    }
+    made_up::change(dir, specs, |spec, o| edit(spec.seed as usize, o));
 }
 
 /// Sets the accuracies of a cell, seed by seed, in a table whose mean is 90.
@@ -48,20 +34,13 @@ fn accuracies(dir: &Path, specs: &[TrialSpec], values: [f64; 3]) {
 }
 
 fn findings(dir: &Path) -> String {
-    let run = Run::load(&crate::made_up::REPORTS, dir).unwrap();
+    let run = made_up::run(dir);
     let cells = cells::all(&run);
     let searches = Search::all(&run, &cells);
     let claims = super::claims::all(&searches);
     let mut found = super::findings::findings(&run, &cells, &searches, &claims);
     for claim in &claims {
-        for case in &claim.cases {
-            let (setting, evidence) = (&case.setting, &case.evidence);
-            let number = claim.number;
-            found.push(format!(
-                "  {number} {setting}: {evidence}: {:?}",
-                case.verdict
-            ));
-        }
+        found.extend(made_up::cases(claim));
     }
     found.join("\n")
 }
@@ -75,7 +54,7 @@ fn pair() -> (Vec<TrialSpec>, Vec<TrialSpec>) {
 
 /// Asks something of a run.
 fn ask<T>(dir: &Path, question: impl Fn(&[Search]) -> T) -> T {
-    let run = Run::load(&crate::made_up::REPORTS, dir).unwrap();
+    let run = made_up::run(dir);
     let cells = cells::all(&run);
     question(&Search::all(&run, &cells))
 }
@@ -84,63 +63,24 @@ fn ask<T>(dir: &Path, question: impl Fn(&[Search]) -> T) -> T {
 fn csv_headline_and_findings_are_as_before() {
     let specs = synthetic::specs();
     let dir = folder(&specs, some_missing);
-    let paths = tox_report::write(&crate::made_up::REPORTS, dir.path()).unwrap();
-    let csv = read(paths.wide.as_ref().unwrap());
+    let csv = made_up::wide(dir.path());
     assert_eq!(csv.lines().count(), 1 + specs.len() - 3);
     let width = |line: &str| line.split(',').count();
     let head: Vec<&str> = csv.lines().take(4).collect();
     assert_eq!(width(head[0]), 69);
     assert!(head.iter().all(|line| width(line) == 69));
-    insta::assert_snapshot!("results_csv", head.join("\n"));
-    insta::assert_snapshot!(
-        "headline",
-        tox_report::headline(&crate::made_up::REPORTS, dir.path()).unwrap()
-    );
-    insta::assert_snapshot!("findings", findings(dir.path()));
+    as_before!(dir.path(), head.join("\n"), findings(dir.path()));
 }
 
 #[test]
 fn page_and_figures_are_well_formed_and_offline() {
     let dir = folder(&synthetic::specs(), some_missing);
-    let paths = tox_report::write(&crate::made_up::REPORTS, dir.path()).unwrap();
-    let html = read(&paths.html);
-    assert_balanced(&html);
-    assert_offline(&html);
-    for id in [
-        "findings",
-        "claims",
-        "tables",
-        "figures",
-        "architectures",
-        "signals",
-        "attack",
-        "settings",
-        "provenance",
-    ] {
-        let section = format!("<section id=\"{id}\">");
-        assert!(html.contains(&section), "no section {id}");
-    }
-    let names: Vec<_> = paths
-        .figures
-        .iter()
-        .map(|p| p.file_stem().unwrap().to_str().unwrap())
-        .collect();
-    assert_eq!(
-        names,
-        [
-            "accuracy-against-poison",
-            "gain-left",
-            "ops",
-            "alphas-error",
-            "gradient-cancelling",
-        ]
-    );
-    for path in &paths.figures {
-        let text = read(path);
-        roxmltree::Document::parse(&text).unwrap();
-        let bad = text.contains("NaN") || text.contains("inf,");
-        assert!(!bad, "{}", path.display());
-    }
+    let sections =
+        "findings claims tables figures architectures signals attack settings provenance";
+    let (paths, _) = made_up::page(dir.path(), sections);
+    let names = "accuracy-against-poison gain-left ops alphas-error \
+                 gradient-cancelling";
+    assert_eq!(made_up::names(&paths), names);
 }
 
 #[test]
@@ -164,18 +104,7 @@ fn text_from_recipes_and_records_is_escaped() {
         let evaluation = o.evaluation.as_mut().unwrap();
         evaluation.table.as_mut().unwrap().column = evil.into();
     });
-    let paths = tox_report::write(&crate::made_up::REPORTS, dir.path()).unwrap();
-    let html = read(&paths.html);
-    assert!(!html.contains("<script") && html.contains("&lt;script&gt;"));
-    assert_balanced(&html);
-    for path in &paths.figures {
-        roxmltree::Document::parse(&read(path)).unwrap();
-    }
-    assert!(
-        !tox_report::headline(&crate::made_up::REPORTS, dir.path())
-            .unwrap()
-            .contains('\u{1b}')
-    );
+    made_up::assert_escaped(dir.path());
 }
 
 #[test]
@@ -183,11 +112,11 @@ fn an_unfinished_run_still_has_a_report() {
     let specs = synthetic::specs();
     for keep in [0, 1, 7] {
         let dir = folder(&specs, |i| if i < keep { 0 } else { 2 });
-        let paths = tox_report::write(&crate::made_up::REPORTS, dir.path()).unwrap();
+        let paths = made_up::report(dir.path());
         assert_balanced(&read(&paths.html));
         assert_eq!(read(paths.wide.as_ref().unwrap()).lines().count(), keep + 1);
         assert!(findings(dir.path()).starts_with("Incomplete"));
-        let headline = tox_report::headline(&crate::made_up::REPORTS, dir.path()).unwrap();
+        let headline = made_up::headline(dir.path());
         assert!(headline.contains("incomplete"), "{headline}");
         // Of what is not there nothing is drawn.
         assert_eq!(paths.figures.is_empty(), keep == 0);
@@ -202,7 +131,7 @@ fn what_failed_its_check_is_marked_wherever_it_stands() {
     let specs = [clean, attacked.clone()].concat();
     let dir = folder(&specs, |_| 0);
     let pages = |dir: &Path| {
-        let paths = tox_report::write(&crate::made_up::REPORTS, dir).unwrap();
+        let paths = made_up::report(dir);
         let figures: Vec<String> = paths.figures.iter().map(|p| read(p)).collect();
         (read(&paths.html), figures)
     };
@@ -238,7 +167,7 @@ fn what_failed_its_check_is_marked_wherever_it_stands() {
     );
     assert!(found.contains("1a P-DARTS, GC 50 % †"), "{found}");
     assert!(found.contains("(1 case, 1 of them †)"), "{found}");
-    let headline = tox_report::headline(&crate::made_up::REPORTS, dir.path()).unwrap();
+    let headline = made_up::headline(dir.path());
     assert!(headline.contains("GC 50 % †"), "{headline}");
 }
 
@@ -270,9 +199,6 @@ fn settings_that_differ_are_named() {
 #[test]
 #[ignore = "writes where TOXSCREEN_REPORT_SAMPLE says"]
 fn sample() {
-    let dir = std::env::var("TOXSCREEN_REPORT_SAMPLE").unwrap();
-    let dir = Path::new(&dir).join("nas");
     let specs = synthetic::specs();
-    made_up::write(&dir, HEAD, &specs, synthetic::record, some_missing);
-    tox_report::write(&crate::made_up::REPORTS, &dir).unwrap();
+    made_up::sample("nas", HEAD, &specs, synthetic::record, some_missing);
 }

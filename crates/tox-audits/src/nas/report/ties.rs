@@ -26,7 +26,7 @@ pub fn sentences(searches: &[Search]) -> Vec<String> {
                 "{}, {}: {decided} of {choices_of} {} in {} of {} trials",
                 search.title,
                 search.condition(cell),
-                cell.kind().choices(),
+                cell.kind().facts().choices,
                 ties.len(),
                 cell.done()
             );

@@ -6,7 +6,7 @@ use super::task::Task;
 use crate::rcnas::outcome::CompressOutcome;
 use crate::rcnas::outcome::{Judged, Role};
 use serde::Serialize;
-use tox_report::page::{NONE, count, signed};
+use tox_report::numbers::{NONE, count, signed};
 use tox_report::stats::{self, Interval};
 use tox_robust::evaluation::Reliable;
 

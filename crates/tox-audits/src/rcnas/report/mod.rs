@@ -21,36 +21,14 @@ mod task;
 mod tests;
 
 use crate::rcnas::outcome::CompressOutcome;
+use crate::reporter::reporter;
 use headline::headline;
 use page::Report;
 use table::csv;
 use tox_rcnas::learner::CompressConfig;
-use tox_report::run::{Run, Types};
-use tox_report::{Made, ReportError, Reporter};
-use tox_study::house::House;
 
-/// Made by this module.
-pub struct RcNasReport;
-
-impl Reporter for RcNasReport {
-    fn kind(&self) -> &'static str {
-        "rc-nas"
-    }
-
-    fn types(&self) -> Types {
-        Types::of::<CompressConfig, CompressOutcome>()
-    }
-
-    fn make(&self, _house: &House, run: &Run) -> Result<Made, ReportError> {
-        let report = Report::new(run);
-        Ok(Made {
-            wide: csv(run),
-            html: report.html()?,
-            figures: report.files(),
-        })
-    }
-
-    fn headline(&self, _house: &House, run: &Run) -> String {
-        headline(run)
-    }
+reporter! {
+    RcNasReport, "rc-nas", CompressConfig, CompressOutcome;
+    wide: |run| Ok(csv(run));
+    headline: headline;
 }

@@ -3,10 +3,9 @@
 use super::cells::{self, Cell};
 use super::task::Task;
 use super::{claims, cost, figures, findings, judged, paper, settings, shapes, tables};
-use minijinja::Value;
+use crate::reporter::Drawn;
 use tox_report::ReportError;
 use tox_report::context;
-use tox_report::figure::{self, Figure};
 use tox_report::page;
 use tox_report::paper::{Paper, followed};
 use tox_report::provenance;
@@ -15,11 +14,7 @@ use tox_report::run::Run;
 const PAGE: (&str, &str) = ("rcnas.html", include_str!("templates/rcnas.html"));
 
 /// All that is shown of a run.
-pub struct Report<'a> {
-    run: &'a Run,
-    cells: Vec<Cell<'a>>,
-    figures: Vec<Figure>,
-}
+pub type Report<'a> = Drawn<'a, Cell<'a>>;
 
 impl<'a> Report<'a> {
     /// Draws everything.
@@ -33,11 +28,6 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Name (without its end) and content of every figure file.
-    pub fn files(&self) -> Vec<(String, String)> {
-        figure::files(&self.figures)
-    }
-
     /// The page.
     pub fn html(&self) -> Result<String, ReportError> {
         let tasks = Task::all(&self.cells);
@@ -48,7 +38,6 @@ impl<'a> Report<'a> {
             false => Vec::new(),
         };
         let findings = findings::findings(self.run, &self.cells, &tasks, &claims);
-        let drawn = self.figures.iter().filter(|f| !f.panels.is_empty());
         let own = context! {
             paper => of,
             mark => cells::MARK,
@@ -59,7 +48,7 @@ impl<'a> Report<'a> {
             shapes => shapes::all(&tasks),
             judged => judged::all(&tasks, follows),
             trials => tables::trials(&tasks),
-            figures => drawn.map(Figure::value).collect::<Vec<Value>>(),
+            figures => self.shown(),
             differences => settings::differences(&self.cells),
         };
         let facts = provenance::facts(self.run);

@@ -2,7 +2,7 @@
 //! numbers come from formulas, not from a search.
 
 use crate::made_up::part;
-use crate::made_up::{noise, seal};
+use crate::made_up::{noise, seal_with};
 use crate::rcnas::outcome::{CompressOutcome, Judged, Looked, Role};
 use crate::report_facts::evasion;
 use serde_json::{Value, json};
@@ -283,13 +283,7 @@ pub fn record(spec: &TrialSpec) -> Record {
             false => Vec::new(),
         },
     };
-    let mut record = seal(spec, tox_study::part::Part::new("rc-nas", &outcome));
-    record.provenance.data_notes.clear();
-    Record::seal(
-        record.spec,
-        record.outcome,
-        record.provenance,
-        record.timing,
-    )
-    .unwrap()
+    seal_with(spec, tox_study::part::Part::new("rc-nas", &outcome), |p| {
+        p.data_notes.clear()
+    })
 }

@@ -7,7 +7,7 @@ use minijinja::Value;
 use tox_rcnas::Method;
 use tox_report::columns::{Field, Table};
 use tox_report::context;
-use tox_report::page::{count, percent};
+use tox_report::numbers::{count, percent};
 use tox_report::run::Trial;
 use tox_report::verdict::{Expect, Verdict, judge};
 

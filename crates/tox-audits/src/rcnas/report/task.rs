@@ -64,8 +64,8 @@ pub fn attack_of(cell: &Cell) -> Option<TaskAttack> {
 /// A budget, such as `40 % of wrn-16-2`.
 pub fn budget(cell: &Cell) -> String {
     match cell.config.budget {
-        Budget::Share(share) => format!("{} of", tox_report::page::percent(share)),
-        Budget::Macs(macs) => format!("{}MACs of", tox_report::page::count(macs)),
+        Budget::Share(share) => format!("{} of", tox_report::numbers::percent(share)),
+        Budget::Macs(macs) => format!("{}MACs of", tox_report::numbers::count(macs)),
     }
 }
 

@@ -4,90 +4,57 @@ use super::cells::{self, after, needed};
 use super::claims;
 use super::synthetic::{self, HEAD, settings, specs};
 use super::task::{Task, When};
-use crate::made_up::{self, assert_balanced, assert_offline, read, reseal};
+use crate::made_up::{self, as_before, assert_balanced, read};
 use crate::rcnas::outcome::CompressOutcome;
 use std::path::Path;
 use tox_rcnas::Method;
-use tox_report::run::Run;
-use tox_study::plan::trial_id;
-use tox_study::record::Record;
 use tox_study::spec::TrialSpec;
 
 fn folder(specs: &[TrialSpec], state: impl Fn(usize) -> u8) -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    made_up::write(dir.path(), HEAD, specs, synthetic::record, state);
-    dir
+    made_up::folder(HEAD, specs, synthetic::record, state)
 }
 
 /// Changes the records of some specs.
 fn change(dir: &Path, specs: &[TrialSpec], edit: impl Fn(u64, &mut CompressOutcome)) {
-    for spec in specs {
-        let path = dir.join("trials").join(trial_id(spec)).join("record.json");
-        let mut record = Record::read(&path).unwrap();
-        made_up::edit(&mut record.outcome, |o| edit(spec.seed, o));
-        reseal(&path, record);
-    }
+    made_up::change(dir, specs, |spec, o| edit(spec.seed, o));
 }
 
 fn findings(dir: &Path) -> String {
-    let run = Run::load(&crate::made_up::REPORTS, dir).unwrap();
+    let run = made_up::run(dir);
     let cells = cells::all(&run);
     let tasks = Task::all(&cells);
     let claims = claims::all(&tasks);
     let mut found = super::findings::findings(&run, &cells, &tasks, &claims);
     for claim in &claims {
-        for case in &claim.cases {
-            let (setting, evidence) = (&case.setting, &case.evidence);
-            let number = claim.number;
-            found.push(format!(
-                "  {number} {setting}: {evidence}: {:?}",
-                case.verdict
-            ));
-        }
+        found.extend(made_up::cases(claim));
     }
     found.join("\n")
 }
 
 fn some_missing(i: usize) -> u8 {
-    match i {
-        4 => 1,
-        19..=20 => 2,
-        _ => 0,
-    }
+    made_up::missing(i, 4, 19..=20)
 }
 
 #[test]
 fn csv_headline_and_findings_are_as_before() {
     let specs = specs(&settings(), &Method::ALL, 3);
     let dir = folder(&specs, some_missing);
-    let paths = tox_report::write(&crate::made_up::REPORTS, dir.path()).unwrap();
-    let csv = read(paths.wide.as_ref().unwrap());
+    let csv = made_up::wide(dir.path());
     assert_eq!(csv.lines().count(), 1 + specs.len() - 3);
     let lines: Vec<&str> = csv.lines().collect();
     let commas = |line: &str| line.matches(',').count() - 4 * line.matches('"').count() / 2;
     assert!(lines.iter().all(|l| commas(l) == commas(lines[0])), "{csv}");
     let head = [&lines[..2], &lines[lines.len() - 1..]].concat();
-    insta::assert_snapshot!("results_csv", head.join("\n"));
-    insta::assert_snapshot!(
-        "headline",
-        tox_report::headline(&crate::made_up::REPORTS, dir.path()).unwrap()
-    );
-    insta::assert_snapshot!("findings", findings(dir.path()));
+    as_before!(dir.path(), head.join("\n"), findings(dir.path()));
 }
 
 #[test]
 fn page_and_figures_are_well_formed_and_offline() {
     let dir = folder(&specs(&settings(), &Method::ALL, 3), some_missing);
-    let paths = tox_report::write(&crate::made_up::REPORTS, dir.path()).unwrap();
-    let html = read(&paths.html);
-    assert_balanced(&html);
-    assert_offline(&html);
-    for id in [
-        "findings", "claims", "tables", "figures", "costs", "shapes", "judged", "settings",
-    ] {
-        let section = format!("<section id=\"{id}\">");
-        assert!(html.contains(&section), "no section {id}");
-    }
+    let (paths, html) = made_up::page(
+        dir.path(),
+        "findings claims tables figures costs shapes judged settings",
+    );
     let [figure] = &paths.figures[..] else {
         panic!("{:?}", paths.figures);
     };
@@ -114,7 +81,7 @@ fn differences_are_by_seed_and_so_are_their_verdicts() {
     };
     change(dir.path(), &own, set(1.0));
     change(dir.path(), &other, set(0.0));
-    let run = Run::load(&crate::made_up::REPORTS, dir.path()).unwrap();
+    let run = made_up::run(dir.path());
     let cells = cells::all(&run);
     let tasks = Task::all(&cells);
     let [task] = &tasks[..] else {
@@ -164,7 +131,7 @@ fn evaluations_needed_are_the_first_that_reach() {
 #[test]
 fn one_seed_has_no_interval_and_decides_nothing() {
     let dir = folder(&specs(&settings(), &Method::ALL, 1), |_| 0);
-    let headline = tox_report::headline(&crate::made_up::REPORTS, dir.path()).unwrap();
+    let headline = made_up::headline(dir.path());
     let table: Vec<&str> = headline.lines().filter(|l| l.contains("1/1")).collect();
     assert_eq!(table.len(), 15);
     assert!(!table.iter().any(|l| l.contains('±')), "{headline}");
@@ -179,11 +146,7 @@ fn one_seed_has_no_interval_and_decides_nothing() {
 #[test]
 fn a_study_of_one_method_compares_nothing() {
     let dir = folder(&specs(&settings()[2..], &[Method::Random], 2), |_| 0);
-    let html = read(
-        &tox_report::write(&crate::made_up::REPORTS, dir.path())
-            .unwrap()
-            .html,
-    );
+    let html = made_up::html(dir.path());
     assert!(!html.contains("<section id=\"claims\">"));
     assert!(html.contains("<section id=\"judged\">"));
     assert!(html.contains("all draws of random search"));
@@ -192,7 +155,7 @@ fn a_study_of_one_method_compares_nothing() {
 #[test]
 fn nothing_done_is_said_so() {
     let dir = folder(&specs(&settings(), &Method::ALL, 2), |i| 1 + (i % 2) as u8);
-    let paths = tox_report::write(&crate::made_up::REPORTS, dir.path()).unwrap();
+    let paths = made_up::report(dir.path());
     assert_eq!(read(paths.wide.as_ref().unwrap()).lines().count(), 1);
     assert!(paths.figures.is_empty());
     let html = read(&paths.html);
@@ -200,7 +163,7 @@ fn nothing_done_is_said_so() {
     assert!(html.contains("Incomplete: 0 of 30 trials are done, 15 failed."));
     assert!(html.contains("nothing to draw"));
     assert!(!html.contains("<section id=\"judged\">"));
-    let headline = tox_report::headline(&crate::made_up::REPORTS, dir.path()).unwrap();
+    let headline = made_up::headline(dir.path());
     assert!(headline.contains("incomplete"), "{headline}");
 }
 
@@ -211,7 +174,7 @@ fn agents_of_one_task_are_told_apart_by_what_they_have_met() {
     seen.2 = &["attack"];
     all.extend(specs(&[seen], &[Method::RcNas], 2));
     let dir = folder(&all, |_| 0);
-    let headline = tox_report::headline(&crate::made_up::REPORTS, dir.path()).unwrap();
+    let headline = made_up::headline(dir.path());
     for label in ["RC-NAS, unseen data + attack", "RC-NAS, unseen attack"] {
         assert!(headline.contains(label), "{headline}");
     }
@@ -220,9 +183,6 @@ fn agents_of_one_task_are_told_apart_by_what_they_have_met() {
 #[test]
 #[ignore = "writes where TOXSCREEN_REPORT_SAMPLE says"]
 fn sample() {
-    let dir = std::env::var("TOXSCREEN_REPORT_SAMPLE").unwrap();
-    let dir = Path::new(&dir).join("rcnas");
     let specs = specs(&settings(), &Method::ALL, 3);
-    made_up::write(&dir, HEAD, &specs, synthetic::record, some_missing);
-    tox_report::write(&crate::made_up::REPORTS, &dir).unwrap();
+    made_up::sample("rcnas", HEAD, &specs, synthetic::record, some_missing);
 }

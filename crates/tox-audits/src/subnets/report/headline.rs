@@ -2,7 +2,7 @@
 
 use super::findings::best;
 use super::gather::Gathered;
-use tox_report::page::count;
+use tox_report::numbers::count;
 use tox_report::run::Run;
 use tox_report::terminal::table;
 

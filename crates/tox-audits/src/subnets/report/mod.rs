@@ -12,42 +12,16 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+use crate::reporter::reporter;
 use crate::subnets::outcome::TableOutcome;
 use gather::csv;
 use headline::headline;
 use page::Report;
 use tox_rcnas::learner::TableConfig;
-use tox_report::run::{Run, Types};
-use tox_report::{Made, ReportError, Reporter};
-use tox_study::house::House;
-use tox_study::spec::TrialSpec;
 
-/// Made by this module.
-pub struct SubNetworksReport;
-
-impl Reporter for SubNetworksReport {
-    fn kind(&self) -> &'static str {
-        "sub-networks"
-    }
-
-    fn types(&self) -> Types {
-        Types::of::<TableConfig, TableOutcome>()
-    }
-
-    fn foreign(&self, spec: &TrialSpec) -> bool {
-        spec.threat.data.is_some() || !spec.defence.is_none()
-    }
-
-    fn make(&self, _house: &House, run: &Run) -> Result<Made, ReportError> {
-        let report = Report::new(run);
-        Ok(Made {
-            wide: csv(run)?,
-            html: report.html()?,
-            figures: report.files(),
-        })
-    }
-
-    fn headline(&self, _house: &House, run: &Run) -> String {
-        headline(run)
-    }
+reporter! {
+    SubNetworksReport, "sub-networks", TableConfig, TableOutcome;
+    foreign: |spec| spec.threat.data.is_some() || !spec.defence.is_none();
+    wide: csv;
+    headline: headline;
 }

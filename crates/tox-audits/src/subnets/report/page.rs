@@ -27,7 +27,7 @@ impl<'a> Report<'a> {
         Self { run, all, figures }
     }
 
-    /// Name (without its end) and content of every figure file.
+    /// Name and content of every figure file.
     pub fn files(&self) -> Vec<(String, String)> {
         figure::files(&self.figures)
     }

@@ -1,23 +1,7 @@
 //! How far tasks agree on which network is better: Spearman's rank correlation.
 
 use super::gather::{Data, Gathered, Net};
-
-/// Ranks from 1, ties sharing their mean.
-fn ranks(values: &[f64]) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|a, b| values[*a].total_cmp(&values[*b]));
-    let mut out = vec![0.0; values.len()];
-    let mut from = 0;
-    while from < order.len() {
-        let same = |i: &&usize| values[**i] == values[order[from]];
-        let to = from + order[from..].iter().take_while(same).count();
-        for i in &order[from..to] {
-            out[*i] = (from + to + 1) as f64 / 2.0;
-        }
-        from = to;
-    }
-    out
-}
+use tox_report::stats;
 
 /// Spearman's rank correlation; `None` for fewer than three pairs, or where all values of a side are
 /// the same.
@@ -25,15 +9,8 @@ pub fn spearman(pairs: &[(f64, f64)]) -> Option<f64> {
     if pairs.len() < 3 {
         return None;
     }
-    let a = ranks(&pairs.iter().map(|p| p.0).collect::<Vec<_>>());
-    let b = ranks(&pairs.iter().map(|p| p.1).collect::<Vec<_>>());
-    let middle = (pairs.len() + 1) as f64 / 2.0;
-    let sum = |x: &[f64], y: &[f64]| -> f64 {
-        let both = x.iter().zip(y);
-        both.map(|(x, y)| (x - middle) * (y - middle)).sum()
-    };
-    let scale = (sum(&a, &a) * sum(&b, &b)).sqrt();
-    (scale > 0.0).then(|| sum(&a, &b) / scale)
+    let (a, b): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
+    stats::spearman(&a, &b)
 }
 
 /// The networks that two data sets share, by one number each.
@@ -154,6 +131,5 @@ mod tests {
         assert!((found - 0.6).abs() < 1e-12);
         assert_eq!(spearman(&pairs([1.0; 4])), None);
         assert_eq!(spearman(&[(1.0, 1.0), (2.0, 2.0)]), None);
-        assert_eq!(ranks(&[3.0, 1.0, 3.0, 2.0]), [3.5, 1.0, 3.5, 2.0]);
     }
 }

@@ -6,7 +6,7 @@ use super::gather::{Data, Gathered};
 use super::ranks::{self, Matrix};
 use minijinja::Value;
 use tox_report::columns::{Field, Table, values};
-use tox_report::page::count;
+use tox_report::numbers::count;
 use tox_report::run::Run;
 
 /// A row a data set and attack.

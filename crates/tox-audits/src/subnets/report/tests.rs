@@ -2,7 +2,7 @@
 
 use super::figures::front;
 use super::gather::Gathered;
-use crate::made_up::{self, assert_balanced, assert_offline, edit, noise, part, read, seal};
+use crate::made_up::{self, assert_balanced, edit, noise, part, read, seal};
 use crate::subnets::outcome::{Failed, Row, TableOutcome};
 use serde_json::json;
 use tox_nn::nets::wrn::{Shape, WrnConfig};
@@ -11,7 +11,6 @@ use tox_rcnas::config::SpaceConfig;
 use tox_rcnas::learner::TableConfig;
 use tox_rcnas::space::Space;
 use tox_rcnas::table::Table;
-use tox_report::run::Run;
 use tox_robust::threat::EvasionThreat;
 use tox_study::record::Record;
 use tox_study::spec::TrialSpec;
@@ -81,16 +80,14 @@ fn record(spec: &TrialSpec) -> Record {
 }
 
 fn folder(specs: &[TrialSpec], state: impl Fn(usize) -> u8) -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    made_up::write(dir.path(), HEAD, specs, record, state);
-    dir
+    made_up::folder(HEAD, specs, record, state)
 }
 
 #[test]
 fn searches_read_the_table_with_every_number() {
     let specs = specs();
     let dir = folder(&specs, |_| 0);
-    let paths = tox_report::write(&crate::made_up::REPORTS, dir.path()).unwrap();
+    let paths = made_up::report(dir.path());
     let table = Table::read(paths.wide.as_ref().unwrap()).unwrap();
     assert_eq!(table.attacks(), ["pgd20", "cw40"]);
     assert_eq!(table.data().collect::<Vec<_>>(), ["digits", "mnist"]);
@@ -115,11 +112,8 @@ fn searches_read_the_table_with_every_number() {
 #[test]
 fn headline_and_findings_are_as_before() {
     let dir = folder(&specs(), |i| if i == 3 { 1 } else { 0 });
-    insta::assert_snapshot!(
-        "headline",
-        tox_report::headline(&crate::made_up::REPORTS, dir.path()).unwrap()
-    );
-    let run = Run::load(&crate::made_up::REPORTS, dir.path()).unwrap();
+    insta::assert_snapshot!("headline", made_up::headline(dir.path()));
+    let run = made_up::run(dir.path());
     let found = super::findings::findings(&run, &Gathered::new(&run));
     insta::assert_snapshot!("findings", found.join("\n"));
 }
@@ -127,20 +121,14 @@ fn headline_and_findings_are_as_before() {
 #[test]
 fn page_is_well_formed_and_offline() {
     let dir = folder(&specs(), |_| 0);
-    let paths = tox_report::write(&crate::made_up::REPORTS, dir.path()).unwrap();
-    let html = read(&paths.html);
-    assert_balanced(&html);
-    assert_offline(&html);
-    for id in ["tables", "figures", "effects", "agreement"] {
-        assert!(html.contains(&format!("<section id=\"{id}\">")), "no {id}");
-    }
+    let (paths, _) = made_up::page(dir.path(), "tables figures effects agreement");
     roxmltree::Document::parse(&read(&paths.figures[0])).unwrap();
 }
 
 #[test]
 fn nothing_done_is_a_header_of_what_is_planned() {
     let dir = folder(&specs(), |_| 2);
-    let paths = tox_report::write(&crate::made_up::REPORTS, dir.path()).unwrap();
+    let paths = made_up::report(dir.path());
     let csv = read(paths.wide.as_ref().unwrap());
     let header = "dataset,base,d1,d2,d3,w1,w2,w3,r1,r2,r3,seed,clean,pgd20,cw40,macs,parameters,\
                   lipschitz\n";
@@ -157,7 +145,7 @@ fn trainings_that_differ_between_cells_are_said() {
     other.data.dataset = "digits".to_owned();
     specs.push(other.clone());
     let dir = folder(&specs, |_| 0);
-    let run = Run::load(&crate::made_up::REPORTS, dir.path()).unwrap();
+    let run = made_up::run(dir.path());
     assert!(Gathered::new(&run).notes.is_empty());
     let path = dir.path().join("trials");
     let path = path
@@ -168,18 +156,18 @@ fn trainings_that_differ_between_cells_are_said() {
         o.rows[0].clean += 1.0
     });
     made_up::reseal(&path, changed);
-    let run = Run::load(&crate::made_up::REPORTS, dir.path()).unwrap();
+    let run = made_up::run(dir.path());
     let notes = Gathered::new(&run).notes;
     assert!(notes[0].starts_with("Warning: 1 trainings"), "{notes:?}");
     // The table is written all the same.
-    let paths = tox_report::write(&crate::made_up::REPORTS, dir.path()).unwrap();
+    let paths = made_up::report(dir.path());
     Table::read(paths.wide.as_ref().unwrap()).unwrap();
 }
 
 #[test]
 fn main_effects_and_the_front_are_what_was_put_in() {
     let dir = folder(&specs(), |_| 0);
-    let run = Run::load(&crate::made_up::REPORTS, dir.path()).unwrap();
+    let run = made_up::run(dir.path());
     let all = Gathered::new(&run);
     let effects = super::effects::all(&all);
     let digits = &effects[0].levels;
@@ -212,8 +200,5 @@ fn main_effects_and_the_front_are_what_was_put_in() {
 #[test]
 #[ignore = "writes where TOXSCREEN_REPORT_SAMPLE says"]
 fn sample() {
-    let dir = std::env::var("TOXSCREEN_REPORT_SAMPLE").unwrap();
-    let dir = std::path::Path::new(&dir).join("subnets");
-    made_up::write(&dir, HEAD, &specs(), record, |_| 0);
-    tox_report::write(&crate::made_up::REPORTS, &dir).unwrap();
+    made_up::sample("subnets", HEAD, &specs(), record, |_| 0);
 }

@@ -4,6 +4,7 @@ use super::Cell;
 use tox_bilevel::outcome::{Path, SyntheticOutcome};
 use tox_report::findings::{missing, mixed};
 use tox_report::run::Run;
+use tox_report::stats::spearman;
 use tox_report::verdict::{Case, Claim, Expect, Verdict};
 
 /// Sentences, most important first.
@@ -181,38 +182,6 @@ fn where_it_hurts(cell: &Cell) -> Case {
         evidence,
         seeds: cell.done(),
     }
-}
-
-/// Ranks from 0, ties at their mean.
-fn ranks(values: &[f64]) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|a, b| values[*a].total_cmp(&values[*b]));
-    let mut out = vec![0.0; values.len()];
-    let mut from = 0;
-    while from < order.len() {
-        let same = |at: &&usize| values[**at] == values[order[from]];
-        let n = order[from..].iter().take_while(same).count();
-        for at in &order[from..from + n] {
-            out[*at] = from as f64 + (n - 1) as f64 / 2.0;
-        }
-        from += n;
-    }
-    out
-}
-
-/// Spearman's rank correlation; `None` if one side has one value only, or they differ in length.
-pub fn spearman(a: &[f64], b: &[f64]) -> Option<f64> {
-    if a.len() != b.len() || a.is_empty() {
-        return None;
-    }
-    let (a, b) = (ranks(a), ranks(b));
-    let middle = (a.len() - 1) as f64 / 2.0;
-    let product = |x: &[f64], y: &[f64]| -> f64 {
-        let both = x.iter().zip(y);
-        both.map(|(x, y)| (x - middle) * (y - middle)).sum()
-    };
-    let scale = (product(&a, &a) * product(&b, &b)).sqrt();
-    (scale > 0.0).then(|| product(&a, &b) / scale)
 }
 
 /// Mean best lambda over the tenth of the positions with most error less that over the others.

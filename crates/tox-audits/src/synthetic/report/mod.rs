@@ -6,56 +6,30 @@ mod findings;
 mod tests;
 
 use crate::bilevel::report::{FILE, PAGE, settings};
+use crate::reporter::{Drawn, reporter};
 use minijinja::Value;
 use tox_bilevel::config::SyntheticConfig;
 use tox_bilevel::outcome::{Path, SyntheticOutcome};
+use tox_report::ReportError;
 use tox_report::columns::{Field, Table};
 use tox_report::context;
 use tox_report::csv;
-use tox_report::figure::{self, Figure};
 use tox_report::page;
 use tox_report::paper::{Paper, followed};
 use tox_report::provenance;
-use tox_report::run::Types;
 use tox_report::run::{Run, Trial};
 use tox_report::terminal::{INCOMPLETE, show, table};
-use tox_report::{Made, ReportError, Reporter};
-use tox_study::house::House;
 
-/// Made by this module.
-pub struct SyntheticReport;
-
-impl Reporter for SyntheticReport {
-    fn kind(&self) -> &'static str {
-        "synthetic"
-    }
-
-    fn types(&self) -> Types {
-        Types::of::<SyntheticConfig, SyntheticOutcome>()
-    }
-
-    fn make(&self, _house: &House, run: &Run) -> Result<Made, ReportError> {
-        let report = Report::new(run);
-        Ok(Made {
-            wide: report.csv(),
-            html: report.html()?,
-            figures: report.files(),
-        })
-    }
-
-    fn headline(&self, _house: &House, run: &Run) -> String {
-        headline(run)
-    }
+reporter! {
+    SyntheticReport, "synthetic", SyntheticConfig, SyntheticOutcome;
+    wide: |run| Ok(Report::new(run).csv());
+    headline: headline;
 }
 
 tox_report::cells_of!(SyntheticConfig, SyntheticOutcome);
 
 /// All that is shown of a run.
-pub struct Report<'a> {
-    run: &'a Run,
-    cells: Vec<Cell<'a>>,
-    figures: Vec<Figure>,
-}
+pub type Report<'a> = Drawn<'a, Cell<'a>>;
 
 impl<'a> Report<'a> {
     /// Draws everything.
@@ -73,11 +47,6 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Name (without its end) and content of every figure file.
-    pub fn files(&self) -> Vec<(String, String)> {
-        figure::files(&self.figures)
-    }
-
     /// The page.
     pub fn html(&self) -> Result<String, ReportError> {
         let named = self.cells.iter();
@@ -85,7 +54,6 @@ impl<'a> Report<'a> {
             .map(|c| (c.name.as_str(), &c.spec().data, c.config))
             .collect();
         let (differences, choices) = settings::synthetic(&named);
-        let drawn = self.figures.iter().filter(|f| !f.panels.is_empty());
         let of: Option<Paper> = followed(self.run, FILE);
         let paper = of.is_some();
         let claims = match paper {
@@ -98,7 +66,7 @@ impl<'a> Report<'a> {
             row => "a trial and position",
             claims,
             trials => self.trials(),
-            figures => drawn.map(Figure::value).collect::<Vec<Value>>(),
+            figures => self.shown(),
             differences,
             choices,
         };

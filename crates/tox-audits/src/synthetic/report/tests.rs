@@ -1,11 +1,11 @@
 //! Fig. 1 over made-up records.
 
 use super::draw::boundary;
-use super::findings::{claims, findings, lead, spearman, spread, turn};
+use super::findings::{claims, findings, lead, spread, turn};
 use crate::made_up::{self, assert_balanced, noise, read, seal};
-use std::path::Path as File;
 use tox_bilevel::config::SyntheticConfig;
 use tox_bilevel::outcome::{Path, SyntheticOutcome};
+use tox_report::stats::spearman;
 use tox_study::part::Part;
 use tox_study::record::Record;
 use tox_study::spec::TrialSpec;
@@ -75,7 +75,7 @@ fn page_table_and_csv_of_the_example() {
     let dir = tempfile::tempdir().unwrap();
     let specs = [spec(0), spec(1)];
     made_up::write(dir.path(), HEAD, &specs, record, |_| 0);
-    let paths = tox_report::write(&crate::made_up::REPORTS, dir.path()).unwrap();
+    let paths = made_up::report(dir.path());
     let html = read(&paths.html);
     assert_balanced(&html);
     made_up::assert_offline(&html);
@@ -86,11 +86,8 @@ fn page_table_and_csv_of_the_example() {
     );
     let figure = read(&paths.figures[0]);
     roxmltree::Document::parse(&figure).unwrap();
-    insta::assert_snapshot!(
-        "maps_headline",
-        tox_report::headline(&crate::made_up::REPORTS, dir.path()).unwrap()
-    );
-    let run = tox_report::run::Run::load(&crate::made_up::REPORTS, dir.path()).unwrap();
+    insta::assert_snapshot!("maps_headline", made_up::headline(dir.path()));
+    let run = made_up::run(dir.path());
     let cells = super::all(&run);
     let mut found = findings(&run, &cells);
     found.extend(claims(&cells).iter().map(|c| format!("{c:?}")));
@@ -109,11 +106,7 @@ fn a_map_of_another_size_is_left_out() {
         seal(spec, record.outcome)
     };
     made_up::write(dir.path(), HEAD, &[spec(0)], short, |_| 0);
-    let html = read(
-        &tox_report::write(&crate::made_up::REPORTS, dir.path())
-            .unwrap()
-            .html,
-    );
+    let html = made_up::html(dir.path());
     assert_eq!(html.matches("data:image/png;base64,").count(), 4);
 }
 
@@ -151,8 +144,5 @@ fn a_boundary_is_cut_to_the_square() {
 #[test]
 #[ignore = "writes where TOXSCREEN_REPORT_SAMPLE says"]
 fn sample() {
-    let dir = std::env::var("TOXSCREEN_REPORT_SAMPLE").unwrap();
-    let dir = File::new(&dir).join("maps");
-    made_up::write(&dir, HEAD, &[spec(0)], record, |_| 0);
-    tox_report::write(&crate::made_up::REPORTS, &dir).unwrap();
+    made_up::sample("maps", HEAD, &[spec(0)], record, |_| 0);
 }

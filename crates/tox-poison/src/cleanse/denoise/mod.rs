@@ -16,6 +16,7 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tox_data::checkpoint::Hooks;
+use tox_data::features::Values;
 
 /// Images between two questions whether to stop.
 const GROUP: usize = 1024;
@@ -126,19 +127,27 @@ impl Denoise {
     }
 
     /// `None` means that it was asked to stop.
-    pub(super) fn verdict(&self, inputs: &Inputs<'_>, hooks: Hooks<'_>) -> Option<Verdict> {
+    pub(super) fn verdict(
+        &self,
+        inputs: &Inputs<'_>,
+        hooks: Hooks<'_>,
+    ) -> Result<Option<Verdict>, CleanseError> {
         let mut verdict = Verdict::none(inputs.data);
-        let images = &mut verdict.pool.images;
-        let ([n, _, h, w], stride) = (images.shape, images.stride());
+        let (n, stride) = (verdict.pool.rows, verdict.pool.columns);
+        let (Values::Bytes(pixels), Some([_, h, w])) =
+            (&mut verdict.pool.values, verdict.pool.shape)
+        else {
+            return Err(CleanseError::Table("it has no pixels"));
+        };
         let group = GROUP * stride.max(1);
-        for (i, group) in images.pixels.chunks_mut(group).enumerate() {
+        for (i, group) in pixels.chunks_mut(group).enumerate() {
             if (hooks.stop)() {
-                return None;
+                return Ok(None);
             }
             (hooks.progress)((i * GROUP) as f64 / n as f64, "denoising");
             let planes = group.par_chunks_exact_mut((h * w).max(1));
             planes.for_each(|plane| self.plane(plane, (h, w)));
         }
-        Some(verdict)
+        Ok(Some(verdict))
     }
 }

@@ -11,10 +11,12 @@ use super::report::Verdict;
 use super::small::SmallResnet;
 use super::{CleanseError, Inputs, ranges};
 use crate::classifier::Task;
+use crate::logistic::standardised;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tox_bilevel::scale::{Scale, Scaling};
 use tox_data::checkpoint::Hooks;
-use tox_data::{Images, resize};
+use tox_data::{DataRef, Images, resize};
 
 /// What is done to a row whose neighbours are agreed on another label.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -41,7 +43,8 @@ pub struct Pixels {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Space {
-    /// Normalised pixels: right for digits, poor for photographs.
+    /// Normalised pixels: right for digits, poor for photographs. Of a table its columns, each brought to a
+    /// mean of 0 and a standard deviation of 1 among these rows.
     Pixels(Pixels),
     /// What the last layer of a ResNet-18 sees that was trained on the same, perhaps poisoned, rows.
     /// Trained for long, it pulls a row towards the others of its label, right or wrong.
@@ -102,17 +105,27 @@ impl Knn {
         }
     }
 
+    pub(super) fn tables(&self) -> Result<(), &'static str> {
+        match self.space == Space::default() {
+            true => Ok(()),
+            false => Err(
+                "`space` names pixels of another side, or features of a network of images: leave it out, \
+                 and distances are taken of the table's standardised columns",
+            ),
+        }
+    }
+
     pub(super) fn verdict(
         &self,
         inputs: &Inputs<'_>,
         mut hooks: Hooks<'_>,
     ) -> Result<Option<Verdict>, CleanseError> {
         let mut verdict = Verdict::none(inputs.data);
-        let (k, rows) = (self.k, verdict.pool.len());
+        let (k, rows) = (self.k, verdict.pool.rows);
         if k >= rows {
             return Err(CleanseError::FewRows { k, rows });
         }
-        let Some((points, stoppable)) = self.points(&verdict, inputs, &mut hooks)? else {
+        let Some((points, stoppable)) = self.points(inputs, &mut hooks)? else {
             return Ok(None);
         };
         let mut go_on = |done: f64| {
@@ -138,11 +151,19 @@ impl Knn {
     /// that would be lost, and takes seconds.
     fn points(
         &self,
-        verdict: &Verdict,
         inputs: &Inputs<'_>,
         hooks: &mut Hooks<'_>,
     ) -> Result<Option<(Points, bool)>, CleanseError> {
-        let (pool, data) = (&verdict.pool, inputs.data);
+        let data = match inputs.data {
+            DataRef::Images(data) => data,
+            DataRef::Table(_) => {
+                let pool = inputs.data.pool();
+                let scale = Scale::fit(Scaling::Standard, &pool);
+                let points = Points::floats(standardised(&scale, &pool), pool.columns);
+                return Ok(Some((points, true)));
+            }
+        };
+        let pool = &data.pooled();
         match &self.space {
             Space::Pixels(Pixels { side }) => {
                 let [_, _, h, w] = pool.images.shape;

@@ -1,24 +1,25 @@
-//! The classifier of CLF: a ResNet-18 trained on the clean rows.
+//! The classifier of CLF, trained on the clean rows: a ResNet-18 of images, a logistic regression of a table.
 
 use super::super::PoisonError;
 use super::Confidences;
 use crate::classifier::{Classifier, Task};
+use crate::logistic::{Logistic, STEPS};
 use serde_json::json;
 use tox_data::Normalise;
 use tox_data::checkpoint::Hooks;
-use tox_data::features::{Features, Values};
+use tox_data::features::Features;
 use tox_data::spec::Augment;
 use tox_nn::Device;
 use tox_nn::fit::evaluate;
 
 /// What it is trained on.
 pub struct Training<'a> {
-    /// The clean rows, 8-bit images.
+    /// The clean rows, 8-bit images or a table.
     pub clean: &'a Features,
     pub normalise: &'a Normalise,
     /// What happens to training batches; the confidences are those of images as they are.
     pub augment: &'a Augment,
-    /// Network and training.
+    /// Network and training, of images alone.
     pub classifier: &'a Classifier,
     pub seed: u64,
     pub device: Device,
@@ -28,7 +29,7 @@ pub struct Training<'a> {
 /// softmax on the same rows. `None` means that it was asked to stop and has saved itself.
 ///
 /// # Errors
-/// Rows that are no 8-bit images, settings out of range, a checkpoint that cannot be used, a
+/// Images that are no 8-bit ones, keys of the network beside a table, settings out of range, a checkpoint that cannot be used, a
 /// training that diverged.
 pub fn confidences(
     training: &Training<'_>,
@@ -36,17 +37,22 @@ pub fn confidences(
 ) -> Result<Option<Confidences>, PoisonError> {
     let (clean, classifier) = (training.clean, training.classifier);
     classifier.check()?;
-    let Some(images) = clean.images() else {
-        let found = match clean.values {
-            Values::Bytes(_) => "rows without the shape of an image",
-            Values::Floats(_) => "floats",
-        };
-        return Err(PoisonError::NotImages {
-            attack: "CLF's classifier",
-            found,
-        });
-    };
     let (seed, classes) = (training.seed, clean.class_names.len());
+    let Some(images) = clean.images() else {
+        if clean.shape.is_some() {
+            return Err(PoisonError::NotImages {
+                attack: "CLF's classifier",
+                found: "floats",
+            });
+        }
+        classifier.check_table()?;
+        let Some(trained) = Logistic::train(clean, hooks)? else {
+            return Ok(None);
+        };
+        let softmax = evaluate::softmax(&trained.logits(clean), classes);
+        let source = json!({ "logistic": { "steps": STEPS } });
+        return Confidences::new(classes, softmax, source).map(Some);
+    };
     let task = Task {
         images: &images,
         classes,

@@ -19,7 +19,7 @@ impl<S: Supernet> Network for WithAlphas<S> {
     fn logits(&self, pass: &Pass<'_>, x: Tensor<4>) -> Tensor<2> {
         let matrices = self.alphas.iter().map(|id| pass.leaves().matrix(*id));
         let mixes: Vec<Mix> = matrices.map(Mix::softmax).collect();
-        self.supernet.mixed_logits(pass, x, &mixes, 0.0)
+        self.supernet.mixed(pass, x, &mixes, 0.0)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::attacks::losses;
 use crate::ball::Norm;
-use crate::oracle::{Oracle, Points};
+use crate::oracle::{Cotangent, Oracle, Points};
 
 #[test]
 fn checkpoints_by_hand() {
@@ -106,11 +106,7 @@ impl Oracle for Waves {
         logits
     }
 
-    fn pullback(
-        &self,
-        pixels: &[f32],
-        cotangent: &mut dyn FnMut(&[f32]) -> Vec<f32>,
-    ) -> (Vec<f32>, Vec<f32>) {
+    fn pullback(&self, pixels: &[f32], cotangent: &mut Cotangent<'_>) -> (Vec<f32>, Vec<f32>) {
         let logits = self.logits(pixels);
         let cotangent = cotangent(&logits);
         let mut gradient = Vec::new();

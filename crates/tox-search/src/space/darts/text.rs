@@ -3,6 +3,7 @@
 use super::{Cell, Edge, Genotype, NODES, Op};
 use crate::space::error::{SpaceError, hint};
 use crate::space::reader::{Reader, short};
+use crate::text::by_text;
 use std::fmt;
 use std::str::FromStr;
 
@@ -136,16 +137,4 @@ fn concat(reader: &mut Reader<'_>, part: &'static str) -> Result<(), SpaceError>
     Err(SpaceError::Concat { part, found })
 }
 
-impl TryFrom<String> for Genotype {
-    type Error = SpaceError;
-
-    fn try_from(text: String) -> Result<Self, SpaceError> {
-        text.parse()
-    }
-}
-
-impl From<Genotype> for String {
-    fn from(genotype: Genotype) -> Self {
-        genotype.to_string()
-    }
-}
+by_text!(Genotype, SpaceError);

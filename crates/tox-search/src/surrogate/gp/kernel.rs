@@ -22,7 +22,6 @@ impl Kernel {
         }
     }
 
-    /// Its derivative by the logarithm of the length.
     pub(super) fn slope(self, square: f64, length: f64) -> f64 {
         let square = square / (length * length);
         match self {

@@ -50,16 +50,13 @@ pub enum Variance {
 pub struct Lengths {
     /// Taken where nothing in the range is likelier.
     pub start: f64,
-    /// Smallest, above 0.
     pub low: f64,
-    /// Largest.
     pub high: f64,
 }
 
 /// Everything about a Gaussian process but its samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
-    /// Correlation function.
     pub kernel: Kernel,
     /// What the process varies about.
     pub trend: Trend,
@@ -143,7 +140,6 @@ pub struct Prediction {
 pub struct Likelihood {
     /// Its value; infinite if the variance is fitted and the trend alone explains every target.
     pub value: f64,
-    /// Its derivative by the logarithm of the length.
     pub slope: f64,
 }
 
@@ -191,9 +187,6 @@ impl Gp {
     }
 
     /// Posterior mean and variance.
-    ///
-    /// # Errors
-    /// When a row is of another width or not finite.
     pub fn predict(&self, rows: &[Vec<f64>]) -> Result<Vec<Prediction>, SurrogateError> {
         check_rows(rows, self.samples.centre.len())?;
         Ok(rows.iter().map(|row| self.at(row)).collect())

@@ -25,7 +25,7 @@ use tox_study::child::Options;
 use tox_study::files;
 use tox_study::recipe::Study;
 use tox_study::spec::TrialSpec;
-use tox_study::store::StoreError;
+use tox_study::store::{StoreError, other_content};
 use tox_study::trial::Exit;
 
 #[derive(clap::Args)]
@@ -332,7 +332,7 @@ fn prepare(dir: &Path, study: &Study, spec: &TrialSpec) -> Result<()> {
         if kept.as_ref() == Some(spec) {
             return Ok(());
         }
-        if let Some(changes) = kept.and_then(|kept| spec.other_content(&kept)) {
+        if let Some(changes) = kept.and_then(|kept| other_content(&kept, spec)) {
             return Err(StoreError::OtherData {
                 dir: dir.to_owned(),
                 changes,

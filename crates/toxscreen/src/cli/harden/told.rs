@@ -3,6 +3,7 @@
 use crate::cli::{bilevel, table};
 use serde_json::{Value, json as object};
 use std::cmp::Ordering;
+use tox_audits::commands::harden;
 use tox_bilevel::advice::{Advice, Gain, Origin, Treatment, Verdict};
 use tox_bilevel::config::{BilevelConfig, Penalty};
 use tox_bilevel::own::Own;
@@ -12,17 +13,24 @@ use tox_data::features::Opened;
 /// What is told of an advice.
 pub struct Told<'a> {
     pub data: &'a Opened,
-    pub own: &'a Own,
+    /// The divisions of the rows, at least one.
+    pub folds: &'a [Own],
     pub config: &'a BilevelConfig,
     pub advice: &'a Advice,
     pub points: usize,
-    pub tested: usize,
-    pub splits: usize,
 }
 
 impl Told<'_> {
+    fn own(&self) -> &Own {
+        &self.folds[0]
+    }
+
     fn rows(&self) -> usize {
-        self.own.sets.train.len()
+        self.own().sets.train.len()
+    }
+
+    fn tested(&self) -> usize {
+        harden::tested(self.folds, self.data.sets.train.rows)
     }
 
     /// C of scikit-learn's logistic regression, which weighs the sum of the losses and not the penalty.
@@ -156,13 +164,13 @@ impl Told<'_> {
             "majority_error": advice.majority,
             "penalty": self.config.penalty,
             "treatments": treatments,
-            "splits": self.splits,
-            "rows_tested": self.tested,
+            "splits": self.folds.len(),
+            "rows_tested": self.tested(),
             "trainings": advice.trainings[0],
             "points": self.points,
             "share": self.points as f64 / self.rows() as f64,
-            "rows": bilevel::sizes(self.own, self.data),
-            "scale": self.own.scale,
+            "rows": bilevel::sizes(self.own(), self.data),
+            "scale": self.own().scale,
         })
     }
 
@@ -218,8 +226,8 @@ impl Told<'_> {
             advice.treatments.len(),
             self.points,
             self.rows(),
-            self.splits,
-            self.tested,
+            self.folds.len(),
+            self.tested(),
             advice.majority
         ));
         if advice.recommended() {
@@ -281,7 +289,7 @@ impl Told<'_> {
                 Penalty::L2 => "",
                 Penalty::L1 => ", penalty=\"l1\", solver=\"saga\"",
             };
-            let scaler = match self.own.scale.as_ref().map(|scale| scale.kind) {
+            let scaler = match self.own().scale.as_ref().map(|scale| scale.kind) {
                 None => "",
                 Some(Scaling::Minmax) => " after MinMaxScaler()",
                 Some(Scaling::Standard) => " after StandardScaler()",

@@ -3,7 +3,7 @@
 use super::super::bilevel::{self, Loaded, beside, lambdas};
 use super::super::{FAILED, Output, Result, json, notes, say, table, usage, warn};
 use super::Poison;
-use super::rows::Beside;
+use super::made::Beside;
 use serde_json::{Value, json as object};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -54,7 +54,7 @@ pub fn poison(args: &Poison) -> Result<Output> {
     };
     let loaded = args.rows.load(args.trusted.as_deref(), held)?;
     let sets = &loaded.own.sets;
-    let points = bilevel::points(args.budget, args.points, sets.train.len())?;
+    let points = bilevel::points(args.poisoned.budget, args.points, sets.train.len())?;
     let config = config(args, &loaded, points)?;
     let attack = args.adversary.attack(&loaded.own, points)?;
     config.check().map_err(|e| bilevel::out_of_range(&e))?;

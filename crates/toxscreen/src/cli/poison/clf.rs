@@ -1,9 +1,11 @@
 //! `--attack clf`: labels flipped by the confidence of a classifier that is first trained.
 
 use super::Poison;
-use super::rows::{Beside, Made, failed};
+use super::made::{Beside, Made, failed};
 use crate::cli::Result;
+use clap::ArgMatches;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::parser::ValueSource;
 use serde_json::json;
 use tox_audits::commands::clf::{self, Ask};
 use tox_audits::commands::{CHECKPOINT, Desk};
@@ -36,12 +38,19 @@ fn confidence() -> impl TypedValueParser<Value = Confidence> {
 }
 
 /// Trains the classifier and flips; `None` if it was stopped.
-pub fn craft(args: &Poison, clean: &Features, desk: &Beside<'_>) -> Result<Option<Made>> {
-    let mut classifier = Classifier {
-        width: args.training.width,
-        ..Classifier::default()
-    };
-    classifier.fit.epochs = args.training.epochs;
+pub fn craft(
+    args: &Poison,
+    given: &ArgMatches,
+    clean: &Features,
+    desk: &Beside<'_>,
+) -> Result<Option<Made>> {
+    let mut classifier = Classifier::default();
+    let is_given = |id: &str| given.value_source(id) == Some(ValueSource::CommandLine);
+    // Of a table's classifier they say nothing: what is given by hand is refused, a default is none.
+    if clean.shape.is_some() || is_given("epochs") || is_given("width") {
+        classifier.width = args.training.width;
+        classifier.fit.epochs = args.training.epochs;
+    }
     let ask = Ask {
         clean,
         classifier,
@@ -49,7 +58,7 @@ pub fn craft(args: &Poison, clean: &Features, desk: &Beside<'_>) -> Result<Optio
             target: args.clf.target,
             confidence: args.clf.confidence,
         },
-        budget: args.budget,
+        budget: args.poisoned.budget,
         seed: args.session.seed,
         device: (args.session.device()?, &args.session.device),
     };

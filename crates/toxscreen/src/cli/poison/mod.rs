@@ -3,10 +3,11 @@
 pub mod bilevel;
 mod clf;
 mod gc;
+mod made;
 mod rows;
 
 use super::bilevel::{Adversary, Learner, Rows, Scaled, beside};
-use super::options::Session;
+use super::options::{Poisoned, Session};
 use super::{Output, Result, usage};
 use clap::ArgMatches;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -146,14 +147,8 @@ pub struct Poison {
     pub set: Vec<String>,
     #[command(flatten)]
     pub rows: Rows,
-    /// Share of the training rows that poison replaces, between 0 and 1
-    #[arg(
-        long,
-        value_name = "SHARE",
-        default_value_t = 0.1,
-        allow_negative_numbers = true
-    )]
-    pub budget: f64,
+    #[command(flatten)]
+    pub poisoned: Poisoned,
     /// The .npz file to write
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,

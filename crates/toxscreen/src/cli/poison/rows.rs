@@ -1,24 +1,22 @@
 //! `toxscreen poison --attack rlf|clf|noise|gc`: rows of the user's data poisoned in place, and what
 //! that did to them.
 
-use super::{Attack, Poison, SAVE_EVERY, clf, gc};
-use crate::cli::bilevel::{beside, interrupted, with_bar};
-use crate::cli::{FAILED, Output, Result, json, notes, say};
+use super::made::{Beside, Made, failed};
+use super::{Attack, Poison, clf, gc};
+use crate::cli::bilevel::beside;
+use crate::cli::{FAILED, Output, Result, json, notes};
 use clap::ArgMatches;
-use serde_json::{Value, json as object};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use serde_json::json as object;
 use std::time::Instant;
 use tox_audits::commands::Desk;
 use tox_audits::commands::registered::{self, Asked};
 use tox_audits::error::Fails;
 use tox_bilevel::own::complete;
-use tox_data::checkpoint::{self, Hooks, NOTE};
+use tox_data::checkpoint;
 use tox_data::features::{Features, Opened};
 use tox_data::patch::Patch;
 use tox_poison::data::noise::{self, Noise};
-use tox_poison::data::{Check, Crafted, PoisonError, flip, points};
+use tox_poison::data::{Check, Crafted, flip, points};
 use tox_study::trial::{Exit, Failure};
 
 /// Options of the attacks on images.
@@ -32,62 +30,6 @@ pub struct ImageOptions {
     pub std: Option<f64>,
 }
 
-/// A poison, and what is to be said of it beside its check.
-pub struct Made {
-    pub crafted: Crafted,
-    /// Whole lines.
-    pub text: String,
-    /// An object, whose keys become the report's.
-    pub report: Value,
-    /// Files that are of no use once the poison is written.
-    pub leftovers: Vec<PathBuf>,
-}
-
-impl Made {
-    fn of(crafted: Crafted) -> Self {
-        Self {
-            crafted,
-            text: String::new(),
-            report: object!({}),
-            leftovers: Vec::new(),
-        }
-    }
-}
-
-/// Why a poison cannot be made, and what to change.
-pub fn failed(error: PoisonError) -> Failure {
-    Failure {
-        hint: hint(&error),
-        ..error.fails()
-    }
-}
-
-fn hint(error: &PoisonError) -> Option<String> {
-    let hint = match error {
-        PoisonError::Budget { .. } | PoisonError::NoPoints { .. } => "change --budget",
-        PoisonError::Setting { key, .. } => {
-            let option = match *key {
-                "lr" => "gc-lr".to_owned(),
-                "batch" => "gc-batch".to_owned(),
-                key => key.replace('_', "-"),
-            };
-            return Some(format!("change --{option}"));
-        }
-        PoisonError::Fit(error) if error.key == "epochs" => "change --epochs",
-        PoisonError::NotImages { .. } => "--attack rlf works on any rows",
-        PoisonError::Victim { .. } => {
-            "try another --seed, --epochs or --genotype, or a smaller --radius"
-        }
-        PoisonError::Fit(_)
-        | PoisonError::OneClass { .. }
-        | PoisonError::Confidences { .. }
-        | PoisonError::Diverged(_)
-        | PoisonError::Checkpoint(_)
-        | PoisonError::Patch(_) => return None,
-    };
-    Some(hint.to_owned())
-}
-
 /// Crafts the poison, checks it and writes it; `given` tells which options were written.
 pub fn poison(args: &Poison, given: &ArgMatches) -> Result<Output> {
     let begun = Instant::now();
@@ -96,7 +38,7 @@ pub fn poison(args: &Poison, given: &ArgMatches) -> Result<Output> {
     notes(&data.notes);
     let sets = &data.sets;
     complete(&sets.train).map_err(Fails::fails)?;
-    points(args.budget, sets.train.rows).map_err(failed)?;
+    points(args.poisoned.budget, sets.train.rows).map_err(failed)?;
     let Some(made) = craft(args, &sets.train, given)? else {
         return Ok(Output::stopped());
     };
@@ -163,10 +105,10 @@ fn tell(check: &Check) -> String {
 
 /// The poison; `None` if crafting it was stopped.
 fn craft(args: &Poison, clean: &Features, given: &ArgMatches) -> Result<Option<Made>> {
-    let (budget, seed) = (args.budget, args.session.seed);
+    let (budget, seed) = (args.poisoned.budget, args.session.seed);
     let desk = Beside::of(args)?;
     match args.attack {
-        Attack::Clf => clf::craft(args, clean, &desk),
+        Attack::Clf => clf::craft(args, given, clean, &desk),
         Attack::Gc => gc::craft(args, clean, given, &desk),
         Attack::Noise => {
             let bound = args.images.bound;
@@ -192,60 +134,6 @@ fn craft(args: &Poison, clean: &Features, given: &ArgMatches) -> Result<Option<M
         Attack::Rlf | Attack::Bilevel => {
             let crafted = flip::random(clean, budget, seed).map_err(failed)?;
             Ok(Some(Made::of(crafted)))
-        }
-    }
-}
-
-/// Keeps files beside `--out`.
-pub struct Beside<'a> {
-    out: &'a Path,
-    json: bool,
-    stop: Arc<AtomicBool>,
-}
-
-impl<'a> Beside<'a> {
-    pub fn of(args: &'a Poison) -> Result<Self> {
-        Ok(Self {
-            out: &args.out,
-            json: args.session.json,
-            stop: interrupted()?,
-        })
-    }
-}
-
-impl Desk for Beside<'_> {
-    fn file(&self, suffix: &str) -> PathBuf {
-        beside(self.out, suffix)
-    }
-
-    fn part<T, E>(
-        &self,
-        name: &str,
-        (suffix, key): (&str, &str),
-        work: impl FnOnce(Hooks<'_>) -> Result<Option<T>, E>,
-    ) -> Result<Option<T>, E> {
-        let checkpoint = &self.file(suffix);
-        let made = with_bar(name, &self.stop, |stop, progress| {
-            work(Hooks {
-                checkpoint,
-                key,
-                save_every: SAVE_EVERY,
-                stop,
-                progress,
-            })
-        })?;
-        if made.is_none() {
-            say(format_args!(
-                "stopped; the same command goes on from {}",
-                checkpoint.display()
-            ));
-        }
-        Ok(made)
-    }
-
-    fn say(&self, line: &str) {
-        if !self.json || line.contains(NOTE) {
-            say(format_args!("{line}"));
         }
     }
 }

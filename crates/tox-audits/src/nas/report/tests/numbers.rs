@@ -1,7 +1,7 @@
 //! Numbers worked out by hand.
 
 use super::{accuracies, ask, change, findings, folder, pair};
-use crate::made_up::{assert_balanced, read};
+use crate::made_up::{self, assert_balanced};
 use crate::nas::report::checks::architectures;
 use crate::nas::report::figures::attack_look;
 use crate::nas::report::search::Eaten;
@@ -44,7 +44,7 @@ fn drop_gain_and_what_is_eaten_by_hand() {
         assert!((share.ends.1 - 0.6916).abs() < 1e-3, "{share:?}");
         assert!(s.drop(s.clean().unwrap()).is_none());
     });
-    let headline = tox_report::headline(&crate::made_up::REPORTS, dir.path()).unwrap();
+    let headline = made_up::headline(dir.path());
     assert!(headline.contains("+2.00 ± 2.48"), "{headline}");
     assert!(headline.contains("50 (-32 to 69)"), "{headline}");
 }
@@ -72,9 +72,9 @@ fn a_gain_that_may_be_chance_is_not_divided_by() {
         found.contains("1a P-DARTS, RLF 50 %: +3.00 ± 0.00 points (3 seeds): NotHeld"),
         "{found}"
     );
-    let paths = tox_report::write(&crate::made_up::REPORTS, dir.path()).unwrap();
+    let paths = made_up::report(dir.path());
     assert!(!paths.figures.iter().any(|p| p.ends_with("gain-left.svg")));
-    let headline = tox_report::headline(&crate::made_up::REPORTS, dir.path()).unwrap();
+    let headline = made_up::headline(dir.path());
     assert!(headline.contains("n/a"), "{headline}");
 }
 
@@ -106,11 +106,7 @@ fn without_a_table_random_trials_are_the_measure() {
     let found = findings(dir.path());
     let expected = "1b P-DARTS, RLF 50 %: 75 % (75 to 75 %) of the gain, 3 seeds: Held";
     assert!(found.contains(expected), "{found}");
-    assert_balanced(&read(
-        &tox_report::write(&crate::made_up::REPORTS, dir.path())
-            .unwrap()
-            .html,
-    ));
+    assert_balanced(&made_up::html(dir.path()));
 }
 
 #[test]
@@ -169,12 +165,7 @@ fn ops_of_the_darts_space_stand_beside_the_papers() {
                 .all(|c| c.measured().count() == 0)
         );
     });
-    let html = read(
-        &tox_report::write(&crate::made_up::REPORTS, dir.path())
-            .unwrap()
-            .html,
-    )
-    .replace("&#x2f;", "/");
+    let html = made_up::html(dir.path()).replace("&#x2f;", "/");
     assert_balanced(&html);
     assert!(html.contains("2/0/4/2") && html.contains("1.75/0/4.5/1.75"));
     assert!(html.contains("reduce cell"));
@@ -276,11 +267,7 @@ fn a_countermeasure_stands_beside_the_attack_without_it() {
         let without = s.undefended(cell).unwrap();
         assert_eq!(without.label(), attacked[0].cell);
     });
-    let html = read(
-        &tox_report::write(&crate::made_up::REPORTS, dir.path())
-            .unwrap()
-            .html,
-    );
+    let html = made_up::html(dir.path());
     assert!(html.contains("Countermeasures") && html.contains("+1.50\u{a0}±\u{a0}1.24"));
 }
 
@@ -317,9 +304,5 @@ fn variants_of_an_attack_are_attacks_of_their_own() {
         let inks = attacks.map(|a| attack_look(a, &s.attacks()).0);
         assert!(inks[0] != inks[1] && inks[2] != inks[3]);
     });
-    assert_balanced(&read(
-        &tox_report::write(&crate::made_up::REPORTS, dir.path())
-            .unwrap()
-            .html,
-    ));
+    assert_balanced(&made_up::html(dir.path()));
 }

@@ -5,7 +5,7 @@ mod options;
 pub use options::GcOptions;
 
 use super::Poison;
-use super::rows::{Beside, Made};
+use super::made::{Beside, Made};
 use crate::cli::{Result, table};
 use clap::ArgMatches;
 use serde_json::json;
@@ -34,7 +34,7 @@ pub fn craft(
             ..Gc::default()
         },
         kind,
-        budget: args.budget,
+        budget: args.poisoned.budget,
         seed: args.session.seed,
         device: (args.session.device()?, &args.session.device),
     };

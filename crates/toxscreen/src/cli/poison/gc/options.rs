@@ -1,7 +1,7 @@
 //! Options of gradient cancelling, and the victim that they ask for.
 
 use super::super::{Poison, refuse};
-use crate::cli::poison::rows::failed;
+use crate::cli::poison::made::failed;
 use crate::cli::{Result, usage};
 use clap::ArgMatches;
 use clap::builder::{PossibleValuesParser, TypedValueParser};

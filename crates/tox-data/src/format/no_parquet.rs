@@ -1,0 +1,38 @@
+//! Stands for `parquet.rs` in a build without the feature `parquet`.
+
+use std::path::Path;
+
+use super::npy::Array;
+use crate::error::DataError;
+use crate::raw::Files;
+
+/// # Errors
+/// Always.
+pub(crate) fn holds_images(path: &Path) -> Result<bool, DataError> {
+    let path = path.to_path_buf();
+    Err(match path.is_file() {
+        true => DataError::NoParquet { path },
+        false => crate::load::unknown(&path.to_string_lossy()),
+    })
+}
+
+/// # Errors
+/// Always.
+pub(crate) fn table(
+    path: &Path,
+    _label: Option<&str>,
+) -> Result<(Vec<Array>, Vec<String>), DataError> {
+    let path = path.to_path_buf();
+    Err(DataError::NoParquet { path })
+}
+
+/// # Errors
+/// Always.
+pub(crate) fn images(
+    path: &Path,
+    _label: Option<&str>,
+    _resize: Option<usize>,
+) -> Result<Files, DataError> {
+    let path = path.to_path_buf();
+    Err(DataError::NoParquet { path })
+}
