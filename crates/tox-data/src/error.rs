@@ -13,10 +13,14 @@ pub enum DataError {
     /// Neither a known name nor a path that exists.
     #[error(
         "no data set is called `{name}`{hint}, and there is no such file or folder; known are \
-         digits, mnist, fashion-mnist, cifar10, cifar100, or give the path of an .npz file, of two \
-         .npy files (X.npy,y.npy), of a .csv or .parquet file or of a folder of class folders"
+         {known}, or give the path of an .npz file, of two .npy files (X.npy,y.npy), of a .csv or \
+         .parquet file or of a folder of class folders"
     )]
-    Unknown { name: String, hint: String },
+    Unknown {
+        name: String,
+        hint: String,
+        known: String,
+    },
     /// A file of a kind that is not read.
     #[error(
         "{0} is no file that is read here: expected an .npz file, two .npy files (X.npy,y.npy), a \

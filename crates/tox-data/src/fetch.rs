@@ -17,9 +17,9 @@ use thiserror::Error;
 use ureq::Agent;
 use ureq::http::StatusCode;
 
-use crate::catalogue::{self, Checksum, NAMES, Remote, Source};
 use crate::data_dir::DataDir;
 use crate::input::MAX_BYTES;
+use crate::published::{self, Checksum, PUBLISHED, Remote, Source};
 
 /// Tries of one file before giving up.
 const TRIES: u32 = 4;
@@ -55,11 +55,12 @@ impl Pace {
 #[allow(missing_docs, reason = "the messages name the fields")]
 pub enum FetchError {
     /// Not a name with an official address.
-    #[error(
-        "cannot fetch `{name}`{hint}: expected mnist, fashion-mnist, cifar10 or cifar100 (digits \
-         is built in)"
-    )]
-    Unknown { name: String, hint: String },
+    #[error("cannot fetch `{name}`{hint}: expected one of {known} (digits is built in)")]
+    Unknown {
+        name: String,
+        hint: String,
+        known: String,
+    },
     /// No answer, or one that broke off at every try.
     #[error(
         "cannot download {url}: {reason}; check the network and run the command again (it goes on \
@@ -135,12 +136,11 @@ pub fn fetch(
     data_dir: &DataDir,
     progress: &mut dyn FnMut(u64, Option<u64>),
 ) -> Result<PathBuf, FetchError> {
-    let Some(mut source) = catalogue::official(name) else {
-        let hint = catalogue::hint(name, &NAMES[1..]);
-        return Err(FetchError::Unknown {
-            name: name.to_owned(),
-            hint,
-        });
+    let Some(mut source) = published::official(name) else {
+        let elsewhere = PUBLISHED.iter().filter(|set| set.folder().is_some());
+        let (known, hint) = published::hint(name, elsewhere);
+        let name = name.to_owned();
+        return Err(FetchError::Unknown { name, hint, known });
     };
     if let Ok(base) = std::env::var("TOXSCREEN_FETCH_BASE")
         && !base.is_empty()

@@ -1,10 +1,9 @@
 //! File formats: each module turns files into the training and the test file of a data set.
 
 pub(crate) mod array;
-pub(crate) mod cifar;
 mod csv;
-pub(crate) mod digits;
 pub(crate) mod folder;
+pub(crate) mod formats;
 pub(crate) mod idx;
 pub(crate) mod labels;
 pub(crate) mod npy;

@@ -2,17 +2,16 @@
 
 use std::path::Path;
 
-use crate::catalogue::{self, NAMES};
 use crate::data::Data;
 use crate::data_dir::DataDir;
 use crate::dataset::{Dataset, Split};
 use crate::error::DataError;
 use crate::features::Features;
-use crate::format::cifar::{CIFAR10, CIFAR100};
-use crate::format::source::Kind;
+use crate::files::Files;
+use crate::format::formats::{self, Format};
 use crate::format::tables::Tables;
-use crate::format::{digits, file_name, folder, idx, parquet};
-use crate::raw::Files;
+use crate::format::{file_name, folder};
+use crate::published::{self, unknown};
 use crate::row_set::RowSet;
 use crate::spec::DataSpec;
 
@@ -82,7 +81,7 @@ enum Any {
 impl<R: RowSet> Read<R> {
     fn new(spec: &DataSpec, files: Files<R>, flat: Option<String>) -> Result<Self, DataError> {
         let name = spec.dataset.as_str();
-        let name = match NAMES.contains(&name) {
+        let name = match published::find(name).is_some() {
             true => name.to_owned(),
             false => file_name(Path::new(name)),
         };
@@ -119,16 +118,15 @@ impl Read<Split> {
 }
 
 /// The file of arrays or the table that `spec` names, if it is one.
-fn tables(spec: &DataSpec) -> Result<Option<(Tables, Kind)>, DataError> {
+fn tables(spec: &DataSpec) -> Result<Option<(Tables, &'static dyn Format)>, DataError> {
     let name = spec.dataset.as_str();
     let path = Path::new(name);
-    let known = NAMES.contains(&name) || name == SYNTHETIC;
-    match Kind::of(name).filter(|_| !known) {
-        Some(Kind::Table) if !path.is_file() => Err(unknown(name)),
-        Some(Kind::Parquet) if parquet::holds_images(path)? => Ok(None),
-        Some(kind) => Ok(Some((
-            Tables::open(name, kind, spec.label.as_deref())?,
-            kind,
+    let known = published::find(name).is_some() || name == SYNTHETIC;
+    match formats::of(name).filter(|_| !known) {
+        Some(format) if format.holds_images(path)? => Ok(None),
+        Some(format) => Ok(Some((
+            Tables::open(name, format, spec.label.as_deref())?,
+            format,
         ))),
         None => match &spec.label {
             None => Ok(None),
@@ -144,13 +142,13 @@ fn tables(spec: &DataSpec) -> Result<Option<(Tables, Kind)>, DataError> {
 }
 
 fn any(spec: &DataSpec, data_dir: &DataDir) -> Result<Any, DataError> {
-    let Some((mut tables, kind)) = tables(spec)? else {
+    let Some((mut tables, format)) = tables(spec)? else {
         return images(spec, data_dir).map(Any::Images);
     };
     if !tables.is_flat() {
         return Ok(Any::Images(Read::new(spec, tables.images()?, None)?));
     }
-    let columns = match kind.has_columns() {
+    let columns = match format.has_columns() {
         true => tables.columns()?,
         false => None,
     };
@@ -165,8 +163,8 @@ fn images(spec: &DataSpec, data_dir: &DataDir) -> Result<Read<Split>, DataError>
         let path = path.to_path_buf();
         return Err(DataError::TableImages { path });
     }
-    if let Some((tables, kind)) = tables(spec)? {
-        if kind.has_columns() {
+    if let Some((tables, format)) = tables(spec)? {
+        if format.has_columns() {
             let path = path.to_path_buf();
             return Err(DataError::TableImages { path });
         }
@@ -177,42 +175,19 @@ fn images(spec: &DataSpec, data_dir: &DataDir) -> Result<Read<Split>, DataError>
         };
         return Read::new(spec, tables.images()?, flat);
     }
-    let folder = |known: &str| data_dir.path().join(catalogue::folder(known));
-    let published = catalogue::normalise;
     let keep = spec.classes.as_deref();
-    let files = match name {
-        SYNTHETIC => {
-            return Err(DataError::Synthetic {
-                name: name.to_owned(),
-            });
+    let files = match (published::find(name), formats::of(name)) {
+        (Some(set), _) => {
+            let folder = data_dir.path().join(set.folder().unwrap_or_default());
+            set.load(&folder, keep)?
         }
-        "digits" => digits::load()?,
-        "mnist" | "fashion-mnist" => idx::load(
-            name,
-            &folder(name),
-            catalogue::class_names(name),
-            published(name),
-        )?,
-        "cifar10" => CIFAR10.load(&folder(name), published(name), keep)?,
-        "cifar100" => CIFAR100.load(&folder(name), published(name), keep)?,
+        _ if name == SYNTHETIC => {
+            let name = name.to_owned();
+            return Err(DataError::Synthetic { name });
+        }
         _ if path.is_dir() => folder::load(path, spec.resize, keep)?,
-        _ if Kind::of(name) == Some(Kind::Parquet) => {
-            parquet::images(path, spec.label.as_deref(), spec.resize)?
-        }
-        _ => return Err(unknown(name)),
+        (None, Some(format)) => format.images(path, spec.label.as_deref(), spec.resize)?,
+        (None, None) => return Err(unknown(name)),
     };
     Read::new(spec, files, None)
-}
-
-/// The error for a name nobody knows, with the nearest known one, or for a file of another kind.
-pub(crate) fn unknown(name: &str) -> DataError {
-    match Path::new(name).is_file() {
-        true => DataError::Door {
-            path: Path::new(name).to_path_buf(),
-        },
-        false => DataError::Unknown {
-            name: name.to_owned(),
-            hint: catalogue::hint(name, &NAMES),
-        },
-    }
 }

@@ -1,11 +1,11 @@
 //! The rows of a data set that a search learns from.
 
-use crate::catalogue::NAMES;
 use crate::dataset::{Dataset, Images, Split};
 use crate::error::DataError;
 use crate::features::sets::Features;
 use crate::format::array::Values;
 use crate::order::{self, Cut, counts};
+use crate::published;
 
 impl Dataset {
     /// What is to be said of the first `count` images of `split`, one of the three, where these alone are used.
@@ -19,7 +19,7 @@ impl Dataset {
             labels: &split.labels[..count],
             file: &counts(&split.labels, self.classes),
         };
-        let own = !NAMES.contains(&self.name.as_str());
+        let own = published::find(&self.name).is_none();
         order::check(&self.name, &self.class_names, &[cut], own)
     }
 

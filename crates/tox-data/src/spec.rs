@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::format::source::Kind;
+use crate::format::formats;
 
 /// The data set of points that a learner draws itself.
 pub const DRAWN: &str = "gaussians";
@@ -80,12 +80,12 @@ impl DataSpec {
     /// Whether its name says that it is a table of text. Archives of arrays and Parquet files may hold a table
     /// too, which is seen when they are opened.
     pub fn is_table(&self) -> bool {
-        Kind::of(&self.dataset) == Some(Kind::Table)
+        formats::of(&self.dataset).is_some_and(|format| format.is_table())
     }
 
     /// Whether it may be a table whose columns have names, of which `label` is one.
     pub fn has_columns(&self) -> bool {
-        Kind::of(&self.dataset).is_some_and(Kind::has_columns)
+        formats::of(&self.dataset).is_some_and(|format| format.has_columns())
     }
 
     /// What people call the data set: the last part of a path, else its name.

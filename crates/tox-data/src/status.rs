@@ -1,14 +1,11 @@
 //! What is in the data folder, for `toxscreen data ls`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::catalogue::{self, NAMES};
 use crate::data_dir::DataDir;
-use crate::error::DataError;
-use crate::format::cifar::{CIFAR10, CIFAR100};
-use crate::format::{digits, idx};
+use crate::published::{PUBLISHED, Published};
 
 /// One known data set and the state of its copy here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -35,53 +32,22 @@ pub struct DatasetInfo {
 /// The known data sets. Only file names, lengths and headers are read; [`crate::load`] checks the
 /// rest.
 pub fn list(data_dir: &DataDir) -> Vec<DatasetInfo> {
-    NAMES.iter().map(|name| info(name, data_dir)).collect()
-}
-
-fn info(name: &str, data_dir: &DataDir) -> DatasetInfo {
-    let folder = data_dir.path().join(catalogue::folder(name));
-    let (shape, classes) = match name {
-        "digits" => ([1, 8, 8], 10),
-        "mnist" | "fashion-mnist" => ([1, 28, 28], 10),
-        "cifar10" => ([3, 32, 32], 10),
-        _ => ([3, 32, 32], 100),
-    };
-    let counts = match name {
-        "digits" => Ok([digits::COUNT - digits::TEST, digits::TEST]),
-        "mnist" | "fashion-mnist" => idx_counts(name, &folder),
-        "cifar10" => CIFAR10.peek(&folder),
-        _ => CIFAR100.peek(&folder),
-    };
-    let (found, problem) = match &counts {
-        Ok(_) => (true, None),
-        Err(error) => (false, Some(error.to_string())),
-    };
-    let [train, test] = counts.unwrap_or_default();
-    DatasetInfo {
-        name: name.to_owned(),
-        found,
-        path: (name != "digits").then_some(folder),
-        train,
-        test,
-        shape,
-        classes,
-        licence: catalogue::licence(name).to_owned(),
-        problem,
-    }
-}
-
-fn idx_counts(name: &str, folder: &std::path::Path) -> Result<[usize; 2], DataError> {
-    let mut counts = [0; 2];
-    for (count, files) in counts.iter_mut().zip(idx::FILES) {
-        for file in files {
-            let path = idx::find(folder, file).ok_or_else(|| DataError::Missing {
-                name: name.to_owned(),
-                path: folder.join(format!("{file}.gz")),
-            })?;
-            if file == files[0] {
-                *count = idx::peek(&path)?[0];
-            }
+    let info = |set: &&dyn Published| {
+        let path = set.folder().map(|folder| data_dir.path().join(folder));
+        let counts = set.counts(path.as_deref().unwrap_or(Path::new("")));
+        let problem = counts.as_ref().err().map(ToString::to_string);
+        let [train, test] = counts.unwrap_or_default();
+        DatasetInfo {
+            name: set.name().to_owned(),
+            found: problem.is_none(),
+            path,
+            train,
+            test,
+            shape: set.shape(),
+            classes: set.classes(),
+            licence: set.licence().to_owned(),
+            problem,
         }
-    }
-    Ok(counts)
+    };
+    PUBLISHED.iter().map(info).collect()
 }

@@ -11,11 +11,12 @@ use crate::classes::Selection;
 use crate::error::DataError;
 use crate::format::array::Values;
 use crate::format::file_name;
+use crate::format::formats::Format;
 use crate::format::labels::Classes;
 use crate::format::npy::Array;
 use crate::format::npz::Writer;
 use crate::format::rows::Grid;
-use crate::format::source::{Kind, Source};
+use crate::format::source::Source;
 use crate::format::tables::{Table, Tables};
 use crate::patch::{Patch, PatchError};
 
@@ -23,7 +24,7 @@ use crate::patch::{Patch, PatchError};
 #[derive(Clone, Debug)]
 pub(super) struct Form {
     pub data: String,
-    pub kind: Kind,
+    pub format: &'static dyn Format,
     pub label: Option<String>,
     pub classes: Option<Vec<u16>>,
 }
@@ -31,7 +32,7 @@ pub(super) struct Form {
 impl Form {
     /// Reads it.
     pub fn tables(&self) -> Result<Tables, DataError> {
-        Tables::open(&self.data, self.kind, self.label.as_deref())
+        Tables::open(&self.data, self.format, self.label.as_deref())
     }
 
     fn selection(&self, class_names: &[String]) -> Result<Option<Selection>, DataError> {

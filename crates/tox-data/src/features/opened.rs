@@ -7,12 +7,12 @@ use super::sets::{FeatureSets, Features};
 use super::tables::sets;
 use crate::data_dir::DataDir;
 use crate::error::DataError;
+use crate::format::formats;
 use crate::format::npy::Array;
 use crate::format::rows::Grid;
-use crate::format::source::Kind;
 use crate::format::tables::Tables;
-use crate::format::{file_name, numbered, parquet, some};
-use crate::load::{load, unknown};
+use crate::format::{file_name, numbered, some};
+use crate::load::load;
 use crate::patch::{Patch, PatchError};
 use crate::repeats;
 use crate::spec::DataSpec;
@@ -77,7 +77,7 @@ impl FeatureSets {
     /// A file that is not what this module describes, a number that is not finite, a training set
     /// of one class.
     pub fn load(path: &Path) -> Result<Self, DataError> {
-        let tables = Tables::open(&path.to_string_lossy(), Kind::Npz, None)?;
+        let tables = Tables::open(&path.to_string_lossy(), formats::NPZ, None)?;
         sets(&tables)?.0.checked(&file_name(path))
     }
 }
@@ -90,11 +90,11 @@ impl Opened {
     /// Those of loading, classes that are not in the set, and a training set of one class.
     pub fn of(ask: &Ask, data_dir: &DataDir) -> Result<Self, DataError> {
         let name = file_name(Path::new(ask.data));
-        let kind = match Kind::of(ask.data) {
-            Some(Kind::Parquet) if parquet::holds_images(Path::new(ask.data))? => None,
-            kind => kind,
+        let format = match formats::of(ask.data) {
+            Some(format) if format.holds_images(Path::new(ask.data))? => None,
+            format => format,
         };
-        let (sets, mut notes, form) = match kind {
+        let (sets, mut notes, form) = match format {
             None => {
                 let spec = DataSpec {
                     label: ask.label.map(str::to_owned),
@@ -110,11 +110,7 @@ impl Opened {
                     form: None,
                 });
             }
-            // The file is there, or its name is told with those that are known.
-            Some(Kind::Npz | Kind::Table) if !Path::new(ask.data).exists() => {
-                return Err(unknown(ask.data));
-            }
-            Some(kind) => {
+            Some(format) => {
                 if let Some(found) = ask.resize {
                     return Err(DataError::Spec {
                         name,
@@ -125,7 +121,7 @@ impl Opened {
                 }
                 let form = Form {
                     data: ask.data.to_owned(),
-                    kind,
+                    format,
                     label: ask.label.map(str::to_owned),
                     classes: ask.classes.map(<[u16]>::to_vec),
                 };
@@ -158,7 +154,7 @@ impl Opened {
             // Of a table alone.
             label: ask
                 .label
-                .filter(|_| Kind::of(ask.data).is_some_and(Kind::has_columns)),
+                .filter(|_| formats::of(ask.data).is_some_and(|format| format.has_columns())),
             ..*ask
         };
         let Self {

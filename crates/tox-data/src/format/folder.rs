@@ -18,7 +18,7 @@ use super::pictures::Pictures;
 use super::some;
 use crate::classes;
 use crate::error::DataError;
-use crate::raw::{Files, Origin};
+use crate::files::{Files, Origin};
 use crate::row_set::RowSet;
 
 /// Folders in folders that are looked into.
@@ -58,14 +58,9 @@ pub(crate) fn load(
     let mut train = pictures.finish();
     let test = train.split_off(count);
     Ok(Files {
-        train,
-        test,
-        class_names,
-        normalise: None,
-        columns: None,
         notes,
-        origin,
         valid: brought,
+        ..Files::of([train, test], class_names, origin)
     })
 }
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use super::dimensions;
 use crate::dataset::{Images, Normalise, Split};
 use crate::error::DataError;
+use crate::files::{Files, Origin};
 use crate::input::{Input, check_labels};
-use crate::raw::{Files, Origin};
 
 /// Names of images and labels, of training and test, without `.gz`.
 pub(crate) const FILES: [[&str; 2]; 2] = [
@@ -14,11 +14,15 @@ pub(crate) const FILES: [[&str; 2]; 2] = [
     ["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"],
 ];
 
-/// The file `name` in `folder`, plain or else with `.gz`, if there is one.
-pub(crate) fn find(folder: &Path, name: &str) -> Option<PathBuf> {
-    [folder.join(name), folder.join(format!("{name}.gz"))]
-        .into_iter()
-        .find(|path| path.is_file())
+/// The file `file` of the data set `name` in `folder`, plain or else with `.gz`.
+pub(crate) fn find(name: &str, folder: &Path, file: &str) -> Result<PathBuf, DataError> {
+    let path = folder.join(format!("{file}.gz"));
+    let places = [folder.join(file), path.clone()];
+    let found = places.into_iter().find(|path| path.is_file());
+    found.ok_or_else(|| DataError::Missing {
+        name: name.to_owned(),
+        path,
+    })
 }
 
 /// The four files in `folder`, with as many classes as there are `class_names`.
@@ -30,14 +34,8 @@ pub(crate) fn load(
 ) -> Result<Files, DataError> {
     let classes = class_names.len();
     let split = |[images, labels]: [&str; 2]| {
-        let locate = |file: &str| {
-            let path = folder.join(format!("{file}.gz"));
-            find(folder, file).ok_or(DataError::Missing {
-                name: name.to_owned(),
-                path,
-            })
-        };
-        let (images_path, labels_path) = (locate(images)?, locate(labels)?);
+        let images_path = find(name, folder, images)?;
+        let labels_path = find(name, folder, labels)?;
         let images = images_in(Input::open(&images_path)?)?;
         let labels = labels_in(Input::open(&labels_path)?)?;
         if images.shape[0] != labels.len() {
@@ -62,14 +60,8 @@ pub(crate) fn load(
         });
     }
     Ok(Files {
-        train,
-        test,
-        class_names,
         normalise: Some(normalise),
-        columns: None,
-        notes: Vec::new(),
-        origin: Origin::Known,
-        valid: 0,
+        ..Files::of([train, test], class_names, Origin::Known)
     })
 }
 

@@ -4,16 +4,13 @@ use std::path::Path;
 
 use super::npy::Array;
 use crate::error::DataError;
-use crate::raw::Files;
+use crate::files::Files;
 
 /// # Errors
 /// Always.
 pub(crate) fn holds_images(path: &Path) -> Result<bool, DataError> {
     let path = path.to_path_buf();
-    Err(match path.is_file() {
-        true => DataError::NoParquet { path },
-        false => crate::load::unknown(&path.to_string_lossy()),
-    })
+    Err(DataError::NoParquet { path })
 }
 
 /// # Errors

@@ -19,8 +19,8 @@ use super::npy::Array;
 use super::picture;
 use super::pictures::Pictures;
 use crate::error::DataError;
+use crate::files::{Files, Origin};
 use crate::input::MAX_BYTES;
-use crate::raw::{Files, Origin};
 use crate::row_set::RowSet;
 
 /// A column of pandas' that counts or names the rows.
@@ -37,9 +37,6 @@ struct Opened {
 
 impl Opened {
     fn of(path: &Path) -> Result<Self, DataError> {
-        if !path.is_file() {
-            return Err(crate::load::unknown(&path.to_string_lossy()));
-        }
         let file = File::open(path).map_err(DataError::read(path))?;
         let builder = Builder::try_new(file).map_err(|e| broken(path, e))?;
         let fields: &Fields = &builder.schema().fields;
@@ -288,14 +285,8 @@ pub(crate) fn images(
     ));
     let test = train.split_off(train.len() - count);
     Ok(Files {
-        train,
-        test,
-        class_names: classes.names,
-        normalise: None,
-        columns: None,
         notes,
-        origin: Origin::OneFile,
-        valid: 0,
+        ..Files::of([train, test], classes.names, Origin::OneFile)
     })
 }
 

@@ -3,16 +3,17 @@
 use std::path::PathBuf;
 
 use super::dimensions;
+use super::formats::Format;
 use super::labels::{Classes, Labels};
 use super::npy::Array;
 use super::roles::Parts;
 use super::rows::{self, Grid};
-use super::source::{Kind, Opened, Source};
+use super::source::Source;
 use crate::dataset::{Images, Split};
 use crate::error::DataError;
-use crate::features::Features;
-use crate::features::tables::features;
-use crate::raw::{Files, Origin};
+use crate::features::sets::Features;
+use crate::files::{Files, Origin};
+use crate::published::unknown;
 use crate::row_set::RowSet;
 
 /// Rows and their labels, as the file has them.
@@ -34,13 +35,21 @@ pub(crate) struct Tables {
 }
 
 impl Tables {
-    /// Reads `data`, which is of `kind`; `label` is the column of labels of a table.
-    pub fn open(data: &str, kind: Kind, label: Option<&str>) -> Result<Self, DataError> {
-        let Opened {
-            mut source,
-            path,
-            mut notes,
-        } = Opened::of(data, kind, label)?;
+    /// Reads `data`, which is of `format`; `label` is the column of labels of a table.
+    pub fn open(data: &str, format: &dyn Format, label: Option<&str>) -> Result<Self, DataError> {
+        let path = PathBuf::from(data);
+        if format.is_one_file() && !path.exists() {
+            return Err(unknown(data));
+        }
+        if let Some(label) = label.filter(|_| !format.has_columns()) {
+            return Err(DataError::LabelColumn {
+                path,
+                label: label.to_owned(),
+                expected: "a CSV or Parquet file, whose columns have names: leave the label's out"
+                    .to_owned(),
+            });
+        }
+        let (mut source, mut notes) = format.open(data, label)?;
         let parts = Parts::of(&path, &source.keys())?;
         let mut table = |pair: &super::roles::Pair| -> Result<Table, DataError> {
             let rows = source.array(&pair.rows)?;
@@ -212,5 +221,54 @@ impl Tables {
             origin,
             valid: brought,
         })
+    }
+}
+
+/// Parts of `tables` as rows of numbers, all with the columns and the kind of values of the first, and what
+/// is to be said of them.
+pub(crate) fn features<const N: usize>(
+    tables: &Tables,
+    parts: &[Option<&Table>; N],
+) -> Result<([Option<Features>; N], Vec<String>), DataError> {
+    let path = &tables.path;
+    let mut grids = Vec::new();
+    for table in parts.iter().flatten() {
+        grids.push((&table.rows, Grid::of(path, &table.rows)?));
+    }
+    let (values, said) = rows::features(path, &grids)?;
+    let mut values = values.into_iter().zip(&grids);
+    let made = parts.map(|table| {
+        let (table, (values, (_, grid))) = (table?, values.next()?);
+        Some(Features {
+            values,
+            rows: grid.rows,
+            columns: grid.columns(),
+            shape: grid.shape(),
+            layout: grid.layout,
+            labels: tables.classes.numbers(&table.labels),
+            class_names: tables.classes.names.clone(),
+        })
+    });
+    let first = made.iter().flatten().next().map(describe);
+    for part in made.iter().flatten() {
+        let found = describe(part);
+        if let Some(expected) = first.clone().filter(|first| *first != found) {
+            return Err(DataError::Shape {
+                path: path.clone(),
+                expected,
+                found,
+            });
+        }
+    }
+    Ok((made, said))
+}
+
+fn describe(set: &Features) -> String {
+    let sizes = set
+        .shape
+        .map_or(set.columns.to_string(), |s| dimensions(&s));
+    match set.values {
+        Values::Bytes(_) => format!("{sizes} of uint8"),
+        Values::Floats(_) => format!("{sizes} of floats"),
     }
 }

@@ -2,35 +2,62 @@
 
 use std::path::Path;
 
-use super::numbered;
+use super::{Published, Source};
 use crate::dataset::{Images, Split};
 use crate::error::DataError;
+use crate::files::{Files, Origin};
+use crate::format::numbered;
 use crate::input::Input;
-use crate::raw::{Files, Origin};
 use crate::row_set::RowSet;
 
-const DIGITS: &[u8] = include_bytes!("../../data/digits.csv.gz");
+const CSV: &[u8] = include_bytes!("../../data/digits.csv.gz");
 const PATH: &str = "the embedded digits.csv.gz";
 const PIXELS: usize = 64;
 /// 20 % of 1,797; fixed, so that results of different recipes can be compared.
-pub(crate) const TEST: usize = 360;
+const TEST: usize = 360;
 /// All images of the file.
-pub(crate) const COUNT: usize = 1797;
+const COUNT: usize = 1797;
 
-/// Training file: all but the last 360 images; test file: these.
-pub(crate) fn load() -> Result<Files, DataError> {
-    let mut train = parse(Path::new(PATH), DIGITS)?;
-    let test = train.split_off(train.len().saturating_sub(TEST));
-    Ok(Files {
-        train,
-        test,
-        class_names: numbered(10),
-        normalise: None,
-        columns: None,
-        notes: Vec::new(),
-        origin: Origin::Known,
-        valid: 0,
-    })
+/// The only one.
+pub(crate) struct Digits;
+
+pub(crate) const DIGITS: Digits = Digits;
+
+impl Published for Digits {
+    fn name(&self) -> &'static str {
+        "digits"
+    }
+
+    fn folder(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn licence(&self) -> &'static str {
+        "CC BY 4.0; Alpaydin and Kaynak 1998, doi:10.24432/C50P49, via scikit-learn"
+    }
+
+    fn shape(&self) -> [usize; 3] {
+        [1, 8, 8]
+    }
+
+    fn classes(&self) -> usize {
+        10
+    }
+
+    fn source(&self) -> Option<Source> {
+        None
+    }
+
+    fn counts(&self, _folder: &Path) -> Result<[usize; 2], DataError> {
+        Ok([COUNT - TEST, TEST])
+    }
+
+    /// Training file: all but the last 360 images; test file: these.
+    fn load(&self, _folder: &Path, _keep: Option<&[u16]>) -> Result<Files, DataError> {
+        let mut train = parse(Path::new(PATH), CSV)?;
+        let test = train.split_off(train.len().saturating_sub(TEST));
+        Ok(Files::of([train, test], numbered(10), Origin::Known))
+    }
 }
 
 /// Lines of 64 values 0..=16 and a label 0..=9, gzipped.
@@ -96,7 +123,7 @@ mod tests {
 
     #[test]
     fn the_embedded_file_is_whole_and_split_as_documented() {
-        let files = load().unwrap();
+        let files = DIGITS.load(Path::new(""), None).unwrap();
         assert_eq!(files.train.len() + files.test.len(), COUNT);
         assert_eq!(files.test.len(), TEST);
         assert_eq!(files.train.labels[..10], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);

@@ -4,28 +4,40 @@
 
 use std::path::{Path, PathBuf};
 
-use super::numbered;
+use super::{Published, Remote, Source};
 use crate::dataset::{Images, Normalise, Split};
 use crate::error::DataError;
+use crate::files::{Files, Origin};
+use crate::format::numbered;
 use crate::input::{Input, MAX_BYTES, check_labels};
-use crate::raw::{Files, Origin};
 
 const PIXELS: usize = 3 * 32 * 32;
 
-/// One of the two layouts.
-pub(crate) struct Layout {
-    pub name: &'static str,
-    pub train: &'static [&'static str],
-    pub test: &'static str,
+/// One of the two.
+pub(crate) struct Cifar {
+    name: &'static str,
+    folder: &'static str,
+    archive: &'static str,
+    md5: &'static str,
+    train: &'static [&'static str],
+    test: &'static str,
     /// Text file with one class name a line; classes are numbered if it is not there.
-    pub names: &'static str,
-    pub classes: usize,
+    names: &'static str,
+    /// Files that are unpacked beside these.
+    more: &'static [&'static str],
+    classes: usize,
     /// Label bytes of a record; the last one is used.
-    pub label_bytes: usize,
+    label_bytes: usize,
+    /// Published mean and deviation of each channel (ssp.md for CIFAR-10, nas-poisoning.md for CIFAR-100).
+    mean: [f32; 3],
+    std: [f32; 3],
 }
 
-pub(crate) const CIFAR10: Layout = Layout {
+pub(crate) const CIFAR10: Cifar = Cifar {
     name: "cifar10",
+    folder: "cifar-10-batches-bin",
+    archive: "cifar-10-binary.tar.gz",
+    md5: "c32a1d4ab5d03f1284b67883e8d87530",
     train: &[
         "data_batch_1.bin",
         "data_batch_2.bin",
@@ -35,20 +47,29 @@ pub(crate) const CIFAR10: Layout = Layout {
     ],
     test: "test_batch.bin",
     names: "batches.meta.txt",
+    more: &[],
     classes: 10,
     label_bytes: 1,
+    mean: [125.3 / 255.0, 123.0 / 255.0, 113.9 / 255.0],
+    std: [63.0 / 255.0, 62.1 / 255.0, 66.7 / 255.0],
 };
 
-pub(crate) const CIFAR100: Layout = Layout {
+pub(crate) const CIFAR100: Cifar = Cifar {
     name: "cifar100",
+    folder: "cifar-100-binary",
+    archive: "cifar-100-binary.tar.gz",
+    md5: "03b5dce01913d631647c71ecec9e9cb8",
     train: &["train.bin"],
     test: "test.bin",
     names: "fine_label_names.txt",
+    more: &["coarse_label_names.txt"],
     classes: 100,
     label_bytes: 2,
+    mean: [0.5071, 0.4867, 0.4408],
+    std: [0.2675, 0.2565, 0.2761],
 };
 
-impl Layout {
+impl Cifar {
     fn record(&self) -> u64 {
         (self.label_bytes + PIXELS) as u64
     }
@@ -62,17 +83,6 @@ impl Layout {
                 path,
             }),
         }
-    }
-
-    /// Records in the training files and in the test file, by their lengths alone.
-    pub fn peek(&self, folder: &Path) -> Result<[usize; 2], DataError> {
-        let count = |file: &&str| {
-            let path = self.locate(folder, file)?;
-            let length = path.metadata().map_err(DataError::read(&path))?.len();
-            self.records(&path, length)
-        };
-        let train = self.train.iter().map(count).sum::<Result<usize, _>>()?;
-        Ok([train, count(&self.test)?])
     }
 
     fn records(&self, path: &Path, length: u64) -> Result<usize, DataError> {
@@ -144,13 +154,64 @@ impl Layout {
         Ok((split, count))
     }
 
-    /// All files, from `folder`; images of classes that are not among `keep` are left out.
-    pub fn load(
-        &self,
-        folder: &Path,
-        normalise: Normalise,
-        keep: Option<&[u16]>,
-    ) -> Result<Files, DataError> {
+    fn class_names(&self, folder: &Path) -> Vec<String> {
+        let text = Input::open(&folder.join(self.names)).and_then(|file| file.all(1 << 16, "text"));
+        let text = text.unwrap_or_default();
+        let names: Vec<String> = String::from_utf8_lossy(&text)
+            .lines()
+            .map(|line| line.trim().to_owned())
+            .filter(|line| !line.is_empty())
+            .collect();
+        match names.len() == self.classes {
+            true => names,
+            false => numbered(self.classes),
+        }
+    }
+}
+
+impl Published for Cifar {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn folder(&self) -> Option<&'static str> {
+        Some(self.folder)
+    }
+
+    fn licence(&self) -> &'static str {
+        "no licence stated, cite Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images"
+    }
+
+    fn shape(&self) -> [usize; 3] {
+        [3, 32, 32]
+    }
+
+    fn classes(&self) -> usize {
+        self.classes
+    }
+
+    fn source(&self) -> Option<Source> {
+        let contents = [self.train, &[self.test, self.names], self.more].concat();
+        Some(Source {
+            name: self.name.to_owned(),
+            base: "https://www.cs.toronto.edu/~kriz".to_owned(),
+            files: vec![Remote::md5(self.archive, self.md5, 200 << 20)],
+            folder: self.folder.to_owned(),
+            contents: contents.into_iter().map(str::to_owned).collect(),
+        })
+    }
+
+    fn counts(&self, folder: &Path) -> Result<[usize; 2], DataError> {
+        let count = |file: &&str| {
+            let path = self.locate(folder, file)?;
+            let length = path.metadata().map_err(DataError::read(&path))?.len();
+            self.records(&path, length)
+        };
+        let train = self.train.iter().map(count).sum::<Result<usize, _>>()?;
+        Ok([train, count(&self.test)?])
+    }
+
+    fn load(&self, folder: &Path, keep: Option<&[u16]>) -> Result<Files, DataError> {
         let (train, all_train) = self.split(folder, self.train, keep)?;
         let (test, all_test) = self.split(folder, &[self.test], keep)?;
         let mut notes = Vec::new();
@@ -164,29 +225,14 @@ impl Layout {
             }
         }
         let class_names = self.class_names(folder);
+        let normalise = Normalise {
+            mean: self.mean.to_vec(),
+            std: self.std.to_vec(),
+        };
         Ok(Files {
-            train,
-            test,
-            class_names,
             normalise: Some(normalise),
-            columns: None,
             notes,
-            origin: Origin::Known,
-            valid: 0,
+            ..Files::of([train, test], class_names, Origin::Known)
         })
-    }
-
-    fn class_names(&self, folder: &Path) -> Vec<String> {
-        let text = Input::open(&folder.join(self.names)).and_then(|file| file.all(1 << 16, "text"));
-        let text = text.unwrap_or_default();
-        let names: Vec<String> = String::from_utf8_lossy(&text)
-            .lines()
-            .map(|line| line.trim().to_owned())
-            .filter(|line| !line.is_empty())
-            .collect();
-        match names.len() == self.classes {
-            true => names,
-            false => numbered(self.classes),
-        }
     }
 }

@@ -1,42 +1,16 @@
-//! The training and the test file as they are on disk, and the three splits cut from them.
+//! The three splits that a specification cuts from the training and the test file.
 
 use crate::classes::Selection;
 use crate::data::TableSet;
 use crate::dataset::{Dataset, Normalise, Split};
 use crate::error::DataError;
 use crate::features::Features;
+use crate::files::{Files, Origin};
 use crate::order::{self, Cut, counts};
 use crate::resize;
 use crate::row_set::RowSet;
 use crate::spec::{Augment, DataSpec, SplitKind};
 use crate::split::{self, Counts};
-
-/// What a loader returns.
-#[derive(Debug)]
-pub(crate) struct Files<R = Split> {
-    pub train: R,
-    pub test: R,
-    pub class_names: Vec<String>,
-    /// Published constants; measured on the training split where there are none.
-    pub normalise: Option<Normalise>,
-    /// Names of the columns of a table of text.
-    pub columns: Option<Vec<String>>,
-    pub notes: Vec<String>,
-    pub origin: Origin,
-    /// How many of the last training rows the user brought for validation.
-    pub valid: usize,
-}
-
-/// Where training and test images are from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// A published set.
-    Known,
-    /// Two files, or arrays, of the user's.
-    Files,
-    /// The test images are the last of one file of the user's.
-    OneFile,
-}
 
 impl<R: RowSet> Files<R> {
     /// Keeps the classes that `spec` names.
@@ -56,30 +30,6 @@ impl<R: RowSet> Files<R> {
             self.class_names = selection.names(&self.class_names);
         }
         Ok(self)
-    }
-
-    /// BLAKE3 (hexadecimal) of what was read: class names, names of columns, and shape, values and labels of
-    /// both files.
-    pub fn hash(&self) -> String {
-        let mut hasher = blake3::Hasher::new_derive_key("toxscreen 2026 data source v1");
-        let number = |hasher: &mut blake3::Hasher, n: usize| {
-            hasher.update(&(n as u64).to_le_bytes());
-        };
-        for names in [Some(&self.class_names), self.columns.as_ref()] {
-            let Some(names) = names else { continue };
-            number(&mut hasher, names.len());
-            for name in names {
-                number(&mut hasher, name.len());
-                hasher.update(name.as_bytes());
-            }
-        }
-        for split in [&self.train, &self.test] {
-            split.hash_values(&mut hasher);
-            number(&mut hasher, split.count());
-            let labels = split.labels().iter().flat_map(|label| label.to_le_bytes());
-            hasher.update(&labels.collect::<Vec<u8>>());
-        }
-        hasher.finalize().to_hex().to_string()
     }
 
     /// The training, validation and test rows that `spec` asks for. `seed` is that of a random split.
