@@ -48,6 +48,6 @@ pub use dataset::{Dataset, Images, Normalise, Split};
 pub use error::DataError;
 pub use fetch::{FetchError, fetch, fetch_from};
 pub use load::{load, load_any, load_seeded, source_hash};
-pub use published::{Checksum, Remote, Source, official};
+pub use published::{Checksum, Remote, Source, is_known, official};
 pub use resize::{resize, to_rgb};
 pub use status::{DatasetInfo, list};

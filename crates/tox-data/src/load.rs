@@ -81,7 +81,7 @@ enum Any {
 impl<R: RowSet> Read<R> {
     fn new(spec: &DataSpec, files: Files<R>, flat: Option<String>) -> Result<Self, DataError> {
         let name = spec.dataset.as_str();
-        let name = match published::find(name).is_some() {
+        let name = match published::is_known(name) {
             true => name.to_owned(),
             false => file_name(Path::new(name)),
         };
@@ -121,7 +121,7 @@ impl Read<Split> {
 fn tables(spec: &DataSpec) -> Result<Option<(Tables, &'static dyn Format)>, DataError> {
     let name = spec.dataset.as_str();
     let path = Path::new(name);
-    let known = published::find(name).is_some() || name == SYNTHETIC;
+    let known = published::is_known(name) || name == SYNTHETIC;
     match formats::of(name).filter(|_| !known) {
         Some(format) if format.holds_images(path)? => Ok(None),
         Some(format) => Ok(Some((

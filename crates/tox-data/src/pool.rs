@@ -19,7 +19,7 @@ impl Dataset {
             labels: &split.labels[..count],
             file: &counts(&split.labels, self.classes),
         };
-        let own = published::find(&self.name).is_none();
+        let own = !published::is_known(&self.name);
         order::check(&self.name, &self.class_names, &[cut], own)
     }
 

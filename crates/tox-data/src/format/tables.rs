@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::array::Values;
 use super::dimensions;
 use super::formats::Format;
 use super::labels::{Classes, Labels};

@@ -46,6 +46,11 @@ pub(crate) fn find(name: &str) -> Option<&'static dyn Published> {
     PUBLISHED.iter().copied().find(|known| known.name() == name)
 }
 
+/// Whether `name` is that of a known data set, and no path.
+pub fn is_known(name: &str) -> bool {
+    find(name).is_some()
+}
+
 /// Official addresses and checksums of a known data set; none for `digits`, which is embedded.
 pub fn official(name: &str) -> Option<Source> {
     find(name)?.source()

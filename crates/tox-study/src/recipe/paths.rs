@@ -28,7 +28,7 @@ pub fn resolve(table: &mut Table, folder: &Path, notes: &mut Vec<String>) {
 /// `None` where `text` stays as it is: it is absolute, or the name of a data set.
 fn absolute(text: &str, key: &str, folder: &Path, notes: &mut Vec<String>) -> Option<String> {
     let path = Path::new(text);
-    let named = key == "dataset" && tox_data::NAMES.contains(&text);
+    let named = key == "dataset" && tox_data::is_known(text);
     if text.is_empty() || path.is_absolute() || named {
         return None;
     }
