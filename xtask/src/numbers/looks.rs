@@ -108,20 +108,36 @@ pub fn rewritten(written: &str, value: f64) -> Option<String> {
     Some(format!("{plus}{grouped}{rest}"))
 }
 
-/// What follows a number that was measured.
-const UNITS: &str = r"%|points?\b|times\b|s\b|ms\b|min\b|h\b|seconds?\b|minutes?\b|hours?\b|days?\b|images/s|GB/s|GFLOP/s|MB\b|MiB\b|GB\b|GiB\b|degrees\b";
+/// What follows a number that a clock or a machine gave.
+const TAKEN: &str = r"times\b|s\b|ms\b|min\b|h\b|seconds?\b|minutes?\b|hours?\b|days?\b|images/s|GB/s|GFLOP/s|MB\b|MiB\b|GB\b|GiB\b";
+
+fn with_unit(units: &str) -> String {
+    format!(r"{NUMBER}(?:\s+(?:to|and|or|against|in)\s+[+-]?{NUMBER})*[\s-]*(?:{units})")
+}
+
+fn interval() -> String {
+    format!(r"{NUMBER}\s*±\s*{NUMBER}")
+}
 
 static RESULTS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     let all = [
-        format!(r"{NUMBER}\s*±\s*{NUMBER}"),
-        format!(r"{NUMBER}(?:\s+(?:to|and|or|against|in)\s+[+-]?{NUMBER})*[\s-]*(?:{UNITS})"),
+        interval(),
+        with_unit(TAKEN),
+        with_unit(r"%|points?\b|degrees\b"),
         r"\d+\.\d+".to_owned(),
         format!(r"\b{NUMBER}\s+of\s+(?:the\s+)?{NUMBER}"),
     ];
     all.iter().map(|text| pattern(text)).collect()
 });
 
-static MEANS: LazyLock<Regex> = LazyLock::new(|| pattern(&format!(r"{NUMBER}\s*±\s*{NUMBER}")));
+static MEASURES: LazyLock<Vec<Regex>> = LazyLock::new(|| {
+    [interval(), with_unit(TAKEN)]
+        .iter()
+        .map(|text| pattern(text))
+        .collect()
+});
+
+static INTERVALS: LazyLock<Regex> = LazyLock::new(|| pattern(&interval()));
 
 /// Verdicts, where they are set as such: a cell that begins with one, or in bold.
 static VERDICTS: LazyLock<Regex> = LazyLock::new(|| {
@@ -133,6 +149,8 @@ static VERDICTS: LazyLock<Regex> = LazyLock::new(|| {
 pub enum Strictness {
     /// Everything that looks like a result, all of a table's cells, and verdicts.
     Everything,
+    /// What has an interval or was taken by a clock or of a machine.
+    Measures,
     /// What has an interval.
     Intervals,
 }
@@ -151,17 +169,19 @@ pub fn results(
             .map(|m| span.start + m.start()..span.start + m.end())
             .collect()
     };
-    if code || strict == Strictness::Intervals {
-        return of(&MEANS);
-    }
-    let mut all: Vec<Range<usize>> = match table {
-        true => numbers(prose, span.clone())
-            .iter()
-            .map(Written::whole)
-            .collect(),
-        false => RESULTS.iter().flat_map(of).collect(),
+    let mut all: Vec<Range<usize>> = match strict {
+        _ if code => of(&INTERVALS),
+        Strictness::Intervals => of(&INTERVALS),
+        Strictness::Measures => MEASURES.iter().flat_map(of).collect(),
+        Strictness::Everything if table => {
+            let all = numbers(prose, span.clone());
+            all.iter()
+                .map(Written::whole)
+                .chain(of(&VERDICTS))
+                .collect()
+        }
+        Strictness::Everything => RESULTS.iter().chain([&*VERDICTS]).flat_map(of).collect(),
     };
-    all.extend(of(&VERDICTS));
     all.sort_by_key(|span| (span.start, span.end));
     all
 }

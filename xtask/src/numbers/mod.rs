@@ -46,7 +46,7 @@ pub fn look(path: &str, text: &str, root: &Path) -> Looked {
     let strict = match path {
         "README.md" => Some(Strictness::Everything),
         path if path.starts_with("docs/results/") => Some(Strictness::Everything),
-        path if path.starts_with("docs/guide/") => Some(Strictness::Intervals),
+        path if path.starts_with("docs/guide/") => Some(Strictness::Measures),
         _ => None,
     };
     let page = Page::of(text);

@@ -37,7 +37,7 @@ pub struct Block {
 pub struct Page {
     /// The text with comments blanked; every byte stands where it stood.
     pub visible: String,
-    /// The same with code between backticks, targets of links and addresses blanked.
+    /// The same with code between backticks, targets of links, addresses, versions and generated parts blanked.
     pub prose: String,
     pub blocks: Vec<Block>,
 }
@@ -122,6 +122,9 @@ impl Page {
                     blank(&mut prose, found.range());
                 }
             }
+        }
+        for made in pattern(r"(?s)<!-- generated: .*?<!-- end of generated -->").find_iter(text) {
+            blank(&mut prose, made.range());
         }
         let blocks = blocks(text, &visible, &fences, comments);
         Self {

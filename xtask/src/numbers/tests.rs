@@ -56,6 +56,24 @@ fn wrong_numbers_are_told_with_their_line_and_made_right() {
 }
 
 #[test]
+fn the_guide_is_of_settings() {
+    let root = tempfile::tempdir().unwrap();
+    let faults = |text: &str| look("docs/guide/x.md", text, root.path()).faults;
+    let made = "<!-- generated: keys -->\n\nat most 5 s\n\n<!-- end of generated -->\n";
+    assert_eq!(
+        faults("The rate is 0.1, the share 5 %, of 3 in all.\n"),
+        [""; 0]
+    );
+    assert_eq!(faults(made), [""; 0]);
+    assert_eq!(faults("It takes 5 s.\n").len(), 1);
+    assert_eq!(faults("```\nclean  1.0 ± 0.4\n```\n").len(), 1);
+    assert_eq!(
+        look("CHANGELOG.md", "It takes 5 s.\n", root.path()).faults,
+        [""; 0]
+    );
+}
+
+#[test]
 fn an_interval_is_held_too() {
     fails(
         "A rise of 2.00 ± 2.10.<!-- n: 2.00 ± 2.10 = rise -->",
@@ -182,6 +200,17 @@ fn the_language_counts() {
         let text = format!("{LET}\nIt is {written}.<!-- n: {written} = {expression} -->\n");
         assert_eq!(faults(&text), [""; 0], "{expression}");
     }
+}
+
+#[test]
+fn the_example_for_contributors_holds() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let text = fs::read_to_string(root.join("CONTRIBUTING.md")).unwrap();
+    let (_, text) = text.split_once("## Numbers in documents").unwrap();
+    let example = text.split("```\n").nth(1).unwrap();
+    assert_eq!(look("docs/results/x.md", example, &root).faults, [""; 0]);
+    let wrong = example.replace("0.84", "0.48");
+    assert_eq!(look("docs/results/x.md", &wrong, &root).faults.len(), 1);
 }
 
 /// Sentences that once stood in docs/results and that the rows contradict.
