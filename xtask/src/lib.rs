@@ -4,6 +4,7 @@ pub mod compose;
 pub mod guide;
 pub mod keys;
 pub mod markers;
+pub mod numbers;
 pub mod paths;
 
 use std::fs;
@@ -22,7 +23,8 @@ pub struct Found {
 const SCHEMA: &str = "recipes/schema.json";
 const PROTOCOL: &str = "docs/learner-protocol.json";
 
-/// Writes the schema of recipes and the generated parts of every `.md`; returns what changed.
+/// Writes the schema of recipes, the generated parts of every `.md` and the numbers that their markers give; returns
+/// what changed.
 ///
 /// # Errors
 /// A file that cannot be read or written, or a marker that names nothing.
@@ -31,6 +33,14 @@ pub fn docs(root: &Path) -> Result<Vec<String>, String> {
     for (path, text) in generated(root)? {
         if fs::read_to_string(root.join(&path)).ok().as_ref() != Some(&text) {
             fs::write(root.join(&path), text).map_err(|e| format!("cannot write {path}: {e}"))?;
+            written.push(path);
+        }
+    }
+    for document in documents(root, &repository(root)?)? {
+        let Document { path, text } = document;
+        let right = numbers::look(&path, &text, root).right(&text);
+        if right != text {
+            fs::write(root.join(&path), right).map_err(|e| format!("cannot write {path}: {e}"))?;
             written.push(path);
         }
     }
@@ -56,6 +66,8 @@ pub fn check(root: &Path) -> Result<Found, String> {
         found
             .faults
             .extend(paths::faults(document, &files, &documents));
+        let looked = numbers::look(&document.path, &document.text, root);
+        found.faults.extend(looked.faults);
     }
     found.faults.extend(guide::faults(&documents));
     match guide::commands() {

@@ -1,5 +1,6 @@
-//! `cargo xtask docs` writes the generated parts of the documentation; `cargo xtask check` says which are stale, and
-//! what the documentation names that is not there, or does not name.
+//! `cargo xtask docs` writes the generated parts of the documentation and the numbers behind markers; `cargo xtask check`
+//! says which are stale, which numbers the rows contradict or nothing stands behind, and what the documentation names that
+//! is not there, or does not name.
 
 use std::path::Path;
 use std::process::ExitCode;
