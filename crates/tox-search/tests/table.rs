@@ -7,7 +7,7 @@ use std::path::Path;
 use tempfile::TempDir;
 use tox_search::space::nasbench201::{CELLS, Cell};
 use tox_search::table::{
-    Baseline, Column, DataSet, Draws, FILE, Measure, Rank, Table, TableError, best_of,
+    Baseline, Column, DataSet, Draws, FILE, Measure, ROBUST_FILE, Rank, Table, TableError, best_of,
 };
 
 fn column(data: DataSet, measure: Measure) -> Column {
@@ -227,12 +227,12 @@ proptest! {
     }
 }
 
-/// The real table from `../shared/data`.
-fn real() -> Table {
+/// A real table from `../shared/data`.
+fn real(file: &str) -> Table {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
-    let packed = data.join("nasbench201/nasbench201_accuracies.csv.xz");
+    let packed = data.join(format!("{file}.xz"));
     let dir = TempDir::new().unwrap();
-    let path = dir.path().join(FILE);
+    let path = dir.path().join(file);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let unpacked = fs::File::create(&path).unwrap();
     let mut xz = std::process::Command::new("xz");
@@ -244,8 +244,12 @@ fn real() -> Table {
 #[test]
 #[ignore = "needs ../shared/data"]
 fn real_table_has_the_published_accuracies() {
-    let table = real();
-    assert!(table.columns().eq(Column::all()));
+    let table = real(FILE);
+    assert!(
+        table
+            .columns()
+            .eq(Column::all().filter(|column| !column.is_robust()))
+    );
     // The optimum on CIFAR-10, and the best accuracies of Dong and Yang 2020, table 5.
     let best: Cell = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|\
                       nor_conv_3x3~1|nor_conv_1x1~2|"
@@ -276,7 +280,7 @@ fn real_table_has_the_published_accuracies() {
 #[test]
 #[ignore = "needs ../shared/data"]
 fn real_table_search_at_random_goes_from_the_mean_to_the_best() {
-    let table = real();
+    let table = real(FILE);
     let valid = column(DataSet::Cifar10, Measure::Valid12);
     let search = |draws, kind| {
         let found = table.random_search(valid, final_test(), draws, kind);
@@ -316,9 +320,60 @@ fn columns_are_written_as_their_names_in_the_file() {
         .parse::<Column>()
         .unwrap_err()
         .to_string();
-    insta::assert_snapshot!(message, @"no column of accuracies is called `cifar10_test_200`, did you mean `cifar10_test_200ep`?; the columns are cifar10_test_200ep, cifar10_val_12ep, cifar10_test_12ep, cifar10_test_200ep_robot, cifar100_test_200ep, cifar100_val_12ep, cifar100_test_12ep, cifar100_test_200ep_robot, imagenet16_test_200ep, imagenet16_val_12ep, imagenet16_test_12ep, imagenet16_test_200ep_robot");
+    insta::assert_snapshot!(message, @"no column of accuracies is called `cifar10_test_200`, did you mean `cifar10_test_200ep`?; the columns are cifar10_test_200ep, cifar10_val_12ep, cifar10_test_12ep, cifar10_test_200ep_robot, cifar100_test_200ep, cifar100_val_12ep, cifar100_test_12ep, cifar100_test_200ep_robot, imagenet16_test_200ep, imagenet16_val_12ep, imagenet16_test_12ep, imagenet16_test_200ep_robot; and of robust accuracies, such as robbench_cifar10_autoattack and jung_cifar10_pgd");
     let schema = schemars::schema_for!(Column);
     let names = schema.get("enum").unwrap().as_array().unwrap();
     assert_eq!(names.len(), Column::all().count());
     assert!(names.contains(&"imagenet16_val_12ep".into()));
+}
+
+#[test]
+fn robust_columns_are_those_of_their_own_file() {
+    let robust: Vec<Column> = Column::all().filter(|column| column.is_robust()).collect();
+    assert_eq!(robust.len(), 35);
+    let names = [
+        "robbench_cifar10_autoattack",
+        "robbench_imagenet16_val_pgd_8_acc",
+        "jung_cifar100_corr",
+    ];
+    for name in names {
+        let column: Column = name.parse().unwrap();
+        assert!(column.is_robust());
+        assert_eq!(column.to_string(), name);
+    }
+    assert!(!final_test().is_robust());
+}
+
+#[test]
+#[ignore = "needs ../shared/data"]
+fn real_robust_accuracies_fall_with_the_strength_of_the_attack() {
+    let table = real(ROBUST_FILE);
+    assert!(
+        table
+            .columns()
+            .eq(Column::all().filter(|column| column.is_robust()))
+    );
+    let clean = real(FILE);
+    for data in DataSet::ALL {
+        let values = |measure| table.values(column(data, measure)).unwrap().to_vec();
+        let falling = [
+            values(Measure::RobBenchClean),
+            values(Measure::RobBenchPgd3),
+            values(Measure::RobBenchPgd8),
+            values(Measure::RobBenchAutoAttack),
+        ];
+        let fall = |pair: &[Vec<f64>]| pair[0].iter().zip(&pair[1]).all(|(a, b)| a >= b);
+        assert!(falling.windows(2).all(fall), "{}", data.title());
+    }
+    // Jung et al. attack the published weights, whose clean accuracy is that of one of the seeds of the other table.
+    let own = table
+        .values(column(DataSet::Cifar10, Measure::JungClean))
+        .unwrap();
+    let theirs = clean.values(final_test()).unwrap();
+    let near = own
+        .iter()
+        .zip(theirs)
+        .filter(|(a, b)| (*a - *b).abs() < 2.0)
+        .count();
+    assert!(near > CELLS * 19 / 20, "{near}");
 }

@@ -1,6 +1,6 @@
 //! How good a found architecture is, on clean data.
 
-use super::outcome::{Evaluation, Place};
+use super::outcome::{Evaluation, Place, RobustColumn, Robustness};
 use crate::error::TrialError;
 use crate::judge;
 use crate::scene::Scene;
@@ -17,8 +17,9 @@ use tox_search::final_training::{self, FinalConfig, Inputs, Protocol};
 use tox_search::genes::{Architecture, GeneSpace};
 use tox_search::nas::{NasConfig, Trace};
 use tox_search::space::cells::CellGenotype;
+use tox_search::space::nasbench201::Cell;
 use tox_search::space::nasbench201::Network;
-use tox_search::table::{Column, Draws, Measure, Table};
+use tox_search::table::{Column, Draws, Measure, Table, TableError};
 
 /// Test images of the data sets of NAS-Bench-201; 6,000 of ImageNet16-120.
 const TEST_IMAGES: usize = 6_000;
@@ -41,17 +42,48 @@ pub fn trainable(config: &NasConfig, target: &Dataset) -> Result<(), TrialError>
     Ok(final_training::fits(&training, protocol, target)?)
 }
 
-/// Looks the architecture up in the table.
+/// The tables that a trial looks architectures up in.
+pub struct Tables {
+    /// Of accuracies.
+    pub accuracies: Table,
+    /// Of robust accuracies, where they are asked for.
+    pub robust: Option<Table>,
+}
+
+/// The robust accuracies of a cell.
+fn robustness(config: &NasConfig, table: &Table, cell: &Cell) -> Result<Robustness, TableError> {
+    let column = |column: &Column| {
+        let values = table.values(*column)?;
+        Ok(RobustColumn {
+            column: column.to_string(),
+            accuracy: table.accuracy(cell, *column)?,
+            rank: table.rank(cell, *column)?,
+            best: best(values),
+            random: table.random_search(*column, *column, 1, Draws::Distinct)?,
+        })
+    };
+    let columns: Result<_, TableError> = config.robustness.iter().map(column).collect();
+    Ok(Robustness {
+        hash: table.hash().to_owned(),
+        columns: columns?,
+    })
+}
+
+fn best(values: &[f64]) -> f64 {
+    values.iter().copied().fold(f64::NEG_INFINITY, f64::max)
+}
+
+/// Looks the architecture up in the tables.
 pub fn looked_up(
     config: &NasConfig,
-    table: &Table,
+    tables: &Tables,
     architecture: &Architecture,
     trace: &Trace,
 ) -> Result<Evaluation, TrialError> {
     let Architecture::Cell(CellGenotype::NasBench201(cell)) = architecture else {
         unreachable!("the config's check lets no other space be looked up");
     };
-    let column = config.column;
+    let (column, table) = (config.column, &tables.accuracies);
     let values = table.values(column)?;
     let side = column.data.side();
     // What the benchmark trains.
@@ -66,12 +98,14 @@ pub fn looked_up(
         column: column.to_string(),
         rank: table.rank(cell, column)?,
         hash: table.hash().to_owned(),
-        best: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+        best: best(values),
         random: table.random_search(column, column, 1, Draws::Distinct)?,
         draws,
         random_search: table.random_search(select, column, draws, Draws::Distinct)?,
     };
     let accuracy = table.accuracy(cell, column)?;
+    let robust = tables.robust.as_ref();
+    let robustness = robust.map(|table| robustness(config, table, cell));
     // The benchmark's test sets have as many images of each class.
     let guess = 100.0 - 100.0 / column.data.classes() as f64;
     Ok(Evaluation {
@@ -79,6 +113,7 @@ pub fn looked_up(
         majority: no_better_than(100.0 - accuracy, guess, TEST_IMAGES).map(|n| 100.0 - n.majority),
         counts: count::nasbench201(cell, &network)?,
         table: Some(place),
+        robustness: robustness.transpose()?,
         trained_on: None,
         training: None,
     })
@@ -125,6 +160,7 @@ impl Training<'_> {
                 .map(|n| 100.0 - n.majority),
             counts: evaluation.counts,
             table: None,
+            robustness: None,
             trained_on: Some(target.hash.clone()),
             training: Some(evaluation),
         }))

@@ -16,8 +16,8 @@ use schemars::{Schema, SchemaGenerator};
 use tox_data::DataDir;
 use tox_poison::space::SpacePoison;
 use tox_search::nas::{Evaluate, NasConfig, SEARCHES, Written};
-use tox_search::table::{FILE, Table};
-use tox_study::house::{Learner, Measures, Refusal, SourceFile};
+use tox_search::table::{FILE, ROBUST_FILE, Table};
+use tox_study::house::{Learner, Measure, Measures, Refusal, SourceFile};
 use tox_study::part::Part;
 use tox_study::recipe::{Keys, RecipeError};
 use tox_study::spec::{Surface, Threats, TrialSpec};
@@ -120,14 +120,24 @@ impl Learner for Nas {
     }
 
     fn files(&self, part: &Part, dir: &DataDir) -> Vec<SourceFile> {
-        let config = config(part).filter(|c| c.evaluate == Evaluate::NasBench201);
-        let file = config.map(|config| SourceFile {
-            key: "table_hash",
-            path: dir.path().join(FILE),
-            hash: config.table_hash.clone(),
+        let Some(config) = config(part).filter(|c| c.evaluate == Evaluate::NasBench201) else {
+            return Vec::new();
+        };
+        let file = |key, file: &str, hash: &Option<String>| SourceFile {
+            key,
+            path: dir.path().join(file),
+            hash: hash.clone(),
             read: table_hash,
-        });
-        file.into_iter().collect()
+        };
+        let mut files = vec![file("table_hash", FILE, &config.table_hash)];
+        if !config.robustness.is_empty() {
+            files.push(file(
+                "robustness_hash",
+                ROBUST_FILE,
+                &config.robustness_hash,
+            ));
+        }
+        files
     }
 
     fn preflight(&self, trial: &TrialSpec, dir: &DataDir) -> Result<(), Failure> {
@@ -138,6 +148,12 @@ impl Learner for Nas {
             let fault = |e| Failure::new(Exit::Data, &e);
             let table = Table::read(&dir.path().join(FILE)).map_err(fault)?;
             table.values(config.column).map_err(fault)?;
+            if !config.robustness.is_empty() {
+                let table = Table::read(&dir.path().join(ROBUST_FILE)).map_err(fault)?;
+                for column in &config.robustness {
+                    table.values(*column).map_err(fault)?;
+                }
+            }
         }
         Ok(())
     }
@@ -163,7 +179,19 @@ impl Learner for Nas {
             return Measures::default();
         };
         let accuracy = outcome.evaluation.as_ref().map(|e| e.accuracy);
+        let robust = outcome
+            .evaluation
+            .as_ref()
+            .and_then(|e| e.robustness.as_ref());
+        let robust = robust.map_or(&[][..], |robust| &robust.columns);
+        let others = robust.iter().map(|found| Measure {
+            metric: "robust_accuracy_of_table",
+            level: found.column.clone(),
+            value: found.accuracy,
+            unit: "%",
+        });
         let mut measures = Measures {
+            others: others.collect(),
             clean_error: accuracy.map(|a| 100.0 - a),
             evaluations: Some(outcome.trace.evaluated() as u64),
             found: Some(outcome.genotype.to_string()),

@@ -57,12 +57,41 @@ pub struct Evaluation {
     pub majority: Option<f64>,
     /// Its place in the table, where it was looked up.
     pub table: Option<Place>,
+    /// Its robust accuracies, where they were looked up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub robustness: Option<Robustness>,
     /// Content hash of the data of its final training.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trained_on: Option<String>,
     /// How its final training went, where it was trained; `accuracy` is that after the last epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training: Option<final_training::Evaluation>,
+}
+
+/// Robust accuracies of an architecture, as others measured them for the weights that they trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Robustness {
+    /// BLAKE3 of the table's file.
+    pub hash: String,
+    /// One for each column that was asked for.
+    pub columns: Vec<RobustColumn>,
+}
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RobustColumn {
+    /// The column, such as `robbench_cifar10_autoattack`.
+    pub column: String,
+    /// In percent.
+    pub accuracy: f64,
+    /// Its rank.
+    pub rank: Rank,
+    /// The best of the table.
+    pub best: f64,
+    /// A random architecture: mean and deviation over the whole table.
+    pub random: Baseline,
 }
 
 /// An architecture's place among all of a table.

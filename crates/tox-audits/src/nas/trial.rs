@@ -1,7 +1,7 @@
 //! A trial: poison, countermeasures, search, evaluation on clean data, attack.
 
 use super::KIND;
-use super::evaluate;
+use super::evaluate::{self, Tables};
 use super::outcome::NasOutcome;
 use super::victims::CleanRun;
 use crate::defences::parts;
@@ -18,7 +18,7 @@ use tox_search::genes::Architecture;
 use tox_search::nas::diagnostics::Diagnostics;
 use tox_search::nas::{self, Evaluate, Inputs, NasConfig, Trace};
 use tox_search::space::PoisonedSpace;
-use tox_search::table::{FILE, Table};
+use tox_search::table::{Column, FILE, ROBUST_FILE, Table};
 use tox_study::part::Part;
 use tox_study::spec::TrialSpec;
 use tox_study::steps::{Steps, data_key};
@@ -43,7 +43,7 @@ pub fn run(
     let attacked_config = poisoned_space.as_ref().map_or_else(|| config.clone(), with);
     // What cannot be judged is not searched for hours first.
     let table = match config.evaluate {
-        Evaluate::NasBench201 => Some(read_table(config, &context)?),
+        Evaluate::NasBench201 => Some(read_tables(config, &context)?),
         Evaluate::Train | Evaluate::None => None,
     };
     let target = match &config.target {
@@ -156,15 +156,30 @@ pub fn run(
     })
 }
 
-/// The table, if it has the columns that are asked for.
-fn read_table(config: &NasConfig, context: &TrialContext<'_>) -> Result<Table, TrialError> {
-    let path = DataDir::resolve(context.data_dir)?.path().join(FILE);
-    let table = Table::read(&path)?;
-    let expected = config.table_hash.as_ref();
-    unchanged(&path.display().to_string(), expected, table.hash())?;
-    table.values(config.column)?;
-    table.values(evaluate::select(config.column))?;
-    Ok(table)
+/// The tables, if they have the columns that are asked for.
+fn read_tables(config: &NasConfig, context: &TrialContext<'_>) -> Result<Tables, TrialError> {
+    let dir = DataDir::resolve(context.data_dir)?;
+    let read = |file: &str, expected: Option<&String>, columns: &[Column]| {
+        let path = dir.path().join(file);
+        let table = Table::read(&path)?;
+        unchanged(&path.display().to_string(), expected, table.hash())?;
+        for column in columns {
+            table.values(*column)?;
+        }
+        Ok::<_, TrialError>(table)
+    };
+    let asked = [config.column, evaluate::select(config.column)];
+    let robust = (!config.robustness.is_empty()).then(|| {
+        read(
+            ROBUST_FILE,
+            config.robustness_hash.as_ref(),
+            &config.robustness,
+        )
+    });
+    Ok(Tables {
+        accuracies: read(FILE, config.table_hash.as_ref(), &asked)?,
+        robust: robust.transpose()?,
+    })
 }
 
 /// Name of the step of the final training.

@@ -136,6 +136,13 @@ pub struct NasKeys {
     /// BLAKE3 of the table's file; a study fills it in when it is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table_hash: Option<String>,
+    /// Columns of robust accuracies of the cell that was found, looked up in a second table, such as
+    /// `robbench_cifar10_autoattack`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub robustness: Vec<Column>,
+    /// BLAKE3 of the second table's file; a study fills it in when it is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub robustness_hash: Option<String>,
     /// The final training, where `evaluate` is `train`, and of a cell with a bad op, which no table has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train: Option<FinalConfig>,
@@ -165,7 +172,7 @@ fn final_accuracy() -> Column {
 }
 
 /// The keys of [`NasKeys`] beside the tables of searches.
-const OTHERS: [&str; 11] = [
+const OTHERS: [&str; 13] = [
     "search",
     "space",
     "bad_ops",
@@ -174,6 +181,8 @@ const OTHERS: [&str; 11] = [
     "evaluate",
     "column",
     "table_hash",
+    "robustness",
+    "robustness_hash",
     "train",
     "target",
     "random_draws",
@@ -240,6 +249,8 @@ impl Written {
         keys.elastic = (space == NasSpace::Elastic).then(|| keys.elastic_space());
         let looked_up = keys.evaluate == Evaluate::NasBench201;
         keys.table_hash = keys.table_hash.filter(|_| looked_up);
+        let robust = looked_up && !keys.robustness.is_empty();
+        keys.robustness_hash = keys.robustness_hash.filter(|_| robust);
         NasConfig(keys).training()
     }
 }
@@ -268,6 +279,8 @@ impl NasConfig {
             evaluate: looked_up(),
             column: final_accuracy(),
             table_hash: None,
+            robustness: Vec::new(),
+            robustness_hash: None,
             train: None,
             target: None,
             random_draws: None,
@@ -365,6 +378,19 @@ impl NasKeys {
             let expected =
                 "\"train\" or \"none\", since the table has cells of NAS-Bench-201 alone";
             return error("evaluate", "\"nasbench201\"", expected.to_owned());
+        }
+        if self.column.is_robust() {
+            let expected =
+                "a column of accuracies; robust ones are looked up beside it: robustness = [...]";
+            return error("column", self.column, expected.to_owned());
+        }
+        if let Some(column) = self.robustness.iter().find(|column| !column.is_robust()) {
+            let expected = "columns of robust accuracies, such as \"robbench_cifar10_autoattack\"";
+            return error("robustness", column, expected.to_owned());
+        }
+        if !self.robustness.is_empty() && self.evaluate != Evaluate::NasBench201 {
+            let expected = "none, or evaluate = \"nasbench201\": the table has cells as they were trained for it";
+            return error("robustness", "columns", expected.to_owned());
         }
         whole("random_draws", self.random_draws.unwrap_or(1), 1, CELLS)?;
         if let Some(space) = &self.elastic

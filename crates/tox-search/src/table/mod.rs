@@ -26,6 +26,10 @@ use std::str::FromStr;
 /// Where the table stands in the data folder.
 pub const FILE: &str = "nasbench201/nasbench201_accuracies.csv";
 
+/// Where the table of robust accuracies stands in the data folder: NAS-RobBench-201 (Wu et al., ICLR 2024) and Jung
+/// et al. (ICLR 2023) by arch string.
+pub const ROBUST_FILE: &str = "nasbench201/robust.csv";
+
 /// A data set on which all cells were trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -83,16 +87,77 @@ pub enum Measure {
     /// `test_200ep_robot`: test accuracy after 200 epochs as RoBoT's authors published it, which
     /// differs from `test_200ep` in two rows of five, mostly by little.
     Test200Robot,
+    /// NAS-RobBench-201: accuracy on clean images after adversarial training.
+    RobBenchClean,
+    /// Under FGSM of radius 3/255.
+    RobBenchFgsm3,
+    /// Under PGD of radius 3/255.
+    RobBenchPgd3,
+    /// Under FGSM of radius 8/255.
+    RobBenchFgsm8,
+    /// Under PGD of radius 8/255.
+    RobBenchPgd8,
+    /// Under AutoAttack of radius 8/255.
+    RobBenchAutoAttack,
+    /// Jung et al.: accuracy of a cell that was trained as usual, on clean images.
+    JungClean,
+    /// Under APGD-CE of radius 1/255.
+    JungApgdCe,
+    /// Under Square of radius 1/255.
+    JungSquare,
+    /// Under FGSM of radius 1/255.
+    JungFgsm,
+    /// Under PGD of radius 1/255.
+    JungPgd,
+    /// Under common corruptions.
+    JungCorruptions,
 }
 
 impl Measure {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 16] = [
         Self::Test200,
         Self::Valid12,
         Self::Test12,
         Self::Test200Robot,
+        Self::RobBenchClean,
+        Self::RobBenchFgsm3,
+        Self::RobBenchPgd3,
+        Self::RobBenchFgsm8,
+        Self::RobBenchPgd8,
+        Self::RobBenchAutoAttack,
+        Self::JungClean,
+        Self::JungApgdCe,
+        Self::JungSquare,
+        Self::JungFgsm,
+        Self::JungPgd,
+        Self::JungCorruptions,
     ];
+
+    /// Who published it, as columns of [`ROBUST_FILE`] begin, and what its own name is; no publisher of columns of
+    /// [`FILE`].
+    const fn name(self) -> (Option<&'static str>, &'static str) {
+        const ROBBENCH: Option<&str> = Some("robbench");
+        const JUNG: Option<&str> = Some("jung");
+        match self {
+            Self::Test200 => (None, "test_200ep"),
+            Self::Valid12 => (None, "val_12ep"),
+            Self::Test12 => (None, "test_12ep"),
+            Self::Test200Robot => (None, "test_200ep_robot"),
+            Self::RobBenchClean => (ROBBENCH, "val_acc"),
+            Self::RobBenchFgsm3 => (ROBBENCH, "val_fgsm_3_acc"),
+            Self::RobBenchPgd3 => (ROBBENCH, "val_pgd_3_acc"),
+            Self::RobBenchFgsm8 => (ROBBENCH, "val_fgsm_8_acc"),
+            Self::RobBenchPgd8 => (ROBBENCH, "val_pgd_8_acc"),
+            Self::RobBenchAutoAttack => (ROBBENCH, "autoattack"),
+            Self::JungClean => (JUNG, "clean"),
+            Self::JungApgdCe => (JUNG, "aa_apgd_ce"),
+            Self::JungSquare => (JUNG, "aa_square"),
+            Self::JungFgsm => (JUNG, "fgsm"),
+            Self::JungPgd => (JUNG, "pgd"),
+            Self::JungCorruptions => (JUNG, "corr"),
+        }
+    }
 }
 
 /// A column of accuracies, in percent. As text (`FromStr`, `Display`, serde) it is its name in the
@@ -106,10 +171,19 @@ pub struct Column {
 }
 
 impl Column {
+    /// Whether it is a column of [`ROBUST_FILE`], and not of [`FILE`].
+    pub fn is_robust(self) -> bool {
+        self.measure.name().0.is_some()
+    }
+
     /// All that a table may have.
     pub fn all() -> impl Iterator<Item = Self> {
         let of = |data| Measure::ALL.map(|measure| Self { data, measure });
-        DataSet::ALL.into_iter().flat_map(of)
+        let all = DataSet::ALL.into_iter().flat_map(of);
+        // Nobody measured it.
+        all.filter(|column| {
+            (column.data, column.measure) != (DataSet::ImageNet16, Measure::JungCorruptions)
+        })
     }
 }
 
@@ -120,19 +194,19 @@ impl fmt::Display for Column {
             DataSet::Cifar100 => "cifar100",
             DataSet::ImageNet16 => "imagenet16",
         };
-        let measure = match self.measure {
-            Measure::Test200 => "test_200ep",
-            Measure::Valid12 => "val_12ep",
-            Measure::Test12 => "test_12ep",
-            Measure::Test200Robot => "test_200ep_robot",
-        };
-        write!(f, "{data}_{measure}")
+        match self.measure.name() {
+            (Some(publisher), measure) => write!(f, "{publisher}_{data}_{measure}"),
+            (None, measure) => write!(f, "{data}_{measure}"),
+        }
     }
 }
 
 /// A name that no column of accuracies has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no column of accuracies is called `{found}`{hint}; the columns are {known}")]
+#[error(
+    "no column of accuracies is called `{found}`{hint}; the columns are {known}; and of robust accuracies, such \
+     as robbench_cifar10_autoattack and jung_cifar10_pgd"
+)]
 pub struct UnknownColumn {
     found: String,
     hint: String,
@@ -145,12 +219,14 @@ impl FromStr for Column {
     fn from_str(text: &str) -> Result<Self, UnknownColumn> {
         let found = Self::all().find(|column| column.to_string() == text);
         found.ok_or_else(|| {
-            let names: Vec<String> = Self::all().map(|column| column.to_string()).collect();
+            let (robust, usual): (Vec<Self>, Vec<Self>) = Self::all().partition(|c| c.is_robust());
+            let names = usual.iter().chain(&robust).map(Self::to_string);
+            let (usual, names): (usize, Vec<String>) = (usual.len(), names.collect());
             let known: Vec<&str> = names.iter().map(String::as_str).collect();
             UnknownColumn {
                 found: text.to_owned(),
                 hint: hint(text, &known),
-                known: known.join(", "),
+                known: known[..usual].join(", "),
             }
         })
     }

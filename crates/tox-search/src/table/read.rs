@@ -1,6 +1,6 @@
 //! Reading and checking the file of a table.
 
-use super::{COST, Column, FILE, Table};
+use super::{COST, Column, FILE, ROBUST_FILE, Table};
 use crate::space::SpaceError;
 use crate::space::nasbench201::{CELLS, Cell};
 use std::fs;
@@ -21,7 +21,8 @@ pub enum TableError {
     /// There is no such file.
     #[error(
         "the table {} is missing; expected {LAYOUT}; if it is elsewhere, point --data-dir or \
-         TOXSCREEN_DATA at the folder that holds {FILE}",
+         TOXSCREEN_DATA at the folder that holds {FILE} (or, for robust accuracies, {ROBUST_FILE}, which \
+         benches/peers/nas/robust_table.py makes of the files of NAS-RobBench-201's page)",
         path.display()
     )]
     Missing { path: PathBuf },

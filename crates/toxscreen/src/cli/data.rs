@@ -6,7 +6,13 @@ use clap::Subcommand;
 use indicatif::ProgressBar;
 use std::io::IsTerminal;
 use tox_data::{DataDir, DatasetInfo};
-use tox_search::table::{FILE, TableError};
+use tox_search::table::{FILE, ROBUST_FILE, TableError};
+
+/// Tables of cells: the name that `fetch` knows, what they are of, and the file.
+const TABLES: [(&str, &str, &str); 2] = [
+    ("nasbench201", "NAS-Bench-201", FILE),
+    ("nas-robbench-201", "NAS-RobBench-201", ROBUST_FILE),
+];
 
 #[derive(clap::Args)]
 pub struct Data {
@@ -66,22 +72,28 @@ fn ls(dir: &DataDir, as_json: bool) -> Result<Output> {
     let head = [
         "name", "state", "train", "test", "shape", "classes", "licence",
     ];
-    let found = dir.path().join(FILE).is_file();
-    Ok(Output::done(format!(
-        "{}\ndata folder: {}\ntable of NAS-Bench-201: {}\n",
+    let mut text = format!(
+        "{}\ndata folder: {}\n",
         table(&head, &rows),
-        dir.path().display(),
-        if found { "here" } else { "not here" }
-    )))
+        dir.path().display()
+    );
+    for (_, title, file) in TABLES {
+        let here = match dir.path().join(file).is_file() {
+            true => "here",
+            false => "not here",
+        };
+        text += &format!("table of {title}: {here}\n");
+    }
+    Ok(Output::done(text))
 }
 
 fn fetch(name: &str, dir: &DataDir) -> Result<Output> {
-    if name == "nasbench201" {
-        // Its publishers offer no file of accuracies alone.
-        let path = dir.path().join(FILE);
+    // Their publishers offer no such file.
+    if let Some((_, title, file)) = TABLES.iter().find(|(known, ..)| *known == name) {
+        let path = dir.path().join(file);
         let missing = TableError::Missing { path };
         return Err(usage(
-            "the table of NAS-Bench-201 cannot be fetched",
+            format!("the table of {title} cannot be fetched"),
             missing.to_string(),
         ));
     }

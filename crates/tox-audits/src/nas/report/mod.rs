@@ -12,6 +12,7 @@ mod findings;
 mod headline;
 mod ops;
 mod page;
+mod robust;
 mod search;
 mod settings;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::cells::{self, Cell};
 use super::search::Search;
-use super::{attacks, claims, curves, figures, findings, ops, settings, tables};
+use super::{attacks, claims, curves, figures, findings, ops, robust, settings, tables};
 use crate::reporter::Drawn;
 use tox_report::ReportError;
 use tox_report::context;
@@ -57,6 +57,7 @@ impl<'a> Report<'a> {
             grids => tables::grids(&searches),
             random => random.join(", or else "),
             footnotes => tables::footnotes(&self.cells),
+            robust => robust::tables(&searches),
             defended => tables::defended(&searches),
             found => tables::found(&searches, beside),
             in_papers_space => beside,

@@ -299,8 +299,17 @@ impl<'c, 'a> Search<'c, 'a> {
 
     /// Accuracy that a cell lost to the clean one, by seed; `None` of the clean cell itself.
     pub fn drop(&self, cell: &Cell<'a>) -> Option<Interval> {
+        self.lost(cell, accuracy)
+    }
+
+    /// What a cell lost of `value` to the clean one, by seed; `None` of the clean cell itself.
+    pub fn lost(
+        &self,
+        cell: &Cell<'a>,
+        value: impl Fn(&NasOutcome) -> Option<f64>,
+    ) -> Option<Interval> {
         let clean = self.clean().filter(|_| !self.is_clean(cell))?;
-        clean.above(cell, accuracy)
+        clean.above(cell, value)
     }
 
     /// Of each seed that both have: the drop of a cell and the clean trial's gain over random.

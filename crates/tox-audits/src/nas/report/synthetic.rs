@@ -77,6 +77,7 @@ pub fn genotype(index: usize) -> CellGenotype {
 pub fn evaluation(accuracy: f64) -> Evaluation {
     Evaluation {
         accuracy,
+        robustness: None,
         majority: None,
         counts: Counts {
             params: 316_346,

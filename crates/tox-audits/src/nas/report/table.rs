@@ -2,7 +2,7 @@
 
 use super::cells::budget;
 use crate::nas::outcome::NasOutcome;
-use crate::nas::outcome::{Evaluation, Place, Poison};
+use crate::nas::outcome::{Evaluation, Place, Poison, RobustColumn};
 use crate::report_facts::{defences, kind};
 use tox_poison::cleanse::Cleansed;
 use tox_poison::data::Check;
@@ -151,8 +151,16 @@ const COLUMNS: [Column; 53] = [
     }),
 ];
 
+/// The robust accuracies of what a trial found.
+fn columns(outcome: &NasOutcome) -> impl Iterator<Item = &RobustColumn> {
+    let evaluation = outcome.evaluation.as_ref();
+    let robustness = evaluation.and_then(|e| e.robustness.as_ref());
+    robustness.into_iter().flat_map(|found| &found.columns)
+}
+
 /// The rows of all trials that are done. Accuracies are in percent; an absent number is empty. Of
-/// each metric that a search goes by: its value on the clean and on the poisoned rows.
+/// each metric that a search goes by: its value on the clean and on the poisoned rows. Robust accuracies, in
+/// percent, where any were looked up.
 pub fn csv(run: &Run) -> String {
     let metrics = || {
         SEARCHES
@@ -164,7 +172,21 @@ pub fn csv(run: &Run) -> String {
     let both = metrics().flat_map(|name| {
         ["clean", "poisoned"].map(|side| format!("{}_{side}", name.replace(' ', "_")))
     });
-    let mut out = csv::row(names.chain(both));
+    let mut robust: Vec<&str> = Vec::new();
+    for (.., outcome) in run
+        .trials
+        .iter()
+        .filter_map(|t| t.measured::<NasConfig, NasOutcome>())
+    {
+        let new = columns(outcome).map(|found| &*found.column);
+        for name in new {
+            if !robust.contains(&name) {
+                robust.push(name);
+            }
+        }
+    }
+    let asked = robust.iter().map(|name| (*name).to_owned());
+    let mut out = csv::row(names.chain(both).chain(asked));
     for (record, config, outcome) in run.trials.iter().filter_map(|t| t.measured()) {
         let row = Row {
             record,
@@ -182,7 +204,11 @@ pub fn csv(run: &Run) -> String {
             .map(|v| text(v.map(exact)))
         });
         let values = COLUMNS.iter().map(|(_, of)| of(&row));
-        out.push_str(&csv::row(values.chain(both)));
+        let asked = robust.iter().map(|name| {
+            let found = columns(outcome).find(|found| found.column == *name);
+            text(found.map(|found| format!("{:.4}", found.accuracy)))
+        });
+        out.push_str(&csv::row(values.chain(both).chain(asked)));
     }
     out
 }
