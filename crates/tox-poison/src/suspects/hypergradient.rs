@@ -186,7 +186,7 @@ impl Training<'_> {
     fn step(&self, rows: &mut Rows, trusted: &Points<f32>) -> Result<Vec<f32>, CleanseError> {
         let problem = Problem {
             model: &self.model,
-            train: TrainingSet::clean(self.points, &self.none),
+            train: TrainingSet::of(self.points, &self.none),
             valid: trusted,
             regulariser: None,
             start: &self.start,
