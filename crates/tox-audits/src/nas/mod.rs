@@ -142,10 +142,6 @@ impl Learner for Nas {
         Ok(())
     }
 
-    fn data(&self, trial: &TrialSpec) -> Vec<(&'static str, String)> {
-        crate::not_drawn(trial)
-    }
-
     fn title(&self, part: &Part) -> String {
         match config(part) {
             Some(config) => format!("{}, {}", config.search.title(), config.space.title()),
