@@ -12,9 +12,8 @@ use serde_json::json;
 use std::error::Error;
 use std::sync::atomic::AtomicBool;
 use tox_audits::HOUSE;
-use tox_audits::error::TrialError;
-use tox_audits::scene::{Poison, Reach, Scene};
-use tox_audits::threats::{DataPoison, Rows, ShareOfRows, gc::Surrogate};
+use tox_audits::scene::{Crafting, Poison, Scene};
+use tox_audits::threats::{DataPoison, Rows, ShareOfRows};
 use tox_data::features::Features;
 use tox_data::patch::Patch;
 use tox_nn::Device;
@@ -28,7 +27,7 @@ use tox_study::trial::{TrialContext, load};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NextClass {
-    /// Share of the rows.
+    /// Share of the rows. Where it is 0 nothing is crafted: a threat of strength zero is the clean baseline, bit for bit.
     #[schemars(range(min = 0.0, max = 1.0))]
     budget: f64,
 }
@@ -38,11 +37,6 @@ impl ShareOfRows for NextClass {
     const NAME: &str = "next class";
     /// A learner that reads no labels cannot notice it, and its trials must be those of the clean cell.
     const LABELS_ALONE: bool = true;
-
-    /// Where it is 0 nothing is crafted: a threat of strength zero is the clean baseline, bit for bit.
-    fn budget(&mut self) -> &mut f64 {
-        &mut self.budget
-    }
 
     fn check(&self) -> Result<(), OutOfRange> {
         match (0.0..=1.0).contains(&self.budget) {
@@ -55,12 +49,7 @@ impl ShareOfRows for NextClass {
         }
     }
 
-    fn craft(
-        &self,
-        scene: &Scene<'_>,
-        pool: &Features,
-        _steps: &mut Steps<'_>,
-    ) -> Result<(Patch, Poison), TrialError> {
+    fn craft(&self, scene: &Scene<'_>, pool: &Features, _steps: &mut Steps<'_>) -> Crafting {
         // Nested budgets: the rows of a smaller budget are the first of those of a larger one.
         let rows = random_rows(self.budget, pool.rows, scene.spec.seed)?;
         let classes = pool.class_names.len() as u16;
@@ -92,35 +81,18 @@ fn main() -> Result<(), Box<dyn Error>> {
         RECIPE,
         &Overrides::default(),
     )?;
-    let Some((trial, threat)) =
-        (study.trials.first()).and_then(|t| Some((t, t.spec.threat.data.as_ref()?)))
-    else {
+    let Some(spec) = study.specs().next() else {
         return Err("the recipe has no such trial".into());
     };
-    println!("{}", house.threats_of(&trial.spec));
+    println!("{}", house.threats_of(spec));
 
     let (folder, stop) = (tempfile::tempdir()?, AtomicBool::new(false));
-    let context = TrialContext {
-        dir: folder.path(),
-        data_dir: None,
-        shared: None,
-        device: "cpu",
-        threads: 1,
-        stop: &stop,
-        progress: &mut |_| {},
-    };
-    let clean = load(&trial.spec, &context)?;
-    let scene = Scene {
-        spec: &trial.spec,
-        clean: (&clean).into(),
-        device: Device::flex(),
-        reach: Reach::TrainAndValid,
-        victims: &Surrogate,
-        own: &[],
-    };
-    let mut steps = Steps::new(context, data_key(&clean), trial.spec.seed, Vec::new());
-    let (patch, poison) =
-        Rows::<NextClass>::NEW.craft(threat, &scene, &clean.pool(), &mut steps)?;
+    let mut silent = |_| {};
+    let context = TrialContext::alone(folder.path(), &stop, &mut silent);
+    let clean = load(spec, &context)?;
+    let scene = Scene::of(spec, &clean, Device::flex());
+    let mut steps = Steps::new(context, data_key(&clean), spec.seed, Vec::new());
+    let (patch, poison) = Rows::<NextClass>::NEW.craft(&scene, &clean.pool(), &mut steps)?;
     let check = &poison.check;
     println!(
         "{} of {} rows, {} labels flipped",

@@ -12,8 +12,7 @@ use std::sync::atomic::AtomicBool;
 use tox_audits::HOUSE;
 use tox_audits::error::TrialError;
 use tox_audits::poison::prepare_first;
-use tox_audits::scene::{Reach, Scene};
-use tox_audits::threats::gc::Surrogate;
+use tox_audits::scene::Scene;
 use tox_data::Split;
 use tox_study::house::{House, Learner, Measures};
 use tox_study::part::Part;
@@ -103,15 +102,8 @@ impl Learner for NearestMean {
 fn run(trial: &TrialSpec, context: TrialContext<'_>) -> Result<Finished, TrialError> {
     let config: Config = trial.learner.read()?;
     let clean = load(trial, &context)?;
-    let scene = Scene {
-        spec: trial,
-        clean: (&clean).into(),
-        device: tox_nn::device::parse(context.device)?,
-        reach: Reach::TrainAndValid,
-        // Whose gradient a gradient-cancelling adversary cancels: it has none of its own.
-        victims: &Surrogate,
-        own: &[],
-    };
+    let device = tox_nn::device::parse(context.device)?;
+    let scene = Scene::of(trial, &clean, device);
     let data = prepare_first(&scene, context)?.data;
     let means = means(&data.train, data.classes, config.trim);
     let outcome = Outcome {
@@ -178,6 +170,12 @@ fn error(means: &[Vec<f64>], split: &Split) -> f64 {
 const RECIPE: &str = r#"
 name = "nearest-mean"
 seeds = [0, 1, 2]
+cell = [
+    { label = "clean" },
+    { label = "rlf", threat = { kind = "rlf", budget = 0.4 } },
+    { label = "rlf", variant = "knn", threat = { kind = "rlf", budget = 0.4 }, defence = "knn" },
+    { label = "noise", threat = { kind = "noise", budget = 1.0, noise = { bound = 128, std = 128 } } },
+]
 
 [data]
 dataset = "digits"
@@ -187,23 +185,6 @@ hash = "HASH"
 [learner]
 kind = "nearest-mean"
 trim = 0.8
-
-[[cell]]
-label = "clean"
-
-[[cell]]
-label = "rlf"
-threat = { kind = "rlf", budget = 0.4 }
-
-[[cell]]
-label = "rlf"
-variant = "knn"
-threat = { kind = "rlf", budget = 0.4 }
-defence = "knn"
-
-[[cell]]
-label = "noise"
-threat = { kind = "noise", budget = 1.0, noise = { bound = 128, std = 128 } }
 "#;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -227,15 +208,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cell         seed  claimed  clean test error");
     for trial in &study.trials {
         let folder = tempfile::tempdir()?;
-        let context = TrialContext {
-            dir: folder.path(),
-            data_dir: None,
-            shared: None,
-            device: "cpu",
-            threads: 1,
-            stop: &stop,
-            progress: &mut |_| {},
-        };
+        let mut silent = |_| {};
+        let context = TrialContext::alone(folder.path(), &stop, &mut silent);
         let finished = house.execute(&trial.spec, context)?;
         let measures = NearestMean.measures(&trial.spec, &finished.outcome);
         let name = tox_study::plan::cell_name(&trial.spec.cell, trial.spec.variant.as_deref());

@@ -130,12 +130,3 @@ fn common_measures(
     let warnings = attacked.warnings.iter().map(|w| w.reason.clone());
     measures.doubts.extend(warnings);
 }
-
-/// Refuses the data set that the learner `synthetic` alone draws.
-fn not_drawn(trial: &TrialSpec) -> Vec<(&'static str, String)> {
-    let drawn = trial
-        .data
-        .is_drawn()
-        .then(|| ("dataset", synthetic::ALONE.to_owned()));
-    drawn.into_iter().collect()
-}

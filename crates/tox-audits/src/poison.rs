@@ -213,7 +213,7 @@ fn poison(scene: &Scene<'_>, steps: &mut Steps<'_>) -> Result<Option<Poisoned<Da
         Some(budget) => points(budget, pool.rows).map(|_| ())?,
         None => {}
     }
-    let (patch, told) = poison.craft(threat, scene, &pool, steps)?;
+    let (patch, told) = poison.craft(scene, &pool, steps)?;
     let mut rows = pool.clone();
     patch.apply(&mut rows)?;
     let data = match scene.reach {

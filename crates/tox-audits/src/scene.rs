@@ -1,6 +1,7 @@
 //! What a poison of data is crafted from, and what is known of it.
 
 use crate::error::TrialError;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tox_data::features::Features;
 use tox_data::patch::Patch;
@@ -28,13 +29,25 @@ pub struct Scene<'a> {
     pub clean: DataRef<'a>,
     pub device: Device,
     pub reach: Reach,
-    /// Whose gradient is cancelled.
-    pub victims: &'a dyn Victims,
+    /// Whose gradient is cancelled, where the learner offers a victim; else a network of toxscreen's.
+    pub victims: Option<&'a dyn Victims>,
     /// Kinds of threats to data, and of defences of them, that the learner sees to itself.
     pub own: &'a [&'a str],
 }
 
 impl<'a> Scene<'a> {
+    /// Of a learner that learns from training and validation rows, and leaves the poisons to toxscreen.
+    pub fn of(spec: &'a TrialSpec, clean: impl Into<DataRef<'a>>, device: Device) -> Self {
+        Self {
+            spec,
+            clean: clean.into(),
+            device,
+            reach: Reach::TrainAndValid,
+            victims: None,
+            own: &[],
+        }
+    }
+
     /// The clean data, for what works on images alone.
     ///
     /// # Errors
@@ -42,6 +55,27 @@ impl<'a> Scene<'a> {
     pub fn images(&self) -> Result<&'a Dataset, TrialError> {
         self.clean.images().ok_or(TrialError::NotImages)
     }
+
+    /// The keys of the threat to the data.
+    ///
+    /// # Errors
+    /// There is none, or it is another.
+    pub fn threat<T: DeserializeOwned>(&self) -> Result<T, TrialError> {
+        let threat = self.spec.threat.data.as_ref();
+        let none = || TrialError::Unfit("the trial has no threat to its data".into());
+        Ok(threat.ok_or_else(none)?.read()?)
+    }
+}
+
+/// A patch and what is known of it, or why there is none.
+pub type Crafting = Result<(Patch, Poison), TrialError>;
+
+/// A poison of GC that is asked for.
+pub struct Cancelling<'a> {
+    pub scene: &'a Scene<'a>,
+    pub threat: &'a GcThreat,
+    /// The clean rows that it may reach.
+    pub pool: &'a Features,
 }
 
 /// What a learner offers to an adversary who cancels gradients.
@@ -50,13 +84,7 @@ pub trait Victims {
     ///
     /// # Errors
     /// Why there is none.
-    fn cancel(
-        &self,
-        scene: &Scene<'_>,
-        threat: &GcThreat,
-        pool: &Features,
-        steps: &mut Steps<'_>,
-    ) -> Result<(Patch, Poison), TrialError>;
+    fn cancel(&self, asked: &Cancelling<'_>, steps: &mut Steps<'_>) -> Crafting;
 }
 
 /// A poison as it was applied.

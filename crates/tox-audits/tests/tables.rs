@@ -67,14 +67,10 @@ fn trials(text: &str) -> Vec<Trial> {
 fn run(trial: &Trial) -> (Value, f64) {
     let folder = tempfile::tempdir().unwrap();
     let stop = AtomicBool::new(false);
+    let mut silent = |_| {};
     let context = TrialContext {
-        dir: folder.path(),
         data_dir: Some(Path::new(".")),
-        shared: None,
-        device: "cpu",
-        threads: 1,
-        stop: &stop,
-        progress: &mut |_| {},
+        ..TrialContext::alone(folder.path(), &stop, &mut silent)
     };
     let finished = HOUSE.execute(&trial.spec, context).unwrap();
     let learner = HOUSE.of(&trial.spec).unwrap();

@@ -122,10 +122,7 @@ fn measure(s: &Setting) {
     let start: Vec<f32> = model.start(0.01, &mut stream(1, "start", &[]));
     let problem = Problem {
         model: &model,
-        train: TrainingSet {
-            fixed: vec![&clean],
-            poison: &poison,
-        },
+        train: TrainingSet::of(&clean, &poison),
         valid: &valid,
         regulariser: Some(Regulariser::one(Penalty::L2, -4.0)),
         start: &start,

@@ -48,10 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         };
         let problem = Problem {
             model: &model,
-            train: TrainingSet {
-                fixed: vec![&clean],
-                poison: &poison,
-            },
+            train: TrainingSet::of(&clean, &poison),
             valid: &valid,
             regulariser: Some(Regulariser::one(Penalty::L2, -5.0)),
             start: &start,

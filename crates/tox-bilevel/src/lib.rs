@@ -29,7 +29,7 @@
 //!     let poison = points(&[x], &[1]);
 //!     let problem = Problem {
 //!         model: &model,
-//!         train: TrainingSet { fixed: vec![&clean], poison: &poison },
+//!         train: TrainingSet::of(&clean, &poison),
 //!         valid: &valid,
 //!         regulariser: Some(Regulariser::one(Penalty::L2, lambda)),
 //!         start: &start,

@@ -231,11 +231,11 @@ pub struct TrainingSet<'a, F> {
 }
 
 impl<'a, F: Real> TrainingSet<'a, F> {
-    /// Without poison.
-    pub fn clean(points: &'a Points<F>, none: &'a Points<F>) -> Self {
+    /// Clean points and a poison, which may be empty.
+    pub fn of(clean: &'a Points<F>, poison: &'a Points<F>) -> Self {
         Self {
-            fixed: vec![points],
-            poison: none,
+            fixed: vec![clean],
+            poison,
         }
     }
 

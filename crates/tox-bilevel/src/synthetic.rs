@@ -162,10 +162,7 @@ impl Example<'_> {
         lambda: Option<f64>,
         (steps, lr): (usize, f64),
     ) -> Problem<'p, f64> {
-        let train = TrainingSet {
-            fixed: vec![&self.train],
-            poison,
-        };
+        let train = TrainingSet::of(&self.train, poison);
         let points = train.len() as f64;
         Problem {
             model: &self.model,

@@ -158,10 +158,7 @@ pub fn retrain(
         config.bias_start,
         &mut stream(seed, "retrain", &[level as u64]),
     );
-    let train = TrainingSet {
-        fixed: vec![&clean],
-        poison: &poison,
-    };
+    let train = TrainingSet::of(&clean, &poison);
     let problem = Problem {
         model: &model,
         train,
@@ -229,7 +226,7 @@ pub fn cross_validate(
         let start = model.start(config.bias_start, &mut stream(seed, "fold", &[f as u64]));
         let problem = Problem {
             model: &model,
-            train: TrainingSet::clean(&rest, &none),
+            train: TrainingSet::of(&rest, &none),
             valid: &held,
             regulariser: regulariser(config, &vec![lambda; groups(config)]),
             start: &start,

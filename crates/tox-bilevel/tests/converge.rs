@@ -58,10 +58,7 @@ fn problem<'a, F: Products>(
 ) -> Problem<'a, F> {
     Problem {
         model,
-        train: TrainingSet {
-            fixed: vec![train],
-            poison,
-        },
+        train: TrainingSet::of(train, poison),
         valid,
         regulariser: Some(Regulariser::one(penalty, F::of(lambda))),
         start,

@@ -237,7 +237,7 @@ fn a_training_of_weighed_rows_and_its_derivatives_are_pytorchs() {
         );
         let problem = Problem {
             model: &model,
-            train: TrainingSet::clean(&train, &none),
+            train: TrainingSet::of(&train, &none),
             valid: &points(&case.valid, &case.valid_labels),
             regulariser: None,
             start: &ours(&model, &case.start),

@@ -109,33 +109,32 @@ fn tables_are_what_pandas_wrote_whatever_their_types_and_compression() {
 
 #[test]
 fn what_is_missing_or_no_number_is_told_by_row_and_column() {
-    let refused =
-        |name: &str, label: &str| read(&fixture(name), Some(label)).unwrap_err().to_string();
-    let null = refused("null.parquet", "kind");
-    assert!(
-        null.contains("row 7 (counted from 0), column `wide`") && null.contains("null"),
-        "{null}"
-    );
-    let nan = refused("nan.parquet", "kind");
-    assert!(
-        nan.contains("row 3 (counted from 0), column `real`") && nan.contains("NaN"),
-        "{nan}"
-    );
-    let date = refused("date.parquet", "kind");
-    assert!(
-        date.contains("column `when`") && date.contains("Timestamp"),
-        "{date}"
-    );
-    let text = refused("table.parquet", "flag");
-    assert!(
-        text.contains("column `kind`") && text.contains("pd.get_dummies"),
-        "{text}"
-    );
-    let unknown = refused("table.parquet", "species");
-    assert!(
-        unknown.contains("small, wide, half, real, flag, kind"),
-        "{unknown}"
-    );
+    for (name, label, place, what) in [
+        (
+            "null",
+            "kind",
+            "row 7 (counted from 0), column `wide`",
+            "null",
+        ),
+        (
+            "nan",
+            "kind",
+            "row 3 (counted from 0), column `real`",
+            "NaN",
+        ),
+        ("date", "kind", "column `when`", "Timestamp"),
+        ("table", "flag", "column `kind`", "pd.get_dummies"),
+        (
+            "table",
+            "species",
+            "`species`",
+            "small, wide, half, real, flag, kind",
+        ),
+    ] {
+        let refused = read(&fixture(&format!("{name}.parquet")), Some(label));
+        let said = refused.unwrap_err().to_string();
+        assert!(said.contains(place) && said.contains(what), "{said}");
+    }
     let missing = read(Path::new("nowhere.parquet"), None).unwrap_err();
     assert!(matches!(missing, DataError::Unknown { .. }), "{missing}");
     // Who wants images says why there are none.

@@ -36,7 +36,7 @@ impl Logistic {
         let start = vec![0.0; model.parameters()];
         let problem = Problem {
             model: &model,
-            train: TrainingSet::clean(&points, &none),
+            train: TrainingSet::of(&points, &none),
             valid: &points,
             regulariser: None,
             start: &start,

@@ -3,9 +3,12 @@
 
 use proptest::prelude::*;
 use tox_search::pdarts::discretise::{
-    DiscretiseError, EDGES, Edge, MAX_SKIPS, NONE, OPS, SKIP, all_ops, derive, prune, restrict,
-    skip_dropout,
+    Branches, DiscretiseError, Edge, MAX_SKIPS, NONE, SKIP, skip_dropout,
 };
+use tox_search::space::darts::{EDGES, Op};
+
+/// The published ops.
+const OPS: Branches = Branches(8);
 
 const MAX: usize = 1;
 const AVG: usize = 2;
@@ -13,6 +16,11 @@ const SEP3: usize = 4;
 const SEP5: usize = 5;
 const DIL3: usize = 6;
 const DIL5: usize = 7;
+
+/// What the first stage begins with.
+fn all_ops() -> Vec<Vec<usize>> {
+    vec![(0..8).collect(); EDGES]
+}
 
 type Table = (Vec<Vec<usize>>, Vec<Vec<f64>>);
 
@@ -66,16 +74,19 @@ const BY_HAND: [(usize, usize); 8] = [
 fn the_last_stage_gives_the_cell_worked_out_by_hand() {
     let (ops, probabilities) = last_stage();
     let expected = cell(BY_HAND);
-    assert_eq!(derive(&ops, &probabilities).unwrap(), expected);
+    assert_eq!(OPS.derive(&ops, &probabilities).unwrap(), expected);
     for enough in [4, 5, 8] {
-        assert_eq!(restrict(&ops, &probabilities, enough).unwrap(), expected);
+        assert_eq!(
+            OPS.restrict(&ops, &probabilities, enough).unwrap(),
+            expected
+        );
     }
 }
 
 #[test]
 fn skips_are_struck_one_by_one_and_the_cell_derived_again() {
     let (ops, probabilities) = last_stage();
-    let restricted = |most| restrict(&ops, &probabilities, most).unwrap();
+    let restricted = |most| OPS.restrict(&ops, &probabilities, most).unwrap();
     // node 0 loses its skip (0.3), so three are left
     let mut three = BY_HAND;
     three[0] = (SEP3, 0);
@@ -100,24 +111,26 @@ fn skips_are_struck_one_by_one_and_the_cell_derived_again() {
 #[test]
 fn stages_drop_the_least_likely_ops() {
     let mut ops = all_ops();
-    assert_eq!((ops.len(), ops[0].len(), EDGES), (14, OPS.len(), 14));
     // none is one like the others: dropped where it is unlikely, kept where it is not
     let mut probabilities = vec![vec![0.02, 0.1, 0.2, 0.05, 0.3, 0.08, 0.15, 0.1]; 14];
     probabilities[3] = vec![0.4, 0.1, 0.05, 0.05, 0.1, 0.2, 0.05, 0.05];
-    ops = prune(&ops, &probabilities, 3).unwrap();
+    ops = OPS.prune(&ops, &probabilities, 3).unwrap();
     assert_eq!(ops[0], [MAX, AVG, SEP3, DIL3, DIL5]);
     // of four ops with 0.05 the first three go
     assert_eq!(ops[3], [NONE, MAX, SEP3, SEP5, DIL5]);
     probabilities = vec![vec![0.2, 0.1, 0.4, 0.25, 0.05]; 14];
-    ops = prune(&ops, &probabilities, 2).unwrap();
+    ops = OPS.prune(&ops, &probabilities, 2).unwrap();
     assert_eq!(ops[0], [MAX, SEP3, DIL3]);
     assert_eq!(ops[3], [NONE, SEP3, SEP5]);
-    assert_eq!(prune(&ops, &vec![vec![0.5, 0.3, 0.2]; 14], 0).unwrap(), ops);
+    assert_eq!(
+        OPS.prune(&ops, &vec![vec![0.5, 0.3, 0.2]; 14], 0).unwrap(),
+        ops
+    );
 }
 
 #[test]
 fn names_are_those_of_darts() {
-    let named = [NONE, MAX, AVG, SKIP, SEP3, SEP5, DIL3, DIL5].map(|op| OPS[op]);
+    let named = [NONE, MAX, AVG, SKIP, SEP3, SEP5, DIL3, DIL5].map(|op| Op::ALL[op].name());
     let expected = "none max_pool_3x3 avg_pool_3x3 skip_connect sep_conv_3x3 sep_conv_5x5 \
                     dil_conv_3x3 dil_conv_5x5";
     assert_eq!(named.join(" "), expected);
@@ -151,7 +164,7 @@ fn skips_are_dropped_out_by_the_schedule() {
 #[test]
 fn bad_tables_are_refused_by_edge() {
     let (ops, probabilities) = last_stage();
-    let refused = derive(&ops[..13], &probabilities).unwrap_err();
+    let refused = OPS.derive(&ops[..13], &probabilities).unwrap_err();
     let expected = DiscretiseError::Edges {
         candidates: 13,
         probabilities: 14,
@@ -164,26 +177,26 @@ fn bad_tables_are_refused_by_edge() {
         ops: 3,
         probabilities: 2,
     };
-    assert_eq!(restrict(&ops, &wrong, 2).unwrap_err(), expected);
+    assert_eq!(OPS.restrict(&ops, &wrong, 2).unwrap_err(), expected);
     for bad in [f64::NAN, -0.1, 1.5, f64::INFINITY] {
         let mut wrong = probabilities.clone();
         wrong[7][1] = bad;
         let expected = DiscretiseError::Probability { edge: 7 };
-        assert_eq!(derive(&ops, &wrong).unwrap_err(), expected);
-        assert_eq!(prune(&ops, &wrong, 1).unwrap_err(), expected);
+        assert_eq!(OPS.derive(&ops, &wrong).unwrap_err(), expected);
+        assert_eq!(OPS.prune(&ops, &wrong, 1).unwrap_err(), expected);
     }
     for bad in [vec![3, 1, 4], vec![1, 1, 4], vec![1, 3, 8]] {
         let mut wrong = ops.clone();
         wrong[2] = bad.clone();
         let expected = DiscretiseError::Ops { edge: 2, ops: bad };
-        assert_eq!(derive(&wrong, &probabilities).unwrap_err(), expected);
+        assert_eq!(OPS.derive(&wrong, &probabilities).unwrap_err(), expected);
     }
     let expected = DiscretiseError::Drop {
         edge: 0,
         ops: 3,
         drop: 3,
     };
-    assert_eq!(prune(&ops, &probabilities, 3).unwrap_err(), expected);
+    assert_eq!(OPS.prune(&ops, &probabilities, 3).unwrap_err(), expected);
     // nothing but none, and nothing but none and a skip that has to go
     let (mut ops, mut probabilities) = last_stage();
     (ops[13], probabilities[13]) = (vec![NONE], vec![1.0]);
@@ -191,11 +204,11 @@ fn bad_tables_are_refused_by_edge() {
         edge: 13,
         struck: false,
     };
-    assert_eq!(derive(&ops, &probabilities).unwrap_err(), expected);
+    assert_eq!(OPS.derive(&ops, &probabilities).unwrap_err(), expected);
     let (mut ops, mut probabilities) = last_stage();
     (ops[0], probabilities[0]) = (vec![NONE, SKIP], vec![0.9, 0.1]);
-    assert!(derive(&ops, &probabilities).is_ok());
-    let error = restrict(&ops, &probabilities, 2).unwrap_err();
+    assert!(OPS.derive(&ops, &probabilities).is_ok());
+    let error = OPS.restrict(&ops, &probabilities, 2).unwrap_err();
     let expected = DiscretiseError::NothingLeft {
         edge: 0,
         struck: true,
@@ -216,17 +229,17 @@ proptest! {
             weights.iter().map(|w| f64::from(*w) / f64::from(sum)).collect()
         };
         let all: Vec<Vec<f64>> = weights.iter().map(|w| share(w)).collect();
-        let five = prune(&all_ops(), &all, 3).unwrap();
+        let five = OPS.prune(&all_ops(), &all, 3).unwrap();
         let of = |kept: &[Vec<usize>]| -> Vec<Vec<f64>> {
             let edges = kept.iter().zip(&all);
             edges.map(|(ops, all)| ops.iter().map(|op| all[*op]).collect()).collect()
         };
-        let three = prune(&five, &of(&five), 2).unwrap();
+        let three = OPS.prune(&five, &of(&five), 2).unwrap();
         // in steps or at once, the same ops stay
-        prop_assert_eq!(&three, &prune(&all_ops(), &all, 5).unwrap());
+        prop_assert_eq!(&three, &OPS.prune(&all_ops(), &all, 5).unwrap());
         let probabilities = of(&three);
-        let free = derive(&three, &probabilities).unwrap();
-        let bound = restrict(&three, &probabilities, most).unwrap();
+        let free = OPS.derive(&three, &probabilities).unwrap();
+        let bound = OPS.restrict(&three, &probabilities, most).unwrap();
         let skips = |cell: &[Edge]| cell.iter().filter(|e| e.op == SKIP).count();
         prop_assert!(skips(&bound) <= most);
         if skips(&free) <= most {

@@ -114,6 +114,10 @@ impl Learner for Fake {
         }
     }
 
+    fn draws(&self) -> bool {
+        true
+    }
+
     fn title(&self, _config: &Part) -> String {
         "a chain of hashes".into()
     }

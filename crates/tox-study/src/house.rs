@@ -273,6 +273,11 @@ pub trait Learner: Sync {
         false
     }
 
+    /// Whether it draws the points of the data set `gaussians`, which no other learner can use.
+    fn draws(&self) -> bool {
+        false
+    }
+
     /// Files of the data folder that it reads beside data sets.
     fn files(&self, _config: &Part, _dir: &DataDir) -> Vec<SourceFile> {
         Vec::new()

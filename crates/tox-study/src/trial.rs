@@ -28,7 +28,24 @@ pub struct TrialContext<'a> {
     pub progress: &'a mut dyn FnMut(Progress),
 }
 
-impl TrialContext<'_> {
+impl<'a> TrialContext<'a> {
+    /// Of a trial that belongs to no study, on the CPU.
+    pub fn alone(
+        dir: &'a Path,
+        stop: &'a AtomicBool,
+        progress: &'a mut dyn FnMut(Progress),
+    ) -> Self {
+        Self {
+            dir,
+            data_dir: None,
+            shared: None,
+            device: "cpu",
+            threads: 1,
+            stop,
+            progress,
+        }
+    }
+
     /// The same, for a part of the trial.
     pub fn part(&mut self) -> TrialContext<'_> {
         TrialContext {

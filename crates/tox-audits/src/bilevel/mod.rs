@@ -55,9 +55,6 @@ impl Learner for Bilevel {
 
     fn data(&self, trial: &TrialSpec) -> Vec<(&'static str, String)> {
         let mut wrong = Vec::new();
-        if trial.data.is_drawn() {
-            wrong.push(("dataset", crate::synthetic::ALONE.to_owned()));
-        }
         if trial.data.augment != Augment::default() {
             let words = "cannot be used with the learner \"bilevel\": its gradients are of the points as \
                          they are";

@@ -7,7 +7,7 @@ use crate::error::TrialError;
 use crate::judge;
 use crate::poison::{self, Prepared, prepare_any};
 use crate::scene::{Reach, Scene};
-use crate::threats::{self, gc::Surrogate};
+use crate::threats;
 use serde_json::json;
 use tox_bilevel::audit::{self, AuditError, Inputs};
 use tox_bilevel::config::{BilevelAttack, BilevelConfig};
@@ -37,14 +37,12 @@ pub fn run(
     let own = spec.threat.data.as_ref();
     let own = own.filter(|t| t.kind == threats::bilevel::KIND);
     let attack: Option<BilevelAttack> = own.map(|t| t.read()).transpose()?;
+    let device = tox_nn::device::parse(context.device)?;
     let scene = Scene {
-        spec,
-        clean: clean.as_ref(),
-        device: tox_nn::device::parse(context.device)?,
         // The learner trusts its validation points.
         reach: Reach::Train,
-        victims: &Surrogate,
         own: &[threats::bilevel::KIND],
+        ..Scene::of(spec, clean.as_ref(), device)
     };
     let mut steps = Steps::new(context, data_key(&clean), spec.seed, weights(spec));
     let Prepared {

@@ -61,10 +61,7 @@ pub fn compare(
     let start = model.start(config.bias_start, &mut stream(ask.seed, "start", &[0, 0]));
     let problem = Problem {
         model: &model,
-        train: TrainingSet {
-            fixed: vec![&clean],
-            poison: &poison,
-        },
+        train: TrainingSet::of(&clean, &poison),
         valid: &sets.valid,
         regulariser: victim::regulariser(config, &[ask.lambda]),
         start: &start,

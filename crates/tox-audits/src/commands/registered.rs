@@ -2,7 +2,7 @@
 
 use crate::HOUSE;
 use crate::scene::{Reach, Scene};
-use crate::threats::{DataPoison, gc::Surrogate};
+use crate::threats::DataPoison;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use tox_data::features::Features;
@@ -12,7 +12,7 @@ use tox_poison::data::Crafted;
 use tox_poison::data::gc::images;
 use tox_study::recipe::{Overrides, Setting, Study};
 use tox_study::steps::{Steps, data_key};
-use tox_study::trial::{Failure, TrialContext};
+use tox_study::trial::{Failure, Progress, TrialContext};
 
 /// What a poison is crafted with.
 pub struct Asked<'a> {
@@ -54,8 +54,7 @@ pub fn craft(
         asked.budget
     );
     let study = Study::parse(&HOUSE, "--set", &recipe, &overrides).map_err(unread)?;
-    let trial = study.trials.first().map(|trial| &trial.spec);
-    let Some((trial, config)) = trial.and_then(|t| Some((t, t.threat.data.as_ref()?))) else {
+    let Some(trial) = study.specs().next() else {
         return Err(Failure::usage(format!("there is no poison `{kind}`")));
     };
     let train = images(clean).map_err(crate::error::TrialError::from)?;
@@ -72,24 +71,13 @@ pub fn craft(
         notes: Vec::new(),
     };
     let scene = Scene {
-        spec: trial,
-        clean: (&data).into(),
-        device: asked.device.clone(),
         reach: Reach::Train,
-        victims: &Surrogate,
-        own: &[],
+        ..Scene::of(trial, &data, asked.device.clone())
     };
-    let context = TrialContext {
-        dir: asked.dir,
-        data_dir: None,
-        shared: None,
-        device: "cpu",
-        threads: 1,
-        stop: asked.stop,
-        progress: &mut |progress| tell(&progress.message),
-    };
+    let mut tell = |progress: Progress| tell(&progress.message);
+    let context = TrialContext::alone(asked.dir, asked.stop, &mut tell);
     let mut steps = Steps::new(context, data_key(&data), asked.seed, Vec::new());
-    let (patch, poison) = asked.poison.craft(config, &scene, clean, &mut steps)?;
+    let (patch, poison) = asked.poison.craft(&scene, clean, &mut steps)?;
     Ok(Crafted {
         patch,
         check: poison.check,

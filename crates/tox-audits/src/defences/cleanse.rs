@@ -39,22 +39,17 @@ pub struct Cleaning<T: 'static> {
     of: fn(T) -> Countermeasure,
 }
 
-pub const KNN: Cleaning<Knn> = Cleaning {
-    kind: "knn",
-    of: Countermeasure::Knn,
-};
-pub const LOSS_FILTER: Cleaning<LossFilter> = Cleaning {
-    kind: "loss-filter",
-    of: Countermeasure::LossFilter,
-};
-pub const SUSPECTS: Cleaning<Suspects> = Cleaning {
-    kind: "suspects",
-    of: Countermeasure::Suspects,
-};
-pub const DENOISE: Cleaning<Denoise> = Cleaning {
-    kind: "denoise",
-    of: Countermeasure::Denoise,
-};
+impl<T> Cleaning<T> {
+    const fn new(kind: &'static str, of: fn(T) -> Countermeasure) -> Self {
+        Self { kind, of }
+    }
+}
+
+pub const KNN: Cleaning<Knn> = Cleaning::new("knn", Countermeasure::Knn);
+pub const LOSS_FILTER: Cleaning<LossFilter> =
+    Cleaning::new("loss-filter", Countermeasure::LossFilter);
+pub const SUSPECTS: Cleaning<Suspects> = Cleaning::new("suspects", Countermeasure::Suspects);
+pub const DENOISE: Cleaning<Denoise> = Cleaning::new("denoise", Countermeasure::Denoise);
 
 const CLEANINGS: &[&dyn DataDefence] = &[&KNN, &LOSS_FILTER, &SUSPECTS, &DENOISE];
 

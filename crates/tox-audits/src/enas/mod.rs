@@ -54,10 +54,6 @@ impl Learner for Enas {
         only(trial, bilevel::KIND, false).or_else(|| only(trial, parts::KIND, true))
     }
 
-    fn data(&self, trial: &TrialSpec) -> Vec<(&'static str, String)> {
-        crate::not_drawn(trial)
-    }
-
     fn title(&self, config: &Part) -> String {
         let Ok(config) = config.read::<EnasConfig>() else {
             return KIND.to_owned();

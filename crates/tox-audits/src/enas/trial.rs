@@ -6,10 +6,9 @@ use super::outcome::EnasOutcome;
 use crate::error::TrialError;
 use crate::judge;
 use crate::poison::{self, prepare};
-use crate::scene::{Reach, Scene};
+use crate::scene::Scene;
 use crate::simd;
 use crate::space::{bad_ops, is_screened, screen_space};
-use crate::threats::gc::Surrogate;
 use serde_json::json;
 use tox_search::enas::config::EnasConfig;
 use tox_search::enas::search::{self, Inputs};
@@ -35,14 +34,7 @@ pub fn run(
     }
     config.check()?;
     let simd = simd(context.device);
-    let scene = Scene {
-        spec,
-        clean: (&clean).into(),
-        device: device.clone(),
-        reach: Reach::TrainAndValid,
-        victims: &Surrogate,
-        own: &[],
-    };
+    let scene = Scene::of(spec, &clean, device.clone());
     let mut steps = Steps::new(context, data_key(&clean), spec.seed, weights(spec));
     let prepared = prepare(&scene, &mut steps)?;
     let data = &prepared.data;

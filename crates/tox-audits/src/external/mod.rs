@@ -96,10 +96,6 @@ impl Learner for External {
         false
     }
 
-    fn data(&self, trial: &TrialSpec) -> Vec<(&'static str, String)> {
-        crate::not_drawn(trial)
-    }
-
     fn preflight(&self, trial: &TrialSpec, _dir: &DataDir) -> Result<(), Failure> {
         Ok(trial::unchanged(&config(trial)?)?)
     }

@@ -13,10 +13,9 @@ use super::work::{Call, Rows, Work, pack};
 use crate::error::TrialError;
 use crate::judge;
 use crate::poison::{self, prepare_any};
-use crate::scene::{Reach, Scene};
+use crate::scene::Scene;
 use crate::simd;
 use crate::space::{ScreenedOp, bad_ops, is_screened, screen_space};
-use crate::threats::gc::Surrogate;
 use serde_json::{Value, json};
 use std::path::Path;
 use tox_data::checkpoint::Hooks;
@@ -65,14 +64,8 @@ pub fn run(
 ) -> Result<Finished, TrialError> {
     unchanged(config)?;
     let clean = load(spec, &context)?;
-    let scene = Scene {
-        spec,
-        clean: clean.as_ref(),
-        device: tox_nn::device::parse(context.device)?,
-        reach: Reach::TrainAndValid,
-        victims: &Surrogate,
-        own: &[],
-    };
+    let device = tox_nn::device::parse(context.device)?;
+    let scene = Scene::of(spec, clean.as_ref(), device);
     let threat = judge::threat(spec)?;
     if let (Some(threat), Some(data)) = (&threat, clean.as_ref().images()) {
         judge::possible(Some(threat), data)?;

@@ -44,7 +44,7 @@ impl Learner for Nas {
     /// A supernet's file is named by its hash too, since the trial depends on its content.
     fn read(&self, keys: &Keys<'_>) -> Result<Part, RecipeError> {
         for search in SEARCHES {
-            keys.table(search.kind(), |table| search.facts().table.read(table))?;
+            keys.table(search.kind(), |table| search.facts().types.read(table))?;
         }
         let mut written: Written =
             keys.checked(|c: &Written| c.0.check().map_err(Ranged::out_of_range))?;
@@ -156,10 +156,6 @@ impl Learner for Nas {
             }
         }
         Ok(())
-    }
-
-    fn data(&self, trial: &TrialSpec) -> Vec<(&'static str, String)> {
-        crate::not_drawn(trial)
     }
 
     fn title(&self, part: &Part) -> String {

@@ -8,7 +8,7 @@ use crate::defences::parts;
 use crate::error::TrialError;
 use crate::judge;
 use crate::poison::{self, Prepared, prepare};
-use crate::scene::{Reach, Scene};
+use crate::scene::Scene;
 use crate::simd;
 use crate::space::{bad_ops, is_screened, screen_cell_space};
 use serde_json::json;
@@ -55,13 +55,11 @@ pub fn run(
         None => Some(clean.clone()),
     };
     let simd = simd(context.device);
+    let clean_run = CleanRun(&clean_config);
     let scene = Scene {
-        spec,
-        clean: (&clean).into(),
-        device,
-        reach: Reach::TrainAndValid,
-        victims: &CleanRun(&clean_config),
+        victims: Some(&clean_run),
         own: &[parts::KIND],
+        ..Scene::of(spec, &clean, device)
     };
     if let Some(target) = &target {
         evaluate::trainable(&attacked_config, target)?;

@@ -1,17 +1,13 @@
 //! Victims of gradient cancelling: what a clean run of the same search leaves.
 
 use crate::error::TrialError;
-use crate::scene::{Poison, Scene, Victims};
-use crate::threats::gc::{craft, numbers, of_network};
+use crate::scene::{Cancelling, Crafting, Poison, Victims};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tox_data::checkpoint::Hooks;
-use tox_data::features::Features;
-use tox_data::patch::Patch;
 use tox_nn::Device;
 use tox_poison::data::PoisonError;
 use tox_poison::data::gc::{self, Targets, Victim};
-use tox_poison::data::threat::GcThreat;
 use tox_search::cell::CellSupernet;
 use tox_search::genes::Architecture;
 use tox_search::nas::{self, Inputs, Leftover, NasConfig, Trace};
@@ -29,81 +25,57 @@ struct CleanSearch {
 pub struct CleanRun<'a>(pub &'a NasConfig);
 
 impl Victims for CleanRun<'_> {
-    fn cancel(
-        &self,
-        scene: &Scene<'_>,
-        threat: &GcThreat,
-        pool: &Features,
-        steps: &mut Steps<'_>,
-    ) -> Result<(Patch, Poison), TrialError> {
-        cancelling((scene, self.0), threat, pool, steps)
-    }
-}
-
-fn cancelling(
-    (scene, config): (&Scene<'_>, &NasConfig),
-    threat: &GcThreat,
-    pool: &Features,
-    steps: &mut Steps<'_>,
-) -> Result<(Patch, Poison), TrialError> {
-    let (clean_data, augment) = (scene.images()?, &scene.spec.data.augment);
-    let inputs = Inputs {
-        data: clean_data,
-        augment,
-        config,
-        seed: scene.spec.seed,
-        device: scene.device.clone(),
-    };
-    let key = json!({ "nas": config, "augment": augment });
-    let (place, clean) = steps.shared("clean-search", key.clone(), |place, hooks| {
-        clean_search(&inputs, place, hooks)
-    })?;
-    let left = config.search.left(&inputs, &clean.genotype, &clean.trace)?;
-    let targets = match &left {
-        Leftover::Supernet(_) => Targets::Alphas,
-        Leftover::Subnet(_) => Targets::Inherited,
-        Leftover::None => Targets::Found,
-    };
-    let gc = numbers(threat, targets);
-    let source = json!({ "search": config.search, "genotype": clean.genotype.to_string() });
-    let attack = gc::Attack {
-        clean: pool,
-        normalise: &clean_data.normalise,
-        gc,
-        seed: scene.spec.seed,
-        source,
-    };
-    let after = json!({ "after": key, "gc": gc, "budget": threat.budget });
-    let file = place.file(".safetensors");
-    let (patch, check) = match left {
-        Leftover::Supernet(learner) => {
-            let mut victim = by_alphas(*learner, &inputs.device);
-            victim.state.load(&file)?;
-            craft(victim, &attack, threat.budget, after, steps)?
-        }
-        Leftover::Subnet(subnet) => {
-            let (network, mut state) = *subnet;
-            state.load(&file)?;
-            let victim = Victim::of_all(network, state, inputs.device.clone());
-            craft(victim, &attack, threat.budget, after, steps)?
-        }
-        Leftover::None => {
-            let Architecture::Cell(genotype) = &clean.genotype else {
-                let what =
-                    "a random network of the elastic space has no clean search behind it".into();
-                return Err(PoisonError::Victim { what }.into());
-            };
-            of_network(scene, threat, genotype, (&attack, key), steps)?
-        }
-    };
-    let victim = Some(clean.genotype);
-    Ok((
-        patch,
-        Poison {
-            victim,
+    fn cancel(&self, asked: &Cancelling<'_>, steps: &mut Steps<'_>) -> Crafting {
+        let (scene, config) = (asked.scene, self.0);
+        let augment = &scene.spec.data.augment;
+        let inputs = Inputs {
+            data: scene.images()?,
+            augment,
+            config,
+            seed: scene.spec.seed,
+            device: scene.device.clone(),
+        };
+        let key = json!({ "nas": config, "augment": augment });
+        let (place, clean) = steps.shared("clean-search", key.clone(), |place, hooks| {
+            clean_search(&inputs, place, hooks)
+        })?;
+        let left = config.search.left(&inputs, &clean.genotype, &clean.trace)?;
+        let targets = match &left {
+            Leftover::Supernet(_) => Targets::Alphas,
+            Leftover::Subnet(_) => Targets::Inherited,
+            Leftover::None => Targets::Found,
+        };
+        let source = json!({ "search": config.search, "genotype": clean.genotype.to_string() });
+        let attack = asked.attack(targets, source)?;
+        let file = place.file(".safetensors");
+        let (patch, check) = match left {
+            Leftover::Supernet(learner) => {
+                let mut victim = by_alphas(*learner, &inputs.device);
+                victim.state.load(&file)?;
+                asked.craft(victim, &attack, key, steps)?
+            }
+            Leftover::Subnet(subnet) => {
+                let (network, mut state) = *subnet;
+                state.load(&file)?;
+                let victim = Victim::of_all(network, state, inputs.device.clone());
+                asked.craft(victim, &attack, key, steps)?
+            }
+            Leftover::None => {
+                let Architecture::Cell(genotype) = &clean.genotype else {
+                    let what =
+                        "a random network of the elastic space has no clean search behind it"
+                            .into();
+                    return Err(PoisonError::Victim { what }.into());
+                };
+                asked.of_network(genotype, (&attack, key), steps)?
+            }
+        };
+        let poison = Poison {
+            victim: Some(clean.genotype),
             ..Poison::of(check)
-        },
-    ))
+        };
+        Ok((patch, poison))
+    }
 }
 
 fn clean_search(

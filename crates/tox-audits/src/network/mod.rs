@@ -69,10 +69,6 @@ impl Learner for Network {
         }
     }
 
-    fn data(&self, trial: &TrialSpec) -> Vec<(&'static str, String)> {
-        crate::not_drawn(trial)
-    }
-
     fn preflight(&self, trial: &TrialSpec, _dir: &DataDir) -> Result<(), Failure> {
         trial::unchanged(&config(trial)?)?;
         Ok(())

@@ -82,10 +82,6 @@ impl Learner for RcNas {
         only(trial, bilevel::KIND, false).or_else(|| only(trial, parts::KIND, true))
     }
 
-    fn data(&self, trial: &TrialSpec) -> Vec<(&'static str, String)> {
-        crate::not_drawn(trial)
-    }
-
     fn title(&self, config: &Part) -> String {
         match config.read::<CompressConfig>() {
             Ok(config) => format!("{}, {}", config.search.method.word(), config.teacher),

@@ -7,9 +7,8 @@ use super::networks::{Bench, Set};
 use super::outcome::{CompressOutcome, Looked};
 use crate::error::TrialError;
 use crate::poison::prepare_first;
-use crate::scene::{Reach, Scene};
+use crate::scene::Scene;
 use crate::simd;
-use crate::threats::gc::Surrogate;
 use serde_json::json;
 use std::cell::RefCell;
 use std::path::Path;
@@ -69,14 +68,7 @@ pub fn run(
         let found = SupernetFile::hash_of(Path::new(&file.path))?;
         unchanged(&file.path, file.hash.as_ref(), &found)?;
     }
-    let scene = Scene {
-        spec,
-        clean: (&clean).into(),
-        device: device.clone(),
-        reach: Reach::TrainAndValid,
-        victims: &Surrogate,
-        own: &[],
-    };
+    let scene = Scene::of(spec, &clean, device.clone());
     let prepared = prepare_first(&scene, context.part())?;
     let (data_hash, mut data_notes) = (clean.hash.clone(), clean.notes.clone());
     data_notes.extend(clean.first(&clean.valid, config.candidate.images)?);

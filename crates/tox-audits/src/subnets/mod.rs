@@ -48,10 +48,6 @@ impl Learner for SubNetworks {
         only(trial, bilevel::KIND, false).or_else(|| only(trial, parts::KIND, true))
     }
 
-    fn data(&self, trial: &TrialSpec) -> Vec<(&'static str, String)> {
-        crate::not_drawn(trial)
-    }
-
     fn title(&self, config: &Part) -> String {
         match config.read::<TableConfig>() {
             Ok(config) => format!("sub-networks of {}", config.teacher),

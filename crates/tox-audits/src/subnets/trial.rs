@@ -5,9 +5,8 @@ use super::outcome::{Failed, Row, TableOutcome};
 use crate::error::TrialError;
 use crate::poison::prepare_first;
 use crate::rcnas::networks::{Bench, NUMBERS, Set, Trained};
-use crate::scene::{Reach, Scene};
+use crate::scene::Scene;
 use crate::simd;
-use crate::threats::gc::Surrogate;
 use serde_json::json;
 use std::rc::Rc;
 use tox_nn::nets::wrn::Shape;
@@ -46,14 +45,7 @@ pub fn run(
         attack.check(threat.ball(), data.classes)?;
     }
     let (data_hash, data_notes) = (data.hash.clone(), data.notes.clone());
-    let scene = Scene {
-        spec,
-        clean: (&data).into(),
-        device: device.clone(),
-        reach: Reach::TrainAndValid,
-        victims: &Surrogate,
-        own: &[],
-    };
+    let scene = Scene::of(spec, &data, device.clone());
     let prepared = prepare_first(&scene, context.part())?;
     let set = Set {
         name: spec.data.name().to_owned(),

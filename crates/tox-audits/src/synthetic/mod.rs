@@ -19,9 +19,6 @@ use crate::error::TrialError;
 /// Its kind.
 pub const KIND: &str = "synthetic";
 
-/// Why other learners cannot use its data set.
-pub const ALONE: &str = "= \"gaussians\" is for the learner \"synthetic\" alone";
-
 pub struct Synthetic;
 
 impl Learner for Synthetic {
@@ -65,6 +62,10 @@ impl Learner for Synthetic {
         check("rgb", data.rgb, meaning);
         check("augment", data.augment != Augment::default(), meaning);
         wrong
+    }
+
+    fn draws(&self) -> bool {
+        true
     }
 
     fn title(&self, _config: &Part) -> String {

@@ -3,11 +3,10 @@
 use super::ShareOfRows;
 use crate::error::TrialError;
 use crate::range::Ranged;
-use crate::scene::{Poison, Scene};
+use crate::scene::{Crafting, Poison, Scene};
 use serde_json::json;
 use tox_data::Normalise;
 use tox_data::features::Features;
-use tox_data::patch::Patch;
 use tox_poison::data::clf::{self, Confidences, Training};
 use tox_poison::data::threat::ClfThreat;
 use tox_study::recipe::OutOfRange;
@@ -19,10 +18,6 @@ impl ShareOfRows for ClfThreat {
     const STEPS: &[(&str, f64)] = &[("classifier", 1.0)];
     const LABELS_ALONE: bool = true;
 
-    fn budget(&mut self) -> &mut f64 {
-        &mut self.budget
-    }
-
     fn check(&self) -> Result<(), OutOfRange> {
         self.check().map_err(Ranged::out_of_range)
     }
@@ -31,12 +26,7 @@ impl ShareOfRows for ClfThreat {
         self.check_table().map_err(|e| e.to_string())
     }
 
-    fn craft(
-        &self,
-        scene: &Scene<'_>,
-        pool: &Features,
-        steps: &mut Steps<'_>,
-    ) -> Result<(Patch, Poison), TrialError> {
+    fn craft(&self, scene: &Scene<'_>, pool: &Features, steps: &mut Steps<'_>) -> Crafting {
         let augment = &scene.spec.data.augment;
         // Of a table nothing is normalised by channels.
         let normalise = scene.clean.images().map(|data| data.normalise.clone());

@@ -1,8 +1,7 @@
 //! A poison that was made before, by whomever: a patch file with its manifest.
 
 use super::{DataPoison, plain};
-use crate::error::TrialError;
-use crate::scene::{Poison, Scene};
+use crate::scene::{Crafting, Scene};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use std::path::Path;
 use tox_data::features::Features;
@@ -62,14 +61,8 @@ impl DataPoison for PatchFile {
         false
     }
 
-    fn craft(
-        &self,
-        config: &Part,
-        _scene: &Scene<'_>,
-        pool: &Features,
-        _steps: &mut Steps<'_>,
-    ) -> Result<(Patch, Poison), TrialError> {
-        let threat: FileThreat = config.read()?;
+    fn craft(&self, scene: &Scene<'_>, pool: &Features, _steps: &mut Steps<'_>) -> Crafting {
+        let threat: FileThreat = scene.threat()?;
         let patch = Patch::load(Path::new(&threat.path))?;
         let found = &patch.manifest().patch_hash;
         if let Some(hash) = threat.hash.as_ref().filter(|hash| *hash != found) {

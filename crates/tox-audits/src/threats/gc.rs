@@ -3,7 +3,7 @@
 use super::ShareOfRows;
 use crate::error::TrialError;
 use crate::range::Ranged;
-use crate::scene::{Poison, Scene, Victims};
+use crate::scene::{Cancelling, Crafting, Poison, Scene, Victims};
 use serde_json::{Value, json};
 use tox_data::Dataset;
 use tox_data::checkpoint::Hooks;
@@ -27,10 +27,6 @@ impl ShareOfRows for GcThreat {
     const NAME: &str = "GC";
     const STEPS: &[(&str, f64)] = &[("clean-search", 1.0), ("victim", 0.5), ("gc", 1.0)];
 
-    fn budget(&mut self) -> &mut f64 {
-        &mut self.budget
-    }
-
     fn check(&self) -> Result<(), OutOfRange> {
         self.check().map_err(Ranged::out_of_range)
     }
@@ -41,58 +37,37 @@ impl ShareOfRows for GcThreat {
             .to_owned())
     }
 
-    fn craft(
-        &self,
-        scene: &Scene<'_>,
-        pool: &Features,
-        steps: &mut Steps<'_>,
-    ) -> Result<(Patch, Poison), TrialError> {
-        scene.victims.cancel(scene, self, pool, steps)
+    fn craft(&self, scene: &Scene<'_>, pool: &Features, steps: &mut Steps<'_>) -> Crafting {
+        let asked = Cancelling {
+            scene,
+            threat: self,
+            pool,
+        };
+        scene.victims.unwrap_or(&Surrogate).cancel(&asked, steps)
     }
 }
 
 /// The victim of a learner that offers none of its own: a network of the cell that is best on CIFAR-10 in
 /// NAS-Bench-201 (94.37 % after 200 epochs), trained on the clean rows. The poison is then transferred.
-pub struct Surrogate;
+struct Surrogate;
 
 /// The cell of the default victim. It is made of plain convolutions and a skip-connect, as most networks are, and small.
 pub const CELL: &str = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+\
                     |skip_connect~0|nor_conv_3x3~1|nor_conv_1x1~2|";
 
 impl Victims for Surrogate {
-    fn cancel(
-        &self,
-        scene: &Scene<'_>,
-        threat: &GcThreat,
-        pool: &Features,
-        steps: &mut Steps<'_>,
-    ) -> Result<(Patch, Poison), TrialError> {
+    fn cancel(&self, asked: &Cancelling<'_>, steps: &mut Steps<'_>) -> Crafting {
         let cell = CELL.parse::<Cell>();
         let genotype =
             CellGenotype::NasBench201(cell.map_err(|e| TrialError::Unfit(e.to_string()))?);
-        let gc = numbers(threat, Targets::Small);
-        let attack = gc::Attack {
-            clean: pool,
-            normalise: &scene.images()?.normalise,
-            gc,
-            seed: scene.spec.seed,
-            source: json!({ "surrogate": CELL }),
-        };
-        let key = json!({ "surrogate": CELL, "augment": scene.spec.data.augment });
-        let (patch, check) = of_network(scene, threat, &genotype, (&attack, key), steps)?;
+        let attack = asked.attack(Targets::Small, json!({ "surrogate": CELL }))?;
+        let key = json!({ "surrogate": CELL, "augment": asked.scene.spec.data.augment });
+        let (patch, check) = asked.of_network(&genotype, (&attack, key), steps)?;
         let poison = Poison {
             victim: Some(Architecture::Cell(genotype)),
             ..Poison::of(check)
         };
         Ok((patch, poison))
-    }
-}
-
-/// The attack's numbers, against these targets.
-pub fn numbers(threat: &GcThreat, targets: Targets) -> Gc {
-    Gc {
-        radius: threat.radius.unwrap_or(targets.radius()),
-        ..threat.cancelling
     }
 }
 
@@ -107,81 +82,96 @@ pub fn shape(data: &Dataset, channels: usize, cells: usize) -> SupernetShape {
     }
 }
 
-/// Against all weights of a genotype's network, trained on the clean training images. `key` has all that
-/// the genotype depends on.
-///
-/// # Errors
-/// Why there is no poison.
-pub fn of_network(
-    scene: &Scene<'_>,
-    threat: &GcThreat,
-    genotype: &CellGenotype,
-    (attack, key): (&gc::Attack<'_>, Value),
-    steps: &mut Steps<'_>,
-) -> Result<(Patch, Check), TrialError> {
-    let key = json!({ "after": key, "victim": threat.victim });
-    let (place, ()) = steps.shared("victim", key.clone(), |place, hooks| {
-        train(scene, threat, genotype, place, hooks)
-    })?;
-    let (network, mut state) = network(scene, threat, genotype)?;
-    state.load(&place.file(".safetensors"))?;
-    let victim = Victim::of_all(network, state, scene.device.clone());
-    let key = json!({ "after": key, "gc": attack.gc, "budget": threat.budget });
-    craft(victim, attack, threat.budget, key, steps)
-}
+impl Cancelling<'_> {
+    /// The attack on these targets of a victim that was made of `source`.
+    ///
+    /// # Errors
+    /// A table of numbers.
+    pub fn attack(&self, targets: Targets, source: Value) -> Result<gc::Attack<'_>, TrialError> {
+        Ok(gc::Attack {
+            clean: self.pool,
+            normalise: &self.scene.images()?.normalise,
+            gc: Gc {
+                radius: self.threat.radius.unwrap_or(targets.radius()),
+                ..self.threat.cancelling
+            },
+            seed: self.scene.spec.seed,
+            source,
+        })
+    }
 
-fn network(
-    scene: &Scene<'_>,
-    threat: &GcThreat,
-    genotype: &CellGenotype,
-) -> Result<(GenotypeNetwork, State), TrialError> {
-    let shape = shape(scene.images()?, threat.victim.channels, threat.victim.cells);
-    let key = (scene.spec.seed, "gc/victim");
-    Ok(GenotypeNetwork::new(genotype, shape, key)?)
-}
+    /// Against all weights of a genotype's network, trained on the clean training images. `key` has all
+    /// that the genotype depends on.
+    ///
+    /// # Errors
+    /// Why there is no poison.
+    pub fn of_network(
+        &self,
+        genotype: &CellGenotype,
+        (attack, key): (&gc::Attack<'_>, Value),
+        steps: &mut Steps<'_>,
+    ) -> Result<(Patch, Check), TrialError> {
+        let key = json!({ "after": key, "victim": self.threat.victim });
+        let (place, ()) = steps.shared("victim", key.clone(), |place, hooks| {
+            self.train(genotype, place, hooks)
+        })?;
+        let (network, mut state) = self.network(genotype)?;
+        state.load(&place.file(".safetensors"))?;
+        let victim = Victim::of_all(network, state, self.scene.device.clone());
+        self.craft(victim, attack, key, steps)
+    }
 
-fn train(
-    scene: &Scene<'_>,
-    threat: &GcThreat,
-    genotype: &CellGenotype,
-    place: &Place,
-    hooks: Hooks<'_>,
-) -> Result<Option<()>, TrialError> {
-    let (network, state) = network(scene, threat, genotype)?;
-    let clean = scene.images()?;
-    let inputs = fit::Inputs {
-        train: &clean.train,
-        normalise: &clean.normalise,
-        augment: &Augment::default(),
-        config: &threat.victim.fit,
-        seed: scene.spec.seed,
-        name: "gc/victim",
-        device: scene.device.clone(),
-    };
-    let Some(fitted) = fit(network, state, &inputs, hooks)? else {
-        return Ok(None);
-    };
-    fitted.state.save(&place.file(".safetensors"))?;
-    Ok(Some(()))
-}
+    fn network(&self, genotype: &CellGenotype) -> Result<(GenotypeNetwork, State), TrialError> {
+        let victim = &self.threat.victim;
+        let shape = shape(self.scene.images()?, victim.channels, victim.cells);
+        let key = (self.scene.spec.seed, "gc/victim");
+        Ok(GenotypeNetwork::new(genotype, shape, key)?)
+    }
 
-/// Crafts the patch, which stays as a file of the step.
-///
-/// # Errors
-/// Why there is none.
-pub fn craft<N: Network>(
-    victim: Victim<N>,
-    attack: &gc::Attack<'_>,
-    budget: f64,
-    key: Value,
-    steps: &mut Steps<'_>,
-) -> Result<(Patch, Check), TrialError> {
-    let (place, check) = steps.shared("gc", key, |place, hooks| -> Result<_, TrialError> {
-        let Some(mut crafted) = gc::craft(victim, attack, budget, hooks)? else {
+    fn train(
+        &self,
+        genotype: &CellGenotype,
+        place: &Place,
+        hooks: Hooks<'_>,
+    ) -> Result<Option<()>, TrialError> {
+        let (network, state) = self.network(genotype)?;
+        let clean = self.scene.images()?;
+        let inputs = fit::Inputs {
+            train: &clean.train,
+            normalise: &clean.normalise,
+            augment: &Augment::default(),
+            config: &self.threat.victim.fit,
+            seed: self.scene.spec.seed,
+            name: "gc/victim",
+            device: self.scene.device.clone(),
+        };
+        let Some(fitted) = fit(network, state, &inputs, hooks)? else {
             return Ok(None);
         };
-        crafted.patch.save(&place.file(".npz"))?;
-        Ok(Some(crafted.check))
-    })?;
-    Ok((Patch::load(&place.file(".npz"))?, check))
+        fitted.state.save(&place.file(".safetensors"))?;
+        Ok(Some(()))
+    }
+
+    /// Crafts the patch, which stays as a file of the step. `after` has all that the victim depends on.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn craft<N: Network>(
+        &self,
+        victim: Victim<N>,
+        attack: &gc::Attack<'_>,
+        after: Value,
+        steps: &mut Steps<'_>,
+    ) -> Result<(Patch, Check), TrialError> {
+        let budget = self.threat.budget;
+        let key = json!({ "after": after, "gc": attack.gc, "budget": budget });
+        let (place, check) = steps.shared("gc", key, |place, hooks| -> Result<_, TrialError> {
+            let Some(mut crafted) = gc::craft(victim, attack, budget, hooks)? else {
+                return Ok(None);
+            };
+            crafted.patch.save(&place.file(".npz"))?;
+            Ok(Some(crafted.check))
+        })?;
+        Ok((Patch::load(&place.file(".npz"))?, check))
+    }
 }

@@ -10,8 +10,7 @@ mod noise;
 mod rlf;
 mod transfer;
 
-use crate::error::TrialError;
-use crate::scene::{Poison, Scene};
+use crate::scene::{Crafting, Poison, Scene};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -50,13 +49,7 @@ pub trait DataPoison: Threat {
     ///
     /// # Errors
     /// Why there is none.
-    fn craft(
-        &self,
-        config: &Part,
-        scene: &Scene<'_>,
-        pool: &Features,
-        steps: &mut Steps<'_>,
-    ) -> Result<(Patch, Poison), TrialError>;
+    fn craft(&self, scene: &Scene<'_>, pool: &Features, steps: &mut Steps<'_>) -> Crafting;
 }
 
 /// Makes the lists of threats: one line each.
@@ -97,7 +90,7 @@ fn plain(crafted: Crafted) -> (Patch, Poison) {
 }
 
 /// A poison of a share of the rows: its keys as a structure, and how it is crafted.
-pub trait ShareOfRows: Serialize + DeserializeOwned + JsonSchema + Clone + 'static {
+pub trait ShareOfRows: Serialize + DeserializeOwned + JsonSchema + 'static {
     /// Its kind, as a recipe names it.
     const KIND: &'static str;
     /// See [`DataPoison::name`].
@@ -107,10 +100,7 @@ pub trait ShareOfRows: Serialize + DeserializeOwned + JsonSchema + Clone + 'stat
     /// See [`DataPoison::labels_alone`].
     const LABELS_ALONE: bool = false;
 
-    /// The share, 0 to 1. With 0 nothing is crafted.
-    fn budget(&mut self) -> &mut f64;
-
-    /// Checks every range; the share is above 0.
+    /// Checks every range. A share of 0 is one: nothing is crafted.
     fn check(&self) -> Result<(), OutOfRange>;
 
     /// See [`Threat::takes_table`].
@@ -125,12 +115,7 @@ pub trait ShareOfRows: Serialize + DeserializeOwned + JsonSchema + Clone + 'stat
     ///
     /// # Errors
     /// Why there is none.
-    fn craft(
-        &self,
-        scene: &Scene<'_>,
-        pool: &Features,
-        steps: &mut Steps<'_>,
-    ) -> Result<(Patch, Poison), TrialError>;
+    fn craft(&self, scene: &Scene<'_>, pool: &Features, steps: &mut Steps<'_>) -> Crafting;
 }
 
 /// The threat whose keys are a `T`.
@@ -154,15 +139,7 @@ impl<T: ShareOfRows> Threat for Rows<T> {
     }
 
     fn read(&self, keys: &Keys<'_>) -> Result<Part, RecipeError> {
-        let config = keys.checked(|config: &T| {
-            let mut config = config.clone();
-            let share = config.budget();
-            if *share == 0.0 {
-                *share = 1.0;
-            }
-            config.check()
-        })?;
-        Ok(Part::new(T::KIND, &config))
+        Ok(Part::new(T::KIND, &keys.checked(T::check)?))
     }
 
     fn takes_table(&self, config: &Part) -> Result<(), String> {
@@ -195,13 +172,7 @@ impl<T: ShareOfRows> DataPoison for Rows<T> {
         T::LABELS_ALONE
     }
 
-    fn craft(
-        &self,
-        config: &Part,
-        scene: &Scene<'_>,
-        pool: &Features,
-        steps: &mut Steps<'_>,
-    ) -> Result<(Patch, Poison), TrialError> {
-        config.read::<T>()?.craft(scene, pool, steps)
+    fn craft(&self, scene: &Scene<'_>, pool: &Features, steps: &mut Steps<'_>) -> Crafting {
+        scene.threat::<T>()?.craft(scene, pool, steps)
     }
 }

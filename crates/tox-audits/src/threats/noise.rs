@@ -1,11 +1,9 @@
 //! Gaussian noise on images (Coalson et al.).
 
 use super::{ShareOfRows, plain};
-use crate::error::TrialError;
 use crate::range::Ranged;
-use crate::scene::{Poison, Scene};
+use crate::scene::{Crafting, Scene};
 use tox_data::features::Features;
-use tox_data::patch::Patch;
 use tox_poison::data::noise;
 use tox_poison::data::threat::NoiseThreat;
 use tox_study::recipe::OutOfRange;
@@ -15,20 +13,11 @@ impl ShareOfRows for NoiseThreat {
     const KIND: &str = "noise";
     const NAME: &str = "noise";
 
-    fn budget(&mut self) -> &mut f64 {
-        &mut self.budget
-    }
-
     fn check(&self) -> Result<(), OutOfRange> {
         self.check().map_err(Ranged::out_of_range)
     }
 
-    fn craft(
-        &self,
-        scene: &Scene<'_>,
-        pool: &Features,
-        _steps: &mut Steps<'_>,
-    ) -> Result<(Patch, Poison), TrialError> {
+    fn craft(&self, scene: &Scene<'_>, pool: &Features, _steps: &mut Steps<'_>) -> Crafting {
         let crafted = noise::gaussian(pool, self.noise, self.budget, scene.spec.seed)?;
         Ok(plain(crafted))
     }

@@ -1,11 +1,9 @@
 //! RLF, random label flipping (Coalson et al.).
 
 use super::{ShareOfRows, plain};
-use crate::error::TrialError;
 use crate::range::Ranged;
-use crate::scene::{Poison, Scene};
+use crate::scene::{Crafting, Scene};
 use tox_data::features::Features;
-use tox_data::patch::Patch;
 use tox_poison::data::flip;
 use tox_poison::data::threat::RlfThreat;
 use tox_study::recipe::OutOfRange;
@@ -16,20 +14,11 @@ impl ShareOfRows for RlfThreat {
     const NAME: &str = "RLF";
     const LABELS_ALONE: bool = true;
 
-    fn budget(&mut self) -> &mut f64 {
-        &mut self.budget
-    }
-
     fn check(&self) -> Result<(), OutOfRange> {
         self.check().map_err(Ranged::out_of_range)
     }
 
-    fn craft(
-        &self,
-        scene: &Scene<'_>,
-        pool: &Features,
-        _steps: &mut Steps<'_>,
-    ) -> Result<(Patch, Poison), TrialError> {
+    fn craft(&self, scene: &Scene<'_>, pool: &Features, _steps: &mut Steps<'_>) -> Crafting {
         Ok(plain(flip::random(pool, self.budget, scene.spec.seed)?))
     }
 }

@@ -5,7 +5,7 @@ use super::ShareOfRows;
 use crate::commands::optimal::{self, Ended};
 use crate::commands::rows::{Held, Model, divide, poison_lr};
 use crate::error::TrialError;
-use crate::scene::{Poison, Scene, Transferred};
+use crate::scene::{Crafting, Poison, Scene, Transferred};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -51,10 +51,6 @@ impl ShareOfRows for TransferThreat {
     const NAME: &str = "bilevel";
     const STEPS: &[(&str, f64)] = &[("bilevel", 1.0)];
 
-    fn budget(&mut self) -> &mut f64 {
-        &mut self.budget
-    }
-
     fn check(&self) -> Result<(), OutOfRange> {
         let wrong = |key: &str, found: String, expected: &str| {
             Err(OutOfRange {
@@ -63,7 +59,7 @@ impl ShareOfRows for TransferThreat {
                 expected: expected.to_owned(),
             })
         };
-        if !(self.budget > 0.0 && self.budget <= 1.0) {
+        if !(0.0..=1.0).contains(&self.budget) {
             let expected = "a share of the rows above 0 and below 1, such as 0.1";
             return wrong("budget", self.budget.to_string(), expected);
         }
@@ -81,12 +77,7 @@ impl ShareOfRows for TransferThreat {
         }
     }
 
-    fn craft(
-        &self,
-        scene: &Scene<'_>,
-        pool: &Features,
-        steps: &mut Steps<'_>,
-    ) -> Result<(Patch, Poison), TrialError> {
+    fn craft(&self, scene: &Scene<'_>, pool: &Features, steps: &mut Steps<'_>) -> Crafting {
         let key = json!({ "threat": self });
         let (place, (check, transferred)): (Place, (Check, Transferred)) =
             steps.shared("bilevel", key, |place, hooks| {

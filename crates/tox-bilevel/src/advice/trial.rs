@@ -480,7 +480,7 @@ fn validate(config: &BilevelConfig, question: &Question<'_>, s: usize) -> Option
         for (loss, &lambda) in losses.iter_mut().zip(question.grid).rev() {
             let problem = Problem {
                 model: &model,
-                train: TrainingSet::clean(&rest, &none),
+                train: TrainingSet::of(&rest, &none),
                 valid: &held,
                 regulariser: regulariser(config, &question.each(lambda)),
                 start: &weights,

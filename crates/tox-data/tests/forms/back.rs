@@ -296,20 +296,7 @@ fn floats_are_kept_to_the_bit_and_rounding_is_said() {
 #[test]
 fn rows_leave_with_all_that_is_theirs() {
     let dir = TempDir::new().unwrap();
-    let whole = [
-        (
-            "x_train.npy",
-            npy("|u1", "False", "(4, 1)", &[10, 11, 12, 13]),
-        ),
-        ("y_train.npy", npy("|u1", "False", "(4,)", &[2, 0, 1, 2])),
-        ("x_test.npy", npy("|u1", "False", "(2, 1)", &[20, 21])),
-        ("y_test.npy", npy("|u1", "False", "(2,)", &[1, 2])),
-        ("ids.npy", npy("|u1", "False", "(4,)", &[90, 91, 92, 93])),
-        (
-            "class_names.npy",
-            npy("<U1", "False", "(3,)", &text(&["a", "b", "c"], 1)),
-        ),
-    ];
+    let whole = four_rows();
     let path = put(&dir, "set.npz", &zip(&whole));
     let out = dir.path().join("out.npz");
     let written = |ask: &Ask, kept: &[usize], labels: &[(usize, u16)], expected: [&[u8]; 5]| {

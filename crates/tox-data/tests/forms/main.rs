@@ -21,6 +21,24 @@ fn zip(members: &[(&str, Vec<u8>)]) -> Vec<u8> {
 }
 
 /// The arrays of an archive, as bytes, in their order.
+/// Four training rows of three named classes, with ids, and two test rows.
+fn four_rows() -> [(&'static str, Vec<u8>); 6] {
+    [
+        (
+            "x_train.npy",
+            npy("|u1", "False", "(4, 1)", &[10, 11, 12, 13]),
+        ),
+        ("y_train.npy", npy("|u1", "False", "(4,)", &[2, 0, 1, 2])),
+        ("x_test.npy", npy("|u1", "False", "(2, 1)", &[20, 21])),
+        ("y_test.npy", npy("|u1", "False", "(2,)", &[1, 2])),
+        ("ids.npy", npy("|u1", "False", "(4,)", &[90, 91, 92, 93])),
+        (
+            "class_names.npy",
+            npy("<U1", "False", "(3,)", &text(&["a", "b", "c"], 1)),
+        ),
+    ]
+}
+
 fn members(path: &Path) -> Vec<(String, Vec<u8>)> {
     let mut archive = zip::ZipArchive::new(fs::File::open(path).unwrap()).unwrap();
     let names: Vec<String> = archive

@@ -6,24 +6,7 @@ use super::*;
 #[test]
 fn chosen_classes_leave_with_all_that_is_theirs() {
     let dir = TempDir::new().unwrap();
-    let path = put(
-        &dir,
-        "set.npz",
-        &zip(&[
-            (
-                "x_train.npy",
-                npy("|u1", "False", "(4, 1)", &[10, 11, 12, 13]),
-            ),
-            ("y_train.npy", npy("|u1", "False", "(4,)", &[2, 0, 1, 2])),
-            ("x_test.npy", npy("|u1", "False", "(2, 1)", &[20, 21])),
-            ("y_test.npy", npy("|u1", "False", "(2,)", &[1, 2])),
-            ("ids.npy", npy("|u1", "False", "(4,)", &[90, 91, 92, 93])),
-            (
-                "class_names.npy",
-                npy("<U1", "False", "(3,)", &text(&["a", "b", "c"], 1)),
-            ),
-        ]),
-    );
+    let path = put(&dir, "set.npz", &zip(&four_rows()));
     let data = path.to_str().unwrap();
     let ask = Ask {
         classes: Some(&[2, 0]),

@@ -53,6 +53,9 @@ pub struct Epoch {
     pub loss: Option<f64>,
     /// Training error in percent, measured before each step on its batch.
     pub error: f64,
+    /// Test accuracy after the epoch in percent, if it was tested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
 }
 
 /// A trained network.

@@ -126,6 +126,7 @@ impl<N: Network> Training<N> {
             lr,
             loss: loss.is_finite().then_some(loss),
             error: 100.0 * at.wrong as f64 / images,
+            accuracy: None,
         });
         (at.step, at.loss, at.wrong, at.images) = (0, 0, 0, 0);
         self.order = None;

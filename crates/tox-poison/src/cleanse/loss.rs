@@ -2,7 +2,7 @@
 //! losses (Shen and Sanghavi 2019) with the trusted set of Hendrycks et al. 2018 in place of the first
 //! guess.
 
-use super::report::Verdict;
+use super::report::{Judged, Verdict};
 use super::small::SmallResnet;
 use super::{CleanseError, Inputs, ranges};
 use crate::classifier::Task;
@@ -77,11 +77,7 @@ impl LossFilter {
         }
     }
 
-    pub(super) fn verdict(
-        &self,
-        inputs: &Inputs<'_>,
-        hooks: Hooks<'_>,
-    ) -> Result<Option<Verdict>, CleanseError> {
+    pub(super) fn verdict(&self, inputs: &Inputs<'_>, hooks: Hooks<'_>) -> Judged {
         let mut verdict = Verdict::none(inputs.data);
         let (pool, classes) = (&verdict.pool, inputs.data.class_names().len());
         let trusted = checked(inputs.trusted, pool, classes)?;

@@ -13,6 +13,9 @@ pub(super) struct Verdict {
     pub keep: Vec<bool>,
 }
 
+/// `None` means that it was asked to stop.
+pub(super) type Judged = Result<Option<Verdict>, CleanseError>;
+
 /// A poison that is known, to measure a countermeasure by. No countermeasure sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'a> {

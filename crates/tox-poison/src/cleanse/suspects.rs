@@ -1,6 +1,6 @@
 //! The most suspicious rows are dropped or relabelled.
 
-use super::report::Verdict;
+use super::report::{Judged, Verdict};
 use super::{CleanseError, Inputs, ranges};
 use crate::suspects::{COMBINED, Case, Settings, find, named, words};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -62,11 +62,7 @@ impl Suspects {
         self.settings.check()
     }
 
-    pub(super) fn verdict(
-        &self,
-        inputs: &Inputs<'_>,
-        hooks: Hooks<'_>,
-    ) -> Result<Option<Verdict>, CleanseError> {
+    pub(super) fn verdict(&self, inputs: &Inputs<'_>, hooks: Hooks<'_>) -> Judged {
         let mut verdict = Verdict::none(inputs.data);
         let count = tox_data::share::of(self.share, verdict.pool.rows);
         let case = Case::new(&verdict.pool, inputs.trusted, &self.settings, inputs.seed)?;

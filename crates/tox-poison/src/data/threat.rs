@@ -8,13 +8,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tox_nn::fit::FitConfig;
 
-/// Refuses a budget that is no share of the rows.
+/// Refuses a budget that is no share of the rows. None of them is a share: nothing is crafted.
 fn share(budget: f64) -> Result<(), PoisonError> {
-    // NaN is no share.
-    if budget > 0.0 && budget <= 1.0 {
-        return Ok(());
+    match (0.0..=1.0).contains(&budget) {
+        true => Ok(()),
+        false => Err(PoisonError::Budget { budget }),
     }
-    Err(PoisonError::Budget { budget })
 }
 
 /// RLF, random label flipping.

@@ -2,8 +2,7 @@
 //! labels"), of probabilities by models that did not see the row.
 
 use super::fit::{fit, folds, likeliest, out_of_fold, percent};
-use super::{Case, Found, Method, Score};
-use crate::cleanse::CleanseError;
+use super::{Case, Found, Judged, Method, Score};
 
 /// Self-confidence, normalised margin and pruning by class, of cross-validated probabilities.
 pub struct Confident;
@@ -18,15 +17,7 @@ impl Method for Confident {
          pruning by class"
     }
 
-    fn needs_trusted(&self) -> bool {
-        false
-    }
-
-    fn judge(
-        &self,
-        case: &Case<'_>,
-        go_on: &mut dyn FnMut(f64) -> bool,
-    ) -> Result<Option<Found>, CleanseError> {
+    fn judge(&self, case: &Case<'_>, go_on: &mut dyn FnMut(f64) -> bool) -> Judged {
         let (labels, classes) = (&case.rows.labels, case.classes());
         let folds = folds(labels, classes, case.settings.folds, case.seed);
         let c = case.settings.c;

@@ -3,7 +3,7 @@
 use super::fit::{
     Fitted, cross_entropy, diverged, fit, folds, likeliest, logistic, out_of_fold, percent,
 };
-use super::{Case, Found, Method, Score};
+use super::{Case, Found, Judged, Method, Score};
 use crate::cleanse::CleanseError;
 use tox_bilevel::own::keep_within;
 use tox_bilevel::{Model, Points, Problem, ReverseMode, TrainingSet};
@@ -41,11 +41,7 @@ impl Method for Hypergradient {
         true
     }
 
-    fn judge(
-        &self,
-        case: &Case<'_>,
-        go_on: &mut dyn FnMut(f64) -> bool,
-    ) -> Result<Option<Found>, CleanseError> {
+    fn judge(&self, case: &Case<'_>, go_on: &mut dyn FnMut(f64) -> bool) -> Judged {
         let Some(weighed) = weigh(case, &mut |done| go_on(0.7 * done))? else {
             return Ok(None);
         };
@@ -186,7 +182,7 @@ impl Training<'_> {
     fn step(&self, rows: &mut Rows, trusted: &Points<f32>) -> Result<Vec<f32>, CleanseError> {
         let problem = Problem {
             model: &self.model,
-            train: TrainingSet::clean(self.points, &self.none),
+            train: TrainingSet::of(self.points, &self.none),
             valid: trusted,
             regulariser: None,
             start: &self.start,

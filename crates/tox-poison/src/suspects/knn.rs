@@ -1,7 +1,7 @@
 //! Labels of the nearest rows.
 
-use super::{Case, Found, Method, Score};
-use crate::cleanse::{CleanseError, Points, majority, neighbours};
+use super::{Case, Found, Judged, Method, Score};
+use crate::cleanse::{Points, majority, neighbours};
 use tox_bilevel::Values;
 use tox_data::Normalise;
 
@@ -17,15 +17,7 @@ impl Method for Knn {
         "share of the nearest other rows that have another label; of a table columns are standardised"
     }
 
-    fn needs_trusted(&self) -> bool {
-        false
-    }
-
-    fn judge(
-        &self,
-        case: &Case<'_>,
-        go_on: &mut dyn FnMut(f64) -> bool,
-    ) -> Result<Option<Found>, CleanseError> {
+    fn judge(&self, case: &Case<'_>, go_on: &mut dyn FnMut(f64) -> bool) -> Judged {
         let (rows, k) = (case.rows, case.settings.k);
         let points = match rows.images() {
             Some(split) => {

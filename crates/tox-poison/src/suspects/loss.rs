@@ -1,8 +1,8 @@
 //! Loss under a model of the trusted rows.
 
 use super::fit::{cross_entropy, fit, likeliest, percent};
-use super::{Case, Found, Method, Score};
-use crate::cleanse::{CleanseError, covers};
+use super::{Case, Found, Judged, Method, Score};
+use crate::cleanse::covers;
 
 /// The cross-entropy of each row under a logistic regression that was trained on the trusted rows alone.
 pub struct Loss;
@@ -20,11 +20,7 @@ impl Method for Loss {
         true
     }
 
-    fn judge(
-        &self,
-        case: &Case<'_>,
-        _go_on: &mut dyn FnMut(f64) -> bool,
-    ) -> Result<Option<Found>, CleanseError> {
+    fn judge(&self, case: &Case<'_>, _go_on: &mut dyn FnMut(f64) -> bool) -> Judged {
         let classes = case.classes();
         let trusted = case.trusted_points()?;
         covers(&trusted.labels, &case.rows.labels, classes)?;

@@ -43,18 +43,19 @@ pub trait Method: Sync {
     fn about(&self) -> &'static str;
 
     /// Whether it learns from rows whose labels somebody vouches for.
-    fn needs_trusted(&self) -> bool;
+    fn needs_trusted(&self) -> bool {
+        false
+    }
 
-    /// What it finds of every row; `None` if `go_on` said so.
+    /// Judges every row.
     ///
     /// # Errors
     /// Rows of no use, and training that diverges.
-    fn judge(
-        &self,
-        case: &Case<'_>,
-        go_on: &mut dyn FnMut(f64) -> bool,
-    ) -> Result<Option<Found>, CleanseError>;
+    fn judge(&self, case: &Case<'_>, go_on: &mut dyn FnMut(f64) -> bool) -> Judged;
 }
+
+/// What a method finds of every row; `None` if `go_on` said so.
+pub type Judged = Result<Option<Found>, CleanseError>;
 
 /// Numbers of the methods.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -97,25 +98,14 @@ impl Settings {
     /// # Errors
     /// The first that does not hold its number.
     pub fn check(&self) -> Result<(), CleanseError> {
+        let (iterations, rate) = (self.iterations as f64, self.rate);
         ranges(&[
             ("settings.k", self.k as f64, 1.0, 1000.0, "1 to 1000"),
             ("settings.c", self.c, 1e-6, 1e6, "1e-6 to 1e6"),
             ("settings.folds", self.folds as f64, 2.0, 100.0, "2 to 100"),
             ("settings.steps", self.steps as f64, 1.0, 1e4, "1 to 10000"),
-            (
-                "settings.iterations",
-                self.iterations as f64,
-                1.0,
-                1000.0,
-                "1 to 1000",
-            ),
-            (
-                "settings.rate",
-                self.rate,
-                1e-9,
-                1.0,
-                "above 0 and at most 1",
-            ),
+            ("settings.iterations", iterations, 1.0, 1000.0, "1 to 1000"),
+            ("settings.rate", rate, 1e-9, 1.0, "above 0 and at most 1"),
         ])
     }
 }

@@ -9,18 +9,17 @@ use crate::attacks::{Evasion, Pgd, predicted};
 use crate::model::Model;
 use crate::oracle::{Oracle, Points};
 use serde::{Deserialize, Serialize};
-use tox_data::Normalise;
-use tox_data::checkpoint::{Buffers, restore};
+use tox_data::checkpoint::{Buffers, CheckpointError, Machine, Slot, restore};
+use tox_nn::fit;
 use tox_nn::fit::evaluate::BATCH;
-use tox_nn::fit::{self, FitConfig};
 use tox_nn::layers::{Network, State};
 
-/// A training between two of its steps. What it is made on is given to every call, so that an agent
-/// can hold trainings among its own state and keep them in its own checkpoint;
-/// [`train`](super::train()) is one that stands alone.
-pub struct Training<N> {
+/// A training between two of its steps.
+pub struct Training<'a, N> {
+    inputs: &'a Inputs<'a>,
+    /// Of the steps: batches are made of pixels as they are.
+    on: &'a fit::Inputs<'a>,
     fit: fit::Training<N>,
-    basis: Basis,
     average: Option<State>,
     best: Option<State>,
     at: Kept,
@@ -28,38 +27,7 @@ pub struct Training<N> {
     validated: usize,
 }
 
-/// What [`fit::Inputs`] borrow.
-struct Basis {
-    config: FitConfig,
-    /// Batches are made of pixels as they are.
-    pixels: Normalise,
-}
-
-impl Basis {
-    fn new(inputs: &Inputs<'_>) -> Self {
-        let channels = inputs.train.images.shape[1];
-        let pixels = Normalise {
-            mean: vec![0.0; channels],
-            std: vec![1.0; channels],
-        };
-        let config = inputs.config.fit();
-        Self { config, pixels }
-    }
-
-    fn inputs<'b>(&'b self, inputs: &'b Inputs<'_>) -> fit::Inputs<'b> {
-        fit::Inputs {
-            train: inputs.train,
-            normalise: &self.pixels,
-            augment: inputs.augment,
-            config: &self.config,
-            seed: inputs.seed,
-            name: inputs.name,
-            device: inputs.device.clone(),
-        }
-    }
-}
-
-/// What a checkpoint keeps of a training beside [its buffers](Training::buffers).
+/// What a checkpoint keeps of a training beside its buffers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Kept {
@@ -88,36 +56,30 @@ fn percent(number: usize, of: &Count) -> f64 {
     100.0 * number as f64 / of.images as f64
 }
 
-impl<N: Network> Training<N> {
+impl<'a, N: Network> Training<'a, N> {
     /// Before the first step.
-    pub fn new(network: N, state: State, inputs: &Inputs<'_>) -> Self {
-        let basis = Basis::new(inputs);
+    pub fn new(
+        (network, state): (N, State),
+        inputs: &'a Inputs<'a>,
+        on: &'a fit::Inputs<'a>,
+    ) -> Self {
         Self {
+            inputs,
+            on,
             average: inputs.config.ema.map(|_| state.clone()),
             best: None,
-            fit: fit::Training::new(network, state, &basis.inputs(inputs)),
-            basis,
+            fit: fit::Training::new(network, state, on),
             at: Kept::default(),
             validated: inputs.config.validation.images.min(inputs.valid.len()),
         }
     }
 
-    /// Whether all epochs and validations are done.
-    pub fn done(&self, inputs: &Inputs<'_>) -> bool {
-        self.fit.done() && self.due(inputs).is_none()
-    }
-
-    /// Share of the training steps done.
-    pub fn share(&self) -> f64 {
-        self.fit.share()
-    }
-
     /// What the next step is a part of, and how well the last epoch went.
-    pub fn message(&self, inputs: &Inputs<'_>) -> String {
-        match self.due(inputs) {
-            Some(epoch) => format!("{}, validating epoch {}", inputs.name, epoch + 1),
+    fn message(&self) -> String {
+        match self.due() {
+            Some(epoch) => format!("{}, validating epoch {}", self.inputs.name, epoch + 1),
             None => {
-                let mut message = self.fit.message(&self.basis.inputs(inputs));
+                let mut message = self.fit.message(self.on);
                 if let Some(last) = self.at.validations.last() {
                     message += &format!(", robust accuracy {:.1} %", percent(last.robust, last));
                 }
@@ -127,7 +89,8 @@ impl<N: Network> Training<N> {
     }
 
     /// The epoch that is to be validated before the training goes on.
-    fn due(&self, inputs: &Inputs<'_>) -> Option<usize> {
+    fn due(&self) -> Option<usize> {
+        let inputs = self.inputs;
         let done = self.fit.epochs().len();
         let epoch = done.checked_sub(1)?;
         let every = inputs.config.validation.every;
@@ -137,16 +100,8 @@ impl<N: Network> Training<N> {
         (wanted && unseen && self.validated > 0).then_some(epoch)
     }
 
-    /// The next step, or the next batch of a validation, if there is one.
-    pub fn advance(&mut self, inputs: &Inputs<'_>) {
-        match self.due(inputs) {
-            Some(epoch) => self.validate(epoch, inputs),
-            None if !self.done(inputs) => self.step(inputs),
-            None => {}
-        }
-    }
-
-    fn step(&mut self, inputs: &Inputs<'_>) {
+    fn step(&mut self) {
+        let inputs = self.inputs;
         let config = inputs.config;
         let epoch = self.fit.epochs().len();
         let lr = config.schedule.lr(config.lr, epoch, config.epochs);
@@ -156,8 +111,7 @@ impl<N: Network> Training<N> {
             classes: inputs.classes,
             device: inputs.device.clone(),
         };
-        let on = self.basis.inputs(inputs);
-        self.fit.advance_by(&on, lr, |trainer, batch, draws| {
+        self.fit.advance_by(self.on, lr, |trainer, batch, draws| {
             let model = (&trainer.network, &trainer.state);
             let key = (draws.seed, draws.network, draws.step);
             let start = || noisy(&batch.pixels, config.attack.start, key);
@@ -171,11 +125,11 @@ impl<N: Network> Training<N> {
     }
 
     /// A batch of the validation images: how many are answered rightly, and still so after an attack.
-    fn validate(&mut self, epoch: usize, inputs: &Inputs<'_>) {
+    fn validate(&mut self, epoch: usize) {
         let (from, all) = (self.at.under_way.images, self.validated);
         let to = (from + BATCH).min(all);
         let rows: Vec<u32> = (from as u32..to as u32).collect();
-        let (clean, robust) = self.withstood(&rows, inputs);
+        let (clean, robust) = self.withstood(&rows);
         let count = &mut self.at.under_way;
         count.epoch = epoch;
         count.images = to;
@@ -185,15 +139,16 @@ impl<N: Network> Training<N> {
             let count = std::mem::take(count);
             let before = self.at.validations.iter().map(|c| c.robust).max();
             let better = before.is_none_or(|before| count.robust > before);
-            if inputs.config.keep == Keep::Best && better {
+            if self.inputs.config.keep == Keep::Best && better {
                 self.best = Some(self.state().clone());
             }
             self.at.validations.push(count);
         }
     }
 
-    fn withstood(&self, rows: &[u32], inputs: &Inputs<'_>) -> (usize, usize) {
-        let batch = inputs.valid.batch(rows, &self.basis.pixels, None);
+    fn withstood(&self, rows: &[u32]) -> (usize, usize) {
+        let inputs = self.inputs;
+        let batch = inputs.valid.batch(rows, self.on.normalise, None);
         let [_, shape @ ..] = batch.shape;
         let (on, device) = ((shape, inputs.classes), inputs.device.clone());
         let model = Model::new(
@@ -229,18 +184,13 @@ impl<N: Network> Training<N> {
         (labels.len(), withstood)
     }
 
-    /// The network as the last step left it.
-    pub fn network(&self) -> &N {
-        self.fit.network()
-    }
-
-    /// Its numbers: the average of those of all steps if there is one.
-    pub fn state(&self) -> &State {
+    /// The network's numbers: the average of those of all steps if there is one.
+    fn state(&self) -> &State {
         self.average.as_ref().unwrap_or(self.fit.state())
     }
 
     /// The epochs that are done, with their validations.
-    pub fn epochs(&self) -> Vec<Epoch> {
+    fn epochs(&self) -> Vec<Epoch> {
         let mut left = self.at.validations.iter().peekable();
         let epochs = self.fit.epochs().iter().map(|e| {
             let validated = left.next_if(|count| count.epoch == e.epoch);
@@ -278,18 +228,31 @@ impl<N: Network> Training<N> {
             nonfinite_steps: self.fit.fitted().nonfinite_steps,
         }
     }
+}
 
-    /// What a checkpoint keeps, beside the buffers.
-    pub fn kept(&self) -> Kept {
-        Kept {
+impl<N: Network> Machine for Training<'_, N> {
+    type Header = Kept;
+
+    fn done(&self) -> bool {
+        self.fit.done() && self.due().is_none()
+    }
+
+    /// The next step, or the next batch of a validation, if there is one.
+    fn advance(&mut self, progress: &mut dyn FnMut(f64, &str)) {
+        let message = self.message();
+        match self.due() {
+            Some(epoch) => self.validate(epoch),
+            None => self.step(),
+        }
+        progress(self.fit.share(), &message);
+    }
+
+    fn save(&mut self, slot: Slot<'_>) -> Result<(), CheckpointError> {
+        let kept = Kept {
             fit: self.fit.kept(),
             best: self.best.as_ref().map(|best| best.running.batches.clone()),
             ..self.at.clone()
-        }
-    }
-
-    /// The buffers that a checkpoint keeps.
-    pub fn buffers(&self) -> Vec<(&'static str, &[f32])> {
+        };
         let mut buffers = self.fit.buffers().to_vec();
         if let Some(state) = &self.average {
             buffers.push(("average/weights", &state.params.values));
@@ -299,14 +262,11 @@ impl<N: Network> Training<N> {
             buffers.push(("best/weights", &state.params.values));
             buffers.push(("best/running", &state.running.values));
         }
-        buffers
+        slot.write(&kept, &buffers)
     }
 
-    /// Goes on from what [`Training::kept`] and [`Training::buffers`] gave.
-    ///
-    /// # Errors
-    /// What is wrong with them, such as buffers of another length.
-    pub fn resume(&mut self, kept: Kept, buffers: &mut Buffers) -> Result<(), String> {
+    fn resume(&mut self, kept: Kept, mut buffers: Buffers) -> Result<(), String> {
+        let buffers = &mut buffers;
         self.fit.resume(kept.fit.clone(), buffers)?;
         let all = self.validated;
         if kept.under_way.images > all {

@@ -20,15 +20,16 @@ mod machine;
 mod objective;
 
 pub use config::{Ema, InnerAttack, Keep, Method, TrainingConfig, Validation};
-pub use machine::{Kept, Training};
 pub use objective::Objective;
 pub use tox_nn::fit::FitConfigError;
 
+use machine::Training;
 use serde::{Deserialize, Serialize};
-use tox_data::checkpoint::{self, Buffers, CheckpointError, Hooks, Machine, Slot};
+use tox_data::checkpoint::{self, CheckpointError, Hooks};
 use tox_data::spec::Augment;
 use tox_data::{Normalise, Split};
 use tox_nn::Device;
+use tox_nn::fit;
 use tox_nn::layers::{Network, State};
 
 /// What a network is trained on.
@@ -103,38 +104,17 @@ pub fn train<N: Network>(
     inputs: &Inputs<'_>,
     mut hooks: Hooks<'_>,
 ) -> Result<Option<Trained>, CheckpointError> {
-    let mut standalone = Standalone {
-        inputs,
-        training: Training::new(network, state, inputs),
+    let pixels = Normalise::identity(inputs.train.images.shape[1]);
+    let on = fit::Inputs {
+        train: inputs.train,
+        normalise: &pixels,
+        augment: inputs.augment,
+        config: &inputs.config.fit(),
+        seed: inputs.seed,
+        name: inputs.name,
+        device: inputs.device.clone(),
     };
-    let done = checkpoint::drive(&mut standalone, &mut hooks)?;
-    Ok(done.then(|| standalone.training.trained()))
-}
-
-/// A training with a checkpoint of its own.
-struct Standalone<'a, N> {
-    inputs: &'a Inputs<'a>,
-    training: Training<N>,
-}
-
-impl<N: Network> Machine for Standalone<'_, N> {
-    type Header = Kept;
-
-    fn done(&self) -> bool {
-        self.training.done(self.inputs)
-    }
-
-    fn advance(&mut self, progress: &mut dyn FnMut(f64, &str)) {
-        let message = self.training.message(self.inputs);
-        self.training.advance(self.inputs);
-        progress(self.training.share(), &message);
-    }
-
-    fn save(&mut self, slot: Slot<'_>) -> Result<(), CheckpointError> {
-        slot.write(&self.training.kept(), &self.training.buffers())
-    }
-
-    fn resume(&mut self, kept: Kept, mut buffers: Buffers) -> Result<(), String> {
-        self.training.resume(kept, &mut buffers)
-    }
+    let mut training = Training::new((network, state), inputs, &on);
+    let done = checkpoint::drive(&mut training, &mut hooks)?;
+    Ok(done.then(|| training.trained()))
 }

@@ -1,12 +1,12 @@
 //! A training that is tested between epochs, as a machine of small steps.
 
-use super::{Epoch, Evaluation, Trained};
+use super::{Evaluation, Trained};
 use crate::count::Counts;
 use serde::{Deserialize, Serialize};
 use tox_data::Split;
 use tox_data::checkpoint::{self, Buffers, CheckpointError, Slot};
 use tox_nn::fit::evaluate::{BATCH, images, wrong};
-use tox_nn::fit::{Inputs, Kept, Training};
+use tox_nn::fit::{Epoch, Inputs, Kept, Training};
 use tox_nn::layers::{Mode, Network, Pass};
 
 /// Where it stands, beside the training.
@@ -87,11 +87,8 @@ impl<'a, N: Network> Machine<'a, N> {
         let epochs = fitted.epochs.into_iter().map(|e| {
             let tested = left.next_if(|(epoch, _)| *epoch == e.epoch);
             Epoch {
-                epoch: e.epoch,
-                lr: e.lr,
-                loss: e.loss,
-                error: e.error,
                 accuracy: tested.map(|(_, wrong)| percent(*wrong)),
+                ..e
             }
         });
         Trained {

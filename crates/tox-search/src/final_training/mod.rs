@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 use tox_data::checkpoint::{self, CheckpointError, Hooks};
 use tox_data::{Dataset, Split};
 use tox_nn::Device;
-use tox_nn::fit::{self, FitConfigError};
+use tox_nn::fit::{self, Epoch, FitConfigError};
 use tox_nn::layers::{Fan, Init, Network, State};
 
 /// Last part of the keys of all random streams.
@@ -69,21 +69,6 @@ pub struct Evaluation {
     /// diverged.
     pub nonfinite_steps: u64,
     pub epochs: Vec<Epoch>,
-}
-
-/// One epoch.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Epoch {
-    pub epoch: usize,
-    pub lr: f64,
-    /// Mean loss over the training images, with that of an auxiliary head; `None` if it is not finite.
-    pub loss: Option<f64>,
-    /// Training error in percent, measured before each step on its batch, which is augmented.
-    pub error: f64,
-    /// Test accuracy after the epoch in percent, if it was tested.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub accuracy: Option<f64>,
 }
 
 /// Why a final training could not begin or go on.

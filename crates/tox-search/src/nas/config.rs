@@ -207,7 +207,7 @@ impl TryFrom<NasKeys> for Written {
                 let all = all.join(", ");
                 return Err(format!("unknown field `{key}`, expected one of {all}"));
             };
-            let read: Result<Value, Unread> = search.facts().table.read(table.take());
+            let read: Result<Value, Unread> = search.facts().types.read(table.take());
             *table = read.map_err(|e| e.to_string())?;
         }
         Ok(Self(keys))
@@ -221,7 +221,7 @@ impl Written {
         let tables: Vec<(String, Value)> = SEARCHES
             .iter()
             .map(|search| {
-                let mut table = search.facts().table.schema(generator);
+                let mut table = search.facts().types.schema(generator);
                 table.insert("description".into(), search.facts().about.into());
                 (search.kind().to_owned(), table.to_value())
             })
@@ -243,7 +243,7 @@ impl Written {
         let mut keys = self.0;
         let (search, space) = (keys.search, keys.space);
         let table = keys.tables.shift_remove(search.kind()).unwrap_or_default();
-        let table = search.facts().table.in_space(table, space);
+        let table = search.facts().types.in_space(table, space);
         keys.tables = Map::from_iter([(search.kind().to_owned(), table)]);
         keys.supernet = keys.supernet.filter(|_| search.facts().takes_supernet);
         keys.elastic = (space == NasSpace::Elastic).then(|| keys.elastic_space());
@@ -422,7 +422,7 @@ impl NasKeys {
             let concerned =
                 search.runs_in(space) && (space.cells().is_some() || kind == self.search.kind());
             if let Some(table) = self.tables.get(kind).filter(|_| concerned) {
-                let checked = search.facts().table.check(table, space);
+                let checked = search.facts().types.check(table, space);
                 checked.map_err(|e| e.below(kind))?;
             }
         }

@@ -24,6 +24,6 @@ mod trace;
 pub use crate::SEARCHES;
 pub use config::{BadEdges, Evaluate, NasConfig, NasKeys, NasSpace, SupernetFile, Written};
 pub use kind::SearchKind;
-pub use numbers::{Numbers, Table, TableOf, Unread};
+pub use numbers::{Numbers, Types, TypesOf, Unread};
 pub use search::{Ended, Facts, Found, Inputs, Leftover, NasError, Reads, Search, run};
 pub use trace::{Course, Ties, Trace};

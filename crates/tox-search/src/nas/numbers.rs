@@ -1,6 +1,6 @@
-//! The table of a search's numbers in a config.
+//! The structures of a search: its numbers, a table in a config, and how a run of it went.
 
-use super::NasSpace;
+use super::{Course, NasSpace, Trace};
 use crate::config::ConfigError;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
@@ -23,8 +23,8 @@ pub trait Numbers: Serialize + DeserializeOwned + JsonSchema + 'static {
     fn check_in(&self, space: NasSpace) -> Result<(), ConfigError>;
 }
 
-/// [`Numbers`], whatever their type.
-pub trait Table: Sync {
+/// [`Numbers`] and [`Course`], whatever their types.
+pub trait Types: Sync {
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema;
 
     /// The table with its defaults written out.
@@ -39,17 +39,20 @@ pub trait Table: Sync {
     /// # Errors
     /// The first key out of its range.
     fn check(&self, table: &Value, space: NasSpace) -> Result<(), ConfigError>;
+
+    /// Reads the keys of a [`Trace`] of it.
+    fn course(&self, trace: &Trace) -> serde_json::Result<Box<dyn Course>>;
 }
 
-/// The [`Table`] of numbers.
-pub struct TableOf<T>(PhantomData<fn() -> T>);
+/// The [`Types`] of numbers and a course.
+pub struct TypesOf<T, C>(PhantomData<fn() -> (T, C)>);
 
-impl<T: 'static> TableOf<T> {
+impl<T: 'static, C: 'static> TypesOf<T, C> {
     /// It has no state.
     pub const NEW: &'static Self = &Self(PhantomData);
 }
 
-impl<T: Numbers> Table for TableOf<T> {
+impl<T: Numbers, C: Course + DeserializeOwned + 'static> Types for TypesOf<T, C> {
     fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
         generator.subschema_for::<Option<T>>()
     }
@@ -69,6 +72,10 @@ impl<T: Numbers> Table for TableOf<T> {
 
     fn check(&self, table: &Value, space: NasSpace) -> Result<(), ConfigError> {
         read::<T>(table)?.in_space(space).check_in(space)
+    }
+
+    fn course(&self, trace: &Trace) -> serde_json::Result<Box<dyn Course>> {
+        Ok(Box::new(trace.read::<C>()?))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a search is to those who run it and report on it.
 
 use super::diagnostics::Diagnostics;
-use super::{Course, NasConfig, NasSpace, Table, Trace};
+use super::{NasConfig, NasSpace, Trace, Types};
 use crate::cell::SupernetShape;
 use crate::config::{ConfigError, error};
 use crate::genes::Architecture;
@@ -45,9 +45,6 @@ pub trait Search: Sync {
     /// Images that it cannot use, a checkpoint that cannot be read or written.
     fn run(&self, inputs: &Inputs<'_>, hooks: Hooks<'_>) -> Ended;
 
-    /// Reads the keys of a [`Trace`] of it.
-    fn course(&self, trace: &Trace) -> serde_json::Result<Box<dyn Course>>;
-
     /// Measures what `poisoned`, the same rows as the clean ones of `inputs`, does to the signals that it
     /// goes by.
     fn diagnose(
@@ -78,8 +75,8 @@ pub struct Facts {
     pub title: &'static str,
     /// A sentence on it.
     pub about: &'static str,
-    /// Its numbers: [`super::TableOf`] a structure.
-    pub table: &'static dyn Table,
+    /// Its numbers, and how a run of it went: [`super::TypesOf`] two structures.
+    pub types: &'static dyn Types,
     /// Whether it chooses by scores of untrained networks, even if it trains the best by its scores.
     pub training_free: bool,
     /// Whether it is no search at all, but what others are held against.
@@ -102,13 +99,13 @@ impl Facts {
         kind: &'static str,
         title: &'static str,
         about: &'static str,
-        table: &'static dyn Table,
+        types: &'static dyn Types,
     ) -> Self {
         Self {
             kind,
             title,
             about,
-            table,
+            types,
             training_free: false,
             control: false,
             elastic: false,

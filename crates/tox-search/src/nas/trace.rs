@@ -79,7 +79,7 @@ impl Trace {
     /// What its search says of it.
     pub fn course(&self) -> Box<dyn Course> {
         // It could be read when it was made.
-        let course = self.search.course(self);
+        let course = self.search.facts().types.course(self);
         course.unwrap_or_else(|_| Box::new(Unknown))
     }
 
@@ -99,7 +99,7 @@ impl TryFrom<Map<String, Value>> for Trace {
     fn try_from(mut keys: Map<String, Value>) -> Result<Self, Self::Error> {
         let search = SearchKind::deserialize(keys.shift_remove("search").unwrap_or_default())?;
         let trace = Self { search, keys };
-        search.course(&trace)?;
+        search.facts().types.course(&trace)?;
         Ok(trace)
     }
 }

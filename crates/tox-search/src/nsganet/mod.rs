@@ -48,7 +48,7 @@ use crate::cell::SupernetShape;
 use crate::config::ConfigError;
 use crate::genes::Architecture;
 use crate::nas::{
-    self, Course, Facts, Leftover, NasError, NasSpace, Numbers, SupernetFile, TableOf, Trace,
+    self, Course, Facts, Leftover, NasError, NasSpace, Numbers, SupernetFile, Trace, TypesOf,
 };
 use archive::{Entry, Round};
 use serde::{Deserialize, Serialize};
@@ -93,7 +93,7 @@ const FACTS: Facts = Facts {
         "nsganetv2",
         "NSGANetV2",
         "NSGANetV2: evolution by predicted accuracy over a supernet's subnets.",
-        TableOf::<NsganetConfig>::NEW,
+        TypesOf::<NsganetConfig, NsganetTrace>::NEW,
     )
 };
 
@@ -132,10 +132,6 @@ impl nas::Search for NsganetV2 {
             trace: Trace::of(&Self, &trace),
             left: subnet.map_or(Leftover::None, |subnet| Leftover::Subnet(Box::new(subnet))),
         }))
-    }
-
-    fn course(&self, trace: &Trace) -> serde_json::Result<Box<dyn Course>> {
-        Ok(Box::new(trace.read::<NsganetTrace>()?))
     }
 
     fn left(

@@ -137,6 +137,7 @@ impl Training {
                 lr,
                 loss: Some(loss / images).filter(|loss| loss.is_finite()),
                 error: 100.0 * at.wrong as f64 / images,
+                accuracy: None,
             });
             (at.step, at.loss, at.wrong, at.images) = (0, 0, 0, 0);
             self.order = None;

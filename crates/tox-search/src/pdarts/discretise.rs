@@ -2,30 +2,20 @@
 //!
 //! A cell has [`NODES`] nodes. Node `i` has an edge from each of the cell's two inputs and from each
 //! earlier node: `i + 2` edges; all edges are numbered node by node, [`EDGES`] in all. An edge holds
-//! candidate ops ([`OPS`], by index), fewer from stage to stage: 8, 5, 3. Probabilities are the
+//! candidate ops (by their index in [`Op::ALL`](crate::space::darts::Op::ALL), behind which bad ops may stand), fewer from stage to stage: 8, 5, 3. Probabilities are the
 //! softmax over an edge's candidates of the cell's architecture weights; there is one for each
 //! candidate, in the candidates' order.
 //!
 //! | step | what that code does |
 //! |---|---|
-//! | after stages 1 and 2 | [`prune`]: each edge loses its 3, then 2, least likely ops, `none` being one like the others |
-//! | after stage 3 | [`derive()`]: `none` is out; an edge's op is its likeliest; each node keeps its two likeliest edges by that op's probability |
-//! | then, normal cell only | [`restrict`]: while there are more than M skip-connects, the least likely one is struck from its edge and everything is derived again |
+//! | after stages 1 and 2 | [`Branches::prune`]: each edge loses its 3, then 2, least likely ops, `none` being one like the others |
+//! | after stage 3 | [`Branches::derive`]: `none` is out; an edge's op is its likeliest; each node keeps its two likeliest edges by that op's probability |
+//! | then, normal cell only | [`Branches::restrict`]: while there are more than M skip-connects, the least likely one is struck from its edge and everything is derived again |
 //!
 //! Equal probabilities: pruning takes the first op, so the last one stays; of equally likely edges
 //! the later ones stay.
 
-/// Names of the ops in the order of DARTS' `PRIMITIVES`.
-pub const OPS: [&str; 8] = [
-    "none",
-    "max_pool_3x3",
-    "avg_pool_3x3",
-    "skip_connect",
-    "sep_conv_3x3",
-    "sep_conv_5x5",
-    "dil_conv_3x3",
-    "dil_conv_5x5",
-];
+use crate::space::darts::{EDGES, NODES};
 
 /// Index of `none`.
 pub const NONE: usize = 0;
@@ -33,19 +23,13 @@ pub const NONE: usize = 0;
 /// Index of `skip_connect`.
 pub const SKIP: usize = 3;
 
-/// Nodes of a cell that compute something.
-pub const NODES: usize = 4;
-
-/// Edges of a cell.
-pub const EDGES: usize = 14;
-
 /// Skip-connects that a normal cell may keep (M in the paper).
 pub const MAX_SKIPS: usize = 2;
 
 /// An edge of a finished cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Edge {
-    /// Op, index into [`OPS`].
+    /// Number of its branch.
     pub op: usize,
     /// Where it comes from: 0 and 1 are the cell's inputs, `2 + i` is node `i`.
     pub from: usize,
@@ -98,71 +82,12 @@ pub enum DiscretiseError {
 #[derive(Clone, Copy, Debug)]
 pub struct Branches(pub usize);
 
-/// The published ops of the DARTS space.
-const PUBLISHED: Branches = Branches(OPS.len());
-
-/// All ops on all edges: what stage 1 begins with.
-pub fn all_ops() -> Vec<Vec<usize>> {
-    vec![(0..OPS.len()).collect(); EDGES]
-}
-
-/// The ops that each edge keeps when its `drop` least likely ones go; for cells of any number of
-/// edges.
-///
-/// # Errors
-/// When ops or probabilities are not as the module says, or no op would be left.
-pub fn prune(
-    candidates: &[Vec<usize>],
-    probabilities: &[Vec<f64>],
-    drop: usize,
-) -> Result<Vec<Vec<usize>>, DiscretiseError> {
-    PUBLISHED.prune(candidates, probabilities, drop)
-}
-
-/// The cell that the last stage's probabilities give: two edges for each node, in the order of
-/// nodes and, within a node, of where they come from.
-///
-/// # Errors
-/// When ops or probabilities are not as the module says, or an edge has no op besides `none`.
-pub fn derive(
-    candidates: &[Vec<usize>],
-    probabilities: &[Vec<f64>],
-) -> Result<Vec<Edge>, DiscretiseError> {
-    PUBLISHED.derive(candidates, probabilities)
-}
-
-/// As [`derive()`], with at most `max_skips` skip-connects.
-///
-/// # Errors
-/// As [`derive()`]; also when an edge whose skip-connect was struck has no other op besides `none`.
-pub fn restrict(
-    candidates: &[Vec<usize>],
-    probabilities: &[Vec<f64>],
-    max_skips: usize,
-) -> Result<Vec<Edge>, DiscretiseError> {
-    PUBLISHED.restrict(candidates, probabilities, max_skips)
-}
-
-/// One op for each edge, the likeliest, `none` not left out: a cell of a space in which every edge
-/// stays (NAS-Bench-201). While it has more than `max_skips` of the op `skip`, the least likely one
-/// (the first of equals) is struck from its edge.
-///
-/// # Errors
-/// When ops or probabilities are not as the module says, or an edge has nothing but a struck op.
-pub fn derive_each(
-    candidates: &[Vec<usize>],
-    probabilities: &[Vec<f64>],
-    skip: usize,
-    max_skips: usize,
-) -> Result<Vec<usize>, DiscretiseError> {
-    PUBLISHED.derive_each(candidates, probabilities, skip, max_skips)
-}
-
 impl Branches {
-    /// As [`prune`].
+    /// The ops that each edge keeps when its `drop` least likely ones go; for cells of any number of
+    /// edges.
     ///
     /// # Errors
-    /// As [`prune`].
+    /// When ops or probabilities are not as the module says, or no op would be left.
     pub fn prune(
         self,
         candidates: &[Vec<usize>],
@@ -186,10 +111,11 @@ impl Branches {
             .collect()
     }
 
-    /// As [`derive()`].
+    /// The cell that the last stage's probabilities give: two edges for each node, in the order of
+    /// nodes and, within a node, of where they come from.
     ///
     /// # Errors
-    /// As [`derive()`].
+    /// When ops or probabilities are not as the module says, or an edge has no op besides `none`.
     pub fn derive(
         self,
         candidates: &[Vec<usize>],
@@ -200,10 +126,11 @@ impl Branches {
         Ok(chosen.into_iter().map(|(_, edge)| edge).collect())
     }
 
-    /// As [`restrict`].
+    /// As [`Branches::derive`], with at most `max_skips` skip-connects.
     ///
     /// # Errors
-    /// As [`restrict`].
+    /// As [`Branches::derive`]; also when an edge whose skip-connect was struck has no other op besides
+    /// `none`.
     pub fn restrict(
         self,
         candidates: &[Vec<usize>],
@@ -231,10 +158,12 @@ impl Branches {
         }
     }
 
-    /// As [`derive_each`].
+    /// One op for each edge, the likeliest, `none` not left out: a cell of a space in which every edge
+    /// stays (NAS-Bench-201). While it has more than `max_skips` of the op `skip`, the least likely one
+    /// (the first of equals) is struck from its edge.
     ///
     /// # Errors
-    /// As [`derive_each`].
+    /// When ops or probabilities are not as the module says, or an edge has nothing but a struck op.
     pub fn derive_each(
         self,
         candidates: &[Vec<usize>],

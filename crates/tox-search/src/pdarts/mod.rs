@@ -36,7 +36,7 @@ use crate::config::ConfigError;
 use crate::genes::Architecture;
 use crate::nas::diagnostics::Diagnostics;
 use crate::nas::{
-    self, Course, Facts, Leftover, NasError, NasSpace, Numbers, TableOf, Ties, Trace,
+    self, Course, Facts, Leftover, NasError, NasSpace, Numbers, Ties, Trace, TypesOf,
 };
 use config::PdartsConfig;
 use found::{Epoch, StageEnd};
@@ -92,7 +92,7 @@ const FACTS: Facts = Facts {
         "p-darts",
         "P-DARTS",
         "P-DARTS: gradient descent on the weights of ops in a supernet.",
-        TableOf::<PdartsConfig>::NEW,
+        TypesOf::<PdartsConfig, PdartsTrace>::NEW,
     )
 };
 
@@ -120,10 +120,6 @@ impl nas::Search for PDarts {
                 left: Leftover::Supernet(Box::new(found.learner)),
             }
         }))
-    }
-
-    fn course(&self, trace: &Trace) -> serde_json::Result<Box<dyn Course>> {
-        Ok(Box::new(trace.read::<PdartsTrace>()?))
     }
 
     /// The cosine of the sums of the alphas' gradients over the first batches of both validation splits.

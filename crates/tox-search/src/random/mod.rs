@@ -14,8 +14,8 @@ pub use search::{Found, Inputs, draw, run};
 use crate::config::{ConfigError, whole};
 use crate::genes::Architecture;
 use crate::nas::{
-    self, Course, Facts, Leftover, NasConfig, NasError, NasSpace, Numbers, Reads, TableOf, Ties,
-    Trace,
+    self, Course, Facts, Leftover, NasConfig, NasError, NasSpace, Numbers, Reads, Ties, Trace,
+    TypesOf,
 };
 use crate::space::cells::CellGenotype;
 use serde::{Deserialize, Serialize};
@@ -60,7 +60,7 @@ const FACTS: Facts = Facts {
         "random",
         "random",
         "A random architecture of the space: the control.",
-        TableOf::<RandomConfig>::NEW,
+        TypesOf::<RandomConfig, RandomTrace>::NEW,
     )
 };
 
@@ -92,9 +92,5 @@ impl nas::Search for Random {
         let own = inputs.evaluating(&space, &config);
         let ended = run(&own, hooks).map_err(NasError::of)?;
         Ok(ended.map(|f| found(Architecture::Cell(f.genotype), f.evaluated)))
-    }
-
-    fn course(&self, trace: &Trace) -> serde_json::Result<Box<dyn Course>> {
-        Ok(Box::new(trace.read::<RandomTrace>()?))
     }
 }

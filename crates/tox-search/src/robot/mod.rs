@@ -25,7 +25,7 @@ use crate::config::ConfigError;
 use crate::genes::Architecture;
 use crate::nas::diagnostics::Diagnostics;
 use crate::nas::{
-    self, Course, Facts, Leftover, NasError, NasSpace, Numbers, TableOf, Ties, Trace,
+    self, Course, Facts, Leftover, NasError, NasSpace, Numbers, Ties, Trace, TypesOf,
 };
 use crate::space::cells::CellGenotype;
 use crate::zero_cost::{NAMES, metrics};
@@ -73,7 +73,7 @@ const FACTS: Facts = Facts {
         "robot",
         "RoBoT",
         "RoBoT: a learned mixture of six training-free metrics, and short trainings.",
-        TableOf::<RobotConfig>::NEW,
+        TypesOf::<RobotConfig, RobotTrace>::NEW,
     )
 };
 
@@ -98,10 +98,6 @@ impl nas::Search for Robot {
                 left: Leftover::None,
             }
         }))
-    }
-
-    fn course(&self, trace: &Trace) -> serde_json::Result<Box<dyn Course>> {
-        Ok(Box::new(trace.read::<RobotTrace>()?))
     }
 
     /// The metrics of what was found, with the batch of the search.

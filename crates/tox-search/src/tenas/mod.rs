@@ -29,8 +29,8 @@ use crate::config::ConfigError;
 use crate::genes::Architecture;
 use crate::nas::diagnostics::Diagnostics;
 use crate::nas::{
-    self, Course, Facts, Leftover, NasConfig, NasError, NasSpace, Numbers, Reads, TableOf, Ties,
-    Trace,
+    self, Course, Facts, Leftover, NasConfig, NasError, NasSpace, Numbers, Reads, Ties, Trace,
+    TypesOf,
 };
 use crate::space::PoisonedSpace;
 use serde::{Deserialize, Serialize};
@@ -86,7 +86,7 @@ const FACTS: Facts = Facts {
         "te-nas",
         "TE-NAS",
         "TE-NAS: pruning by two scores of untrained supernets; no labels.",
-        TableOf::<TenasConfig>::NEW,
+        TypesOf::<TenasConfig, TenasTrace>::NEW,
     )
 };
 
@@ -112,10 +112,6 @@ impl nas::Search for TeNas {
                 left: Leftover::None,
             }
         }))
-    }
-
-    fn course(&self, trace: &Trace) -> serde_json::Result<Box<dyn Course>> {
-        Ok(Box::new(trace.read::<TenasTrace>()?))
     }
 
     /// Both scores of the unpruned supernet.

@@ -203,6 +203,7 @@ pub fn data(
     let general = general.into_iter().filter(|(_, wrong, _)| *wrong);
     let general = general.map(|(key, _, problem)| (key, problem.to_owned()));
     let general = general.chain(of_table(house, own, data));
+    let general = general.chain(of_drawn(house, own, data));
     let own = own.map_or_else(Vec::new, |learner| learner.data(spec));
     let Some((key, problem)) = general.chain(own).next() else {
         return Ok(());
@@ -227,9 +228,7 @@ fn of_table(
         return wrong;
     }
     if learner.is_some_and(|learner| !learner.takes_table(data)) {
-        let others = house.learners.iter().filter(|l| l.takes_table(data));
-        let others: Vec<String> = others.map(|l| format!("\"{}\"", l.kind())).collect();
-        let others = others.join(", ");
+        let others = learners(house, |learner| learner.takes_table(data));
         wrong.push((
             "dataset",
             format!(
@@ -246,6 +245,27 @@ fn of_table(
     let words = "is for images, and the data are a table, whose rows have no sides\nleave it out";
     wrong.extend(keys.map(|(key, _)| (key, words.to_owned())));
     wrong
+}
+
+/// What is wrong with points that a learner would have to draw.
+fn of_drawn(
+    house: &House,
+    learner: Option<&dyn Learner>,
+    data: &DataSpec,
+) -> Option<(&'static str, String)> {
+    let wrong = data.is_drawn() && learner.is_some_and(|learner| !learner.draws());
+    wrong.then(|| {
+        let others = learners(house, |learner| learner.draws());
+        let problem = format!("= \"{}\" is for the learner {others} alone", data.dataset);
+        ("dataset", problem)
+    })
+}
+
+/// The kinds of some learners.
+fn learners(house: &House, are: impl Fn(&dyn Learner) -> bool) -> String {
+    let some = house.learners.iter().filter(|learner| are(**learner));
+    let kinds: Vec<String> = some.map(|l| format!("\"{}\"", l.kind())).collect();
+    kinds.join(", ")
 }
 
 /// Whether there are at least two, all different.

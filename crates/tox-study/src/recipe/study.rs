@@ -55,6 +55,11 @@ pub struct Study {
 }
 
 impl Study {
+    /// What every trial is, in their order.
+    pub fn specs(&self) -> impl Iterator<Item = &TrialSpec> {
+        self.trials.iter().map(|trial| &trial.spec)
+    }
+
     /// Reads the recipe at `path`. Relative paths in it are taken from its folder.
     ///
     /// # Errors

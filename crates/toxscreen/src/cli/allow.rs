@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use tox_audits::HOUSE;
 use tox_data::text::shell_word;
 use tox_study::house::Programs;
-use tox_study::part::Part;
+use tox_study::spec::TrialSpec;
 use tox_study::trial::Failure;
 
 /// Whether programs may be started.
@@ -23,8 +23,8 @@ impl Allow {
     ///
     /// # Errors
     /// The first of them, and how to allow it.
-    pub fn check(&self, learners: &[Part]) -> Result<bool, Failure> {
-        let programs = programs(learners);
+    pub fn check<'a>(&self, specs: impl Iterator<Item = &'a TrialSpec>) -> Result<bool, Failure> {
+        let programs = programs(specs);
         if self.allow_commands || programs.is_empty() {
             return Ok(!programs.is_empty());
         }
@@ -44,10 +44,10 @@ impl Allow {
     }
 }
 
-/// What the learners start, each once.
-pub fn programs(learners: &[Part]) -> BTreeSet<Programs> {
-    let of = |part: &Part| HOUSE.learner(&part.kind)?.programs(part);
-    learners.iter().filter_map(of).collect()
+/// What the learners of trials start, each once.
+pub fn programs<'a>(specs: impl Iterator<Item = &'a TrialSpec>) -> BTreeSet<Programs> {
+    let of = |spec: &TrialSpec| HOUSE.of(spec).ok()?.programs(&spec.learner);
+    specs.filter_map(of).collect()
 }
 
 /// Commands as a shell has them.

@@ -6,7 +6,6 @@ use super::{Output, Result, json, shell_path, system, table, warn};
 use std::path::{Path, PathBuf};
 use tox_audits::HOUSE;
 use tox_study::files;
-use tox_study::part::Part;
 use tox_study::plan::Trial;
 use tox_study::recipe::{SourceError, Study};
 use tox_study::runner::this_program;
@@ -50,12 +49,7 @@ pub fn plan(args: &Plan) -> Result<Output> {
         let text = made(args, study, faults, dir)?;
         return Ok(Output::done(text));
     }
-    let learners: Vec<Part> = study
-        .trials
-        .iter()
-        .map(|t| t.spec.learner.clone())
-        .collect();
-    let programs = programs(&learners);
+    let programs = programs(study.specs());
     if args.json {
         let name = &study.recipe.name;
         let value = serde_json::json!({
@@ -107,12 +101,7 @@ fn made(args: &Plan, study: Study, faults: Vec<SourceError>, dir: &Path) -> Resu
     if let Some(fault) = faults.into_iter().next() {
         return Err(fault.into());
     }
-    let learners: Vec<Part> = study
-        .trials
-        .iter()
-        .map(|t| t.spec.learner.clone())
-        .collect();
-    let programs = args.allow.check(&learners)?;
+    let programs = args.allow.check(study.specs())?;
     let (store, lock) = Store::create(&HOUSE, dir, &study)?;
     warn(&store.notes);
     let left: Vec<&Trial> = study

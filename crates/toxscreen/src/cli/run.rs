@@ -143,12 +143,7 @@ fn seeds(text: &str) -> Result<Vec<u64>> {
 
 pub fn run(args: Run) -> Result<Output> {
     let study = args.asked.study()?;
-    let learners: Vec<Part> = study
-        .trials
-        .iter()
-        .map(|t| t.spec.learner.clone())
-        .collect();
-    let programs = args.allow.check(&learners)?;
+    let programs = args.allow.check(study.specs())?;
     let default = || PathBuf::from("runs").join(&study.recipe.name);
     let dir = args.out.clone().unwrap_or_else(default);
     let options = RunOptions {

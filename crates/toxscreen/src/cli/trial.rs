@@ -79,7 +79,7 @@ pub fn trial(args: Trial) -> Result<Output> {
     };
     let allow = args.allow;
     let execute = |spec: &TrialSpec, context: TrialContext<'_>| {
-        allow.check(std::slice::from_ref(&spec.learner))?;
+        allow.check(std::iter::once(spec))?;
         execute_in_house(spec, context)
     };
     let done = child::run(&options, &stop, &execute, &mut child::print);

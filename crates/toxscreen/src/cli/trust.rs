@@ -5,7 +5,6 @@ use super::run::Asked;
 use super::{Output, Result};
 use std::path::Path;
 use tox_study::files;
-use tox_study::part::Part;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -29,12 +28,7 @@ pub struct Trust {
 
 pub fn trust(args: &Trust) -> Result<Output> {
     let study = args.asked.study()?;
-    let learners: Vec<Part> = study
-        .trials
-        .iter()
-        .map(|t| t.spec.learner.clone())
-        .collect();
-    let programs = programs(&learners);
+    let programs = programs(study.specs());
     if programs.is_empty() {
         let text = format!(
             "{} starts no programs: there is nothing to trust\n",

@@ -50,9 +50,7 @@ pub struct Verify {
 
 pub fn verify(args: Verify) -> Result<Output> {
     let store = Store::open(&HOUSE, &args.dir)?;
-    let trials = store.study.trials.iter();
-    let learners: Vec<_> = trials.map(|t| t.spec.learner.clone()).collect();
-    let programs = !args.no_rerun && args.allow.check(&learners)?;
+    let programs = !args.no_rerun && args.allow.check(store.study.specs())?;
     let options = RunOptions {
         program: this_program()?,
         jobs: args.jobs.map_or_else(|| default_jobs(1), usize::from),

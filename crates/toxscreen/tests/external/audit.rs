@@ -5,17 +5,13 @@ use super::*;
 #[test]
 fn a_learner_is_audited_in_any_language() {
     let dir = tempfile::tempdir().unwrap();
-    let exe = learner();
     let keys = format!(
         "{}\nretrain = true\ndefault = {{ shrink = 0.0 }}\nversion = [\"echo\", \"1.2\"]",
-        command_of(&[exe.to_str().unwrap()])
+        own(&[])
     );
     recipe(dir.path(), &keys, CELLS);
-    let ran = toxscreen(
-        dir.path(),
-        &["run", "own.toml", "--out", "out", "--allow-commands"],
-    );
-    assert!(ran.status.success(), "{}", text(&ran.stderr));
+    let both = ["run", "own.toml", "--out", "out", "--allow-commands"];
+    done(dir.path(), &both);
     let out = dir.path().join("out");
     let records = records(&out);
     assert_eq!(records.len(), 6);
@@ -58,12 +54,8 @@ fn a_learner_is_audited_in_any_language() {
     assert_eq!(wide.lines().count(), 7);
     let tidy = fs::read_to_string(out.join("results.csv")).unwrap();
     assert!(tidy.contains("error of the clean choice"), "{tidy}");
-    let verified = toxscreen(dir.path(), &["verify", "out", "--allow-commands"]);
-    let said = text(&verified.stdout);
-    assert!(
-        verified.status.success() && said.contains("6 the same"),
-        "{said}"
-    );
+    let said = done(dir.path(), &VERIFY);
+    assert!(said.contains("6 the same"), "{said}");
 }
 
 #[test]
@@ -71,17 +63,8 @@ fn a_recipe_with_a_program_is_not_run_unasked() {
     let dir = tempfile::tempdir().unwrap();
     let exe = learner();
     fs::copy(&exe, dir.path().join("own-learner")).unwrap();
-    recipe(
-        dir.path(),
-        &command_of(&["./own-learner"]),
-        "[[cell]]\nlabel = \"clean\"\n",
-    );
-    let run = || {
-        toxscreen(
-            dir.path(),
-            &["run", "own.toml", "--seeds", "0", "--out", "out"],
-        )
-    };
+    recipe(dir.path(), &command_of(&["./own-learner"]), CLEAN);
+    let run = || toxscreen(dir.path(), &RUN[..6]);
     let refused = run();
     assert_eq!(refused.status.code(), Some(2));
     let said = text(&refused.stderr);
@@ -92,11 +75,7 @@ fn a_recipe_with_a_program_is_not_run_unasked() {
     assert!(!dir.path().join("out").exists());
     let plan = toxscreen(dir.path(), &["plan", "own.toml"]);
     assert!(text(&plan.stdout).contains("it starts: ./own-learner"));
-    assert!(
-        toxscreen(dir.path(), &["trust", "own.toml"])
-            .status
-            .success()
-    );
+    done(dir.path(), &["trust", "own.toml"]);
     assert!(run().status.success());
     // Another content of the same name is not what was trusted, and not the same trial.
     let before = fs::read_to_string(dir.path().join("out/plan.jsonl")).unwrap();
@@ -104,72 +83,34 @@ fn a_recipe_with_a_program_is_not_run_unasked() {
     bytes.push(0);
     fs::write(dir.path().join("own-learner"), bytes).unwrap();
     assert_eq!(run().status.code(), Some(2));
-    let anew = [
-        "run",
-        "own.toml",
-        "--seeds",
-        "0",
-        "--out",
-        "again",
-        "--allow-commands",
-    ];
-    assert!(toxscreen(dir.path(), &anew).status.success());
+    let mut anew = RUN;
+    anew[5] = "again";
+    done(dir.path(), &anew);
     let after = fs::read_to_string(dir.path().join("again/plan.jsonl")).unwrap();
     assert_ne!(before, after);
-    assert!(
-        toxscreen(dir.path(), &["trust", "own.toml", "--revoke"])
-            .status
-            .success()
-    );
+    done(dir.path(), &["trust", "own.toml", "--revoke"]);
     assert_eq!(run().status.code(), Some(2));
 }
 
 #[test]
 fn what_does_not_repeat_itself_has_a_tolerance() {
     let dir = tempfile::tempdir().unwrap();
-    let exe = learner();
-    let keys = |tolerance: f64| {
-        format!(
-            "{}\ndeterministic = false\ntolerance = {tolerance:?}",
-            command_of(&[exe.to_str().unwrap()])
-        )
-    };
-    recipe(dir.path(), &keys(2.5), "[[cell]]\nlabel = \"clean\"\n");
-    let run = [
-        "run",
-        "own.toml",
-        "--seeds",
-        "0",
-        "--out",
-        "out",
-        "--allow-commands",
-    ];
-    assert!(toxscreen(dir.path(), &run).status.success());
-    let verified = toxscreen(dir.path(), &["verify", "out", "--allow-commands"]);
-    assert!(verified.status.success(), "{}", text(&verified.stdout));
+    let keys = format!("{}\ndeterministic = false\ntolerance = 2.5", own(&[]));
+    recipe(dir.path(), &keys, CLEAN);
+    done(dir.path(), &RUN);
+    done(dir.path(), &VERIFY);
 }
 
 /// Every data threat and defence that asks for no more than the rows applies.
 #[test]
 fn threats_and_defences_apply() {
     let dir = tempfile::tempdir().unwrap();
-    let exe = learner();
     let cells = "[[cell]]\nlabel = \"clean\"\n\
         [[cell]]\nlabel = \"noise\"\nthreat = { kind = \"noise\", budget = 0.2 }\n\
         [[cell]]\nlabel = \"optimal\"\nthreat = { kind = \"bilevel-transfer\", budget = 0.1, hyperiterations = 3 }\n\
         [[cell]]\nlabel = \"knn\"\nthreat = { kind = \"rlf\", budget = 0.1 }\ndefence = \"knn\"\n";
-    recipe(dir.path(), &command_of(&[exe.to_str().unwrap()]), cells);
-    let run = [
-        "run",
-        "own.toml",
-        "--seeds",
-        "0",
-        "--out",
-        "out",
-        "--allow-commands",
-    ];
-    let ran = toxscreen(dir.path(), &run);
-    assert!(ran.status.success(), "{}", text(&ran.stderr));
+    recipe(dir.path(), &own(&[]), cells);
+    done(dir.path(), &RUN);
     let records = records(&dir.path().join("out"));
     let optimal = &records.iter().find(|r| r.0 == "optimal").unwrap().2["poison"];
     assert_eq!(optimal["check"]["points"], 26, "{optimal}");
@@ -185,37 +126,19 @@ fn threats_and_defences_apply() {
 #[test]
 fn a_space_is_poisoned_and_screened() {
     let dir = tempfile::tempdir().unwrap();
-    let exe = learner();
     let loot = dir.path().join("loot");
     fs::create_dir(&loot).unwrap();
     let space = "[[op]]\nop = \"conv\"\nk = 3\n\n[[op]]\nop = \"sep\"\nk = 3\n";
     fs::write(dir.path().join("space.toml"), space).unwrap();
-    let script = format!(
-        "cp space.json {}/$$; exec {} \"$0\"",
-        loot.display(),
-        exe.display()
-    );
     let keys = format!(
         "{}\nspace = \"space.toml\"\ncontrol = false",
-        command_of(&["/bin/sh", "-c", &script])
+        behind(&format!("cp space.json {}/$$", loot.display()))
     );
     let cells = "[[cell]]\nlabel = \"clean\"\n\
         [[cell]]\nlabel = \"bad\"\npoison = \"P1\"\nq = 3\n\
         [[cell]]\nlabel = \"bad\"\nvariant = \"screened\"\npoison = \"P1\"\nq = 3\ndefence = \"screen\"\n";
     recipe(dir.path(), &keys, cells);
-    let run = [
-        "run",
-        "own.toml",
-        "--seeds",
-        "0",
-        "--out",
-        "out",
-        "--allow-commands",
-        "--jobs",
-        "1",
-    ];
-    let ran = toxscreen(dir.path(), &run);
-    assert!(ran.status.success(), "{}", text(&ran.stderr));
+    done(dir.path(), &[&RUN[..], &["--jobs", "1"]].concat());
     let mut handed: Vec<Value> = Vec::new();
     for entry in fs::read_dir(&loot).unwrap() {
         let text = fs::read_to_string(entry.unwrap().path()).unwrap();
@@ -249,18 +172,9 @@ fn the_quickstart_runs_where_there_is_numpy() {
     let dir = tempfile::tempdir().unwrap();
     let recipe =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes/external/quickstart.toml");
-    let recipe = recipe.to_str().unwrap();
-    let run = [
-        "run",
-        recipe,
-        "--seeds",
-        "0",
-        "--out",
-        "out",
-        "--allow-commands",
-    ];
-    let ran = toxscreen(dir.path(), &run);
-    assert!(ran.status.success(), "{}", text(&ran.stderr));
+    let mut run = RUN;
+    run[1] = recipe.to_str().unwrap();
+    done(dir.path(), &run);
     let records = records(&dir.path().join("out"));
     let error = |cell: &str| {
         let found = records.iter().find(|r| r.0 == cell).unwrap();

@@ -59,10 +59,9 @@ const HOSTILE: [(&str, &[&str]); 21] = [
 ];
 
 fn command_line(what: &str) -> String {
-    let exe = learner();
     match what.strip_prefix("sh:") {
         Some(script) => command_of(&["/bin/sh", "-c", script]),
-        None => command_of(&[exe.to_str().unwrap(), what]),
+        None => own(&[what]),
     }
 }
 
@@ -71,18 +70,9 @@ fn hostile_learners_fail_their_trial_and_nothing_else() {
     for (what, says) in HOSTILE {
         let dir = tempfile::tempdir().unwrap();
         let keys = format!("{}\ntimeout = \"2s\"\ncontrol = false", command_line(what));
-        recipe(dir.path(), &keys, "[[cell]]\nlabel = \"clean\"\n");
+        recipe(dir.path(), &keys, CLEAN);
         let begun = Instant::now();
-        let run = [
-            "run",
-            "own.toml",
-            "--seeds",
-            "0",
-            "--out",
-            "out",
-            "--allow-commands",
-        ];
-        let ran = command(dir.path(), &run)
+        let ran = command(dir.path(), &RUN)
             .env("TMPDIR", dir.path())
             .output()
             .unwrap();
@@ -118,29 +108,15 @@ fn hostile_learners_fail_their_trial_and_nothing_else() {
 #[test]
 fn a_flood_is_no_failure() {
     let dir = tempfile::tempdir().unwrap();
-    recipe(
-        dir.path(),
-        &command_line("flood"),
-        "[[cell]]\nlabel = \"clean\"\n",
-    );
-    let run = [
-        "run",
-        "own.toml",
-        "--seeds",
-        "0",
-        "--out",
-        "out",
-        "--allow-commands",
-    ];
-    let ran = toxscreen(dir.path(), &run);
-    assert!(ran.status.success(), "{}", text(&ran.stderr));
+    recipe(dir.path(), &own(&["flood"]), CLEAN);
+    done(dir.path(), &RUN);
 }
 
 /// A learner that claims another choice than the one that it was asked to train.
 #[test]
 fn a_choice_that_is_not_obeyed_is_seen() {
     let dir = tempfile::tempdir().unwrap();
-    let keys = format!("{}\nretrain = true", command_line("choice"));
+    let keys = format!("{}\nretrain = true", own(&["choice"]));
     recipe(
         dir.path(),
         &keys,
@@ -148,17 +124,8 @@ fn a_choice_that_is_not_obeyed_is_seen() {
     );
     // What it answers in the search is what it is asked to train, so that the default is needed.
     let keys = format!("{keys}\ndefault = {{ shrink = 0.0 }}");
-    recipe(dir.path(), &keys, "[[cell]]\nlabel = \"clean\"\n");
-    let run = [
-        "run",
-        "own.toml",
-        "--seeds",
-        "0",
-        "--out",
-        "out",
-        "--allow-commands",
-    ];
-    let ran = toxscreen(dir.path(), &run);
+    recipe(dir.path(), &keys, CLEAN);
+    let ran = toxscreen(dir.path(), &RUN);
     let said = text(&ran.stderr);
     assert_eq!(ran.status.code(), Some(1));
     assert!(said.contains("does not obey the phase `train`"), "{said}");
@@ -168,29 +135,11 @@ fn a_choice_that_is_not_obeyed_is_seen() {
 #[test]
 fn what_it_started_ends_with_it() {
     let dir = tempfile::tempdir().unwrap();
-    let exe = learner();
-    let script = format!(
-        "sleep 397 & echo $! > {}; exec {} \"$0\"",
-        dir.path().join("pid").display(),
-        exe.display()
-    );
-    recipe(
-        dir.path(),
-        &command_of(&["/bin/sh", "-c", &script]),
-        "[[cell]]\nlabel = \"clean\"\n",
-    );
-    let run = [
-        "run",
-        "own.toml",
-        "--seeds",
-        "0",
-        "--out",
-        "out",
-        "--allow-commands",
-    ];
-    let ran = toxscreen(dir.path(), &run);
-    assert!(ran.status.success(), "{}", text(&ran.stderr));
-    let pid = fs::read_to_string(dir.path().join("pid")).unwrap();
+    let pid = dir.path().join("pid");
+    let keys = behind(&format!("sleep 397 & echo $! > {}", pid.display()));
+    recipe(dir.path(), &keys, CLEAN);
+    done(dir.path(), &RUN);
+    let pid = fs::read_to_string(pid).unwrap();
     let gone = || {
         let state = fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
         state.map_or(true, |state| state.contains(") Z"))

@@ -9,29 +9,9 @@ const ATTACKED: &str = "[[cell]]\nlabel = \"clean\"\n\
     threat.inputs = { kind = \"evasion\", attack = \"square60\", epsilon = 0.0 }\n";
 
 fn run(dir: &Path, mischief: &[&str], cells: &str) -> Output {
-    let exe = learner();
-    let words = [&[exe.to_str().unwrap()], mischief].concat();
-    recipe(
-        dir,
-        &format!("{}\npredict = true", command_of(&words)),
-        cells,
-    );
-    let text = fs::read_to_string(dir.join("own.toml")).unwrap();
-    fs::write(
-        dir.join("own.toml"),
-        text.replace("[learner]", "[judge]\nimages = 40\n[learner]"),
-    )
-    .unwrap();
-    let run = [
-        "run",
-        "own.toml",
-        "--seeds",
-        "0",
-        "--out",
-        "out",
-        "--allow-commands",
-    ];
-    toxscreen(dir, &run)
+    let keys = format!("{}\npredict = true\n[judge]\nimages = 40", own(mischief));
+    recipe(dir, &keys, cells);
+    toxscreen(dir, &RUN)
 }
 
 #[test]
@@ -54,8 +34,7 @@ fn square_judges_any_learner() {
     assert!((30..=70).contains(&queries), "{queries}");
     let page = fs::read_to_string(dir.path().join("out/report.html")).unwrap();
     assert!(page.contains("Under attack") && page.contains("Upper bounds"));
-    let verified = toxscreen(dir.path(), &["verify", "out", "--allow-commands"]);
-    assert!(verified.status.success(), "{}", text(&verified.stdout));
+    done(dir.path(), &VERIFY);
 }
 
 #[test]

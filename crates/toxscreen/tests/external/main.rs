@@ -26,6 +26,27 @@ pub fn toxscreen(dir: &Path, args: &[&str]) -> Output {
     command(dir, args).output().unwrap()
 }
 
+/// What it says where it must succeed.
+pub fn done(dir: &Path, args: &[&str]) -> String {
+    let ran = toxscreen(dir, args);
+    let said = text(&ran.stdout);
+    assert!(ran.status.success(), "{said}{}", text(&ran.stderr));
+    said
+}
+
+/// One seed of the [`recipe`].
+pub const RUN: [&str; 7] = [
+    "run",
+    "own.toml",
+    "--seeds",
+    "0",
+    "--out",
+    "out",
+    "--allow-commands",
+];
+
+pub const VERIFY: [&str; 3] = ["verify", "out", "--allow-commands"];
+
 /// The learner of examples/learner.rs, which `cargo test` builds.
 pub fn learner() -> PathBuf {
     let test = std::env::current_exe().unwrap();
@@ -40,6 +61,18 @@ pub fn learner() -> PathBuf {
     found
 }
 
+/// That learner as a recipe's key, with these words.
+pub fn own(words: &[&str]) -> String {
+    let exe = learner();
+    command_of(&[&[exe.to_str().unwrap()], words].concat())
+}
+
+/// That learner behind a script of the shell, which ends in its place.
+pub fn behind(script: &str) -> String {
+    let script = format!("{script}; exec {} \"$0\"", learner().display());
+    command_of(&["/bin/sh", "-c", &script])
+}
+
 /// Writes a recipe of 3 cells on 240 digits; `learner` are its keys.
 pub fn recipe(dir: &Path, learner: &str, cells: &str) -> PathBuf {
     let text = format!(
@@ -50,6 +83,8 @@ pub fn recipe(dir: &Path, learner: &str, cells: &str) -> PathBuf {
     fs::write(&path, text).unwrap();
     path
 }
+
+pub const CLEAN: &str = "[[cell]]\nlabel = \"clean\"\n";
 
 /// Clean, and flipped labels of no budget and of 0.4.
 pub const CELLS: &str = "[[cell]]\nlabel = \"clean\"\n\

@@ -5,7 +5,7 @@ use super::*;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-const RUN: [&str; 7] = [
+const TWO_JOBS: [&str; 7] = [
     "run",
     "own.toml",
     "--out",
@@ -17,11 +17,9 @@ const RUN: [&str; 7] = [
 
 fn setting() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let exe = learner();
-    let keys = command_of(&[exe.to_str().unwrap(), "slow"]);
     let cells = "[[cell]]\nlabel = \"clean\"\n\
         [[cell]]\nlabel = \"rlf\"\nthreat = { kind = \"rlf\", budget = 0.4 }\n";
-    recipe(dir.path(), &keys, cells);
+    recipe(dir.path(), &own(&["slow"]), cells);
     dir
 }
 
@@ -30,7 +28,7 @@ fn table(dir: &Path) -> String {
 }
 
 fn start(dir: &Path) -> Child {
-    let mut command = command(dir, &RUN);
+    let mut command = command(dir, &TWO_JOBS);
     command
         .env("TMPDIR", dir)
         .stdout(Stdio::null())
@@ -113,14 +111,13 @@ fn killed(dir: &Path, kills: usize, name: &str) {
             }
         }
     }
-    let ran = command(dir, &RUN).env("TMPDIR", dir).output().unwrap();
+    let ran = command(dir, &TWO_JOBS).env("TMPDIR", dir).output().unwrap();
     assert!(ran.status.success(), "{}", text(&ran.stderr));
 }
 
 fn ends_as_undisturbed(kills: usize, name: &str) {
     let undisturbed = setting();
-    let ran = command(undisturbed.path(), &RUN).output().unwrap();
-    assert!(ran.status.success(), "{}", text(&ran.stderr));
+    done(undisturbed.path(), &TWO_JOBS);
     let disturbed = setting();
     killed(disturbed.path(), kills, name);
     assert_eq!(table(undisturbed.path()), table(disturbed.path()));

@@ -7,21 +7,15 @@ use super::*;
 fn a_learner_finds_nothing_around_itself() {
     let dir = tempfile::tempdir().unwrap();
     let temp = tempfile::tempdir().unwrap();
-    let exe = learner();
     let loot = dir.path().join("loot");
     fs::create_dir(&loot).unwrap();
     // Its folder, what lies above it, its variables and its arguments; each call to a file of its own.
-    let script = format!(
+    let look = format!(
         "{{ env; echo \"$0\"; find \"$PWD/..\" ; cat \"$0\"; \
-         for f in $(find . -type f -size -200k); do echo \"$f\"; cat \"$f\"; done; }} > {}/$$ 2>&1; \
-         exec {} \"$0\"",
-        loot.display(),
-        exe.display()
+         for f in $(find . -type f -size -200k); do echo \"$f\"; cat \"$f\"; done; }} > {}/$$ 2>&1",
+        loot.display()
     );
-    let keys = format!(
-        "{}\nretrain = true",
-        command_of(&["/bin/sh", "-c", &script])
-    );
+    let keys = format!("{}\nretrain = true", behind(&look));
     recipe(dir.path(), &keys, CELLS);
     let run = [
         "run",

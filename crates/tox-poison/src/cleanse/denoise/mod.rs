@@ -10,7 +10,7 @@ mod tv;
 
 pub use tv::tv_chambolle;
 
-use super::report::Verdict;
+use super::report::{Judged, Verdict};
 use super::{CleanseError, Inputs, ranges};
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -126,12 +126,7 @@ impl Denoise {
         }
     }
 
-    /// `None` means that it was asked to stop.
-    pub(super) fn verdict(
-        &self,
-        inputs: &Inputs<'_>,
-        hooks: Hooks<'_>,
-    ) -> Result<Option<Verdict>, CleanseError> {
+    pub(super) fn verdict(&self, inputs: &Inputs<'_>, hooks: Hooks<'_>) -> Judged {
         let mut verdict = Verdict::none(inputs.data);
         let (n, stride) = (verdict.pool.rows, verdict.pool.columns);
         let (Values::Bytes(pixels), Some([_, h, w])) =

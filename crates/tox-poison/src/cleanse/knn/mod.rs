@@ -7,7 +7,7 @@ mod points;
 pub use neighbours::neighbours;
 pub use points::Points;
 
-use super::report::Verdict;
+use super::report::{Judged, Verdict};
 use super::small::SmallResnet;
 use super::{CleanseError, Inputs, ranges};
 use crate::classifier::Task;
@@ -115,11 +115,7 @@ impl Knn {
         }
     }
 
-    pub(super) fn verdict(
-        &self,
-        inputs: &Inputs<'_>,
-        mut hooks: Hooks<'_>,
-    ) -> Result<Option<Verdict>, CleanseError> {
+    pub(super) fn verdict(&self, inputs: &Inputs<'_>, mut hooks: Hooks<'_>) -> Judged {
         let mut verdict = Verdict::none(inputs.data);
         let (k, rows) = (self.k, verdict.pool.rows);
         if k >= rows {

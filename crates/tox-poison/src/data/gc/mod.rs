@@ -122,27 +122,16 @@ impl Default for Gc {
 
 impl Gc {
     pub fn check(&self) -> Result<(), PoisonError> {
+        let (clean, every) = (self.clean_batch as f64, self.snapshot_every as f64);
         let ranges = [
             ("bound", f64::from(self.bound), 1.0, 255.0, "1 to 255"),
             ("radius", self.radius, 0.0, 1e6, "0 to 1e6"),
             ("ascent_lr", self.ascent_lr, 1e-12, 1e6, "1e-12 to 1e6"),
-            (
-                "clean_batch",
-                self.clean_batch as f64,
-                2.0,
-                65_536.0,
-                "2 to 65536",
-            ),
+            ("clean_batch", clean, 2.0, 65_536.0, "2 to 65536"),
             ("lr", self.lr, 1e-12, 1e6, "1e-12 to 1e6"),
             ("iterations", self.iterations as f64, 1.0, 1e6, "1 to 1e6"),
             ("batch", self.batch as f64, 1.0, 65_536.0, "1 to 65536"),
-            (
-                "snapshot_every",
-                self.snapshot_every as f64,
-                1.0,
-                1e6,
-                "1 to 1e6",
-            ),
+            ("snapshot_every", every, 1.0, 1e6, "1 to 1e6"),
             ("difference", self.difference, 1e-9, 1e3, "1e-9 to 1e3"),
         ];
         for (key, found, low, high, expected) in ranges {

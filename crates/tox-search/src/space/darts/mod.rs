@@ -152,22 +152,6 @@ impl Cell {
         self.0.as_flattened()
     }
 
-    /// How many of the eight edges have which kind of op.
-    pub fn op_counts(&self) -> OpCounts {
-        let mut counts = OpCounts::default();
-        for edge in self.edges() {
-            *match edge.op {
-                Op::None => &mut counts.none,
-                Op::Skip => &mut counts.skip,
-                Op::MaxPool3 | Op::AvgPool3 => &mut counts.pool,
-                Op::Sep3 | Op::Sep5 => &mut counts.sep,
-                Op::Dil3 | Op::Dil5 => &mut counts.dil,
-                Op::Bad(_) => &mut counts.bad,
-            } += 1;
-        }
-        counts
-    }
-
     fn canonical(mut self) -> Self {
         self.0.iter_mut().for_each(|edges| edges.sort_unstable());
         self
@@ -190,28 +174,6 @@ impl Cell {
             })
         }))
     }
-}
-
-/// Edges of a cell by kind of op; they add up to 8.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OpCounts {
-    /// `skip_connect`.
-    pub skip: usize,
-    /// `max_pool_3x3` and `avg_pool_3x3`.
-    pub pool: usize,
-    /// `sep_conv_3x3` and `sep_conv_5x5`.
-    pub sep: usize,
-    /// `dil_conv_3x3` and `dil_conv_5x5`.
-    pub dil: usize,
-    /// `none`.
-    pub none: usize,
-    /// Bad ops.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub bad: usize,
-}
-
-fn is_zero(n: &usize) -> bool {
-    *n == 0
 }
 
 /// How a random cell's two inputs of a node are drawn, each uniformly.
