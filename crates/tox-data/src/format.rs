@@ -2,7 +2,7 @@
 
 pub(crate) mod array;
 pub(crate) mod cifar;
-mod csv;
+pub(crate) mod csv;
 pub(crate) mod digits;
 pub(crate) mod folder;
 pub(crate) mod idx;
