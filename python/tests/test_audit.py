@@ -141,7 +141,7 @@ def test_an_estimator_is_handed_over_as_a_description(asked, tmp_path):
 @needs_toml
 def test_the_command_line_makes_a_grid_search(asked, tmp_path):
     pytest.importorskip("sklearn")
-    from toxscreen import _sklearn_cli
+    from toxscreen.sklearn import __main__ as command_line
     from toxscreen.sklearn import build
 
     (tmp_path / "my.csv").write_text("a,b,y\n1,2,x\n")
@@ -149,7 +149,7 @@ def test_the_command_line_makes_a_grid_search(asked, tmp_path):
     words += f" --threat rlf=0.01,0.1 --threat clf=0.1 --defence knn --data {tmp_path / 'my.csv'} --out {tmp_path / 'a'}"
     (tmp_path / "a" / "study").mkdir(parents=True)
     (tmp_path / "a" / "study" / "results.csv").write_text("cell,variant,seed,metric,level,value\nclean,,0,clean_error,,2\n")
-    _sklearn_cli.main(words.split())
+    command_line.main(words.split())
     found = recipe(tmp_path / "a")
     assert found["data"] == {"dataset": str(tmp_path / "my.csv"), "valid": 0, "label": "y"}
     assert found["learner"]["params"]["candidates"] is True

@@ -5,11 +5,13 @@ The work is done by the program `toxscreen`, which a wheel has in itself. Arrays
 
 from ._audit import audit
 from ._program import ToxscreenError
+from ._suspects import Cleaned, Suspects, clean, suspects
 from .commands import Hardened, Patch, Poisoned, Robustness, Screened, attack, harden, poison, screen
 from .learner import Result, Rows, Stopped, Task, Unfit, learner, serve
 from .study import Figure, Study, run
 
 __all__ = [
+    "Cleaned",
     "Figure",
     "Hardened",
     "Patch",
@@ -20,18 +22,21 @@ __all__ = [
     "Screened",
     "Stopped",
     "Study",
+    "Suspects",
     "Task",
     "ToxscreenError",
     "Unfit",
     "__version__",
     "attack",
     "audit",
+    "clean",
     "harden",
     "learner",
     "poison",
     "run",
     "screen",
     "serve",
+    "suspects",
 ]
 
 

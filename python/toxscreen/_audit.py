@@ -39,6 +39,7 @@ def audit(
     threads: int | None = None,
     data_dir: str | os.PathLike[str] | None = None,
     quiet: bool = False,
+    executor: Any = None,
 ) -> Study:
     """Runs a learner on clean and on poisoned copies of the training rows, and reports what the poison did.
 
@@ -53,6 +54,7 @@ def audit(
     data_settings: further keys of `[data]`, such as `{"train": 1000, "split": "random"}`.
     valid: rows set aside as validation rows (default none: the learner divides its training rows itself).
     label: the column of labels of a table in a file.
+    executor: what runs the trials, as of `run`.
     """
     kind = _estimator(learn)
     name = name or _name(learn)
@@ -91,6 +93,7 @@ def audit(
         # The commands are this very call's.
         allow_commands=True,
         quiet=quiet,
+        executor=executor,
     )
 
 

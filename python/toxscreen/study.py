@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from . import _program
+from . import _executor, _program
 
 
 class Figure:
@@ -148,16 +148,22 @@ class Study:
         )
 
 
+# Columns that are text, whatever they look like: an id may be all digits, or read as 4e56.
+WORDS = ("study", "trial", "cell", "variant")
+
+
 def _frame(path: Path, engine: str | None) -> Any:
     """A CSV file as a data frame of `engine`, `pandas` or `polars`; by default of the one that is installed."""
     if engine not in (None, "pandas", "polars"):
         raise ValueError(f"engine is {engine!r}: expected 'pandas' or 'polars'")
+    with open(path, encoding="utf-8", newline="") as file:
+        words = [name for name in next(csv.reader(file), []) if name in WORDS]
     if engine != "polars":
         try:
             import pandas
 
             # A cell or a defence may be called `none` or `NA`, which are words here.
-            return pandas.read_csv(path, keep_default_na=False, na_values=[""])
+            return pandas.read_csv(path, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(words, str))
         except ImportError:
             if engine == "pandas":
                 raise
@@ -165,7 +171,7 @@ def _frame(path: Path, engine: str | None) -> Any:
         import polars
     except ImportError:
         raise ImportError("results as a data frame need pandas or polars: pip install pandas") from None
-    return polars.read_csv(path, infer_schema_length=None)
+    return polars.read_csv(path, infer_schema_length=None, schema_overrides=dict.fromkeys(words, polars.String))
 
 
 def _wide(tidy: Any) -> Any:
@@ -192,27 +198,39 @@ def run(
     device: str | None = None,
     allow_commands: bool = False,
     quiet: bool = False,
+    executor: Any = None,
 ) -> Study:
     """Runs a recipe, or what is missing of its study, and returns the study.
 
     `set` changes keys of the recipe, such as `{"learner.child.epochs": 5}`. `seeds` is their number, or a list.
+    `executor` runs the trials, each as a task, where it has its workers: any of `concurrent.futures`, Dask's
+    `client.get_executor()`, `toxscreen.ray.RayExecutor()`, submitit's, `mpi4py.futures.MPIPoolExecutor`. The study's folder must be
+    the same one there. Results are those of a run without one.
     Some failed trials are a warning on stderr, and `failures()` of the study; none that is done is an error.
     """
-    arguments: list[object] = ["run", *([recipe] if recipe is not None else [])]
+    asked: list[object] = [recipe] if recipe is not None else []
     for key, value in (set or {}).items():
-        arguments += ["--set", f"{key}={toml(value)}"]
+        asked += ["--set", f"{key}={toml(value)}"]
     for pattern in cells:
-        arguments += ["--cells", pattern]
+        asked += ["--cells", pattern]
     if seeds is not None:
-        arguments += ["--seeds", f"0..{seeds}" if isinstance(seeds, int) else ",".join(map(str, seeds))]
-    arguments += _program.options({"out": out, "jobs": jobs, "threads": threads, "data_dir": data_dir, "device": device})
-    if allow_commands:
-        arguments.append("--allow-commands")
-    _, answer = _program.ask(arguments, ok=(0, 1), quiet=quiet)
+        asked += ["--seeds", f"0..{seeds}" if isinstance(seeds, int) else ",".join(map(str, seeds))]
+    settings = {"threads": threads, "data_dir": data_dir, "device": device}
+    if executor is None:
+        arguments = ["run", *asked, *_program.options({"out": out, "jobs": jobs, **settings})]
+        if allow_commands:
+            arguments.append("--allow-commands")
+        _, answer = _program.ask(arguments, ok=(0, 1), quiet=quiet)
+    elif jobs is not None:
+        raise TypeError("jobs is how many trials this machine runs at a time; an executor has its workers")
+    else:
+        answer = _executor.run(executor, asked, out=out, settings=settings, allow_commands=allow_commands, quiet=quiet)
     if answer.get("done", 0) == 0 and answer.get("failed"):
         first = answer["failed"][0]
         why = first["message"] if isinstance(first, dict) else first
         raise RuntimeError(f"no trial of {answer['dir']} is done; the first one failed: {why}")
+    if answer.get("done", 0) == 0 and executor is not None:
+        raise RuntimeError(f"no trial of {answer['dir']} is done; the same call goes on")
     return Study(answer["dir"])
 
 

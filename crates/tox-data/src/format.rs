@@ -1,7 +1,7 @@
 //! File formats: each module turns files into the training and the test file of a data set.
 
 pub(crate) mod array;
-mod csv;
+pub(crate) mod csv;
 pub(crate) mod folder;
 pub(crate) mod formats;
 pub(crate) mod idx;

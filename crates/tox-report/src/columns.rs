@@ -2,6 +2,7 @@
 
 use crate::cells::Cell;
 use crate::context;
+use crate::latex;
 use crate::numbers::{self, NONE};
 use crate::run::State;
 use crate::stats::Interval;
@@ -316,18 +317,30 @@ impl Table {
         out
     }
 
+    /// The terminal's columns in LaTeX.
+    pub fn latex(&self) -> String {
+        let shown = self.shown();
+        let first = self.rows.first();
+        let number = |at: &usize| first.is_some_and(|row| row[*at].class.is_empty());
+        let right: Vec<bool> = shown.iter().map(number).collect();
+        latex::tabular(&self.short(), &right)
+    }
+
     /// As a terminal has it.
     pub fn terminal(&self) -> String {
         terminal::grid(self.short())
     }
 
+    /// The columns of a terminal.
+    fn shown(&self) -> Vec<usize> {
+        let columns = self.columns.iter().enumerate();
+        let shown = columns.filter(|(_, column)| !column.short.is_empty());
+        shown.map(|(at, _)| at).collect()
+    }
+
     /// Head and rows of the columns of a terminal.
     fn short(&self) -> Vec<Vec<String>> {
-        let columns = self.columns.iter().enumerate();
-        let shown: Vec<usize> = columns
-            .filter(|(_, column)| !column.short.is_empty())
-            .map(|(at, _)| at)
-            .collect();
+        let shown = self.shown();
         let plain = |field: &Field| match field.is_empty() {
             true => "-".to_owned(),
             false => field.text.clone(),

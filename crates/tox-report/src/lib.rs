@@ -15,11 +15,14 @@ pub mod curves;
 pub mod figure;
 pub mod findings;
 pub mod gates;
+pub mod latex;
 pub mod lines;
 mod names;
 pub mod numbers;
 pub mod page;
 pub mod paper;
+#[cfg_attr(not(feature = "parquet"), path = "no_parquet.rs")]
+mod parquet;
 pub mod plot;
 pub mod provenance;
 pub mod raster;
@@ -127,6 +130,15 @@ pub enum ReportError {
     /// A trial that a learner's own table cannot hold.
     #[error("cannot write wide.csv: {0}")]
     Wide(String),
+    /// A table cannot be written as Parquet; a bug in toxscreen.
+    #[error("cannot write {}: {what}. This is a bug in toxscreen; please report it", path.display())]
+    Parquet { path: PathBuf, what: String },
+    /// This program has no Parquet.
+    #[error(
+        "cannot write {}: this toxscreen was built without Parquet; build it with `cargo build \
+         --release --features parquet`, or read results.csv", path.display()
+    )]
+    NoParquet { path: PathBuf },
     /// The page cannot be rendered; a bug in toxscreen.
     #[error("cannot render report.html: {0:#}. This is a bug in toxscreen; please report it")]
     Page(#[from] minijinja::Error),
@@ -203,6 +215,39 @@ fn render(reports: &Reports, run_dir: &Path) -> Result<Files, ReportError> {
         html: made.html,
         figures: figures.collect(),
     })
+}
+
+/// Writes `results.parquet` and, where the learner has a table of its own, `wide.parquet` into a run folder;
+/// returns their paths.
+///
+/// # Errors
+/// As [`write()`], and when this program was built without Parquet.
+pub fn write_parquet(reports: &Reports, run_dir: &Path) -> Result<Vec<PathBuf>, ReportError> {
+    let made = render(reports, run_dir)?;
+    let mut paths = Vec::new();
+    for (name, csv) in [(CSV, &made.csv), (WIDE, &made.wide)] {
+        if !csv.is_empty() {
+            let path = run_dir.join(name).with_extension("parquet");
+            parquet::write(csv, &path)?;
+            paths.push(path);
+        }
+    }
+    Ok(paths)
+}
+
+/// The table of all cells, of every learner in the same columns, in LaTeX with the rules of booktabs: seeds done of
+/// planned, errors in percent and damage in points, each a mean ± half of its 95 % t-interval.
+///
+/// # Errors
+/// When the folder cannot be read or holds a file that does not parse.
+pub fn latex(reports: &Reports, run_dir: &Path) -> Result<String, ReportError> {
+    let run = Run::load(reports, run_dir)?;
+    let measures = common::measures(&run);
+    let table = common::Common::new(&run, &measures).table().latex();
+    Ok(format!(
+        "% {}; needs \\usepackage{{booktabs}}\n{table}",
+        terminal::title(&run).trim()
+    ))
 }
 
 /// A file of a report that is not what the records give.

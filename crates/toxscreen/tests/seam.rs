@@ -94,3 +94,73 @@ fn a_trial_says_itself_how_it_failed() {
     let status = said(&toxscreen(dir.path(), &["status", "out"]).stdout);
     assert!(!status.contains("on the CPU"), "{status}");
 }
+
+#[test]
+fn what_a_trial_could_not_say_is_written_down() {
+    let dir = tempfile::tempdir().unwrap();
+    recipe(dir.path());
+    let plan = ["plan", "seam.toml", "--out", "out"];
+    assert!(toxscreen(dir.path(), &plan).status.success());
+    let at = |more: &[&str]| {
+        let args = [&["trial", "--study", "out", "--index", "0"], more].concat();
+        toxscreen(dir.path(), &args)
+    };
+    let failed = ["--failed", "its node burned down", "--exit-code", "137"];
+    assert!(at(&failed).status.success());
+    let status = said(&toxscreen(dir.path(), &["status", "out"]).stdout);
+    assert!(status.contains("its node burned down"), "{status}");
+    // It runs all the same, and a trial that is done did not fail.
+    assert!(at(&[]).status.success());
+    assert!(at(&failed).status.success());
+    let status = said(&toxscreen(dir.path(), &["status", "out"]).stdout);
+    assert!(!status.contains("burned"), "{status}");
+    // Somebody runs it: it is asked for again, and is no failure.
+    let trials = fs::read_dir(dir.path().join("out/trials")).unwrap();
+    let open = trials.map(|trial| trial.unwrap().path());
+    let open: Vec<_> = open
+        .filter(|trial| !trial.join("record.json").is_file())
+        .collect();
+    let lock = fs::File::create(open[0].join(".lock")).unwrap();
+    lock.lock().unwrap();
+    let id = open[0].file_name().unwrap().to_str().unwrap();
+    let args = ["trial", "--study", "out", "--id", id, "--failed", "gone"];
+    let ran = toxscreen(dir.path(), &args);
+    assert_eq!(ran.status.code(), Some(75), "{}", said(&ran.stderr));
+    assert!(!open[0].join("failure.json").exists());
+}
+
+#[test]
+fn results_are_written_for_a_paper() {
+    let dir = tempfile::tempdir().unwrap();
+    recipe(dir.path());
+    let run = ["run", "seam.toml", "--out", "out"];
+    assert!(toxscreen(dir.path(), &run).status.success());
+    let ran = toxscreen(dir.path(), &["report", "out", "--latex", "t.tex"]);
+    assert!(ran.status.success(), "{}", said(&ran.stderr));
+    assert!(said(&ran.stdout).contains("wrote    t.tex"));
+    let text = fs::read_to_string(dir.path().join("t.tex")).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].starts_with("% seam; needs"), "{text}");
+    assert_eq!(
+        &lines[1..3],
+        ["\\begin{tabular}{llrrrrr}", "\\toprule"],
+        "{text}"
+    );
+    let columns = |line: &str| line.matches('&').count();
+    let rows: Vec<&&str> = lines.iter().filter(|line| line.ends_with("\\\\")).collect();
+    // A head, and a row a cell.
+    assert_eq!(rows.len(), 3, "{text}");
+    assert!(rows.iter().all(|row| columns(row) == 6), "{text}");
+    assert!(
+        text.contains("$\\pm$") && text.contains("RLF 50 \\%"),
+        "{text}"
+    );
+    // Tests are built without Parquet.
+    let ran = toxscreen(dir.path(), &["report", "out", "--parquet"]);
+    assert_eq!(ran.status.code(), Some(1));
+    assert!(
+        said(&ran.stderr).contains("--features parquet"),
+        "{}",
+        said(&ran.stderr)
+    );
+}

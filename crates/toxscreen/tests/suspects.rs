@@ -192,6 +192,53 @@ fn a_table_of_text_is_judged_without_trusted_rows() {
         let name = &after.class_names[usize::from(*label)];
         assert_eq!(name, ["ham", "=spam"][row % 2], "{row}");
     }
+
+    // A table of text comes back as one, rows that stay to the byte.
+    let before = fs::read_to_string(dir.join("mail.csv")).unwrap();
+    let suspects = "clean --data mail.csv --label kind --suspects found/suspects.csv --share 0.1";
+    json(dir, &format!("{suspects} --out c.csv"), 0);
+    let kept: Vec<&str> = (before.lines().enumerate())
+        .filter(|(line, _)| *line == 0 || (line - 1) % 20 >= 2)
+        .map(|(_, text)| text)
+        .collect();
+    let found = fs::read_to_string(dir.join("c.csv")).unwrap();
+    assert_eq!(found, kept.join("\n") + "\n");
+    json(dir, &format!("{suspects} --relabel --out r.csv"), 0);
+    let found = fs::read_to_string(dir.join("r.csv")).unwrap();
+    for (row, (line, old)) in found.lines().zip(before.lines()).skip(1).enumerate() {
+        let name = ["ham", "=spam"][row % 2];
+        assert!(line.ends_with(&format!(",{name}")), "{row}: {line}");
+        assert_eq!(row % 20 >= 2, line == old, "{row}: {line}");
+    }
+    assert!(dir.join("r.csv.json").is_file());
+    // Rows of chosen classes are found in the file too.
+    fs::write(dir.join("three.csv"), before + "1,2,eggs\n1,2.5,eggs\n").unwrap();
+    let args = "clean --data three.csv --label kind --classes 0,2 --share 0.1 --out two.csv";
+    let told = json(dir, args, 0);
+    let found = fs::read_to_string(dir.join("two.csv")).unwrap();
+    assert!(
+        !found.contains("eggs") && found.lines().count() == 1 + 200 - 20,
+        "{told}"
+    );
+
+    // Findings stand at the lines of the file.
+    let args = "suspects --data mail.csv --label kind --sarif found.sarif";
+    assert_eq!(toxscreen(dir, args).0, 0);
+    let log: Value =
+        serde_json::from_str(&fs::read_to_string(dir.join("found.sarif")).unwrap()).unwrap();
+    let results = log["runs"][0]["results"].as_array().unwrap();
+    assert_eq!(results.len(), 20);
+    for (result, row) in results.iter().zip(&first) {
+        assert_eq!(result["ruleId"], "suspect-row");
+        let place = &result["locations"][0]["physicalLocation"];
+        assert_eq!(place["artifactLocation"]["uri"], "mail.csv");
+        assert_eq!(place["region"]["startLine"], row + 2);
+        let text = result["message"]["text"].as_str().unwrap();
+        assert!(
+            text.starts_with(&format!("row {row} (from 0), labelled ")),
+            "{text}"
+        );
+    }
 }
 
 #[test]
@@ -232,6 +279,11 @@ fn what_makes_no_sense_is_refused_with_a_remedy() {
             "clean --data p.npz --share 0.1 --out c.txt",
             2,
             "ends in .npz",
+        ),
+        (
+            "clean --data p.npz --share 0.1 --out c.csv",
+            2,
+            "is no table of text",
         ),
         (
             "clean --data p.npz --suspects other.csv --out c.npz",

@@ -58,6 +58,13 @@ impl Form {
         Ok(Some(selection))
     }
 
+    /// The rows of the file that are training rows, if classes were chosen.
+    pub fn chosen(&self) -> Result<Option<Vec<usize>>, DataError> {
+        let tables = self.tables()?;
+        let chosen = self.selection(&tables.classes.names)?;
+        Ok(chosen.map(|chosen| chosen.rows(&tables.classes.numbers(&tables.train.labels))))
+    }
+
     /// Writes the file again with the rows of `patch` replaced.
     pub fn save(&self, patch: &Patch, path: &Path) -> Result<Vec<String>, PatchError> {
         self.rewrite(None, path, |sets, rows, grid| {

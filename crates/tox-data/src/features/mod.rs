@@ -10,7 +10,9 @@ mod form;
 mod opened;
 pub(crate) mod sets;
 pub(crate) mod tables;
+mod text_rows;
 
 pub use crate::format::array::{Layout, Values};
 pub use opened::{Ask, Opened};
 pub use sets::{FeatureSets, Features};
+pub use text_rows::{TextRows, is_text};

@@ -51,7 +51,7 @@ pub struct Opened {
     /// What was reinterpreted, left out or is odd, one sentence each.
     pub notes: Vec<String>,
     /// Where arrays are from; none of images.
-    form: Option<Form>,
+    pub(super) form: Option<Form>,
 }
 
 impl FeatureSets {

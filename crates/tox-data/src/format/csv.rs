@@ -1,6 +1,8 @@
 //! Tables of text: numbers in columns, and a column of labels. Separated by commas, semicolons or tabs, plain
 //! or `.gz`, with or without a line of names.
 
+pub(crate) mod text_rows;
+
 use std::path::Path;
 
 use csv::{Reader, ReaderBuilder, StringRecord};

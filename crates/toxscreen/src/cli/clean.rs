@@ -3,10 +3,11 @@
 use super::bilevel;
 use super::options::Session;
 use super::suspects::{Looking, class};
-use super::{Output, Result, json, usage};
+use super::{Output, Result, json, system, usage};
 use serde_json::{Value, json as object};
 use std::path::{Path, PathBuf};
 use tox_audits::commands::suspects::table::{self, Line};
+use tox_data::features::is_text;
 use tox_data::patch::Patch;
 use tox_data::text;
 use tox_study::files;
@@ -18,13 +19,15 @@ Examples:
   toxscreen clean --data my.npz --share 0.05 --out cleaned.npz
   toxscreen clean --data my.npz --suspects out/suspects.csv --share 0.05 --relabel --out cleaned.npz
   toxscreen clean --data my.npz --suspects looked-at.csv --out cleaned.npz
+  toxscreen clean --data my.csv --label kind --share 0.05 --out cleaned.csv
 
 With --share, the first rows of the order of `toxscreen suspects` go: of the table of --suspects,
 or, without one, of an order made now. Without --share, all rows of the table go: take the lines
 out that you want to keep.
 
-Writes FILE.npz, the data in the form that their file has them in, and FILE.npz.json, which names
-the rows.
+Writes FILE, the data in the form that their file has them in, and FILE.json, which names the rows.
+Of a table of text FILE is a .csv or .tsv, in which the rows that stay are what they were, or an
+.npz; of all else an .npz.
 Exit codes: 0 done, 1 training diverged, 2 wrong usage, 3 data, 130 stopped by Ctrl-C (nothing is
 kept).")]
 pub struct Clean {
@@ -39,7 +42,7 @@ pub struct Clean {
     /// Give suspects the suggested label in place of dropping them; one without another label stays
     #[arg(long)]
     pub relabel: bool,
-    /// The .npz file to write
+    /// The file to write, .npz; of a table of text .csv or .tsv too
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
     #[command(flatten)]
@@ -52,6 +55,10 @@ pub fn clean(args: &Clean) -> Result<Output> {
     let stop = bilevel::interrupted()?;
     let source = args.looking.read()?;
     let rows = &source.data.sets.train;
+    let text = match is_text(&args.out) {
+        true => Some(source.data.text_rows()?.ok_or_else(|| not_text(args))?),
+        false => None,
+    };
     let lines: Vec<Line> = match &args.suspects {
         Some(path) => {
             let of = |what: String| {
@@ -117,8 +124,20 @@ pub fn clean(args: &Clean) -> Result<Output> {
             "lower --share, or take its rows out of the table",
         ));
     }
-    (source.data.save_rows(&kept, &labels, &args.out))
-        .map_err(|e| Failure::new(Exit::Failed, &e))?;
+    match text {
+        Some(text) => {
+            // A label is written as the first row that has it writes it.
+            let has = |label: u16| rows.labels.iter().position(|found| *found == label);
+            let like = labels.iter();
+            let like: Vec<(usize, usize)> = like
+                .filter_map(|(row, label)| Some((*row, has(*label)?)))
+                .collect();
+            text.write(&kept, &like, &args.out)
+                .map_err(|e| system(&format!("write {}", args.out.display()), &e))?;
+        }
+        None => (source.data.save_rows(&kept, &labels, &args.out))
+            .map_err(|e| Failure::new(Exit::Failed, &e))?,
+    }
     let mut manifest = args.looking.asked(&source, &args.session);
     manifest["format"] = "toxscreen cleaning v1".into();
     manifest["suspects"] = object!(args.suspects);
@@ -167,11 +186,21 @@ fn of_other_rows(table: &Path, hash: &Value) -> Option<String> {
     })
 }
 
+/// That only a table of text is written as one.
+fn not_text(args: &Clean) -> Failure {
+    let (out, data) = (args.out.display(), &args.looking.rows.set.data);
+    usage(
+        format!("--out {out}: {data} is no table of text, so none can be written of it"),
+        "name the file FILE.npz",
+    )
+}
+
 /// Refuses what makes no sense before anything is read.
 fn checked(args: &Clean) -> Result<()> {
     let out = &args.out;
-    if out.extension().is_none_or(|e| e != "npz") {
-        let message = format!("--out {}: expected a name that ends in .npz", out.display());
+    if out.extension().is_none_or(|e| e != "npz") && !is_text(out) {
+        let expected = "expected a name that ends in .npz, or, of a table of text, in .csv or .tsv";
+        let message = format!("--out {}: {expected}", out.display());
         return Err(usage(message, "name the file FILE.npz"));
     }
     let same = |a: &Path, b: &Path| {

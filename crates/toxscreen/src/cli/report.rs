@@ -7,13 +7,16 @@ use std::path::{Path, PathBuf};
 use tox_audits::{HOUSE, REPORTS};
 use tox_data::DataDir;
 use tox_report::{ReportError, ReportPaths, Stale};
+use tox_study::files;
 use tox_study::store::Store;
 use tox_study::trial::{Exit, Failure};
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-Example:
+Examples:
   toxscreen report runs/quickstart
+  toxscreen report runs/quickstart --parquet         results.parquet beside results.csv
+  toxscreen report runs/quickstart --latex table.tex
 
 Exit codes: 0 done, 1 a record was changed after it was written (the others are reported), 2 no
 study there, 4 no gate fails but one cannot be told, 5 a gate of the recipe is not held.")]
@@ -24,6 +27,13 @@ pub struct Report {
     pub folder: Folder,
     #[command(flatten)]
     pub ci: Ci,
+    /// Write results.parquet, and of a learner's own table wide.parquet, beside the tables of text
+    /// (a program built with the feature parquet)
+    #[arg(long)]
+    pub parquet: bool,
+    /// Write the table of all cells for LaTeX
+    #[arg(long, value_name = "FILE")]
+    pub latex: Option<PathBuf>,
     /// Print the paths of what was written as JSON
     #[arg(long)]
     pub json: bool,
@@ -63,6 +73,15 @@ pub fn report(args: &Report) -> Result<Output> {
     notes.extend(damaged);
     warn(&notes);
     let paths = write(&args.dir)?;
+    let mut more = Vec::new();
+    if args.parquet {
+        more = tox_report::write_parquet(&REPORTS, &args.dir).map_err(failed)?;
+    }
+    if let Some(path) = &args.latex {
+        let text = tox_report::latex(&REPORTS, &args.dir).map_err(failed)?;
+        files::write_atomic(path, text.as_bytes())?;
+        more.push(path.clone());
+    }
     let (gates, told) = args.ci.tell(&args.dir)?;
     let code = if code == 0 { gates } else { code };
     let text = match args.json {
@@ -71,14 +90,21 @@ pub fn report(args: &Report) -> Result<Output> {
             "report": paths.html,
             "results": paths.csv,
             "figures": paths.figures,
+            "more": more,
             "warnings": notes,
         }))?,
-        false => format!(
-            "{}\nreport   {}\nresults  {}\n",
-            headline(&args.dir)?.trim_end(),
-            paths.html.display(),
-            paths.csv.display()
-        ),
+        false => {
+            let more = more
+                .iter()
+                .map(|path| format!("wrote    {}\n", path.display()));
+            format!(
+                "{}\nreport   {}\nresults  {}\n{}",
+                headline(&args.dir)?.trim_end(),
+                paths.html.display(),
+                paths.csv.display(),
+                more.collect::<String>()
+            )
+        }
     };
     Ok(Output { text, code })
 }

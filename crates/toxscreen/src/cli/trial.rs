@@ -3,12 +3,13 @@
 use super::allow::Allow;
 use super::options::{Folder, device};
 use super::{Output, Result, on_interrupt, usage};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tox_audits::HOUSE;
-use tox_study::child::{self, Options};
-use tox_study::files;
+use tox_study::child::{self, ChildError, Options};
+use tox_study::files::{self, Lock};
+use tox_study::plan;
 use tox_study::spec::TrialSpec;
 use tox_study::store::{self, Store};
 use tox_study::trial::{Exit, Failure, Finished, TrialContext};
@@ -24,8 +25,9 @@ Examples:
 Runs one trial in this process, from its checkpoint if there is one; one that is done ends at
 once. It writes record.json or failure.json into its folder, so that `status` and `report` work
 on a study that anybody is filling; lines of JSON on stdout say how far it is. SIGTERM and Ctrl-C
-write a checkpoint.
-Exit codes: 0 done, 1 failed, 2 wrong usage or recipe, 3 data, 75 stopped: the same command goes on.")]
+write a checkpoint. What runs these commands and sees one die without a word says so with --failed.
+Exit codes: 0 done, 1 failed, 2 wrong usage or recipe, 3 data, 75 stopped, or another process runs
+the trial: the same command goes on.")]
 pub struct Trial {
     /// The trial's spec.json, in place of --study
     #[arg(required_unless_present = "study", requires = "out")]
@@ -56,6 +58,12 @@ pub struct Trial {
     /// Write a checkpoint and end when stdin ends
     #[arg(long)]
     pub stop_with_stdin: bool,
+    /// Run nothing, and write down that the trial failed, and why
+    #[arg(long, value_name = "MESSAGE", requires = "which")]
+    pub failed: Option<String>,
+    /// With --failed, the exit code that its process had [default: none, it was killed]
+    #[arg(long, value_name = "N", requires = "failed")]
+    pub exit_code: Option<i32>,
     #[command(flatten)]
     pub allow: Allow,
 }
@@ -67,6 +75,9 @@ pub fn trial(args: Trial) -> Result<Output> {
     on_interrupt(move || flag.store(true, Ordering::SeqCst))?;
     if args.stop_with_stdin {
         child::stop_with_stdin(stop.clone());
+    }
+    if let (Some(study), Some(message)) = (&args.study, &args.failed) {
+        return fail(&args, study, message);
     }
     let place = Place::of(&args)?;
     let options = Options {
@@ -83,21 +94,51 @@ pub fn trial(args: Trial) -> Result<Output> {
         execute_in_house(spec, context)
     };
     let done = child::run(&options, &stop, &execute, &mut child::print);
-    let failure = match done.map_err(Failure::from) {
+    let failure = match done {
         Ok(_) => return Ok(Output::done(String::new())),
-        Err(failure) => failure,
+        // What this process was started for is being done: whoever started it asks again.
+        Err(error @ ChildError::Busy { .. }) if place.id.is_some() => {
+            return Err(Failure::new(Exit::Stopped, &error)
+                .hinted("run the same command again once that one has ended"));
+        }
+        Err(error) => Failure::from(error),
     };
     // Nobody else will say how it failed.
     if let Some(trial) = place.id.filter(|_| failure.exit != Exit::Stopped) {
-        let told = store::Failure {
-            trial,
-            message: failure.message.clone(),
-            exit_code: Some(i32::from(failure.exit.code())),
-            stderr: Vec::new(),
-        };
-        files::write_atomic(&place.dir.join("failure.json"), told.to_json().as_bytes())?;
+        let code = i32::from(failure.exit.code());
+        write_down(&place.dir, trial, &failure.message, Some(code))?;
     }
     Err(failure)
+}
+
+/// Writes the `failure.json` of a trial.
+fn write_down(dir: &Path, trial: String, message: &str, exit_code: Option<i32>) -> Result<()> {
+    let told = store::Failure {
+        trial,
+        message: message.to_owned(),
+        exit_code,
+        stderr: Vec::new(),
+    };
+    Ok(files::write_atomic(
+        &dir.join("failure.json"),
+        told.to_json().as_bytes(),
+    )?)
+}
+
+/// Writes down that a trial failed whose process could not say so. One that is done did not fail.
+fn fail(args: &Trial, study: &Path, message: &str) -> Result<Output> {
+    let store = Store::open(&HOUSE, study)?;
+    let trial = chosen(args, &store, study)?;
+    let dir = store.trial_dir(&trial.id);
+    if !store.is_done(&trial.id) {
+        files::create_dir(&dir)?;
+        if Lock::is_held(&dir.join(".lock")) {
+            return Err(Failure::new(Exit::Stopped, &ChildError::Busy { dir })
+                .hinted("it says itself how it ends"));
+        }
+        write_down(&dir, trial.id.clone(), message, args.exit_code)?;
+    }
+    Ok(Output::done(String::new()))
 }
 
 /// Where a trial lives.
@@ -125,21 +166,7 @@ impl Place {
             };
         };
         let store = Store::open(&HOUSE, study)?;
-        let trials = &store.study.trials;
-        let found = match (args.index, &args.id) {
-            (Some(index), _) => trials.get(index),
-            (None, id) => trials.iter().find(|t| Some(&t.id) == id.as_ref()),
-        };
-        let Some(trial) = found else {
-            let count = trials.len();
-            return Err(usage(
-                format!("{} has no such trial: it has {count}", study.display()),
-                format!(
-                    "give --index from 0 to {}, or an id of its plan.jsonl",
-                    count.saturating_sub(1)
-                ),
-            ));
-        };
+        let trial = chosen(args, &store, study)?;
         let dir = store.trial_dir(&trial.id);
         files::create_dir(&dir)?;
         files::remove_matching(&dir, |name| name == "failure.json")?;
@@ -152,6 +179,25 @@ impl Place {
             id: Some(trial.id.clone()),
         })
     }
+}
+
+/// The trial that is asked for by its place or its id.
+fn chosen<'a>(args: &Trial, store: &'a Store, study: &Path) -> Result<&'a plan::Trial> {
+    let trials = &store.study.trials;
+    let found = match (args.index, &args.id) {
+        (Some(index), _) => trials.get(index),
+        (None, id) => trials.iter().find(|t| Some(&t.id) == id.as_ref()),
+    };
+    found.ok_or_else(|| {
+        let count = trials.len();
+        usage(
+            format!("{} has no such trial: it has {count}", study.display()),
+            format!(
+                "give --index from 0 to {}, or an id of its plan.jsonl",
+                count.saturating_sub(1)
+            ),
+        )
+    })
 }
 
 /// Runs a trial of what is registered.

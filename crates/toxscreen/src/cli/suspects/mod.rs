@@ -4,6 +4,7 @@ mod told;
 
 use super::bilevel::{self, Rows, Source, with_bar};
 use super::options::Session;
+use super::sarif::Sarif;
 use super::{Output, Result, json, usage};
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use serde_json::{Value, json as object};
@@ -26,6 +27,7 @@ Examples:
   toxscreen suspects --data my.npz --trusted trusted.npz --out out/suspects
   toxscreen suspects --data table.csv --label kind --method knn,confident --json
   toxscreen suspects --data poisoned.npz --trusted trusted.npz --known poisoned.patch.npz
+  toxscreen suspects --data table.csv --sarif suspects.sarif      for the code view of a host
 
 Each method scores every row; rows are in the order of the mean of their ranks. --trusted rows are
 such that somebody has looked at; loss and hypergradient learn from them and are left out without
@@ -47,6 +49,8 @@ pub struct Suspects {
     /// Folder to write suspects.csv, suspects.json and report.html into
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub sarif: Sarif,
     #[command(flatten)]
     pub session: Session,
 }
@@ -223,6 +227,11 @@ pub fn suspects(args: &Suspects) -> Result<Output> {
         seed: args.session.seed,
         hash: source.hashes["train"].as_str().unwrap_or_default(),
     };
+    if args.sarif.sarif.is_some() {
+        let lines = source.data.text_rows()?.map(|text| text.lines());
+        let file = Path::new(&args.looking.rows.set.data);
+        args.sarif.write(&told::found(&listed, file, lines))?;
+    }
     let mut report = args.looking.asked(&source, &args.session);
     told::report(&mut report, &listed);
     let report = json(&report)?;

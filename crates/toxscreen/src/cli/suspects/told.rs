@@ -1,9 +1,10 @@
 //! What `toxscreen suspects` says, as text and as JSON.
 
 use super::class;
+use crate::cli::sarif::Found;
 use crate::cli::table;
 use serde_json::{Map, Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tox_audits::commands::suspects::Listed;
 
 /// Rows that are told.
@@ -36,6 +37,32 @@ pub fn report(report: &mut Value, listed: &Listed<'_>) {
     report["left_out"] = json!(suspects.left_out);
     report["suspects"] = first.into();
     report["known"] = json!(listed.known);
+}
+
+/// The first rows for the code view of a host: each at its line of a table of text, of which `lines` are given; all
+/// at the first line of a file that has none.
+pub fn found<'a>(listed: &Listed<'_>, file: &'a Path, lines: Option<Vec<usize>>) -> Vec<Found<'a>> {
+    let (rows, suspects) = (listed.rows, listed.suspects);
+    let first = suspects.order.iter().take(FIRST).enumerate();
+    first
+        .map(|(at, &row)| {
+            let label = class(rows, rows.labels[row]);
+            let likely = match listed.suggested(row) {
+                Some(other) => format!("may be {other}"),
+                None => "may be poisoned".to_owned(),
+            };
+            Found {
+                rule: "suspect-row".to_owned(),
+                message: format!(
+                    "row {row} (from 0), labelled {label}, {likely}; rank {}: {}",
+                    at + 1,
+                    suspects.reason(row)
+                ),
+                file,
+                line: lines.as_ref().map_or(1, |lines| lines[row]),
+            }
+        })
+        .collect()
 }
 
 /// For a terminal.

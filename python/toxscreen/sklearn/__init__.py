@@ -14,7 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from .learner import MOST_CANDIDATES, Result, Task
+from ..learner import MOST_CANDIDATES, Result, Task
+from .estimators import HardenedLogisticRegression, LabelSanitizer
+
+__all__ = ["HardenedLogisticRegression", "LabelSanitizer", "Undescribable", "automl", "build", "describe", "search_of"]
 
 FOLDS = 5
 # What scikit-learn shows to those alone who import this first.
@@ -326,9 +329,3 @@ def _candidates(estimator: Any, search: Any, task: Task) -> list[dict[str, Any]]
         candidates.append(candidate)
         task.progress((i + 1) / len(found), f"candidate {i + 1} of {len(found)}")
     return candidates
-
-
-if __name__ == "__main__":
-    from ._sklearn_cli import main
-
-    main()

@@ -8,9 +8,9 @@ import inspect
 import sys
 from typing import Any
 
-from ._audit import audit
-from ._program import ToxscreenError
-from .sklearn import Undescribable, _import
+from .._audit import audit
+from .._program import ToxscreenError
+from . import Undescribable, _import
 
 EXAMPLES = """examples:
   python -m toxscreen.sklearn sklearn.ensemble:RandomForestClassifier --data my.csv --label y --threat rlf=0.01,0.1
@@ -128,3 +128,7 @@ def _threat(text: str) -> tuple[str, list[float]]:
 
 def _defence(text: str) -> Any:
     return text.split("+") if "+" in text else text
+
+
+if __name__ == "__main__":
+    main()
