@@ -5,7 +5,6 @@ use std::path::Path;
 use super::opened::Opened;
 use crate::error::DataError;
 use crate::format::csv::text_rows;
-use crate::format::source::Kind;
 
 pub use crate::format::csv::text_rows::{TextRows, is_text};
 
@@ -15,7 +14,7 @@ impl Opened {
     /// # Errors
     /// A file that has changed so that it no longer opens.
     pub fn text_rows(&self) -> Result<Option<TextRows>, DataError> {
-        let Some(form) = self.form.as_ref().filter(|form| form.kind == Kind::Table) else {
+        let Some(form) = self.form.as_ref().filter(|form| form.format.is_table()) else {
             return Ok(None);
         };
         let rows = text_rows::TextRows::read(Path::new(&form.data), form.label.as_deref())?;
