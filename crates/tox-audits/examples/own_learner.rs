@@ -231,6 +231,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             dir: folder.path(),
             data_dir: None,
             shared: None,
+            shared_only: false,
             device: "cpu",
             threads: 1,
             stop: &stop,

@@ -71,6 +71,7 @@ fn run(trial: &Trial) -> (Value, f64) {
         dir: folder.path(),
         data_dir: Some(Path::new(".")),
         shared: None,
+        shared_only: false,
         device: "cpu",
         threads: 1,
         stop: &stop,

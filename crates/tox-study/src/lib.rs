@@ -5,6 +5,7 @@
 //! [`record`], the only thing that reports read.
 
 pub mod child;
+pub mod executors;
 mod failure;
 pub mod files;
 pub mod gate;

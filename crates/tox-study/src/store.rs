@@ -85,6 +85,7 @@ fn no_links(dir: &Path) -> Result<(), FileError> {
         "trials",
         "shared",
         "figures",
+        "cluster",
     ];
     for name in own {
         files::no_link(&dir.join(name))?;

@@ -83,6 +83,7 @@ pub fn craft(
         dir: asked.dir,
         data_dir: None,
         shared: None,
+        shared_only: false,
         device: "cpu",
         threads: 1,
         stop: asked.stop,

@@ -2,14 +2,14 @@
 
 use super::allow::{Allow, lines, programs};
 use super::run::Asked;
-use super::{Output, Result, json, shell_path, system, table, warn};
+use super::{Output, Result, json, shell_path, table, warn};
 use std::path::{Path, PathBuf};
 use tox_audits::HOUSE;
-use tox_study::files;
+use tox_study::executors;
 use tox_study::part::Part;
 use tox_study::plan::Trial;
 use tox_study::recipe::{SourceError, Study};
-use tox_study::runner::this_program;
+use tox_study::runner::{RunOptions, this_program};
 use tox_study::spec::TrialSpec;
 use tox_study::store::Store;
 
@@ -35,6 +35,9 @@ pub struct Plan {
     /// Threads of each trial, in its command
     #[arg(long, value_name = "N", default_value_t = 1, requires = "commands", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: u16,
+    /// Trials of each command, which are run one after another
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "commands", value_parser = clap::value_parser!(u16).range(1..))]
+    pub pack: u16,
     #[command(flatten)]
     pub allow: Allow,
     /// Print one JSON object with the trials' resolved specs
@@ -120,10 +123,10 @@ fn made(args: &Plan, study: Study, faults: Vec<SourceError>, dir: &Path) -> Resu
         .iter()
         .filter(|t| !store.is_done(&t.id))
         .collect();
-    for trial in &left {
-        let folder = store.trial_dir(&trial.id);
-        files::create_dir(&folder)?;
-        files::write_atomic(&folder.join("spec.json"), trial.spec_json().as_bytes())?;
+    for (i, trial) in study.trials.iter().enumerate() {
+        if !store.is_done(&trial.id) {
+            executors::write_spec(&store, i)?;
+        }
     }
     drop(lock);
     if !args.commands {
@@ -140,27 +143,25 @@ fn made(args: &Plan, study: Study, faults: Vec<SourceError>, dir: &Path) -> Resu
             shell_path(dir)
         ));
     }
-    let program = this_program()?;
-    let absolute = std::path::absolute(dir).map_err(|e| system("find the study's folder", &e))?;
-    let mut words = vec![
-        shell_path(&program),
-        "trial --study".to_owned(),
-        shell_path(&absolute),
-    ];
-    if args.threads != 1 {
-        words.push(format!("--threads {}", args.threads));
-    }
-    if let Some(data) = &args.asked.folder.data_dir {
-        let data = std::path::absolute(data).map_err(|e| system("find --data-dir", &e))?;
-        words.push(format!("--data-dir {}", shell_path(&data)));
-    }
-    if programs {
-        words.push("--allow-commands".to_owned());
-    }
-    let start = words.join(" ");
+    let options = RunOptions {
+        program: this_program()?,
+        jobs: 1,
+        threads: usize::from(args.threads),
+        device: "cpu".into(),
+        data_dir: args.asked.folder.data_dir.clone(),
+        allow_commands: programs,
+    };
+    let start = executors::trial_command(&options, dir)?;
+    let pack = usize::from(args.pack);
+    let ids = |part: &[&Trial]| {
+        part.iter()
+            .map(|t| t.id.clone())
+            .collect::<Vec<_>>()
+            .join(",")
+    };
     Ok(left
-        .iter()
-        .map(|trial| format!("{start} --id {}\n", trial.id))
+        .chunks(pack)
+        .map(|part| format!("{start} --id {}\n", ids(part)))
         .collect())
 }
 

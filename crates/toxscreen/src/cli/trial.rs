@@ -2,13 +2,15 @@
 
 use super::allow::Allow;
 use super::options::{Folder, device};
-use super::{Output, Result, on_interrupt, usage};
+use super::{Output, Result, count_interrupts, on_interrupt, say, usage};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tox_audits::HOUSE;
 use tox_study::child::{self, Options};
 use tox_study::files;
+use tox_study::part::Part;
+use tox_study::runner::{self, End, News, RunOptions, keep_failure, this_program};
 use tox_study::spec::TrialSpec;
 use tox_study::store::{self, Store};
 use tox_study::trial::{Exit, Failure, Finished, TrialContext};
@@ -20,11 +22,12 @@ Examples:
   toxscreen plan my.toml --out runs/mine --commands | xargs -d '\\n' -P 4 -I{} sh -c {}
   toxscreen trial --study runs/mine --index $SLURM_ARRAY_TASK_ID
   toxscreen trial --study runs/mine --id 3f9c435cf2478e0c
+  toxscreen trial --study runs/mine --id 3f9c435cf2478e0c,91b0d6c2a7744e5f
 
 Runs one trial in this process, from its checkpoint if there is one; one that is done ends at
 once. It writes record.json or failure.json into its folder, so that `status` and `report` work
 on a study that anybody is filling; lines of JSON on stdout say how far it is. SIGTERM and Ctrl-C
-write a checkpoint.
+write a checkpoint. Several trials are run one after another, each in a process of its own.
 Exit codes: 0 done, 1 failed, 2 wrong usage or recipe, 3 data, 75 stopped: the same command goes on.")]
 pub struct Trial {
     /// The trial's spec.json, in place of --study
@@ -39,9 +42,18 @@ pub struct Trial {
     /// Which trial of it, counted from 0 in the order of the plan
     #[arg(long, value_name = "N", group = "which", requires = "study")]
     pub index: Option<usize>,
-    /// Which trial of it, by its id
-    #[arg(long, value_name = "ID", group = "which", requires = "study")]
-    pub id: Option<String>,
+    /// Which trial of it, by its id; several are run one after another
+    #[arg(
+        long,
+        value_name = "ID",
+        group = "which",
+        requires = "study",
+        value_delimiter = ','
+    )]
+    pub id: Vec<String>,
+    /// End once it has made what other trials need too, such as a classifier that crafts poison
+    #[arg(long)]
+    pub shared_only: bool,
     /// cpu, vulkan:N or cuda:N
     #[arg(long, default_value = "cpu", value_parser = device)]
     pub device: String,
@@ -61,6 +73,9 @@ pub struct Trial {
 }
 
 pub fn trial(args: Trial) -> Result<Output> {
+    if args.id.len() > 1 {
+        return several(&args);
+    }
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
     // A Ctrl-C on a terminal reaches the trials of a study as well as their parent.
@@ -74,6 +89,7 @@ pub fn trial(args: Trial) -> Result<Output> {
         dir: place.dir.clone(),
         data_dir: args.folder.data_dir,
         shared: place.shared,
+        shared_only: args.shared_only,
         device: args.device,
         threads: usize::from(args.threads),
     };
@@ -87,6 +103,9 @@ pub fn trial(args: Trial) -> Result<Output> {
         Ok(_) => return Ok(Output::done(String::new())),
         Err(failure) => failure,
     };
+    if args.shared_only && failure.exit == Exit::Stopped && !stop.load(Ordering::SeqCst) {
+        return Ok(Output::done(String::new()));
+    }
     // Nobody else will say how it failed.
     if let Some(trial) = place.id.filter(|_| failure.exit != Exit::Stopped) {
         let told = store::Failure {
@@ -126,20 +145,11 @@ impl Place {
         };
         let store = Store::open(&HOUSE, study)?;
         let trials = &store.study.trials;
-        let found = match (args.index, &args.id) {
-            (Some(index), _) => trials.get(index),
-            (None, id) => trials.iter().find(|t| Some(&t.id) == id.as_ref()),
+        let index = match args.index {
+            Some(index) => Some(index).filter(|index| *index < trials.len()),
+            None => trials.iter().position(|t| args.id.contains(&t.id)),
         };
-        let Some(trial) = found else {
-            let count = trials.len();
-            return Err(usage(
-                format!("{} has no such trial: it has {count}", study.display()),
-                format!(
-                    "give --index from 0 to {}, or an id of its plan.jsonl",
-                    count.saturating_sub(1)
-                ),
-            ));
-        };
+        let trial = &trials[index.ok_or_else(|| no_such(&store))?];
         let dir = store.trial_dir(&trial.id);
         files::create_dir(&dir)?;
         files::remove_matching(&dir, |name| name == "failure.json")?;
@@ -151,6 +161,75 @@ impl Place {
             shared: Some(study.join("shared")),
             id: Some(trial.id.clone()),
         })
+    }
+}
+
+fn no_such(store: &Store) -> Failure {
+    let count = store.study.trials.len();
+    usage(
+        format!(
+            "{} has no such trial: it has {count}",
+            store.dir().display()
+        ),
+        format!(
+            "give --index from 0 to {}, or an id of its plan.jsonl",
+            count.saturating_sub(1)
+        ),
+    )
+}
+
+/// Runs trials one after another, each in a process of its own, so that one that dies takes no other with it.
+fn several(args: &Trial) -> Result<Output> {
+    let Some(study) = &args.study else {
+        return Err(usage("no trial is named", "give --study and --id"));
+    };
+    let store = Store::open(&HOUSE, study)?;
+    let place = |id: &String| store.study.trials.iter().position(|t| t.id == *id);
+    let found: Option<Vec<usize>> = args.id.iter().map(place).collect();
+    let found = found.ok_or_else(|| no_such(&store))?;
+    let learners: Vec<Part> = (found.iter())
+        .map(|&i| store.study.trials[i].spec.learner.clone())
+        .collect();
+    let options = RunOptions {
+        program: this_program()?,
+        jobs: 1,
+        threads: usize::from(args.threads),
+        device: args.device.clone(),
+        data_dir: args.folder.data_dir.clone(),
+        allow_commands: args.allow.check(&learners)?,
+    };
+    let stop = count_interrupts("stopping: the trial writes its checkpoint")?;
+    let left = found
+        .into_iter()
+        .filter(|&i| !store.is_done(&store.study.trials[i].id));
+    let jobs = runner::jobs(&store, left, &options)?;
+    let mut stopped = false;
+    let mut failed: Option<Failure> = None;
+    runner::run_jobs(jobs, &options, &stop, &mut |notice| match notice.news {
+        News::Ended(End::Failed(failure)) => {
+            keep_failure(&store, &failure);
+            say(format_args!(
+                "error: trial {}: {}",
+                failure.trial, failure.message
+            ));
+            failed.get_or_insert(Failure::new(
+                Exit::Failed,
+                &format!("trial {} failed: {}", failure.trial, failure.message),
+            ));
+        }
+        News::Ended(End::Stopped) => stopped = true,
+        News::Ended(End::Done) | News::Started | News::Progress { .. } => {}
+    });
+    // Those that are left go on with the same command.
+    if stopped || stop.load(Ordering::SeqCst) > 0 {
+        return Err(Failure::new(
+            Exit::Stopped,
+            &"stopped; the same command goes on",
+        ));
+    }
+    match failed {
+        Some(failure) => Err(failure),
+        None => Ok(Output::done(String::new())),
     }
 }
 
