@@ -84,6 +84,7 @@ impl From<StoreError> for Failure {
             StoreError::Recipe(_)
             | StoreError::NoStudy { .. }
             | StoreError::Headless { .. }
+            | StoreError::Kernels { .. }
             | StoreError::Changed { .. } => Exit::Usage,
         };
         Self {

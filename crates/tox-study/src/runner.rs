@@ -6,6 +6,7 @@
 use crate::child::Event;
 use crate::files::{self, FileError};
 use crate::plan::Trial;
+use crate::recipe::Kernels;
 use crate::store::{Failure, Store};
 use crate::trial::Exit;
 use std::collections::VecDeque;
@@ -93,6 +94,7 @@ pub fn jobs(
         files::remove_matching(&dir, |name| name == "failure.json")?;
         let mut job = Job::new(index, trial, dir, options)?;
         job.shared = Some(store.dir().join("shared"));
+        job.kernels = store.study.recipe.kernels.map(Kernels::word);
         jobs.push_back(job);
     }
     Ok(jobs)
@@ -125,7 +127,7 @@ impl Job {
         dir: PathBuf,
         options: &RunOptions,
     ) -> Result<Self, FileError> {
-        files::write_atomic(&dir.join("spec.json"), trial.spec_json().as_bytes())?;
+        files::write_derived(&dir.join("spec.json"), trial.spec_json().as_bytes())?;
         Ok(Self {
             index,
             id: trial.id.clone(),

@@ -248,7 +248,7 @@ pub fn write_spec(store: &Store, trial: usize) -> Result<(), FileError> {
         Ok(found) if found == text.as_bytes() => Ok(()),
         _ => {
             files::create_dir(&dir)?;
-            files::write_atomic(&path, text.as_bytes())
+            files::write_derived(&path, text.as_bytes())
         }
     }
 }

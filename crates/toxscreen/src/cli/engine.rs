@@ -16,10 +16,23 @@ pub struct Engine {
     name: Option<String>,
     /// For each executor what was set of it.
     settings: Vec<(&'static str, Settings)>,
-    submit: Option<String>,
-    pack: Option<u16>,
     config: Option<PathBuf>,
+}
+
+/// How its jobs are submitted.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Jobs {
+    /// For the engine command: what submits a job, such as 'qsub {script}'
+    #[arg(long, value_name = "COMMAND")]
+    submit: Option<String>,
+    /// Trials that a job of a cluster runs, one after another
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pack: Option<u16>,
+    /// Submit the jobs and return; the same command without it waits for them
+    #[arg(long)]
     detach: bool,
+    /// Take jobs that were submitted before for dead
+    #[arg(long)]
     resubmit: bool,
 }
 
@@ -50,7 +63,36 @@ impl Engine {
     ///
     /// # Errors
     /// A setting or a file that cannot be used.
-    pub fn chosen(&self) -> Result<Chosen> {
+    pub fn chosen(&self, jobs: &Jobs) -> Result<Chosen> {
+        let (executor, mut settings) = self.named()?;
+        if let Some(submit) = &jobs.submit {
+            settings.set("submit", submit);
+        }
+        if let Some(pack) = jobs.pack {
+            settings.set("pack", &pack.to_string());
+        }
+        settings.known(executor)?;
+        executor.check(&settings)?;
+        if (jobs.detach || jobs.resubmit) && !executor.outlives() {
+            let message = format!(
+                "trials of the engine {} end with this command",
+                executor.name()
+            );
+            return Err(usage(message, "leave --detach and --resubmit out"));
+        }
+        Ok(Chosen {
+            executor,
+            settings,
+            detach: jobs.detach,
+            resubmit: jobs.resubmit,
+        })
+    }
+
+    /// The executor that is asked for, and what is set of it.
+    ///
+    /// # Errors
+    /// An engine that is not there, or a file that cannot be used.
+    pub fn named(&self) -> Result<(&'static dyn Executor, Settings)> {
         let asked = |name: &str| {
             executor(name).ok_or_else(|| {
                 let names: Vec<&str> = EXECUTORS.iter().map(|e| e.name()).collect();
@@ -65,7 +107,7 @@ impl Engine {
             None => EXECUTORS[0],
         };
         let name = executor.name();
-        for (other, _) in self.settings.iter().filter(|(other, _)| *other != name) {
+        if let Some((other, _)) = self.settings.iter().find(|(other, _)| *other != name) {
             let message = format!("--{other} is of the engine {other}, and this is {name}");
             return Err(usage(message, format!("add --engine {other}")));
         }
@@ -73,24 +115,7 @@ impl Engine {
         for (_, own) in &self.settings {
             settings.merge(own.clone());
         }
-        if let Some(submit) = &self.submit {
-            settings.set("submit", submit);
-        }
-        if let Some(pack) = self.pack {
-            settings.set("pack", &pack.to_string());
-        }
-        settings.known(executor)?;
-        executor.check(&settings)?;
-        if (self.detach || self.resubmit) && !executor.outlives() {
-            let message = format!("trials of the engine {name} end with this command");
-            return Err(usage(message, "leave --detach and --resubmit out"));
-        }
-        Ok(Chosen {
-            executor,
-            settings,
-            detach: self.detach,
-            resubmit: self.resubmit,
-        })
+        Ok((executor, settings))
     }
 }
 
@@ -108,9 +133,8 @@ fn configured(given: Option<&Path>, name: &str) -> Result<Settings> {
     }
     let text = files::read(&path)?;
     let wrong = |what: String| {
-        let hint = format!(
-            "it has a table for each engine, such as [engine.slurm], with partition = \"...\""
-        );
+        let hint =
+            "it has a table for each engine, such as [engine.slurm], with partition = \"...\"";
         usage(
             format!("the configuration {}: {what}", path.display()),
             hint,
@@ -160,31 +184,6 @@ impl clap::Args for Engine {
                     .long_help(long),
             )
             .arg(
-                Arg::new("submit")
-                    .long("submit")
-                    .value_name("COMMAND")
-                    .help("For the engine command: what submits a job, such as 'qsub {script}'"),
-            )
-            .arg(
-                Arg::new("pack")
-                    .long("pack")
-                    .value_name("N")
-                    .value_parser(value_parser!(u16).range(1..))
-                    .help("Trials that a job of a cluster runs, one after another"),
-            )
-            .arg(
-                Arg::new("detach")
-                    .long("detach")
-                    .action(ArgAction::SetTrue)
-                    .help("Submit the jobs and return; the same command without it waits for them"),
-            )
-            .arg(
-                Arg::new("resubmit")
-                    .long("resubmit")
-                    .action(ArgAction::SetTrue)
-                    .help("Take jobs that were submitted before for dead"),
-            )
-            .arg(
                 Arg::new("config")
                     .long("config")
                     .value_name("FILE")
@@ -231,11 +230,7 @@ impl FromArgMatches for Engine {
         *self = Self {
             name: text("engine"),
             settings: settings.collect(),
-            submit: text("submit"),
-            pack: found.get_one::<u16>("pack").copied(),
             config: found.get_one::<PathBuf>("config").cloned(),
-            detach: found.get_flag("detach"),
-            resubmit: found.get_flag("resubmit"),
         };
         Ok(())
     }

@@ -15,6 +15,7 @@ mod init;
 mod options;
 mod plan;
 mod poison;
+mod price;
 mod progress;
 mod report;
 mod robust;

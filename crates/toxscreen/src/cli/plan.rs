@@ -1,6 +1,8 @@
 //! `toxscreen plan`: the trials of a recipe.
 
 use super::allow::{Allow, lines, programs};
+use super::engine::Engine;
+use super::price::{Price, seconds};
 use super::run::Asked;
 use super::{Output, Result, json, shell_path, table, warn};
 use std::path::{Path, PathBuf};
@@ -19,7 +21,10 @@ Examples:
   toxscreen plan recipes/ssp/table1.toml
   toxscreen plan my.toml --seeds 0..3 --json
   toxscreen plan my.toml --out runs/mine --commands > commands.txt
+  toxscreen plan my.toml --probe 10 --engine slurm --slurm parallel=100
 
+What is left is priced in core-hours: from the records of the study's folder, from trials under way
+there, or with --probe from a short run of one trial of each other cell; else it cannot be told.
 With --out the study's folder is made, and with --commands a command for each trial is printed, for
 GNU parallel, xargs, HyperQueue, snakemake or a cluster's arrays (docs/guide/clusters.md).
 `toxscreen status DIR` and `report DIR` work while anybody fills it.")]
@@ -32,8 +37,13 @@ pub struct Plan {
     /// Print the command of each trial that is not done, a line each
     #[arg(long, requires = "out", conflicts_with = "json")]
     pub commands: bool,
-    /// Threads of each trial, in its command
-    #[arg(long, value_name = "N", default_value_t = 1, requires = "commands", value_parser = clap::value_parser!(u16).range(1..))]
+    /// Run a trial of each cell of which nothing is known for so many seconds, and price the study by it
+    #[arg(long, value_name = "SECONDS", conflicts_with = "commands", value_parser = seconds)]
+    pub probe: Option<f64>,
+    #[command(flatten)]
+    pub engine: Engine,
+    /// Threads of each trial
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: u16,
     /// Trials of each command, which are run one after another
     #[arg(long, value_name = "N", default_value_t = 1, requires = "commands", value_parser = clap::value_parser!(u16).range(1..))]
@@ -50,8 +60,14 @@ pub fn plan(args: &Plan) -> Result<Output> {
     let (study, faults) = study.resolved(&HOUSE, &args.asked.folder.dir()?)?;
     let unread: Vec<String> = faults.iter().map(ToString::to_string).collect();
     if let Some(dir) = &args.out {
+        let price = match args.commands {
+            true => None,
+            false => Some(Price::of(args, &study, &unread)?),
+        };
         let text = made(args, study, faults, dir)?;
-        return Ok(Output::done(text));
+        return Ok(Output::done(
+            text + &price.map_or(String::new(), |p| p.text()),
+        ));
     }
     let learners: Vec<Part> = study
         .trials
@@ -59,6 +75,7 @@ pub fn plan(args: &Plan) -> Result<Output> {
         .map(|t| t.spec.learner.clone())
         .collect();
     let programs = programs(&learners);
+    let price = Price::of(args, &study, &unread)?;
     if args.json {
         let name = &study.recipe.name;
         let value = serde_json::json!({
@@ -66,6 +83,7 @@ pub fn plan(args: &Plan) -> Result<Output> {
             "trials": study.trials,
             "programs": programs,
             "unread": unread,
+            "price": price.json(),
         });
         return json(&value).map(Output::done);
     }
@@ -102,6 +120,7 @@ pub fn plan(args: &Plan) -> Result<Output> {
             .iter()
             .for_each(|what| text.push_str(&format!("  {what}\n")));
     }
+    text.push_str(&price.text());
     Ok(Output::done(text))
 }
 

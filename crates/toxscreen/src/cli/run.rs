@@ -1,7 +1,7 @@
 //! `toxscreen run`: run what is missing of a study, then write its report.
 
 use super::allow::Allow;
-use super::engine::Engine;
+use super::engine::{Engine, Jobs};
 use super::gate::{self, Ci};
 use super::options::{self, Folder};
 use super::progress::Progress;
@@ -47,6 +47,8 @@ pub struct Run {
     pub out: Option<PathBuf>,
     #[command(flatten)]
     pub engine: Engine,
+    #[command(flatten)]
+    pub cluster: Jobs,
     /// Trials at a time [default: as many as the cores have room for; 1 on a GPU]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,
@@ -101,6 +103,9 @@ pub struct Asked {
     /// given again
     #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
     cells: Vec<String>,
+    /// Instruction set of all trials: avx2, portable or plain; for nodes that differ
+    #[arg(long, value_name = "SET", value_parser = ["avx2", "portable", "plain"])]
+    kernels: Option<String>,
     /// Change a key of the recipe, such as learner.child.epochs=5; may be given again
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -108,7 +113,9 @@ pub struct Asked {
 
 impl Asked {
     fn overrides(&self) -> Result<Overrides> {
-        let set = self.set.iter().map(|s| Setting::parse(s));
+        let kernels = self.kernels.iter().map(|set| format!("kernels={set}"));
+        let set = self.set.iter().cloned().chain(kernels);
+        let set = set.map(|s| Setting::parse(&s));
         Ok(Overrides {
             set: set.collect::<Result<_, RecipeError>>()?,
             seeds: self.seeds.as_deref().map(seeds).transpose()?,
@@ -163,7 +170,7 @@ pub fn run(args: Run) -> Result<Output> {
         allow_commands: programs,
         ..args.options()?
     };
-    let engine = args.engine.chosen()?;
+    let engine = args.engine.chosen(&args.cluster)?;
     let data_dir = args.asked.folder.dir()?;
     fits_device(&study, &dir, &options)?;
     let study = named(study, &dir, &data_dir)?;

@@ -10,6 +10,7 @@ use tox_audits::HOUSE;
 use tox_study::child::{self, Options};
 use tox_study::files;
 use tox_study::part::Part;
+use tox_study::recipe::{Kernels, Study};
 use tox_study::runner::{self, End, News, RunOptions, keep_failure, this_program};
 use tox_study::spec::TrialSpec;
 use tox_study::store::{self, Store};
@@ -76,6 +77,10 @@ pub fn trial(args: Trial) -> Result<Output> {
     if args.id.len() > 1 {
         return several(&args);
     }
+    let place = Place::of(&args)?;
+    if let Some(kernels) = place.kernels {
+        return with_kernels(kernels);
+    }
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
     // A Ctrl-C on a terminal reaches the trials of a study as well as their parent.
@@ -83,7 +88,6 @@ pub fn trial(args: Trial) -> Result<Output> {
     if args.stop_with_stdin {
         child::stop_with_stdin(stop.clone());
     }
-    let place = Place::of(&args)?;
     let options = Options {
         spec: place.spec,
         dir: place.dir.clone(),
@@ -126,6 +130,8 @@ struct Place {
     shared: Option<PathBuf>,
     /// Its id, where it is of a study.
     id: Option<String>,
+    /// The instruction set of its study, where that is not the one of this process.
+    kernels: Option<Kernels>,
 }
 
 impl Place {
@@ -137,19 +143,19 @@ impl Place {
                     dir: out.clone(),
                     shared: args.shared.clone(),
                     id: None,
+                    kernels: None,
                 }),
                 (None, _) | (_, None) => {
                     Err(usage("no trial is named", "give --study and --index"))
                 }
             };
         };
-        let store = Store::open(&HOUSE, study)?;
-        let trials = &store.study.trials;
-        let index = match args.index {
-            Some(index) => Some(index).filter(|index| *index < trials.len()),
-            None => trials.iter().position(|t| args.id.contains(&t.id)),
+        let which = |study: &Study| match args.index {
+            Some(index) => Some(index).filter(|index| *index < study.trials.len()),
+            None => study.trials.iter().position(|t| args.id.contains(&t.id)),
         };
-        let trial = &trials[index.ok_or_else(|| no_such(&store))?];
+        let (store, found) = Store::open_for(&HOUSE, study, which)?;
+        let trial = &store.study.trials[found.ok_or_else(|| no_such(&store))?];
         let dir = store.trial_dir(&trial.id);
         files::create_dir(&dir)?;
         files::remove_matching(&dir, |name| name == "failure.json")?;
@@ -160,6 +166,9 @@ impl Place {
             dir,
             shared: Some(study.join("shared")),
             id: Some(trial.id.clone()),
+            kernels: store.study.recipe.kernels.filter(|kernels| {
+                std::env::var_os(KERNELS).is_none_or(|given| given != kernels.word())
+            }),
         })
     }
 }
@@ -176,6 +185,32 @@ fn no_such(store: &Store) -> Failure {
             count.saturating_sub(1)
         ),
     )
+}
+
+/// What a process computes with is chosen when it begins.
+const KERNELS: &str = "TOXSCREEN_KERNELS";
+
+/// This command again, with the instruction set of the study.
+fn with_kernels(kernels: Kernels) -> Result<Output> {
+    let mut command = std::process::Command::new(this_program()?);
+    command
+        .args(std::env::args_os().skip(1))
+        .env(KERNELS, kernels.word());
+    let failed = |e: std::io::Error| super::system("start toxscreen again", &e);
+    #[cfg(unix)]
+    {
+        use std::os::unix::process::CommandExt;
+        // Under the same number, so that signals find it.
+        Err(failed(command.exec()))
+    }
+    #[cfg(not(unix))]
+    {
+        let code = command.status().map_err(failed)?.code().unwrap_or(1);
+        Ok(Output {
+            text: String::new(),
+            code: u8::try_from(code).unwrap_or(1),
+        })
+    }
 }
 
 /// Runs trials one after another, each in a process of its own, so that one that dies takes no other with it.

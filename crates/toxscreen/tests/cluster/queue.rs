@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Child;
 use std::time::Duration;
+use tox_study::files::Lock;
 use tox_testkit::program::{Said, interrupt};
 
 const RUN: &str = "run digits.toml --out out --engine slurm --slurm poll=0.2,retries=20";
@@ -84,7 +85,7 @@ fn whatever_happens_the_table_is_that_of_a_local_run() {
 #[test]
 fn the_driver_leaves_and_finds_its_jobs_again() {
     let dir = tempfile::tempdir().unwrap();
-    local(dir.path(), SLOW / 3);
+    local(dir.path(), SLOW / 2);
     let cluster = Cluster::fake();
     let jobs = || {
         let names = fs::read_dir(cluster.state()).unwrap().flatten();
@@ -100,11 +101,17 @@ fn the_driver_leaves_and_finds_its_jobs_again() {
     assert!(!left.all().contains("--detach\n"), "{}", left.all());
     assert_eq!(jobs(), 1);
     // Two drivers refuse each other; Ctrl-C leaves the jobs.
+    let lock = dir.path().join("out/.lock");
+    cluster.wait("the lock", || (!Lock::is_held(&lock)).then_some(()));
     let driver = cluster.spawn(dir.path(), RUN);
-    cluster.wait("the lock", || {
-        let other = Said::of(cluster.command(dir.path(), RUN).output().unwrap());
-        (other.code == 1 && other.all().contains("another")).then_some(())
-    });
+    cluster.wait("the lock", || Lock::is_held(&lock).then_some(()));
+    on(
+        &cluster,
+        dir.path(),
+        RUN,
+        1,
+        &["another toxscreen runs the study"],
+    );
     interrupt(&driver);
     let said = Said::of(driver.wait_with_output().unwrap());
     said.must(
