@@ -22,6 +22,26 @@ const NAME: usize = 100;
 /// # Errors
 /// When the folder cannot be written to, or `fill` fails; the old file is then as it was.
 pub fn write(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    replace(path, fill, true)
+}
+
+/// As [`write()`] without waiting for the disk, for files that can be made again: thousands take a second. A
+/// reader sees the old file or the new one; after a crash of the machine it may be empty.
+///
+/// # Errors
+/// As [`write()`].
+pub fn write_unsynced(
+    path: &Path,
+    fill: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
+    replace(path, fill, false)
+}
+
+fn replace(
+    path: &Path,
+    fill: impl FnOnce(&mut File) -> io::Result<()>,
+    sync: bool,
+) -> io::Result<()> {
     let folder = folder(path);
     let prefix = prefix(path);
     let mut builder = tempfile::Builder::new();
@@ -31,10 +51,14 @@ pub fn write(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io:
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut temporary = builder.tempfile_in(folder)?;
     fill(temporary.as_file_mut())?;
-    temporary.as_file().sync_all()?;
+    if sync {
+        temporary.as_file().sync_all()?;
+    }
     temporary.persist(path).map_err(|error| error.error)?;
     #[cfg(unix)]
-    File::open(folder)?.sync_all()?;
+    if sync {
+        File::open(folder)?.sync_all()?;
+    }
     Ok(())
 }
 

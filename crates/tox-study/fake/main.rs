@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use tox_study::child::{self, ChildError, Options};
+use tox_study::executors::local;
 use tox_study::recipe::{Overrides, Study};
 use tox_study::runner::{self, RunOptions};
 use tox_study::spec::TrialSpec;
@@ -28,7 +29,13 @@ fn parent(recipe: &str, dir: &str, jobs: &str) -> Result<ExitCode, Box<dyn Error
         data_dir: None,
         allow_commands: false,
     };
-    let summary = runner::run(&store, &options, &AtomicUsize::new(0), &mut |_| {})?;
+    let summary = local::run(
+        &house(),
+        &store,
+        &options,
+        &AtomicUsize::new(0),
+        &mut |_| {},
+    )?;
     Ok(ExitCode::from(u8::from(!summary.is_complete())))
 }
 
@@ -48,6 +55,7 @@ fn trial(args: &[String]) -> Result<ExitCode, Box<dyn Error>> {
         dir: PathBuf::from(value("--out")?),
         data_dir: None,
         shared: None,
+        shared_only: false,
         device: value("--device")?,
         threads: value("--threads")?.parse()?,
     };

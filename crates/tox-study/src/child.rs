@@ -57,6 +57,8 @@ pub struct Options {
     pub data_dir: Option<PathBuf>,
     /// `--shared`: what the trials of a study share.
     pub shared: Option<PathBuf>,
+    /// See [`TrialContext::shared_only`].
+    pub shared_only: bool,
     /// Device string.
     pub device: String,
     /// Threads of this trial.
@@ -143,6 +145,7 @@ pub fn run(
         dir,
         data_dir: options.data_dir.as_deref(),
         shared: options.shared.as_deref(),
+        shared_only: options.shared_only,
         device: &options.device,
         threads: options.threads,
         stop,

@@ -1,6 +1,7 @@
 //! How the engine's own errors end a command.
 
 use crate::child::ChildError;
+use crate::executors::EngineError;
 use crate::files::FileError;
 use crate::part::PartError;
 use crate::recipe::{RecipeError, SourceError};
@@ -83,7 +84,21 @@ impl From<StoreError> for Failure {
             StoreError::Recipe(_)
             | StoreError::NoStudy { .. }
             | StoreError::Headless { .. }
+            | StoreError::Kernels { .. }
             | StoreError::Changed { .. } => Exit::Usage,
+        };
+        Self {
+            hint: error.hint(),
+            ..Self::new(exit, &error)
+        }
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        let exit = match &error {
+            EngineError::File(_) | EngineError::Refused { .. } => Exit::Failed,
+            EngineError::Setting { .. } | EngineError::Template { .. } => Exit::Usage,
         };
         Self {
             hint: error.hint(),

@@ -1,6 +1,7 @@
 //! Writing files so that a reader, or a run after a crash, sees the old content or the new one and
 //! never a part. All writes of a study's folder go through here.
 
+use crate::lease::{self, Lease};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::{self, File, OpenOptions};
@@ -37,6 +38,14 @@ pub(crate) fn failed<'a>(
 /// When this fails; the old file is then as it was.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     atomic::write(path, |file| file.write_all(bytes)).map_err(failed("write", path))
+}
+
+/// Replaces a file that can be made again, see [`atomic::write_unsynced`].
+///
+/// # Errors
+/// When this fails; the old file is then as it was.
+pub fn write_derived(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    atomic::write_unsynced(path, |file| file.write_all(bytes)).map_err(failed("write", path))
 }
 
 /// Removes what a killed [`write_atomic`] left in `dir`. Only for the holder of its lock.
@@ -151,14 +160,26 @@ pub fn open_log(path: &Path) -> Result<File, FileError> {
     open().map_err(failed("open", path))
 }
 
-/// An exclusive lock on a file. The system releases it when the process ends, however it ends.
+/// An exclusive lock on a file. The system releases it when the process ends, however it ends; on a file system
+/// whose locks other nodes do not see it is a [lease](crate::lease).
 #[derive(Debug)]
-pub struct Lock(#[allow(dead_code, reason = "held, not read")] File);
+pub struct Lock(#[allow(dead_code, reason = "held, not read")] Held);
+
+#[derive(Debug)]
+#[allow(dead_code, reason = "held, not read")]
+enum Held {
+    File(File),
+    Lease(Lease),
+}
 
 impl Lock {
     /// Takes the lock, waiting up to `patience`. `None` = another process has it.
     pub fn take(path: &Path, patience: std::time::Duration) -> Result<Option<Self>, FileError> {
         no_link(path)?;
+        if lease::applies(path) {
+            let lease = Lease::take(path, patience)?;
+            return Ok(lease.map(|lease| Self(Held::Lease(lease))));
+        }
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -168,7 +189,7 @@ impl Lock {
         let start = std::time::Instant::now();
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Some(Self(file))),
+                Ok(()) => return Ok(Some(Self(Held::File(file)))),
                 Err(fs::TryLockError::WouldBlock) if start.elapsed() >= patience => {
                     return Ok(None);
                 }
@@ -182,6 +203,9 @@ impl Lock {
 
     /// Whether a process holds the lock at `path`.
     pub fn is_held(path: &Path) -> bool {
+        if lease::applies(path) {
+            return Lease::is_held(path);
+        }
         File::open(path)
             .is_ok_and(|f| matches!(f.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
     }

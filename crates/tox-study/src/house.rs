@@ -6,6 +6,7 @@ use crate::spec::{Surface, Threats, TrialSpec};
 use crate::trial::{Exit, Failure, Finished, TrialContext};
 use schemars::{Schema, SchemaGenerator};
 use serde::Serialize;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tox_data::spec::DataSpec;
 use tox_data::{Data, DataDir, DataError, load_any, load_seeded};
@@ -168,6 +169,18 @@ impl House {
         Ok(())
     }
 
+    /// What a trial makes first that others need too: two trials with an equal text make the same. Executors
+    /// let one trial make each of them ([`TrialContext::shared_only`]) before the others begin, which would wait
+    /// for it in jobs of their own. What is not named here is shared all the same, later.
+    pub fn shares(&self, trial: &TrialSpec) -> Vec<String> {
+        let of = |part: &Part| self.threat(&part.kind)?.shares(part, &trial.learner);
+        let threats = trial.threat.all().filter_map(|(_, part)| of(part));
+        let learner = self.learner(&trial.learner.kind);
+        let all = threats.chain(learner.and_then(|l| l.shares(trial)));
+        let with = |key: Value| json!([trial.data, trial.seed, key]).to_string();
+        all.map(with).collect()
+    }
+
     /// What a trial's threats are called together, such as `RLF 10 %`; `none` without one.
     pub fn threats_of(&self, trial: &TrialSpec) -> String {
         let name = |part: &Part| match self.threat(&part.kind) {
@@ -303,6 +316,12 @@ pub trait Learner: Sync {
         None
     }
 
+    /// What a trial makes before all of its own, beside its threats, that others of its data and seed need too;
+    /// see [`House::shares`].
+    fn shares(&self, _trial: &TrialSpec) -> Option<Value> {
+        None
+    }
+
     /// Whether it must be given validation rows.
     fn needs_valid(&self) -> bool {
         true
@@ -377,6 +396,12 @@ pub trait Threat: Sync {
     /// Why not.
     fn takes_table(&self, _config: &Part) -> Result<(), String> {
         Ok(())
+    }
+
+    /// What it makes, before a trial of this learner has made anything of its own, that others of the same data
+    /// and seed need too; see [`House::shares`].
+    fn shares(&self, _config: &Part, _learner: &Part) -> Option<Value> {
+        None
     }
 
     /// What it is called in a table, such as `RLF 10 %`.

@@ -5,12 +5,15 @@
 //! [`record`], the only thing that reports read.
 
 pub mod child;
+pub mod executors;
 mod failure;
 pub mod files;
 pub mod gate;
 pub mod house;
+pub mod lease;
 pub mod part;
 pub mod plan;
+pub mod price;
 pub mod recipe;
 pub mod record;
 pub mod runner;

@@ -17,7 +17,7 @@ pub use keys::{Keys, OutOfRange};
 pub use schema::schema;
 pub use source::{Grid, Setting, suggest};
 pub use study::{Overrides, Study, is_sealed, sealed};
-pub use written::{Cell, Paper, Recipe};
+pub use written::{Cell, Kernels, Paper, Recipe};
 
 /// The quickstart that `toxscreen run` runs when it is given no recipe.
 pub const QUICKSTART: &str = include_str!("../../../recipes/quickstart.toml");

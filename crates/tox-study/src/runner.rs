@@ -6,6 +6,7 @@
 use crate::child::Event;
 use crate::files::{self, FileError};
 use crate::plan::Trial;
+use crate::recipe::Kernels;
 use crate::store::{Failure, Store};
 use crate::trial::Exit;
 use std::collections::VecDeque;
@@ -76,89 +77,37 @@ pub enum End {
     Failed(Failure),
 }
 
-/// How a run of a study ended.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Summary {
-    /// Trials of the study.
-    pub planned: usize,
-    /// Trials that were done before.
-    pub before: usize,
-    /// Trials that this run finished.
-    pub done: usize,
-    /// Trials that failed in this run.
-    pub failed: Vec<Failure>,
-    /// Trials whose record cannot be believed, and why. They are left as they are.
-    pub damaged: Vec<String>,
-}
-
-impl Summary {
-    /// Whether every trial has a record.
-    pub fn is_complete(&self) -> bool {
-        self.before + self.done == self.planned
-    }
-}
-
-/// Runs what is missing of a study. The caller holds the lock of [`Store::create`].
+/// The jobs of trials of a study, whose folders are made.
 ///
 /// # Errors
-/// When the study's own folder cannot be written; a failing trial is counted, not an error.
-pub fn run(
+/// When a folder cannot be written.
+pub fn jobs(
     store: &Store,
+    trials: impl IntoIterator<Item = usize>,
     options: &RunOptions,
-    stop: &Stop,
-    notify: &mut dyn FnMut(Notice),
-) -> Result<Summary, FileError> {
-    let mut summary = Summary {
-        planned: store.study.trials.len(),
-        ..Summary::default()
-    };
+) -> Result<VecDeque<Job>, FileError> {
     let mut jobs = VecDeque::new();
-    for (index, trial) in store.study.trials.iter().enumerate() {
-        if store.is_done(&trial.id) {
-            match store.damage(&trial.id) {
-                None => {
-                    summary.before += 1;
-                    mend_spec(&store.trial_dir(&trial.id), trial)?;
-                }
-                Some(damage) => summary.damaged.push(damage),
-            }
-        } else {
-            let dir = store.trial_dir(&trial.id);
-            files::create_dir(&dir)?;
-            files::remove_matching(&dir, |name| name == "failure.json")?;
-            let mut job = Job::new(index, trial, dir, options)?;
-            job.shared = Some(store.dir().join("shared"));
-            jobs.push_back(job);
-        }
+    for index in trials {
+        let trial = &store.study.trials[index];
+        let dir = store.trial_dir(&trial.id);
+        files::create_dir(&dir)?;
+        files::remove_matching(&dir, |name| name == "failure.json")?;
+        let mut job = Job::new(index, trial, dir, options)?;
+        job.shared = Some(store.dir().join("shared"));
+        job.kernels = store.study.recipe.kernels.map(Kernels::word);
+        jobs.push_back(job);
     }
-    run_jobs(jobs, options, stop, &mut |notice| {
-        match &notice.news {
-            News::Ended(End::Done) => summary.done += 1,
-            News::Ended(End::Failed(failure)) => {
-                let path = store.trial_dir(&failure.trial).join("failure.json");
-                // On a full disk the summary still has it.
-                let _ = files::write_atomic(&path, failure.to_json().as_bytes());
-                summary.failed.push(failure.clone());
-            }
-            _ => {}
-        }
-        notify(notice);
-    });
-    store.sweep()?;
-    Ok(summary)
+    Ok(jobs)
 }
 
-/// Writes the spec beside a record anew where it is another: data may lie in another place now.
-fn mend_spec(dir: &Path, trial: &Trial) -> Result<(), FileError> {
-    let (path, text) = (dir.join("spec.json"), trial.spec_json());
-    match std::fs::read(&path) {
-        Ok(found) if found == text.as_bytes() => Ok(()),
-        _ => files::write_atomic(&path, text.as_bytes()),
-    }
+/// Keeps how a trial of a study failed. On a full disk the caller still has it.
+pub fn keep_failure(store: &Store, failure: &Failure) {
+    let path = store.trial_dir(&failure.trial).join("failure.json");
+    let _ = files::write_atomic(&path, failure.to_json().as_bytes());
 }
 
 /// One trial to be run somewhere.
-pub(crate) struct Job {
+pub struct Job {
     index: usize,
     id: String,
     dir: PathBuf,
@@ -178,7 +127,7 @@ impl Job {
         dir: PathBuf,
         options: &RunOptions,
     ) -> Result<Self, FileError> {
-        files::write_atomic(&dir.join("spec.json"), trial.spec_json().as_bytes())?;
+        files::write_derived(&dir.join("spec.json"), trial.spec_json().as_bytes())?;
         Ok(Self {
             index,
             id: trial.id.clone(),
@@ -201,7 +150,7 @@ impl Job {
 }
 
 /// Runs jobs, `options.jobs` at a time, in order; `notify` hears of each on this thread.
-pub(crate) fn run_jobs(
+pub fn run_jobs(
     jobs: VecDeque<Job>,
     options: &RunOptions,
     stop: &Stop,

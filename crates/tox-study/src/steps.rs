@@ -110,6 +110,8 @@ struct Kept<T> {
 pub struct Steps<'a> {
     dir: &'a Path,
     shared: Option<&'a Path>,
+    /// See [`TrialContext::shared_only`].
+    shared_only: bool,
     stop: &'a AtomicBool,
     progress: &'a mut dyn FnMut(Progress),
     /// All that every step's result depends on beside its own key and [`made_with`].
@@ -136,6 +138,7 @@ impl<'a> Steps<'a> {
         Self {
             dir: context.dir,
             shared: context.shared,
+            shared_only: context.shared_only,
             stop: context.stop,
             progress: context.progress,
             base,
@@ -152,7 +155,16 @@ impl<'a> Steps<'a> {
         key: Value,
         make: impl FnOnce(&Place, Hooks<'_>) -> Result<Option<T>, E>,
     ) -> Result<T, E> {
+        self.own()?;
         self.made(name, self.place(name), &key, make)
+    }
+
+    /// Where a trial ends that makes only what others need too.
+    fn own(&self) -> Result<(), StepError> {
+        match self.shared_only {
+            true => Err(StepError::Stopped),
+            false => Ok(()),
+        }
     }
 
     /// Where the files of a step lie that other trials do not need.
@@ -227,6 +239,7 @@ impl<'a> Steps<'a> {
         key: Value,
         make: impl FnOnce(Hooks<'_>) -> Result<Option<T>, E>,
     ) -> Result<T, E> {
+        self.own()?;
         let place = self.place(name);
         let key = json!([self.base, key]).to_string();
         self.hooked(name, &key, &place, make)

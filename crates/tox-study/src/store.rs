@@ -17,6 +17,7 @@ pub use error::StoreError;
 use crate::child::remove_leftovers;
 use crate::files::{self, FileError, Lock};
 use crate::house::House;
+use crate::lease;
 use crate::plan::Trial;
 use crate::recipe::{self, Overrides, Study};
 use crate::record::Record;
@@ -85,20 +86,33 @@ fn no_links(dir: &Path) -> Result<(), FileError> {
         "trials",
         "shared",
         "figures",
+        "cluster",
     ];
     for name in own {
         files::no_link(&dir.join(name))?;
     }
-    for folder in ["trials", "shared", "figures"] {
-        let folder = dir.join(folder);
-        for name in files::names(&folder)? {
-            let path = folder.join(name);
-            files::no_link(&path)?;
-            if folder.ends_with("trials") && path.is_dir() {
-                for name in files::names(&path)? {
-                    files::no_link(&path.join(name))?;
-                }
-            }
+    for folder in ["shared", "figures"] {
+        no_links_in(&dir.join(folder))?;
+    }
+    Ok(())
+}
+
+/// Refuses links among the files of a folder, which need not be there.
+fn no_links_in(dir: &Path) -> Result<(), FileError> {
+    for name in files::names(dir)? {
+        files::no_link(&dir.join(name))?;
+    }
+    Ok(())
+}
+
+/// The same for the folders of all trials.
+fn no_links_of_trials(dir: &Path) -> Result<(), FileError> {
+    let trials = dir.join("trials");
+    for name in files::names(&trials)? {
+        let path = trials.join(name);
+        files::no_link(&path)?;
+        if path.is_dir() {
+            no_links_in(&path)?;
         }
     }
     Ok(())
@@ -110,6 +124,32 @@ impl Store {
     /// # Errors
     /// When there is none, its recipe does not read or was changed, or a file of it is a link.
     pub fn open(house: &House, dir: &Path) -> Result<Self, StoreError> {
+        let store = Self::open_alone(house, dir)?;
+        no_links_of_trials(dir)?;
+        Ok(store)
+    }
+
+    /// As [`Store::open`] for one trial, `which` is its place in the plan: the folders of the others, of which there
+    /// may be thousands on a slow file system, are not looked at. `None` if there is no such trial.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_for(
+        house: &House,
+        dir: &Path,
+        which: impl Fn(&Study) -> Option<usize>,
+    ) -> Result<(Self, Option<usize>), StoreError> {
+        let store = Self::open_alone(house, dir)?;
+        let found = which(&store.study);
+        if let Some(found) = found {
+            let dir = store.trial_dir(&store.study.trials[found].id);
+            files::no_link(&dir)?;
+            no_links_in(&dir)?;
+        }
+        Ok((store, found))
+    }
+
+    fn open_alone(house: &House, dir: &Path) -> Result<Self, StoreError> {
         let path = dir.join("study.toml");
         if !path.is_file() {
             return Err(StoreError::NoStudy {
@@ -135,14 +175,21 @@ impl Store {
     pub fn create(house: &House, dir: &Path, study: &Study) -> Result<(Self, Lock), StoreError> {
         files::create_dir(dir)?;
         no_links(dir)?;
+        no_links_of_trials(dir)?;
         files::create_dir(&dir.join("trials"))?;
+        let leased = lease::choose(dir)?;
         let lock = Lock::take(&dir.join(".lock"), Duration::from_secs(1))?;
         let lock = lock.ok_or_else(|| StoreError::Busy {
             dir: dir.to_owned(),
         })?;
         files::remove_unfinished(dir)?;
-        let mut notes = Vec::new();
-        match Self::open(house, dir) {
+        let mut notes: Vec<String> = leased
+            .map(|why| {
+                format!("{why}: processes exclude each other by leases in the study's folder")
+            })
+            .into_iter()
+            .collect();
+        match Self::open_alone(house, dir) {
             Ok(old) => {
                 old.check_extension(study)?;
                 notes.extend(old.plan_amiss());
@@ -252,6 +299,14 @@ impl Store {
             return Err(StoreError::OtherData {
                 dir: self.dir.clone(),
                 changes,
+            });
+        }
+        let (old, asked) = (self.study.recipe.kernels, new.recipe.kernels);
+        if old != asked && self.study.trials.iter().any(|t| self.is_done(&t.id)) {
+            return Err(StoreError::Kernels {
+                dir: self.dir.clone(),
+                old,
+                new: asked,
             });
         }
         let kept: BTreeSet<_> = new.trials.iter().map(|t| &t.id).collect();

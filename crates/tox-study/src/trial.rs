@@ -18,6 +18,9 @@ pub struct TrialContext<'a> {
     /// Where the trials of a study leave what others of them need too, such as a classifier that
     /// crafts poison; without it the trial makes all on its own.
     pub shared: Option<&'a Path>,
+    /// Whether the trial ends, as if it was asked to stop, once it has made what it shares: at the first step of
+    /// its own.
+    pub shared_only: bool,
     /// `cpu`, `vulkan:0`, `cuda:0`.
     pub device: &'a str,
     /// Threads that the trial may use.
@@ -39,6 +42,7 @@ impl<'a> TrialContext<'a> {
             dir,
             data_dir: None,
             shared: None,
+            shared_only: false,
             device: "cpu",
             threads: 1,
             stop,
@@ -214,7 +218,12 @@ pub fn with_hooks<T>(
     data_hash: &str,
     run: impl FnOnce(Hooks<'_>) -> T,
 ) -> T {
-    let TrialContext { stop, progress, .. } = context;
+    let TrialContext {
+        stop,
+        progress,
+        shared_only,
+        ..
+    } = context;
     // A checkpoint goes on only where everything that the outcome depends on is as it was; version and
     // instruction set are the checkpoint's own.
     let (trial, device) = (trial_id(spec), context.device);
@@ -223,7 +232,7 @@ pub fn with_hooks<T>(
         key: &key,
         checkpoint: &context.dir.join("checkpoint.safetensors"),
         save_every: checkpoint_interval(),
-        stop: &mut || stop.load(Ordering::SeqCst),
+        stop: &mut || shared_only || stop.load(Ordering::SeqCst),
         progress: &mut |done, message| {
             progress(Progress {
                 done,

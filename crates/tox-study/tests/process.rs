@@ -12,11 +12,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use tox_study::executors::{Summary, local};
 use tox_study::files::Lock;
 use tox_study::part::Part;
 use tox_study::recipe::{Overrides, Study};
 use tox_study::record::Record;
-use tox_study::runner::{self, End, News, RunOptions, Summary};
+use tox_study::runner::{End, News, RunOptions};
 use tox_study::status::Status;
 use tox_study::store::{Store, StoreError};
 use tox_study::verify::{Verdict, verify};
@@ -49,7 +50,14 @@ fn options(jobs: usize) -> RunOptions {
 
 fn run(dir: &Path, study: &Study, jobs: usize) -> Summary {
     let (store, _lock) = Store::create(&house(), dir, study).unwrap();
-    runner::run(&store, &options(jobs), &AtomicUsize::new(0), &mut |_| {}).unwrap()
+    local::run(
+        &house(),
+        &store,
+        &options(jobs),
+        &AtomicUsize::new(0),
+        &mut |_| {},
+    )
+    .unwrap()
 }
 
 /// Outcomes by trial: what must not depend on how a study was run.
@@ -193,7 +201,14 @@ fn a_killed_child_is_a_failure_and_the_rerun_resumes_it() {
         program: script,
         ..options(2)
     };
-    let summary = runner::run(&store, &program, &AtomicUsize::new(0), &mut |_| {}).unwrap();
+    let summary = local::run(
+        &house(),
+        &store,
+        &program,
+        &AtomicUsize::new(0),
+        &mut |_| {},
+    )
+    .unwrap();
     assert_eq!((summary.done, summary.failed.len()), (1, 1));
     assert!(
         summary.failed[0].message.contains("signal: 9"),
@@ -219,7 +234,8 @@ fn a_wish_to_stop_leaves_checkpoints_and_a_second_one_kills() {
         let stop = AtomicUsize::new(0);
         let mut stopped = 0;
         let start = Instant::now();
-        let summary = runner::run(
+        let summary = local::run(
+            &house(),
             &store,
             &options(1),
             &stop,
@@ -273,7 +289,7 @@ fn a_failing_trial_tells_why_and_the_study_goes_on() {
         program: "/no/such/program".into(),
         ..options(1)
     };
-    let summary = runner::run(&store, &none, &AtomicUsize::new(0), &mut |_| {}).unwrap();
+    let summary = local::run(&house(), &store, &none, &AtomicUsize::new(0), &mut |_| {}).unwrap();
     assert!(
         summary.failed[0]
             .message

@@ -96,6 +96,14 @@ impl Learner for External {
         false
     }
 
+    /// What it does on clean rows.
+    fn shares(&self, trial: &TrialSpec) -> Option<serde_json::Value> {
+        let config: ExternalConfig = trial.learner.read().ok()?;
+        let is_clean = trial.threat.is_none() && trial.defence.is_none();
+        let needed = is_clean || config.retrain || config.control;
+        needed.then(|| serde_json::json!(config))
+    }
+
     fn preflight(&self, trial: &TrialSpec, _dir: &DataDir) -> Result<(), Failure> {
         Ok(trial::unchanged(&config(trial)?)?)
     }

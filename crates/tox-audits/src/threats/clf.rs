@@ -4,11 +4,12 @@ use super::ShareOfRows;
 use crate::error::TrialError;
 use crate::range::Ranged;
 use crate::scene::{Crafting, Poison, Scene};
-use serde_json::json;
+use serde_json::{Value, json};
 use tox_data::Normalise;
 use tox_data::features::Features;
 use tox_poison::data::clf::{self, Confidences, Training};
 use tox_poison::data::threat::ClfThreat;
+use tox_study::part::Part;
 use tox_study::recipe::OutOfRange;
 use tox_study::steps::Steps;
 
@@ -24,6 +25,10 @@ impl ShareOfRows for ClfThreat {
 
     fn takes_table(&self) -> Result<(), String> {
         self.check_table().map_err(|e| e.to_string())
+    }
+
+    fn shares(&self, _learner: &Part) -> Option<Value> {
+        Some(json!({ "classifier": self.classifier }))
     }
 
     fn craft(&self, scene: &Scene<'_>, pool: &Features, steps: &mut Steps<'_>) -> Crafting {

@@ -19,6 +19,7 @@ use tox_search::cell::{GenotypeNetwork, SupernetShape};
 use tox_search::genes::Architecture;
 use tox_search::space::cells::CellGenotype;
 use tox_search::space::nasbench201::Cell;
+use tox_study::part::Part;
 use tox_study::recipe::OutOfRange;
 use tox_study::steps::{Place, Steps};
 
@@ -35,6 +36,11 @@ impl ShareOfRows for GcThreat {
         Err("it cancels the gradient of a network of images; \"rlf\", \"clf\", \"noise\" and \"file\" \
              poison tables"
             .to_owned())
+    }
+
+    fn shares(&self, learner: &Part) -> Option<Value> {
+        // The victim may be what a clean run of the learner leaves.
+        Some(json!({ "victim": self.victim, "of": learner }))
     }
 
     fn craft(&self, scene: &Scene<'_>, pool: &Features, steps: &mut Steps<'_>) -> Crafting {

@@ -14,6 +14,7 @@ use crate::scene::{Crafting, Poison, Scene};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::marker::PhantomData;
 use tox_data::features::Features;
 use tox_data::patch::Patch;
@@ -111,6 +112,11 @@ pub trait ShareOfRows: Serialize + DeserializeOwned + JsonSchema + 'static {
         Ok(())
     }
 
+    /// See [`Threat::shares`].
+    fn shares(&self, _learner: &Part) -> Option<Value> {
+        None
+    }
+
     /// See [`DataPoison::craft`].
     ///
     /// # Errors
@@ -145,6 +151,12 @@ impl<T: ShareOfRows> Threat for Rows<T> {
     fn takes_table(&self, config: &Part) -> Result<(), String> {
         let config = config.read::<T>().map_err(|e| e.to_string())?;
         config.takes_table()
+    }
+
+    fn shares(&self, config: &Part, learner: &Part) -> Option<Value> {
+        // Without a share nothing is made.
+        self.budget(config).filter(|share| *share > 0.0)?;
+        config.read::<T>().ok()?.shares(learner)
     }
 
     fn title(&self, config: &Part) -> String {

@@ -8,7 +8,7 @@ use crate::error::TrialError;
 use crate::scene::{Crafting, Poison, Scene, Transferred};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use tox_bilevel::audit::{self, Inputs};
 use tox_bilevel::config::{BilevelAttack, Norm, Victim};
 use tox_bilevel::own::Own;
@@ -17,6 +17,7 @@ use tox_data::checkpoint::Hooks;
 use tox_data::features::{FeatureSets, Features, Values};
 use tox_data::patch::Patch;
 use tox_poison::data::{Check, points};
+use tox_study::part::Part;
 use tox_study::recipe::OutOfRange;
 use tox_study::steps::{Place, Steps};
 
@@ -75,6 +76,10 @@ impl ShareOfRows for TransferThreat {
             Some(width) => wrong("hidden", width.to_string(), "widths of 1 to 10000"),
             None => Ok(()),
         }
+    }
+
+    fn shares(&self, _learner: &Part) -> Option<Value> {
+        Some(json!({ "bilevel": self }))
     }
 
     fn craft(&self, scene: &Scene<'_>, pool: &Features, steps: &mut Steps<'_>) -> Crafting {

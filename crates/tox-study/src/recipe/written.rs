@@ -27,6 +27,10 @@ pub struct Recipe {
     pub paper: Option<Paper>,
     /// Seeds; each cell runs once with each.
     pub seeds: Vec<u64>,
+    /// The instruction set that the trials compute with, on whatever machine. Outcomes differ from one to another in
+    /// the last digits; without it, a trial takes the best that its machine has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernels: Option<Kernels>,
     /// The data set and what is done to it.
     pub data: DataSpec,
     /// What is audited: `kind` and the learner's own keys.
@@ -56,6 +60,29 @@ pub struct Recipe {
     /// More cells, as the rows and columns of tables. Written out as cells when a recipe is read.
     #[serde(rename = "grid", default, skip_serializing_if = "Vec::is_empty")]
     pub grids: Vec<Grid>,
+}
+
+/// An instruction set, as `TOXSCREEN_KERNELS` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Kernels {
+    /// AVX2, which machines of the last ten years have.
+    Avx2,
+    /// What every machine of its kind has.
+    Portable,
+    /// Burn's own ops in place of kernels.
+    Plain,
+}
+
+impl Kernels {
+    /// As `TOXSCREEN_KERNELS` names it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Avx2 => "avx2",
+            Self::Portable => "portable",
+            Self::Plain => "plain",
+        }
+    }
 }
 
 /// A paper whose numbers are known.

@@ -1,7 +1,7 @@
 //! Why the folder of a study cannot be used.
 
 use crate::files::{self, FileError};
-use crate::recipe::RecipeError;
+use crate::recipe::{Kernels, RecipeError};
 use std::path::PathBuf;
 
 /// Why a folder cannot be used.
@@ -46,6 +46,17 @@ pub enum StoreError {
         /// One line for each file: what it is, the hash that it had, and the one that it has.
         changes: Vec<String>,
     },
+    /// Its finished trials were computed with another instruction set.
+    #[error(
+        "the trials in {} were computed with the instruction set {}, and {} is asked for", dir.display(),
+        word(old), word(new)
+    )]
+    Kernels {
+        /// The folder.
+        dir: PathBuf,
+        old: Option<Kernels>,
+        new: Option<Kernels>,
+    },
     /// The recipe changed so that finished trials would no longer belong to the study.
     #[error(
         "the recipe differs from the one that {} was made with, and {lost} finished trials would \
@@ -59,6 +70,10 @@ pub enum StoreError {
         /// One line for each key that changed: `key: old -> new`.
         differences: Vec<String>,
     },
+}
+
+fn word(kernels: &Option<Kernels>) -> &'static str {
+    kernels.map_or("of their machines", Kernels::word)
 }
 
 impl StoreError {
@@ -79,6 +94,10 @@ impl StoreError {
             Self::OtherData { .. } => Some(
                 "give the new data a folder of their own with --out, or put the old ones back".into(),
             ),
+            Self::Kernels { old, .. } => Some(match old {
+                Some(old) => format!("add --kernels {}", old.word()),
+                None => "leave --kernels out, or choose another folder with --out".into(),
+            }),
             Self::Recipe(e) => e.hint(),
             Self::NoStudy { .. } => Some("`toxscreen run --out DIR` makes one".into()),
             Self::Busy { .. } => Some("wait for it, or choose another folder with --out".into()),

@@ -7,6 +7,7 @@ mod bilevel;
 mod clean;
 mod compress;
 mod data;
+mod engine;
 mod gate;
 mod harden;
 mod hypergradients;
@@ -14,6 +15,7 @@ mod init;
 mod options;
 mod plan;
 mod poison;
+mod price;
 mod progress;
 mod report;
 mod robust;
@@ -229,15 +231,13 @@ fn interrupted(stopping: &'static str) -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-/// A count that each Ctrl-C or SIGTERM raises.
-fn count_interrupts() -> Result<Arc<AtomicUsize>> {
+/// A count that each Ctrl-C or SIGTERM raises; the first is answered with `first`.
+fn count_interrupts(first: &'static str) -> Result<Arc<AtomicUsize>> {
     let stop = Arc::new(AtomicUsize::new(0));
     let count = stop.clone();
     on_interrupt(move || {
         if count.fetch_add(1, Ordering::SeqCst) == 0 {
-            say(format_args!(
-                "\nstopping: trials write their checkpoints; Ctrl-C again kills them"
-            ));
+            say(format_args!("\n{first}"));
         }
     })?;
     Ok(stop)

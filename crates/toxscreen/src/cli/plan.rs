@@ -1,14 +1,16 @@
 //! `toxscreen plan`: the trials of a recipe.
 
 use super::allow::{Allow, lines, programs};
+use super::engine::Engine;
+use super::price::{Price, seconds};
 use super::run::Asked;
-use super::{Output, Result, json, shell_path, system, table, warn};
+use super::{Output, Result, json, shell_path, table, warn};
 use std::path::{Path, PathBuf};
 use tox_audits::HOUSE;
-use tox_study::files;
+use tox_study::executors;
 use tox_study::plan::Trial;
 use tox_study::recipe::{SourceError, Study};
-use tox_study::runner::this_program;
+use tox_study::runner::{RunOptions, this_program};
 use tox_study::spec::TrialSpec;
 use tox_study::store::Store;
 
@@ -18,7 +20,10 @@ Examples:
   toxscreen plan recipes/ssp/table1.toml
   toxscreen plan my.toml --seeds 0..3 --json
   toxscreen plan my.toml --out runs/mine --commands > commands.txt
+  toxscreen plan my.toml --probe 10 --engine slurm --slurm parallel=100
 
+What is left is priced in core-hours: from the records of the study's folder, from trials under way
+there, or with --probe from a short run of one trial of each other cell; else it cannot be told.
 With --out the study's folder is made, and with --commands a command for each trial is printed, for
 GNU parallel, xargs, HyperQueue, snakemake or a cluster's arrays (docs/guide/clusters.md).
 `toxscreen status DIR` and `report DIR` work while anybody fills it.")]
@@ -31,9 +36,17 @@ pub struct Plan {
     /// Print the command of each trial that is not done, a line each
     #[arg(long, requires = "out", conflicts_with = "json")]
     pub commands: bool,
-    /// Threads of each trial, in its command
-    #[arg(long, value_name = "N", default_value_t = 1, requires = "commands", value_parser = clap::value_parser!(u16).range(1..))]
+    /// Run a trial of each cell of which nothing is known for so many seconds, and price the study by it
+    #[arg(long, value_name = "SECONDS", conflicts_with = "commands", value_parser = seconds)]
+    pub probe: Option<f64>,
+    #[command(flatten)]
+    pub engine: Engine,
+    /// Threads of each trial
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: u16,
+    /// Trials of each command, which are run one after another
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "commands", value_parser = clap::value_parser!(u16).range(1..))]
+    pub pack: u16,
     #[command(flatten)]
     pub allow: Allow,
     /// Print one JSON object with the trials' resolved specs
@@ -46,10 +59,17 @@ pub fn plan(args: &Plan) -> Result<Output> {
     let (study, faults) = study.resolved(&HOUSE, &args.asked.folder.dir()?)?;
     let unread: Vec<String> = faults.iter().map(ToString::to_string).collect();
     if let Some(dir) = &args.out {
+        let price = match args.commands {
+            true => None,
+            false => Some(Price::of(args, &study, &unread)?),
+        };
         let text = made(args, study, faults, dir)?;
-        return Ok(Output::done(text));
+        return Ok(Output::done(
+            text + &price.map_or(String::new(), |p| p.text()),
+        ));
     }
     let programs = programs(study.specs());
+    let price = Price::of(args, &study, &unread)?;
     if args.json {
         let name = &study.recipe.name;
         let value = serde_json::json!({
@@ -57,6 +77,7 @@ pub fn plan(args: &Plan) -> Result<Output> {
             "trials": study.trials,
             "programs": programs,
             "unread": unread,
+            "price": price.json(),
         });
         return json(&value).map(Output::done);
     }
@@ -93,6 +114,7 @@ pub fn plan(args: &Plan) -> Result<Output> {
             .iter()
             .for_each(|what| text.push_str(&format!("  {what}\n")));
     }
+    text.push_str(&price.text());
     Ok(Output::done(text))
 }
 
@@ -109,10 +131,10 @@ fn made(args: &Plan, study: Study, faults: Vec<SourceError>, dir: &Path) -> Resu
         .iter()
         .filter(|t| !store.is_done(&t.id))
         .collect();
-    for trial in &left {
-        let folder = store.trial_dir(&trial.id);
-        files::create_dir(&folder)?;
-        files::write_atomic(&folder.join("spec.json"), trial.spec_json().as_bytes())?;
+    for (i, trial) in study.trials.iter().enumerate() {
+        if !store.is_done(&trial.id) {
+            executors::write_spec(&store, i)?;
+        }
     }
     drop(lock);
     if !args.commands {
@@ -129,27 +151,25 @@ fn made(args: &Plan, study: Study, faults: Vec<SourceError>, dir: &Path) -> Resu
             shell_path(dir)
         ));
     }
-    let program = this_program()?;
-    let absolute = std::path::absolute(dir).map_err(|e| system("find the study's folder", &e))?;
-    let mut words = vec![
-        shell_path(&program),
-        "trial --study".to_owned(),
-        shell_path(&absolute),
-    ];
-    if args.threads != 1 {
-        words.push(format!("--threads {}", args.threads));
-    }
-    if let Some(data) = &args.asked.folder.data_dir {
-        let data = std::path::absolute(data).map_err(|e| system("find --data-dir", &e))?;
-        words.push(format!("--data-dir {}", shell_path(&data)));
-    }
-    if programs {
-        words.push("--allow-commands".to_owned());
-    }
-    let start = words.join(" ");
+    let options = RunOptions {
+        program: this_program()?,
+        jobs: 1,
+        threads: usize::from(args.threads),
+        device: "cpu".into(),
+        data_dir: args.asked.folder.data_dir.clone(),
+        allow_commands: programs,
+    };
+    let start = executors::trial_command(&options, dir)?;
+    let pack = usize::from(args.pack);
+    let ids = |part: &[&Trial]| {
+        part.iter()
+            .map(|t| t.id.clone())
+            .collect::<Vec<_>>()
+            .join(",")
+    };
     Ok(left
-        .iter()
-        .map(|trial| format!("{start} --id {}\n", trial.id))
+        .chunks(pack)
+        .map(|part| format!("{start} --id {}\n", ids(part)))
         .collect())
 }
 

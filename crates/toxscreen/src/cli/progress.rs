@@ -188,6 +188,15 @@ impl Progress {
         }
     }
 
+    /// Says something of all trials.
+    pub fn say(&self, line: &str) {
+        let line = one_line(line);
+        match &self.bars {
+            Some((multi, _)) => drop(multi.println(line)),
+            None => say(format_args!("{line}")),
+        }
+    }
+
     /// A line that stays, above the bars if there are any.
     fn line(&self, i: usize, text: &str) {
         let width = self.total.to_string().len();
@@ -195,12 +204,9 @@ impl Progress {
             "[{:>width$}/{}] {}: {text}",
             self.ended, self.total, self.names[i]
         );
-        let line = one_line(&line);
-        match &self.bars {
-            // A bar shows that its trial has started.
-            Some(_) if text == "started" => {}
-            Some((multi, _)) => drop(multi.println(line)),
-            None => say(format_args!("{line}")),
+        // A bar shows that its trial has started.
+        if self.bars.is_none() || text != "started" {
+            self.say(&line);
         }
     }
 

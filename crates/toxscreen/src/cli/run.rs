@@ -1,6 +1,7 @@
 //! `toxscreen run`: run what is missing of a study, then write its report.
 
 use super::allow::Allow;
+use super::engine::{Engine, Jobs};
 use super::gate::{self, Ci};
 use super::options::{self, Folder};
 use super::progress::Progress;
@@ -15,10 +16,11 @@ use std::time::Instant;
 use tox_audits::HOUSE;
 use tox_data::DataDir;
 use tox_data::spec::DataSpec;
+use tox_study::executors::{self, Summary, Told};
 use tox_study::part::Part;
 use tox_study::plan::Trial;
 use tox_study::recipe::{Overrides, QUICKSTART, RecipeError, Setting, Study};
-use tox_study::runner::{self, RunOptions, Summary, default_jobs, this_program};
+use tox_study::runner::{RunOptions, default_jobs, this_program};
 use tox_study::store::{Failure, Store};
 
 #[derive(clap::Args)]
@@ -31,6 +33,10 @@ Examples:
   toxscreen run my.toml --set learner.child.epochs=5 --out runs/short
 
 Killed or stopped at any point, the same command goes on and ends with the same results.
+On a cluster (docs/guide/clusters.md):
+  toxscreen run my.toml --engine slurm --slurm partition=cpu,time=4:00:00 --pack 20
+  toxscreen run my.toml --engine slurm --detach      submit and return; later, the same without --detach
+  toxscreen run my.toml --engine command --submit 'qsub {script}'
 Exit codes: 0 done, 1 some trial failed, 2 wrong usage or recipe, 3 data, 4 no gate fails but one
 cannot be told, 5 a gate of the recipe is not held, 130 stopped.
 Environment: TOXSCREEN_CHECKPOINT_SECONDS, time between two checkpoints of a trial (30);
@@ -39,6 +45,10 @@ pub struct Run {
     /// Folder of the study [default: runs/NAME]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub engine: Engine,
+    #[command(flatten)]
+    pub cluster: Jobs,
     /// Trials at a time [default: as many as the cores have room for; 1 on a GPU]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,
@@ -93,6 +103,9 @@ pub struct Asked {
     /// given again
     #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
     cells: Vec<String>,
+    /// Instruction set of all trials: avx2, portable or plain; for nodes that differ
+    #[arg(long, value_name = "SET", value_parser = ["avx2", "portable", "plain"])]
+    kernels: Option<String>,
     /// Change a key of the recipe, such as learner.child.epochs=5; may be given again
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -100,7 +113,9 @@ pub struct Asked {
 
 impl Asked {
     fn overrides(&self) -> Result<Overrides> {
-        let set = self.set.iter().map(|s| Setting::parse(s));
+        let kernels = self.kernels.iter().map(|set| format!("kernels={set}"));
+        let set = self.set.iter().cloned().chain(kernels);
+        let set = set.map(|s| Setting::parse(&s));
         Ok(Overrides {
             set: set.collect::<Result<_, RecipeError>>()?,
             seeds: self.seeds.as_deref().map(seeds).transpose()?,
@@ -150,21 +165,32 @@ pub fn run(args: Run) -> Result<Output> {
         allow_commands: programs,
         ..args.options()?
     };
+    let engine = args.engine.chosen(&args.cluster)?;
     let data_dir = args.asked.folder.dir()?;
     fits_device(&study, &dir, &options)?;
     let study = named(study, &dir, &data_dir)?;
     preflight(&study, &dir, &data_dir)?;
     let (store, lock) = Store::create(&HOUSE, &dir, &study)?;
     warn(&store.notes);
-    let stop = count_interrupts()?;
+    let stop = count_interrupts(engine.executor.stopping())?;
     let done = study.trials.iter().filter(|t| store.is_done(&t.id)).count();
     let begun = Instant::now();
     let mut progress = Progress::new(&store, done, study.trials.len());
-    let summary = runner::run(&store, &options, &stop, &mut |n| progress.hear(n));
+    let summary = executors::run(
+        &HOUSE,
+        &store,
+        engine.how(&options),
+        &stop,
+        &mut |told| match told {
+            Told::Trial(notice) => progress.hear(notice),
+            Told::Line(line) => progress.say(&line),
+        },
+    );
     progress.close();
     let summary = summary?;
 
     let stopped = stop.load(Ordering::SeqCst) > 0 && !summary.is_complete();
+    let submitted = engine.detach && summary.open() > 0;
     complain(&summary);
     warn(&summary.damaged);
     let seconds = begun.elapsed().as_secs_f64();
@@ -178,6 +204,7 @@ pub fn run(args: Run) -> Result<Output> {
         () if stopped => INTERRUPTED,
         () if !summary.damaged.is_empty() => FAILED,
         () if summary.is_complete() => gates,
+        () if submitted && summary.failed.is_empty() => 0,
         () if only_data(&summary) => DATA,
         () => FAILED,
     };
@@ -191,6 +218,7 @@ pub fn run(args: Run) -> Result<Output> {
             "damaged": summary.damaged,
             "notes": store.notes,
             "stopped": stopped,
+            "submitted": if submitted { summary.open() } else { 0 },
             "seconds": seconds,
             "report": report.as_ref().map(|r| &r.html),
             "results": report.as_ref().map(|r| &r.csv),
@@ -215,7 +243,17 @@ pub fn run(args: Run) -> Result<Output> {
         duration(seconds)
     ));
     if stopped {
-        text.push_str(&format!("stopped; go on with: {}\n", this_command()));
+        let what = match engine.executor.outlives() {
+            true => "the jobs go on; find them again with",
+            false => "stopped; go on with",
+        };
+        text.push_str(&format!("{what}: {}\n", this_command()));
+    } else if submitted {
+        let again = this_command().replace(" --detach", "");
+        text.push_str(&format!(
+            "{} trials are with the cluster; wait for them with: {again}\n",
+            summary.open()
+        ));
     }
     Ok(Output { text, code })
 }

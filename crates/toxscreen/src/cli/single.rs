@@ -65,6 +65,7 @@ impl Single<'_> {
             dir: folder,
             data_dir: self.data_dir.map(Path::to_owned),
             shared: None,
+            shared_only: false,
             device: self.session.device.clone(),
             threads: self.session.threads(),
         };

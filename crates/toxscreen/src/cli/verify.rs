@@ -8,6 +8,7 @@ use super::{FAILED, INTERRUPTED, Output, Result, UNDECIDED, count_interrupts, js
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use tox_audits::HOUSE;
+use tox_study::executors::{Executor, local};
 use tox_study::runner::{RunOptions, default_jobs, this_program};
 use tox_study::store::Store;
 use tox_study::verify::{FileCheck, Verdict, verify as check};
@@ -65,7 +66,7 @@ pub fn verify(args: Verify) -> Result<Output> {
     } else {
         args.sample.unwrap_or(usize::MAX)
     };
-    let stop = count_interrupts()?;
+    let stop = count_interrupts(local::Local.stopping())?;
     let trials = store.study.trials.iter();
     let done = trials.filter(|t| store.is_done(&t.id)).count();
     let mut progress = Progress::new(&store, 0, sample.min(done));

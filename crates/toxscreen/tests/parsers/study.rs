@@ -59,6 +59,7 @@ fn study(dir: &Path, recipe: &str) -> (Trial, String) {
         dir: store.trial_dir(&trial.id),
         data_dir: None,
         shared: None,
+        shared_only: false,
         device: "cpu".to_owned(),
         threads: 1,
     };

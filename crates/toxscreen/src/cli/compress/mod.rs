@@ -242,6 +242,7 @@ pub fn compress(args: &Compress) -> Result<Output> {
         dir: dir.clone(),
         data_dir: args.images_of.set.folder.data_dir.clone(),
         shared: None,
+        shared_only: false,
         device: args.session.device.clone(),
         threads: args.session.threads(),
     };
