@@ -2,7 +2,7 @@
 //! (Pearlmutter's R operator). Everything here lies unit by unit, [`ROWS`] values a unit, so that
 //! inner loops run over the rows.
 
-use crate::kernels::{Products, ROWS};
+use crate::kernels::{Coefficients, Products, ROWS, fast};
 use crate::model::Layer;
 
 /// Sums over rows are taken in this many lanes, so that they fill a vector.
@@ -275,6 +275,40 @@ impl<F: Products> Block<F> {
                 false => rz[usize::from(label) * ROWS + r],
             };
             *out = share * (sum - own);
+        }
+    }
+
+    /// Adds `times` the derivative of `v . gradient` by the features of the block's rows to `out`.
+    pub fn add_mixed(
+        &self,
+        net: Net<'_, F>,
+        v: Net<'_, F>,
+        times: F,
+        room: &mut Vec<F>,
+        out: &mut [F],
+    ) {
+        let (d, w, v) = (net.layers[0].inputs, net.weights(0), v.weights(0));
+        let (delta, rdelta) = (&self.delta[0], &self.rdelta[0]);
+        if net.layers[0].outputs == 1 {
+            fast(
+                #[inline(always)]
+                || {
+                    let rows = out.chunks_exact_mut(d).zip(delta).zip(rdelta);
+                    for ((out, &delta), &rdelta) in rows {
+                        for ((out, &w), &v) in out.iter_mut().zip(w).zip(v) {
+                            *out += times * (rdelta * w + delta * v);
+                        }
+                    }
+                },
+            );
+            return;
+        }
+        room.clear();
+        room.resize(out.len(), F::zero());
+        F::combine(Coefficients::by_row(rdelta, ROWS), w, d, room);
+        F::combine(Coefficients::by_row(delta, ROWS), v, d, room);
+        for (out, &mixed) in out.iter_mut().zip(room.iter()) {
+            *out += times * mixed;
         }
     }
 

@@ -6,6 +6,7 @@
 //! order, so that threads do not change a result.
 
 use crate::block::{Block, Net, add_units};
+use crate::kernels::bytes::tile::{Line, Tile};
 use crate::kernels::bytes::{Digits, integers};
 use crate::kernels::{Coefficients, Products, ROWS, fast};
 use crate::model::{Layer, Model};
@@ -42,6 +43,8 @@ impl Place {
 /// A task's blocks and the room it works in.
 struct Task<F> {
     places: Vec<Place>,
+    /// Of each place; `None` of rows that are not multiplied as integers.
+    tiles: Vec<Option<Tile>>,
     block: Block<F>,
     /// A sum over its rows for each parameter.
     sums: Vec<F>,
@@ -51,12 +54,13 @@ struct Task<F> {
     wrong: Vec<bool>,
 }
 
-/// Room for rows made real, for digits, and for a direction's share.
+/// Room for rows made real, for digits, for a direction's share, and for the poison's derivatives.
 #[derive(Default)]
 struct Room<F> {
     rows: Vec<F>,
-    digits: Vec<[i32; 3]>,
+    digits: Vec<Line>,
     extra: Vec<F>,
+    mixed: Vec<F>,
 }
 
 /// Passes over one set with one model. It owns the room that they need.
@@ -83,8 +87,8 @@ pub struct Along<'b, F> {
     pub poison: Option<&'b [F]>,
     /// The trace of a gradient pass at the same weights; `None` = its values are made anew.
     pub trace: Option<&'b [F]>,
-    /// Gets the derivative of `v . gradient` by the poison, one row a point.
-    pub mixed: Option<&'b mut [F]>,
+    /// What the derivative of `v . gradient` by the poison is added to, one row a point, times this.
+    pub mixed: Option<(F, &'b mut [F])>,
     /// Gets the derivative of `v . gradient` by the weight of each row, part after part.
     pub rows: Option<&'b mut [F]>,
 }
@@ -127,7 +131,9 @@ impl<'a, F: Products> Passes<'a, F> {
             shares[(2 * before + work) * TASKS / (2 * all)].push(*place);
             before += work;
         }
-        let task = |places| Task {
+        let tile = |place: &Place| parts[place.part].tile(place.range());
+        let task = |places: Vec<Place>| Task {
+            tiles: places.iter().map(tile).collect(),
             places,
             block: Block::new(&layers),
             sums: vec![F::zero(); model.parameters()],
@@ -136,7 +142,7 @@ impl<'a, F: Products> Passes<'a, F> {
             wrong: Vec::new(),
         };
         Self {
-            tasks: shares.into_iter().map(task).collect(),
+            tasks: shares.into_par_iter().map(task).collect(),
             stride: layers[0].outputs * ROWS,
             leak: F::of(model.leak),
             points: parts.iter().map(|p| p.len()).sum(),
@@ -184,9 +190,9 @@ impl<'a, F: Products> Passes<'a, F> {
         self.tasks.par_iter_mut().for_each(|task| {
             task.loss = 0.0;
             task.wrong.clear();
-            for &place in &task.places {
+            for (&place, tile) in task.places.iter().zip(&task.tiles) {
                 let points = parts[place.part];
-                let rows = Rows::of(points, place.range(), &mut task.room.rows);
+                let rows = Rows::of(points, place.range(), tile.as_ref(), &mut task.room.rows);
                 let (block, labels) = (&mut task.block, &points.labels[place.range()]);
                 block.rows = place.rows;
                 first_sums(rows, net, digits, block.rows, &mut block.z[0]);
@@ -232,9 +238,9 @@ impl<'a, F: Products> Passes<'a, F> {
         tasks.for_each(|(task, mut trace)| {
             task.sums.fill(F::zero());
             task.loss = 0.0;
-            for (i, &place) in task.places.iter().enumerate() {
+            for (i, (&place, tile)) in task.places.iter().zip(&task.tiles).enumerate() {
                 let points = parts[place.part];
-                let rows = Rows::of(points, place.range(), &mut task.room.rows);
+                let rows = Rows::of(points, place.range(), tile.as_ref(), &mut task.room.rows);
                 let (block, labels) = (&mut task.block, &points.labels[place.range()]);
                 block.rows = place.rows;
                 block.weigh(share, place.weights(weights));
@@ -287,7 +293,8 @@ impl<'a, F: Products> Passes<'a, F> {
             let places = task.places.iter().filter(|place| is_poison(place));
             places.map(|place| place.rows * features).sum()
         };
-        let mixed = cut(along.mixed, self.tasks.iter().map(poison_values).collect());
+        let (times, mixed) = along.mixed.map_or((F::one(), None), |(t, m)| (t, Some(m)));
+        let mixed = cut(mixed, self.tasks.iter().map(poison_values).collect());
         let rows_of = |task: &Task<F>| task.places.iter().map(|place| place.rows).sum();
         let by_row = cut(along.rows, self.tasks.iter().map(rows_of).collect());
         let mut blocks = 0;
@@ -301,10 +308,10 @@ impl<'a, F: Products> Passes<'a, F> {
         tasks.for_each(|(((task, mut mixed), mut by_row), trace)| {
             task.sums.fill(F::zero());
             let (mut mixed_at, mut row_at) = (0, 0);
-            for (i, &place) in task.places.iter().enumerate() {
+            for (i, (&place, tile)) in task.places.iter().zip(&task.tiles).enumerate() {
                 let (points, range) = (parts[place.part], place.range());
                 let room = &mut task.room;
-                let rows = Rows::of(points, range.clone(), &mut room.rows);
+                let rows = Rows::of(points, range.clone(), tile.as_ref(), &mut room.rows);
                 let (block, labels) = (&mut task.block, &points.labels[range.clone()]);
                 let (d, is_poison) = (features, is_poison(&place));
                 block.rows = place.rows;
@@ -359,10 +366,7 @@ impl<'a, F: Products> Passes<'a, F> {
                 }
                 if let Some(mixed) = mixed.as_deref_mut().filter(|_| is_poison) {
                     let out = &mut mixed[mixed_at..mixed_at + place.rows * d];
-                    out.fill(F::zero());
-                    let (delta, rdelta) = (&block.delta[0], &block.rdelta[0]);
-                    F::combine(Coefficients::by_row(rdelta, ROWS), net.weights(0), d, out);
-                    F::combine(Coefficients::by_row(delta, ROWS), v.weights(0), d, out);
+                    block.add_mixed(net, v, times, &mut room.mixed, out);
                     mixed_at += place.rows * d;
                 }
             }

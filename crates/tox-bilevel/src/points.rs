@@ -1,5 +1,6 @@
 //! Labelled points: clean ones stay 8-bit, which is exact and a quarter of the bytes; poison is real.
 
+use crate::kernels::bytes::tile::{Line, Tile};
 use crate::kernels::bytes::{self, Digits, integers};
 use crate::kernels::{Coefficients, Products, fast};
 use crate::real::Real;
@@ -71,26 +72,41 @@ impl<F: Real> Points<F> {
     }
 
     /// Rows as they are stored.
-    pub(crate) fn rows(&self, rows: Range<usize>) -> Rows<'_, F> {
+    fn stored(&self, rows: Range<usize>) -> StoredRows<'_, F> {
         let at = rows.start * self.features..rows.end * self.features;
         match &self.values {
             Values::Bytes {
                 bytes,
                 scale,
                 offset,
-            } => Rows::Bytes {
+            } => StoredRows::Bytes {
                 bytes: &bytes[at],
                 scale: *scale,
                 offset: *offset,
             },
-            Values::Reals(reals) => Rows::Reals(&reals[at]),
+            Values::Reals(reals) => StoredRows::Reals(&reals[at]),
+        }
+    }
+
+    /// Some rows for the integer kernels; `None` of rows that these do not take.
+    pub(crate) fn tile(&self, rows: Range<usize>) -> Option<Tile> {
+        match self.stored(rows) {
+            StoredRows::Bytes {
+                bytes,
+                scale,
+                offset,
+            } if integers::<F>(self.features) => {
+                let affine = (scale.wide() as f32, offset.wide() as f32);
+                Some(Tile::new(bytes, self.features, affine))
+            }
+            _ => None,
         }
     }
 
     /// The features of a point.
     pub fn row(&self, i: usize) -> Vec<F> {
-        match self.rows(i..i + 1) {
-            Rows::Bytes {
+        match self.stored(i..i + 1) {
+            StoredRows::Bytes {
                 bytes,
                 scale,
                 offset,
@@ -98,7 +114,7 @@ impl<F: Real> Points<F> {
                 .iter()
                 .map(|&b| scale * F::of_byte(b) + offset)
                 .collect(),
-            Rows::Reals(row) => row.to_vec(),
+            StoredRows::Reals(row) => row.to_vec(),
         }
     }
 
@@ -140,28 +156,43 @@ impl<F: Real> Points<F> {
     }
 }
 
-/// Some rows of points, as the kernels read them.
-#[derive(Clone, Copy)]
-pub(crate) enum Rows<'a, F> {
-    /// 8-bit values for the integer kernels: a feature is `scale * byte + offset`.
+/// Some rows of points as they are stored.
+enum StoredRows<'a, F> {
     Bytes {
         bytes: &'a [u8],
         scale: F,
         offset: F,
     },
+    Reals(&'a [F]),
+}
+
+/// Some rows of points, as the kernels read them.
+#[derive(Clone, Copy)]
+pub(crate) enum Rows<'a, F> {
+    /// 8-bit values for the integer kernels.
+    Tile(&'a Tile),
     /// Features.
     Reals(&'a [F]),
 }
 
 impl<'a, F: Products> Rows<'a, F> {
-    /// Rows `range` of `points`; bytes that no integer kernel takes are made real in `room`.
-    pub fn of(points: &'a Points<F>, range: Range<usize>, room: &'a mut Vec<F>) -> Self {
-        match points.rows(range) {
-            Rows::Bytes {
+    /// Rows `range` of `points`, whose tile is `tile`; bytes that no integer kernel takes are made real in
+    /// `room`.
+    pub fn of(
+        points: &'a Points<F>,
+        range: Range<usize>,
+        tile: Option<&'a Tile>,
+        room: &'a mut Vec<F>,
+    ) -> Self {
+        if let Some(tile) = tile {
+            return Rows::Tile(tile);
+        }
+        match points.stored(range) {
+            StoredRows::Bytes {
                 bytes,
                 scale,
                 offset,
-            } if !integers::<F>(points.features) => {
+            } => {
                 room.resize(bytes.len(), F::zero());
                 fast(
                     #[inline(always)]
@@ -173,7 +204,7 @@ impl<'a, F: Products> Rows<'a, F> {
                 );
                 Rows::Reals(room)
             }
-            rows => rows,
+            StoredRows::Reals(rows) => Rows::Reals(rows),
         }
     }
 
@@ -182,14 +213,9 @@ impl<'a, F: Products> Rows<'a, F> {
     pub fn project(self, d: usize, w: &[F], digits: &Digits, out: &mut [F], pitch: usize) {
         match self {
             Rows::Reals(x) => F::project(x, d, w, out, pitch),
-            Rows::Bytes {
-                bytes,
-                scale,
-                offset,
-            } => {
+            Rows::Tile(tile) => {
                 if let Some(out) = F::singles_mut(out) {
-                    let affine = (scale.wide() as f32, offset.wide() as f32);
-                    bytes::project(bytes, d, affine, digits, out, pitch);
+                    bytes::project(tile, digits, out, pitch);
                 }
             }
         }
@@ -201,19 +227,14 @@ impl<'a, F: Products> Rows<'a, F> {
         d: usize,
         delta: &[F],
         pitch: usize,
-        room: &mut Vec<[i32; 3]>,
+        room: &mut Vec<Line>,
         g: &mut [F],
     ) {
         match self {
             Rows::Reals(x) => F::combine(Coefficients::by_unit(delta, pitch), x, d, g),
-            Rows::Bytes {
-                bytes,
-                scale,
-                offset,
-            } => {
+            Rows::Tile(tile) => {
                 if let (Some(delta), Some(g)) = (F::singles(delta), F::singles_mut(g)) {
-                    let affine = (scale.wide() as f32, offset.wide() as f32);
-                    bytes::accumulate(bytes, d, affine, delta, pitch, room, g);
+                    bytes::accumulate(tile, delta, pitch, room, g);
                 }
             }
         }

@@ -143,7 +143,7 @@ fn check(fixture: &Fixture) {
         v: &v,
         poison: None,
         trace: None,
-        mixed: Some(&mut mixed),
+        mixed: Some((1.0, &mut mixed)),
         rows: None,
     };
     passes.along(&start, along, &mut product);

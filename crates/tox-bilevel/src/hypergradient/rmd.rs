@@ -43,7 +43,7 @@ impl<F: Products> Hypergradient<F> for ReverseMode {
         let traces = segment * self.trace_len(&problem.passes());
         let poison = problem.train.poison.len() * problem.model.features;
         // w, its gradient, dw and its product
-        size_of::<F>() * ((states + 4) * m + traces + 2 * poison)
+        size_of::<F>() * ((states + 4) * m + traces + poison)
     }
 
     fn of(&self, problem: &Problem<'_, F>) -> Result<Hypergradients<F>, Diverged> {
@@ -100,7 +100,6 @@ impl ReverseMode {
         let (loss, mut dw) = problem.outer(&w);
         let mut reverse = Reverse {
             poison: vec![F::zero(); problem.train.poison.len() * problem.model.features],
-            mixed: vec![F::zero(); problem.train.poison.len() * problem.model.features],
             lambda: vec![F::zero(); problem.regulariser.as_ref().map_or(0, |r| r.lambda.len())],
             product: vec![F::zero(); w.len()],
             rows: vec![F::zero(); row_weights.map_or(0, |_| problem.train.len())],
@@ -177,7 +176,6 @@ impl<F: Products> Segment<F> {
 /// The sums of the reverse pass and its room.
 struct Reverse<F> {
     poison: Vec<F>,
-    mixed: Vec<F>,
     lambda: Vec<F>,
     product: Vec<F>,
     /// By the rows' weights; both empty without them.
@@ -199,13 +197,10 @@ impl<F: Products> Reverse<F> {
             v: dw,
             poison: None,
             trace,
-            mixed: (!self.mixed.is_empty()).then_some(&mut self.mixed[..]),
+            mixed: (!self.poison.is_empty()).then_some((-problem.lr, &mut self.poison[..])),
             rows: (!self.by_row.is_empty()).then_some(&mut self.by_row[..]),
         };
         descent.passes.along(w, along, &mut self.product);
-        for (sum, &mixed) in self.poison.iter_mut().zip(&self.mixed) {
-            *sum -= problem.lr * mixed;
-        }
         for (sum, &by_row) in self.rows.iter_mut().zip(&self.by_row) {
             *sum -= problem.lr * by_row;
         }

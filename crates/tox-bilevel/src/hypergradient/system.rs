@@ -99,14 +99,11 @@ impl<'p, 'a, F: Products> System<'p, 'a, F> {
             v,
             poison: None,
             trace: Some(&self.trace),
-            mixed: (features > 0).then_some(&mut poison[..]),
+            mixed: (features > 0).then_some((-F::one(), &mut poison[..])),
             rows: None,
         };
         let mut product = vec![F::zero(); v.len()];
         self.passes.along(&self.w, along, &mut product);
-        for mixed in &mut poison {
-            *mixed = -*mixed;
-        }
         let lambda = match &self.problem.regulariser {
             Some(regulariser) => regulariser.mixed(&self.layers, &self.w, v),
             None => Vec::new(),

@@ -4,12 +4,18 @@
 //! digits of 8 bits with a sign, `step * (65536 a + 256 b + c)`. The bytes are exact as they are, so are
 //! the integer sums, and each value is rounded once, by at most 2^-23 of the largest: as exact as
 //! f32 sums of as many products, three quarters of their instructions, and nothing is converted.
+//! Rows are cut into tiles (see [`tile`]) when a set is prepared, once for all its passes.
 
+// Elsewhere there are no integer kernels that read what is laid out here.
+#![cfg_attr(not(target_arch = "x86_64"), allow(dead_code, unused_variables))]
+
+pub mod tile;
 #[cfg(target_arch = "x86_64")]
 mod vnni;
 
 use crate::kernels::ROWS;
 use crate::real::Real;
+use tile::{Four, Line, Tile};
 use tox_data::isa;
 
 /// Digits of a number.
@@ -21,7 +27,7 @@ const LARGEST: f32 = 8_355_600.0;
 const LEAST: f32 = 1e-30;
 /// Most columns for which no sum of 255 * 128 can leave 32 bits.
 pub const MAX_COLUMNS: usize = 65_536;
-/// Units side by side in a vector; fewer than [`FEW`] are taken one by one.
+/// Sums that a row's product with one of fewer than [`FEW`] units has before it is made real.
 const LANES: usize = 16;
 const FEW: usize = 4;
 
@@ -48,9 +54,8 @@ pub fn available() -> bool {
 /// next.
 #[derive(Debug, Default)]
 pub struct Digits {
-    /// Few units: `[unit][digit][column]`; else `[16 units][4 columns][digit][unit][column]`.
-    /// Columns, and units, are filled up with zeros.
-    digits: Vec<i8>,
+    /// Unit by unit, a unit's columns by fours; the last one is filled up with zeros.
+    digits: Vec<Four>,
     /// What 1 is worth, and the sum of the weights, for each unit.
     steps: Vec<f32>,
     sums: Vec<f32>,
@@ -67,46 +72,42 @@ impl Digits {
 
     #[inline(always)]
     fn fill(&mut self, w: &[f32], d: usize) {
-        let units = w.len() / d;
         self.steps.clear();
         self.sums.clear();
-        let size = if units < FEW {
-            units * DIGITS * padded(d)
-        } else {
-            units.div_ceil(LANES) * d.div_ceil(4) * DIGITS * 4 * LANES
-        };
-        self.digits.resize(size, 0);
-        for (k, w) in w.chunks_exact(d).enumerate() {
+        let fours = d.div_ceil(4);
+        self.digits.resize(w.len() / d * fours, Four::default());
+        for (w, to) in w.chunks_exact(d).zip(self.digits.chunks_exact_mut(fours)) {
             let (step, per_step) = scale(w);
             self.steps.push(step);
             self.sums
                 .push(w.iter().map(|&w| f64::from(w)).sum::<f64>() as f32);
-            if units < FEW {
-                let (pitch, rows) = (padded(d), &mut self.digits);
-                let rows = &mut rows[k * DIGITS * pitch..(k + 1) * DIGITS * pitch];
-                let (a, rest) = rows.split_at_mut(pitch);
-                let (b, c) = rest.split_at_mut(pitch);
-                for (((&w, a), b), c) in w.iter().zip(a).zip(b).zip(c) {
-                    [*a, *b, *c] = digits(w, per_step);
-                }
-            } else {
-                let group = k / LANES * d.div_ceil(4) * DIGITS * 4 * LANES;
-                for (quad, w) in w.chunks(4).enumerate() {
-                    let at = group + quad * DIGITS * 4 * LANES + k % LANES * 4;
-                    for (j, &w) in w.iter().enumerate() {
-                        for (i, digit) in digits(w, per_step).into_iter().enumerate() {
-                            self.digits[at + i * 4 * LANES + j] = digit;
-                        }
-                    }
+            for (w, to) in w.chunks(4 * LANES).zip(to.chunks_mut(LANES)) {
+                let [high, middle, low] = &mut planes::<{ 4 * LANES }>(w, per_step);
+                let each = high.as_chunks().0.iter().zip(middle.as_chunks().0);
+                for (to, ((high, middle), low)) in to.iter_mut().zip(each.zip(low.as_chunks().0)) {
+                    *to = [*high, *middle, *low];
                 }
             }
         }
     }
+
+    /// The digits of unit `k`.
+    #[cfg(target_arch = "x86_64")]
+    fn unit(&self, k: usize) -> &[Four] {
+        let fours = self.digits.len() / self.steps.len();
+        &self.digits[k * fours..][..fours]
+    }
 }
 
-/// Columns filled up to whole vectors.
-fn padded(d: usize) -> usize {
-    d.next_multiple_of(64)
+/// The digits of at most `N` values, a digit's side by side.
+#[inline(always)]
+fn planes<const N: usize>(values: &[f32], per_step: f32) -> [[i8; N]; DIGITS] {
+    let mut planes = [[0; N]; DIGITS];
+    let [high, middle, low] = &mut planes;
+    for (((&value, high), middle), low) in values.iter().zip(high).zip(middle).zip(low) {
+        [*high, *middle, *low] = digits(value, per_step);
+    }
+    planes
 }
 
 /// The step of a row's fixed-point numbers, and how many there are to 1. Values that are not finite
@@ -143,73 +144,50 @@ fn digits(value: f32, per_step: f32) -> [i8; DIGITS] {
     [((rest - i32::from(middle)) >> 8) as i8, middle, low]
 }
 
-/// `out[k * pitch + r] = x[r] . w[k]`, where `x = scale * byte + offset`.
-pub fn project(
-    bytes: &[u8],
-    d: usize,
-    affine: (f32, f32),
-    w: &Digits,
-    out: &mut [f32],
-    pitch: usize,
-) {
-    assert!(d <= MAX_COLUMNS && available());
-    let units = w.steps.len();
-    assert!(units * pitch <= out.len() && bytes.len() / d <= pitch);
+/// `out[k * pitch + r] = x[r] . w[k]` for the rows `x` of a tile.
+pub fn project(tile: &Tile, w: &Digits, out: &mut [f32], pitch: usize) {
+    assert!(tile.columns <= MAX_COLUMNS && available());
+    assert!(w.digits.len() == w.steps.len() * tile.columns.div_ceil(4));
+    assert!(w.steps.len() * pitch <= out.len() && tile.rows <= pitch);
     #[cfg(target_arch = "x86_64")]
     // SAFETY: the machine has the instructions, asserted above.
     unsafe {
-        if units < FEW {
-            vnni::project_few(bytes, d, affine, w, out, pitch);
-        } else {
-            vnni::project_many(bytes, d, affine, w, out, pitch);
-        }
+        vnni::project(tile, w, out, pitch);
     }
 }
 
-/// `g[k * d + j] += sum over r of delta[k * pitch + r] * x[r][j]`, where `x = scale * byte + offset`.
-/// At most [`ROWS`] rows; `room` is kept between calls.
-pub fn accumulate(
-    bytes: &[u8],
-    d: usize,
-    (times, offset): (f32, f32),
-    delta: &[f32],
-    pitch: usize,
-    room: &mut Vec<[i32; DIGITS]>,
-    g: &mut [f32],
-) {
-    let (rows, units) = (bytes.len() / d, g.len() / d);
+/// `g[k * d + j] += sum over r of delta[k * pitch + r] * x[r][j]` for the rows `x` of a tile, which have
+/// `d` columns; `room` is kept between calls.
+pub fn accumulate(tile: &Tile, delta: &[f32], pitch: usize, room: &mut Vec<Line>, g: &mut [f32]) {
+    let (rows, units) = (tile.rows, g.len() / tile.columns);
     assert!(rows <= ROWS && units * pitch <= delta.len() && available());
-    let quads = rows.div_ceil(4);
+    let (times, offset) = tile.affine;
     let mut scales = Vec::with_capacity(units);
-    super::fast(
-        #[inline(always)]
-        || {
-            room.clear();
-            for delta in delta.chunks_exact(pitch).take(units) {
-                let delta = &delta[..rows];
+    room.clear();
+    for delta in delta.chunks_exact(pitch).take(units) {
+        let delta = &delta[..rows];
+        super::fast(
+            #[inline(always)]
+            || {
                 let (step, per_step) = scale(delta);
-                let mut written = [[0u8; ROWS]; DIGITS];
-                let [high, middle, low] = &mut written;
-                for (((&value, high), middle), low) in delta.iter().zip(high).zip(middle).zip(low) {
-                    [*high, *middle, *low] = digits(value, per_step).map(|digit| digit as u8);
-                }
-                let fours = written.each_ref().map(|digits| digits.as_chunks::<4>().0);
-                for quad in 0..quads {
-                    room.push(fours.map(|fours| i32::from_le_bytes(fours[quad])));
-                }
+                let written = planes::<ROWS>(delta, per_step);
                 let shift = match offset == 0.0 {
                     true => 0.0,
                     false => offset * delta.iter().sum::<f32>(),
                 };
                 scales.push((times * step, shift));
-            }
-        },
-    );
-    debug_assert_eq!(room.len(), units * quads);
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: the machine has the instructions, asserted above.
+                unsafe {
+                    vnni::spread(&written, tile.groups(), room);
+                }
+            },
+        );
+    }
     #[cfg(target_arch = "x86_64")]
     // SAFETY: the machine has the instructions, asserted above.
     unsafe {
-        vnni::accumulate(bytes, d, room, &scales, g);
+        vnni::accumulate(tile, room, &scales, g);
     }
 }
 
@@ -243,7 +221,8 @@ mod tests {
                     let mut digits = Digits::default();
                     digits.set(&w, d);
                     let mut out = vec![7.0; units * ROWS];
-                    project(&bytes, d, (scale, offset), &digits, &mut out, ROWS);
+                    let tile = Tile::new(&bytes, d, (scale, offset));
+                    project(&tile, &digits, &mut out, ROWS);
                     for (k, out) in out.chunks_exact(ROWS).enumerate() {
                         for (r, &out) in out[..rows].iter().enumerate() {
                             let terms = || (0..d).map(|j| f64::from(w[k * d + j]) * x(r, j));
@@ -259,15 +238,7 @@ mod tests {
                     }
 
                     let mut g = start.clone();
-                    accumulate(
-                        &bytes,
-                        d,
-                        (scale, offset),
-                        &delta,
-                        ROWS,
-                        &mut Vec::new(),
-                        &mut g,
-                    );
+                    accumulate(&tile, &delta, ROWS, &mut Vec::new(), &mut g);
                     for (at, (&g, &start)) in g.iter().zip(&start).enumerate() {
                         let (delta, j) = (&delta[at / d * ROWS..][..rows], at % d);
                         let terms = delta.iter().enumerate();
@@ -281,6 +252,75 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    /// Bit for bit: the sums of columns with the same remainder of their four by 16 made real and then added
+    /// by halves, or of many units the whole sum made real; whether fours are empty or not.
+    #[test]
+    #[ignore = "needs AVX-512 VNNI"]
+    fn vnni_sums_are_made_real_in_one_order() {
+        assert!(available(), "no AVX-512 VNNI on this machine");
+        let mut rng = stream(2, "bytes", &[]);
+        let (times, offset) = (2.0f32 / 255.0, -1.0f32);
+        let join = |[a, b, c]: [i32; 3]| {
+            let low = (b as f32).mul_add(256.0, c as f32);
+            (a as f32).mul_add(65536.0, low)
+        };
+        for (rows, d, units) in [(ROWS, 784, 1), (77, 130, 1), (1, 3, 2), (100, 784, 5)] {
+            let mut bytes = vec![0; rows * d];
+            rng.fill_bytes(&mut bytes);
+            for (i, byte) in bytes.iter_mut().enumerate() {
+                // Of two fours in five one is empty in all rows, and every tenth byte is zero.
+                *byte = match (i % d / 4 % 5, *byte) {
+                    (1 | 3, _) | (_, 0..25) => 0,
+                    (_, byte) => byte,
+                };
+            }
+            let w: Vec<f32> = (0..units * d).map(|_| rng.random::<f32>() - 0.5).collect();
+            let mut ready = Digits::default();
+            ready.set(&w, d);
+            let tile = Tile::new(&bytes, d, (times, offset));
+            let mut out = vec![0.0; units * ROWS];
+            project(&tile, &ready, &mut out, ROWS);
+            for (k, w) in w.chunks_exact(d).enumerate() {
+                let (step, per_step) = scale(w);
+                for (r, row) in bytes.chunks_exact(d).enumerate() {
+                    let mut lanes = [[0i32; 3]; LANES];
+                    for (j, (&x, &w)) in row.iter().zip(w).enumerate() {
+                        let lane = if units < FEW { j / 4 % LANES } else { 0 };
+                        for (sum, digit) in lanes[lane].iter_mut().zip(digits(w, per_step)) {
+                            *sum += i32::from(x) * i32::from(digit);
+                        }
+                    }
+                    let mut sums = lanes.map(join);
+                    for half in [8, 4, 2, 1] {
+                        for lane in 0..half {
+                            sums[lane] += sums[lane + half];
+                        }
+                    }
+                    let expected = times * (step * sums[0]) + offset * ready.sums[k];
+                    assert_eq!(
+                        out[k * ROWS + r].to_bits(),
+                        expected.to_bits(),
+                        "{rows} {d} {units}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_coefficient_that_is_no_number_reaches_empty_columns() {
+        if !available() {
+            return;
+        }
+        let tile = Tile::new(&[0, 0, 0, 0, 9], 5, (1.0, 0.0));
+        for (delta, is_nan) in [(1.0, false), (f32::NAN, true)] {
+            let mut g = vec![0.5; 5];
+            accumulate(&tile, &[delta; ROWS], ROWS, &mut Vec::new(), &mut g);
+            assert_eq!(g[0].is_nan(), is_nan);
+            assert!(is_nan || g == [0.5, 0.5, 0.5, 0.5, 9.5]);
         }
     }
 
@@ -304,7 +344,8 @@ mod tests {
                 let mut digits = Digits::default();
                 digits.set(&w, 5);
                 let mut out = vec![0.0; units * ROWS];
-                project(&[1; 10], 5, (1.0, 0.0), &digits, &mut out, ROWS);
+                let tile = Tile::new(&[1; 10], 5, (1.0, 0.0));
+                project(&tile, &digits, &mut out, ROWS);
                 assert!(out[..2].iter().all(|out| out.is_nan()));
                 assert!(units == 1 || (out[ROWS] - 1.25).abs() < 1e-6);
             }
