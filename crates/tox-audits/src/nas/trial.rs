@@ -54,7 +54,7 @@ pub fn run(
         }
         None => Some(clean.clone()),
     };
-    let simd = simd(context.device);
+    let simd = simd(context.device, false);
     let scene = Scene {
         spec,
         clean: (&clean).into(),
