@@ -72,13 +72,14 @@ pub const HOUSE: House = House {
     poison_set: threats::bad_ops::KIND,
 };
 
-/// What the kernels of networks ran with on a device.
-fn simd(device: &str) -> String {
-    let set = match device {
-        "cpu" => tox_nn::kernels::instruction_set(),
-        _ => isa::name_of_plain(),
-    };
-    set.to_owned()
+/// What the kernels of networks ran with on a device. `winograd`: whether the networks may be of
+/// convolutions with fewer products, which have other last digits.
+fn simd(device: &str, winograd: bool) -> String {
+    match (device, winograd && !isa::plain()) {
+        ("cpu", true) => format!("{} with winograd", tox_nn::kernels::instruction_set()),
+        ("cpu", false) => tox_nn::kernels::instruction_set().to_owned(),
+        _ => isa::name_of_plain().to_owned(),
+    }
 }
 
 /// Refuses the threat or defence of a kind, which other learners alone can use.

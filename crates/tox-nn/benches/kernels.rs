@@ -85,6 +85,26 @@ fn ops(map: [usize; 4]) -> Vec<Op> {
             maps: 5,
         },
         Op {
+            name: "conv 3x3, Winograd",
+            weights: vec![conv(3)],
+            apply: |x, w| {
+                let g = Geometry::same(3).winograd();
+                ops::conv(Engine::of(&x), x, w[0].clone(), g)
+            },
+            products: 9 * c,
+            maps: 5,
+        },
+        Op {
+            name: "conv 5x5, Winograd",
+            weights: vec![conv(5)],
+            apply: |x, w| {
+                let g = Geometry::same(5).winograd();
+                ops::conv(Engine::of(&x), x, w[0].clone(), g)
+            },
+            products: 25 * c,
+            maps: 5,
+        },
+        Op {
             name: "depthwise 5x5 + 1x1",
             weights: vec![[c, 1, 5, 5], conv(1)],
             apply: |x, w| {

@@ -10,13 +10,19 @@ use crate::scene::Scene;
 use crate::simd;
 use crate::space::{bad_ops, is_screened, screen_space};
 use serde_json::json;
-use tox_search::enas::config::EnasConfig;
+use tox_nn::kernels::conv::FEWEST_OF_WINOGRAD;
+use tox_search::enas::config::{Conv, EnasConfig};
 use tox_search::enas::search::{self, Inputs};
 use tox_search::space::Space;
 use tox_study::part::Part;
 use tox_study::spec::TrialSpec;
 use tox_study::steps::{Steps, data_key};
 use tox_study::trial::{Finished, TrialContext, load};
+
+/// Whether some convolutions are done with fewer products than the direct way.
+fn fewer_products(config: &EnasConfig) -> bool {
+    config.child.conv == Conv::Winograd && config.child.channels >= FEWEST_OF_WINOGRAD
+}
 
 /// Runs the trial.
 pub fn run(
@@ -33,7 +39,7 @@ pub fn run(
         space = poison.set.poison(&space, poison.q)?;
     }
     config.check()?;
-    let simd = simd(context.device);
+    let simd = simd(context.device, fewer_products(config));
     let scene = Scene::of(spec, &clean, device.clone());
     let mut steps = Steps::new(context, data_key(&clean), spec.seed, weights(spec));
     let prepared = prepare(&scene, &mut steps)?;

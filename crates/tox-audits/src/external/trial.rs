@@ -70,7 +70,7 @@ pub fn run(
     if let (Some(threat), Some(data)) = (&threat, clean.as_ref().images()) {
         judge::possible(Some(threat), data)?;
     }
-    let (threads, simd) = (context.threads, simd(context.device));
+    let (threads, simd) = (context.threads, simd(context.device, false));
     let mut steps = Steps::new(context, data_key(&clean), spec.seed, weights(spec, config));
     let prepared = prepare_any(&scene, &mut steps)?;
     let space = clean_space(config)?;

@@ -54,7 +54,7 @@ pub fn run(
         }
         None => Some(clean.clone()),
     };
-    let simd = simd(context.device);
+    let simd = simd(context.device, false);
     let clean_run = CleanRun(&clean_config);
     let scene = Scene {
         victims: Some(&clean_run),

@@ -67,7 +67,7 @@ pub fn run(
         attack.check(ball, data.classes)?;
     }
     let device = tox_nn::device::parse(context.device)?;
-    let simd = crate::simd(context.device);
+    let simd = crate::simd(context.device, true);
     let model = Model::new(
         &network,
         &state,

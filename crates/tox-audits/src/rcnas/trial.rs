@@ -133,7 +133,7 @@ pub fn run(
         let done = share * done + (1.0 - share) * step.done;
         (outer.borrow_mut())(Progress { done, message });
     };
-    let simd = simd(context.device);
+    let simd = simd(context.device, true);
     let context = TrialContext {
         progress: &mut inner,
         ..context

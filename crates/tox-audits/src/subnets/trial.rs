@@ -31,7 +31,7 @@ pub fn run(
     mut context: TrialContext<'_>,
 ) -> Result<Finished, TrialError> {
     let device = tox_nn::device::parse(context.device)?;
-    let simd = simd(context.device);
+    let simd = simd(context.device, true);
     config.check()?;
     let mut data = load(spec, &context)?;
     config.candidate.normalise.apply(&mut data)?;

@@ -7,7 +7,7 @@
 //! weights they would add zeros. The input gradient is the same sum with the taps negated. A stride
 //! splits the input into phases, a row each.
 //!
-//! Dense 3x3 convolutions with enough channels may be done with fewer products instead
+//! Dense 3x3 and 5x5 convolutions with enough channels may be done with fewer products instead
 //! ([`Geometry::winograd`]).
 //!
 //! On the way into the scratch a batch norm may be applied to the input, and the gradient of one to
@@ -29,6 +29,7 @@ pub use gradients::{Gradients, Wanted, gradients};
 use layout::Layout;
 use pulp::Simd;
 pub use read::{Behind, Gradient, Source, Through};
+pub use winograd::FEWEST as FEWEST_OF_WINOGRAD;
 use winograd::Winograd;
 
 /// Shape of a convolution with a square kernel that keeps the map's size, but for its stride.
@@ -44,10 +45,9 @@ pub struct Geometry {
     pub groups: usize,
     /// From one window to the next, in both directions. A side of `h` becomes `h.div_ceil(stride)`.
     pub stride: usize,
-    /// Whether it may be done with fewer products, by Winograd's F(2x2, 3x3), where that is faster: for a
-    /// dense 3x3 kernel of stride 1 with 16 channels or more. As near to the exact sums, but a value that is
-    /// not finite reaches whole tiles of 2x2 pixels, some beyond its window, so a search that is to die of
-    /// NaN as it would elsewhere does without.
+    /// Whether it may be done with fewer products, by Winograd's F(4x4, 3x3) and F(4x4, 5x5), where that is
+    /// faster: for a dense 3x3 or 5x5 kernel of stride 1 with 16 channels or more. It loses a digit. Maps with
+    /// values that are not finite are done with all products, so NaN goes where it goes without.
     pub winograd: bool,
 }
 
@@ -146,8 +146,9 @@ pub fn forward(
             norm::moments(out, plane, moments);
         }
     };
-    if winograd::suits(g, s) {
-        return Winograd::forward(s, weight).map(&x, measure, after);
+    let fewer = winograd::suits(g, s).then(|| Winograd::forward(g, s, weight));
+    if let Some(made) = fewer.flatten().and_then(|way| way.map(&x, measure, after)) {
+        return made;
     }
     let layout = Layout::new(g, s);
     let correlation = Correlation::forward(&layout, g, s, weight);

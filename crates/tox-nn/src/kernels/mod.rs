@@ -95,22 +95,24 @@ fn par_chunks<T: Send>(
 }
 
 /// Lends `N` buffers of the given lengths, with whatever they last held, from a thread's scratch.
-fn scratch<const N: usize>(lengths: [usize; N], f: impl FnOnce([&mut [f32]; N])) {
+fn scratch<const N: usize, T>(lengths: [usize; N], f: impl FnOnce([&mut [f32]; N]) -> T) -> T {
     thread_local! {
         static BUFFER: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
     }
     BUFFER.with_borrow_mut(|buffer| {
         let total = lengths.iter().sum();
         if buffer.len() < total {
-            buffer.resize(total, 0.0);
+            // The old one goes first, and nothing is copied.
+            *buffer = Vec::new();
+            *buffer = vec![0.0; total];
         }
         let mut rest = &mut buffer[..total];
         f(lengths.map(|length| {
             let (now, later) = std::mem::take(&mut rest).split_at_mut(length);
             rest = later;
             now
-        }));
-    });
+        }))
+    })
 }
 
 /// Sums in sixteen lanes, so that the compiler can keep them in vectors without changing the
@@ -135,21 +137,24 @@ impl Lanes {
 
     #[inline(always)]
     fn sum2(x: &[f32], y: &[f32], f: impl Fn(f32, f32) -> (f32, f32)) -> [f64; 2] {
-        let mut lanes = [[0.0f32; Self::N]; 2];
-        let (xs, ys) = (x.chunks_exact(Self::N), y.chunks_exact(Self::N));
+        // Two arrays, each in a register; of an array of them the compiler keeps none there.
+        let (mut first, mut second) = ([0.0f32; Self::N], [0.0f32; Self::N]);
+        let ((xs, rest_x), (ys, rest_y)) =
+            (x.as_chunks::<{ Self::N }>(), y.as_chunks::<{ Self::N }>());
         let mut totals = [0.0f64; 2];
-        for (&x, &y) in xs.remainder().iter().zip(ys.remainder()) {
+        for (&x, &y) in rest_x.iter().zip(rest_y) {
             let (a, b) = f(x, y);
             totals[0] += f64::from(a);
             totals[1] += f64::from(b);
         }
-        for (x, y) in xs.zip(ys) {
+        for (x, y) in xs.iter().zip(ys) {
             for i in 0..Self::N {
                 let (a, b) = f(x[i], y[i]);
-                lanes[0][i] += a;
-                lanes[1][i] += b;
+                first[i] += a;
+                second[i] += b;
             }
         }
+        let lanes = [first, second];
         for (total, lanes) in totals.iter_mut().zip(lanes) {
             *total += lanes.iter().map(|&v| f64::from(v)).sum::<f64>();
         }

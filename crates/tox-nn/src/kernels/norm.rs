@@ -233,8 +233,8 @@ impl WithSimd for Sums<'_> {
         let x = self.x.chunks_exact(self.plane);
         let dy = self.dy.chunks_exact(self.plane);
         let channels = self.channels.iter().cycle();
-        for (((x, dy), channel), out) in x.zip(dy).zip(channels).zip(self.out) {
-            *out = Lanes::sum2(x, dy, |x, dy| {
+        for (((x, dy), &channel), out) in x.zip(dy).zip(channels).zip(self.out) {
+            *out = Lanes::sum2(x, dy, move |x, dy| {
                 let (g, xhat) = channel.behind(x, dy);
                 (g, g * xhat)
             });

@@ -49,6 +49,14 @@ fn cases() -> Vec<Case> {
             let g = Geometry::same(3).stride(2);
             ops::conv(KERNELS, t[0].clone(), t[1].clone(), g)
         }),
+        (
+            "5x5 with fewer products",
+            vec![[97, 18, 8, 8], [20, 18, 5, 5]],
+            |t| {
+                let g = Geometry::same(5).winograd();
+                ops::conv(KERNELS, t[0].clone(), t[1].clone(), g)
+            },
+        ),
         ("depthwise 5x5", vec![wide, depthwise], |t| {
             let g = Geometry::same(5).groups(12);
             ops::conv(KERNELS, t[0].clone(), t[1].clone(), g)

@@ -1,7 +1,7 @@
 //! The child supernet: shared weights of every op in every layer, and the network that one
 //! architecture picks from it.
 
-use super::config::{ChildConfig, Pointwise};
+use super::config::{ChildConfig, Conv, Pointwise};
 use super::pass::{ConvNorm, Module, Norm, Norms, Pass};
 pub use super::pass::{Mode, Statistics};
 use crate::genotype::{Genotype, Layer};
@@ -130,10 +130,17 @@ impl Builder<'_> {
         let point = Geometry::same(1);
         let (first, second) = (format!("{name}.first"), format!("{name}.second"));
         match op {
-            Op::Conv { .. } | Op::Stretched { .. } => Module::Conv {
-                pre: self.conv_norm(&first, "conv", point),
-                main: self.conv_norm(&second, "conv", op.geometry().unwrap_or(point)),
-            },
+            Op::Conv { .. } | Op::Stretched { .. } => {
+                let direct = op.geometry().unwrap_or(point);
+                let main = match self.config.conv {
+                    Conv::Winograd => direct.winograd(),
+                    Conv::Direct => direct,
+                };
+                Module::Conv {
+                    pre: self.conv_norm(&first, "conv", point),
+                    main: self.conv_norm(&second, "conv", main),
+                }
+            }
             Op::Sep { k } => {
                 let groups = match self.config.pointwise {
                     Pointwise::Dense => 1,

@@ -41,6 +41,18 @@ pub enum Pointwise {
     Reference,
 }
 
+/// How the CPU kernels make the dense convolutions of 3x3 and 5x5.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Conv {
+    /// With a quarter to a sixth of the products, by Winograd's F(4x4, 3x3) and F(4x4, 5x5), which lose a
+    /// digit; maps with values that are not finite go the direct way. What is a number there is one here.
+    #[default]
+    Winograd,
+    /// With all products.
+    Direct,
+}
+
 /// What weight decay and momentum do to weights that the sampled child does not use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -107,6 +119,8 @@ pub struct ChildConfig {
     pub nan_policy: NanPolicy,
     /// The 1x1 conv of separable convs.
     pub pointwise: Pointwise,
+    /// How dense convolutions are made.
+    pub conv: Conv,
     /// What happens to unused weights.
     pub idle: Idle,
 }
@@ -127,6 +141,7 @@ impl Default for ChildConfig {
             grad_clip: 5.0,
             nan_policy: NanPolicy::Torch,
             pointwise: Pointwise::Dense,
+            conv: Conv::Winograd,
             idle: Idle::Decay,
         }
     }

@@ -118,7 +118,9 @@ pub fn differences(cells: &[Cell]) -> Vec<Difference> {
     let mut rows = Differences::default();
     for cell in cells {
         let dataset = &cell.spec().data.dataset;
-        let config_then = paper_config(dataset);
+        let mut config_then = paper_config(dataset);
+        // How products are made is no setting of the paper's.
+        config_then.child.conv = cell.config.child.conv;
         let lr = last_lr(cell, &config_then.child);
         let ours = learner(cell.config);
         let learner = ours.into_iter().zip(learner(&config_then));

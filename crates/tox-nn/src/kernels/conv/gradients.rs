@@ -10,7 +10,7 @@ use crate::kernels::{buffer_pool, dispatch, norm, par_chunks, scratch};
 
 /// Most parts in which gradients are made, whatever the number of threads: each has sums of its own for
 /// all weights. Of more threads than that, trials side by side make better use.
-const PARTS: usize = 8;
+pub(super) const PARTS: usize = 8;
 
 /// What is wanted of [`gradients`].
 #[derive(Clone, Copy)]
@@ -26,6 +26,7 @@ pub struct Wanted<'a> {
 }
 
 /// What [`gradients`] makes.
+#[derive(Default)]
 pub struct Gradients {
     /// By the map that was read, or by what a batch norm made of it.
     pub input: Option<Vec<f32>>,
@@ -42,8 +43,8 @@ struct Piece<'a> {
     sums: Option<&'a mut [[f64; 2]]>,
 }
 
-/// The gradients of `conv(x, w)` from that of its output, by `x` and by `w` as they are wanted. A tile of
-/// both is padded once for both, unless the one by `x` goes another way.
+/// The gradients of `conv(x, w)` from that of its output, by `x` and by `w` as they are wanted. Where both
+/// go the direct way, a tile of both is padded once for both.
 pub fn gradients(
     x: Source<'_>,
     dy: Gradient<'_>,
@@ -70,33 +71,36 @@ pub fn gradients(
             norm::sums(x_map, dx, channels, plane, sums);
         }
     };
-    if !(wanted.input && winograd::suits(g, s)) {
-        let measured = below.is_some();
-        return shifted(
-            x,
-            dy,
-            weight,
-            (g, s),
-            (wanted.input, wanted.weight),
-            measured,
-            after,
-        );
-    }
+    let plane_out = s.out(g).0 * s.out(g).1;
     assert_eq!(
         dy.map.len(),
-        s.n * s.c_out * plane,
+        s.n * s.c_out * plane_out,
         "values of the gradient"
     );
-    let (input, sums) = Winograd::backward(s, weight).map(&dy, below.is_some(), after);
-    let weight = match wanted.weight {
-        true => shifted(x, dy, weight, (g, s), (false, true), false, |_, _, _| ()).weight,
-        false => Vec::new(),
-    };
-    Gradients {
-        input: Some(input),
-        weight,
-        sums,
+    let measured = below.is_some();
+    let fewer = (wanted.input && winograd::suits(g, s)).then(|| Winograd::backward(g, s, weight));
+    let input = fewer
+        .flatten()
+        .and_then(|way| way.map(&dy, measured, after));
+    let weights = wanted
+        .weight
+        .then(|| winograd::weights(g, s, &x, &dy))
+        .flatten();
+    // What is wanted and was not made that way.
+    let left = (
+        wanted.input && input.is_none(),
+        wanted.weight && weights.is_none(),
+    );
+    let direct =
+        (left.0 || left.1).then(|| shifted(x, dy, weight, (g, s), left, measured && left.0, after));
+    let mut made = direct.unwrap_or_default();
+    if let Some((input, sums)) = input {
+        (made.input, made.sums) = (Some(input), sums);
     }
+    if let Some(weight) = weights {
+        made.weight = weight;
+    }
+    made
 }
 
 /// By sums of shifted views, `sums` if they are `measured` by `after`.
