@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -18,12 +19,14 @@ def test_every_program_of_the_readme_runs(tmp_path):
     pytest.importorskip("sklearn")
     pytest.importorskip("pandas")
     blocks = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(PACKAGES), os.environ.get("PYTHONPATH", "")])}
     said = []
     for block in blocks:
         if block.startswith("# learn.py"):
             (tmp_path / "learn.py").write_text(block)
+            continue
+        if "toxscreen.evaluate(" in block and not (find_spec("torch") and find_spec("toxscreen_native")):
             continue
         block = block.replace("study.open()", "assert study.report.is_file()")
         done = subprocess.run(

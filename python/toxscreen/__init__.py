@@ -1,6 +1,7 @@
 """toxscreen from Python: audits of your own learners, and the program's commands on your arrays.
 
-The work is done by the program `toxscreen`, which a wheel has in itself. Arrays go to it through temporary files.
+The work is done by the program `toxscreen`, which a wheel has in itself. Arrays go to it through temporary files. Live models are
+attacked by the package `toxscreen-native`.
 """
 
 from ._audit import audit
@@ -8,18 +9,45 @@ from ._program import ToxscreenError
 from ._suspects import Cleaned, Suspects, clean, suspects
 from .commands import Hardened, Patch, Poisoned, Robustness, Screened, attack, harden, poison, screen
 from .learner import Result, Rows, Stopped, Task, Unfit, learner, serve
+from .live import (
+    APGD,
+    APGDT,
+    CW,
+    FAB,
+    FGSM,
+    PGD,
+    AutoAttack,
+    Evaluation,
+    ModelError,
+    ModelWarning,
+    NoGradientError,
+    Square,
+    evaluate,
+)
 from .study import Figure, Study, run
 
 __all__ = [
+    "APGD",
+    "APGDT",
+    "CW",
+    "FAB",
+    "FGSM",
+    "PGD",
+    "AutoAttack",
+    "Evaluation",
     "Cleaned",
     "Figure",
     "Hardened",
+    "ModelError",
+    "ModelWarning",
+    "NoGradientError",
     "Patch",
     "Poisoned",
     "Result",
     "Robustness",
     "Rows",
     "Screened",
+    "Square",
     "Stopped",
     "Study",
     "Suspects",
@@ -30,6 +58,7 @@ __all__ = [
     "attack",
     "audit",
     "clean",
+    "evaluate",
     "harden",
     "learner",
     "poison",

@@ -49,7 +49,7 @@ pub fn attack(
     let attacks = [threat.attack.clone()];
     let inputs = Inputs {
         oracle,
-        split: &data.test,
+        split: (&data.test).into(),
         rows: &rows,
         ball: threat.ball(),
         attacks: &attacks,

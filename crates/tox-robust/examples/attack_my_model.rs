@@ -143,7 +143,7 @@ pub fn evaluated(attacks: &[Attack]) -> Result<Option<Evaluation>, EvaluationErr
     let rows: Vec<u32> = (0..split.len() as u32).collect();
     let inputs = Inputs {
         oracle: &model,
-        split: &split,
+        split: (&split).into(),
         rows: &rows,
         ball: Ball {
             norm: Norm::Linf,

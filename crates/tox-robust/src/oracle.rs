@@ -21,6 +21,12 @@ pub trait Oracle {
     /// loss by them. One forward and one backward pass.
     fn pullback(&self, pixels: &[f32], cotangent: &mut Cotangent<'_>) -> (Vec<f32>, Vec<f32>);
 
+    /// Whether [`Oracle::pullback`] gives gradients. A model that answers with logits alone can be judged by
+    /// black boxes; nothing else asks it for a gradient.
+    fn has_gradient(&self) -> bool {
+        true
+    }
+
     /// Whether it answers no more: attacks end at once, and what they return means nothing.
     fn stopped(&self) -> bool {
         false

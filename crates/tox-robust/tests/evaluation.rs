@@ -160,7 +160,7 @@ impl Run<'_> {
         };
         let inputs = Inputs {
             oracle: &oracle,
-            split: &self.fixture.images,
+            split: (&self.fixture.images).into(),
             rows: &self.rows,
             ball: BALL,
             attacks: &self.attacks,

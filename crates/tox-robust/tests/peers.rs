@@ -44,7 +44,7 @@ fn ours(fixture: &Fixture, ball: Ball, attacks: &[Attack], seed: u64) -> Evaluat
     let rows: Vec<u32> = (0..fixture.images.len() as u32).collect();
     let inputs = Inputs {
         oracle: &model,
-        split: &fixture.images,
+        split: (&fixture.images).into(),
         rows: &rows,
         ball,
         attacks,

@@ -135,7 +135,7 @@ fn evaluated(
     let folder = tempfile::tempdir().unwrap();
     let inputs = Inputs {
         oracle,
-        split,
+        split: split.into(),
         rows,
         ball: Ball {
             norm: Norm::Linf,
@@ -244,7 +244,7 @@ fn square_ahead_of_a_weak_attack_is_no_alarm() {
     let rows: Vec<u32> = (0..128).collect();
     let inputs = Inputs {
         oracle: &model,
-        split: &fixture.images,
+        split: (&fixture.images).into(),
         rows: &rows,
         ball: Ball {
             norm: Norm::Linf,

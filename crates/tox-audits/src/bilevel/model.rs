@@ -209,7 +209,7 @@ mod tests {
         let attacks = ["pgd20", "fgsm"].map(|name| name.parse::<Attack>().unwrap());
         let inputs = Evaluated {
             oracle: &mlp,
-            split: &split,
+            split: (&split).into(),
             rows: &all,
             ball: Ball {
                 norm: Norm::Linf,

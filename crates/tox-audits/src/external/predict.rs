@@ -241,6 +241,10 @@ impl Oracle for Served<'_> {
         }
     }
 
+    fn has_gradient(&self) -> bool {
+        false
+    }
+
     /// There is none: attacks that ask for it are refused before.
     fn pullback(
         &self,

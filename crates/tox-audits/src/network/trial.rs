@@ -79,7 +79,7 @@ pub fn run(
     let rows: Vec<u32> = (0..images as u32).collect();
     let inputs = Inputs {
         oracle: &model,
-        split,
+        split: split.into(),
         rows: &rows,
         ball,
         attacks: &attacks,

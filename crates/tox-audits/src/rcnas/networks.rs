@@ -233,7 +233,7 @@ impl Bench<'_> {
         let rows: Vec<u32> = (0..images.min(split.len()) as u32).collect();
         let inputs = evaluation::Inputs {
             oracle: &model,
-            split,
+            split: split.into(),
             rows: &rows,
             ball,
             attacks,

@@ -42,23 +42,22 @@ pub(super) struct Machine<'a> {
     /// Images that none before them equals, as places in the inputs' rows: what many copies of one image
     /// say is said once.
     distinct: Vec<usize>,
+    /// Whether pixels are bytes over 255.
+    bytes: bool,
     kept: Progress,
 }
 
 impl<'a> Machine<'a> {
     pub fn new(inputs: &'a Inputs<'a>, request: &'a StopRequest<'a>) -> Self {
-        let (split, stride) = (inputs.split, inputs.split.images.stride());
+        let split = inputs.split;
         let mut seen = HashSet::new();
-        let mut first = |row: u32| {
-            let row = row as usize;
-            let pixels = &split.images.pixels[row * stride..][..stride];
-            seen.insert((pixels, split.labels[row]))
-        };
+        let mut first = |row: u32| seen.insert((split.key(row), split.labels()[row as usize]));
         let rows = inputs.rows.iter().enumerate();
         Self {
             inputs,
             request,
             distinct: rows.filter(|(_, row)| first(**row)).map(|r| r.0).collect(),
+            bytes: split.bytes(),
             kept: Progress {
                 tallies: vec![Tally::default(); inputs.attacks.len()],
                 ..Progress::default()
@@ -93,23 +92,13 @@ impl<'a> Machine<'a> {
         all.filter(|&i| self.kept.correct[i]).collect()
     }
 
-    /// The bytes of the image at a place.
-    fn pixels(&self, place: usize) -> &'a [u8] {
-        let images = &self.inputs.split.images;
-        let row = self.inputs.rows[place] as usize;
-        &images.pixels[row * images.stride()..][..images.stride()]
-    }
-
     /// The images at these places.
     fn sample(&self, places: impl IntoIterator<Item = usize>) -> Sample {
         let (split, mut sample) = (self.inputs.split, Sample::default());
         for place in places {
             let row = self.inputs.rows[place];
-            let bytes = self.pixels(place);
-            sample
-                .pixels
-                .extend(bytes.iter().map(|&b| f32::from(b) / 255.0));
-            sample.labels.push(split.labels[row as usize]);
+            split.append(row, &mut sample.pixels);
+            sample.labels.push(split.labels()[row as usize]);
             sample.rows.push(row);
         }
         sample
@@ -149,7 +138,9 @@ impl<'a> Machine<'a> {
                 }
                 if found.fooled[row] {
                     pixels.extend_from_slice(x);
-                    bytes.extend(x.iter().zip(clean).map(|(&x, &c)| to_byte(x, c)));
+                    if self.bytes {
+                        bytes.extend(x.iter().zip(clean).map(|(&x, &c)| to_byte(x, c)));
+                    }
                     labels.push(sample.labels[row]);
                 }
             }
@@ -160,7 +151,8 @@ impl<'a> Machine<'a> {
                     tally.unconfirmed += usize::from(predicted(row) == Some(label.into()));
                     tally.not_finite += usize::from(row.iter().any(|z| !z.is_finite()));
                 }
-                let wrong = wrong(&oracle, &bytes, &labels);
+                let labels = if self.bytes { &labels[..] } else { &[] };
+                let wrong = wrong(&oracle, &bytes, labels);
                 tally.eight_bit += wrong.iter().filter(|wrong| **wrong).count();
             }
         }
@@ -192,9 +184,12 @@ impl<'a> Machine<'a> {
                 // Labels do not matter here.
                 let mut seen = HashSet::new();
                 let images = self.distinct.iter().copied();
-                let images = images.filter(|&place| seen.insert(self.pixels(place)));
+                let key = |place: usize| self.inputs.split.key(self.inputs.rows[place]);
+                let images = images.filter(|&place| seen.insert(key(place)));
                 probes::outputs(&oracle, &self.sample(images.take(CHUNK)))
             }
+            // Without gradients there is nothing that these three could look for.
+            1..=3 if !oracle.has_gradient() => Vec::new(),
             1 => {
                 let sample = correct_once();
                 let mut found = probes::gradients(&oracle, &sample);
@@ -367,7 +362,8 @@ impl<'a> Machine<'a> {
             attacks.push(Attacked {
                 attack: attack.clone(),
                 accuracy: percent(robust.iter().filter(|r| **r).count()),
-                eight_bit: (fooled > 0).then(|| 100.0 * tally.eight_bit as f64 / fooled as f64),
+                eight_bit: (fooled > 0 && self.bytes)
+                    .then(|| 100.0 * tally.eight_bit as f64 / fooled as f64),
                 queries: Queries::of(&tally.forward, &tally.backward),
                 parts: shares(attack, classes, tally, percent),
                 robust,
@@ -376,13 +372,14 @@ impl<'a> Machine<'a> {
         warnings.extend(checks::order(&attacks, &self.distinct));
         let warnings = checks::unexplained(warnings);
         let labels = self.inputs.rows.iter();
-        let labels = labels.map(|row| self.inputs.split.labels[*row as usize]);
+        let labels = labels.map(|row| self.inputs.split.labels()[*row as usize]);
         let labels: Vec<u16> = labels.collect();
         let distinct = self.distinct.iter().filter(|&&i| self.kept.correct[i]);
         let seen = Tested {
             attacks: self.inputs.attacks,
             epsilon: self.inputs.ball.epsilon,
             classes,
+            gradient: self.inputs.oracle.has_gradient(),
             labels: &labels,
             correct: self.correct().len(),
             distinct: distinct.count(),

@@ -10,6 +10,7 @@ pub mod checks;
 mod machine;
 mod outcome;
 mod own_attacks;
+mod pictures;
 mod probes;
 mod stop;
 mod tally;
@@ -17,15 +18,15 @@ mod verdict;
 mod warning;
 
 pub use outcome::{Attacked, Evaluation, OwnAttacks, Part, Queries};
+pub use pictures::Pictures;
 pub use verdict::{Gap, Reliable, Untested};
 pub use warning::{Warning, WarningKind, WarningKind as Kind};
 
-use crate::attacks::{Attack, AttackError};
+use crate::attacks::{Attack, AttackError, AttackKind, KINDS};
 use crate::ball::Ball;
 use crate::oracle::Oracle;
 use machine::Machine;
 use stop::StopRequest;
-use tox_data::Split;
 use tox_data::checkpoint::{self, CheckpointError, Hooks};
 
 /// Images a step.
@@ -35,8 +36,8 @@ pub const CHUNK: usize = 128;
 #[derive(Clone, Copy)]
 pub struct Inputs<'a> {
     pub oracle: &'a dyn Oracle,
-    /// Images; raw bytes over 255 are the pixels.
-    pub split: &'a Split,
+    /// Images with their labels; a [`Split`](tox_data::Split) is one by `into()`.
+    pub split: Pictures<'a>,
     /// Rows of `split` to evaluate on, each at most once; they key the attacks' random streams.
     pub rows: &'a [u32],
     /// Where attacks move in.
@@ -78,6 +79,36 @@ pub enum EvaluationError {
         expected: [usize; 3],
         /// The split's.
         found: [usize; 3],
+    },
+    /// Reals of another number than their shape says.
+    #[error(
+        "robust accuracy: images of shape {shape:?} (images, channels, height, width) were given as {found} \
+         numbers, expected {}", .shape.iter().product::<usize>()
+    )]
+    Pixels {
+        /// Images, channels, height, width.
+        shape: [usize; 4],
+        /// How many numbers there are.
+        found: usize,
+    },
+    /// A pixel outside of the image range.
+    #[error(
+        "robust accuracy: a pixel is {found}, expected numbers in 0..=1; divide bytes by 255, and make the \
+         normalisation a part of the model"
+    )]
+    Outside {
+        /// The pixel.
+        found: f32,
+    },
+    /// An attack along gradients on a model that has none.
+    #[error(
+        "robust accuracy: {attack} follows the model's gradient, but this model answers with logits alone; \
+         use {} or another black box",
+        blind()
+    )]
+    NoGradient {
+        /// The attack, or the member of an ensemble.
+        attack: String,
     },
     /// A label that the network cannot answer.
     #[error(
@@ -125,22 +156,52 @@ pub fn evaluate(
     Ok(done.then(|| machine.finish()))
 }
 
+/// That the oracle has the gradients that an attack, or a member of it, follows.
+///
+/// # Errors
+/// [`EvaluationError::NoGradient`].
+pub fn possible(oracle: &dyn Oracle, attack: &Attack) -> Result<(), EvaluationError> {
+    let mut parts = attack.parts(oracle.classes()).into_iter();
+    let follows = parts.find(|part| !oracle.has_gradient() && !part.facts().black_box());
+    match follows {
+        None => Ok(()),
+        Some(part) if part == *attack => Err(EvaluationError::NoGradient {
+            attack: part.name(),
+        }),
+        Some(part) => Err(EvaluationError::NoGradient {
+            attack: format!("{} of {}", part.name(), attack.name()),
+        }),
+    }
+}
+
+/// Names of black boxes.
+fn blind() -> String {
+    let blind = |kind: &&AttackKind| {
+        let attack = kind.name.parse::<Attack>();
+        attack.is_ok_and(|attack| attack.facts().black_box())
+    };
+    let names: Vec<&str> = KINDS.iter().filter(blind).map(|kind| kind.name).collect();
+    names.join(", ")
+}
+
 fn check(inputs: &Inputs<'_>) -> Result<(), EvaluationError> {
     let (split, classes) = (inputs.split, inputs.oracle.classes());
+    split.check()?;
     for attack in inputs.attacks {
         attack.check(inputs.ball, classes)?;
+        possible(inputs.oracle, attack)?;
     }
     if inputs.rows.is_empty() {
         return Err(EvaluationError::NoImages);
     }
-    let [_, c, h, w] = split.images.shape;
+    let [images, c, h, w] = split.shape();
     let (found, expected) = ([c, h, w], inputs.oracle.shape());
     if found != expected {
         return Err(EvaluationError::Shape { expected, found });
     }
     for &row in inputs.rows {
-        let images = split.len();
-        let label = split.labels.get(row as usize).copied();
+        let label = split.labels().get(row as usize).copied();
+        let label = label.filter(|_| (row as usize) < images);
         let label = label.ok_or(EvaluationError::Row { row, images })?;
         if usize::from(label) >= classes {
             return Err(EvaluationError::Label {

@@ -63,7 +63,7 @@ pub struct Attacked {
     pub accuracy: f64,
     /// Of the images that it fooled, the share in percent that still are misclassified when the
     /// perturbed pixels are rounded to 8 bits, towards the clean ones so that they stay in the ball;
-    /// `None` if it fooled none.
+    /// `None` if it fooled none, or the clean pixels are no bytes over 255.
     pub eight_bit: Option<f64>,
     /// What it asked the network.
     pub queries: Queries,

@@ -61,6 +61,10 @@ impl Oracle for Stoppable<'_> {
         }
     }
 
+    fn has_gradient(&self) -> bool {
+        self.oracle.has_gradient()
+    }
+
     fn stopped(&self) -> bool {
         self.request.stopped()
     }

@@ -69,6 +69,8 @@ pub(super) struct Tested<'a> {
     pub attacks: &'a [Attack],
     pub epsilon: f64,
     pub classes: usize,
+    /// Whether the model has gradients.
+    pub gradient: bool,
     /// One entry an image.
     pub labels: &'a [u16],
     /// Images that are classified correctly.
@@ -124,6 +126,10 @@ impl Tested<'_> {
         } else if self.epsilon == 0.0 {
             let reason = "epsilon is 0, so that no attack may move a pixel".to_owned();
             add(Gap::NoRoom, reason);
+        } else if !self.gradient {
+            let reason = "the model answers with logits alone, so that attacks along gradients, which find \
+                          more, could not be run: robust accuracy is an upper bound";
+            add(Gap::WeakAttacks, reason.to_owned());
         } else if let Some(reason) = weaker_than_autoattack(self.attacks, self.classes) {
             add(Gap::WeakAttacks, reason);
         }
@@ -181,6 +187,7 @@ mod tests {
             attacks: &attacks,
             epsilon: 0.1,
             classes: 10,
+            gradient: true,
             labels,
             correct,
             distinct,
