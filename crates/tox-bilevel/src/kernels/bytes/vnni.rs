@@ -98,10 +98,11 @@ pub fn project(tile: &Tile, w: &Digits, out: &mut [f32], pitch: usize) {
                     start = end;
                 }
                 for half in [8, 4, 2, 1] {
-                    for lane in 0..half {
-                        for g in 0..G {
-                            sums[lane][g] = _mm512_add_ps(sums[lane][g], sums[lane + half][g]);
-                        }
+                    let (left, right) = sums.split_at_mut(half);
+                    for (left, right) in
+                        left.as_flattened_mut().iter_mut().zip(right.as_flattened())
+                    {
+                        *left = _mm512_add_ps(*left, *right);
                     }
                 }
             } else {
@@ -184,8 +185,7 @@ fn columns<const G: usize>(tile: &Tile, delta: &[Line], scale: (f32, f32), g: &m
     let lines = tile.lines.as_chunks::<G>().0.chunks(FOURS);
     for (lines, fours) in lines.zip(tile.fours.chunks(FOURS)) {
         let mut sums = [[_mm512_setzero_si512(); FOURS]; DIGITS];
-        for i in 0..FOURS {
-            let Some(lines) = lines.get(i) else { break };
+        for (i, lines) in lines.iter().enumerate() {
             let mut sum = [_mm512_setzero_si512(); DIGITS];
             for r in 0..G {
                 let x = by_column(load(&lines[r]));
