@@ -161,7 +161,7 @@ pub fn open_log(path: &Path) -> Result<File, FileError> {
 }
 
 /// An exclusive lock on a file. The system releases it when the process ends, however it ends; on a file system
-/// whose locks other nodes do not see it is a [lease](crate::lease).
+/// whose locks other nodes do not see it is a [`crate::lease`].
 #[derive(Debug)]
 pub struct Lock(#[allow(dead_code, reason = "held, not read")] Held);
 

@@ -1,7 +1,7 @@
 //! Locks where those of the system hold on one node alone, or not at all: shared file systems of clusters.
 //!
 //! Who has the lease is who linked a file of theirs to its name, which the server lets one do. The owner writes to
-//! it every tenth of [`bound`]; of an owner that has not for that long, or whose process is gone from this machine, the
+//! it every tenth of a bound (`TOXSCREEN_LEASE_SECONDS`); of an owner that has not for that long, or whose process is gone from this machine, the
 //! lease is taken over. Times are the server's: its clock alone says how old a file is.
 //!
 //! A folder has leases if [`MARK`] lies in it, so that all who come decide alike.
