@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from ._model import Model, ModelError, ModelWarning, NoGradientError, images, labels, torch_of
+from ._model import Model, ModelError, ModelWarning, NoGradientError, torch_of
+from ._model import images as _images
+from ._model import labels as _labels
 from .commands import Robustness
 
 # That of the compiled part.
@@ -81,7 +83,7 @@ def _like(x: Any, array: np.ndarray) -> Any:
 
 
 def _looked_over(model: Any, x: Any, batch: int) -> tuple[Model, np.ndarray]:
-    asked, pixels = Model(model, x, batch), images(x)
+    asked, pixels = Model(model, x, batch), _images(x)
     asked.look_over(pixels)
     return asked, pixels
 
@@ -128,9 +130,6 @@ class Attack:
     def __repr__(self) -> str:
         keys = ", ".join(f"{key}={value}" for key, value in self.settings.items() if key != "kind")
         return f"{type(self).__name__}({keys}{', ' if keys else ''}norm={self.norm!r}, eps={self.eps:.5g})"
-
-
-_labels = labels
 
 
 class FGSM(Attack):
@@ -385,7 +384,7 @@ def evaluate(
     told, seen, by, found, stands = native.evaluate(
         live,
         pixels,
-        labels(y, len(pixels), live.classes),
+        _labels(y, len(pixels), live.classes),
         attacks=words,
         norm=length,
         epsilon=_radius(eps, length),
