@@ -53,6 +53,12 @@ pub enum Conv {
     Direct,
 }
 
+impl Conv {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// What weight decay and momentum do to weights that the sampled child does not use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -119,7 +125,9 @@ pub struct ChildConfig {
     pub nan_policy: NanPolicy,
     /// The 1x1 conv of separable convs.
     pub pointwise: Pointwise,
-    /// How dense convolutions are made.
+    /// How dense convolutions are made: `winograd` unless given.
+    // The default is not written, so that trials keep the ids that they had before there was a choice.
+    #[serde(skip_serializing_if = "Conv::is_default")]
     pub conv: Conv,
     /// What happens to unused weights.
     pub idle: Idle,
