@@ -7,13 +7,15 @@ use crate::nas::outcome::{NasOutcome, RobustColumn};
 use minijinja::Value;
 use tox_report::columns::{Field, Table, values};
 
-/// A table a search, of searches whose cells were looked up.
+/// A table a search and column, of searches whose cells were looked up.
 pub fn tables(searches: &[Search]) -> Vec<Value> {
-    let asked = searches.iter().filter_map(|search| {
-        let names = search.cells.iter().find_map(|cell| columns(cell))?;
-        Some(table(search, &names))
-    });
-    values(asked)
+    let of = |search: &Search| {
+        let names = search.cells.iter().find_map(|cell| columns(cell));
+        let names = names.unwrap_or_default();
+        let tables: Vec<Table> = names.iter().map(|name| table(search, name)).collect();
+        tables
+    };
+    values(searches.iter().flat_map(of))
 }
 
 /// The columns that were asked for.
@@ -37,26 +39,21 @@ fn found<'a>(outcome: &'a NasOutcome, column: &str) -> Option<&'a RobustColumn> 
         .find(|found| found.column == column)
 }
 
-fn table(search: &Search, names: &[String]) -> Table {
-    let mut table = Table::of(search.title.clone(), &search.cells)
+fn table(search: &Search, name: &str) -> Table {
+    let accuracy = |outcome: &NasOutcome| Some(found(outcome, name)?.accuracy);
+    let gain = |outcome: &NasOutcome| {
+        let found = found(outcome, name)?;
+        Some(found.accuracy - found.random.mean)
+    };
+    Table::of(format!("{}: {name}", search.title), &search.cells)
         .column("Data", |cell| condition(search, cell))
-        .column("Seeds", |cell| Field::seeds(cell));
-    for name in names {
-        let accuracy = |outcome: &NasOutcome| Some(found(outcome, name)?.accuracy);
-        let gain = |outcome: &NasOutcome| {
-            let found = found(outcome, name)?;
-            Some(found.accuracy - found.random.mean)
-        };
-        table = table
-            .column(format!("{name}, %"), |cell| {
-                Field::mean(cell.mean(accuracy))
-            })
-            .column("Drop from\nclean, points", |cell| {
-                Field::difference(search.lost(cell, accuracy))
-            })
-            .column("Over a random\narchitecture", |cell| {
-                Field::difference(cell.mean(gain))
-            });
-    }
-    table.table()
+        .column("Seeds", |cell| Field::seeds(cell))
+        .column("Accuracy, %", |cell| Field::mean(cell.mean(accuracy)))
+        .column("Drop from\nclean, points", |cell| {
+            Field::difference(search.lost(cell, accuracy))
+        })
+        .column("Over a random\narchitecture", |cell| {
+            Field::difference(cell.mean(gain))
+        })
+        .table()
 }
