@@ -29,6 +29,7 @@ mod order;
 pub mod patch;
 mod pool;
 mod published;
+pub mod ranges;
 pub mod repeats;
 mod resize;
 pub mod rng;
