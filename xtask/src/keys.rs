@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use std::fmt::Write;
+use tox_data::ranges;
 
 /// One key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,7 +115,7 @@ impl<'a> Walk<'a> {
                     Some(Value::Null) | None => String::new(),
                     Some(value) => format!("`{}`", toml(value)),
                 },
-                range: range(plain),
+                range: ranges::words(plain),
                 words: self.words(schema, plain),
             });
         }
@@ -255,32 +256,6 @@ fn toml(value: &Value) -> String {
             format!("[{}]", items.join(", "))
         }
         other => other.to_string(),
-    }
-}
-
-/// The range of a number or of the length of a list. What the type of a number alone says is none.
-fn range(schema: &Value) -> String {
-    let number = |key: &str| schema.get(key).filter(|value| value.is_number());
-    let format = schema
-        .get("format")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let zero = |value: &&Value| value.as_f64() == Some(0.0) && format.starts_with("uint");
-    let byte = |value: &&Value| value.as_f64() == Some(255.0) && format == "uint8";
-    let min = number("minimum").filter(|value| !zero(value));
-    let max = number("maximum").filter(|value| !byte(value));
-    let (above, below) = (number("exclusiveMinimum"), number("exclusiveMaximum"));
-    let low = min.map(|v| format!("at least {v}"));
-    let low = low.or_else(|| above.map(|v| format!("above {v}")));
-    let high = max.map(|v| format!("at most {v}"));
-    let high = high.or_else(|| below.map(|v| format!("below {v}")));
-    let items = number("minItems").map(|v| format!("at least {v} of them"));
-    match (min, max) {
-        (Some(min), Some(max)) => format!("{min} to {max}"),
-        _ => {
-            let all: Vec<String> = [low, high, items].into_iter().flatten().collect();
-            all.join(", ")
-        }
     }
 }
 

@@ -19,7 +19,7 @@ use tox_data::patch::Patch;
 use tox_nn::Device;
 use tox_poison::data::{Check, random_rows};
 use tox_study::house::House;
-use tox_study::recipe::{OutOfRange, Overrides, Study};
+use tox_study::recipe::{Overrides, Study};
 use tox_study::steps::{Steps, data_key};
 use tox_study::trial::{TrialContext, load};
 
@@ -37,17 +37,6 @@ impl ShareOfRows for NextClass {
     const NAME: &str = "next class";
     /// A learner that reads no labels cannot notice it, and its trials must be those of the clean cell.
     const LABELS_ALONE: bool = true;
-
-    fn check(&self) -> Result<(), OutOfRange> {
-        match (0.0..=1.0).contains(&self.budget) {
-            true => Ok(()),
-            false => Err(OutOfRange {
-                key: "budget".into(),
-                found: self.budget.to_string(),
-                expected: "0 to 1".into(),
-            }),
-        }
-    }
 
     fn craft(&self, scene: &Scene<'_>, pool: &Features, _steps: &mut Steps<'_>) -> Crafting {
         // Nested budgets: the rows of a smaller budget are the first of those of a larger one.

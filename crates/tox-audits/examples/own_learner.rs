@@ -14,9 +14,10 @@ use tox_audits::error::TrialError;
 use tox_audits::poison::prepare_first;
 use tox_audits::scene::Scene;
 use tox_data::Split;
+use tox_data::ranges;
 use tox_study::house::{House, Learner, Measures};
 use tox_study::part::Part;
-use tox_study::recipe::{Keys, OutOfRange, Overrides, RecipeError, Study};
+use tox_study::recipe::{Keys, Overrides, RecipeError, Study};
 use tox_study::spec::{Surface, TrialSpec};
 use tox_study::trial::{Failure, Finished, TrialContext, load};
 
@@ -55,14 +56,7 @@ impl Learner for NearestMean {
     }
 
     fn read(&self, keys: &Keys<'_>) -> Result<Part, RecipeError> {
-        let config = keys.checked(|config: &Config| match (0.1..=1.0).contains(&config.trim) {
-            true => Ok(()),
-            false => Err(OutOfRange {
-                key: "trim".into(),
-                found: config.trim.to_string(),
-                expected: "0.1 to 1".into(),
-            }),
-        })?;
+        let config = keys.checked(ranges::check::<Config>)?;
         Ok(Part::new(self.kind(), &config))
     }
 

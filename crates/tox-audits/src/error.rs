@@ -7,6 +7,7 @@ use tox_bilevel::own::OwnError;
 use tox_data::DataError;
 use tox_data::checkpoint::CheckpointError;
 use tox_data::patch::PatchError;
+use tox_data::ranges::OutOfRange;
 use tox_nn::device::DeviceError;
 use tox_nn::layers::WeightsError;
 use tox_nn::nets::wrn::Shape;
@@ -20,7 +21,6 @@ use tox_rcnas::subnetwork::InheritError;
 use tox_rcnas::table::TableError as SubNetworksError;
 use tox_robust::attack::AttackError;
 use tox_robust::evaluation::EvaluationError;
-use tox_search::enas::config::ConfigError;
 use tox_search::final_training::FinalError;
 use tox_search::nas::NasError;
 use tox_search::pdarts::found::PdartsError;
@@ -59,7 +59,7 @@ pub enum TrialError {
     #[error(transparent)]
     Device(#[from] DeviceError),
     #[error("the trial's learner: {0}; correct the recipe")]
-    Config(#[from] ConfigError),
+    Config(#[from] OutOfRange),
     #[error("the trial's threat: {0}; correct the recipe")]
     Threat(#[from] QError),
     #[error("the trial's threat: {0}")]
@@ -224,11 +224,9 @@ impl Fails for OwnError {
 impl Fails for PoisonError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Budget { .. }
-            | Self::NoPoints { .. }
-            | Self::Setting { .. }
-            | Self::Fit(_)
-            | Self::Keys(_) => Exit::Usage,
+            Self::Budget { .. } | Self::NoPoints { .. } | Self::Range(_) | Self::Keys(_) => {
+                Exit::Usage
+            }
             Self::NotImages { .. } | Self::OneClass { .. } => Exit::Data,
             // A file that cannot be used is no wrong usage.
             Self::Confidences { .. }

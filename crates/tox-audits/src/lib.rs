@@ -13,7 +13,6 @@ mod made_up;
 pub mod nas;
 pub mod network;
 pub mod poison;
-mod range;
 pub mod rcnas;
 mod report_facts;
 mod reporter;

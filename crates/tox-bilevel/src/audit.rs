@@ -3,12 +3,13 @@
 
 mod machine;
 
-use crate::config::{BilevelAttack, BilevelConfig, ConfigError, Victim};
+use crate::config::{BilevelAttack, BilevelConfig, Victim};
 use crate::outcome::BilevelOutcome;
 use crate::sets::{Sets, SetsError};
 use crate::victim::{Poison, groups};
 use machine::Audit;
 use tox_data::checkpoint::{self, CheckpointError, Hooks};
+use tox_data::ranges::OutOfRange;
 
 /// What an audit depends on.
 pub struct Inputs<'a> {
@@ -35,7 +36,7 @@ pub struct Finished {
 pub enum AuditError {
     /// A number is out of range.
     #[error("{0}; correct the recipe or the option")]
-    Config(#[from] ConfigError),
+    Config(#[from] OutOfRange),
     /// The data cannot be used.
     #[error(transparent)]
     Sets(#[from] SetsError),

@@ -2,18 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-/// A number that is out of its range.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("`{key}` = {found} is out of range: expected {expected}")]
-pub struct ConfigError {
-    /// Its dotted key below the table, such as `inner.lr`.
-    pub key: &'static str,
-    /// What was found.
-    pub found: String,
-    /// What was expected.
-    pub expected: &'static str,
-}
+use tox_data::ranges::{self, OutOfRange};
 
 /// The box of the features, into which poison is projected. Each column of a table is brought to it by its
 /// least and its largest value among the training rows.
@@ -82,9 +71,11 @@ pub enum Keep {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Inner {
-    /// T, steps of gradient descent: 1 to 100,000.
+    /// T, steps of gradient descent.
+    #[schemars(range(min = 1, max = 100_000))]
     pub steps: usize,
-    /// eta, its learning rate, above 0.
+    /// eta, its learning rate.
+    #[schemars(range(max = 1e6), extend("exclusiveMinimum" = 0.0))]
     pub lr: f64,
     /// What the reverse pass keeps.
     pub keep: Keep,
@@ -109,18 +100,25 @@ pub struct Lambda {
     /// Whether biases are regularised too. The paper does not say; no is usual.
     pub bias: bool,
     /// Where learning starts, and starts again with each batch of poison; between `min` and `max`.
+    #[schemars(range(min = -30.0, max = 30.0))]
     pub start: f64,
     /// Least lambda of the feasible box.
+    #[schemars(range(min = -30.0, max = 30.0))]
     pub min: f64,
-    /// Largest lambda of the feasible box.
+    /// Largest lambda of the feasible box, above `min`.
+    #[schemars(range(min = -30.0, max = 30.0))]
     pub max: f64,
     /// Step of the projected descent: lambda moves by this against the hypergradient's sign.
+    #[schemars(range(max = 1e6), extend("exclusiveMinimum" = 0.0))]
     pub lr: f64,
     /// The constant of the victim `large`.
+    #[schemars(range(min = -30.0, max = 30.0))]
     pub large: f64,
-    /// Folds of the cross-validation, 2 to 100.
+    /// Folds of the cross-validation.
+    #[schemars(range(min = 2, max = 100))]
     pub folds: usize,
     /// Values between `min` and `max`, equally spaced, that the cross-validation tries.
+    #[schemars(range(min = 2, max = 1000))]
     pub grid: usize,
 }
 
@@ -146,9 +144,11 @@ impl Default for Lambda {
 pub struct Retrain {
     /// Full-batch steps (the paper's epochs); default: `inner.steps`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100_000))]
     pub epochs: Option<usize>,
     /// Learning rate; default: `inner.lr`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 1e6), extend("exclusiveMinimum" = 0.0))]
     pub lr: Option<f64>,
 }
 
@@ -157,10 +157,13 @@ pub struct Retrain {
 #[serde(default, deny_unknown_fields)]
 pub struct BilevelConfig {
     /// Widths of the hidden layers; none = logistic regression.
+    #[schemars(length(max = 16), inner(range(min = 1, max = 4096)))]
     pub hidden: Vec<usize>,
-    /// Slope of Leaky ReLU below 0, in [0, 1).
+    /// Slope of Leaky ReLU below 0.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub leak: f64,
     /// Constant that biases start from (networks; logistic regression starts from zeros).
+    #[schemars(range(min = -10.0, max = 10.0))]
     pub bias_start: f64,
     /// The box of the features.
     pub range: Range,
@@ -169,6 +172,7 @@ pub struct BilevelConfig {
     /// How the learner gets lambda.
     pub victim: Victim,
     /// Outer steps of Algorithm 2 for each batch of poison (and without poison, for lambda alone).
+    #[schemars(range(min = 1, max = 100_000))]
     pub hyperiterations: usize,
     /// The inner problem.
     pub inner: Inner,
@@ -214,10 +218,13 @@ pub enum Norm {
 #[serde(default, deny_unknown_fields)]
 pub struct BilevelAttack {
     /// Points that are optimised together; each replaces a clean training point.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub batch: usize,
     /// Cumulative batches: a finished one is frozen, the next replaces remaining clean points.
+    #[schemars(range(min = 0, max = 1000))]
     pub batches: usize,
-    /// alpha, step of the projected ascent, in units of the features, above 0.
+    /// alpha, step of the projected ascent, in units of the features.
+    #[schemars(range(max = 1e6), extend("exclusiveMinimum" = 0.0))]
     pub lr: f64,
     /// How a step is normalised.
     pub norm: Norm,
@@ -241,28 +248,40 @@ impl Default for BilevelAttack {
 #[serde(default, deny_unknown_fields)]
 pub struct SyntheticConfig {
     /// T, steps of gradient descent.
+    #[schemars(range(min = 1, max = 100_000))]
     pub steps: usize,
     /// eta.
+    #[schemars(range(max = 1e6), extend("exclusiveMinimum" = 0.0))]
     pub lr: f64,
     /// alpha, step of the poison's ascent.
+    #[schemars(range(max = 1e6), extend("exclusiveMinimum" = 0.0))]
     pub poison_lr: f64,
     /// Steps of the ascent.
+    #[schemars(range(min = 1, max = 100_000))]
     pub hyperiterations: usize,
     /// Learning rate of the training whose error is shown.
+    #[schemars(range(max = 1e6), extend("exclusiveMinimum" = 0.0))]
     pub retrain_lr: f64,
     /// Its full-batch steps.
+    #[schemars(range(min = 1, max = 100_000))]
     pub retrain_epochs: usize,
     /// The fixed lambda of the second map; the paper's is ln 20.
+    #[schemars(range(min = -30.0, max = 30.0))]
     pub lambda: f64,
     /// Least lambda that the third map tries.
+    #[schemars(range(min = -30.0, max = 30.0))]
     pub lambda_min: f64,
-    /// Largest lambda that the third map tries; the paper's is ln 500.
+    /// Largest lambda that the third map tries, above `lambda_min`; the paper's is ln 500.
+    #[schemars(range(min = -30.0, max = 30.0))]
     pub lambda_max: f64,
     /// Values of lambda that the third map tries.
+    #[schemars(range(min = 2, max = 1000))]
     pub lambdas: usize,
     /// Half the side of the square of positions; the paper's is 9.5.
+    #[schemars(range(max = 1e3), extend("exclusiveMinimum" = 0.0))]
     pub half_side: f64,
     /// Positions along a side.
+    #[schemars(range(min = 2, max = 500))]
     pub grid: usize,
 }
 
@@ -285,104 +304,24 @@ impl Default for SyntheticConfig {
     }
 }
 
-/// A check of one number: key, value, whether it holds, what was expected.
-type Rule = (&'static str, f64, bool, &'static str);
-
-fn first_broken(rules: &[Rule]) -> Result<(), ConfigError> {
-    match rules.iter().find(|(_, _, holds, _)| !holds) {
-        Some(&(key, found, _, expected)) => Err(ConfigError {
-            key,
-            found: found.to_string(),
-            expected,
-        }),
-        None => Ok(()),
-    }
-}
-
-/// Lambdas beyond these make `exp(lambda)` useless in f32.
-const LAMBDA: std::ops::RangeInclusive<f64> = -30.0..=30.0;
-/// Most steps of any loop.
-const STEPS: std::ops::RangeInclusive<usize> = 1..=100_000;
-
-fn rate(key: &'static str, value: f64) -> Rule {
-    let holds = value > 0.0 && value <= 1e6;
-    (key, value, holds, "above 0 and at most 1e6")
-}
-
-fn steps(key: &'static str, value: usize) -> Rule {
-    (key, value as f64, STEPS.contains(&value), "1 to 100,000")
-}
-
-fn lambda(key: &'static str, value: f64) -> Rule {
-    (key, value, LAMBDA.contains(&value), "-30 to 30")
-}
-
 impl BilevelConfig {
     /// Whether every number is in its range.
     ///
     /// # Errors
     /// The first that is not.
-    pub fn check(&self) -> Result<(), ConfigError> {
-        let l = &self.lambda;
-        let widest = self.hidden.iter().copied().max().unwrap_or(1);
-        let narrowest = self.hidden.iter().copied().min().unwrap_or(1);
-        let start = (l.min..=l.max).contains(&l.start);
-        let layers = self.hidden.len();
-        first_broken(&[
-            ("hidden", layers as f64, layers <= 16, "at most 16 layers"),
-            (
-                "hidden",
-                narrowest as f64,
-                narrowest >= 1,
-                "layers of 1 to 4096 units",
-            ),
-            (
-                "hidden",
-                widest as f64,
-                widest <= 4096,
-                "layers of 1 to 4096 units",
-            ),
-            (
-                "leak",
-                self.leak,
-                (0.0..1.0).contains(&self.leak),
-                "0 up to, not including, 1",
-            ),
-            (
-                "bias_start",
-                self.bias_start,
-                (-10.0..=10.0).contains(&self.bias_start),
-                "-10 to 10",
-            ),
-            steps("hyperiterations", self.hyperiterations),
-            steps("inner.steps", self.inner.steps),
-            rate("inner.lr", self.inner.lr),
-            lambda("lambda.min", l.min),
-            lambda("lambda.max", l.max),
-            ("lambda.max", l.max, l.min < l.max, "above lambda.min"),
-            (
-                "lambda.start",
-                l.start,
-                start,
-                "from lambda.min to lambda.max",
-            ),
-            lambda("lambda.large", l.large),
-            rate("lambda.lr", l.lr),
-            (
-                "lambda.folds",
-                l.folds as f64,
-                (2..=100).contains(&l.folds),
-                "2 to 100",
-            ),
-            (
-                "lambda.grid",
-                l.grid as f64,
-                (2..=1000).contains(&l.grid),
-                "2 to 1000",
-            ),
-            steps("retrain.epochs", self.retrain.epochs.unwrap_or(1)),
-            rate("retrain.lr", self.retrain.lr.unwrap_or(1.0)),
-        ])
+    pub fn check(&self) -> Result<(), OutOfRange> {
+        ranges::check(self)?;
+        let Lambda {
+            min, max, start, ..
+        } = self.lambda;
+        OutOfRange::unless(min < max, "lambda.max", max, "above lambda.min")?;
+        let within = (min..=max).contains(&start);
+        OutOfRange::unless(
+            within,
+            "lambda.start",
+            start,
+            "from lambda.min to lambda.max",
+        )
     }
 }
 
@@ -392,18 +331,8 @@ impl BilevelAttack {
     ///
     /// # Errors
     /// The first that is not.
-    pub fn check(&self) -> Result<(), ConfigError> {
-        let (batch, batches) = (self.batch, self.batches);
-        first_broken(&[
-            (
-                "batch",
-                batch as f64,
-                (1..=1_000_000).contains(&batch),
-                "1 to 1,000,000",
-            ),
-            ("batches", batches as f64, batches <= 1000, "0 to 1000"),
-            rate("lr", self.lr),
-        ])
+    pub fn check(&self) -> Result<(), OutOfRange> {
+        ranges::check(self)
     }
 
     /// Points in all.
@@ -417,38 +346,9 @@ impl SyntheticConfig {
     ///
     /// # Errors
     /// The first that is not.
-    pub fn check(&self) -> Result<(), ConfigError> {
-        let (lambdas, grid) = (self.lambdas, self.grid);
-        let side = self.half_side;
-        first_broken(&[
-            steps("steps", self.steps),
-            rate("lr", self.lr),
-            rate("poison_lr", self.poison_lr),
-            steps("hyperiterations", self.hyperiterations),
-            rate("retrain_lr", self.retrain_lr),
-            steps("retrain_epochs", self.retrain_epochs),
-            lambda("lambda", self.lambda),
-            lambda("lambda_min", self.lambda_min),
-            lambda("lambda_max", self.lambda_max),
-            (
-                "lambda_max",
-                self.lambda_max,
-                self.lambda_min < self.lambda_max,
-                "above lambda_min",
-            ),
-            (
-                "lambdas",
-                lambdas as f64,
-                (2..=1000).contains(&lambdas),
-                "2 to 1000",
-            ),
-            (
-                "half_side",
-                side,
-                side > 0.0 && side <= 1e3,
-                "above 0 and at most 1000",
-            ),
-            ("grid", grid as f64, (2..=500).contains(&grid), "2 to 500"),
-        ])
+    pub fn check(&self) -> Result<(), OutOfRange> {
+        ranges::check(self)?;
+        let (min, max) = (self.lambda_min, self.lambda_max);
+        OutOfRange::unless(min < max, "lambda_max", max, "above lambda_min")
     }
 }

@@ -6,7 +6,7 @@
 //! make gradient descent diverge (0.2 * 500 > 2); divided by n = 65 the whole range converges.
 
 use crate::audit::AuditError;
-use crate::config::{ConfigError, Penalty, SyntheticConfig};
+use crate::config::{Penalty, SyntheticConfig};
 use crate::hypergradient::{Hypergradient, ReverseMode};
 use crate::inner::{Diverged, Problem, Regulariser};
 use crate::model::Model;
@@ -17,6 +17,7 @@ use rand::seq::IndexedRandom;
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 use tox_data::checkpoint::Hooks;
+use tox_data::ranges::OutOfRange;
 use tox_data::rng::stream;
 
 /// Means of the two classes, and the variances that both have.
@@ -45,14 +46,9 @@ pub fn run(
 ) -> Result<Option<SyntheticOutcome>, AuditError> {
     config.check()?;
     for (key, count) in [("data.train", train), ("data.valid", valid)] {
-        if count < 2 || count % 2 == 1 || count > 100_000 {
-            return Err(ConfigError {
-                key,
-                found: count.to_string(),
-                expected: "an even number from 2 to 100,000, as two classes share it",
-            }
-            .into());
-        }
+        let holds = (2..=100_000).contains(&count) && count.is_multiple_of(2);
+        let expected = "an even number from 2 to 100000, as two classes share it";
+        OutOfRange::unless(holds, key, count, expected)?;
     }
     let example = Example {
         config,
@@ -71,10 +67,9 @@ pub fn run(
     let start = example.valid.row(*cloned.unwrap_or(&0));
     let fixed = Some(config.lambda);
 
-    let diverged = |_: Diverged| ConfigError {
-        key: "lr",
-        found: config.lr.to_string(),
-        expected: "a learning rate at which weights stay finite and below 1e10",
+    let diverged = |_: Diverged| {
+        let expected = "a learning rate at which weights stay finite and below 1e10";
+        OutOfRange::new("lr", config.lr, expected)
     };
     (hooks.progress)(0.0, "attacks");
     let attack_none = example.attack(&start, None).map_err(diverged)?;

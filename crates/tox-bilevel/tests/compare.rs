@@ -84,6 +84,6 @@ fn what_cannot_be_known_is_said() {
     let error = run(&problem, &settings(&[0]), &mut |_| ()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "`steps` = [0] is out of range: expected at least one, each 1 to 100,000"
+        "`steps` = [0] is out of range: expected at least one, each 1 to 100000"
     );
 }

@@ -25,9 +25,10 @@ pub struct DataSpec {
     /// trials refuse other data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
-    /// Classes kept, at least 2, without repeats; the first becomes class 0, the next 1, and so
+    /// Classes kept, without repeats; the first becomes class 0, the next 1, and so
     /// on. Images of other classes are dropped before anything else. Default: all, as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2))]
     pub classes: Option<Vec<u16>>,
     /// Where training, validation and test images are taken from.
     #[serde(default, skip_serializing_if = "SplitKind::is_official")]
@@ -35,6 +36,7 @@ pub struct DataSpec {
     /// Training images used (the first ones); default: all that `valid` leaves. A random split
     /// needs it, and draws so many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub train: Option<usize>,
     /// Validation images: the last `valid` images of the training file; with a random split, so
     /// many drawn.
@@ -42,9 +44,11 @@ pub struct DataSpec {
     /// Test images used (the first ones); default: all. With a random split so many are drawn,
     /// or, by default, all that training and validation leave, balanced or not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub test: Option<usize>,
     /// Side in pixels to which images are resized; default: as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 4, max = 1024))]
     pub resize: Option<usize>,
     /// Grey images become three equal channels.
     #[serde(default)]

@@ -146,16 +146,19 @@ pub fn cosine(epoch: usize, max: f64, min: f64, half_period: usize) -> f64 {
 pub enum Schedule {
     /// Along half a [`cosine`].
     Cosine {
-        /// Learning rate that it would reach after the last epoch.
+        /// Learning rate that it would reach after the last epoch, at most that of the first.
         #[serde(default)]
+        #[schemars(range(min = 0.0))]
         min: f64,
     },
     /// Multiplied by a factor at some epochs (PyTorch's `MultiStepLR`).
     Steps {
-        /// At which share of the epochs, each 0 to 1, rounded to a whole epoch: 0.75 of 100 is the
+        /// At which shares of the epochs, rounded to a whole epoch: 0.75 of 100 is the
         /// epoch that comes after 75 others.
+        #[schemars(inner(range(min = 0.0, max = 1.0)))]
         at: Vec<f64>,
-        /// What it is multiplied with each time, above 0 and at most 1.
+        /// What it is multiplied with each time.
+        #[schemars(range(min = 1e-12, max = 1.0))]
         factor: f64,
     },
 }

@@ -4,10 +4,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tox_data::checkpoint::{CheckpointError, Hooks};
+use tox_data::ranges::{self, OutOfRange};
 use tox_data::spec::Augment;
 use tox_data::{Normalise, Split};
 use tox_nn::Device;
-use tox_nn::fit::{FitConfig, FitConfigError, Inputs, evaluate, fit};
+use tox_nn::fit::{FitConfig, Inputs, evaluate, fit};
 use tox_nn::layers::{Init, State};
 use tox_nn::nets::resnet::{ResNet, WIDTH, resnet18};
 
@@ -15,8 +16,9 @@ use tox_nn::nets::resnet::{ResNet, WIDTH, resnet18};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Classifier {
-    /// Channels of the ResNet-18's first stage, 1 to 1024; the published network has 64, fewer make
+    /// Channels of the ResNet-18's first stage; the published network has 64, fewer make
     /// one for laptops.
+    #[schemars(range(min = 1, max = 1024))]
     pub width: usize,
     /// Its training.
     pub fit: FitConfig,
@@ -51,12 +53,9 @@ pub struct Task<'a> {
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages name the fields")]
 pub enum ClassifierError {
-    /// The width is out of range.
-    #[error("`width` = {found} is out of range: expected 1 to 1024")]
-    Width { found: usize },
-    /// The training is not described well.
+    /// A number is out of its range.
     #[error(transparent)]
-    Fit(#[from] FitConfigError),
+    Range(#[from] OutOfRange),
     /// Its checkpoint cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
@@ -86,11 +85,9 @@ pub struct Trained<'a> {
 }
 
 impl Classifier {
-    pub fn check(&self) -> Result<(), ClassifierError> {
-        if !(1..=1024).contains(&self.width) {
-            return Err(ClassifierError::Width { found: self.width });
-        }
-        Ok(self.fit.check()?)
+    pub fn check(&self) -> Result<(), OutOfRange> {
+        ranges::check(self)?;
+        self.fit.check().map_err(|e| e.below("fit"))
     }
 
     /// Refuses keys that have no effect on a table.

@@ -204,10 +204,10 @@ fn rows_and_settings_of_no_use_are_refused() {
     };
     let error = refused(&rows, None, with(|s| s.folds = 1));
     assert!(
-        error.contains("`settings.folds` = 1") && error.contains("2 to 100"),
+        error.contains("`folds` = 1") && error.contains("2 to 100"),
         "{error}"
     );
-    assert!(refused(&rows, None, with(|s| s.rate = f64::NAN)).contains("settings.rate"));
+    assert!(refused(&rows, None, with(|s| s.rate = f64::NAN)).contains("`rate` = NaN"));
     assert!(refused(&rows, None, with(|s| s.c = 0.0)).contains("1e-6 to 1e6"));
     let few = rows.rows(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
     let error = refused(&few, None, Settings::default());
@@ -289,7 +289,7 @@ fn a_defence_says_what_it_cannot_do() {
         error.contains("knn, loss, confident, hypergradient, combined"),
         "{error}"
     );
-    assert!(refused(r#"{ kind = "suspects", share = 1.0 }"#).contains("0 to below 1"));
+    assert!(refused(r#"{ kind = "suspects", share = 1.0 }"#).contains("0 to 0.999999999"));
     assert!(refused(r#"{ kind = "suspects", settings = { k = 0 } }"#).contains("settings.k"));
     let error = refused(r#"{ kind = "suspects", share = 0.999 }"#);
     assert!(error.contains("lower `share`"), "{error}");

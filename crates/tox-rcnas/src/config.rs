@@ -3,7 +3,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tox_search::config::{ConfigError, real, whole};
+use tox_data::ranges::{self, OutOfRange};
 
 /// How the sub-network is searched. All methods spend the same number of distinct evaluations on the
 /// target task.
@@ -86,8 +86,10 @@ pub enum RobustBlocks {
 pub struct SpaceConfig {
     /// Depths of a stage are the multiples of this up to the teacher's, and the teacher's. 1 is all of
     /// them.
+    #[schemars(range(min = 1, max = 256))]
     pub depth_step: usize,
     /// The same of widths.
+    #[schemars(range(min = 1, max = 128))]
     pub width_step: usize,
     /// Robust blocks.
     pub robust: RobustBlocks,
@@ -145,6 +147,7 @@ pub struct RewardConfig {
     /// What it makes of draws over the budget.
     pub over_budget: OverBudget,
     /// Rounds over which [`OverBudget::Anneal`] goes to its full penalty.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub anneal_rounds: usize,
 }
 
@@ -189,10 +192,13 @@ pub enum Sizes {
 #[serde(default, deny_unknown_fields)]
 pub struct AgentConfig {
     /// Units of a stage's encoding, and of the embeddings of data set and attack each.
+    #[schemars(range(min = 1, max = 1024))]
     pub encoding: usize,
     /// Units of each direction of the LSTM.
+    #[schemars(range(min = 1, max = 1024))]
     pub hidden: usize,
     /// Units of the hidden layer and of the output of each stage's MLP.
+    #[schemars(range(min = 1, max = 1024))]
     pub mlp: usize,
     /// How data set and attack reach the state.
     pub embedding: Embedding,
@@ -202,6 +208,7 @@ pub struct AgentConfig {
     /// What a logit stands for.
     pub sizes: Sizes,
     /// Logits of a head for depth or width with [`Sizes::Relative`].
+    #[schemars(range(min = 2, max = 256))]
     pub knots: usize,
 }
 
@@ -237,18 +244,23 @@ pub enum Baseline {
 #[serde(default, deny_unknown_fields)]
 pub struct ReinforceConfig {
     /// Learning rate of Adam.
+    #[schemars(range(min = 0.0, max = 1e3))]
     pub lr: f64,
     /// Adam's betas.
+    #[schemars(inner(range(min = 0.0, max = 0.999_999)))]
     pub betas: [f64; 2],
     /// What is subtracted from rewards. Where there is none yet, a sample's baseline is the mean of the
     /// batch's others.
     pub baseline: Baseline,
     /// Share of the moving average that is kept, a batch.
+    #[schemars(range(min = 0.0, max = 0.999_999))]
     pub baseline_decay: f64,
     /// Weight of the policy's entropy (nats) in what is maximised; it keeps the policy from settling on
     /// what it met first.
+    #[schemars(range(min = 0.0, max = 1e3))]
     pub entropy: f64,
     /// Global gradient norm above which a gradient is scaled down.
+    #[schemars(range(min = 1e-12, max = 1e30))]
     pub grad_clip: f64,
 }
 
@@ -286,16 +298,21 @@ pub enum MetaUpdate {
 pub struct MetaConfig {
     /// Rounds. On tables of a few thousand sub-networks the policy still improves at 100; most draws of
     /// late rounds were evaluated before.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub rounds: usize,
     /// Tasks drawn in a round.
+    #[schemars(range(min = 1, max = 10_000))]
     pub tasks: usize,
     /// Sub-networks drawn for a task in a round, or in an inner step; those met before cost nothing.
+    #[schemars(range(min = 2, max = 10_000))]
     pub samples: usize,
     /// How a round changes the agent.
     pub update: MetaUpdate,
     /// Reptile's steps of a copy.
+    #[schemars(range(min = 1, max = 10_000))]
     pub inner_steps: usize,
-    /// Share of the way to the copies' mean that Reptile goes, (0, 1].
+    /// Share of the way to the copies' mean that Reptile goes.
+    #[schemars(range(min = 1e-6, max = 1.0))]
     pub step: f64,
 }
 
@@ -316,14 +333,17 @@ impl Default for MetaConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FineTuneConfig {
-    /// Steps (the paper's `M`); the evaluations are split evenly among them, the first steps having one
+    /// Steps (the paper's `M`), at most `evaluations`; these are split evenly among them, the first steps having one
     /// more where they do not divide.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub steps: usize,
     /// Learning rate. Larger than that of meta-training: a few steps must be enough.
+    #[schemars(range(min = 0.0, max = 1e3))]
     pub lr: f64,
     /// Draws of a step, as a multiple of its evaluations, after which its remaining evaluations are of
     /// sub-networks drawn uniformly within the budget: a policy that is sure of itself draws the same
     /// again and again, and all methods spend the same number of evaluations.
+    #[schemars(range(min = 1, max = 10_000))]
     pub patience: usize,
 }
 
@@ -342,11 +362,14 @@ impl Default for FineTuneConfig {
 #[serde(default, deny_unknown_fields)]
 pub struct EvolutionConfig {
     /// Sub-networks alive; the first so many are drawn uniformly, later each birth kills the oldest.
+    #[schemars(range(min = 2, max = 100_000))]
     pub population: usize,
-    /// Of them those that compete to be a parent.
+    /// Of them those that compete to be a parent, at most all.
+    #[schemars(range(min = 1, max = 100_000))]
     pub tournament: usize,
     /// Probability of a second parent (two-point crossover) before the mutation of one gene. 0 is the
     /// published algorithm.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub crossover: f64,
 }
 
@@ -368,6 +391,7 @@ pub struct RcnasConfig {
     pub method: Method,
     /// Distinct sub-networks that are evaluated on the target, or all within the budget if there are
     /// fewer. The same for every method.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub evaluations: usize,
     /// Which of them is the result.
     pub select: Select,
@@ -405,53 +429,18 @@ impl Default for RcnasConfig {
 }
 
 impl RcnasConfig {
-    pub fn check(&self) -> Result<(), ConfigError> {
-        whole("evaluations", self.evaluations, 1, 1_000_000)?;
-        whole("space.depth_step", self.space.depth_step, 1, 256)?;
-        whole("space.width_step", self.space.width_step, 1, 128)?;
-        whole(
-            "reward.anneal_rounds",
-            self.reward.anneal_rounds,
-            1,
-            1_000_000,
-        )?;
-        whole("agent.encoding", self.agent.encoding, 1, 1024)?;
-        whole("agent.hidden", self.agent.hidden, 1, 1024)?;
-        whole("agent.mlp", self.agent.mlp, 1, 1024)?;
-        whole("agent.knots", self.agent.knots, 2, 256)?;
-        real("learn.lr", self.learn.lr, 0.0, 1e3)?;
-        for beta in self.learn.betas {
-            real("learn.betas", beta, 0.0, 0.999_999)?;
-        }
-        real(
-            "learn.baseline_decay",
-            self.learn.baseline_decay,
-            0.0,
-            0.999_999,
-        )?;
-        real("learn.entropy", self.learn.entropy, 0.0, 1e3)?;
-        real("learn.grad_clip", self.learn.grad_clip, 1e-12, 1e30)?;
-        whole("meta.rounds", self.meta.rounds, 1, 1_000_000)?;
-        whole("meta.tasks", self.meta.tasks, 1, 10_000)?;
-        whole("meta.samples", self.meta.samples, 2, 10_000)?;
-        whole("meta.inner_steps", self.meta.inner_steps, 1, 10_000)?;
-        real("meta.step", self.meta.step, 1e-6, 1.0)?;
-        whole("fine_tune.steps", self.fine_tune.steps, 1, self.evaluations)?;
-        real("fine_tune.lr", self.fine_tune.lr, 0.0, 1e3)?;
-        whole("fine_tune.patience", self.fine_tune.patience, 1, 10_000)?;
-        whole(
-            "evolution.population",
-            self.evolution.population,
-            2,
-            100_000,
-        )?;
-        let population = self.evolution.population;
-        whole(
-            "evolution.tournament",
-            self.evolution.tournament,
-            1,
+    pub fn check(&self) -> Result<(), OutOfRange> {
+        ranges::check(self)?;
+        let (steps, evaluations) = (self.fine_tune.steps, self.evaluations);
+        let expected = format!("1 to {evaluations}, the evaluations");
+        OutOfRange::unless(steps <= evaluations, "fine_tune.steps", steps, expected)?;
+        let EvolutionConfig {
             population,
-        )?;
-        real("evolution.crossover", self.evolution.crossover, 0.0, 1.0)
+            tournament,
+            ..
+        } = self.evolution;
+        let expected = format!("1 to {population}, the population");
+        let fits = tournament <= population;
+        OutOfRange::unless(fits, "evolution.tournament", tournament, expected)
     }
 }

@@ -2,8 +2,8 @@
 
 use super::environment::Failure;
 use super::task::TaskError;
+use tox_data::ranges::OutOfRange;
 use tox_nn::nets::wrn::Shape;
-use tox_search::config::ConfigError;
 
 /// Why a search could not begin or go on.
 #[derive(Debug, thiserror::Error)]
@@ -11,7 +11,7 @@ use tox_search::config::ConfigError;
 pub enum RcnasError {
     /// A number out of range.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(#[from] OutOfRange),
     /// A task that cannot be.
     #[error(transparent)]
     Task(#[from] TaskError),

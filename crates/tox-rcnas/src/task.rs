@@ -3,6 +3,7 @@
 use rand::{Rng, RngExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tox_data::ranges::{self, OutOfRange};
 use tox_nn::nets::wrn::{Shape, ShapeError};
 use tox_robust::ball::Norm;
 use tox_search::space::hint;
@@ -14,12 +15,16 @@ pub struct TaskData {
     /// Name, without a comma; evaluations are kept by it.
     pub name: String,
     /// Number of classes.
+    #[schemars(range(min = 2))]
     pub classes: usize,
     /// Channels of an image.
+    #[schemars(range(min = 1))]
     pub channels: usize,
     /// Height and width of an image.
+    #[schemars(range(min = 1))]
     pub side: usize,
     /// Training images.
+    #[schemars(range(min = 1))]
     pub images: usize,
 }
 
@@ -32,10 +37,13 @@ pub struct TaskAttack {
     /// How the perturbation is measured.
     pub norm: Norm,
     /// Its radius, where pixels lie in 0..=1.
+    #[schemars(range(min = 0.0))]
     pub epsilon: f64,
     /// Steps of one attempt: gradients, or queries of a black-box attack.
+    #[schemars(range(min = 1))]
     pub steps: usize,
     /// Attacks of an ensemble: 4 for AutoAttack, 1 for a single attack.
+    #[schemars(range(min = 1))]
     pub members: usize,
     /// Whether it sees logits only.
     pub black_box: bool,
@@ -46,9 +54,9 @@ pub struct TaskAttack {
 #[serde(rename_all = "kebab-case")]
 pub enum Budget {
     /// Multiply-accumulates of one image.
-    Macs(u64),
-    /// Share of the teacher's, in (0, 1].
-    Share(f64),
+    Macs(#[schemars(range(min = 1))] u64),
+    /// Share of the teacher's.
+    Share(#[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0))] f64),
 }
 
 impl Budget {
@@ -64,8 +72,8 @@ impl Budget {
     ///
     /// # Errors
     /// A budget that nothing can be within, or a share that is none.
-    pub fn check(self) -> Result<(), TaskError> {
-        check_budget(self)
+    pub fn check(self) -> Result<(), OutOfRange> {
+        ranges::check(&self)
     }
 }
 
@@ -134,13 +142,8 @@ pub enum TaskError {
     },
     #[error("the {what} `{name}` is listed twice; remove one of them")]
     Twice { what: &'static str, name: String },
-    #[error("{what} of {of} is {found}, expected {expected}")]
-    Number {
-        what: &'static str,
-        of: String,
-        found: String,
-        expected: &'static str,
-    },
+    #[error("a task: {0}")]
+    Number(#[from] OutOfRange),
     #[error(transparent)]
     Teacher(#[from] ShapeError),
 }
@@ -151,98 +154,16 @@ impl Task {
     /// # Errors
     /// The first that no task can have.
     pub fn check(&self) -> Result<(), TaskError> {
-        check_data(&self.data)?;
-        check_attack(&self.attack)?;
-        self.teacher.check()?;
-        check_budget(self.budget)
+        ranges::check(self)?;
+        named([&self.data.name, &self.attack.name])?;
+        Ok(self.teacher.check()?)
     }
 }
 
-fn number(
-    ok: bool,
-    what: &'static str,
-    of: impl FnOnce() -> String,
-    found: impl ToString,
-    expected: &'static str,
-) -> Result<(), TaskError> {
-    match ok {
-        true => Ok(()),
-        false => Err(TaskError::Number {
-            what,
-            of: of(),
-            found: found.to_string(),
-            expected,
-        }),
-    }
-}
-
-fn check_data(data: &TaskData) -> Result<(), TaskError> {
-    let of = || format!("the data set `{}`", data.name);
-    number(
-        !data.name.is_empty(),
-        "the name",
-        of,
-        "empty",
-        "at least one character",
-    )?;
-    number(
-        data.classes >= 2,
-        "the number of classes",
-        of,
-        data.classes,
-        "at least 2",
-    )?;
-    for (what, found) in [
-        ("the number of channels", data.channels),
-        ("the side", data.side),
-        ("the number of images", data.images),
-    ] {
-        number(found >= 1, what, of, found, "at least 1")?;
-    }
-    Ok(())
-}
-
-fn check_attack(attack: &TaskAttack) -> Result<(), TaskError> {
-    let of = || format!("the attack `{}`", attack.name);
-    number(
-        !attack.name.is_empty(),
-        "the name",
-        of,
-        "empty",
-        "at least one character",
-    )?;
-    let ok = attack.epsilon.is_finite() && attack.epsilon >= 0.0;
-    number(
-        ok,
-        "epsilon",
-        of,
-        attack.epsilon,
-        "a finite number, at least 0",
-    )?;
-    for (what, found) in [
-        ("the number of steps", attack.steps),
-        ("the number of members", attack.members),
-    ] {
-        number(found >= 1, what, of, found, "at least 1")?;
-    }
-    Ok(())
-}
-
-fn check_budget(budget: Budget) -> Result<(), TaskError> {
-    let of = || "a task".to_owned();
-    match budget {
-        Budget::Macs(macs) => number(macs >= 1, "the budget in MACs", of, macs, "at least 1"),
-        Budget::Share(share) => {
-            let ok = share > 0.0 && share <= 1.0;
-            number(
-                ok,
-                "the budget",
-                of,
-                share,
-                "a share of the teacher's MACs, above 0 and at most 1",
-            )
-        }
-    }
+/// Refuses an empty name.
+fn named<'a>(names: impl IntoIterator<Item = &'a String>) -> Result<(), OutOfRange> {
+    let full = names.into_iter().all(|name| !name.is_empty());
+    OutOfRange::unless(full, "name", "empty", "at least one character")
 }
 
 impl Buffers {
@@ -252,10 +173,10 @@ impl Buffers {
     /// # Errors
     /// The first of these that does not hold.
     pub fn check(&self) -> Result<(), TaskError> {
-        self.data.iter().try_for_each(check_data)?;
-        self.attacks.iter().try_for_each(check_attack)?;
+        ranges::check(self)?;
+        named(self.data.iter().map(|data| &data.name))?;
+        named(self.attacks.iter().map(|attack| &attack.name))?;
         self.teachers.iter().try_for_each(Shape::check)?;
-        self.budgets.iter().copied().try_for_each(check_budget)?;
         let held = &self.held_out;
         // Other spellings of a teacher are the same teacher.
         let teachers: Result<Vec<String>, ShapeError> =

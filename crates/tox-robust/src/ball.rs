@@ -3,6 +3,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tox_data::ranges::{self, OutOfRange};
 
 /// How the size of a perturbation is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -20,13 +21,26 @@ pub enum Norm {
 pub struct Ball {
     /// The norm.
     pub norm: Norm,
-    /// Its radius, at least 0, where pixels lie in 0..=1: a number, or a fraction such as `"8/255"`.
+    /// Its radius where pixels lie in 0..=1: a number, or a fraction such as `"8/255"`.
     #[serde(deserialize_with = "fraction::deserialize")]
     #[schemars(schema_with = "fraction::schema")]
+    #[schemars(range(min = 0.0))]
     pub epsilon: f64,
 }
 
 impl Ball {
+    /// Whether it is a ball, and not all of the image range.
+    ///
+    /// # Errors
+    /// A radius that is none, or that allows every image.
+    pub fn check(&self) -> Result<(), OutOfRange> {
+        ranges::check(self)?;
+        let holds = self.norm != Norm::Linf || self.epsilon <= 1.0;
+        let expected = "at most 1 in L-inf, which allows every image; pixels lie in 0..=1, so 8 of 255 is \
+                        written 8/255 or 0.03137";
+        OutOfRange::unless(holds, "epsilon", self.epsilon, expected)
+    }
+
     /// Distance of `x` from `clean`, in f64.
     pub fn distance(&self, x: &[f32], clean: &[f32]) -> f64 {
         let changes = x

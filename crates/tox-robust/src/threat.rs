@@ -4,6 +4,7 @@ use crate::attacks::{Attack, AttackError};
 use crate::ball::{Ball, Norm, fraction};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use tox_data::ranges::OutOfRange;
 
 /// What the adversary does to the inputs of a trained network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -33,6 +34,7 @@ struct Written {
     /// default of `norm = "linf"`; `"l2"` has none.
     #[serde(default, deserialize_with = "fraction::optional")]
     #[schemars(schema_with = "fraction::schema")]
+    #[schemars(range(min = 0.0))]
     epsilon: Option<f64>,
 }
 
@@ -79,6 +81,15 @@ impl EvasionThreat {
             norm: self.norm,
             epsilon: self.epsilon,
         }
+    }
+
+    /// Whether every number is in its range.
+    ///
+    /// # Errors
+    /// The first that is not.
+    pub fn in_range(&self) -> Result<(), OutOfRange> {
+        self.attack.in_range().map_err(|e| e.below("attack"))?;
+        self.ball().check()
     }
 
     /// Whether it can be run on images of a classifier with `classes` classes.

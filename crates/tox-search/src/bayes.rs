@@ -19,6 +19,7 @@ use crate::surrogate::gp::{self, Gp};
 use rand::{Rng, RngExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tox_data::ranges::{self, OutOfRange};
 use tox_data::rng::stream;
 
 /// First step of a climb and the step at which it ends, as shares of the box's sides.
@@ -28,13 +29,17 @@ const STEPS: (f64, f64) = (0.1, 1e-6);
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BayesConfig {
-    /// Points drawn uniformly before the first model, at least 1.
+    /// Points drawn uniformly before the first model.
+    #[schemars(range(min = 1))]
     pub initial: usize,
-    /// Deviations above the mean that the bound is, at least 0.
+    /// Deviations above the mean that the bound is.
+    #[schemars(range(min = 0.0))]
     pub kappa: f64,
-    /// Noise variance of the normalised values, at least 0.
+    /// Noise variance of the normalised values.
+    #[schemars(range(min = 0.0))]
     pub noise: f64,
-    /// Uniform points at which the bound is looked up, at least 1.
+    /// Uniform points at which the bound is looked up.
+    #[schemars(range(min = 1))]
     pub candidates: usize,
     /// Climbs from uniform starts.
     pub climbs: usize,
@@ -62,12 +67,8 @@ pub enum BayesError {
     Bounds { side: usize, low: f64, high: f64 },
     #[error("the box has no sides, expected at least one")]
     NoBounds,
-    #[error("{setting} is {found}, expected {expected}")]
-    Setting {
-        setting: &'static str,
-        expected: &'static str,
-        found: f64,
-    },
+    #[error(transparent)]
+    Setting(#[from] OutOfRange),
     #[error("a result was told for {point:?}, expected a point of the box {bounds:?}")]
     Point {
         point: Vec<f64>,
@@ -114,41 +115,7 @@ impl Bayes {
         if bounds.is_empty() {
             return Err(BayesError::NoBounds);
         }
-        let number = |v: f64| v >= 0.0 && v.is_finite();
-        for (setting, found, good, expected) in [
-            (
-                "initial",
-                config.initial as f64,
-                config.initial > 0,
-                "at least 1",
-            ),
-            (
-                "candidates",
-                config.candidates as f64,
-                config.candidates > 0,
-                "at least 1",
-            ),
-            (
-                "kappa",
-                config.kappa,
-                number(config.kappa),
-                "a finite number of at least 0",
-            ),
-            (
-                "noise",
-                config.noise,
-                number(config.noise),
-                "a finite number of at least 0",
-            ),
-        ] {
-            if !good {
-                return Err(BayesError::Setting {
-                    setting,
-                    expected,
-                    found,
-                });
-            }
-        }
+        ranges::check(&config)?;
         Ok(Self {
             bounds,
             config,

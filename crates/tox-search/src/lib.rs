@@ -15,7 +15,6 @@
 
 pub mod bayes;
 pub mod cell;
-pub mod config;
 pub mod count;
 pub mod elastic;
 pub mod enas;

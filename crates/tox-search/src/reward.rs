@@ -3,18 +3,18 @@
 
 use crate::cell::darts::Regularisation;
 use crate::cell::{GenotypeNetwork, SupernetShape};
-use crate::config::{ConfigError, real};
 use crate::space::cells::{CellGenotype, CellSpace};
 use crate::space::{PoisonedSpace, SpaceError};
 use crate::table::{Column, Table, TableError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tox_data::checkpoint::Buffers;
+use tox_data::ranges::{self, OutOfRange};
 use tox_data::spec::Augment;
 use tox_data::{Normalise, Split};
 use tox_nn::Device;
 use tox_nn::fit::evaluate::{error, logits};
-use tox_nn::fit::{self, FitConfig, Kept};
+use tox_nn::fit::{self, FitConfig, Kept, falls};
 
 /// Where the accuracy of an architecture comes from.
 #[derive(Clone, Copy)]
@@ -29,22 +29,30 @@ pub enum Accuracy<'a> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
-    /// Passes over the training images, at least 1.
+    /// Passes over the training images.
+    #[schemars(range(min = 1, max = 100_000))]
     pub epochs: usize,
-    /// Images a step, at least 2.
+    /// Images a step.
+    #[schemars(range(min = 2, max = 65_536))]
     pub batch: usize,
     /// Learning rate of the first epoch.
+    #[schemars(range(min = 1e-12, max = 1e6))]
     pub lr_max: f64,
-    /// Learning rate that the cosine would reach after the last epoch.
+    /// Learning rate that the cosine would reach after the last epoch, at most `lr_max`.
+    #[schemars(range(min = 0.0))]
     pub lr_min: f64,
-    /// Momentum, [0, 1).
+    /// Momentum.
+    #[schemars(range(min = 0.0, max = 0.9999))]
     pub momentum: f64,
     /// L2 penalty, added to the gradient.
+    #[schemars(range(min = 0.0, max = 1e3))]
     pub weight_decay: f64,
     /// Global gradient norm above which the gradient is scaled down.
+    #[schemars(range(min = 1e-12, max = 1e12))]
     pub grad_clip: f64,
     /// Drop-path probability that would be reached after the last epoch, linearly from 0. Networks of
     /// NAS-Bench-201 have none.
+    #[schemars(range(min = 0.0, max = 0.99))]
     pub drop_path: f64,
 }
 
@@ -77,9 +85,9 @@ impl TrainConfig {
         }
     }
 
-    pub fn check(&self) -> Result<(), ConfigError> {
-        real("drop_path", self.drop_path, 0.0, 0.99)?;
-        Ok(self.fit().check()?)
+    pub fn check(&self) -> Result<(), OutOfRange> {
+        ranges::check(self)?;
+        falls(self.lr_max, self.lr_min)
     }
 }
 
@@ -87,7 +95,7 @@ impl TrainConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum RewardError {
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(#[from] OutOfRange),
     #[error(
         "the validation split is empty, but the search measures the accuracy of what it trains on it; \
          give the data set validation images"

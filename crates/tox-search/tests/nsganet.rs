@@ -368,12 +368,15 @@ fn what_cannot_be_searched_is_refused() {
     };
     let trained = Accuracy::Trained;
     for (change, key) in [
-        ((|c| c.initial = 3) as fn(&mut NsganetConfig), "initial = 3"),
-        (|c| c.predictors.clear(), "predictors = []"),
-        (|c| c.tune.lr_max = f64::NAN, "tune.lr_max = NaN"),
-        (|c| c.supernet.sampled = 0, "supernet.sampled = 0"),
-        (|c| c.search.crossover = 1.5, "search.crossover = 1.5"),
-        (|c| c.predictor.trees = 0, "predictor.trees = 0"),
+        (
+            (|c| c.initial = 3) as fn(&mut NsganetConfig),
+            "`initial` = 3",
+        ),
+        (|c| c.predictors.clear(), "`predictors` = 0 of them"),
+        (|c| c.tune.lr_max = f64::NAN, "`tune.lr_max` = NaN"),
+        (|c| c.supernet.sampled = 0, "`supernet.sampled` = 0"),
+        (|c| c.search.crossover = 1.5, "`search.crossover` = 1.5"),
+        (|c| c.predictor.trees = 0, "`predictor.trees` = 0"),
     ] {
         let message = refused(&BENCH, trained, change);
         assert!(message.contains(key), "{message}");

@@ -234,14 +234,14 @@ fn what_cannot_be_searched_is_refused() {
         made.unwrap_err().to_string()
     };
     for (message, part) in [
-        (refused(|c| c.stages.clear()), "stages, number of = 0"),
+        (refused(|c| c.stages.clear()), "`stages` = none"),
         (refused(|c| c.stages[0].ops = 5), "8 in the first stage"),
         (refused(|c| c.stages[2].ops = 6), "expected 3 to 5"),
         (refused(|c| c.stages[2].ops = 2), "expected 3 to 5"),
-        (refused(|c| c.batch = 1), "batch = 1"),
-        (refused(|c| c.lr_max = f64::NAN), "lr_max = NaN"),
+        (refused(|c| c.batch = 1), "`batch` = 1"),
+        (refused(|c| c.lr_max = f64::NAN), "`lr_max` = NaN"),
         (refused(|c| c.frozen_epochs = 3), "expected 0 to 2"),
-        (refused(|c| c.channels = 0), "channels = 0"),
+        (refused(|c| c.channels = 0), "`channels` = 0"),
         // A penalty that multiplies weights by -1e9 a step.
         (
             refused(|c| (c.lr_max, c.weight_decay, c.epochs, c.frozen_epochs) = (1e6, 1e3, 4, 3)),

@@ -195,7 +195,7 @@ fn searches_over_a_table_find_what_the_closed_form_says() {
     let message = refused(on, CELLS + 1);
     assert!(message.contains("expected 1 to 15625"), "{message}");
     let message = refused((CellSpace::Darts, Accuracy::Trained), 0);
-    assert!(message.contains("draws = 0"), "{message}");
+    assert!(message.contains("`draws` = 0"), "{message}");
     let space = PoisonedSpace {
         space: CellSpace::NasBench201,
         bad: vec![BadOps {
@@ -214,5 +214,5 @@ fn searches_over_a_table_find_what_the_closed_form_says() {
     let mut config = config(2);
     config.train.drop_path = 1.0;
     let message = config.check(CellSpace::Darts).unwrap_err().to_string();
-    assert!(message.contains("train.drop_path = 1"), "{message}");
+    assert!(message.contains("`train.drop_path` = 1"), "{message}");
 }

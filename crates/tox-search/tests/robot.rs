@@ -175,9 +175,9 @@ fn what_cannot_be_searched_is_refused() {
         );
         found.unwrap_err().to_string()
     };
-    assert!(refused(|c| c.pool = 0).contains("pool = 0"));
+    assert!(refused(|c| c.pool = 0).contains("`pool` = 0"));
     assert!(refused(|c| c.batch = 97).contains("97 different images"));
     assert!(refused(|c| c.grasp_step = f32::NAN).contains("grasp_step"));
-    assert!(refused(|c| c.train.epochs = 0).contains("train.epochs = 0"));
+    assert!(refused(|c| c.train.epochs = 0).contains("`train.epochs` = 0"));
     assert!(refused(|c| c.bayes.initial = 0).contains("initial"));
 }

@@ -358,8 +358,8 @@ fn what_cannot_be_searched_is_refused() {
     let (darts, bench) = (CellSpace::Darts, CellSpace::NasBench201);
     let shape = [100, 3, 8, 8];
     assert!(TenasConfig::default().check(darts, shape).is_ok());
-    assert!(refused(darts, shape, |c| c.batch = Some(1)).contains("batch = 1"));
-    assert!(refused(darts, shape, |c| c.repeats = 0).contains("repeats = 0"));
+    assert!(refused(darts, shape, |c| c.batch = Some(1)).contains("`batch` = 1"));
+    assert!(refused(darts, shape, |c| c.repeats = 0).contains("`repeats` = 0"));
     assert!(refused(darts, [100, 3, 8, 2], |_| ()).contains("8 x 2"));
     assert!(refused(bench, [71, 3, 8, 8], |_| ()).contains("takes 72 different images"));
     assert!(refused(bench, [99, 3, 8, 6], |_| ()).contains("multiples of 4"));

@@ -5,11 +5,12 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tox_data::ranges;
 use tox_study::files;
 use tox_study::house::{Defence, House, Learner, Measures, Threat};
 use tox_study::part::Part;
 use tox_study::plan::trial_id;
-use tox_study::recipe::{Keys, OutOfRange, RecipeError};
+use tox_study::recipe::{Keys, RecipeError};
 use tox_study::spec::{Surface, TrialSpec};
 use tox_study::trial::{Exit, Failure, Finished, Progress, TrialContext};
 
@@ -96,14 +97,7 @@ impl Learner for Fake {
     }
 
     fn read(&self, keys: &Keys<'_>) -> Result<Part, RecipeError> {
-        let config = keys.checked(|config: &Config| match config.steps {
-            0 => Err(OutOfRange {
-                key: "steps".into(),
-                found: "0".into(),
-                expected: "at least 1".into(),
-            }),
-            _ => Ok(()),
-        })?;
+        let config = keys.checked(ranges::check::<Config>)?;
         Ok(Part::new("fake", &config))
     }
 

@@ -13,7 +13,7 @@ mod written;
 
 pub use data::SourceError;
 pub use error::RecipeError;
-pub use keys::{Keys, OutOfRange};
+pub use keys::Keys;
 pub use schema::schema;
 pub use source::{Grid, Setting, suggest};
 pub use study::{Overrides, Study, is_sealed, sealed};

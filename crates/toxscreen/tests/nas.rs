@@ -293,16 +293,8 @@ fn what_cannot_be_run_is_refused_with_its_line() {
             "search = \"nsganetv2\"\nevaluate = \"none\"\nspace = \"elastic\"\nsupernet = { path = \"no.safetensors\" }",
             "no.safetensors",
         ),
-        (
-            "budget = 0.5 } }",
-            "budget = -0.1 } }",
-            "above 0 and at most 1",
-        ),
-        (
-            "budget = 0.5 } }",
-            "budget = 1.5 } }",
-            "above 0 and at most 1",
-        ),
+        ("budget = 0.5 } }", "budget = -0.1 } }", "expected 0 to 1"),
+        ("budget = 0.5 } }", "budget = 1.5 } }", "expected 0 to 1"),
         (
             "budget = 0.5 } }",
             "budget = 0.5, rate = 1 } }",

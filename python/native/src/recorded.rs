@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tox_data::ranges::OutOfRange;
 use tox_robust::attacks::Evasion;
-use tox_robust::{Attack, AttackError, Ball, Facts, Found, Oracle, Points};
+use tox_robust::{Attack, Ball, Facts, Found, Oracle, Points};
 
 /// What attacks found, by row.
 #[derive(Clone, Debug)]
@@ -106,8 +107,8 @@ impl Evasion for Recorded {
         self.attack.name()
     }
 
-    fn check_settings(&self) -> Result<(), AttackError> {
-        self.attack.check_settings()
+    fn check_settings(&self) -> Result<(), OutOfRange> {
+        self.attack.in_range()
     }
 
     fn shorten(&mut self, tries: usize) {

@@ -7,7 +7,6 @@ mod trial;
 
 use crate::defences::parts;
 use crate::only;
-use crate::range::Ranged;
 use crate::threats;
 use outcome::Outcome;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -34,7 +33,7 @@ impl Learner for Bilevel {
     }
 
     fn read(&self, keys: &Keys<'_>) -> Result<Part, RecipeError> {
-        let config = keys.checked(|c: &BilevelConfig| c.check().map_err(Ranged::out_of_range))?;
+        let config = keys.checked(BilevelConfig::check)?;
         Ok(Part::new(KIND, &config))
     }
 

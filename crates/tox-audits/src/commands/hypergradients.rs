@@ -1,12 +1,13 @@
 //! What each way to a hypergradient costs, for flipped labels that have not moved yet.
 
 use super::rows::Model;
-use tox_bilevel::config::{BilevelConfig, ConfigError, Victim};
+use tox_bilevel::config::{BilevelConfig, Victim};
 use tox_bilevel::hypergradient::compare::{self, Comparison, Progress, Settings};
 use tox_bilevel::inner::Problem;
 use tox_bilevel::own::Own;
 use tox_bilevel::points::TrainingSet;
 use tox_bilevel::victim::{self, Poison};
+use tox_data::ranges::OutOfRange;
 use tox_data::rng::stream;
 
 /// What is asked for.
@@ -28,7 +29,7 @@ impl Ask<'_> {
     ///
     /// # Errors
     /// A number out of its range.
-    pub fn config(&self) -> Result<BilevelConfig, ConfigError> {
+    pub fn config(&self) -> Result<BilevelConfig, OutOfRange> {
         let model = Model {
             hidden: self.hidden.to_vec(),
             steps: self.steps.first().copied().or(Some(1)),
@@ -52,7 +53,7 @@ pub fn compare(
     config: &BilevelConfig,
     points: usize,
     tell: &mut dyn FnMut(Progress),
-) -> Result<Comparison, ConfigError> {
+) -> Result<Comparison, OutOfRange> {
     let sets = &ask.own.sets;
     let poison = Poison::flipped(sets, points, ask.seed);
     let clean = poison.leaves(&sets.train);

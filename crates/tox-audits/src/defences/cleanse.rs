@@ -1,7 +1,6 @@
 //! Countermeasures that clean the data before a learner sees them.
 
 use crate::error::TrialError;
-use crate::range::Ranged;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -72,11 +71,7 @@ impl<T: DeserializeOwned + Serialize + JsonSchema + Clone> Defence for Cleaning<
     }
 
     fn read(&self, keys: &Keys<'_>) -> Result<Part, RecipeError> {
-        let config = keys.checked(|config: &T| {
-            (self.of)(config.clone())
-                .check()
-                .map_err(Ranged::out_of_range)
-        })?;
+        let config = keys.checked(|config: &T| (self.of)(config.clone()).check())?;
         Ok(Part::new(self.kind, &config))
     }
 

@@ -4,11 +4,12 @@
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
+use tox_data::ranges;
 use tox_data::rng::stream;
 use tox_data::{Dataset, shuffled};
 use tox_study::house::Defence;
 use tox_study::part::Part;
-use tox_study::recipe::{Keys, OutOfRange, RecipeError};
+use tox_study::recipe::{Keys, RecipeError};
 use tox_study::spec::Surface;
 
 /// Its kind.
@@ -20,26 +21,14 @@ pub const KIND: &str = "parts";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Parts {
-    /// Number of parts, 2 to 100. Two disagree or agree; from three on there are majorities.
+    /// Number of parts. Two disagree or agree; from three on there are majorities.
+    #[schemars(range(min = 2, max = 100))]
     pub parts: usize,
 }
 
 impl Default for Parts {
     fn default() -> Self {
         Self { parts: 3 }
-    }
-}
-
-impl Parts {
-    fn check(&self) -> Result<(), OutOfRange> {
-        if (2..=100).contains(&self.parts) {
-            return Ok(());
-        }
-        Err(OutOfRange {
-            key: "parts".to_owned(),
-            found: self.parts.to_string(),
-            expected: "2 to 100".to_owned(),
-        })
     }
 }
 
@@ -59,7 +48,7 @@ impl Defence for Vote {
     }
 
     fn read(&self, keys: &Keys<'_>) -> Result<Part, RecipeError> {
-        Ok(Part::new(KIND, &keys.checked(Parts::check)?))
+        Ok(Part::new(KIND, &keys.checked(ranges::check::<Parts>)?))
     }
 
     fn takes_table(&self, _config: &Part) -> Result<(), String> {

@@ -7,7 +7,6 @@ mod trial;
 
 use crate::defences::parts;
 use crate::only;
-use crate::range::Ranged;
 use crate::threats::bilevel;
 use outcome::EnasOutcome;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -33,7 +32,7 @@ impl Learner for Enas {
     }
 
     fn read(&self, keys: &Keys<'_>) -> Result<Part, RecipeError> {
-        let config = keys.checked(|c: &EnasConfig| c.check().map_err(Ranged::out_of_range))?;
+        let config = keys.checked(EnasConfig::check)?;
         Ok(Part::new(KIND, &config))
     }
 

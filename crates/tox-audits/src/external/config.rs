@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tox_data::ranges;
 use tox_study::recipe::{Keys, RecipeError};
 
 /// A program in any language that learns: it is given rows in files, and answers with its predictions,
@@ -43,8 +44,9 @@ pub struct ExternalConfig {
     #[serde(default = "yes")]
     pub deterministic: bool,
     /// How far errors in percent may lie apart when a trial is run again, in points; for a learner that
-    /// is not deterministic. 0 to 100.
+    /// is not deterministic.
     #[serde(default = "a_point")]
+    #[schemars(range(min = 0.0, max = 100.0))]
     pub tolerance: f64,
     /// Whether it obeys the phase `train`, which trains a given choice without a search. The trial then
     /// trains the clean search's choice on the poisoned rows too, which tells what searching again does.
@@ -207,13 +209,7 @@ impl ExternalConfig {
                 "write 30s, 10m, 2h or 1d, of at least 1 s",
             );
         }
-        if !(0.0..=100.0).contains(&self.tolerance) {
-            let message = format!(
-                "`tolerance` = {} is out of range: expected 0 to 100",
-                self.tolerance
-            );
-            return Err(keys.refuse("tolerance", message, None));
-        }
+        ranges::check(self).map_err(|e| keys.out_of_range(&e))?;
         if self.default.is_some() && !self.retrain {
             let message = "`default` is a choice to be trained, and the learner trains none";
             let hint = "set `retrain = true` if it obeys the phase `train`";

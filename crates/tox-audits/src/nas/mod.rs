@@ -8,7 +8,6 @@ mod trial;
 mod victims;
 
 use crate::defences::parts;
-use crate::range::Ranged;
 use crate::threats::{bad_ops, bilevel};
 use crate::{only, table_hash};
 use outcome::NasOutcome;
@@ -46,8 +45,7 @@ impl Learner for Nas {
         for search in SEARCHES {
             keys.table(search.kind(), |table| search.facts().types.read(table))?;
         }
-        let mut written: Written =
-            keys.checked(|c: &Written| c.0.check().map_err(Ranged::out_of_range))?;
+        let mut written: Written = keys.checked(|c: &Written| c.0.check())?;
         if let Some(file) = written
             .0
             .supernet

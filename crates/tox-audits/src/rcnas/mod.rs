@@ -10,7 +10,6 @@ mod trial;
 
 use crate::defences::parts;
 use crate::only;
-use crate::range::Ranged;
 use crate::threats::bilevel;
 use outcome::{CompressOutcome, Role};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -42,8 +41,7 @@ impl Learner for RcNas {
 
     /// Files are named by their hashes too.
     fn read(&self, keys: &Keys<'_>) -> Result<Part, RecipeError> {
-        let mut config: CompressConfig =
-            keys.checked(|c: &CompressConfig| c.check().map_err(Ranged::out_of_range))?;
+        let mut config: CompressConfig = keys.checked(CompressConfig::check)?;
         for (key, file) in [
             ("weights", &mut config.weights),
             ("table", &mut config.table),

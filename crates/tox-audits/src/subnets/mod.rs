@@ -6,7 +6,6 @@ mod trial;
 
 use crate::defences::parts;
 use crate::only;
-use crate::range::Ranged;
 use crate::rcnas::NO_OPS;
 use crate::threats::bilevel;
 use outcome::TableOutcome;
@@ -33,7 +32,7 @@ impl Learner for SubNetworks {
     }
 
     fn read(&self, keys: &Keys<'_>) -> Result<Part, RecipeError> {
-        let config = keys.checked(|c: &TableConfig| c.check().map_err(Ranged::out_of_range))?;
+        let config = keys.checked(TableConfig::check)?;
         Ok(Part::new(KIND, &config))
     }
 

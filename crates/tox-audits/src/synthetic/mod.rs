@@ -2,7 +2,6 @@
 
 pub mod report;
 
-use crate::range::Ranged;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use tox_bilevel::config::SyntheticConfig;
 use tox_bilevel::outcome::SyntheticOutcome;
@@ -31,7 +30,7 @@ impl Learner for Synthetic {
     }
 
     fn read(&self, keys: &Keys<'_>) -> Result<Part, RecipeError> {
-        let config = keys.checked(|c: &SyntheticConfig| c.check().map_err(Ranged::out_of_range))?;
+        let config = keys.checked(SyntheticConfig::check)?;
         Ok(Part::new(KIND, &config))
     }
 

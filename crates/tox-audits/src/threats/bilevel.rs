@@ -1,7 +1,6 @@
 //! Poison in the training set by projected hypergradient ascent (Carnerero-Cano et al.). It follows the
 //! gradient of the learner's own training, so the bilevel learner crafts it.
 
-use crate::range::Ranged;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use tox_bilevel::config::BilevelAttack;
 use tox_study::house::Threat;
@@ -28,7 +27,7 @@ impl Threat for OptimalPoison {
     }
 
     fn read(&self, keys: &Keys<'_>) -> Result<Part, RecipeError> {
-        let attack = keys.checked(|a: &BilevelAttack| a.check().map_err(Ranged::out_of_range))?;
+        let attack = keys.checked(BilevelAttack::check)?;
         Ok(Part::new(KIND, &attack))
     }
 

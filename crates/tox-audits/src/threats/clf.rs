@@ -2,15 +2,14 @@
 
 use super::ShareOfRows;
 use crate::error::TrialError;
-use crate::range::Ranged;
 use crate::scene::{Crafting, Poison, Scene};
 use serde_json::{Value, json};
 use tox_data::Normalise;
 use tox_data::features::Features;
+use tox_data::ranges::OutOfRange;
 use tox_poison::data::clf::{self, Confidences, Training};
 use tox_poison::data::threat::ClfThreat;
 use tox_study::part::Part;
-use tox_study::recipe::OutOfRange;
 use tox_study::steps::Steps;
 
 impl ShareOfRows for ClfThreat {
@@ -20,7 +19,7 @@ impl ShareOfRows for ClfThreat {
     const LABELS_ALONE: bool = true;
 
     fn check(&self) -> Result<(), OutOfRange> {
-        self.check().map_err(Ranged::out_of_range)
+        self.check()
     }
 
     fn takes_table(&self) -> Result<(), String> {

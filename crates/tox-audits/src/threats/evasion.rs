@@ -28,11 +28,8 @@ impl Threat for Evasion {
 
     /// How many classes there are is not known yet.
     fn read(&self, keys: &Keys<'_>) -> Result<Part, RecipeError> {
-        let threat: EvasionThreat = keys.read()?;
-        match threat.check(usize::MAX) {
-            Ok(()) => Ok(Part::new(KIND, &threat)),
-            Err(e) => Err(keys.refuse("", e.to_string(), None)),
-        }
+        let threat = keys.checked(EvasionThreat::in_range)?;
+        Ok(Part::new(KIND, &threat))
     }
 
     fn takes_table(&self, _config: &Part) -> Result<(), String> {

@@ -2,13 +2,13 @@
 
 use super::ShareOfRows;
 use crate::error::TrialError;
-use crate::range::Ranged;
 use crate::scene::{Cancelling, Crafting, Poison, Scene, Victims};
 use serde_json::{Value, json};
 use tox_data::Dataset;
 use tox_data::checkpoint::Hooks;
 use tox_data::features::Features;
 use tox_data::patch::Patch;
+use tox_data::ranges::OutOfRange;
 use tox_data::spec::Augment;
 use tox_nn::fit::{self, fit};
 use tox_nn::layers::{Network, State};
@@ -20,7 +20,6 @@ use tox_search::genes::Architecture;
 use tox_search::space::cells::CellGenotype;
 use tox_search::space::nasbench201::Cell;
 use tox_study::part::Part;
-use tox_study::recipe::OutOfRange;
 use tox_study::steps::{Place, Steps};
 
 impl ShareOfRows for GcThreat {
@@ -29,7 +28,7 @@ impl ShareOfRows for GcThreat {
     const STEPS: &[(&str, f64)] = &[("clean-search", 1.0), ("victim", 0.5), ("gc", 1.0)];
 
     fn check(&self) -> Result<(), OutOfRange> {
-        self.check().map_err(Ranged::out_of_range)
+        self.check()
     }
 
     fn takes_table(&self) -> Result<(), String> {

@@ -18,11 +18,12 @@ use serde_json::Value;
 use std::marker::PhantomData;
 use tox_data::features::Features;
 use tox_data::patch::Patch;
+use tox_data::ranges::{self, OutOfRange};
 use tox_poison::data::Crafted;
 use tox_poison::data::threat::{ClfThreat, GcThreat, NoiseThreat, RlfThreat};
 use tox_study::house::Threat;
 use tox_study::part::Part;
-use tox_study::recipe::{Keys, OutOfRange, RecipeError};
+use tox_study::recipe::{Keys, RecipeError};
 use tox_study::spec::Surface;
 use tox_study::steps::Steps;
 
@@ -101,8 +102,14 @@ pub trait ShareOfRows: Serialize + DeserializeOwned + JsonSchema + 'static {
     /// See [`DataPoison::labels_alone`].
     const LABELS_ALONE: bool = false;
 
-    /// Checks every range. A share of 0 is one: nothing is crafted.
-    fn check(&self) -> Result<(), OutOfRange>;
+    /// Whether every number is in the range that an attribute of its field says; one that relates keys to each
+    /// other says that too.
+    ///
+    /// # Errors
+    /// The first that is not.
+    fn check(&self) -> Result<(), OutOfRange> {
+        ranges::check(self)
+    }
 
     /// See [`Threat::takes_table`].
     ///

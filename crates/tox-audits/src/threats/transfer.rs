@@ -18,7 +18,6 @@ use tox_data::features::{FeatureSets, Features, Values};
 use tox_data::patch::Patch;
 use tox_poison::data::{Check, points};
 use tox_study::part::Part;
-use tox_study::recipe::OutOfRange;
 use tox_study::steps::{Place, Steps};
 
 /// Poison rows that climb the loss of a victim of toxscreen's by hypergradients (Carnerero-Cano et al.,
@@ -26,16 +25,19 @@ use tox_study::steps::{Place, Steps};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TransferThreat {
-    /// Share of the rows that a learner learns from, above 0 and below 1.
+    /// Share of the rows that a learner learns from; 0: nothing is poisoned.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub budget: f64,
     /// Widths of the victim's hidden layers; none is logistic regression.
     #[serde(default)]
+    #[schemars(inner(range(min = 1, max = 10_000)))]
     pub hidden: Vec<usize>,
     /// How the victim gets its regularisation.
     #[serde(default = "unregularised")]
     pub victim: Victim,
-    /// Outer steps of the ascent, 1 to 10,000.
+    /// Outer steps of the ascent.
     #[serde(default = "fifty")]
+    #[schemars(range(min = 1, max = 10_000))]
     pub hyperiterations: usize,
 }
 
@@ -51,32 +53,6 @@ impl ShareOfRows for TransferThreat {
     const KIND: &str = "bilevel-transfer";
     const NAME: &str = "bilevel";
     const STEPS: &[(&str, f64)] = &[("bilevel", 1.0)];
-
-    fn check(&self) -> Result<(), OutOfRange> {
-        let wrong = |key: &str, found: String, expected: &str| {
-            Err(OutOfRange {
-                key: key.to_owned(),
-                found,
-                expected: expected.to_owned(),
-            })
-        };
-        if !(0.0..=1.0).contains(&self.budget) {
-            let expected = "a share of the rows above 0 and below 1, such as 0.1";
-            return wrong("budget", self.budget.to_string(), expected);
-        }
-        if !(1..=10_000).contains(&self.hyperiterations) {
-            let found = self.hyperiterations.to_string();
-            return wrong("hyperiterations", found, "1 to 10000");
-        }
-        match self
-            .hidden
-            .iter()
-            .find(|width| !(1..=10_000).contains(*width))
-        {
-            Some(width) => wrong("hidden", width.to_string(), "widths of 1 to 10000"),
-            None => Ok(()),
-        }
-    }
 
     fn shares(&self, _learner: &Part) -> Option<Value> {
         Some(json!({ "bilevel": self }))

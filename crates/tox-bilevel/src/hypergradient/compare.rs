@@ -7,11 +7,12 @@ use super::reference::converged;
 use super::{
     ConjugateGradient, Exact, ForwardMode, Hypergradient, Hypergradients, ReverseMode, Solve,
 };
-use crate::config::{ConfigError, Keep};
+use crate::config::Keep;
 use crate::inner::{Diverged, Problem};
 use crate::kernels::Products;
 use serde::Serialize;
 use std::time::Instant;
+use tox_data::ranges::OutOfRange;
 
 /// What is compared.
 #[derive(Clone, Debug, PartialEq)]
@@ -166,7 +167,7 @@ pub fn run<F: Products>(
     problem: &Problem<'_, F>,
     settings: &Settings,
     progress: &mut dyn FnMut(Progress),
-) -> Result<Comparison, ConfigError> {
+) -> Result<Comparison, OutOfRange> {
     check(settings)?;
     let of = 1 + settings.steps.len() * METHODS.len();
     let mut done = 0;
@@ -211,26 +212,18 @@ pub fn run<F: Products>(
     })
 }
 
-fn check(settings: &Settings) -> Result<(), ConfigError> {
-    let broken = |key, found: String, expected| ConfigError {
-        key,
-        found,
-        expected,
-    };
-    let steps = 1..=100_000;
-    if settings.steps.is_empty() || !settings.steps.iter().all(|t| steps.contains(t)) {
-        let found = format!("{:?}", settings.steps);
-        return Err(broken("steps", found, "at least one, each 1 to 100,000"));
-    }
-    for (key, value) in [
-        ("features", settings.features),
-        ("repeats", settings.repeats),
-    ] {
-        if value == 0 {
-            return Err(broken(key, "0".into(), "at least 1"));
-        }
-    }
-    Ok(())
+fn check(settings: &Settings) -> Result<(), OutOfRange> {
+    let Settings {
+        steps,
+        features,
+        repeats,
+        ..
+    } = settings;
+    let fits = !steps.is_empty() && steps.iter().all(|t| (1..=100_000).contains(t));
+    let expected = "at least one, each 1 to 100000";
+    OutOfRange::unless(fits, "steps", format!("{steps:?}"), expected)?;
+    OutOfRange::unless(*features > 0, "features", features, "at least 1")?;
+    OutOfRange::unless(*repeats > 0, "repeats", repeats, "at least 1")
 }
 
 /// One T.

@@ -3,6 +3,7 @@
 use crate::optim::Schedule;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tox_data::ranges::{self, OutOfRange};
 
 /// Schedule and optimiser. The defaults are those that the field trains ResNet-18 on CIFAR with
 /// (`kuangliu/pytorch-cifar`): 200 epochs of 128 images a step, SGD with momentum 0.9 and decay
@@ -10,22 +11,29 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FitConfig {
-    /// Passes over the training images, at least 1.
+    /// Passes over the training images.
+    #[schemars(range(min = 1, max = 100_000))]
     pub epochs: usize,
-    /// Images a step, at least 2.
+    /// Images a step.
+    #[schemars(range(min = 2, max = 65_536))]
     pub batch: usize,
     /// Learning rate of the first epoch.
+    #[schemars(range(min = 1e-12, max = 1e6))]
     pub lr_max: f64,
-    /// Learning rate that the cosine would reach after the last epoch.
+    /// Learning rate that the cosine would reach after the last epoch, at most `lr_max`.
+    #[schemars(range(min = 0.0))]
     pub lr_min: f64,
-    /// Momentum, [0, 1).
+    /// Momentum.
+    #[schemars(range(min = 0.0, max = 0.9999))]
     pub momentum: f64,
     /// Whether the momentum is Nesterov's.
     pub nesterov: bool,
     /// L2 penalty, added to the gradient.
+    #[schemars(range(min = 0.0, max = 1e3))]
     pub weight_decay: f64,
     /// Global gradient norm above which the gradient is scaled down; absent: never.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1e-12, max = 1e12))]
     pub grad_clip: Option<f64>,
 }
 
@@ -44,37 +52,12 @@ impl Default for FitConfig {
     }
 }
 
-/// A number out of range.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("`{key}` = {found} is out of range for a training: expected {low} to {high}")]
-pub struct FitConfigError {
-    /// Key in the config.
-    pub key: &'static str,
-    /// What was found.
-    pub found: f64,
-    /// Least that would do.
-    pub low: f64,
-    /// Most that would do.
-    pub high: f64,
-}
-
-impl FitConfigError {
-    /// Of the first number that is out of its range: key, number, least and most. NaN is in no range.
-    pub fn first(
-        ranges: impl IntoIterator<Item = (&'static str, f64, f64, f64)>,
-    ) -> Result<(), Self> {
-        let mut wrong = ranges
-            .into_iter()
-            .filter(|(_, found, low, high)| !(low..=high).contains(&found));
-        wrong.next().map_or(Ok(()), |(key, found, low, high)| {
-            Err(Self {
-                key,
-                found,
-                low,
-                high,
-            })
-        })
-    }
+/// Refuses a learning rate that would not fall from `max` to `min`.
+///
+/// # Errors
+/// When it would rise.
+pub fn falls(max: f64, min: f64) -> Result<(), OutOfRange> {
+    OutOfRange::unless(min <= max, "lr_min", min, format!("0 to {max}"))
 }
 
 impl FitConfig {
@@ -84,16 +67,9 @@ impl FitConfig {
         Schedule::Cosine { min }.lr(self.lr_max, epoch, self.epochs)
     }
 
-    pub fn check(&self) -> Result<(), FitConfigError> {
-        FitConfigError::first([
-            ("epochs", self.epochs as f64, 1.0, 1e5),
-            ("batch", self.batch as f64, 2.0, 65_536.0),
-            ("lr_max", self.lr_max, 1e-12, 1e6),
-            ("lr_min", self.lr_min, 0.0, self.lr_max),
-            ("momentum", self.momentum, 0.0, 0.9999),
-            ("weight_decay", self.weight_decay, 0.0, 1e3),
-            ("grad_clip", self.grad_clip.unwrap_or(1.0), 1e-12, 1e12),
-        ])
+    pub fn check(&self) -> Result<(), OutOfRange> {
+        ranges::check(self)?;
+        falls(self.lr_max, self.lr_min)
     }
 }
 

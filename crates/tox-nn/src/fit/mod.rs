@@ -7,7 +7,7 @@ pub mod evaluate;
 mod trainer;
 mod training;
 
-pub use config::{FitConfig, FitConfigError};
+pub use config::{FitConfig, falls};
 pub use trainer::{Step, Trainer, labels};
 pub use training::{Kept, Training};
 

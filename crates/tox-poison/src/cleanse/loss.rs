@@ -4,13 +4,14 @@
 
 use super::report::{Judged, Verdict};
 use super::small::SmallResnet;
-use super::{CleanseError, Inputs, ranges};
+use super::{CleanseError, Inputs};
 use crate::classifier::Task;
 use crate::logistic::Logistic;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tox_data::checkpoint::Hooks;
 use tox_data::features::Features;
+use tox_data::ranges::OutOfRange;
 use tox_data::rng::stream;
 use tox_data::{DataRef, shuffled};
 
@@ -22,19 +23,22 @@ const DROP: f64 = 0.1;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LossFilter {
-    /// Trusted rows, at least 2, which the defender has labelled with care.
+    /// Trusted rows, which the defender has labelled with care.
+    #[schemars(range(min = 2, max = 1_000_000_000))]
     pub trusted: usize,
-    /// Share of the rows to drop, 0 to below 1, rounded down to whole rows: the budget that the
+    /// Share of the rows to drop, rounded down to whole rows: the budget that the
     /// defender believes the adversary to have. Default: 0.1, unless `quantile` is set.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 0.999_999_999))]
     pub drop: Option<f64>,
-    /// In place of `drop`: the rows are dropped whose loss is above this quantile (above 0 and at most
-    /// 1; the smallest loss that this share does not exceed) of the losses of trusted rows that
+    /// In place of `drop`: the rows are dropped whose loss is above this quantile (the smallest loss that this share does not exceed) of the losses of trusted rows that
     /// the network was not trained on.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1e-9, max = 1.0))]
     pub quantile: Option<f64>,
-    /// Share of the trusted rows that are not trained on if `quantile` is set, 0.01 to 0.9: losses
+    /// Share of the trusted rows that are not trained on if `quantile` is set: losses
     /// of rows that were are near 0 and no measure of others.
+    #[schemars(range(min = 0.01, max = 0.9))]
     pub held_out: f64,
     /// The network, of images alone.
     pub network: SmallResnet,
@@ -53,18 +57,10 @@ impl Default for LossFilter {
 }
 
 impl LossFilter {
-    pub(super) fn check(&self) -> Result<(), CleanseError> {
-        if self.drop.is_some() && self.quantile.is_some() {
-            return Err(CleanseError::Both("drop", "quantile"));
-        }
-        let (drop, quantile) = (self.drop.unwrap_or(DROP), self.quantile.unwrap_or(1.0));
-        ranges(&[
-            ("trusted", self.trusted as f64, 2.0, 1e9, "2 or more"),
-            ("drop", drop, 0.0, 1.0 - 1e-9, "0 to below 1"),
-            ("quantile", quantile, 1e-9, 1.0, "above 0 and at most 1"),
-            ("held_out", self.held_out, 0.01, 0.9, "0.01 to 0.9"),
-        ])?;
-        self.network.check()
+    /// What no attribute says of it.
+    pub(super) fn relations(&self) -> Result<(), OutOfRange> {
+        let one = self.drop.is_none() || self.quantile.is_none();
+        OutOfRange::unless(one, "drop", "set", "it alone, without `quantile`")
     }
 
     pub(super) fn tables(&self) -> Result<(), &'static str> {

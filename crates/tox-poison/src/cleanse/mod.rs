@@ -28,6 +28,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tox_data::checkpoint::Hooks;
 use tox_data::features::Features;
+use tox_data::ranges::{self, OutOfRange};
 use tox_data::spec::Augment;
 use tox_data::{Data, DataRef};
 use tox_nn::Device;
@@ -64,16 +65,9 @@ pub struct Inputs<'a> {
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages name the fields")]
 pub enum CleanseError {
-    /// A setting out of range.
-    #[error("`{key}` = {found} is out of range: expected {expected}")]
-    Setting {
-        key: &'static str,
-        found: f64,
-        expected: &'static str,
-    },
-    /// Two settings that exclude each other.
-    #[error("`{0}` and `{1}` are both set, and each says which rows are dropped: leave one out")]
-    Both(&'static str, &'static str),
+    /// A setting out of range, or one that does not go with another.
+    #[error(transparent)]
+    Range(#[from] OutOfRange),
     /// Fewer rows than neighbours.
     #[error(
         "cannot find {k} neighbours of a row among {rows} rows for training and validation: lower `k` or use \
@@ -86,14 +80,6 @@ pub enum CleanseError {
          settings"
     )]
     FewToJudge { k: usize, rows: usize },
-    /// No such method.
-    #[error("there is no method `{found}` that finds suspects: expected {expected}")]
-    Method { found: String, expected: String },
-    /// A method that learns from trusted rows, of which there are none.
-    #[error(
-        "the method `{method}` learns from trusted rows: set `trusted`, their number, or use another method"
-    )]
-    Untrusted { method: String },
     /// The trusted rows are of no use.
     #[error("cannot use these trusted rows: {what}")]
     Trusted { what: String },
@@ -128,35 +114,17 @@ pub enum CleanseError {
 const REMEDY: &str = "lower `drop` or raise `quantile` of a loss filter, lower `share` of suspects, raise `eta` or set \
                       `action = \"relabel\"` for nearest neighbours, or use more rows";
 
-/// Refuses the first of `ranges` (key, value, least, most, what is expected) that does not hold its
-/// value.
-pub(crate) fn ranges(
-    ranges: &[(&'static str, f64, f64, f64, &'static str)],
-) -> Result<(), CleanseError> {
-    for &(key, found, low, high, expected) in ranges {
-        // NaN is in no range.
-        if !(low..=high).contains(&found) {
-            return Err(CleanseError::Setting {
-                key,
-                found,
-                expected,
-            });
-        }
-    }
-    Ok(())
-}
-
 impl Countermeasure {
     /// Checks every range.
     ///
     /// # Errors
     /// The first setting that is out of its range, or that contradicts another.
-    pub fn check(&self) -> Result<(), CleanseError> {
+    pub fn check(&self) -> Result<(), OutOfRange> {
+        ranges::check(self)?;
         match self {
-            Self::Knn(knn) => knn.check(),
-            Self::LossFilter(filter) => filter.check(),
-            Self::Suspects(suspects) => suspects.check(),
-            Self::Denoise(denoise) => denoise.check(),
+            Self::LossFilter(filter) => filter.relations(),
+            Self::Suspects(suspects) => suspects.relations(),
+            Self::Knn(_) | Self::Denoise(_) => Ok(()),
         }
     }
 

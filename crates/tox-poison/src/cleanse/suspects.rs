@@ -1,19 +1,21 @@
 //! The most suspicious rows are dropped or relabelled.
 
+use super::Inputs;
 use super::report::{Judged, Verdict};
-use super::{CleanseError, Inputs, ranges};
 use crate::suspects::{COMBINED, Case, Settings, find, named, words};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use tox_data::checkpoint::Hooks;
+use tox_data::ranges::OutOfRange;
 
 /// Drops the rows that are most likely mislabelled or poisoned, or gives them the label that the methods
 /// suggest. The command `toxscreen suspects` shows the same ranks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Suspects {
-    /// Share of the rows that are taken for poisoned, 0 to below 1, rounded down to whole rows: the budget that
+    /// Share of the rows that are taken for poisoned, rounded down to whole rows: the budget that
     /// the defender believes the adversary to have.
+    #[schemars(range(min = 0.0, max = 0.999_999_999))]
     pub share: f64,
     /// What ranks the rows: one method, or `combined`, the mean of the ranks of all that can be asked. Without
     /// `trusted`, `loss` and `hypergradient` cannot.
@@ -22,8 +24,9 @@ pub struct Suspects {
     /// Suspects get the suggested label in place of being dropped. One that no method suggests another label for
     /// stays as it is.
     pub relabel: bool,
-    /// Trusted rows, at least 2, which the defender has labelled with care. Default: none.
+    /// Trusted rows, which the defender has labelled with care. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 2, max = 1_000_000_000))]
     pub trusted: Option<usize>,
     /// Numbers of the methods.
     pub settings: Settings,
@@ -47,19 +50,13 @@ impl Default for Suspects {
 }
 
 impl Suspects {
-    pub(super) fn check(&self) -> Result<(), CleanseError> {
-        let trusted = self.trusted.unwrap_or(2) as f64;
-        ranges(&[
-            ("share", self.share, 0.0, 1.0 - 1e-9, "0 to below 1"),
-            ("trusted", trusted, 2.0, 1e9, "2 or more"),
-        ])?;
+    /// What no attribute says of it.
+    pub(super) fn relations(&self) -> Result<(), OutOfRange> {
         let asked = named(&[&self.method])?;
-        if self.trusted.is_none() && asked.iter().all(|method| method.needs_trusted()) {
-            return Err(CleanseError::Untrusted {
-                method: self.method.clone(),
-            });
-        }
-        self.settings.check()
+        let can = self.trusted.is_some() || !asked.iter().all(|method| method.needs_trusted());
+        let method = &self.method;
+        let expected = format!("a number of rows, which the method `{method}` learns from");
+        OutOfRange::unless(can, "trusted", "none", expected)
     }
 
     pub(super) fn verdict(&self, inputs: &Inputs<'_>, hooks: Hooks<'_>) -> Judged {

@@ -23,9 +23,9 @@ pub use check::Check;
 use crate::classifier::ClassifierError;
 use tox_data::checkpoint::CheckpointError;
 use tox_data::patch::{Patch, PatchError};
+use tox_data::ranges::OutOfRange;
 use tox_data::rng::stream;
 use tox_data::shuffled;
-use tox_nn::fit::FitConfigError;
 
 /// A poison and what it does.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,12 +67,8 @@ pub enum PoisonError {
         found: &'static str,
     },
     /// A setting out of range.
-    #[error("`{key}` = {found} is out of range: expected {expected}")]
-    Setting {
-        key: &'static str,
-        found: f64,
-        expected: &'static str,
-    },
+    #[error(transparent)]
+    Range(#[from] OutOfRange),
     /// A table of confidences that is none.
     #[error("cannot use these confidences: {what}; expected a softmax of each training row")]
     Confidences { what: String },
@@ -85,9 +81,6 @@ pub enum PoisonError {
     /// Keys of its network, beside a table.
     #[error("{0}")]
     Keys(ClassifierError),
-    /// Its training is not described well.
-    #[error(transparent)]
-    Fit(#[from] FitConfigError),
     /// The checkpoint cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
@@ -99,12 +92,7 @@ pub enum PoisonError {
 impl From<ClassifierError> for PoisonError {
     fn from(error: ClassifierError) -> Self {
         match error {
-            ClassifierError::Width { found } => Self::Setting {
-                key: "width",
-                found: found as f64,
-                expected: "1 to 1024",
-            },
-            ClassifierError::Fit(error) => Self::Fit(error),
+            ClassifierError::Range(error) => Self::Range(error),
             ClassifierError::Checkpoint(error) => Self::Checkpoint(error),
             ClassifierError::Keys => Self::Keys(error),
             ClassifierError::Diverged { .. } | ClassifierError::Descent(_) => Self::Diverged(error),

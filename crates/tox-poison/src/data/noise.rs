@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tox_data::features::{Features, Values};
 use tox_data::patch::Patch;
+use tox_data::ranges;
 use tox_data::rng::stream;
 
 /// How much noise. Both numbers are in 1/255: steps of an 8-bit pixel, or of a column of a table that goes
@@ -15,10 +16,12 @@ use tox_data::rng::stream;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Noise {
-    /// Largest change of a value (L-inf), 1 to 255. The paper's is 16.
+    /// Largest change of a value (L-inf). The paper's is 16.
+    #[schemars(range(min = 1, max = 255))]
     pub bound: u8,
-    /// Standard deviation before clipping, above 0. The paper does not give it; equal to the bound,
+    /// Standard deviation before clipping. The paper does not give it; equal to the bound,
     /// the default, a third of the pixels end at the bound and the others are still Gaussian.
+    #[schemars(range(max = 1e6), extend("exclusiveMinimum" = 0.0))]
     pub std: f64,
 }
 
@@ -28,27 +31,6 @@ impl Default for Noise {
             bound: 16,
             std: 16.0,
         }
-    }
-}
-
-impl Noise {
-    pub fn check(&self) -> Result<(), PoisonError> {
-        let (bound, std) = (self.bound, self.std);
-        if bound == 0 {
-            return Err(PoisonError::Setting {
-                key: "bound",
-                found: 0.0,
-                expected: "1 to 255, in 1/255",
-            });
-        }
-        if !(std > 0.0 && std <= 1e6) {
-            return Err(PoisonError::Setting {
-                key: "std",
-                found: std,
-                expected: "above 0 and at most 1e6, in 1/255",
-            });
-        }
-        Ok(())
     }
 }
 
@@ -66,7 +48,7 @@ pub fn gaussian(
     seed: u64,
 ) -> Result<Crafted, PoisonError> {
     let (bound, std) = (noise.bound, noise.std);
-    noise.check()?;
+    ranges::check(&noise)?;
     let pixels = match (&clean.values, clean.shape) {
         (Values::Bytes(pixels), _) => pixels,
         (Values::Floats(values), None) => return on_floats(clean, values, noise, budget, seed),

@@ -6,21 +6,15 @@ use super::gc::Gc;
 use super::noise::Noise;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tox_data::ranges::{self, OutOfRange};
 use tox_nn::fit::FitConfig;
-
-/// Refuses a budget that is no share of the rows. None of them is a share: nothing is crafted.
-fn share(budget: f64) -> Result<(), PoisonError> {
-    match (0.0..=1.0).contains(&budget) {
-        true => Ok(()),
-        false => Err(PoisonError::Budget { budget }),
-    }
-}
 
 /// RLF, random label flipping.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RlfThreat {
-    /// Share of the rows that a search learns from, above 0 and at most 1.
+    /// Share of the rows that a search learns from; 0: nothing is poisoned.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub budget: f64,
 }
 
@@ -28,7 +22,8 @@ pub struct RlfThreat {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClfThreat {
-    /// Share of the rows that a search learns from, above 0 and at most 1.
+    /// Share of the rows that a search learns from; 0: nothing is poisoned.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub budget: f64,
     /// Which rows, and which labels they get.
     #[serde(default)]
@@ -42,7 +37,8 @@ pub struct ClfThreat {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NoiseThreat {
-    /// Share of the rows that a search learns from, above 0 and at most 1.
+    /// Share of the rows that a search learns from; 0: nothing is poisoned.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub budget: f64,
     /// How much.
     #[serde(default)]
@@ -55,12 +51,14 @@ pub struct NoiseThreat {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GcThreat {
-    /// Share of the rows that a search learns from, above 0 and at most 1.
+    /// Share of the rows that a search learns from; 0: nothing is poisoned.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub budget: f64,
     /// How far the ascent takes the targets, in L2, in the place of `cancelling.radius`. Default: the
     /// paper's, 1.0 for P-DARTS' alphas and NSGANetV2's subnets, 0.5 for networks of other found
     /// architectures. Small networks need less: 0.05 to 0.2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1e6))]
     pub radius: Option<f64>,
     /// The attack's own numbers.
     #[serde(default)]
@@ -75,8 +73,10 @@ pub struct GcThreat {
 #[serde(default, deny_unknown_fields)]
 pub struct VictimConfig {
     /// Channels of the first cell. The paper does not say; 16 is what RoBoT scores.
+    #[schemars(range(min = 1, max = 4096))]
     pub channels: usize,
     /// Cells; in NAS-Bench-201 those of each of three stages. 5 is what RoBoT scores.
+    #[schemars(range(min = 1, max = 4096))]
     pub cells: usize,
     /// Its training on the clean rows.
     pub fit: FitConfig,
@@ -105,16 +105,10 @@ pub struct FileThreat {
     pub hash: Option<String>,
 }
 
-impl RlfThreat {
-    pub fn check(&self) -> Result<(), PoisonError> {
-        share(self.budget)
-    }
-}
-
 impl ClfThreat {
-    pub fn check(&self) -> Result<(), PoisonError> {
-        share(self.budget)?;
-        Ok(self.classifier.check()?)
+    pub fn check(&self) -> Result<(), OutOfRange> {
+        ranges::check(self)?;
+        self.classifier.check().map_err(|e| e.below("classifier"))
     }
 
     /// Refuses keys that have no effect on a table.
@@ -123,41 +117,13 @@ impl ClfThreat {
     }
 }
 
-impl NoiseThreat {
-    pub fn check(&self) -> Result<(), PoisonError> {
-        share(self.budget)?;
-        self.noise.check()
-    }
-}
-
 impl GcThreat {
-    pub fn check(&self) -> Result<(), PoisonError> {
-        share(self.budget)?;
-        if self.cancelling.radius != Gc::default().radius {
-            return Err(PoisonError::Setting {
-                key: "cancelling.radius",
-                found: self.cancelling.radius,
-                expected: "no number here: the threat's own `radius` is the one that counts",
-            });
-        }
-        let radius = self.radius.unwrap_or(self.cancelling.radius);
-        let cancelling = Gc {
-            radius,
-            ..self.cancelling
-        };
-        cancelling.check()?;
-        for (key, found) in [
-            ("victim.channels", self.victim.channels),
-            ("victim.cells", self.victim.cells),
-        ] {
-            if !(1..=4096).contains(&found) {
-                return Err(PoisonError::Setting {
-                    key,
-                    found: found as f64,
-                    expected: "1 to 4096",
-                });
-            }
-        }
-        Ok(self.victim.fit.check()?)
+    pub fn check(&self) -> Result<(), OutOfRange> {
+        ranges::check(self)?;
+        let radius = self.cancelling.radius;
+        let holds = radius == Gc::default().radius;
+        let expected = "no number here: the threat's own `radius` is the one that counts";
+        OutOfRange::unless(holds, "cancelling.radius", radius, expected)?;
+        self.victim.fit.check().map_err(|e| e.below("victim.fit"))
     }
 }

@@ -18,23 +18,29 @@ mod table;
 pub use cells::{screen_cells, screened_cells};
 pub use table::table;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use tox_data::Dataset;
+use tox_data::ranges::{self, OutOfRange};
 use tox_nn::Device;
 use tox_search::space::{Op, Space, SpaceOp};
 
 /// How much is measured, and from where on an op is poisonous.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScreenConfig {
-    /// Supernets with initial values of their own, at least 1.
+    /// Supernets with initial values of their own.
+    #[schemars(range(min = 1))]
     pub inits: usize,
-    /// Batches through each, at least 1.
+    /// Batches through each.
+    #[schemars(range(min = 1))]
     pub batches: usize,
-    /// Images a batch, at least 2; fewer if the training split has fewer.
+    /// Images a batch; fewer if the training split has fewer.
+    #[schemars(range(min = 2))]
     pub batch: usize,
-    /// Channels of the maps: even, 2 to 4096. Nothing measured depends on it much; 16 is quick.
+    /// Channels of the maps, an even number. Nothing measured depends on it much; 16 is quick.
+    #[schemars(range(min = 2, max = 4096))]
     pub channels: usize,
     /// Least information, see [`Measures::information`]. A constant output has 0; ReLU and pooling
     /// keep more than 0.2.
@@ -258,15 +264,8 @@ pub enum ScreenError {
         dataset: String,
     },
     /// A number outside its range.
-    #[error("screen.{key} = {found} is out of range: expected {expected}")]
-    Config {
-        /// The key.
-        key: &'static str,
-        /// What was found.
-        found: usize,
-        /// What would do.
-        expected: &'static str,
-    },
+    #[error("the screen: {0}")]
+    Config(#[from] OutOfRange),
     /// No op.
     #[error("cannot screen an empty search space: expected at least one op")]
     Empty,
@@ -340,26 +339,10 @@ fn first(space: &Space, i: usize) -> bool {
 }
 
 impl ScreenConfig {
-    fn check(&self) -> Result<(), ScreenError> {
-        let is = |ok: bool, key, found, expected| {
-            if ok {
-                return Ok(());
-            }
-            Err(ScreenError::Config {
-                key,
-                found,
-                expected,
-            })
-        };
-        is(self.inits >= 1, "inits", self.inits, "at least 1")?;
-        is(self.batches >= 1, "batches", self.batches, "at least 1")?;
-        is(self.batch >= 2, "batch", self.batch, "at least 2")?;
-        is(
-            (2..=4096).contains(&self.channels) && self.channels.is_multiple_of(2),
-            "channels",
-            self.channels,
-            "an even number, 2 to 4096",
-        )
+    fn check(&self) -> Result<(), OutOfRange> {
+        ranges::check(self)?;
+        let even = self.channels.is_multiple_of(2);
+        OutOfRange::unless(even, "channels", self.channels, "an even number")
     }
 }
 

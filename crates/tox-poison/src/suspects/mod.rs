@@ -15,13 +15,14 @@ pub mod quality;
 
 pub use confident::{Doubt, doubt};
 
-use crate::cleanse::{CleanseError, ranges};
+use crate::cleanse::CleanseError;
 use fit::scaled;
 use quality::ranks;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tox_bilevel::Points;
 use tox_data::features::Features;
+use tox_data::ranges::{self, OutOfRange};
 
 /// All methods.
 pub const METHODS: &[&dyn Method] = &[
@@ -61,21 +62,26 @@ pub type Judged = Result<Option<Found>, CleanseError>;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// knn: neighbours, 1 to 1000.
+    /// knn: neighbours.
+    #[schemars(range(min = 1, max = 1000))]
     pub k: usize,
-    /// Inverse strength of the penalty of every logistic regression, as scikit-learn's C, 1e-6 to 1e6.
+    /// Inverse strength of the penalty of every logistic regression, as scikit-learn's C.
+    #[schemars(range(min = 1e-6, max = 1e6))]
     pub c: f64,
-    /// confident and hypergradient: folds of the cross-validation, 2 to 100. A row is judged by a model that did
+    /// confident and hypergradient: folds of the cross-validation. A row is judged by a model that did
     /// not see it.
+    #[schemars(range(min = 2, max = 100))]
     pub folds: usize,
-    /// hypergradient: steps of gradient descent that are differentiated, 1 to 10,000. Few of them see what whole
+    /// hypergradient: steps of gradient descent that are differentiated. Few of them see what whole
     /// classes have in common; many fit single rows, and so do their derivatives.
+    #[schemars(range(min = 1, max = 10_000))]
     pub steps: usize,
-    /// hypergradient: most times that the weights of the rows are moved, 1 to 1000. Of these, as many are made as
+    /// hypergradient: most times that the weights of the rows are moved. Of these, as many are made as
     /// trusted rows that had no part in them ask for, by cross-validation.
+    #[schemars(range(min = 1, max = 1000))]
     pub iterations: usize,
-    /// hypergradient: the first move of a row whose derivative is larger than those of 95 % of the rows, above 0
-    /// and at most 1, of weights in [0, 1].
+    /// hypergradient: the first move of a row whose derivative is larger than those of 95 % of the rows, of weights in [0, 1].
+    #[schemars(range(min = 1e-9, max = 1.0))]
     pub rate: f64,
 }
 
@@ -93,20 +99,12 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Checks every range.
+    /// Whether every number is in its range.
     ///
     /// # Errors
-    /// The first that does not hold its number.
+    /// The first that is not.
     pub fn check(&self) -> Result<(), CleanseError> {
-        let (iterations, rate) = (self.iterations as f64, self.rate);
-        ranges(&[
-            ("settings.k", self.k as f64, 1.0, 1000.0, "1 to 1000"),
-            ("settings.c", self.c, 1e-6, 1e6, "1e-6 to 1e6"),
-            ("settings.folds", self.folds as f64, 2.0, 100.0, "2 to 100"),
-            ("settings.steps", self.steps as f64, 1.0, 1e4, "1 to 10000"),
-            ("settings.iterations", iterations, 1.0, 1000.0, "1 to 1000"),
-            ("settings.rate", rate, 1e-9, 1.0, "above 0 and at most 1"),
-        ])
+        Ok(ranges::check(self)?)
     }
 }
 
@@ -331,15 +329,12 @@ pub fn words() -> Vec<&'static str> {
 ///
 /// # Errors
 /// A name that no method has.
-pub fn named(names: &[impl AsRef<str>]) -> Result<Vec<&'static dyn Method>, CleanseError> {
+pub fn named(names: &[impl AsRef<str>]) -> Result<Vec<&'static dyn Method>, OutOfRange> {
     let known = |name: &str| METHODS.iter().any(|method| method.name() == name);
     let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
     let named: Vec<&str> = names.iter().copied().filter(|n| *n != COMBINED).collect();
     if let Some(name) = named.iter().find(|name| !known(name)) {
-        return Err(CleanseError::Method {
-            found: (*name).to_owned(),
-            expected: words().join(", "),
-        });
+        return Err(OutOfRange::new("method", name, words().join(", ")));
     }
     let all = named.is_empty();
     let chosen = METHODS.iter().copied();

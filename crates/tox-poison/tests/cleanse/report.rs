@@ -11,28 +11,31 @@ fn settings_out_of_range_are_refused_by_name() {
         (r#"{ kind = "knn", k = 0 }"#, "`k` = 0"),
         (r#"{ kind = "knn", eta = 0.0 }"#, "`eta` = 0"),
         (r#"{ kind = "knn", eta = nan }"#, "`eta` = NaN"),
-        (r#"{ kind = "knn", eta = 1.1 }"#, "above 0 and at most 1"),
+        (r#"{ kind = "knn", eta = 1.1 }"#, "expected 1e-9 to 1"),
         (
             r#"{ kind = "knn", space = { kind = "pixels", side = 0 } }"#,
-            "`side` = 0",
+            "`space.side` = 0",
         ),
         (
             r#"{ kind = "knn", space = { kind = "features", width = 0 } }"#,
-            "`width` = 0",
+            "`space.width` = 0",
         ),
         (
             r#"{ kind = "knn", space = { kind = "features", steps = 0 } }"#,
-            "`steps` = 0",
+            "`space.steps` = 0",
         ),
         (r#"{ kind = "loss-filter", drop = 1.0 }"#, "`drop` = 1"),
-        (r#"{ kind = "loss-filter", drop = -0.1 }"#, "0 to below 1"),
+        (
+            r#"{ kind = "loss-filter", drop = -0.1 }"#,
+            "expected 0 to 0.999999999",
+        ),
         (
             r#"{ kind = "loss-filter", quantile = 0 }"#,
             "`quantile` = 0",
         ),
         (
             r#"{ kind = "loss-filter", drop = 0.1, quantile = 0.9 }"#,
-            "leave one out",
+            "it alone, without `quantile`",
         ),
         (r#"{ kind = "loss-filter", trusted = 1 }"#, "`trusted` = 1"),
         (
@@ -41,7 +44,7 @@ fn settings_out_of_range_are_refused_by_name() {
         ),
         (
             r#"{ kind = "loss-filter", network = { lr_max = 0 } }"#,
-            "`lr_max` = 0",
+            "`network.lr_max` = 0",
         ),
         (
             r#"{ kind = "denoise", method = "median", size = 16 }"#,

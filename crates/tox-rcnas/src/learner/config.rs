@@ -6,12 +6,12 @@ use crate::subnetwork::Inheritance;
 use crate::{Budget, RcnasConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tox_data::ranges::{self, OutOfRange};
 use tox_data::spec::DataSpec;
 use tox_nn::nets::wrn::{RobustBlock, Shape, WrnConfig};
 use tox_robust::attack::{Attack, NameError};
 use tox_robust::threat::EvasionThreat;
 use tox_robust::training::TrainingConfig;
-use tox_search::config::{ConfigError, error, whole};
 
 /// A file that a trial depends on: named by its content too.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -72,6 +72,7 @@ pub struct CandidateConfig {
     /// Which weights of the teacher a warm one begins with.
     pub inherit: Inheritance,
     /// Validation images that it is attacked on, at most all.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
     pub images: usize,
     /// What robust blocks are made of.
     pub cells: RobustBlock,
@@ -101,6 +102,7 @@ pub struct JudgeConfig {
     /// Attacks in the ball of the task, by their short names.
     pub attacks: Vec<String>,
     /// Test images, the first ones, at most all.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
     pub images: usize,
 }
 
@@ -182,52 +184,46 @@ impl CandidateConfig {
         self.teacher.as_ref().unwrap_or(&self.training)
     }
 
-    fn check(&self, at: &str, teacher: &Shape) -> Result<(), ConfigError> {
-        training(&format!("{at}.training"), &self.training)?;
+    fn check(&self, teacher: &Shape) -> Result<(), OutOfRange> {
+        self.training.check().map_err(|e| e.below("training"))?;
         if let Some(config) = &self.teacher {
-            training(&format!("{at}.teacher"), config)?;
+            config.check().map_err(|e| e.below("teacher"))?;
         }
-        whole(format!("{at}.images"), self.images, 1, 1_000_000_000)?;
         let network = WrnConfig {
             cells: self.cells,
             ..WrnConfig::new(*teacher, 1, 2)
         };
-        (network.check()).or_else(|e| error("teacher", teacher, e.to_string()))
+        let checked = network.check();
+        checked.map_err(|e| OutOfRange::new("cells", teacher, e.to_string()))
     }
 }
 
 impl CompressConfig {
-    pub fn check(&self) -> Result<(), ConfigError> {
-        self.search.check().map_err(|e| ConfigError {
-            key: format!("search.{}", e.key),
-            ..e
-        })?;
-        self.candidate.check("candidate", &self.teacher)?;
-        for budget in self.meta.budgets.iter().chain([&self.budget]) {
-            (budget.check()).or_else(|e| error("budget", format!("{budget:?}"), e.to_string()))?;
-        }
+    pub fn check(&self) -> Result<(), OutOfRange> {
+        ranges::check(self)?;
+        self.search.check().map_err(|e| e.below("search"))?;
+        let candidate = self.candidate.check(&self.teacher);
+        candidate.map_err(|e| e.below("candidate"))?;
         for threat in &self.meta.attacks {
-            (threat.check(usize::MAX))
-                .or_else(|e| error("meta.attacks", threat.attack.name(), e.to_string()))?;
+            threat.in_range().map_err(|e| e.below("meta.attacks"))?;
         }
         if let Some(judge) = &self.judge {
             if let Some(config) = &judge.training {
-                training("judge.training", config)?;
+                config.check().map_err(|e| e.below("judge.training"))?;
             }
-            whole("judge.images", judge.images, 1, 1_000_000_000)?;
             attacks("judge.attacks", &judge.attacks)?;
         }
-        if self.table.is_some() && self.weights.is_some() {
-            let expected = "one of both: a table knows its own networks".to_owned();
-            return error("weights", "set beside `table`", expected);
-        }
-        Ok(())
+        let one = self.table.is_none() || self.weights.is_none();
+        let expected = "one of both: a table knows its own networks";
+        OutOfRange::unless(one, "weights", "set beside `table`", expected)
     }
 }
 
 impl TableConfig {
-    pub fn check(&self) -> Result<(), ConfigError> {
-        self.candidate.check("candidate", &self.teacher)?;
+    pub fn check(&self) -> Result<(), OutOfRange> {
+        ranges::check(self)?;
+        let candidate = self.candidate.check(&self.teacher);
+        candidate.map_err(|e| e.below("candidate"))?;
         attacks("attacks", &self.attacks).map(|_| ())
     }
 }
@@ -236,17 +232,10 @@ impl TableConfig {
 ///
 /// # Errors
 /// A name that is none, under `key`.
-pub fn attacks(key: &str, names: &[String]) -> Result<Vec<Attack>, ConfigError> {
+pub fn attacks(key: &str, names: &[String]) -> Result<Vec<Attack>, OutOfRange> {
     let parse = |name: &String| {
-        name.parse()
-            .or_else(|e: NameError| error(key, name, e.to_string()))
+        let attack = name.parse();
+        attack.map_err(|e: NameError| OutOfRange::new(key, name, e.to_string()))
     };
     names.iter().map(parse).collect()
-}
-
-fn training(at: &str, config: &TrainingConfig) -> Result<(), ConfigError> {
-    config.check().or_else(|e| {
-        let key = format!("{at}.{}", e.key);
-        error(key, e.found, format!("{} to {}", e.low, e.high))
-    })
 }

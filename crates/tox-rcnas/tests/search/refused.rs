@@ -37,11 +37,11 @@ fn what_cannot_be_searched_is_refused_with_its_reason() {
     let cases: [(&Change<'_>, &str); 10] = [
         (
             &|_, _, t| t.budget = Budget::Share(1.5),
-            "budget of a task is 1.5",
+            "`budget.share` = 1.5",
         ),
         (
             &|_, _, t| t.attack.epsilon = -0.1,
-            "epsilon of the attack `autoattack` is -0.1",
+            "`attack.epsilon` = -0.1",
         ),
         (
             &|_, _, t| t.teacher.stages[1].depth = 0,
@@ -53,13 +53,13 @@ fn what_cannot_be_searched_is_refused_with_its_reason() {
         ),
         (
             &|c, _, _| c.evaluations = 0,
-            "evaluations = 0 is out of range",
+            "`evaluations` = 0 is out of range",
         ),
         (
             &|c, _, _| c.fine_tune.steps = 16,
-            "fine_tune.steps = 16 is out of range",
+            "`fine_tune.steps` = 16 is out of range",
         ),
-        (&|c, _, _| c.learn.lr = f64::NAN, "learn.lr = NaN"),
+        (&|c, _, _| c.learn.lr = f64::NAN, "`learn.lr` = NaN"),
         (
             &|_, b, _| b.held_out.attacks.push("pgd".into()),
             "`pgd` is held out, but none is called so",

@@ -1,10 +1,9 @@
 //! APGD-CE: Auto-PGD on the cross-entropy.
 
 use super::apgd::{self, APGD_STEPS};
-use super::error::{count, share};
 use super::losses::{self, Loss};
 use super::pgd::{beats_one_step, longer};
-use super::{AttackError, Batch, Evasion, Facts, Found, Gradient, Registered};
+use super::{Batch, Evasion, Facts, Found, Gradient, Registered};
 use crate::ball::Ball;
 use crate::oracle::{Oracle, Points};
 use schemars::JsonSchema;
@@ -14,12 +13,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ApgdCe {
-    /// Steps of a restart, at least 1.
+    /// Steps of a restart.
+    #[schemars(range(min = 1))]
     pub steps: usize,
-    /// Runs from random starts, at least 1.
+    /// Runs from random starts.
+    #[schemars(range(min = 1))]
     pub restarts: usize,
     /// Share of steps since the last checkpoint that must have raised the loss if the step size is
-    /// to stay, in 0..=1.
+    /// to stay.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub rho: f64,
 }
 
@@ -48,12 +50,6 @@ impl Evasion for ApgdCe {
             thorough: self.steps >= APGD_STEPS,
             ..Facts::default()
         }
-    }
-
-    fn check_settings(&self) -> Result<(), AttackError> {
-        count("apgd", "steps", self.steps)?;
-        count("apgd", "restarts", self.restarts)?;
-        share("apgd", "rho", self.rho)
     }
 
     fn shorten(&mut self, tries: usize) {

@@ -5,7 +5,7 @@ use super::apgd::{self, APGD_STEPS};
 use super::batch::targets;
 use super::losses::{self, Loss};
 use super::pgd::beats_one_step;
-use super::{ApgdCe, AttackError, Batch, Evasion, Facts, Found, Gradient, Registered};
+use super::{ApgdCe, Batch, Evasion, Facts, Found, Gradient, Registered};
 use crate::ball::Ball;
 use crate::oracle::{Oracle, Points};
 use schemars::JsonSchema;
@@ -20,14 +20,17 @@ pub(super) const UNTARGETED_CLASSES: usize = 3;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ApgdDlr {
-    /// Steps of a restart, at least 1.
+    /// Steps of a restart.
+    #[schemars(range(min = 1))]
     pub steps: usize,
-    /// Runs from random starts a target, at least 1.
+    /// Runs from random starts a target.
+    #[schemars(range(min = 1))]
     pub restarts: usize,
     /// Target classes, those of the largest logits on the clean image first; more than there are
     /// wrong classes means all of these. 0: the untargeted DLR loss.
     pub targets: usize,
     /// As in APGD-CE.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub rho: f64,
 }
 
@@ -94,10 +97,6 @@ impl Evasion for ApgdDlr {
             _ => Self::KIND,
         };
         name.to_owned()
-    }
-
-    fn check_settings(&self) -> Result<(), AttackError> {
-        self.runs().check_settings()
     }
 
     fn shorten(&mut self, tries: usize) {

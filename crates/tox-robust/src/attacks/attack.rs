@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
+use tox_data::ranges::OutOfRange;
 
 /// An attack with its settings. In a recipe it is a table such as `{ kind = "pgd", steps = 20 }` or,
 /// where [`Attack::written`] reads it, a short name such as `"pgd20"` as well. Any [`Evasion`] is one
@@ -51,9 +52,20 @@ impl Attack {
     /// # Errors
     /// The first that does not.
     pub fn check(&self, ball: Ball, classes: usize) -> Result<(), AttackError> {
-        error::ball(ball)?;
+        ball.check()?;
         error::classes(self.name(), classes, self.facts().least_classes)?;
-        self.check_settings()
+        let attack = self.name();
+        let checked = self.in_range();
+        checked.map_err(|source| AttackError::Settings { attack, source })
+    }
+
+    /// Whether every setting is in its range.
+    ///
+    /// # Errors
+    /// The first that is not.
+    pub fn in_range(&self) -> Result<(), OutOfRange> {
+        let registered = KINDS.iter().find_map(|kind| (kind.check)(&*self.0));
+        registered.unwrap_or_else(|| self.check_settings())
     }
 
     /// Reads an attack from its short name or its table: for `#[serde(deserialize_with =

@@ -3,9 +3,7 @@
 //! FAB, Square, each on what the ones before it left correct.
 
 use super::apgd_dlr::UNTARGETED_CLASSES;
-use super::{
-    ApgdCe, ApgdDlr, Attack, AttackError, Evasion, Fab, Facts, Found, Gradient, Registered, Square,
-};
+use super::{ApgdCe, ApgdDlr, Attack, Evasion, Fab, Facts, Found, Gradient, Registered, Square};
 use crate::ball::Ball;
 use crate::oracle::{Oracle, Points};
 use schemars::JsonSchema;
@@ -61,13 +59,6 @@ impl Evasion for AutoAttack {
             passes: members.iter().map(|attack| attack.facts().passes).sum(),
             ..Facts::default()
         }
-    }
-
-    fn check_settings(&self) -> Result<(), AttackError> {
-        self.apgd_ce.check_settings()?;
-        self.apgd_dlr.check_settings()?;
-        self.fab.check_settings()?;
-        self.square.check_settings()
     }
 
     fn shorten(&mut self, tries: usize) {

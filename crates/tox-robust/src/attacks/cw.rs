@@ -3,7 +3,7 @@
 use super::kind::numbered;
 use super::losses::{self, Loss};
 use super::pgd::{ascend, beats_one_step, longer};
-use super::{AttackError, Evasion, Facts, Found, Gradient, Pgd, Registered};
+use super::{Evasion, Facts, Found, Gradient, Pgd, Registered};
 use crate::ball::Ball;
 use crate::oracle::{Oracle, Points};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -71,10 +71,6 @@ impl Evasion for Cw {
 
     fn name(&self) -> String {
         format!("cw{}", self.0.steps)
-    }
-
-    fn check_settings(&self) -> Result<(), AttackError> {
-        self.0.check_settings()
     }
 
     fn shorten(&mut self, tries: usize) {

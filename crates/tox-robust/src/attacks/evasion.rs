@@ -1,7 +1,7 @@
 //! What an attack is.
 
 use super::keys::Keys;
-use super::{Attack, AttackError, Found};
+use super::{Attack, Found};
 use crate::ball::Ball;
 use crate::oracle::{Oracle, Points};
 use schemars::JsonSchema;
@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::any::Any;
 use std::fmt::Debug;
+use tox_data::ranges::OutOfRange;
 
 /// The loss whose gradient an attack follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,11 +119,11 @@ pub trait Evasion: Settings {
         self.facts().kind.to_owned()
     }
 
-    /// Whether every setting is in its range.
+    /// Whether every setting is in its range. Of a registered attack the attributes of its fields say so.
     ///
     /// # Errors
     /// The first that is not.
-    fn check_settings(&self) -> Result<(), AttackError> {
+    fn check_settings(&self) -> Result<(), OutOfRange> {
         Ok(())
     }
 
@@ -156,7 +157,7 @@ impl dyn Evasion {
 
 /// How an attack is written, for its line in the registry ([`KINDS`](super::KINDS)). Its doc comment
 /// is the description in the schema.
-pub trait Registered: Evasion + Default + DeserializeOwned + JsonSchema {
+pub trait Registered: Evasion + Default + Serialize + DeserializeOwned + JsonSchema {
     /// Its word, the `kind` of its [`Facts`].
     const KIND: &'static str;
 

@@ -9,10 +9,7 @@
 
 use super::apgd::APGD_STEPS;
 use super::batch::targets;
-use super::error::{count, range, share};
-use super::{
-    AttackError, Batch, Evasion, Facts, Found, Gradient, Registered, losses, predicted, start,
-};
+use super::{Batch, Evasion, Facts, Found, Gradient, Registered, losses, predicted, start};
 use crate::ball::{Ball, Norm};
 use crate::oracle::{Oracle, Points};
 use rayon::prelude::*;
@@ -23,18 +20,24 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Fab {
-    /// Steps of a restart, at least 1.
+    /// Steps of a restart.
+    #[schemars(range(min = 1))]
     pub steps: usize,
-    /// Runs a target, at least 1; the first starts at the clean image, the others at random.
+    /// Runs a target; the first starts at the clean image, the others at random.
+    #[schemars(range(min = 1))]
     pub restarts: usize,
-    /// Target classes, at least 1, those of the largest logits on the clean image first; more than
+    /// Target classes, those of the largest logits on the clean image first; more than
     /// there are wrong classes means all of these.
+    #[schemars(range(min = 1))]
     pub targets: usize,
-    /// Largest weight of the clean image in the biased step, in 0..=1.
+    /// Largest weight of the clean image in the biased step.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub alpha_max: f64,
-    /// Overshoot of a step, at least 1.
+    /// Overshoot of a step.
+    #[schemars(range(min = 1.0))]
     pub eta: f64,
-    /// How far a step back goes towards the clean image, in 0..=1.
+    /// How far a step back goes towards the clean image.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub beta: f64,
 }
 
@@ -70,16 +73,6 @@ impl Evasion for Fab {
             thorough: self.steps >= APGD_STEPS,
             ..Facts::default()
         }
-    }
-
-    fn check_settings(&self) -> Result<(), AttackError> {
-        count("fab", "steps", self.steps)?;
-        count("fab", "restarts", self.restarts)?;
-        count("fab", "targets", self.targets)?;
-        share("fab", "alpha_max", self.alpha_max)?;
-        share("fab", "beta", self.beta)?;
-        let fine = self.eta >= 1.0 && self.eta.is_finite();
-        range("fab", "eta", self.eta, fine, "a number from 1 on")
     }
 
     fn shorten(&mut self, tries: usize) {

@@ -1,8 +1,9 @@
 //! Kinds of attacks, as recipes, the command line and the schema know them.
 
-use super::{Attack, KINDS, Registered};
+use super::{Attack, Evasion, KINDS, Registered};
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Value, json};
+use tox_data::ranges::{self, OutOfRange};
 
 /// A kind of attack; see [`Registered`].
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub struct AttackKind {
     pub(super) parse: fn(&str) -> Option<Attack>,
     /// Reads a table without its `kind`.
     pub(super) read: fn(Value) -> serde_json::Result<Attack>,
+    /// Holds the numbers of an attack of this kind against their ranges; `None` of another kind.
+    pub(super) check: fn(&dyn Evasion) -> Option<Result<(), OutOfRange>>,
     schema: fn(&mut SchemaGenerator) -> Schema,
 }
 
@@ -50,6 +53,7 @@ impl AttackKind {
             varies: E::VARIES,
             parse: |name| E::parse(name).map(Attack::new),
             read: |keys| serde_json::from_value::<E>(keys).map(Attack::new),
+            check: |attack| attack.downcast_ref::<E>().map(ranges::check),
             schema: |generator| E::json_schema(generator),
         }
     }

@@ -2,10 +2,9 @@
 //!
 //! Every iterate counts, not the last only: an example leaves at the first image that fools.
 
-use super::error::{count, range};
 use super::kind::numbered;
 use super::losses::{self, Loss};
-use super::{AttackError, Batch, Evasion, Facts, Fgsm, Found, Gradient, Registered, start};
+use super::{Batch, Evasion, Facts, Fgsm, Found, Gradient, Registered, start};
 use crate::ball::Ball;
 use crate::oracle::{Oracle, Points};
 use schemars::JsonSchema;
@@ -18,14 +17,17 @@ const MORE_THAN_ONE: usize = 10;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Pgd {
-    /// Steps of a restart, the `k` of PGD-k; at least 1.
+    /// Steps of a restart, the `k` of PGD-k.
+    #[schemars(range(min = 1))]
     pub steps: usize,
-    /// Length of a step, above 0, in units of pixels in 0..=1. Absent: epsilon / min(steps, 10),
+    /// Length of a step in units of pixels in 0..=1. Absent: epsilon / min(steps, 10),
     /// which is RC-NAS's 0.8/255 for PGD-20 and CW-40 at epsilon 8/255.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub step: Option<f64>,
-    /// Runs from fresh starts, at least 1.
+    /// Runs from fresh starts.
     #[serde(default = "one")]
+    #[schemars(range(min = 1))]
     pub restarts: usize,
     /// Whether a run starts at a uniform point of the ball (all but the first of several runs do
     /// anyway), not at the clean image.
@@ -81,15 +83,6 @@ impl Evasion for Pgd {
 
     fn name(&self) -> String {
         format!("pgd{}", self.steps)
-    }
-
-    fn check_settings(&self) -> Result<(), AttackError> {
-        count("pgd", "steps", self.steps)?;
-        count("pgd", "restarts", self.restarts)?;
-        match self.step {
-            Some(step) => range("pgd", "step", step, step > 0.0, "a number above 0"),
-            None => Ok(()),
-        }
     }
 
     fn shorten(&mut self, tries: usize) {

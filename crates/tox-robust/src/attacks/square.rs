@@ -5,10 +5,9 @@
 //! Two choices are the paper's and not those of the code inside AutoAttack: squares may lie at the
 //! last row and column too, and every image draws its own square.
 
-use super::error::{count, range};
 use super::kind::numbered;
 use super::pgd::longer;
-use super::{AttackError, Batch, Evasion, Facts, Found, Registered, losses};
+use super::{Batch, Evasion, Facts, Found, Registered, losses};
 use crate::ball::{Ball, Norm};
 use crate::oracle::{Oracle, Points};
 use rand::RngExt;
@@ -28,11 +27,14 @@ pub(crate) const QUERIES: usize = 1000;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Square {
-    /// Forward passes of a restart, at least 1.
+    /// Forward passes of a restart.
+    #[schemars(range(min = 1))]
     pub queries: usize,
-    /// Runs, at least 1.
+    /// Runs.
+    #[schemars(range(min = 1))]
     pub restarts: usize,
-    /// Share of the pixels that the first squares cover, above 0 and at most 1.
+    /// Share of the pixels that the first squares cover.
+    #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0))]
     pub p_init: f64,
     /// Whether squares shrink along `queries`, as in the paper's program, or as if there were 10000,
     /// as in AutoAttack's.
@@ -81,14 +83,6 @@ impl Evasion for Square {
             true => Self::KIND.to_owned(),
             false => format!("square{}", self.queries),
         }
-    }
-
-    fn check_settings(&self) -> Result<(), AttackError> {
-        count("square", "queries", self.queries)?;
-        count("square", "restarts", self.restarts)?;
-        let fine = self.p_init > 0.0 && self.p_init <= 1.0;
-        let expected = "a number above 0 and at most 1";
-        range("square", "p_init", self.p_init, fine, expected)
     }
 
     fn shorten(&mut self, tries: usize) {

@@ -3,7 +3,8 @@
 use crate::ball::{Ball, Norm};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tox_nn::fit::{FitConfig, FitConfigError};
+use tox_data::ranges::{self, OutOfRange};
+use tox_nn::fit::FitConfig;
 use tox_nn::optim::Schedule;
 
 /// What a network learns from; see [`losses`](super::losses) for what each descends.
@@ -16,15 +17,17 @@ pub enum Method {
     Sat,
     /// Clean images, and answers that an adversary cannot move (Zhang et al. 2019).
     Trades {
-        /// Weight of the second term, at least 0.
+        /// Weight of the second term.
         #[serde(default = "trades_beta")]
+        #[schemars(range(min = 0.0, max = 1e6))]
         beta: f64,
     },
     /// Adversarial images with a margin, and answers that an adversary cannot move, above all to
     /// images that the network is not sure of (Wang et al. 2020).
     Mart {
-        /// Weight of the second term, at least 0.
+        /// Weight of the second term.
         #[serde(default = "mart_beta")]
+        #[schemars(range(min = 0.0, max = 1e6))]
         beta: f64,
     },
 }
@@ -45,14 +48,17 @@ fn mart_beta() -> f64 {
 pub struct InnerAttack {
     /// Where it may move an image; the ball of the validation's attack too.
     pub ball: Ball,
-    /// Steps, at least 1.
+    /// Steps.
+    #[schemars(range(min = 1, max = 10_000))]
     pub steps: usize,
     /// Length of a step: of every pixel (L-inf, along the gradient's sign) or of the image (L2, along
     /// the gradient).
+    #[schemars(range(min = 0.0, max = 1e3))]
     pub step_size: f64,
     /// Standard deviation of the normal noise that the start is off the image. The start itself is
     /// not projected, as published. The code of the paper's base networks has 0.001 for TRADES, but
     /// a step's size for SAT and MART; the paper's page says 0.001.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub start: f64,
     /// Whether batch norm goes by the batch's own statistics under attack in place of the running
     /// ones: published SAT code differs (Rice et al. attack in training mode, the paper's base
@@ -82,7 +88,8 @@ impl Default for InnerAttack {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Ema {
-    /// Share of the average that a step leaves, 0 to below 1.
+    /// Share of the average that a step leaves.
+    #[schemars(range(min = 0.0, max = 0.999_999))]
     pub decay: f64,
     /// Whether the share of step t (from 1) is at most `(1 + t) / (10 + t)`, so that the initial
     /// weights are soon forgotten, as the code of the paper's base networks does.
@@ -103,13 +110,17 @@ impl Default for Ema {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Validation {
-    /// Images: the first of the validation images, at most all; 0: none.
+    /// Images: the first of the validation images, at most all; 0: none, which `keep = "best"` does not go with.
+    #[schemars(range(min = 0, max = 1_000_000_000))]
     pub images: usize,
     /// After every so many epochs, and after the last; 0: after the last only.
+    #[schemars(range(min = 0, max = 100_000))]
     pub every: usize,
-    /// Steps of the attack, at least 1.
+    /// Steps of the attack.
+    #[schemars(range(min = 1, max = 10_000))]
     pub steps: usize,
     /// Length of a step, see [`InnerAttack::step_size`].
+    #[schemars(range(min = 0.0, max = 1e3))]
     pub step_size: f64,
 }
 
@@ -146,24 +157,31 @@ pub enum Keep {
 pub struct TrainingConfig {
     /// What is learnt from.
     pub method: Method,
-    /// Passes over the training images, at least 1.
+    /// Passes over the training images.
+    #[schemars(range(min = 1, max = 100_000))]
     pub epochs: usize,
-    /// Images a step, at least 2.
+    /// Images a step.
+    #[schemars(range(min = 2, max = 65_536))]
     pub batch: usize,
     /// Learning rate of the first epoch.
+    #[schemars(range(min = 1e-12, max = 1e6))]
     pub lr: f64,
     /// How it falls.
     pub schedule: Schedule,
-    /// Momentum, [0, 1).
+    /// Momentum.
+    #[schemars(range(min = 0.0, max = 0.9999))]
     pub momentum: f64,
     /// Whether the momentum is Nesterov's.
     pub nesterov: bool,
     /// L2 penalty, added to the gradient.
+    #[schemars(range(min = 0.0, max = 1e3))]
     pub weight_decay: f64,
     /// Global gradient norm above which the gradient is scaled down; 0: never.
+    #[schemars(range(min = 0.0, max = 1e12))]
     pub grad_clip: f64,
-    /// Share of a label that is spread evenly over all classes, [0, 1], as in PyTorch's
+    /// Share of a label that is spread evenly over all classes, as in PyTorch's
     /// `CrossEntropyLoss`: in the cross-entropy that is descended, not in that of the attack.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub label_smoothing: f64,
     /// The adversary.
     pub attack: InnerAttack,
@@ -217,46 +235,26 @@ impl TrainingConfig {
         }
     }
 
-    pub fn check(&self) -> Result<(), FitConfigError> {
-        let (attack, validation) = (&self.attack, &self.validation);
-        let beta = match self.method {
-            Method::Trades { beta } | Method::Mart { beta } => beta,
-            Method::Standard | Method::Sat => 0.0,
-        };
-        let widest = match attack.ball.norm {
+    pub fn check(&self) -> Result<(), OutOfRange> {
+        ranges::check(self)?;
+        let Ball { norm, epsilon } = self.attack.ball;
+        let widest = match norm {
             Norm::Linf => 1.0,
             Norm::L2 => 1e3,
         };
-        // The best of no epoch cannot be kept.
-        let fewest = if self.keep == Keep::Best { 1.0 } else { 0.0 };
-        let ema = self.ema.unwrap_or_default().decay;
-        let mut ranges = vec![
-            ("method.beta", beta, 0.0, 1e6),
-            ("epochs", self.epochs as f64, 1.0, 1e5),
-            ("batch", self.batch as f64, 2.0, 65_536.0),
-            ("lr", self.lr, 1e-12, 1e6),
-            ("momentum", self.momentum, 0.0, 0.9999),
-            ("weight_decay", self.weight_decay, 0.0, 1e3),
-            ("grad_clip", self.grad_clip, 0.0, 1e12),
-            ("label_smoothing", self.label_smoothing, 0.0, 1.0),
-            ("attack.ball.epsilon", attack.ball.epsilon, 0.0, widest),
-            ("attack.steps", attack.steps as f64, 1.0, 1e4),
-            ("attack.step_size", attack.step_size, 0.0, 1e3),
-            ("attack.start", attack.start, 0.0, 1.0),
-            ("ema.decay", ema, 0.0, 0.999_999),
-            ("validation.images", validation.images as f64, fewest, 1e9),
-            ("validation.every", validation.every as f64, 0.0, 1e5),
-            ("validation.steps", validation.steps as f64, 1.0, 1e4),
-            ("validation.step_size", validation.step_size, 0.0, 1e3),
-        ];
-        match &self.schedule {
-            Schedule::Cosine { min } => ranges.push(("schedule.min", *min, 0.0, self.lr)),
-            Schedule::Steps { at, factor } => {
-                ranges.extend(at.iter().map(|at| ("schedule.at", *at, 0.0, 1.0)));
-                ranges.push(("schedule.factor", *factor, 1e-12, 1.0));
+        let expected = format!("0 to {widest}");
+        OutOfRange::unless(epsilon <= widest, "attack.ball.epsilon", epsilon, expected)?;
+        let images = self.validation.images;
+        let kept = self.keep != Keep::Best || images > 0;
+        let expected = "at least 1: the best of no epoch cannot be kept";
+        OutOfRange::unless(kept, "validation.images", images, expected)?;
+        match self.schedule {
+            Schedule::Cosine { min } => {
+                let expected = format!("0 to {}", self.lr);
+                OutOfRange::unless(min <= self.lr, "schedule.min", min, expected)
             }
+            Schedule::Steps { .. } => Ok(()),
         }
-        FitConfigError::first(ranges)
     }
 }
 

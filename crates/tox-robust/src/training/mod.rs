@@ -21,7 +21,6 @@ mod objective;
 
 pub use config::{Ema, InnerAttack, Keep, Method, TrainingConfig, Validation};
 pub use objective::Objective;
-pub use tox_nn::fit::FitConfigError;
 
 use machine::Training;
 use serde::{Deserialize, Serialize};

@@ -1,10 +1,9 @@
 //! Every number of an ENAS run. The defaults are the paper's (Table 3 of the seed document).
 
-use crate::config::{error, real, sgd, whole};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-pub use crate::config::ConfigError;
+use tox_data::ranges::{self, OutOfRange};
+use tox_nn::fit::falls;
 
 /// How the child's branches are chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -98,28 +97,39 @@ pub enum RewardGradient {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ChildConfig {
-    /// Layers, at least 3; maps are halved after `layers / 3` of them, rounded down, and after twice
+    /// Layers; maps are halved after `layers / 3` of them, rounded down, and after twice
     /// as many.
+    #[schemars(range(min = 3, max = 100))]
     pub layers: usize,
     /// Channels of every map, even.
+    #[schemars(range(min = 2, max = 4096))]
     pub channels: usize,
-    /// Share of the pooled features that dropout keeps before the last linear layer, (0, 1].
+    /// Share of the pooled features that dropout keeps before the last linear layer.
+    #[schemars(range(min = 1e-3, max = 1.0))]
     pub keep_prob: f64,
     /// Images a step.
+    #[schemars(range(min = 2, max = 65_536))]
     pub batch: usize,
     /// Epochs of the search.
+    #[schemars(range(min = 1, max = 100_000))]
     pub epochs: usize,
     /// Learning rate at the start of a cosine period.
+    #[schemars(range(min = 1e-12, max = 1e6))]
     pub lr_max: f64,
-    /// Learning rate at its end.
+    /// Learning rate at its end, at most `lr_max`.
+    #[schemars(range(min = 0.0))]
     pub lr_min: f64,
     /// Epochs of half a cosine period (`T_max`); the schedule goes back up after it, no restart.
+    #[schemars(range(min = 1, max = 100_000))]
     pub lr_period: usize,
     /// Nesterov momentum.
+    #[schemars(range(min = 0.0, max = 0.9999))]
     pub momentum: f64,
     /// L2 penalty, added to the gradient.
+    #[schemars(range(min = 0.0, max = 1e6))]
     pub weight_decay: f64,
     /// Global gradient norm above which the gradient is scaled down.
+    #[schemars(range(min = 1e-12, max = 1e30))]
     pub grad_clip: f64,
     /// What a step with a non-finite gradient norm does.
     pub nan_policy: NanPolicy,
@@ -155,31 +165,42 @@ impl Default for ChildConfig {
     }
 }
 
-/// The controller's shape and its REINFORCE training.
+/// The controller's shape and its REINFORCE training. Beyond the ranges its own arithmetic overflows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ControllerConfig {
     /// Hidden size of the LSTM.
+    #[schemars(range(min = 1, max = 4096))]
     pub hidden: usize,
     /// Updates after each training epoch of the child.
+    #[schemars(range(min = 0, max = 100_000))]
     pub steps: usize,
     /// Architectures averaged in one update.
+    #[schemars(range(min = 1, max = 10_000))]
     pub aggregate: usize,
     /// Images on which a sampled architecture's reward is measured.
+    #[schemars(range(min = 2, max = 65_536))]
     pub batch: usize,
     /// Adam's learning rate; betas (0, 0.999), eps 1e-3.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub lr: f64,
     /// Logits are `tanh_constant * tanh(.)`.
+    #[schemars(range(min = 1e-6, max = 40.0))]
     pub tanh_constant: f64,
     /// Weight of the sampling entropy in the reward.
+    #[schemars(range(min = -100.0, max = 100.0))]
     pub entropy_weight: f64,
     /// Target probability of a skip connection.
+    #[schemars(range(min = 1e-3, max = 0.999))]
     pub skip_target: f64,
     /// Weight of the divergence from that target in the loss.
+    #[schemars(range(min = 0.0, max = 1e6))]
     pub skip_weight: f64,
     /// The baseline keeps this share of itself at each sample.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub baseline_decay: f64,
     /// Global gradient norm above which the gradient is scaled down.
+    #[schemars(range(min = 1e-12, max = 1e30))]
     pub grad_clip: f64,
     /// The LSTM state after a layer's second step.
     pub second_step: SecondStep,
@@ -213,10 +234,13 @@ impl Default for ControllerConfig {
 pub struct EvaluationConfig {
     /// Architectures scored on one validation batch after each epoch; the best one's full
     /// validation error is the epoch's.
+    #[schemars(range(min = 1, max = 10_000))]
     pub candidates: usize,
     /// The same after the last epoch, whose best is the genotype that the search returns.
+    #[schemars(range(min = 1, max = 10_000))]
     pub final_candidates: usize,
     /// Architectures sampled at the end to count the bad ops in each (the paper's densities).
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub density_samples: usize,
     /// Measure the test error after every epoch too (always after the last).
     pub test_every_epoch: bool,
@@ -238,6 +262,7 @@ impl Default for EvaluationConfig {
 #[serde(default, deny_unknown_fields)]
 pub struct RetrainConfig {
     /// Epochs; 0 skips the retraining. One cosine descent from `child.lr_max` to `child.lr_min`.
+    #[schemars(range(min = 0, max = 100_000))]
     pub epochs: usize,
 }
 
@@ -264,39 +289,11 @@ pub struct EnasConfig {
 }
 
 impl EnasConfig {
-    pub fn check(&self) -> Result<(), ConfigError> {
-        let (c, k, e) = (&self.child, &self.controller, &self.evaluation);
-        whole("child.layers", c.layers, 3, 100)?;
-        whole("child.channels", c.channels, 2, 4096)?;
-        if c.channels % 2 == 1 {
-            return error("child.channels", c.channels, "an even number".into());
-        }
-        real("child.keep_prob", c.keep_prob, 1e-3, 1.0)?;
-        whole("child.epochs", c.epochs, 1, 100_000)?;
-        sgd(c.batch, (c.lr_max, c.lr_min), c.momentum).map_err(|e| e.below("child"))?;
-        whole("child.lr_period", c.lr_period, 1, 100_000)?;
-        real("child.weight_decay", c.weight_decay, 0.0, 1e6)?;
-        real("child.grad_clip", c.grad_clip, 1e-12, 1e30)?;
-        whole("controller.hidden", k.hidden, 1, 4096)?;
-        whole("controller.steps", k.steps, 0, 100_000)?;
-        whole("controller.aggregate", k.aggregate, 1, 10_000)?;
-        whole("controller.batch", k.batch, 2, 65_536)?;
-        // Beyond these the controller's own arithmetic overflows.
-        real("controller.lr", k.lr, 0.0, 1.0)?;
-        real("controller.tanh_constant", k.tanh_constant, 1e-6, 40.0)?;
-        real("controller.entropy_weight", k.entropy_weight, -100.0, 100.0)?;
-        real("controller.skip_target", k.skip_target, 1e-3, 0.999)?;
-        real("controller.skip_weight", k.skip_weight, 0.0, 1e6)?;
-        real("controller.baseline_decay", k.baseline_decay, 0.0, 1.0)?;
-        real("controller.grad_clip", k.grad_clip, 1e-12, 1e30)?;
-        whole("evaluation.candidates", e.candidates, 1, 10_000)?;
-        whole("evaluation.final_candidates", e.final_candidates, 1, 10_000)?;
-        whole(
-            "evaluation.density_samples",
-            e.density_samples,
-            1,
-            1_000_000,
-        )?;
-        whole("retrain.epochs", self.retrain.epochs, 0, 100_000)
+    pub fn check(&self) -> Result<(), OutOfRange> {
+        ranges::check(self)?;
+        let child = &self.child;
+        let even = child.channels.is_multiple_of(2);
+        OutOfRange::unless(even, "child.channels", child.channels, "an even number")?;
+        falls(child.lr_max, child.lr_min).map_err(|e| e.below("child"))
     }
 }

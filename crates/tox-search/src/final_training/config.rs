@@ -1,9 +1,9 @@
 //! Every number of a final training, and whose it is.
 
-use crate::config::{ConfigError, error, real, whole};
 use crate::space::cells::CellSpace;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tox_data::ranges::{self, OutOfRange};
 use tox_data::spec::Augment;
 use tox_nn::fit::FitConfig;
 
@@ -61,59 +61,74 @@ impl Protocol {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FinalConfig {
-    /// Channels of a node of the first cell, 1 to 4096.
+    /// Channels of a node of the first cell.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 4096))]
     pub channels: Option<usize>,
-    /// Cells, 1 to 4096; in NAS-Bench-201 those of each of three stages.
+    /// Cells; in NAS-Bench-201 those of each of three stages.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 4096))]
     pub cells: Option<usize>,
-    /// Passes over the training images, at least 1.
+    /// Passes over the training images.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100_000))]
     pub epochs: Option<usize>,
-    /// Images a step, at least 2.
+    /// Images a step.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 2, max = 65_536))]
     pub batch: Option<usize>,
     /// Learning rate of the first epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1e-12, max = 1e6))]
     pub lr_max: Option<f64>,
-    /// Learning rate that the cosine would reach after the last epoch.
+    /// Learning rate that the cosine would reach after the last epoch, at most `lr_max`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0))]
     pub lr_min: Option<f64>,
-    /// Momentum, [0, 1).
+    /// Momentum.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 0.9999))]
     pub momentum: Option<f64>,
     /// Whether the momentum is Nesterov's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nesterov: Option<bool>,
     /// L2 penalty, added to the gradient.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1e3))]
     pub weight_decay: Option<f64>,
-    /// Global gradient norm above which the gradient is scaled down; 0: never.
+    /// Global gradient norm above which the gradient is scaled down, at least 1e-12; 0: never.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1e12))]
     pub grad_clip: Option<f64>,
     /// Weight of the auxiliary head's loss; 0: no head. Of the DARTS space only, and the head is made for
     /// images of 32x32.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1e3))]
     pub auxiliary_weight: Option<f64>,
-    /// Drop-path probability, [0, 1). In the DARTS space it grows linearly from 0 and would be this
+    /// Drop-path probability. In the DARTS space it grows linearly from 0 and would be this
     /// after the last epoch; networks of the other spaces have none here, though the published training
     /// of elastic ones has a constant drop connect of 0.2.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 0.99))]
     pub drop_path: Option<f64>,
-    /// Dropout before the classifier, [0, 1). Of the elastic space only.
+    /// Dropout before the classifier. Of the elastic space only.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 0.99))]
     pub dropout: Option<f64>,
     /// Zero padding of a random crop, in pixels; 0: no crop.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 4096))]
     pub crop: Option<usize>,
     /// Horizontal flip with probability 1/2.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flip: Option<bool>,
     /// Side of the square that cutout erases, in pixels; 0: off.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 4096))]
     pub cutout: Option<usize>,
     /// Epochs from one test to the next, of which the best counts too; the last epoch is always
     /// tested, and with 0 no other. The published trainings test every epoch.
+    #[schemars(range(min = 0, max = 100_000))]
     pub test_every: usize,
 }
 
@@ -261,51 +276,29 @@ impl FinalConfig {
     }
 
     /// Checks every range, and that the space has what is asked for.
-    pub fn check(&self, protocol: Protocol) -> Result<(), ConfigError> {
+    pub fn check(&self, protocol: Protocol) -> Result<(), OutOfRange> {
+        ranges::check(self)?;
         let settings = self.resolved(protocol);
         settings.fit.check()?;
-        for (key, given) in [("channels", self.channels), ("cells", self.cells)] {
-            match (settings.size, given) {
-                (None, Some(given)) => {
-                    let expected = "none: an architecture of the elastic space says its size";
-                    error::<()>(key, given, expected.to_owned())?;
-                }
-                (_, given) => whole(key, given.unwrap_or(1), 1, 4096)?,
+        if settings.size.is_none() {
+            let expected = "none: an architecture of the elastic space says its size";
+            for (key, given) in [("channels", self.channels), ("cells", self.cells)] {
+                OutOfRange::unless(given.is_none(), key, given.unwrap_or(0), expected)?;
             }
         }
-        whole("crop", settings.augment.crop, 0, 4096)?;
-        whole("cutout", settings.augment.cutout, 0, 4096)?;
-        whole("test_every", self.test_every, 0, 100_000)?;
-        for (key, found, highest, of) in [
+        let expected = format!("0, since networks of {} have none", protocol.title());
+        for (key, found, of) in [
             (
                 "auxiliary_weight",
                 settings.auxiliary_weight,
-                1e3,
-                &[Protocol::Darts][..],
+                Protocol::Darts,
             ),
-            ("drop_path", settings.drop_path, 0.99, &[Protocol::Darts]),
-            ("dropout", settings.dropout, 0.99, &[Protocol::Elastic]),
+            ("drop_path", settings.drop_path, Protocol::Darts),
+            ("dropout", settings.dropout, Protocol::Elastic),
         ] {
-            match of.contains(&protocol) {
-                true => real(key, found, 0.0, highest)?,
-                false => absent(key, found, protocol)?,
-            }
+            let holds = of == protocol || found == 0.0;
+            OutOfRange::unless(holds, key, found, expected.as_str())?;
         }
         Ok(())
-    }
-}
-
-/// Refuses what networks of the space do not have.
-fn absent(key: &'static str, found: f64, protocol: Protocol) -> Result<(), ConfigError> {
-    match found == 0.0 {
-        true => Ok(()),
-        false => {
-            let title = protocol.title();
-            error(
-                key,
-                found,
-                format!("0, since networks of {title} have none"),
-            )
-        }
     }
 }

@@ -18,7 +18,6 @@ pub use config::{FinalConfig, Protocol, Settings};
 
 use crate::cell::darts::Regularisation;
 use crate::cell::{GenotypeNetwork, SupernetShape};
-use crate::config::ConfigError;
 use crate::count::{self, Counts};
 use crate::elastic::{ElasticNet, Naming};
 use crate::space::SpaceError;
@@ -27,9 +26,10 @@ use crate::space::elastic::{Arch, ElasticSpace};
 use machine::Machine;
 use serde::{Deserialize, Serialize};
 use tox_data::checkpoint::{self, CheckpointError, Hooks};
+use tox_data::ranges::OutOfRange;
 use tox_data::{Dataset, Split};
 use tox_nn::Device;
-use tox_nn::fit::{self, Epoch, FitConfigError};
+use tox_nn::fit::{self, Epoch};
 use tox_nn::layers::{Fan, Init, Network, State};
 
 /// Last part of the keys of all random streams.
@@ -75,9 +75,7 @@ pub struct Evaluation {
 #[derive(Debug, thiserror::Error)]
 pub enum FinalError {
     #[error(transparent)]
-    Config(#[from] ConfigError),
-    #[error(transparent)]
-    Fit(#[from] FitConfigError),
+    Config(#[from] OutOfRange),
     #[error(
         "the auxiliary head is made for maps of 8x8 to 10x10 behind cell 2n/3, but images of \
          {height}x{width} are maps of {}x{} behind cell {cell} of {cells}; resize the images to 32x32, or \

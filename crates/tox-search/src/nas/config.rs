@@ -2,7 +2,6 @@
 
 use super::numbers::{self, Unread};
 use super::{SEARCHES, Search, SearchKind};
-use crate::config::{ConfigError, error, whole};
 use crate::final_training::{FinalConfig, Protocol};
 use crate::genes::{Architecture, GeneSpace};
 use crate::space::cells::CellSpace;
@@ -16,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
+use tox_data::ranges::{self, OutOfRange};
 use tox_data::spec::DataSpec;
 use tox_nn::layers::WeightsError;
 
@@ -150,9 +150,10 @@ pub struct NasKeys {
     /// those of the search, clean.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<DataSpec>,
-    /// Architectures that the random search in the report evaluates, 1 to 15,625; default: as many as
+    /// Architectures that the random search in the report evaluates; default: as many as
     /// the search evaluated, each however briefly, at least one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = CELLS))]
     pub random_draws: Option<usize>,
 }
 
@@ -304,7 +305,7 @@ impl NasConfig {
     }
 
     /// The numbers of the search.
-    pub fn numbers<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
+    pub fn numbers<T: DeserializeOwned>(&self) -> Result<T, OutOfRange> {
         let kind = self.search.kind();
         let numbers = numbers::read(self.tables.get(kind).unwrap_or(&Value::Null));
         numbers.map_err(|e| e.below(kind))
@@ -372,50 +373,45 @@ impl NasKeys {
     }
 
     /// Checks every range of all searches that it has numbers of.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    pub fn check(&self) -> Result<(), OutOfRange> {
+        ranges::check(self)?;
         let space = self.space;
-        if self.evaluate == Evaluate::NasBench201 && space != NasSpace::NasBench201 {
-            let expected =
-                "\"train\" or \"none\", since the table has cells of NAS-Bench-201 alone";
-            return error("evaluate", "\"nasbench201\"", expected.to_owned());
-        }
-        if self.column.is_robust() {
-            let expected =
-                "a column of accuracies; robust ones are looked up beside it: robustness = [...]";
-            return error("column", self.column, expected.to_owned());
-        }
+        let looked_up = self.evaluate == Evaluate::NasBench201;
+        let holds = !looked_up || space == NasSpace::NasBench201;
+        let expected = "\"train\" or \"none\", since the table has cells of NAS-Bench-201 alone";
+        OutOfRange::unless(holds, "evaluate", "\"nasbench201\"", expected)?;
+        let expected =
+            "a column of accuracies; robust ones are looked up beside it: robustness = [...]";
+        OutOfRange::unless(!self.column.is_robust(), "column", self.column, expected)?;
         if let Some(column) = self.robustness.iter().find(|column| !column.is_robust()) {
             let expected = "columns of robust accuracies, such as \"robbench_cifar10_autoattack\"";
-            return error("robustness", column, expected.to_owned());
+            return Err(OutOfRange::new("robustness", column, expected));
         }
-        if !self.robustness.is_empty() && self.evaluate != Evaluate::NasBench201 {
-            let expected = "none, or evaluate = \"nasbench201\": the table has cells as they were trained for it";
-            return error("robustness", "columns", expected.to_owned());
+        let holds = self.robustness.is_empty() || looked_up;
+        let expected =
+            "none, or evaluate = \"nasbench201\": the table has cells as they were trained for it";
+        OutOfRange::unless(holds, "robustness", "columns", expected)?;
+        if let Some(space) = &self.elastic {
+            space.check().map_err(|e| e.below("elastic"))?;
         }
-        whole("random_draws", self.random_draws.unwrap_or(1), 1, CELLS)?;
-        if let Some(space) = &self.elastic
-            && let Err(e) = space.check()
-        {
-            return error("elastic", format!("{space:?}"), e.to_string());
-        }
-        if !self.bad_ops.is_empty() && space.cells().is_none() {
-            let expected = "a cell space: a layer of the elastic space has no choice of an op, only of the \
-                            size of its convolution, and the one kernel of a supernet's layer holds all sizes";
-            return error("bad_ops", "bad ops", expected.to_owned());
-        }
+        let holds = self.bad_ops.is_empty() || space.cells().is_some();
+        let expected = "a cell space: a layer of the elastic space has no choice of an op, only of the \
+                        size of its convolution, and the one kernel of a supernet's layer holds all sizes";
+        OutOfRange::unless(holds, "bad_ops", "bad ops", expected)?;
         if !self.search.runs_in(space) {
             let able = SEARCHES.iter().filter(|search| search.runs_in(space));
             let able: Vec<String> = able.map(|s| format!("\"{}\"", s.kind())).collect();
             let expected = format!("{} in the space \"elastic\"", able.join(" or "));
-            return error("search", format!("\"{}\"", self.search.kind()), expected);
+            let found = format!("\"{}\"", self.search.kind());
+            return Err(OutOfRange::new("search", found, expected));
         }
         if let Some(Err(e)) = self.cells().map(|space| space.check()) {
-            return error("bad_ops", format!("{:?}", self.bad_ops), e.to_string());
+            let found = format!("{:?}", self.bad_ops);
+            return Err(OutOfRange::new("bad_ops", found, e.to_string()));
         }
-        if self.supernet.is_some() && space.cells().is_some() {
-            let expected = "space = \"elastic\", whose supernets are exchanged".to_owned();
-            return error("supernet", "a file", expected);
-        }
+        let holds = self.supernet.is_none() || space.cells().is_none();
+        let expected = "space = \"elastic\", whose supernets are exchanged";
+        OutOfRange::unless(holds, "supernet", "a file", expected)?;
         for search in SEARCHES {
             let kind = search.kind();
             // Other cells of a study may be of other spaces.

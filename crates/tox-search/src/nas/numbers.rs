@@ -1,12 +1,12 @@
 //! The structures of a search: its numbers, a table in a config, and how a run of it went.
 
 use super::{Course, NasSpace, Trace};
-use crate::config::ConfigError;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::marker::PhantomData;
+use tox_data::ranges::{self, OutOfRange};
 
 /// Why a table cannot be read, and where in it.
 pub type Unread = serde_path_to_error::Error<serde_json::Error>;
@@ -19,8 +19,15 @@ pub trait Numbers: Serialize + DeserializeOwned + JsonSchema + 'static {
         self
     }
 
-    /// Checks every range.
-    fn check_in(&self, space: NasSpace) -> Result<(), ConfigError>;
+    /// Whether every number is in the range that an attribute of its field says. Numbers whose space or neighbours
+    /// forbid more say that too.
+    ///
+    /// # Errors
+    /// The first that is not.
+    fn check_in(&self, space: NasSpace) -> Result<(), OutOfRange> {
+        let _ = space;
+        ranges::check(self)
+    }
 }
 
 /// [`Numbers`] and [`Course`], whatever their types.
@@ -38,7 +45,7 @@ pub trait Types: Sync {
 
     /// # Errors
     /// The first key out of its range.
-    fn check(&self, table: &Value, space: NasSpace) -> Result<(), ConfigError>;
+    fn check(&self, table: &Value, space: NasSpace) -> Result<(), OutOfRange>;
 
     /// Reads the keys of a [`Trace`] of it.
     fn course(&self, trace: &Trace) -> serde_json::Result<Box<dyn Course>>;
@@ -70,7 +77,7 @@ impl<T: Numbers, C: Course + DeserializeOwned + 'static> Types for TypesOf<T, C>
         T::deserialize(&table).map_or(table, |numbers| to_value(&numbers.in_space(space)))
     }
 
-    fn check(&self, table: &Value, space: NasSpace) -> Result<(), ConfigError> {
+    fn check(&self, table: &Value, space: NasSpace) -> Result<(), OutOfRange> {
         read::<T>(table)?.in_space(space).check_in(space)
     }
 
@@ -80,12 +87,9 @@ impl<T: Numbers, C: Course + DeserializeOwned + 'static> Types for TypesOf<T, C>
 }
 
 /// Numbers of a table.
-pub(super) fn read<T: DeserializeOwned>(table: &Value) -> Result<T, ConfigError> {
-    T::deserialize(table).map_err(|e| ConfigError {
-        key: String::new(),
-        found: table.to_string(),
-        expected: format!("the numbers of the search: {e}"),
-    })
+pub(super) fn read<T: DeserializeOwned>(table: &Value) -> Result<T, OutOfRange> {
+    T::deserialize(table)
+        .map_err(|e| OutOfRange::new("", table, format!("the numbers of the search: {e}")))
 }
 
 /// By way of text, so that an f32 keeps its few digits.

@@ -3,7 +3,6 @@
 use super::diagnostics::Diagnostics;
 use super::{NasConfig, NasSpace, Trace, Types};
 use crate::cell::SupernetShape;
-use crate::config::{ConfigError, error};
 use crate::genes::Architecture;
 use crate::nsganet::Subnet;
 use crate::pdarts::learner::Learner;
@@ -11,6 +10,7 @@ use crate::reward;
 use crate::space::{PoisonedSpace, SpaceError};
 use tox_data::Dataset;
 use tox_data::checkpoint::Hooks;
+use tox_data::ranges::OutOfRange;
 use tox_data::spec::Augment;
 use tox_nn::Device;
 use tox_nn::layers::{State, WeightsError};
@@ -140,15 +140,10 @@ pub struct Inputs<'a> {
 
 impl Inputs<'_> {
     /// The cell space.
-    pub fn cells(&self) -> Result<PoisonedSpace, ConfigError> {
-        match self.config.cells() {
-            Some(cells) => Ok(cells),
-            None => error(
-                "space",
-                self.config.space.title(),
-                "a cell space".to_owned(),
-            ),
-        }
+    pub fn cells(&self) -> Result<PoisonedSpace, OutOfRange> {
+        let title = self.config.space.title();
+        let cells = self.config.cells();
+        cells.ok_or_else(|| OutOfRange::new("space", title, "a cell space"))
     }
 
     /// For a search that evaluates cells by short trainings.
@@ -218,7 +213,7 @@ pub enum NasError {
     #[error(transparent)]
     Space(#[from] SpaceError),
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(#[from] OutOfRange),
 }
 
 impl NasError {

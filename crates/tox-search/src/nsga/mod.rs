@@ -5,6 +5,8 @@
 //! All objectives are minimised and must be finite. The operators are those of pymoo 0.4.1, which
 //! NSGANetV2's published code runs.
 
+use tox_data::ranges::OutOfRange;
+
 mod breed;
 pub mod hypervolume;
 pub mod search;
@@ -50,10 +52,6 @@ pub enum NsgaError {
     },
     #[error("{found} results came back for {expected} genomes, expected one for each")]
     Results { found: usize, expected: usize },
-    #[error("{setting} is {found}, expected {expected}")]
-    Setting {
-        setting: &'static str,
-        expected: &'static str,
-        found: f64,
-    },
+    #[error(transparent)]
+    Setting(#[from] OutOfRange),
 }

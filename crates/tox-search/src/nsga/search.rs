@@ -14,19 +14,24 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
+use tox_data::ranges;
 use tox_data::rng::stream;
 
 /// The numbers of a search. The defaults are those of NSGANetV2's published code.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct NsgaConfig {
-    /// Members that survive a generation, at least 1.
+    /// Members that survive a generation.
+    #[schemars(range(min = 1, max = 100_000))]
     pub population: usize,
     /// Generations, the start included.
+    #[schemars(range(min = 1, max = 100_000))]
     pub generations: usize,
-    /// Probability that two parents are crossed, in [0, 1].
+    /// Probability that two parents are crossed.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub crossover: f64,
-    /// How near a mutated gene stays, at least 0.
+    /// How near a mutated gene stays.
+    #[schemars(range(min = 0.0, max = 1e6))]
     pub eta: f64,
 }
 
@@ -38,41 +43,6 @@ impl Default for NsgaConfig {
             crossover: 0.9,
             eta: 1.0,
         }
-    }
-}
-
-impl NsgaConfig {
-    fn check(&self) -> Result<(), NsgaError> {
-        let share = (0.0..=1.0).contains(&self.crossover);
-        for (setting, found, good, expected) in [
-            (
-                "population",
-                self.population as f64,
-                self.population > 0,
-                "at least 1",
-            ),
-            (
-                "crossover",
-                self.crossover,
-                share,
-                "a probability in [0, 1]",
-            ),
-            (
-                "eta",
-                self.eta,
-                self.eta >= 0.0 && self.eta.is_finite(),
-                "a finite number of at least 0",
-            ),
-        ] {
-            if !good {
-                return Err(NsgaError::Setting {
-                    setting,
-                    expected,
-                    found,
-                });
-            }
-        }
-        Ok(())
     }
 }
 
@@ -103,7 +73,7 @@ pub fn minimise<E: From<NsgaError>>(
     (seed, round): (u64, u64),
     mut evaluate: impl FnMut(&[Genome]) -> Result<Vec<Vec<f64>>, E>,
 ) -> Result<Vec<Member>, E> {
-    config.check()?;
+    ranges::check(config).map_err(NsgaError::from)?;
     check_start(start, choices)?;
     let mut known = BTreeSet::new();
     let mut genomes = start.to_vec();

@@ -1,11 +1,11 @@
 //! Every number of an NSGANetV2 search.
 
-use crate::config::{ConfigError, error, real, sgd, whole};
 use crate::nsga::search::NsgaConfig;
 use crate::surrogate::{Kind, PredictorConfig, select};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tox_nn::fit::FitConfig;
+use tox_data::ranges::{self, OutOfRange};
+use tox_nn::fit::{FitConfig, falls};
 
 /// Training of the supernet. The published code has none, it takes Once-for-All's weights for ImageNet;
 /// epochs, learning rate, penalty and clipping are those of DARTS' supernet for CIFAR-10, the subnets of
@@ -13,22 +13,30 @@ use tox_nn::fit::FitConfig;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SupernetConfig {
-    /// Passes over the training images, at least 1.
+    /// Passes over the training images.
+    #[schemars(range(min = 1, max = 100_000))]
     pub epochs: usize,
-    /// Images a step, at least 2.
+    /// Images a step.
+    #[schemars(range(min = 2, max = 65_536))]
     pub batch: usize,
     /// Learning rate of the first epoch.
+    #[schemars(range(min = 1e-12, max = 1e6))]
     pub lr_max: f64,
-    /// Learning rate that the cosine would reach after the last epoch.
+    /// Learning rate that the cosine would reach after the last epoch, at most `lr_max`.
+    #[schemars(range(min = 0.0))]
     pub lr_min: f64,
-    /// Momentum, [0, 1).
+    /// Momentum.
+    #[schemars(range(min = 0.0, max = 0.9999))]
     pub momentum: f64,
     /// L2 penalty. A weight that no subnet of a step has is left alone.
+    #[schemars(range(min = 0.0, max = 1e3))]
     pub weight_decay: f64,
     /// Global gradient norm above which the sum of the subnets' gradients is scaled down.
+    #[schemars(range(min = 1e-12, max = 1e30))]
     pub grad_clip: f64,
     /// Random subnets a step; in the elastic space beside the largest and the smallest one (the
-    /// sandwich rule), elsewhere alone, at least 1.
+    /// sandwich rule), elsewhere alone.
+    #[schemars(range(min = 1, max = 1000))]
     pub sampled: usize,
     /// Whether all but the largest subnet learn the answers of the largest instead of the labels. Of no
     /// effect in the cell spaces, which have no largest one.
@@ -57,23 +65,31 @@ impl Default for SupernetConfig {
 #[serde(default, deny_unknown_fields)]
 pub struct TuneConfig {
     /// Passes over the training images; 0 = none, the inherited weights are evaluated.
+    #[schemars(range(min = 0, max = 100_000))]
     pub epochs: usize,
-    /// Images a step, at least 2.
+    /// Images a step.
+    #[schemars(range(min = 2, max = 65_536))]
     pub batch: usize,
     /// Learning rate of the first epoch.
+    #[schemars(range(min = 1e-12, max = 1e6))]
     pub lr_max: f64,
-    /// Learning rate that the cosine would reach after the last epoch.
+    /// Learning rate that the cosine would reach after the last epoch, at most `lr_max`.
+    #[schemars(range(min = 0.0))]
     pub lr_min: f64,
-    /// Momentum, [0, 1).
+    /// Momentum.
+    #[schemars(range(min = 0.0, max = 0.9999))]
     pub momentum: f64,
     /// L2 penalty.
+    #[schemars(range(min = 0.0, max = 1e3))]
     pub weight_decay: f64,
-    /// Dropout before the classifier, [0, 1); of elastic networks alone.
+    /// Dropout before the classifier; of elastic networks alone.
+    #[schemars(range(min = 0.0, max = 0.999))]
     pub dropout: f64,
     /// Whether a candidate gets a new classifier, as published, where the supernet knows ImageNet's
     /// classes. A supernet with another number of classes than the data always does.
     pub new_classifier: bool,
-    /// Training images by which running statistics are measured, at least 2; Once-for-All takes 2000.
+    /// Training images by which running statistics are measured; Once-for-All takes 2000.
+    #[schemars(range(min = 2, max = 100_000_000))]
     pub calibration: usize,
 }
 
@@ -126,8 +142,10 @@ pub enum Choice {
 #[serde(default, deny_unknown_fields)]
 pub struct NsganetConfig {
     /// Channels of a node of the first cell, in the cell spaces.
+    #[schemars(range(min = 1, max = 4096))]
     pub channels: usize,
     /// Cells; those of each of three stages in NAS-Bench-201.
+    #[schemars(range(min = 1, max = 4096))]
     pub cells: usize,
     /// Whether a smaller kernel of the elastic space is the centre of a larger one times a learned
     /// matrix, as in Once-for-All, or the centre as it is.
@@ -136,12 +154,16 @@ pub struct NsganetConfig {
     pub supernet: SupernetConfig,
     /// Architectures evaluated before the first round: the smallest and the largest if there are such,
     /// the others random; at least 4 if there are rounds.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub initial: usize,
     /// Rounds of predictor, NSGA-II and evaluation.
+    #[schemars(range(min = 0, max = 100_000))]
     pub rounds: usize,
     /// Architectures evaluated in a round.
+    #[schemars(range(min = 1, max = 10_000))]
     pub candidates: usize,
-    /// Predictors to choose from in every round, by cross-validation. At least one.
+    /// Predictors to choose from in every round, by cross-validation.
+    #[schemars(length(min = 1))]
     pub predictors: Vec<Kind>,
     /// Their settings.
     pub predictor: PredictorConfig,
@@ -173,35 +195,13 @@ impl Default for NsganetConfig {
 }
 
 impl NsganetConfig {
-    pub fn check(&self) -> Result<(), ConfigError> {
-        whole("channels", self.channels, 1, 4096)?;
-        whole("cells", self.cells, 1, 4096)?;
-        let net = &self.supernet;
-        whole("supernet.epochs", net.epochs, 1, 100_000)?;
-        sgd(net.batch, (net.lr_max, net.lr_min), net.momentum).map_err(|e| e.below("supernet"))?;
-        real("supernet.weight_decay", net.weight_decay, 0.0, 1e3)?;
-        real("supernet.grad_clip", net.grad_clip, 1e-12, 1e30)?;
-        whole("supernet.sampled", net.sampled, 1, 1000)?;
+    pub fn check(&self) -> Result<(), OutOfRange> {
+        ranges::check(self)?;
         let least = if self.rounds > 0 { select::FEWEST } else { 1 };
-        whole("initial", self.initial, least, 1_000_000)?;
-        whole("rounds", self.rounds, 0, 100_000)?;
-        whole("candidates", self.candidates, 1, 10_000)?;
-        if self.predictors.is_empty() {
-            let expected = "at least one of rbf, gp, carts".to_owned();
-            return error("predictors", "[]", expected);
-        }
-        real("predictor.eta", self.predictor.eta, 0.0, 1e12)?;
-        real("predictor.noise", self.predictor.noise, 0.0, 1e12)?;
-        whole("predictor.trees", self.predictor.trees, 1, 1_000_000)?;
-        whole("search.population", self.search.population, 1, 100_000)?;
-        whole("search.generations", self.search.generations, 1, 100_000)?;
-        real("search.crossover", self.search.crossover, 0.0, 1.0)?;
-        real("search.eta", self.search.eta, 0.0, 1e6)?;
-        let tune = &self.tune;
-        whole("tune.epochs", tune.epochs, 0, 100_000)?;
-        sgd(tune.batch, (tune.lr_max, tune.lr_min), tune.momentum).map_err(|e| e.below("tune"))?;
-        real("tune.weight_decay", tune.weight_decay, 0.0, 1e3)?;
-        real("tune.dropout", tune.dropout, 0.0, 0.999)?;
-        whole("tune.calibration", tune.calibration, 2, 100_000_000)
+        let expected = format!("at least {least}, since there are rounds");
+        OutOfRange::unless(self.initial >= least, "initial", self.initial, expected)?;
+        let (net, tune) = (&self.supernet, &self.tune);
+        falls(net.lr_max, net.lr_min).map_err(|e| e.below("supernet"))?;
+        falls(tune.lr_max, tune.lr_min).map_err(|e| e.below("tune"))
     }
 }

@@ -2,13 +2,13 @@
 
 use super::config::NsganetConfig;
 use super::supernet::Supernet;
-use crate::config::ConfigError;
 use crate::genes::{Architecture, GeneSpace};
 use crate::nsga::NsgaError;
 use crate::space::SpaceError;
 use crate::surrogate::SurrogateError;
 use tox_data::Dataset;
 use tox_data::checkpoint::CheckpointError;
+use tox_data::ranges::OutOfRange;
 use tox_data::spec::Augment;
 use tox_nn::Device;
 
@@ -41,7 +41,7 @@ pub struct Inputs<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum NsganetError {
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(#[from] OutOfRange),
     #[error(
         "the {0} split has fewer images than NSGANetV2 needs (2 to train, 1 to validate): it measures \
          the accuracy of every candidate on images that it was not trained on; give it more"

@@ -45,7 +45,6 @@ pub use search::run;
 pub use supernet::{Subnet, Supernet};
 
 use crate::cell::SupernetShape;
-use crate::config::ConfigError;
 use crate::genes::Architecture;
 use crate::nas::{
     self, Course, Facts, Leftover, NasError, NasSpace, Numbers, SupernetFile, Trace, TypesOf,
@@ -54,6 +53,7 @@ use archive::{Entry, Round};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use tox_data::checkpoint::Hooks;
+use tox_data::ranges::OutOfRange;
 use tox_nn::fit::Epoch;
 
 /// NSGANetV2.
@@ -80,7 +80,7 @@ impl Course for NsganetTrace {
 }
 
 impl Numbers for NsganetConfig {
-    fn check_in(&self, _space: NasSpace) -> Result<(), ConfigError> {
+    fn check_in(&self, _space: NasSpace) -> Result<(), OutOfRange> {
         self.check()
     }
 }

@@ -1,10 +1,11 @@
 //! Every number of a P-DARTS search.
 
 use super::discretise::{MAX_SKIPS, skip_dropout};
-use crate::config::{ConfigError, error, real, sgd, whole};
 use crate::space::cells::CellSpace;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tox_data::ranges::{self, OutOfRange};
+use tox_nn::fit::falls;
 use tox_nn::optim::cosine;
 
 /// One stage.
@@ -12,11 +13,14 @@ use tox_nn::optim::cosine;
 #[serde(deny_unknown_fields)]
 pub struct Stage {
     /// Cells of its supernet; in NAS-Bench-201 those of each of three parts.
+    #[schemars(range(min = 1, max = 1000))]
     pub cells: usize,
     /// Ops on every edge. The first stage has all of the published space, and the bad ops of a poisoned one
     /// beside them; later ones fewer each.
+    #[schemars(range(min = 2, max = 8))]
     pub ops: usize,
-    /// Dropout on skip-connects of stride 1 at its start, [0, 1).
+    /// Dropout on skip-connects of stride 1 at its start.
+    #[schemars(range(min = 0.0, max = 0.999))]
     pub skip_dropout: f64,
 }
 
@@ -27,38 +31,54 @@ pub struct PdartsConfig {
     /// The stages, each with new weights; only the choice of ops goes on. Default: for the DARTS
     /// space 5, 11 and 17 cells with 8, 5 and 3 ops, for NAS-Bench-201 1, 3 and 5 with 5, 4 and 3.
     #[serde(default = "Vec::<Stage>::new")]
+    #[schemars(length(max = 10))]
     pub stages: Vec<Stage>,
     /// Channels of a node of the first cell.
+    #[schemars(range(min = 1, max = 4096))]
     pub channels: usize,
     /// Images a step, for the weights and for the alphas each.
+    #[schemars(range(min = 2, max = 65_536))]
     pub batch: usize,
     /// Epochs of a stage.
+    #[schemars(range(min = 1, max = 100_000))]
     pub epochs: usize,
-    /// Of them those at the start in which the alphas are frozen.
+    /// Of them those at the start in which the alphas are frozen, at most all.
+    #[schemars(range(min = 0, max = 100_000))]
     pub frozen_epochs: usize,
     /// Learning rate of the weights at the start of a stage.
+    #[schemars(range(min = 1e-12, max = 1e6))]
     pub lr_max: f64,
-    /// The cosine's end, one epoch after the last.
+    /// The cosine's end, one epoch after the last, at most `lr_max`.
+    #[schemars(range(min = 0.0))]
     pub lr_min: f64,
     /// Momentum.
+    #[schemars(range(min = 0.0, max = 0.9999))]
     pub momentum: f64,
     /// L2 penalty of the weights.
+    #[schemars(range(min = 0.0, max = 1e3))]
     pub weight_decay: f64,
     /// Global gradient norm above which a gradient is scaled down: that of all alphas, and that of
     /// all weights.
+    #[schemars(range(min = 1e-12, max = 1e30))]
     pub grad_clip: f64,
     /// Learning rate of the alphas (Adam).
+    #[schemars(range(min = 0.0, max = 1e3))]
     pub alpha_lr: f64,
     /// Adam's betas.
+    #[schemars(inner(range(min = 0.0, max = 0.999_999)))]
     pub alpha_betas: [f64; 2],
     /// L2 penalty of the alphas, a part of their gradient.
+    #[schemars(range(min = 0.0, max = 1e3))]
     pub alpha_decay: f64,
     /// Alphas begin with this times N(0, 1).
+    #[schemars(range(min = 0.0, max = 1e3))]
     pub alpha_init: f64,
     /// Once the alphas learn, dropout on skips decays by `exp(-this)` an epoch.
+    #[schemars(range(min = 0.0, max = 1e3))]
     pub skip_dropout_decay: f64,
     /// Skip-connects that the result's normal cell may have (M). In NAS-Bench-201, whose paper knows
-    /// no such limit, those of the cell.
+    /// no such limit, those of the cell, which has 6 edges.
+    #[schemars(range(min = 0, max = 14))]
     pub max_skips: usize,
 }
 
@@ -115,39 +135,34 @@ impl PdartsConfig {
         self
     }
 
-    pub fn check(&self, space: CellSpace) -> Result<(), ConfigError> {
+    pub fn check(&self, space: CellSpace) -> Result<(), OutOfRange> {
+        ranges::check(self)?;
         let all = space.ops().len();
         // Without `none` and a struck skip-connect, an edge must have an op left.
         let least = match space {
             CellSpace::Darts => 3,
             CellSpace::NasBench201 => 2,
         };
-        whole("stages, number of", self.stages.len(), 1, 10)?;
+        OutOfRange::unless(!self.stages.is_empty(), "stages", "none", "at least one")?;
         let mut before = all;
         for (i, stage) in self.stages.iter().enumerate() {
-            whole("stages.cells", stage.cells, 1, 1000)?;
-            if i == 0 && stage.ops != all {
-                let expected = format!("{all} in the first stage, all of the space");
-                return error("stages.ops", stage.ops, expected);
-            }
-            whole("stages.ops", stage.ops, least, before)?;
-            real("stages.skip_dropout", stage.skip_dropout, 0.0, 0.999)?;
+            let expected = format!("{all} in the first stage, all of the space");
+            OutOfRange::unless(i > 0 || stage.ops == all, "stages.ops", stage.ops, expected)?;
+            let holds = (least..=before).contains(&stage.ops);
+            let expected = format!("{least} to {before}");
+            OutOfRange::unless(holds, "stages.ops", stage.ops, expected)?;
             before = stage.ops;
         }
-        whole("channels", self.channels, 1, 4096)?;
-        whole("epochs", self.epochs, 1, 100_000)?;
-        whole("frozen_epochs", self.frozen_epochs, 0, self.epochs)?;
-        sgd(self.batch, (self.lr_max, self.lr_min), self.momentum)?;
-        real("weight_decay", self.weight_decay, 0.0, 1e3)?;
-        real("grad_clip", self.grad_clip, 1e-12, 1e30)?;
-        real("alpha_lr", self.alpha_lr, 0.0, 1e3)?;
-        for beta in self.alpha_betas {
-            real("alpha_betas", beta, 0.0, 0.999_999)?;
-        }
-        real("alpha_decay", self.alpha_decay, 0.0, 1e3)?;
-        real("alpha_init", self.alpha_init, 0.0, 1e3)?;
-        real("skip_dropout_decay", self.skip_dropout_decay, 0.0, 1e3)?;
-        whole("max_skips", self.max_skips, 0, space.edges())
+        let (epochs, frozen) = (self.epochs, self.frozen_epochs);
+        OutOfRange::unless(
+            frozen <= epochs,
+            "frozen_epochs",
+            frozen,
+            format!("0 to {epochs}"),
+        )?;
+        falls(self.lr_max, self.lr_min)?;
+        let (edges, skips) = (space.edges(), self.max_skips);
+        OutOfRange::unless(skips <= edges, "max_skips", skips, format!("0 to {edges}"))
     }
 
     /// Learning rate of the weights in an epoch of a stage.

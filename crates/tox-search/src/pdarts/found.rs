@@ -3,7 +3,6 @@
 use super::config::PdartsConfig;
 use super::discretise::{Branches, DiscretiseError, Edge};
 use super::learner::Learner;
-use crate::config::ConfigError;
 use crate::nas::Ties;
 use crate::space::cells::{CellGenotype, CellSpace};
 use crate::space::{PoisonedSpace, SpaceError};
@@ -11,6 +10,7 @@ use crate::space::{darts, nasbench201};
 use serde::{Deserialize, Serialize};
 use tox_data::Dataset;
 use tox_data::checkpoint::CheckpointError;
+use tox_data::ranges::OutOfRange;
 use tox_data::spec::Augment;
 use tox_nn::Device;
 
@@ -109,7 +109,7 @@ pub struct Found {
 #[derive(Debug, thiserror::Error)]
 pub enum PdartsError {
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(#[from] OutOfRange),
     #[error("a P-DARTS supernet cannot be built: {0}")]
     Space(#[from] SpaceError),
     #[error(

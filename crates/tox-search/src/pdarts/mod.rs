@@ -32,7 +32,6 @@ pub mod found;
 pub mod learner;
 pub mod search;
 
-use crate::config::ConfigError;
 use crate::genes::Architecture;
 use crate::nas::diagnostics::Diagnostics;
 use crate::nas::{
@@ -44,6 +43,7 @@ use learner::{Learner, cosine};
 use serde::{Deserialize, Serialize};
 use tox_data::Dataset;
 use tox_data::checkpoint::Hooks;
+use tox_data::ranges::OutOfRange;
 use tox_nn::layers::Mode;
 
 /// P-DARTS.
@@ -77,7 +77,7 @@ impl Numbers for PdartsConfig {
         }
     }
 
-    fn check_in(&self, space: NasSpace) -> Result<(), ConfigError> {
+    fn check_in(&self, space: NasSpace) -> Result<(), OutOfRange> {
         space.cells().map_or(Ok(()), |cells| self.check(cells))
     }
 }

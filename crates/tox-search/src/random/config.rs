@@ -1,6 +1,5 @@
 //! Every number of a random search.
 
-use crate::config::{ConfigError, whole};
 use crate::reward::{RewardError, TrainConfig};
 use crate::space::cells::CellSpace;
 use crate::space::darts;
@@ -8,19 +7,23 @@ use crate::space::nasbench201::CELLS;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tox_data::checkpoint::CheckpointError;
+use tox_data::ranges::{self, OutOfRange};
 
 /// The numbers of a random search. The defaults are the study's control.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RandomConfig {
-    /// Different architectures that are drawn, at least one, and of NAS-Bench-201 at most 15,625. Of
+    /// Different architectures that are drawn, of NAS-Bench-201 at most 15,625, of the elastic space one. Of
     /// one nothing is measured; of several the most accurate is the result.
+    #[schemars(range(min = 1, max = 100_000))]
     pub draws: usize,
     /// How the two inputs of a node are drawn, in the DARTS space.
     pub inputs: darts::Inputs,
     /// Channels of the networks that are trained.
+    #[schemars(range(min = 1, max = 4096))]
     pub channels: usize,
     /// Their cells; a stage's in NAS-Bench-201.
+    #[schemars(range(min = 1, max = 4096))]
     pub cells: usize,
     /// Training of an architecture, whose validation accuracy decides.
     pub train: TrainConfig,
@@ -42,7 +45,7 @@ impl Default for RandomConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum RandomError {
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(#[from] OutOfRange),
     #[error(transparent)]
     Reward(#[from] RewardError),
     #[error(transparent)]
@@ -50,14 +53,10 @@ pub enum RandomError {
 }
 
 impl RandomConfig {
-    pub fn check(&self, space: CellSpace) -> Result<(), ConfigError> {
-        let draws = match space {
-            CellSpace::Darts => 100_000,
-            CellSpace::NasBench201 => CELLS,
-        };
-        whole("draws", self.draws, 1, draws)?;
-        whole("channels", self.channels, 1, 4096)?;
-        whole("cells", self.cells, 1, 4096)?;
+    pub fn check(&self, space: CellSpace) -> Result<(), OutOfRange> {
+        ranges::check(self)?;
+        let fits = space == CellSpace::Darts || self.draws <= CELLS;
+        OutOfRange::unless(fits, "draws", self.draws, format!("1 to {CELLS}"))?;
         self.train.check().map_err(|e| e.below("train"))
     }
 }

@@ -11,7 +11,6 @@ mod search;
 pub use config::{RandomConfig, RandomError};
 pub use search::{Found, Inputs, draw, run};
 
-use crate::config::{ConfigError, whole};
 use crate::genes::Architecture;
 use crate::nas::{
     self, Course, Facts, Leftover, NasConfig, NasError, NasSpace, Numbers, Reads, Ties, Trace,
@@ -20,6 +19,7 @@ use crate::nas::{
 use crate::space::cells::CellGenotype;
 use serde::{Deserialize, Serialize};
 use tox_data::checkpoint::Hooks;
+use tox_data::ranges::OutOfRange;
 use tox_data::rng::stream;
 
 /// The control.
@@ -45,10 +45,10 @@ impl Course for RandomTrace {
 }
 
 impl Numbers for RandomConfig {
-    fn check_in(&self, space: NasSpace) -> Result<(), ConfigError> {
+    fn check_in(&self, space: NasSpace) -> Result<(), OutOfRange> {
         match space.cells() {
             Some(cells) => self.check(cells),
-            None => whole("draws", self.draws, 1, 1),
+            None => OutOfRange::unless(self.draws == 1, "draws", self.draws, "1"),
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Every number of a RoBoT search.
 
 use crate::bayes::BayesConfig;
-use crate::config::{ConfigError, real, whole};
 use crate::reward::{RewardError, TrainConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tox_data::ranges::{self, OutOfRange};
 
 /// Which of the trained architectures is the result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -27,22 +27,29 @@ pub enum Choice {
 pub struct RobotConfig {
     /// Random architectures that are scored; equal ones count once. NAS-Bench-201 has 15,625, which
     /// are all scored if this is more.
+    #[schemars(range(min = 1, max = 10_000_000))]
     pub pool: usize,
     /// Whether genotypes of the pool may have `dil_conv_5x5`. The published draw has seven columns
     /// for eight ops, so that the last is never drawn.
     pub all_ops: bool,
     /// Images of the batch that the metrics are taken of.
+    #[schemars(range(min = 2, max = 65_536))]
     pub batch: usize,
     /// Channels of the networks that are scored and trained.
+    #[schemars(range(min = 1, max = 4096))]
     pub channels: usize,
     /// Their cells; a stage's in NAS-Bench-201.
+    #[schemars(range(min = 1, max = 4096))]
     pub cells: usize,
     /// Step of the difference that grasp takes, a share of the weights.
+    #[schemars(range(min = 1e-4, max = 0.5))]
     pub grasp_step: f32,
     /// Rounds of Bayesian optimisation.
+    #[schemars(range(min = 1, max = 10_000))]
     pub rounds: usize,
-    /// Architectures that are trained in all, at least one; those that the rounds leave go greedily down
+    /// Architectures that are trained in all; those that the rounds leave go greedily down
     /// the best ranking.
+    #[schemars(range(min = 1, max = 10_000))]
     pub evaluated: usize,
     /// Bayesian optimisation over the weights of the metrics.
     pub bayes: BayesConfig,
@@ -74,7 +81,7 @@ impl Default for RobotConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum RobotError {
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(#[from] OutOfRange),
     #[error(
         "the metrics take {batch} different images, but the training split has {images}; give it more \
          images or set `batch`"
@@ -94,15 +101,8 @@ pub enum RobotError {
 }
 
 impl RobotConfig {
-    /// Checks every range but those of `bayes`.
-    pub fn check(&self) -> Result<(), ConfigError> {
-        whole("pool", self.pool, 1, 10_000_000)?;
-        whole("batch", self.batch, 2, 65_536)?;
-        whole("channels", self.channels, 1, 4096)?;
-        whole("cells", self.cells, 1, 4096)?;
-        real("grasp_step", f64::from(self.grasp_step), 1e-4, 0.5)?;
-        whole("rounds", self.rounds, 1, 10_000)?;
-        whole("evaluated", self.evaluated, 1, 10_000)?;
+    pub fn check(&self) -> Result<(), OutOfRange> {
+        ranges::check(self)?;
         self.train.check().map_err(|e| e.below("train"))
     }
 }

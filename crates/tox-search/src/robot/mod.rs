@@ -21,7 +21,6 @@ pub use config::{Choice, RobotConfig, RobotError};
 pub use search::{Found, Inputs, Query, run};
 
 use crate::cell::GenotypeNetwork;
-use crate::config::ConfigError;
 use crate::genes::Architecture;
 use crate::nas::diagnostics::Diagnostics;
 use crate::nas::{
@@ -31,6 +30,7 @@ use crate::space::cells::CellGenotype;
 use crate::zero_cost::{NAMES, metrics};
 use serde::{Deserialize, Serialize};
 use tox_data::checkpoint::Hooks;
+use tox_data::ranges::OutOfRange;
 use tox_data::rng::stream;
 use tox_data::{Dataset, shuffled};
 
@@ -60,7 +60,7 @@ impl Course for RobotTrace {
 }
 
 impl Numbers for RobotConfig {
-    fn check_in(&self, _space: NasSpace) -> Result<(), ConfigError> {
+    fn check_in(&self, _space: NasSpace) -> Result<(), OutOfRange> {
         self.check()
     }
 }

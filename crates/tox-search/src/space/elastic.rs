@@ -7,6 +7,7 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tox_data::ranges::{self, OutOfRange};
 
 /// Number of searched blocks.
 pub const BLOCKS: usize = 5;
@@ -47,8 +48,10 @@ pub struct Arch {
 pub struct ElasticSpace {
     /// Multiplies all channels, which are then rounded to multiples of 8. The published supernets
     /// have 1.0 and 1.2.
+    #[schemars(range(min = 0.05, max = 10.0))]
     pub width: f64,
     /// Heights and widths of images that may be chosen, ascending.
+    #[schemars(length(min = 1), inner(range(min = 1, max = MAX)))]
     pub resolutions: Vec<usize>,
     /// Stride 1 instead of 2 in the stem and in the first block, so that an image is reduced 8
     /// times instead of 32 times.
@@ -117,27 +120,11 @@ impl ElasticSpace {
     }
 
     /// Refuses a width or resolutions that no network can have.
-    pub fn check(&self) -> Result<(), SpaceError> {
-        let refuse = |what, found, expected: &str| {
-            Err(SpaceError::Network {
-                what,
-                found,
-                expected: expected.to_owned(),
-            })
-        };
-        if !(0.05..=10.0).contains(&self.width) {
-            return refuse("width", self.width.to_string(), "0.05 to 10");
-        }
+    pub fn check(&self) -> Result<(), OutOfRange> {
+        ranges::check(self)?;
         let ascending = self.resolutions.windows(2).all(|pair| pair[0] < pair[1]);
-        let in_range = self.resolutions.iter().all(|r| (1..=MAX).contains(r));
-        if self.resolutions.is_empty() || !ascending || !in_range {
-            return refuse(
-                "list of resolutions",
-                format!("{:?}", self.resolutions),
-                "one or more ascending numbers of 1 to 4096",
-            );
-        }
-        Ok(())
+        let found = format!("{:?}", self.resolutions);
+        OutOfRange::unless(ascending, "resolutions", found, "ascending numbers")
     }
 
     /// Refuses an architecture that is not of this space.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use thiserror::Error;
+use tox_data::ranges::OutOfRange;
 
 /// A place in a text, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +131,9 @@ pub enum SpaceError {
         found: String,
         expected: String,
     },
+    /// A number of an elastic space.
+    #[error("the elastic space: {0}")]
+    Elastic(#[from] OutOfRange),
 }
 
 /// `, did you mean ...?` if one of `known` is near `found`, else nothing.

@@ -12,6 +12,7 @@
 use super::{SurrogateError, check, check_rows};
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
+use tox_data::ranges::OutOfRange;
 
 /// Trees of NSGANetV2's ensemble.
 pub const TREES: usize = 5000;
@@ -253,13 +254,7 @@ impl Carts {
         rng: &mut impl Rng,
     ) -> Result<Self, SurrogateError> {
         let width = check("an ensemble of regression trees", rows, targets)?;
-        if trees == 0 {
-            return Err(SurrogateError::Setting {
-                setting: "trees",
-                expected: "at least 1",
-                found: 0.0,
-            });
-        }
+        OutOfRange::unless(trees > 0, "trees", trees, "at least 1")?;
         let ranked = Ranked::new(rows, targets, width);
         let mut columns: Vec<usize> = (0..width).collect();
         let mut tree = |_| {

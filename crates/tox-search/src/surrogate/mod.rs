@@ -22,6 +22,7 @@ use rbf::Rbf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use tox_data::ranges::OutOfRange;
 use tox_data::rng::stream;
 
 /// Why a predictor could not be fitted or asked.
@@ -65,12 +66,8 @@ pub enum SurrogateError {
         samples: usize,
         remedy: &'static str,
     },
-    #[error("{setting} is {found}, expected {expected}")]
-    Setting {
-        setting: &'static str,
-        expected: &'static str,
-        found: f64,
-    },
+    #[error(transparent)]
+    Setting(#[from] OutOfRange),
     #[error("no predictor could be fitted; the first one says: {first}")]
     NoneFits { first: String },
 }
@@ -118,15 +115,9 @@ fn check_rows(rows: &[Vec<f64>], width: usize) -> Result<(), SurrogateError> {
 }
 
 /// Checks that a setting is at least 0.
-fn check_setting(setting: &'static str, found: f64) -> Result<(), SurrogateError> {
-    if found.is_finite() && found >= 0.0 {
-        return Ok(());
-    }
-    Err(SurrogateError::Setting {
-        setting,
-        expected: "a finite number of at least 0",
-        found,
-    })
+fn check_setting(setting: &'static str, found: f64) -> Result<(), OutOfRange> {
+    let holds = found.is_finite() && found >= 0.0;
+    OutOfRange::unless(holds, setting, found, "at least 0")
 }
 
 /// Squared Euclidean distance.
@@ -167,11 +158,14 @@ impl fmt::Display for Kind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PredictorConfig {
-    /// Regularisation of the radial basis function, at least 0; 0 = exact interpolation.
+    /// Regularisation of the radial basis function; 0 = exact interpolation.
+    #[schemars(range(min = 0.0, max = 1e12))]
     pub eta: f64,
-    /// Noise variance of the Gaussian process relative to its signal variance, at least 0.
+    /// Noise variance of the Gaussian process relative to its signal variance.
+    #[schemars(range(min = 0.0, max = 1e12))]
     pub noise: f64,
     /// Trees of the ensemble.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub trees: usize,
 }
 

@@ -1,10 +1,10 @@
 //! Every number of a TE-NAS search.
 
-use crate::config::{ConfigError, whole};
 use crate::space::cells::CellSpace;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tox_data::Normalise;
+use tox_data::ranges::{self, OutOfRange};
 
 /// What pixels are normalised by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -38,20 +38,26 @@ impl Normalisation {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TenasConfig {
-    /// Images of the kernel, at least 2; absent: 14 for the DARTS space, 72 for NAS-Bench-201.
+    /// Images of the kernel; absent: 14 for the DARTS space, 72 for NAS-Bench-201.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 2, max = 4096))]
     pub batch: Option<usize>,
     /// Ops that leave every edge in a round, as long as one stays; absent: 3 for the DARTS space, 1
     /// for NAS-Bench-201.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 8))]
     pub prune: Option<usize>,
     /// New batches and weights, over which the drops of a candidate are averaged.
+    #[schemars(range(min = 1, max = 4096))]
     pub repeats: usize,
     /// Batches of crops for the linear regions.
+    #[schemars(range(min = 1, max = 256))]
     pub region_batches: usize,
-    /// Crops of such a batch, at least 2.
+    /// Crops of such a batch.
+    #[schemars(range(min = 2, max = 65_536))]
     pub region_crops: usize,
     /// Side of a crop.
+    #[schemars(range(min = 1, max = 256))]
     pub crop: usize,
     /// What pixels are normalised by.
     pub normalise: Normalisation,
@@ -75,7 +81,7 @@ impl Default for TenasConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum TenasError {
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(#[from] OutOfRange),
     #[error(
         "a TE-NAS kernel takes {batch} different images, but the training split has {images}; give it \
          more images or set `batch`"
@@ -120,21 +126,12 @@ impl TenasConfig {
         self.prune.unwrap_or(published)
     }
 
-    pub fn ranges(&self, space: CellSpace) -> Result<(), ConfigError> {
-        whole("batch", self.batch(space), 2, 1 << 12)?;
-        whole("prune", self.prune(space), 1, 8)?;
-        whole("repeats", self.repeats, 1, 1 << 12)?;
-        whole("region_batches", self.region_batches, 1, 1 << 8)?;
-        whole("region_crops", self.region_crops, 2, 1 << 16)?;
-        whole("crop", self.crop, 1, 1 << 8)
-    }
-
     /// Checks every range, and that `images` of `[n, c, h, w]` will do.
     ///
     /// # Errors
     /// The first number that is out of its range, or what is wrong with the images.
     pub fn check(&self, space: CellSpace, images: [usize; 4]) -> Result<(), TenasError> {
-        self.ranges(space)?;
+        ranges::check(self)?;
         let [images, _, height, width] = images;
         let batch = self.batch(space);
         if images < batch {

@@ -25,12 +25,10 @@ pub use left::{Left, ops};
 pub use score::{Scene, Scorer};
 pub use search::{Found, run};
 
-use crate::config::ConfigError;
 use crate::genes::Architecture;
 use crate::nas::diagnostics::Diagnostics;
 use crate::nas::{
-    self, Course, Facts, Leftover, NasConfig, NasError, NasSpace, Numbers, Reads, Ties, Trace,
-    TypesOf,
+    self, Course, Facts, Leftover, NasConfig, NasError, Numbers, Reads, Ties, Trace, TypesOf,
 };
 use crate::space::PoisonedSpace;
 use serde::{Deserialize, Serialize};
@@ -65,11 +63,7 @@ impl Course for TenasTrace {
     }
 }
 
-impl Numbers for TenasConfig {
-    fn check_in(&self, space: NasSpace) -> Result<(), ConfigError> {
-        space.cells().map_or(Ok(()), |cells| self.ranges(cells))
-    }
-}
+impl Numbers for TenasConfig {}
 
 /// Draws of batch and weights for the scores of a diagnosis.
 const DRAWS: u64 = 3;

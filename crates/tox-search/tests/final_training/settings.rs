@@ -79,15 +79,15 @@ fn what_cannot_be_trained_is_refused() {
         (
             Darts,
             (|c| c.epochs = Some(0)) as fn(&mut FinalConfig),
-            "epochs = 0",
+            "`epochs` = 0",
         ),
-        (Darts, |c| c.lr_max = Some(f64::NAN), "lr_max = NaN"),
-        (Darts, |c| c.channels = Some(0), "channels = 0"),
-        (Darts, |c| c.drop_path = Some(1.0), "drop_path = 1"),
+        (Darts, |c| c.lr_max = Some(f64::NAN), "`lr_max` = NaN"),
+        (Darts, |c| c.channels = Some(0), "`channels` = 0"),
+        (Darts, |c| c.drop_path = Some(1.0), "`drop_path` = 1"),
         (
             Darts,
             |c| c.auxiliary_weight = Some(-0.4),
-            "auxiliary_weight = -0.4",
+            "`auxiliary_weight` = -0.4",
         ),
         (
             Darts,
@@ -105,7 +105,7 @@ fn what_cannot_be_trained_is_refused() {
             "expected 0, since networks",
         ),
         (Elastic, |c| c.cells = Some(5), "says its size"),
-        (Elastic, |c| c.grad_clip = Some(-1.0), "grad_clip = -1"),
+        (Elastic, |c| c.grad_clip = Some(-1.0), "`grad_clip` = -1"),
     ] {
         let message = refused(protocol, change);
         assert!(message.contains(expected), "{message}");

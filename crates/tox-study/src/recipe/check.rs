@@ -1,13 +1,16 @@
 //! What must hold of a recipe beyond its types.
 
 use super::error::RecipeError;
+use super::keys::Keys;
 use super::parts::WrittenThreats;
 use super::source::{MOST_CELLS, Source, dotted, path};
 use super::written::{Cell, Recipe};
 use crate::gate::Rule;
 use crate::house::{House, Learner};
-use crate::spec::TrialSpec;
+use crate::spec::{Judge, TrialSpec};
 use std::collections::BTreeSet;
+use toml::Table;
+use tox_data::ranges;
 use tox_data::spec::{Augment, DataSpec, SplitKind};
 
 /// Names of the study and of its cells.
@@ -84,6 +87,12 @@ pub fn gates(source: &Source, recipe: &Recipe) -> Result<(), RecipeError> {
         }
     }
     Ok(())
+}
+
+/// Whether the numbers of the judge are in their ranges.
+pub fn judge(source: &Source, judge: &Judge) -> Result<(), RecipeError> {
+    let keys = Keys::new(source, path(&["judge"]), Table::new());
+    ranges::check(judge).map_err(|e| keys.out_of_range(&e))
 }
 
 /// Most seeds of a cell, and most trials of a study.
@@ -169,16 +178,16 @@ pub fn data(
     spec: &TrialSpec,
 ) -> Result<(), RecipeError> {
     let data = &spec.data;
+    let keys = Keys::new(source, at.to_vec(), Table::new());
+    ranges::check(data).map_err(|e| keys.out_of_range(&e))?;
     let own = house.learner(&spec.learner.kind);
     let general = [
         ("dataset", data.dataset.is_empty(), "is empty"),
-        ("train", data.train == Some(0), "= 0: expected at least 1"),
         (
             "valid",
             data.valid == 0 && own.is_none_or(|learner| learner.needs_valid()),
             "= 0: expected at least 1",
         ),
-        ("test", data.test == Some(0), "= 0: expected at least 1"),
         (
             "classes",
             data.classes.as_ref().is_some_and(|c| !distinct(c)),
@@ -193,11 +202,6 @@ pub fn data(
             "label",
             data.label.is_some() && !data.has_columns(),
             "names a column of a table (.csv, .tsv, .parquet), and the data are none: leave it out",
-        ),
-        (
-            "resize",
-            data.resize.is_some_and(|r| !(4..=1024).contains(&r)),
-            "is out of range: expected 4 to 1024 pixels",
         ),
     ];
     let general = general.into_iter().filter(|(_, wrong, _)| *wrong);

@@ -6,21 +6,13 @@ use serde::de::DeserializeOwned;
 use std::fmt::Display;
 use std::path::Path;
 use toml::{Table, Value};
+use tox_data::ranges::OutOfRange;
 
 /// Keys as they are written.
 pub struct Keys<'a> {
     source: &'a Source<'a>,
     at: Vec<String>,
     table: Table,
-}
-
-/// A number out of its range.
-#[derive(Clone, Debug, PartialEq)]
-pub struct OutOfRange {
-    /// Dotted, below the keys' own table; empty for the table itself.
-    pub key: String,
-    pub found: String,
-    pub expected: String,
 }
 
 impl<'a> Keys<'a> {
@@ -81,13 +73,12 @@ impl<'a> Keys<'a> {
             &path(&wrong.key.split('.').collect::<Vec<_>>()),
         ]
         .concat();
-        let message = format!(
-            "`{}` = {} is out of range: expected {}",
-            dotted(&at),
-            wrong.found,
-            wrong.expected
-        );
-        self.source.refuse(&at, message, None)
+        let key = dotted(&at);
+        let whole = OutOfRange {
+            key,
+            ..wrong.clone()
+        };
+        self.source.refuse(&at, whole.to_string(), None)
     }
 
     /// An error about the value of `key`, a dotted key; of all keys if it is empty.

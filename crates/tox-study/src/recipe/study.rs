@@ -127,6 +127,7 @@ impl Study {
         check::names(&source, &recipe)?;
         check::seeds(&source, &path(&["seeds"]), &recipe.seeds)?;
         check::gates(&source, &recipe)?;
+        check::judge(&source, &recipe.judge)?;
 
         if !recipe.cells.iter().any(|cell| overrides.keeps(cell)) {
             let names = recipe.cells.iter();

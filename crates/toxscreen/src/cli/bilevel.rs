@@ -11,11 +11,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tox_audits::commands::rows::{self, Held, Model, poison_lr};
 use tox_audits::error::Fails;
-use tox_bilevel::config::{BilevelAttack, BilevelConfig, ConfigError, Norm, Penalty};
+use tox_bilevel::config::{BilevelAttack, BilevelConfig, Norm, Penalty};
 use tox_bilevel::own::Own;
 use tox_bilevel::scale::Scaling;
 use tox_data::features::{Ask, Features, Opened};
 use tox_data::majority::NoBetter;
+use tox_data::ranges::OutOfRange;
 use tox_study::trial::Failure;
 
 /// Where the rows come from.
@@ -243,8 +244,8 @@ impl Learner {
 }
 
 /// What to say of a number that is out of range: the option that sets it.
-pub fn out_of_range(error: &ConfigError) -> Failure {
-    let option = match error.key {
+pub fn out_of_range(error: &OutOfRange) -> Failure {
+    let option = match error.key.as_str() {
         "hidden" => "--hidden",
         "inner.steps" => "--steps",
         "inner.lr" => "--lr",

@@ -163,7 +163,7 @@ impl Radius {
 
 fn refused(error: &AttackError) -> Failure {
     let hint = match error {
-        AttackError::Epsilon { .. } | AttackError::EveryImage { .. } => {
+        AttackError::Ball(_) => {
             "write --epsilon 8/255 for 8 of 255 grey levels, or --norm l2 with a length"
         }
         _ => "leave the attack out, or use another",

@@ -18,6 +18,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use tox_data::checkpoint::{self, Slot};
 use tox_data::features::Features;
+use tox_data::ranges::{self, OutOfRange};
 use tox_data::spec::Augment;
 use tox_data::{Dataset, Normalise, Split};
 use tox_nn::Device;
@@ -27,7 +28,6 @@ use tox_nn::nets::resnet::resnet18;
 use tox_poison::data::gc::{self, Attack, Gc, Victim};
 use tox_poison::data::{Crafted, PoisonError, points};
 use tox_search::cell::{GenotypeNetwork, SupernetShape};
-use tox_search::config::ConfigError;
 use tox_search::pdarts::config::PdartsConfig;
 use tox_search::pdarts::found::{self, PdartsError};
 use tox_search::pdarts::learner::Learner;
@@ -50,7 +50,7 @@ pub enum GcError {
     /// The victim's network cannot be built.
     Space(SpaceError),
     /// Its search cannot be run.
-    Config(ConfigError),
+    Config(OutOfRange),
     Poison(PoisonError),
     Other(Failure),
 }
@@ -113,7 +113,7 @@ pub struct Made {
 /// # Errors
 /// Why there is no poison.
 pub fn craft<D: Desk>(ask: &Ask<'_>, desk: &D) -> Result<Option<Made>, GcError> {
-    ask.gc.check()?;
+    ranges::check(&ask.gc).map_err(PoisonError::from)?;
     let images = gc::images(ask.clean)?;
     let job = Job {
         ask,

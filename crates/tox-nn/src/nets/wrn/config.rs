@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tox_data::ranges::{self, OutOfRange};
 
 /// A residual block. Both are pre-activation (He et al. 2016, "Identity mappings").
 #[derive(
@@ -70,13 +71,17 @@ impl From<Shape> for String {
 )]
 #[serde(deny_unknown_fields, default)]
 pub struct RobustBlock {
-    /// Parts that the middle is split into, all but one with a 3x3 convolution; at least 2.
+    /// Parts that the middle is split into, all but one with a 3x3 convolution.
+    #[schemars(range(min = 2, max = 64))]
     pub scales: usize,
-    /// Channels of a group of such a convolution, in a block of 640 output channels; at least 1.
+    /// Channels of a group of such a convolution, in a block of 640 output channels.
+    #[schemars(range(min = 1, max = 640))]
     pub base_width: usize,
-    /// Groups of such a convolution; at least 1.
+    /// Groups of such a convolution.
+    #[schemars(range(min = 1, max = 64))]
     pub cardinality: usize,
-    /// Output channels for each hidden unit of the squeeze-and-excitation; at least 1.
+    /// Output channels for each hidden unit of the squeeze-and-excitation.
+    #[schemars(range(min = 1, max = 65_536))]
     pub se: usize,
 }
 
@@ -140,6 +145,9 @@ pub enum ShapeError {
         low: usize,
         high: usize,
     },
+    /// Robust blocks that cannot be.
+    #[error("the robust blocks of a network: {0}")]
+    Cells(#[from] OutOfRange),
 }
 
 impl Shape {
@@ -185,12 +193,7 @@ impl WrnConfig {
         self.shape.check()?;
         within("the number of image channels", self.in_channels, 1, 1024)?;
         within("the number of classes", self.classes, 1, 65_536)?;
-        let cells = &self.cells;
-        within("`scales` of the robust blocks", cells.scales, 2, 64)?;
-        let (width, groups) = (cells.base_width, cells.cardinality);
-        within("`base_width` of the robust blocks", width, 1, 640)?;
-        within("`cardinality` of the robust blocks", groups, 1, 64)?;
-        within("`se` of the robust blocks", cells.se, 1, 65_536)
+        Ok(ranges::check(&self.cells)?)
     }
 
     /// All blocks in order.

@@ -11,7 +11,7 @@ mod tv;
 pub use tv::tv_chambolle;
 
 use super::report::{Judged, Verdict};
-use super::{CleanseError, Inputs, ranges};
+use super::{CleanseError, Inputs};
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -40,7 +40,8 @@ pub enum Denoise {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Median {
-    /// Side of the window, 1 (nothing changes) to 15.
+    /// Side of the window; at 1 nothing changes.
+    #[schemars(range(min = 1, max = 15))]
     pub size: usize,
 }
 
@@ -56,12 +57,15 @@ impl Default for Median {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TvChambolle {
-    /// Weight of the total variation against the squared distance to the image, 1e-6 to 1e3; more is
+    /// Weight of the total variation against the squared distance to the image; more is
     /// smoother.
+    #[schemars(range(min = 1e-6, max = 1e3))]
     pub weight: f64,
-    /// Ends when an iteration changes the objective by less than this share of its first value, 0 to 1.
+    /// Ends when an iteration changes the objective by less than this share of its first value.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub eps: f64,
-    /// Most iterations, 1 to 100,000.
+    /// Most iterations.
+    #[schemars(range(min = 1, max = 100_000))]
     pub iterations: usize,
 }
 
@@ -80,8 +84,9 @@ impl Default for TvChambolle {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BitDepth {
-    /// Bits left, 1 to 8 (nothing changes). Xu et al. have 1 for MNIST, 4 and 5 for CIFAR-10 and
+    /// Bits left; at 8 nothing changes. Xu et al. have 1 for MNIST, 4 and 5 for CIFAR-10 and
     /// ImageNet. At 4 a step is 17/255, about the bound of the study's attacks.
+    #[schemars(range(min = 1, max = 8))]
     pub bits: u8,
 }
 
@@ -92,18 +97,6 @@ impl Default for BitDepth {
 }
 
 impl Denoise {
-    pub(super) fn check(&self) -> Result<(), CleanseError> {
-        match self {
-            Self::Median(m) => ranges(&[("size", m.size as f64, 1.0, 15.0, "1 to 15")]),
-            Self::TvChambolle(tv) => ranges(&[
-                ("weight", tv.weight, 1e-6, 1e3, "1e-6 to 1e3"),
-                ("eps", tv.eps, 0.0, 1.0, "0 to 1"),
-                ("iterations", tv.iterations as f64, 1.0, 1e5, "1 to 100000"),
-            ]),
-            Self::BitDepth(depth) => ranges(&[("bits", f64::from(depth.bits), 1.0, 8.0, "1 to 8")]),
-        }
-    }
-
     /// One channel of an image of height `h` and width `w`, changed in place.
     pub fn plane(&self, plane: &mut [u8], (h, w): (usize, usize)) {
         match self {

@@ -9,7 +9,7 @@ pub use points::Points;
 
 use super::report::{Judged, Verdict};
 use super::small::SmallResnet;
-use super::{CleanseError, Inputs, ranges};
+use super::{CleanseError, Inputs};
 use crate::classifier::Task;
 use crate::logistic::standardised;
 use schemars::JsonSchema;
@@ -33,9 +33,10 @@ pub enum Action {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Pixels {
-    /// Side to which images are reduced first, 1 to 1024: less cost, and less weight of exact places.
+    /// Side to which images are reduced first: less cost, and less weight of exact places.
     /// Default: as they are.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1024))]
     pub side: Option<usize>,
 }
 
@@ -64,13 +65,15 @@ impl Default for Space {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Knn {
-    /// Neighbours, 1 to 1000 and fewer than there are rows. With 10, the default, more than half of
+    /// Neighbours, fewer than there are rows. With 10, the default, more than half of
     /// them are poisoned in one row of 7,000 at a tenth of flipped labels; more neighbours are further
     /// away.
+    #[schemars(range(min = 1, max = 1000))]
     pub k: usize,
-    /// Least share of the neighbours, above 0 and at most 1. The paper's range begins at 0.5, the
+    /// Least share of the neighbours. The paper's range begins at 0.5, the
     /// default: the label of half of the neighbours. Higher touches fewer clean rows and finds fewer
     /// poisoned ones.
+    #[schemars(range(min = 1e-9, max = 1.0))]
     pub eta: f64,
     /// What happens to the row.
     pub action: Action,
@@ -90,21 +93,6 @@ impl Default for Knn {
 }
 
 impl Knn {
-    pub(super) fn check(&self) -> Result<(), CleanseError> {
-        let k = self.k as f64;
-        ranges(&[
-            ("k", k, 1.0, 1000.0, "1 to 1000"),
-            ("eta", self.eta, 1e-9, 1.0, "above 0 and at most 1"),
-        ])?;
-        match &self.space {
-            Space::Pixels(Pixels { side: None }) => Ok(()),
-            Space::Pixels(Pixels { side: Some(side) }) => {
-                ranges(&[("side", *side as f64, 1.0, 1024.0, "1 to 1024")])
-            }
-            Space::Features(small) => small.check(),
-        }
-    }
-
     pub(super) fn tables(&self) -> Result<(), &'static str> {
         match self.space == Space::default() {
             true => Ok(()),

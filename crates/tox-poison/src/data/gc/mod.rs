@@ -41,6 +41,7 @@ use serde_json::{Value, json};
 use tox_data::checkpoint::{Hooks, drive};
 use tox_data::features::{Features, Values};
 use tox_data::patch::Patch;
+use tox_data::ranges;
 use tox_data::{Normalise, Split};
 use tox_nn::layers::Network;
 
@@ -48,32 +49,40 @@ use tox_nn::layers::Network;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Gc {
-    /// Largest change of a pixel (L-inf), 1 to 255, in 1/255.
+    /// Largest change of a pixel (L-inf), in 1/255.
+    #[schemars(range(min = 1, max = 255))]
     pub bound: u8,
-    /// How far the ascent may take the target parameters, in L2, 0 to 1e6. The paper has 1.0 for
+    /// How far the ascent may take the target parameters, in L2. The paper has 1.0 for
     /// architecture parameters and NSGANetV2's subnets, 0.5 for discretised networks. On a smaller
     /// network the same radius goes further, and a model that is too bad cannot be defended by
     /// images: see [`Cancelled::clean_loss`]. 0: no ascent, the victim already is the model that the
     /// adversary has chosen.
+    #[schemars(range(min = 0.0, max = 1e6))]
     pub radius: f64,
-    /// Length of a step of the ascent, above 0.
+    /// Length of a step of the ascent.
+    #[schemars(range(min = 1e-12, max = 1e6))]
     pub ascent_lr: f64,
-    /// Most images of a clean batch, in the ascent and for g_c; at least 2.
+    /// Most images of a clean batch, in the ascent and for g_c.
+    #[schemars(range(min = 2, max = 65_536))]
     pub clean_batch: usize,
-    /// Adam's learning rate, above 0, in normalised units: 0.1 is 6 of 255 steps a pixel on CIFAR-10.
+    /// Adam's learning rate, in normalised units: 0.1 is 6 of 255 steps a pixel on CIFAR-10.
+    #[schemars(range(min = 1e-12, max = 1e6))]
     pub lr: f64,
-    /// Passes over the poison, at least 1.
+    /// Passes over the poison.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub iterations: usize,
-    /// Most images of a poison batch, at least 1. The published code has 32, its published run 64.
+    /// Most images of a poison batch. The published code has 32, its published run 64.
+    #[schemars(range(min = 1, max = 65_536))]
     pub batch: usize,
-    /// Iterations from one snapshot to the next, at least 1; the first and the last make one too.
+    /// Iterations from one snapshot to the next; the first and the last make one too.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub snapshot_every: usize,
-    /// How far from the targets, in L2, the central difference takes its two gradients, 1e-9 to
-    /// 1e3. Not in the paper, which differentiates twice. In float32, 0.01 comes within 5e-5 of the
+    /// How far from the targets, in L2, the central difference takes its two gradients. Not in the paper, which differentiates twice. In float32, 0.01 comes within 5e-5 of the
     /// exact gradient of small networks, and 0.003 within 6e-5, 0.01 within 5e-4 when the targets
     /// are the alphas of a small supernet. On networks and supernets of the DARTS space with 16
     /// channels and 5 cells, 0.003, 0.01 and 0.03 give the same within 3e-3; longer ones bend, and
     /// shorter ones drown in rounding.
+    #[schemars(range(min = 1e-9, max = 1e3))]
     pub difference: f64,
 }
 
@@ -117,34 +126,6 @@ impl Default for Gc {
             snapshot_every: 10,
             difference: 0.01,
         }
-    }
-}
-
-impl Gc {
-    pub fn check(&self) -> Result<(), PoisonError> {
-        let (clean, every) = (self.clean_batch as f64, self.snapshot_every as f64);
-        let ranges = [
-            ("bound", f64::from(self.bound), 1.0, 255.0, "1 to 255"),
-            ("radius", self.radius, 0.0, 1e6, "0 to 1e6"),
-            ("ascent_lr", self.ascent_lr, 1e-12, 1e6, "1e-12 to 1e6"),
-            ("clean_batch", clean, 2.0, 65_536.0, "2 to 65536"),
-            ("lr", self.lr, 1e-12, 1e6, "1e-12 to 1e6"),
-            ("iterations", self.iterations as f64, 1.0, 1e6, "1 to 1e6"),
-            ("batch", self.batch as f64, 1.0, 65_536.0, "1 to 65536"),
-            ("snapshot_every", every, 1.0, 1e6, "1 to 1e6"),
-            ("difference", self.difference, 1e-9, 1e3, "1e-9 to 1e3"),
-        ];
-        for (key, found, low, high, expected) in ranges {
-            // NaN is in no range.
-            if !(low..=high).contains(&found) {
-                return Err(PoisonError::Setting {
-                    key,
-                    found,
-                    expected,
-                });
-            }
-        }
-        Ok(())
     }
 }
 
@@ -237,7 +218,7 @@ pub fn craft_rows<N: Network>(
     mut hooks: Hooks<'_>,
 ) -> Result<Option<Crafted>, PoisonError> {
     let (clean, gc) = (attack.clean, attack.gc);
-    gc.check()?;
+    ranges::check(&gc)?;
     // NaN is no share.
     if !(share > 0.0 && share <= 1.0) {
         return Err(PoisonError::Budget { budget: share });

@@ -26,6 +26,7 @@ use super::{SurrogateError, check_rows, check_setting, square_distance};
 pub use kernel::Kernel;
 use likelihood::{Fit, Samples};
 use nalgebra::DVector;
+use tox_data::ranges::OutOfRange;
 
 /// What the process varies about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,23 +107,14 @@ impl Settings {
         }
     }
 
-    fn check(&self) -> Result<(), SurrogateError> {
+    fn check(&self) -> Result<(), OutOfRange> {
         check_setting("noise", self.noise)?;
         let Lengths { start, low, high } = self.lengths;
-        for (setting, found, good) in [
-            ("lengths.low", low, low > 0.0),
-            ("lengths.start", start, start >= low),
-            ("lengths.high", high, high >= start && high.is_finite()),
-        ] {
-            if !good {
-                return Err(SurrogateError::Setting {
-                    setting,
-                    expected: "0 < low <= start <= high, all finite",
-                    found,
-                });
-            }
-        }
-        Ok(())
+        let expected = "0 < low <= start <= high, all finite";
+        OutOfRange::unless(low > 0.0, "lengths.low", low, expected)?;
+        OutOfRange::unless(start >= low, "lengths.start", start, expected)?;
+        let fits = high >= start && high.is_finite();
+        OutOfRange::unless(fits, "lengths.high", high, expected)
     }
 }
 

@@ -46,22 +46,20 @@ pub fn failed(error: PoisonError) -> Failure {
 fn hint(error: &PoisonError) -> Option<String> {
     let hint = match error {
         PoisonError::Budget { .. } | PoisonError::NoPoints { .. } => "change --budget",
-        PoisonError::Setting { key, .. } => {
-            let option = match *key {
+        PoisonError::Range(error) => {
+            let option = match error.key.trim_start_matches("fit.") {
                 "lr" => "gc-lr".to_owned(),
                 "batch" => "gc-batch".to_owned(),
                 key => key.replace('_', "-"),
             };
             return Some(format!("change --{option}"));
         }
-        PoisonError::Fit(error) if error.key == "epochs" => "change --epochs",
         PoisonError::NotImages { .. } => "--attack rlf works on any rows",
         PoisonError::Keys(_) => "leave --epochs and --width out",
         PoisonError::Victim { .. } => {
             "try another --seed, --epochs or --genotype, or a smaller --radius"
         }
-        PoisonError::Fit(_)
-        | PoisonError::OneClass { .. }
+        PoisonError::OneClass { .. }
         | PoisonError::Confidences { .. }
         | PoisonError::Diverged(_)
         | PoisonError::Checkpoint(_)

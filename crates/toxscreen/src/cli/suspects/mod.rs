@@ -110,19 +110,13 @@ fn method() -> PossibleValuesParser {
 /// Why rows cannot be judged, and what to change.
 pub fn failed(error: CleanseError) -> Failure {
     let (exit, hint) = match &error {
-        CleanseError::Setting { key, .. } => {
-            let option = key.strip_prefix("settings.").unwrap_or(key);
-            (Exit::Usage, Some(format!("change --{option}")))
-        }
+        CleanseError::Range(error) => (Exit::Usage, Some(format!("change --{}", error.key))),
         CleanseError::FewToJudge { .. } => (Exit::Data, Some("lower --k or --folds".to_owned())),
         CleanseError::Trusted { .. } => (
             Exit::Data,
             Some("bring rows that somebody has looked at, with --trusted".to_owned()),
         ),
-        CleanseError::Both(..)
-        | CleanseError::FewRows { .. }
-        | CleanseError::Method { .. }
-        | CleanseError::Untrusted { .. }
+        CleanseError::FewRows { .. }
         | CleanseError::Table(_)
         | CleanseError::Known { .. }
         | CleanseError::FewLeft { .. }
@@ -173,7 +167,7 @@ impl Looking {
         session.pool();
         let settings = self.settings();
         let (rows, trusted) = (&source.data.sets.train, source.trusted.as_ref());
-        let asked = methods::named(&self.method).map_err(failed)?;
+        let asked = methods::named(&self.method).map_err(|e| failed(e.into()))?;
         let found = with_bar("suspects", stop, |stop, progress| {
             let case = Case::new(rows, trusted, &settings, session.seed)?;
             methods::find(&case, &asked, &mut |done, what| {

@@ -6,10 +6,10 @@ use crate::cli::{Result, usage};
 use clap::ArgMatches;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use tox_audits::commands::gc::{CELL, GcError, Kind, few, most_stages, small_search};
+use tox_data::ranges::OutOfRange;
 use tox_nn::fit::FitConfig;
-use tox_poison::data::PoisonError;
+use tox_poison::classifier::Classifier;
 use tox_poison::data::gc::Gc;
-use tox_search::config::ConfigError;
 use tox_search::pdarts::config::PdartsConfig;
 use tox_search::space::SpaceError;
 use tox_search::space::cells::{CellGenotype, CellSpace};
@@ -95,13 +95,11 @@ pub fn victim(args: &Poison, given: &ArgMatches) -> Result<Kind> {
         let what = "--genotype resnet18";
         refuse(given, &["channels", "cells"], what, "--width")?;
         let width = args.training.width;
-        if !(1..=1024).contains(&width) {
-            return Err(failed(PoisonError::Setting {
-                key: "width",
-                found: width as f64,
-                expected: "1 to 1024",
-            }));
-        }
+        let network = Classifier {
+            width,
+            fit: fit.clone(),
+        };
+        network.check().map_err(|e| failed(e.into()))?;
         return Ok(Kind::ResNet18 { width, fit });
     }
     let (what, other) = ("a network of cells", "--channels, or --genotype resnet18");
@@ -188,7 +186,7 @@ fn unfit(error: &SpaceError) -> Failure {
 }
 
 /// What to change when the search cannot be run.
-fn out_of_range(error: &ConfigError) -> Failure {
+fn out_of_range(error: &OutOfRange) -> Failure {
     let hint = match error.key.as_str() {
         "stages.cells" => "change --cells",
         "channels" => "change --channels",
