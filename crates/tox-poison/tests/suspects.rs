@@ -283,7 +283,7 @@ fn a_defence_says_what_it_cannot_do() {
     let clean = digits();
     let refused = |text: &str| applied(&clean, text).unwrap_err().to_string();
     let error = refused(r#"{ kind = "suspects", method = "loss" }"#);
-    assert!(error.contains("set `trusted`"), "{error}");
+    assert!(error.contains("`trusted` = none"), "{error}");
     let error = refused(r#"{ kind = "suspects", method = "nose" }"#);
     assert!(
         error.contains("knn, loss, confident, hypergradient, combined"),
