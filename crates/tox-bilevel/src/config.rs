@@ -64,6 +64,32 @@ pub enum Groups {
     PerLayer,
 }
 
+/// Beside what the penalty stands in the training loss.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Scale {
+    /// Beside the mean of the rows' losses: it is as strong on ten rows as on ten thousand.
+    #[default]
+    Mean,
+    /// Beside their sum, that is, divided by the number of rows: a lambda is worth `lambda - ln n` of `mean`. The
+    /// paper's largest constants make gradient descent diverge otherwise.
+    Sum,
+}
+
+/// How a learned lambda is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Objective {
+    /// By steps against the hypergradient of the trusted points' cross-entropy (Algorithm 2).
+    #[default]
+    Gradient,
+    /// That of least cross-entropy on the trusted points among the `grid` values, each trained anew after each step
+    /// of the poison.
+    GridLoss,
+    /// That of least error there; the smallest of equals.
+    GridError,
+}
+
 /// What reverse mode keeps of the inner training. It changes time and memory, and the result in no
 /// more than the last digits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -120,8 +146,22 @@ pub struct Lambda {
     pub large: f64,
     /// Folds of the cross-validation, 2 to 100.
     pub folds: usize,
-    /// Values between `min` and `max`, equally spaced, that the cross-validation tries.
+    /// Values between `min` and `max`, equally spaced, that the cross-validation, an objective by grid and `curve` try.
     pub grid: usize,
+    /// Beside what the penalty stands.
+    // A default is not written, so that trials keep the ids that they had before there was a choice.
+    #[serde(skip_serializing_if = "is_default")]
+    pub scale: Scale,
+    /// How the victim `learned` chooses.
+    #[serde(skip_serializing_if = "is_default")]
+    pub objective: Objective,
+    /// Retrain at each level with each of the `grid` values: loss and error against lambda on one finished poison.
+    #[serde(skip_serializing_if = "is_default")]
+    pub curve: bool,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Default for Lambda {
@@ -136,6 +176,9 @@ impl Default for Lambda {
             large: 2.0,
             folds: 5,
             grid: 14,
+            scale: Scale::Mean,
+            objective: Objective::Gradient,
+            curve: false,
         }
     }
 }
@@ -234,6 +277,19 @@ impl Default for BilevelAttack {
     }
 }
 
+/// The lambda that counts as the best at a position.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Best {
+    /// That of least cross-entropy on the validation points.
+    #[default]
+    Loss,
+    /// That of least error on them, as in the paper's Appendix A; the smallest of equals. The paper does not say which.
+    SmallestByError,
+    /// That of least error, the largest of equals.
+    LargestByError,
+}
+
 /// `[learner] kind = "synthetic"`: the paper's Fig. 1, one poison point against logistic regression
 /// on two Gaussians, as maps over the point's position. Its data set is `gaussians`, whose `train`
 /// and `valid` count both classes together.
@@ -260,6 +316,9 @@ pub struct SyntheticConfig {
     pub lambda_max: f64,
     /// Values of lambda that the third map tries.
     pub lambdas: usize,
+    /// By what the third map chooses among them.
+    #[serde(skip_serializing_if = "is_default")]
+    pub best: Best,
     /// Half the side of the square of positions; the paper's is 9.5.
     pub half_side: f64,
     /// Positions along a side.
@@ -279,6 +338,7 @@ impl Default for SyntheticConfig {
             lambda_min: -8.0,
             lambda_max: 500f64.ln(),
             lambdas: 30,
+            best: Best::Loss,
             half_side: 9.5,
             grid: 39,
         }
@@ -379,6 +439,12 @@ impl BilevelConfig {
                 l.grid as f64,
                 (2..=1000).contains(&l.grid),
                 "2 to 1000",
+            ),
+            (
+                "lambda.objective",
+                layers as f64,
+                l.objective == Objective::Gradient || l.groups == Groups::One,
+                "gradient, where each layer has a lambda of its own",
             ),
             steps("retrain.epochs", self.retrain.epochs.unwrap_or(1)),
             rate("retrain.lr", self.retrain.lr.unwrap_or(1.0)),
