@@ -53,6 +53,32 @@ pub enum Groups {
     PerLayer,
 }
 
+/// Beside what the penalty stands in the training loss.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Scale {
+    /// Beside the mean of the rows' losses: it is as strong on ten rows as on ten thousand.
+    #[default]
+    Mean,
+    /// Beside their sum, that is, divided by the number of rows: a lambda is worth `lambda - ln n` of `mean`. The
+    /// paper's largest constants make gradient descent diverge otherwise.
+    Sum,
+}
+
+/// How a learned lambda is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Objective {
+    /// By steps against the hypergradient of the trusted points' cross-entropy (Algorithm 2).
+    #[default]
+    Gradient,
+    /// That of least cross-entropy on the trusted points among the `grid` values, each trained anew after each step
+    /// of the poison.
+    GridLoss,
+    /// That of least error there; the smallest of equals.
+    GridError,
+}
+
 /// What reverse mode keeps of the inner training. It changes time and memory, and the result in no
 /// more than the last digits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -117,9 +143,23 @@ pub struct Lambda {
     /// Folds of the cross-validation.
     #[schemars(range(min = 2, max = 100))]
     pub folds: usize,
-    /// Values between `min` and `max`, equally spaced, that the cross-validation tries.
+    /// Values between `min` and `max`, equally spaced, that the cross-validation, an objective by grid and `curve` try.
     #[schemars(range(min = 2, max = 1000))]
     pub grid: usize,
+    /// Beside what the penalty stands.
+    // A default is not written, so that trials keep the ids that they had before there was a choice.
+    #[serde(skip_serializing_if = "is_default")]
+    pub scale: Scale,
+    /// How the victim `learned` chooses.
+    #[serde(skip_serializing_if = "is_default")]
+    pub objective: Objective,
+    /// Retrain at each level with each of the `grid` values: loss and error against lambda on one finished poison.
+    #[serde(skip_serializing_if = "is_default")]
+    pub curve: bool,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Default for Lambda {
@@ -134,6 +174,9 @@ impl Default for Lambda {
             large: 2.0,
             folds: 5,
             grid: 14,
+            scale: Scale::Mean,
+            objective: Objective::Gradient,
+            curve: false,
         }
     }
 }
@@ -241,6 +284,19 @@ impl Default for BilevelAttack {
     }
 }
 
+/// The lambda that counts as the best at a position.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Best {
+    /// That of least cross-entropy on the validation points.
+    #[default]
+    Loss,
+    /// That of least error on them, as in the paper's Appendix A; the smallest of equals. The paper does not say which.
+    SmallestByError,
+    /// That of least error, the largest of equals.
+    LargestByError,
+}
+
 /// `[learner] kind = "synthetic"`: the paper's Fig. 1, one poison point against logistic regression
 /// on two Gaussians, as maps over the point's position. Its data set is `gaussians`, whose `train`
 /// and `valid` count both classes together.
@@ -277,6 +333,9 @@ pub struct SyntheticConfig {
     /// Values of lambda that the third map tries.
     #[schemars(range(min = 2, max = 1000))]
     pub lambdas: usize,
+    /// By what the third map chooses among them.
+    #[serde(skip_serializing_if = "is_default")]
+    pub best: Best,
     /// Half the side of the square of positions; the paper's is 9.5.
     #[schemars(range(max = 1e3), extend("exclusiveMinimum" = 0.0))]
     pub half_side: f64,
@@ -298,6 +357,7 @@ impl Default for SyntheticConfig {
             lambda_min: -8.0,
             lambda_max: 500f64.ln(),
             lambdas: 30,
+            best: Best::Loss,
             half_side: 9.5,
             grid: 39,
         }
@@ -311,16 +371,20 @@ impl BilevelConfig {
     /// The first that is not.
     pub fn check(&self) -> Result<(), OutOfRange> {
         ranges::check(self)?;
-        let Lambda {
-            min, max, start, ..
-        } = self.lambda;
-        OutOfRange::unless(min < max, "lambda.max", max, "above lambda.min")?;
-        let within = (min..=max).contains(&start);
+        let l = &self.lambda;
+        OutOfRange::unless(l.min < l.max, "lambda.max", l.max, "above lambda.min")?;
+        let within = (l.min..=l.max).contains(&l.start);
+        OutOfRange::unless(within, "lambda.start", l.start, "from lambda.min to lambda.max")?;
+        let each = match l.objective {
+            Objective::Gradient => return Ok(()),
+            Objective::GridLoss => "grid-loss",
+            Objective::GridError => "grid-error",
+        };
         OutOfRange::unless(
-            within,
-            "lambda.start",
-            start,
-            "from lambda.min to lambda.max",
+            l.groups == Groups::One,
+            "lambda.objective",
+            each,
+            "gradient, where each layer has a lambda of its own",
         )
     }
 }

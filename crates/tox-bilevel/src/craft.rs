@@ -40,11 +40,12 @@ fn problem<'a>(
     fixed: Vec<&'a Points<f32>>,
     poison: &'a Points<f32>,
 ) -> Problem<'a, f32> {
+    let train = TrainingSet { fixed, poison };
     Problem {
         model,
-        train: TrainingSet { fixed, poison },
+        regulariser: regulariser(config, lambda, train.len()),
+        train,
         valid: &sets.valid,
-        regulariser: regulariser(config, lambda),
         start,
         steps: config.inner.steps,
         lr: config.inner.lr as f32,

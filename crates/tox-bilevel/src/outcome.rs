@@ -65,6 +65,20 @@ pub struct Level {
     pub moved: f64,
     /// One entry for each hyperiteration that led here.
     pub trace: Vec<Hyperiteration>,
+    /// The victim with each lambda of the grid on this level's poison; empty where it was not asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub curve: Vec<Tried>,
+}
+
+/// A victim retrained with one lambda. Nothing where training diverged.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tried {
+    pub lambda: f64,
+    /// Mean cross-entropy on the validation set.
+    pub valid_loss: Option<f64>,
+    pub valid_error: Option<f64>,
+    pub test_error: Option<f64>,
 }
 
 /// One step of Algorithm 2, before its update.
@@ -121,7 +135,7 @@ pub struct SyntheticOutcome {
     pub error_none: Vec<f64>,
     /// Validation error, percent, with the fixed lambda.
     pub error_fixed: Vec<f64>,
-    /// The lambda of least validation cross-entropy.
+    /// The best lambda, by what the config says.
     pub best_lambda: Vec<f64>,
     /// Clean training points: position and class.
     pub train: Vec<(f64, f64, u16)>,

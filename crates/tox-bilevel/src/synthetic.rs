@@ -6,7 +6,7 @@
 //! make gradient descent diverge (0.2 * 500 > 2); divided by n = 65 the whole range converges.
 
 use crate::audit::AuditError;
-use crate::config::{Penalty, SyntheticConfig};
+use crate::config::{Best, Penalty, SyntheticConfig};
 use crate::hypergradient::{Hypergradient, ReverseMode};
 use crate::inner::{Diverged, Problem, Regulariser};
 use crate::model::Model;
@@ -219,9 +219,14 @@ impl Example<'_> {
         let error = |lambda| Ok(self.judge(&self.fit(Some(&at), lambda)?).0);
         let mut best = (f64::INFINITY, self.config.lambda_min);
         for lambda in self.config.tried() {
-            let (_, loss) = self.judge(&self.fit(Some(&at), Some(lambda))?);
-            if loss < best.0 {
-                best = (loss, lambda);
+            let (error, loss) = self.judge(&self.fit(Some(&at), Some(lambda))?);
+            let (cost, last) = match self.config.best {
+                Best::Loss => (loss, false),
+                Best::SmallestByError => (error, false),
+                Best::LargestByError => (error, true),
+            };
+            if cost < best.0 || (last && cost == best.0) {
+                best = (cost, lambda);
             }
         }
         Ok([error(None)?, error(Some(self.config.lambda))?, best.1])

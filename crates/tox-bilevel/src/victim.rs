@@ -1,9 +1,9 @@
 //! The victims: what lambda each uses, how it is trained on a poisoned set, what it then gets wrong.
 
-use crate::config::{BilevelConfig, Groups, Victim};
+use crate::config::{BilevelConfig, Groups, Objective, Scale, Victim};
 use crate::inner::{Diverged, Problem, Regulariser};
 use crate::model::Model;
-use crate::outcome::CrossValidated;
+use crate::outcome::{CrossValidated, Tried};
 use crate::pass::Passes;
 use crate::points::{Points, TrainingSet, Values};
 use crate::sets::Sets;
@@ -128,13 +128,21 @@ pub fn groups(config: &BilevelConfig) -> usize {
     }
 }
 
-/// The penalty with these lambdas; none for the victim without regularisation.
-pub fn regulariser(config: &BilevelConfig, lambda: &[f64]) -> Option<Regulariser<f32>> {
+/// The penalty with these lambdas on so many training rows; none for the victim without regularisation.
+pub fn regulariser(
+    config: &BilevelConfig,
+    lambda: &[f64],
+    rows: usize,
+) -> Option<Regulariser<f32>> {
+    let divided = match config.lambda.scale {
+        Scale::Mean => 0.0,
+        Scale::Sum => (rows as f64).ln(),
+    };
     (config.victim != Victim::None).then(|| Regulariser {
         penalty: config.penalty,
         groups: config.lambda.groups,
         bias: config.lambda.bias,
-        lambda: lambda.iter().map(|&l| l as f32).collect(),
+        lambda: lambda.iter().map(|&l| (l - divided) as f32).collect(),
     })
 }
 
@@ -161,9 +169,9 @@ pub fn retrain(
     let train = TrainingSet::of(&clean, &poison);
     let problem = Problem {
         model: &model,
+        regulariser: regulariser(config, lambda, train.len()),
         train,
         valid: &sets.valid,
-        regulariser: regulariser(config, lambda),
         start: &start,
         steps: config.retrain.epochs.unwrap_or(config.inner.steps),
         lr: config.retrain.lr.unwrap_or(config.inner.lr) as f32,
@@ -178,7 +186,80 @@ pub fn retrain(
     })
 }
 
-/// The lambdas that cross-validation tries, ascending.
+/// The learner's answer to a poison by its grid: each lambda is trained as the inner problem is, from `start`.
+///
+/// # Errors
+/// When training diverges with every lambda.
+pub fn answer(
+    (sets, config): (&Sets, &BilevelConfig),
+    poison: &Poison,
+    start: &[f32],
+) -> Result<f64, Diverged> {
+    let model = model(config, sets);
+    let clean = poison.leaves(&sets.train);
+    let poison = poison.points(model.features);
+    let mut last = None;
+    let mut best: Option<(f64, f64)> = None;
+    for lambda in grid(config) {
+        let train = TrainingSet::of(&clean, &poison);
+        let problem = Problem {
+            model: &model,
+            regulariser: regulariser(config, &[lambda], train.len()),
+            train,
+            valid: &sets.valid,
+            start,
+            steps: config.inner.steps,
+            lr: config.inner.lr as f32,
+        };
+        let weights = match problem.train() {
+            Ok(weights) => weights,
+            Err(diverged) => {
+                last = Some(diverged);
+                continue;
+            }
+        };
+        let mut valid = Passes::of(&model, &sets.valid);
+        let cost = match config.lambda.objective {
+            Objective::Gradient | Objective::GridLoss => valid.loss(&weights),
+            Objective::GridError => valid.error(&weights),
+        };
+        if cost.is_finite() && best.is_none_or(|(least, _)| cost < least) {
+            best = Some((cost, lambda));
+        }
+    }
+    best.map(|(_, lambda)| lambda)
+        .ok_or(last.unwrap_or(Diverged {
+            step: config.inner.steps,
+            what: "the validation loss is not a number, with every lambda of the grid",
+        }))
+}
+
+/// What the victim would be worth with each lambda of the grid, on one and the same poison.
+pub fn curve(
+    sets: &Sets,
+    config: &BilevelConfig,
+    poison: &Poison,
+    (seed, level): (u64, usize),
+) -> Vec<Tried> {
+    // The victim without a penalty has a curve too.
+    let config = BilevelConfig {
+        victim: Victim::Large,
+        ..config.clone()
+    };
+    let tried = |lambda: f64| {
+        let each = vec![lambda; groups(&config)];
+        let found = retrain(sets, &config, &each, poison, seed, level).ok();
+        Tried {
+            lambda,
+            valid_loss: found.as_ref().map(|f| f.valid_loss),
+            valid_error: found.as_ref().map(|f| f.valid_error),
+            test_error: found.as_ref().map(|f| f.test_error),
+        }
+    };
+    grid(&config).into_iter().map(tried).collect()
+}
+
+/// The lambdas that a grid has, ascending.
 pub fn grid(config: &BilevelConfig) -> Vec<f64> {
     let l = &config.lambda;
     let step = (l.max - l.min) / (l.grid - 1) as f64;
@@ -228,7 +309,7 @@ pub fn cross_validate(
             model: &model,
             train: TrainingSet::of(&rest, &none),
             valid: &held,
-            regulariser: regulariser(config, &vec![lambda; groups(config)]),
+            regulariser: regulariser(config, &vec![lambda; groups(config)], rest.len()),
             start: &start,
             steps: config.inner.steps,
             lr: config.inner.lr as f32,

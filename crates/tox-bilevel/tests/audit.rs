@@ -9,23 +9,7 @@ use tox_bilevel::points::Values;
 use tox_bilevel::sets::{Sets, SetsError};
 use tox_testkit::stops::stopped;
 
-/// 3 against 8, 8 x 8 pixels.
-fn digits() -> Sets {
-    let data = tox_testkit::data::digits(None, 300, None);
-    let mut sets = Sets::of(&data, Default::default()).unwrap();
-    for points in [&mut sets.train, &mut sets.valid, &mut sets.test] {
-        let kept: Vec<usize> = (0..points.len())
-            .filter(|&i| [3, 8].contains(&points.labels[i]))
-            .collect();
-        *points = points.select(&kept);
-        points
-            .labels
-            .iter_mut()
-            .for_each(|l| *l = u16::from(*l == 8));
-    }
-    sets.class_names = vec!["3".into(), "8".into()];
-    sets
-}
+mod digits;
 
 fn config(victim: Victim) -> BilevelConfig {
     let mut config = BilevelConfig {
@@ -68,7 +52,7 @@ fn audit(
 
 #[test]
 fn the_poison_climbs_and_stays_in_its_box() {
-    let sets = digits();
+    let sets = digits::sets();
     for norm in [Norm::Point, Norm::Batch] {
         let attack = BilevelAttack {
             lr: if norm == Norm::Point { 0.5 } else { 2.0 },
@@ -96,7 +80,7 @@ fn the_poison_climbs_and_stays_in_its_box() {
 
 #[test]
 fn zero_poison_is_the_baseline_bit_for_bit() {
-    let sets = digits();
+    let sets = digits::sets();
     for victim in [
         Victim::None,
         Victim::Large,
@@ -124,7 +108,7 @@ fn zero_poison_is_the_baseline_bit_for_bit() {
 
 #[test]
 fn stopping_anywhere_changes_nothing() {
-    let sets = digits();
+    let sets = digits::sets();
     let mut net = config(Victim::Learned);
     net.hidden = vec![6, 4];
     net.lambda.groups = Groups::PerLayer;
@@ -141,7 +125,7 @@ fn stopping_anywhere_changes_nothing() {
 
 #[test]
 fn threads_change_nothing() {
-    let sets = digits();
+    let sets = digits::sets();
     let with = |threads| {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
@@ -156,7 +140,7 @@ fn threads_change_nothing() {
 
 #[test]
 fn a_learning_rate_that_diverges_is_reported() {
-    let sets = digits();
+    let sets = digits::sets();
     let mut config = config(Victim::Large);
     config.inner.lr = 50.0;
     config.lambda.large = 3.0;
@@ -176,7 +160,7 @@ fn a_learning_rate_that_diverges_is_reported() {
 
 #[test]
 fn a_learning_rate_that_swings_and_stays_finite_is_reported() {
-    let sets = digits();
+    let sets = digits::sets();
     let mut config = config(Victim::None);
     config.inner.lr = 1e5;
     config.inner.steps = 7;
@@ -192,7 +176,7 @@ fn a_learning_rate_that_swings_and_stays_finite_is_reported() {
 
 #[test]
 fn what_cannot_work_is_refused_with_a_reason() {
-    let sets = digits();
+    let sets = digits::sets();
     let says = |sets: &Sets, config: &BilevelConfig, attack: &BilevelAttack, words: &str| {
         let error = audit(sets, config, Some(attack), 1000)
             .unwrap_err()

@@ -64,7 +64,7 @@ pub fn compare(
         model: &model,
         train: TrainingSet::of(&clean, &poison),
         valid: &sets.valid,
-        regulariser: victim::regulariser(config, &[ask.lambda]),
+        regulariser: victim::regulariser(config, &[ask.lambda], sets.train.len()),
         start: &start,
         steps: config.inner.steps,
         lr: config.inner.lr as f32,

@@ -29,8 +29,8 @@ fn every_recipe_of_the_repository_loads() {
     assert!(trials >= 2 * laptop.len(), "{trials}");
     // Three data sets, seven cells each, ten repetitions; Fig. 4: four sizes of three cells.
     let of = |file: &str| count(&format!("recipes/bilevel/{file}.toml"));
-    assert_eq!((of("fig1").1, of("fig2").1, of("fig6").1), (5, 210, 210));
-    assert_eq!(of("fig4").1, 360);
+    assert_eq!((of("fig1").1, of("fig2").1, of("fig6").1), (40, 210, 210));
+    assert_eq!((of("fig4").1, of("map").1), (360, 52));
     assert_eq!((of("laptop").1, of("laptop-net").1), (21, 24));
     assert_eq!(of("quickstart").1, 40);
     let quickstart = Study::parse(&HOUSE, "quickstart", QUICKSTART, &Overrides::default()).unwrap();

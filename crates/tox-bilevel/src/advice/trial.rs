@@ -482,7 +482,7 @@ fn validate(config: &BilevelConfig, question: &Question<'_>, s: usize) -> Option
                 model: &model,
                 train: TrainingSet::of(&rest, &none),
                 valid: &held,
-                regulariser: regulariser(config, &question.each(lambda)),
+                regulariser: regulariser(config, &question.each(lambda), rest.len()),
                 start: &weights,
                 steps: config.inner.steps,
                 lr: config.inner.lr as f32,

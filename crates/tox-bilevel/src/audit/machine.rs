@@ -5,7 +5,7 @@ mod tests;
 
 use super::{AuditError, Finished, Inputs};
 use crate::ascent::{climb, descend, norm};
-use crate::config::Victim;
+use crate::config::{Objective, Victim};
 use crate::hypergradient::{Hypergradient, ReverseMode};
 use crate::inner::{Diverged, Problem};
 use crate::measures;
@@ -116,11 +116,16 @@ impl<'a> Audit<'a> {
 
     /// Outer steps of the present level: none where there is nothing to optimise.
     fn hyperiterations(&self) -> usize {
-        let learned = self.inputs.config.victim == Victim::Learned;
-        if learned || !self.state.levels.is_empty() {
-            self.inputs.config.hyperiterations
-        } else {
-            0
+        let config = self.inputs.config;
+        match (
+            self.state.levels.is_empty(),
+            config.victim,
+            config.lambda.objective,
+        ) {
+            (false, _, _) | (true, Victim::Learned, Objective::Gradient) => config.hyperiterations,
+            // Without poison the answer is always the same.
+            (true, Victim::Learned, Objective::GridLoss | Objective::GridError) => 1,
+            (true, Victim::None | Victim::Large | Victim::CrossValidated, _) => 0,
         }
     }
 
@@ -191,14 +196,15 @@ impl<'a> Audit<'a> {
             config.bias_start,
             &mut stream(seed, "start", &[level, step]),
         );
+        let train = TrainingSet {
+            fixed: vec![&self.clean, &frozen],
+            poison: &poison,
+        };
         let problem = Problem {
             model: &model,
-            train: TrainingSet {
-                fixed: vec![&self.clean, &frozen],
-                poison: &poison,
-            },
+            regulariser: regulariser(config, &self.state.lambda, train.len()),
+            train,
             valid: &sets.valid,
-            regulariser: regulariser(config, &self.state.lambda),
             start: &start,
             steps: config.inner.steps,
             lr: config.inner.lr as f32,
@@ -223,8 +229,15 @@ impl<'a> Audit<'a> {
             let values = &mut self.poison.values[batch.start * features..batch.end * features];
             climb(sets, attack, &hyper.poison, values);
         }
-        if config.victim == Victim::Learned {
-            descend(&config.lambda, &hyper.lambda, &mut self.state.lambda);
+        match (config.victim, config.lambda.objective) {
+            (Victim::Learned, Objective::Gradient) => {
+                descend(&config.lambda, &hyper.lambda, &mut self.state.lambda);
+            }
+            (Victim::Learned, Objective::GridLoss | Objective::GridError) => {
+                let best = victim::answer((sets, config), &self.poison, &start)?;
+                self.state.lambda = vec![best];
+            }
+            (Victim::None | Victim::Large | Victim::CrossValidated, _) => {}
         }
         Ok(())
     }
@@ -283,6 +296,10 @@ impl<'a> Audit<'a> {
             kuncheva,
             moved,
             trace: std::mem::take(&mut self.state.trace),
+            curve: match config.lambda.curve {
+                true => victim::curve(sets, config, &self.poison, (seed, level)),
+                false => Vec::new(),
+            },
         });
         if config.victim == Victim::Learned {
             self.state.lambda.fill(config.lambda.start);

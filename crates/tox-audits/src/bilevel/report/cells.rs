@@ -300,7 +300,10 @@ fn key(spec: &TrialSpec) -> TrialSpec {
     key.seed = 0;
     change(&mut key, |config| {
         config.victim = Victim::None;
-        config.lambda = Lambda::default();
+        config.lambda = Lambda {
+            scale: config.lambda.scale,
+            ..Lambda::default()
+        };
         config.hyperiterations = 1;
         config.kuncheva = Vec::new();
     });

@@ -7,6 +7,7 @@ mod cells;
 mod checks;
 mod claims;
 mod climb;
+mod curves;
 mod examples;
 mod figures;
 mod findings;

@@ -1,7 +1,7 @@
 //! The page of a bilevel study: what its template is given.
 
 use super::cells::{self, Cell, Setting};
-use super::{claims, climb, examples, figures, findings, settings, tables, valid};
+use super::{claims, climb, curves, examples, figures, findings, settings, tables, valid};
 use crate::reporter::Drawn;
 use tox_report::ReportError;
 use tox_report::context;
@@ -35,6 +35,7 @@ impl<'a> Report<'a> {
             climb::losses(&settings),
             climb::lambdas(&settings),
             climb::cross_validation(&settings),
+            curves::figure(&settings),
         ];
         let paper = followed::<Paper>(run, FILE).is_some();
         let figures = figures.into_iter();

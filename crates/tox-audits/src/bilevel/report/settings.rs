@@ -1,7 +1,7 @@
 //! What a study did differently from the paper, and what it chose where the paper says nothing.
 
 use super::cells::Cell;
-use tox_bilevel::config::{BilevelConfig, SyntheticConfig, Victim};
+use tox_bilevel::config::{Best, BilevelConfig, Objective, SyntheticConfig, Victim};
 use tox_data::spec::DataSpec;
 use tox_report::settings::{Difference, Differences, data, leaves};
 use tox_study::spec::TrialSpec;
@@ -63,8 +63,15 @@ fn read(key: &str, config: &BilevelConfig) -> bool {
     match key {
         "learner.leak" | "learner.bias_start" => !config.hidden.is_empty(),
         "learner.lambda.large" => victim == Victim::Large,
-        "learner.lambda.folds" | "learner.lambda.grid" => victim == Victim::CrossValidated,
-        "learner.lambda.start" | "learner.lambda.lr" => victim == Victim::Learned,
+        "learner.lambda.folds" => victim == Victim::CrossValidated,
+        "learner.lambda.grid" => {
+            victim == Victim::CrossValidated
+                || config.lambda.curve
+                || (victim == Victim::Learned && config.lambda.objective != Objective::Gradient)
+        }
+        "learner.lambda.start" | "learner.lambda.lr" | "learner.lambda.objective" => {
+            victim == Victim::Learned
+        }
         "learner.lambda.min" | "learner.lambda.max" => {
             matches!(victim, Victim::CrossValidated | Victim::Learned)
         }
@@ -143,13 +150,21 @@ pub fn synthetic<'a>(
         }
         // The defaults are the paper's numbers.
         let paper = leaves("learner", &SyntheticConfig::default());
-        for ((key, ours), (_, paper)) in leaves("learner", *config).into_iter().zip(paper) {
+        for (key, ours) in leaves("learner", *config) {
+            let said = paper.iter().find(|(said, _)| *said == key);
             let open = OPEN.iter().any(|o| key.strip_prefix("learner.") == Some(o));
-            if open {
-                chosen.add(key, ours, "not stated".to_owned(), name);
-            } else {
-                differ.add(key, ours, paper, name);
+            match said {
+                Some((_, paper)) if !open => differ.add(key, ours, paper.clone(), name),
+                _ => chosen.add(key, ours, "not stated".to_owned(), name),
             }
+        }
+        if config.best == Best::Loss {
+            differ.add(
+                "learner.best".to_owned(),
+                "loss".to_owned(),
+                "error".to_owned(),
+                name,
+            );
         }
     }
     (differ.finish(cells.len()), chosen.finish(cells.len()))

@@ -136,6 +136,7 @@ pub fn record(spec: &TrialSpec) -> Record {
                     .collect(),
                 moved: if n > 0 { 3.4 + jitter } else { 0.0 },
                 trace: if n > 0 { trace } else { Vec::new() },
+                curve: Vec::new(),
             }
         })
         .collect();
