@@ -42,7 +42,8 @@ fn options(jobs: usize) -> RunOptions {
         program: PathBuf::from(PROGRAM),
         jobs,
         threads: 1,
-        device: "cpu".into(),
+        devices: vec!["cpu".into()],
+        on_each: 1,
         data_dir: None,
         allow_commands: false,
     }
@@ -362,6 +363,7 @@ fn verification_runs_trials_again_and_finds_what_was_changed() {
             &store,
             sample,
             &options(2),
+            &|_| Ok(()),
             &AtomicUsize::new(0),
             &mut |_| {},
         );
