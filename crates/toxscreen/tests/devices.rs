@@ -37,7 +37,9 @@ fn a_build_without_the_feature_says_how_to_get_it() {
         for command in [
             format!("run r.toml --device {feature}:0"),
             format!("run r.toml --device {feature}:0,{feature}:1"),
-            format!("screen --data digits --device {feature}:0"),
+            format!(
+                "poison --attack clf --data digits --budget 0.1 --out p.npz --device {feature}:0"
+            ),
         ] {
             let said = PROGRAM.words(dir.path(), &command);
             said.must(2, &[&how, "toxscreen devices", "leave --device out"]);
@@ -83,7 +85,7 @@ mod vulkan {
         for command in [
             "run r.toml --device vulkan:77",
             "run r.toml --device vulkan:0,vulkan:77",
-            "screen --data digits --device vulkan:77",
+            "poison --attack clf --data digits --budget 0.1 --out p.npz --device vulkan:77",
         ] {
             let said = PROGRAM.words(dir.path(), command);
             said.must(

@@ -36,17 +36,6 @@ pub trait CubeKernels: Backend {
     ) -> FloatTensor<Self>;
 }
 
-fn inputs(maps: [CubeTensor; 3], eps: f32, relu: bool) -> Norm {
-    let [x, gamma, beta] = maps.map(into_contiguous);
-    Norm {
-        x,
-        gamma,
-        beta,
-        eps,
-        relu,
-    }
-}
-
 impl CubeKernels for Cube {
     fn cube_view(flat: FloatTensor<Self>, start: usize, shape: [usize; 4]) -> FloatTensor<Self> {
         launch::view(&flat, start, shape)
@@ -67,7 +56,7 @@ impl CubeKernels for Cube {
         eps: f32,
         relu: bool,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        launch::norm(inputs([x, gamma, beta], eps, relu), None)
+        launch::norm(Norm::new([x, gamma, beta], eps, relu), None)
     }
 
     fn cube_norm_given(
@@ -79,7 +68,7 @@ impl CubeKernels for Cube {
         relu: bool,
     ) -> FloatTensor<Self> {
         let stats = into_contiguous(stats);
-        launch::norm(inputs([x, gamma, beta], eps, relu), Some(stats)).0
+        launch::norm(Norm::new([x, gamma, beta], eps, relu), Some(stats)).0
     }
 }
 
@@ -177,7 +166,7 @@ fn tracked_norm<C: CheckpointStrategy>(
     let prep = Norming.prepare::<C>(nodes).compute_bound().stateful();
     // The guards keep the nodes until the op is one of the graph.
     let [x, gamma, beta] = maps.map(|map| map.into_parts());
-    let inputs = inputs([x.0, gamma.0, beta.0], eps, relu);
+    let inputs = Norm::new([x.0, gamma.0, beta.0], eps, relu);
     let is_given = given.is_some();
     let (y, stats) = launch::norm(inputs.clone(), given);
     let state = Normed {

@@ -1,4 +1,6 @@
-//! The kernels. Maps are NCHW, f32 and contiguous; every sum is taken in a fixed order.
+//! The kernels. Maps are f32 and without gaps; every sum is taken in a fixed order.
+// The arguments of a kernel are its buffers and sizes.
+#![allow(clippy::too_many_arguments)]
 
 use cubecl::prelude::*;
 
@@ -97,10 +99,14 @@ fn total(value: f32, shared: &mut Shared<[f32]>) -> f32 {
     shared[0]
 }
 
-/// Where value `i` of a channel lies.
+/// Where value `i` of a channel lies in a map whose channels are `last` (NHWC) or not (NCHW).
 #[cube]
-fn place(i: usize, channel: usize, channels: usize, plane: usize) -> usize {
-    (i / plane * channels + channel) * plane + i % plane
+fn place(i: usize, channel: usize, channels: usize, plane: usize, #[comptime] last: bool) -> usize {
+    if last {
+        i * channels + channel
+    } else {
+        (i / plane * channels + channel) * plane + i % plane
+    }
 }
 
 /// Batch norm, then ReLU if `relu`; `stats`: the means of all channels, then the biased variances, which are
@@ -118,6 +124,7 @@ pub fn norm(
     eps: f32,
     #[comptime] relu: bool,
     #[comptime] given: bool,
+    #[comptime] last: bool,
 ) {
     let channel = CUBE_POS_X as usize;
     // Of the batch they are overwritten.
@@ -129,14 +136,14 @@ pub fn norm(
         let n = f32::cast_from(count);
         let mut sum = 0.0f32;
         while i < count {
-            sum += x[place(i, channel, channels, plane)];
+            sum += x[place(i, channel, channels, plane, last)];
             i += UNITS;
         }
         mean = total(sum, &mut shared) / n;
         let mut squares = 0.0f32;
         i = UNIT_POS as usize;
         while i < count {
-            let d = x[place(i, channel, channels, plane)] - mean;
+            let d = x[place(i, channel, channels, plane, last)] - mean;
             squares += d * d;
             i += UNITS;
         }
@@ -149,7 +156,7 @@ pub fn norm(
     let (scale, shift) = (gamma[channel] / (variance + eps).sqrt(), beta[channel]);
     i = UNIT_POS as usize;
     while i < count {
-        let at = place(i, channel, channels, plane);
+        let at = place(i, channel, channels, plane, last);
         let value = (x[at] - mean) * scale + shift;
         // NaN is not below zero.
         if relu && value <= 0.0 {
@@ -178,6 +185,7 @@ pub fn normed(
     eps: f32,
     #[comptime] relu: bool,
     #[comptime] given: bool,
+    #[comptime] last: bool,
 ) {
     let mut shared = Shared::new_slice(UNITS);
     let channel = CUBE_POS_X as usize;
@@ -189,7 +197,7 @@ pub fn normed(
     let mut of_gamma = 0.0f32;
     let mut i = UNIT_POS as usize;
     while i < count {
-        let at = place(i, channel, channels, plane);
+        let at = place(i, channel, channels, plane, last);
         let normal = (x[at] - mean) * inverse;
         let mut d = dy[at];
         if relu && normal * scale + shift <= 0.0 {
@@ -213,7 +221,7 @@ pub fn normed(
     }
     i = UNIT_POS as usize;
     while i < count {
-        let at = place(i, channel, channels, plane);
+        let at = place(i, channel, channels, plane, last);
         let normal = (x[at] - mean) * inverse;
         let mut d = dy[at];
         if relu && normal * scale + shift <= 0.0 {

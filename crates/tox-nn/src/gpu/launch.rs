@@ -4,6 +4,7 @@ use super::kernels::{self, UNITS};
 use burn::tensor::{DType, Shape};
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
+use burn_cubecl::ops::{permute_nchw_to_nhwc, permute_nhwc_to_nchw};
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::calculate_cube_count_elemwise;
 use cubecl::prelude::*;
@@ -120,27 +121,62 @@ fn cubes(channels: usize) -> (CubeCount, CubeDim) {
     )
 }
 
-/// A batch norm: its inputs, contiguous.
+/// A batch norm: its inputs, without gaps.
 #[derive(Clone, Debug)]
 pub struct Norm {
-    pub x: CubeTensor,
-    pub gamma: CubeTensor,
-    pub beta: CubeTensor,
-    pub eps: f32,
-    pub relu: bool,
+    x: CubeTensor,
+    gamma: CubeTensor,
+    beta: CubeTensor,
+    eps: f32,
+    relu: bool,
+    /// Whether its map lies as NHWC, as convolutions leave it, and not as NCHW.
+    last: bool,
+}
+
+impl Norm {
+    /// The map is taken as it lies where that can be.
+    pub fn new([x, gamma, beta]: [CubeTensor; 3], eps: f32, relu: bool) -> Self {
+        let last = permute_nchw_to_nhwc(x.clone()).is_contiguous();
+        Self {
+            x: if last { x } else { into_contiguous(x) },
+            gamma: into_contiguous(gamma),
+            beta: into_contiguous(beta),
+            eps,
+            relu,
+            last,
+        }
+    }
+
+    /// A map that lies as the input does.
+    fn map(&self) -> CubeTensor {
+        let [n, c, h, w] = dims(&self.x);
+        match self.last {
+            true => permute_nhwc_to_nchw(empty(&self.x, Shape::new([n, h, w, c]), DType::F32)),
+            false => empty(&self.x, Shape::new([n, c, h, w]), DType::F32),
+        }
+    }
+
+    /// A map, made to lie as the input does.
+    fn laid(&self, map: CubeTensor) -> CubeTensor {
+        match self.last {
+            true => permute_nhwc_to_nchw(into_contiguous(permute_nchw_to_nhwc(map))),
+            false => into_contiguous(map),
+        }
+    }
 }
 
 /// The output, and the statistics `[2, c]`, which are those of the batch unless they are given.
 pub fn norm(inputs: Norm, given: Option<CubeTensor>) -> (CubeTensor, CubeTensor) {
+    let y = inputs.map();
     let Norm {
         x,
         gamma,
         beta,
         eps,
         relu,
+        last,
     } = inputs;
     let [n, c, h, w] = dims(&x);
-    let y = empty(&x, x.meta.shape().clone(), DType::F32);
     let is_given = given.is_some();
     let stats = given.unwrap_or_else(|| empty(&x, Shape::new([2, c]), DType::F32));
     let (count, dim) = cubes(c);
@@ -161,6 +197,7 @@ pub fn norm(inputs: Norm, given: Option<CubeTensor>) -> (CubeTensor, CubeTensor)
             eps,
             relu,
             is_given,
+            last,
         );
     }
     (y, stats)
@@ -177,16 +214,16 @@ pub struct Normed {
 impl Normed {
     /// The gradients of the map, gamma and beta.
     pub fn backward(self, dy: CubeTensor) -> [CubeTensor; 3] {
-        let dy = into_contiguous(dy);
+        let (dy, dx) = (self.inputs.laid(dy), self.inputs.map());
         let Norm {
             x,
             gamma,
             beta,
             eps,
             relu,
+            last,
         } = self.inputs;
         let [n, c, h, w] = dims(&x);
-        let dx = empty(&x, x.meta.shape().clone(), DType::F32);
         let vector = || empty(&x, Shape::new([c, 1, 1, 1]), DType::F32);
         let (dgamma, dbeta) = (vector(), vector());
         let (count, dim) = cubes(c);
@@ -210,6 +247,7 @@ impl Normed {
                 eps,
                 relu,
                 self.given,
+                last,
             );
         }
         [dx, dgamma, dbeta]
