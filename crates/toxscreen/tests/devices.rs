@@ -1,8 +1,6 @@
 //! Devices: what `devices` lists, what an unusable one is answered with, and every learner that runs on one.
 #![allow(clippy::unwrap_used)]
 
-use std::fs;
-use std::path::Path;
 use tox_testkit::program::{self, Program};
 
 const PROGRAM: Program = Program(env!("CARGO_BIN_EXE_toxscreen"));
@@ -68,6 +66,8 @@ fn several_devices_are_gpus_and_each_is_named_once() {
 #[cfg(feature = "vulkan")]
 mod vulkan {
     use super::*;
+    use std::fs;
+    use std::path::Path;
     use tox_testkit::program::{records, trials};
 
     #[test]
