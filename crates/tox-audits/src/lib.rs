@@ -27,12 +27,14 @@ pub mod threats;
 use scene::Poison;
 use std::path::Path;
 use tox_data::isa;
+use tox_nn::device::DeviceError;
 use tox_report::{Reporter, Reports};
 use tox_robust::evaluation::Evaluation;
 use tox_search::table::Table;
 use tox_study::house::{House, Learner, Measures, Refusal};
+use tox_study::record::Adapter;
 use tox_study::spec::{Surface, TrialSpec};
-use tox_study::trial::{Exit, Failure};
+use tox_study::trial::{Exit, Failure, Machine};
 
 /// Makes the lists of learners and of their reports: one line a learner. Without a report it has the
 /// standard one.
@@ -71,14 +73,20 @@ pub const HOUSE: House = House {
     poison_set: threats::bad_ops::KIND,
 };
 
-/// What the kernels of networks ran with on a device. `winograd`: whether the networks may be of
-/// convolutions with fewer products, which have other last digits.
-fn simd(device: &str, winograd: bool) -> String {
-    match (device, winograd && !isa::plain()) {
+/// What networks run with on a device. `winograd`: whether they may be of convolutions with fewer products,
+/// which have other last digits.
+fn machine(device: &str, winograd: bool) -> Result<Machine, DeviceError> {
+    let adapter = tox_nn::device::open(device)?.adapter.map(|found| Adapter {
+        name: found.name,
+        driver: found.driver,
+        compiler: found.compiler,
+    });
+    let simd = match (device, winograd && !isa::plain()) {
         ("cpu", true) => format!("{} with winograd", tox_nn::kernels::instruction_set()),
         ("cpu", false) => tox_nn::kernels::instruction_set().to_owned(),
         _ => isa::name_of_plain().to_owned(),
-    }
+    };
+    Ok(Machine { simd, adapter })
 }
 
 /// Refuses the threat or defence of a kind, which other learners alone can use.

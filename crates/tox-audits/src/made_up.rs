@@ -52,6 +52,7 @@ pub fn seal_with(spec: &TrialSpec, outcome: Part, edit: impl FnOnce(&mut Provena
         data_hash: "5f1d".repeat(16),
         data_notes: vec!["this copy of cifar10 is synthetic".into()],
         device: "cpu".into(),
+        adapter: None,
         threads: 1,
         platform: "linux x86_64".into(),
         simd: "avx512".into(),

@@ -9,6 +9,8 @@
 
 pub mod device;
 pub mod fit;
+#[cfg(feature = "cube")]
+mod gpu;
 pub mod init;
 pub mod kernels;
 pub mod layers;

@@ -1,6 +1,8 @@
 //! The ops of the searched networks, on any device: a kernel where there is one, Burn's own ops
 //! elsewhere. Maps are NCHW, f32; channel vectors are `[c, 1, 1, 1]`.
 
+#[cfg(feature = "cube")]
+use crate::gpu;
 use crate::kernels::chain::{Around, Block, Link};
 use crate::kernels::conv::Geometry;
 use crate::kernels::norm::Stats;
@@ -23,7 +25,7 @@ pub type Labels = Tensor<1, Int>;
 pub enum Engine {
     /// Our CPU kernels.
     Kernels,
-    /// Compositions of Burn's ops.
+    /// Compositions of Burn's ops, but for those that GPUs have kernels of ours for.
     Plain,
 }
 
@@ -133,7 +135,9 @@ fn composed(
         Some(given) => batch_norm_given(Engine::Plain, x, (gamma, beta), given, relu),
         None => {
             if measure {
-                measured.push(statistics(&x));
+                let (y, statistics) = batch_norm_measured(Engine::Plain, x, gamma, beta, relu);
+                measured.push(statistics);
+                return y;
             }
             batch_norm(Engine::Plain, x, gamma, beta, relu)
         }
@@ -185,6 +189,8 @@ pub fn batch_norm_measured(
             let measured = sink.take().concat();
             (y, on_device(&measured, &device))
         }
+        #[cfg(feature = "cube")]
+        Engine::Plain if gpu::has(&x) => gpu::norm(x, gamma, beta, BN_EPS, with_relu),
         Engine::Plain => {
             let measured = statistics(&x);
             (batch_norm(engine, x, gamma, beta, with_relu), measured)
@@ -210,6 +216,10 @@ pub fn batch_norm_given(
             BN_EPS,
             with_relu,
         )),
+        #[cfg(feature = "cube")]
+        Engine::Plain if gpu::has(&x) => {
+            gpu::norm_given(x, (gamma, beta), &given, BN_EPS, with_relu)
+        }
         Engine::Plain => {
             let (c, device) = (given.len(), x.device());
             let channel = |value: fn(&[f32; 2]) -> f32| {
@@ -239,6 +249,10 @@ pub fn sum_norm(
         Engine::Plain => {
             let sum = maps.into_iter().reduce(|sum, x| sum + x);
             let x = sum.unwrap_or_else(|| unreachable!("at least one map"));
+            #[cfg(feature = "cube")]
+            if gpu::has(&x) {
+                return gpu::norm(x, gamma, beta, BN_EPS, with_relu).0;
+            }
             let c = x.dims()[1];
             let centred = x.clone() - x.mean_dims(&[0, 2, 3]);
             let var = (centred.clone() * centred.clone()).mean_dims(&[0, 2, 3]);
@@ -285,7 +299,8 @@ fn statistics(x: &Tensor<4>) -> Tensor<2> {
     Tensor::cat(vec![mean.reshape([1, c]), var.reshape([1, c])], 0)
 }
 
-fn on_device(stats: &[[f32; 2]], device: &Device) -> Tensor<2> {
+/// Mean and variance of every channel, `[2, c]`.
+pub(crate) fn on_device(stats: &[[f32; 2]], device: &Device) -> Tensor<2> {
     let means = stats.iter().map(|[mean, _]| *mean);
     let values: Vec<f32> = means.chain(stats.iter().map(|[_, var]| *var)).collect();
     Tensor::from_data(TensorData::new(values, [2, stats.len()]), device)
@@ -301,6 +316,8 @@ pub fn pool(engine: Engine, x: Tensor<4>, kind: Pool) -> Tensor<4> {
                 .with_stride([1, 1])
                 .with_padding([1, 1]),
         ),
+        #[cfg(feature = "cube")]
+        (Engine::Plain, Pool::Max) if gpu::has(&x) => gpu::max_pool(x).0,
         (Engine::Plain, Pool::Max) => module::max_pool2d(
             x,
             MaxPoolOptions::new([3, 3])
@@ -350,6 +367,17 @@ pub fn cross_entropy(logits: Tensor<2>, labels: Labels) -> Tensor<1> {
         .gather(1, labels.reshape([n, 1]))
         .mean()
         .neg()
+}
+
+/// The sum of all values, `[1]`, in an order that is the same each time: Burn's own adds atomically on a GPU
+/// that can.
+pub fn sum(x: Tensor<2>) -> Tensor<1> {
+    #[cfg(feature = "cube")]
+    if gpu::is(&x.device()) {
+        let values = x.shape().num_elements();
+        return x.reshape([1, values]).sum_dim(1).reshape([1]);
+    }
+    x.sum()
 }
 
 /// The values of a tensor on the host, in row-major order.

@@ -4,8 +4,12 @@
 //! leaves of the autodiff graph, the gradients come back, and the update runs over the flat
 //! buffers. So clipping, NaN policies, checkpoints and determinism are the same on every device.
 
+#[cfg(feature = "cube")]
+use crate::gpu::{self, Uploaded};
 use burn::tensor::{Device, Gradients, Tensor, TensorData, Transaction};
 use std::cell::RefCell;
+#[cfg(feature = "cube")]
+use std::sync::OnceLock;
 
 /// Index of a weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,12 +101,35 @@ impl Params {
     }
 }
 
-/// The weights of one pass on a device: each is sent when it is first asked for.
+/// All weights of a model as they lie on a GPU, where they are sent at once and stay; nothing on a CPU.
+#[derive(Debug, Default)]
+pub struct Resident {
+    #[cfg(feature = "cube")]
+    sent: OnceLock<Uploaded>,
+}
+
+impl Resident {
+    /// A weight on a device, no leaf yet.
+    fn weight(&self, params: &Params, id: ParamId, device: &Device) -> Tensor<4> {
+        let entry = params.entry(id);
+        #[cfg(feature = "cube")]
+        if gpu::is(device) {
+            let all = self.sent.get_or_init(|| Uploaded::new(params, device));
+            return all.weight(entry, id.0, device);
+        }
+        let data = TensorData::new(params.values[entry.range()].to_vec(), entry.shape);
+        Tensor::from_data(data, device)
+    }
+}
+
+/// The weights of one pass on a device: on a CPU each is sent when it is first asked for.
 pub struct Leaves<'a> {
     params: &'a Params,
     device: &'a Device,
     tracked: bool,
     sent: RefCell<Vec<Option<Tensor<4>>>>,
+    own: Resident,
+    shared: Option<&'a Resident>,
 }
 
 impl<'a> Leaves<'a> {
@@ -113,7 +140,16 @@ impl<'a> Leaves<'a> {
             device,
             tracked: device.is_autodiff(),
             sent: RefCell::new(vec![None; params.entries.len()]),
+            own: Resident::default(),
+            shared: None,
         }
+    }
+
+    /// These, which are sent to a GPU once for all passes that share `resident`. The weights may not change
+    /// between these.
+    pub fn resident(mut self, resident: &'a Resident) -> Self {
+        self.shared = Some(resident);
+        self
     }
 
     /// For one pass on `device` that asks for no gradients of these weights.
@@ -133,9 +169,8 @@ impl<'a> Leaves<'a> {
     pub fn get(&self, id: ParamId) -> Tensor<4> {
         let leaf = &mut self.sent.borrow_mut()[id.0];
         leaf.get_or_insert_with(|| {
-            let entry = &self.params.entries[id.0];
-            let data = TensorData::new(self.params.values[entry.range()].to_vec(), entry.shape);
-            let tensor = Tensor::from_data(data, self.device);
+            let resident = self.shared.unwrap_or(&self.own);
+            let tensor = resident.weight(self.params, id, self.device);
             if self.tracked {
                 tensor.require_grad()
             } else {
@@ -156,20 +191,44 @@ impl<'a> Leaves<'a> {
         self.take(&mut gradients)
     }
 
+    /// As [`Leaves::gradients`], with the values of other tensors, such as the loss: all in one read.
+    pub fn gradients_with<const N: usize>(
+        self,
+        mut gradients: Gradients,
+        others: [Tensor<1>; N],
+    ) -> (Vec<(ParamId, Vec<f32>)>, [Vec<f32>; N]) {
+        let (ids, found) = self.found(&mut gradients);
+        let mut read = others
+            .into_iter()
+            .fold(Transaction::default(), Transaction::register);
+        read = found.into_iter().fold(read, Transaction::register);
+        let mut values = executed(read);
+        let others = std::array::from_fn(|_| values.next().unwrap_or_default());
+        (ids.into_iter().zip(values).collect(), others)
+    }
+
     /// As [`Leaves::gradients`], and leaves all other gradients where they are: for a pass with the
     /// weights of two models.
     pub fn take(self, gradients: &mut Gradients) -> Vec<(ParamId, Vec<f32>)> {
-        let (mut ids, mut read) = (Vec::new(), Transaction::default());
-        for (i, leaf) in self.sent.into_inner().into_iter().enumerate() {
-            if let Some(gradient) = leaf.and_then(|leaf| leaf.grad_remove(gradients)) {
-                ids.push(ParamId(i));
-                read = read.register(gradient);
-            }
-        }
-        let values = read.execute().into_iter().map(|data| {
-            data.try_into_vec::<f32>()
-                .unwrap_or_else(|e| unreachable!("gradients are f32: {e:?}"))
-        });
-        ids.into_iter().zip(values).collect()
+        let (ids, found) = self.found(gradients);
+        let read = found
+            .into_iter()
+            .fold(Transaction::default(), Transaction::register);
+        ids.into_iter().zip(executed(read)).collect()
     }
+
+    /// The gradients on the device.
+    pub(crate) fn found(self, gradients: &mut Gradients) -> (Vec<ParamId>, Vec<Tensor<4>>) {
+        let sent = self.sent.into_inner().into_iter().enumerate();
+        sent.filter_map(|(i, leaf)| Some((ParamId(i), leaf?.grad_remove(gradients)?)))
+            .unzip()
+    }
+}
+
+/// What a transaction of f32 tensors reads, in order.
+pub(crate) fn executed(read: Transaction) -> impl Iterator<Item = Vec<f32>> {
+    read.execute().into_iter().map(|data| {
+        data.try_into_vec::<f32>()
+            .unwrap_or_else(|e| unreachable!("every tensor here is f32: {e:?}"))
+    })
 }

@@ -5,7 +5,7 @@
 mod support;
 
 use burn::tensor::{Tensor, TensorData};
-use support::{Array, ENGINES, assert_close, rng};
+use support::{Array, assert_close, engines, rng};
 use tox_nn::Device;
 use tox_nn::kernels::conv::Geometry;
 use tox_nn::layers::{BatchNorm, Builder, Conv, Init, Linear, Mode, Network, Pass, State};
@@ -19,7 +19,7 @@ fn tensor<const D: usize>(values: &[f32], shape: [usize; D], device: &Device) ->
 
 #[test]
 fn a_held_relu_lets_through_what_the_earlier_one_did() {
-    let (state, device) = (State::default(), Device::flex().autodiff());
+    let (state, device) = (State::default(), support::device().autodiff());
     let nan = f32::NAN;
     let first = Pass::new(&state, &device, Mode::Probe).noting();
     let y = first.relu(tensor(&[1.0, -2.0, 3.0, 0.0, nan, -1.0], [2, 3], &device));
@@ -43,7 +43,7 @@ fn a_held_relu_lets_through_what_the_earlier_one_did() {
 /// The windows of a 2x2 plane hold all of it; those of a row of four end at its borders.
 #[test]
 fn a_held_max_pool_takes_the_pixel_that_won_before() {
-    let (state, device) = (State::default(), Device::flex().autodiff());
+    let (state, device) = (State::default(), support::device().autodiff());
     let first = Pass::new(&state, &device, Mode::Probe).noting();
     let square = tensor(&[1.0, 2.0, 3.0, 9.0], [1, 1, 2, 2], &device);
     let row = tensor(&[-4.0, -1.0, -2.0, -1.0], [1, 1, 1, 4], &device);
@@ -95,7 +95,7 @@ fn passed<N: Network>(network: &N, pass: Pass<'_>, x: &Array) -> (Vec<f32>, Vec<
 
 fn unchanged<N: Network>(network: &N, state: &State, side: usize, engine: Engine, mode: Mode<'_>) {
     let x = Array::uniform([4, 3, side, side], -1.0, 1.0, &mut rng(6));
-    let device = Device::flex().autodiff();
+    let device = support::device().autodiff();
     let pass = || {
         let mut pass = Pass::new(state, &device, mode);
         pass.engine = engine;
@@ -123,7 +123,7 @@ fn unchanged<N: Network>(network: &N, state: &State, side: usize, engine: Engine
 
 #[test]
 fn at_the_same_weights_nothing_changes() {
-    for engine in ENGINES {
+    for engine in engines() {
         for mode in [Mode::Probe, Mode::Evaluate] {
             let (network, state) = net();
             unchanged(&network, &state, 6, engine, mode);
@@ -142,7 +142,7 @@ fn at_the_same_weights_nothing_changes() {
 #[test]
 fn held_choices_leave_no_kink() {
     let (network, state) = net();
-    let device = Device::flex();
+    let device = support::device();
     let x = Array::uniform([4, 3, 6, 6], -1.0, 1.0, &mut rng(6));
     let pass = Pass::new(&state, &device, Mode::Evaluate).noting();
     let x = tensor(&x.values, [4, 3, 6, 6], &device);
@@ -170,3 +170,5 @@ fn held_choices_leave_no_kink() {
     assert!(bend(true) < 1e-5, "{}", bend(true));
     assert!(bend(false) > 1e-2, "{}", bend(false));
 }
+
+support::on_vulkan!();

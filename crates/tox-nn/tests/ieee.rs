@@ -5,13 +5,13 @@
 mod support;
 
 use support::{
-    Array, ENGINES, assert_close, differentiate, geometries, instruction_sets, naive_conv, rng,
+    Array, assert_close, differentiate, engines, geometries, instruction_sets, naive_conv, rng,
     side, widen, window,
 };
 use tox_nn::kernels::chain::Link;
 use tox_nn::kernels::conv::Geometry;
 use tox_nn::kernels::pool::Pool;
-use tox_nn::ops::{self, BN_EPS, Engine};
+use tox_nn::ops::{self, BN_EPS};
 
 /// Without variance the gradient is multiplied by `gamma / sqrt(eps)`: about 316.
 #[test]
@@ -27,7 +27,7 @@ fn a_constant_channel_multiplies_the_gradient() {
             .iter()
             .map(|d| gain * (d - mean))
             .collect();
-        for engine in ENGINES {
+        for engine in engines() {
             let (out, gradients) = differentiate(&[&x, &vector(gamma), &vector(beta)], &dy, |t| {
                 ops::batch_norm(engine, t[0].clone(), t[1].clone(), t[2].clone(), false)
             });
@@ -60,7 +60,7 @@ fn convs_pass_nan_and_infinity_to_their_windows() {
                 let [y, dx, dw] = naive_conv(&x, &weight, &dy, g);
                 let bad_ones = y.iter().filter(|v| !v.is_finite()).count();
                 assert!(0 < bad_ones && bad_ones < y.len() / 2);
-                for engine in ENGINES {
+                for engine in engines() {
                     let what = format!("{engine:?} {bad} {g:?}");
                     let (out, gradients) = differentiate(&[&x, &weight], &dy, |t| {
                         ops::conv(engine, t[0].clone(), t[1].clone(), g)
@@ -107,7 +107,7 @@ fn convs_pass_bad_weights_to_what_they_see() {
                 let (oh, ow) = side((5, 9), g);
                 let dy = Array::uniform([2, 3, oh, ow], 0.5, 1.0, rng);
                 let [y, dx, dw] = naive_conv(&x, &weight, &dy, g);
-                for engine in ENGINES {
+                for engine in engines() {
                     let (out, gradients) = differentiate(&[&x, &weight], &dy, |t| {
                         ops::conv(engine, t[0].clone(), t[1].clone(), g)
                     });
@@ -134,7 +134,7 @@ fn batch_norm_makes_a_channel_nan_and_relu_keeps_it() {
             let mut beta = Array::new([3, 1, 1, 1], vec![0.0; 3]);
             beta.values[2] = f32::NAN;
             let dy = Array::uniform([2, 3, 5, 9], -1.0, 1.0, rng);
-            for engine in ENGINES {
+            for engine in engines() {
                 let (out, gradients) = differentiate(&[&x, &ones, &beta], &dy, |t| {
                     ops::batch_norm(engine, t[0].clone(), t[1].clone(), t[2].clone(), relu)
                 });
@@ -179,7 +179,7 @@ fn a_chain_passes_nan_and_infinity_as_its_ops_do() {
                 conv: g,
                 norm: Some(true),
             };
-            let engine = Engine::Kernels;
+            let engine = engines()[0];
             let chain = differentiate(&inputs, &dy, |t| {
                 ops::chain(engine, t[0].clone(), &[link; 2], t[1..].to_vec())
             });
@@ -215,7 +215,7 @@ fn max_pool_passes_nan_and_prefers_it() {
     x.values[45 + at] = f32::INFINITY;
     x.values[44] = f32::NEG_INFINITY;
     let dy = Array::new([1, 2, 5, 9], vec![1.0; 90]);
-    for engine in ENGINES {
+    for engine in engines() {
         let (out, gradients) =
             differentiate(&[&x], &dy, |t| ops::pool(engine, t[0].clone(), Pool::Max));
         for (i, y) in out.iter().enumerate() {
@@ -240,3 +240,4 @@ fn max_pool_passes_nan_and_prefers_it() {
 }
 
 instruction_sets!();
+support::on_vulkan!();

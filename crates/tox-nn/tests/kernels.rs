@@ -7,7 +7,7 @@ mod support;
 use burn::tensor::Tensor;
 use proptest::prelude::*;
 use support::{
-    Array, ENGINES, assert_close, differentiate, geometries, instruction_sets, naive_conv, rng,
+    Array, assert_close, differentiate, engines, geometries, instruction_sets, naive_conv, rng,
     side, widen, window,
 };
 use tox_nn::kernels::conv::Geometry;
@@ -25,7 +25,7 @@ fn check_conv(n: usize, ci: usize, co: usize, (h, w): (usize, usize), g: Geometr
     let (oh, ow) = side((h, w), g);
     let dy = Array::integers([n, co, oh, ow], rng);
     let [y, dx, dw] = naive_conv(&x, &weight, &dy, g);
-    for engine in ENGINES {
+    for engine in engines() {
         let (out, gradients) = differentiate(&[&x, &weight], &dy, |t| {
             ops::conv(engine, t[0].clone(), t[1].clone(), g)
         });
@@ -123,7 +123,7 @@ fn a_given_norm_follows_its_definition() {
                 weights[1][c] += dy;
             }
         }
-        for engine in ENGINES {
+        for engine in engines() {
             let (out, gradients) = differentiate(&[&x, &gamma, &beta], &dy, |t| {
                 let weights = (t[1].clone(), t[2].clone());
                 ops::batch_norm_given(engine, t[0].clone(), weights, given.clone(), relu)
@@ -159,7 +159,7 @@ fn check_pools(n: usize, c: usize, map: (usize, usize), seed: u64) {
         max[i] = f64::from(x.values[best.unwrap()]);
         max_dx[best.unwrap()] += dy;
     }
-    for engine in ENGINES {
+    for engine in engines() {
         let run = |kind| differentiate(&[&x], &dy, |t| ops::pool(engine, t[0].clone(), kind));
         let what = format!("{engine:?} {shape:?}");
         let (out, gradients) = run(Pool::Max);
@@ -192,7 +192,7 @@ fn check_gather(n: usize, c: usize, (h, w): (usize, usize), seed: u64) {
             dx[from] += f64::from(dy.values[i]);
         }
     }
-    for engine in ENGINES {
+    for engine in engines() {
         let run = |t: &[Tensor<4>]| ops::gather(engine, t[0].clone());
         let (out, gradients) = differentiate(&[&x], &dy, run);
         assert_eq!(widen(&out), y, "{engine:?} {n}x{c}x{h}x{w}");
@@ -258,7 +258,7 @@ fn batch_norm_and_its_gradients_match_finite_differences() {
                 moved[which][i] -= 2.0 * step;
                 (above - loss(&moved)) / (2.0 * step)
             };
-            for engine in ENGINES {
+            for engine in engines() {
                 let (out, gradients) = differentiate(&[&x, &gamma, &beta], &dy, |t| {
                     ops::batch_norm(engine, t[0].clone(), t[1].clone(), t[2].clone(), relu)
                 });
@@ -277,3 +277,4 @@ fn batch_norm_and_its_gradients_match_finite_differences() {
 }
 
 instruction_sets!();
+support::on_vulkan!();

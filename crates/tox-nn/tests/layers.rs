@@ -6,7 +6,7 @@ mod support;
 
 use burn::tensor::activation::relu;
 use burn::tensor::{Tensor, TensorData};
-use support::{Array, ENGINES, assert_close, naive_conv, rng};
+use support::{Array, assert_close, engines, naive_conv, rng};
 use tox_nn::Device;
 use tox_nn::kernels::conv::Geometry;
 use tox_nn::layers::{Builder, ChainStep, Draws, Init, Mode, Pass, State, chain};
@@ -44,8 +44,8 @@ fn a_bias_is_added_to_its_channel_and_has_a_gradient() {
         *y += f64::from(bias[channel]);
         db[channel] += f64::from(*dy);
     }
-    for engine in ENGINES {
-        let device = Device::flex().autodiff();
+    for engine in engines() {
+        let device = support::device().autodiff();
         let mut pass = Pass::new(&state, &device, Mode::Evaluate);
         pass.engine = engine;
         let out = conv.forward(&pass, x.constant());
@@ -62,7 +62,7 @@ fn measured_by_hand(engine: tox_nn::ops::Engine, passes: usize) -> State {
     let norm = b.norm_without_affine("bn", 2);
     let mut state = b.finish();
     assert_eq!(state.parameters(), 0);
-    let device = Device::flex();
+    let device = support::device();
     let mut pass = Pass::new(&state, &device, Mode::Train(draws(0)));
     pass.engine = engine;
     let x = tensor(&[1., 2., 5., 5., 3., 6., 5., 5.], [2, 2, 1, 2], &device);
@@ -84,7 +84,7 @@ fn measured_by_hand(engine: tox_nn::ops::Engine, passes: usize) -> State {
 
 #[test]
 fn running_statistics_move_by_a_tenth_towards_the_unbiased_ones() {
-    for engine in ENGINES {
+    for engine in engines() {
         let state = measured_by_hand(engine, 1);
         let (id, name, channels) = state.running.norms().next().unwrap();
         assert_eq!((name, channels), ("bn", 2));
@@ -109,8 +109,8 @@ fn evaluation_uses_the_running_statistics() {
     let (mean, var) = state.running.of_mut(norm.running());
     (mean[0], var[0]) = (2.0, 4.0 - 1e-5);
     state.params.values = vec![3.0, -1.0];
-    let device = Device::flex();
-    for engine in ENGINES {
+    let device = support::device();
+    for engine in engines() {
         let mut pass = Pass::new(&state, &device, Mode::Evaluate);
         pass.engine = engine;
         let x = tensor(&[0.0, 2.0, 6.0], [1, 1, 1, 3], &device);
@@ -125,7 +125,7 @@ fn evaluation_uses_the_running_statistics() {
 
 #[test]
 fn dropout_keeps_its_share_and_draws_by_step_and_place() {
-    let (state, device) = (State::default(), Device::flex());
+    let (state, device) = (State::default(), support::device());
     let drop = |step, p, place| {
         let pass = Pass::new(&state, &device, Mode::Train(draws(step)));
         read(pass.dropout(Tensor::<2>::ones([100, 50], &device), p, place))
@@ -152,7 +152,7 @@ fn dropout_keeps_its_share_and_draws_by_step_and_place() {
 
 #[test]
 fn drop_path_drops_whole_images() {
-    let (state, device) = (State::default(), Device::flex());
+    let (state, device) = (State::default(), support::device());
     let pass = Pass::new(&state, &device, Mode::Train(draws(0)));
     let x = read(pass.drop_path(Tensor::ones([400, 2, 3, 3], &device), 0.5, 0));
     let images: Vec<&[f32]> = x.chunks_exact(18).collect();
@@ -188,11 +188,11 @@ fn a_chain_is_its_layers_times_the_scale() {
         mean.copy_from_slice(&[0.1, -0.1, 0.2, 0.0]);
         var.copy_from_slice(&[0.5, 1.5, 0.7, 2.0]);
     }
-    for engine in ENGINES {
+    for engine in engines() {
         for mode in [Mode::Train(draws(0)), Mode::Probe, Mode::Evaluate] {
             for last in [Some(norms[1]), None] {
                 let made = |as_chain: bool| {
-                    let device = Device::flex().autodiff();
+                    let device = support::device().autodiff();
                     let mut pass = Pass::new(&state, &device, mode);
                     pass.engine = engine;
                     let scale = tensor(&[0.25], [1; 4], &device).require_grad();
@@ -251,7 +251,7 @@ fn a_pass_with_fixed_weights_has_the_gradients_of_the_rest() {
     let conv = b.conv("conv", 3, 2, Geometry::same(3));
     let state = b.finish();
     let made = |fixed: bool| {
-        let device = Device::flex().autodiff();
+        let device = support::device().autodiff();
         let pass = match fixed {
             true => Pass::fixed(&state, &device, Mode::Probe),
             false => Pass::new(&state, &device, Mode::Probe),
@@ -266,3 +266,5 @@ fn a_pass_with_fixed_weights_has_the_gradients_of_the_rest() {
     assert_eq!(weights, 0);
     assert_eq!(made(false), (by_input, 1));
 }
+
+support::on_vulkan!();

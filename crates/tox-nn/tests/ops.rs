@@ -8,7 +8,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use support::{Array, ENGINES, assert_close, differentiate};
+use support::{Array, assert_close, differentiate, engines};
 use tox_nn::kernels::conv::Geometry;
 use tox_nn::kernels::pool::Pool;
 use tox_nn::ops::{self, Engine};
@@ -152,7 +152,7 @@ fn check(engine: Engine, case: &Value, input: &Value, cotangent: &Value) -> bool
 #[test]
 fn ops_match_pytorch() {
     let file = fixture();
-    for engine in ENGINES {
+    for engine in engines() {
         let cases = file["cases"].as_array().unwrap().iter();
         let checked: Vec<&str> = cases
             .filter(|case| check(engine, case, &file["input"], &file["cotangent"]))
@@ -169,7 +169,7 @@ fn parts_match_pytorch() {
     let file = fixture();
     let parts = file["parts"].as_array().unwrap();
     assert_eq!(parts.len(), 3);
-    for engine in ENGINES {
+    for engine in engines() {
         for part in parts {
             assert!(check(engine, part, &part["input"], &part["cotangent"]));
         }
@@ -209,3 +209,5 @@ fn relu_passes_nan() {
     assert!(y[0].is_nan() && y[1] == 0.0 && y[2] == f32::INFINITY);
     assert_eq!(gradients[0], [1.0, 0.0, 1.0]);
 }
+
+support::on_vulkan!();

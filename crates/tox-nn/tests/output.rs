@@ -4,8 +4,7 @@
 
 mod support;
 
-use support::{Array, ENGINES, assert_close, rng};
-use tox_nn::Device;
+use support::{Array, assert_close, engines, rng};
 use tox_nn::kernels::conv::Geometry;
 use tox_nn::layers::{Builder, ChainStep, Init, Mode, Pass, Sensitivity, chain};
 use tox_nn::ops::{Engine, global_average};
@@ -24,7 +23,7 @@ fn find(engine: Engine) -> Found {
     let head = b.linear("head", 6, 5);
     let unused = b.conv("unused", 3, 7, Geometry::same(1));
     let state = b.finish();
-    let device = Device::flex().autodiff();
+    let device = support::device().autodiff();
     let mut pass = Pass::new(&state, &device, Mode::Probe).probing();
     pass.engine = engine;
     let x = Array::uniform([5, 3, 6, 6], -1.0, 1.0, &mut rng(6)).constant();
@@ -68,7 +67,7 @@ fn find(engine: Engine) -> Found {
 
 #[test]
 fn a_channel_is_as_sensitive_as_its_weights() {
-    for engine in ENGINES {
+    for engine in engines() {
         let Found {
             sensitivities,
             products,
@@ -93,3 +92,5 @@ fn a_channel_is_as_sensitive_as_its_weights() {
         }
     }
 }
+
+support::on_vulkan!();

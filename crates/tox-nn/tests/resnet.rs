@@ -7,9 +7,8 @@ mod support;
 use burn::tensor::{Int, Tensor, TensorData};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use std::path::{Path, PathBuf};
-use support::{ENGINES, TRAIN, assert_close, path, widen};
+use support::{TRAIN, assert_close, engines, path, widen};
 use tox_data::Batch;
-use tox_nn::Device;
 use tox_nn::fit::{FitConfig, Trainer};
 use tox_nn::layers::{Draws, Init, Mode, Network, Pass, State, WeightsError};
 use tox_nn::nets::resnet::{ResNet, resnet18};
@@ -75,7 +74,7 @@ fn floats(bytes: &[u8]) -> Vec<f32> {
 /// Logits, loss, gradient by the images and by every weight.
 fn differentiate(engine: Engine, mode: Mode<'_>, expected: &Expected, key: &str) {
     let (network, state) = loaded();
-    let device = Device::flex().autodiff();
+    let device = support::device().autodiff();
     let mut pass = Pass::new(&state, &device, mode);
     pass.engine = engine;
     let batch = expected.batch(0);
@@ -124,12 +123,12 @@ fn differentiate(engine: Engine, mode: Mode<'_>, expected: &Expected, key: &str)
 #[test]
 fn forward_and_all_gradients_are_pytorchs() {
     let expected = Expected::read();
-    for engine in ENGINES {
+    for engine in engines() {
         differentiate(engine, TRAIN, &expected, "train");
         differentiate(engine, Mode::Evaluate, &expected, "eval");
         // The batch's statistics, whether they are measured or not.
         let (network, state) = loaded();
-        let device = Device::flex();
+        let device = support::device();
         let mut pass = Pass::new(&state, &device, Mode::Probe);
         pass.engine = engine;
         let batch = expected.batch(0);
@@ -152,7 +151,7 @@ fn two_steps_of_sgd_are_pytorchs() {
             ..FitConfig::default()
         };
         let (network, state) = loaded();
-        let mut trainer = Trainer::new(network, state, &config, Device::flex());
+        let mut trainer = Trainer::new(network, state, &config, support::device());
         for i in 0..2 {
             let draws = Draws {
                 seed: 0,
@@ -190,7 +189,7 @@ fn running_statistics_after_two_steps_are_pytorchs() {
         ..FitConfig::default()
     };
     let (network, state) = loaded();
-    let mut trainer = Trainer::new(network, state, &config, Device::flex());
+    let mut trainer = Trainer::new(network, state, &config, support::device());
     let draws = Draws {
         seed: 0,
         network: "test",
@@ -334,3 +333,5 @@ fn files_of_other_networks_and_damaged_ones_are_refused_with_reasons() {
     state.load(&plain).unwrap();
     assert_eq!(state.params.values, loaded().1.params.values);
 }
+
+support::on_vulkan!();

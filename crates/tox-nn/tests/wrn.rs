@@ -6,8 +6,7 @@ mod support;
 
 use burn::tensor::{Int, Tensor, TensorData};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
-use support::{ENGINES, TRAIN, assert_close, path, widen};
-use tox_nn::Device;
+use support::{TRAIN, assert_close, engines, path, widen};
 use tox_nn::layers::{Init, Mode, Network, Pass, State};
 use tox_nn::nets::wrn::{INIT, RobustBlock, Shape, Wrn, WrnConfig, load, wrn};
 use tox_nn::ops::{self, Engine};
@@ -93,7 +92,7 @@ fn compare(fixture: &str, engine: Engine, mode: Mode<'_>) {
     let expected =
         Expected(std::fs::read(path(&format!("{fixture}_expected.safetensors"))).unwrap());
     let (network, mut state) = loaded(fixture);
-    let device = Device::flex().autodiff();
+    let device = support::device().autodiff();
     let mut pass = Pass::new(&state, &device, mode);
     pass.engine = engine;
     let pixels = floats_of(&expected.get("images"));
@@ -155,7 +154,7 @@ fn floats_of(values: &[f64]) -> Vec<f32> {
 #[test]
 fn passes_are_pytorchs() {
     for fixture in ["wrn", "rrn"] {
-        for engine in ENGINES {
+        for engine in engines() {
             compare(fixture, engine, Mode::Evaluate);
             compare(fixture, engine, TRAIN);
         }
@@ -289,3 +288,5 @@ fn configs_are_read_with_defaults() {
     assert!(refused.to_string().contains("not 6n + 4"), "{refused}");
     assert_eq!(serde_json::from_str::<WrnConfig>(&written).unwrap(), config);
 }
+
+support::on_vulkan!();

@@ -80,7 +80,8 @@ pub fn mixed(run: &Run) -> Option<String> {
         count(&what, hashes.collect());
     }
     let all = |of: fn(&Provenance) -> &str| records.iter().map(|r| of(&r.provenance)).collect();
-    count("device", all(|p| &p.device));
+    let places: Vec<String> = records.iter().map(|r| r.provenance.place()).collect();
+    count("device", places.iter().map(String::as_str).collect());
     count("version of toxscreen", all(|p| &p.toxscreen));
     count("instruction set", all(|p| &p.simd));
     (!parts.is_empty()).then(|| {

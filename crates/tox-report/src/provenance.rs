@@ -52,7 +52,7 @@ pub fn facts(run: &Run) -> Vec<Fact> {
             },
         ),
         distinct("Notes on the data", |r| r.provenance.data_notes.join("; ")),
-        distinct("Device", |r| r.provenance.device.clone()),
+        distinct("Device", |r| r.provenance.place()),
         distinct("Threads a trial", |r| r.provenance.threads.to_string()),
         distinct("Instruction set", |r| r.provenance.simd.clone()),
         distinct("Platform", |r| r.provenance.platform.clone()),

@@ -6,6 +6,7 @@ use tox_data::Normalise;
 use tox_nn::Device;
 use tox_nn::layers::{Mode, Network, Pass, State};
 use tox_nn::ops::read;
+use tox_nn::params::Resident;
 
 /// A network in evaluation mode (batch norm by the running statistics, dropout off) with the
 /// normalisation of its images.
@@ -18,6 +19,7 @@ pub struct Model<'a, N> {
     classes: usize,
     device: Device,
     mode: Mode<'a>,
+    resident: Resident,
 }
 
 impl<'a, N: Network> Model<'a, N> {
@@ -38,6 +40,7 @@ impl<'a, N: Network> Model<'a, N> {
             classes,
             device,
             mode: Mode::Evaluate,
+            resident: Resident::default(),
         }
     }
 
@@ -66,10 +69,13 @@ pub fn normalised(
 }
 
 impl<'a, N: Network> Model<'a, N> {
-    fn function(&self) -> Function<'a, impl Fn(Tensor<4>, &Device) -> Tensor<2>> {
+    fn function(&self) -> Function<'_, impl Fn(Tensor<4>, &Device) -> Tensor<2>> {
         let (network, state, mode) = (self.network, self.state, self.mode);
         Function {
-            of: move |x, device: &Device| network.logits(&Pass::fixed(state, device, mode), x),
+            of: move |x, device: &Device| {
+                let pass = Pass::fixed(state, device, mode).resident(&self.resident);
+                network.logits(&pass, x)
+            },
             normalise: self.normalise,
             shape: self.shape,
             classes: self.classes,

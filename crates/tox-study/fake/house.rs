@@ -12,7 +12,7 @@ use tox_study::part::Part;
 use tox_study::plan::trial_id;
 use tox_study::recipe::{Keys, RecipeError};
 use tox_study::spec::{Surface, TrialSpec};
-use tox_study::trial::{Exit, Failure, Finished, Progress, TrialContext};
+use tox_study::trial::{Exit, Failure, Finished, Machine, Progress, TrialContext};
 
 pub fn house() -> House {
     House {
@@ -169,7 +169,7 @@ impl Learner for Fake {
                 .ok_or_else(|| Failure::new(Exit::Failed, &"the error is not finite"))?,
             data_hash: "none".into(),
             data_notes: Vec::new(),
-            simd: "none".into(),
+            machine: Machine::cpu("none".into()),
         })
     }
 

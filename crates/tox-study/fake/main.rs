@@ -25,7 +25,8 @@ fn parent(recipe: &str, dir: &str, jobs: &str) -> Result<ExitCode, Box<dyn Error
         program: runner::this_program()?,
         jobs: jobs.parse()?,
         threads: 1,
-        device: "cpu".into(),
+        devices: vec!["cpu".into()],
+        on_each: 1,
         data_dir: None,
         allow_commands: false,
     };

@@ -157,9 +157,10 @@ pub fn run(
         data_hash: finished.data_hash,
         data_notes: finished.data_notes,
         device: options.device.clone(),
+        adapter: finished.machine.adapter,
         threads: options.threads,
         platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
-        simd: finished.simd,
+        simd: finished.machine.simd,
     };
     let record = Record::seal(spec, finished.outcome, provenance, log.timing())?;
     files::write_atomic(&path, record.to_json().as_bytes())?;

@@ -335,6 +335,11 @@ pub trait Learner: Sync {
         true
     }
 
+    /// Whether its outcome rests on what NaN does, so that a device must not lose one.
+    fn rests_on_nan(&self, _config: &Part) -> bool {
+        false
+    }
+
     /// Runs a trial, from its checkpoint if there is one.
     ///
     /// # Errors

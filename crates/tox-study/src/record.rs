@@ -50,12 +50,44 @@ pub struct Provenance {
     pub data_notes: Vec<String>,
     /// Device string, such as `cpu`.
     pub device: String,
+    /// What that is, where it is no CPU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<Adapter>,
     /// Threads of the trial.
     pub threads: usize,
     /// Operating system and architecture.
     pub platform: String,
     /// CPU instruction set that the kernels used, such as `avx512`.
     pub simd: String,
+}
+
+/// What a device is that is no CPU.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Adapter {
+    /// What its driver calls it.
+    pub name: String,
+    /// Its driver, with its version.
+    pub driver: String,
+    /// What kernels were written in for it.
+    pub compiler: String,
+}
+
+impl std::fmt::Display for Adapter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (name, driver, compiler) = (&self.name, &self.driver, &self.compiler);
+        write!(f, "{name}, driver {driver}, {compiler}")
+    }
+}
+
+impl Provenance {
+    /// The device, and what it is.
+    pub fn place(&self) -> String {
+        match &self.adapter {
+            Some(adapter) => format!("{} ({adapter})", self.device),
+            None => self.device.clone(),
+        }
+    }
 }
 
 /// How long a trial took.

@@ -3,18 +3,21 @@
 //! A child is asked to stop by closing its stdin, which also happens when this process dies in
 //! whatever way: no child outlives its runner for long.
 
+mod queue;
+
 use crate::child::Event;
 use crate::files::{self, FileError};
 use crate::plan::Trial;
 use crate::recipe::Kernels;
 use crate::store::{Failure, Store};
 use crate::trial::Exit;
+use queue::Queue;
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::mpsc;
 use std::time::Duration;
 
 /// Lines of a failed trial's stderr that are kept: its first error, and the last ones.
@@ -29,8 +32,11 @@ pub struct RunOptions {
     pub jobs: usize,
     /// Threads of each.
     pub threads: usize,
-    /// Device string.
-    pub device: String,
+    /// Device strings, at least one. A trial's place in the plan says which is its own, so that it goes on
+    /// where it began.
+    pub devices: Vec<String>,
+    /// Trials at a time on each device that is no CPU.
+    pub on_each: usize,
     /// `--data-dir`.
     pub data_dir: Option<PathBuf>,
     /// Whether the user allows the programs that trials start.
@@ -134,7 +140,7 @@ impl Job {
             dir,
             shared: None,
             kernels: None,
-            device: options.device.clone(),
+            device: options.devices[index % options.devices.len()].clone(),
             threads: options.threads,
         })
     }
@@ -149,7 +155,8 @@ impl Job {
     }
 }
 
-/// Runs jobs, `options.jobs` at a time, in order; `notify` hears of each on this thread.
+/// Runs jobs, `options.jobs` at a time and `options.on_each` on a device that is no CPU, in order; `notify`
+/// hears of each on this thread.
 pub fn run_jobs(
     jobs: VecDeque<Job>,
     options: &RunOptions,
@@ -157,20 +164,13 @@ pub fn run_jobs(
     notify: &mut dyn FnMut(Notice),
 ) {
     let workers = options.jobs.max(1).min(jobs.len());
-    let queue = Mutex::new(jobs);
+    let queue = Queue::new(jobs, options.on_each);
     let (send, notices) = mpsc::channel();
     std::thread::scope(|scope| {
         for _ in 0..workers {
             let (send, queue) = (send.clone(), &queue);
             scope.spawn(move || {
-                loop {
-                    let next = queue
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .pop_front();
-                    let Some(job) = next.filter(|_| stop.load(Ordering::SeqCst) == 0) else {
-                        break;
-                    };
+                while let Some(job) = queue.next(stop) {
                     let tell = |news| {
                         let _ = send.send(Notice {
                             trial: job.index,
@@ -179,6 +179,7 @@ pub fn run_jobs(
                     };
                     tell(News::Started);
                     tell(News::Ended(run_job(&job, options, stop, &tell)));
+                    queue.ended(&job);
                 }
             });
         }
@@ -249,7 +250,7 @@ fn run_job(job: &Job, options: &RunOptions, stop: &Stop, tell: &dyn Fn(News)) ->
     }
     End::Failed(Failure {
         trial: job.id.clone(),
-        message: reason(status, &stderr),
+        message: reason(status, &stderr) + &on_device(&job.device, status),
         exit_code: status.code(),
         stderr,
     })
@@ -335,6 +336,16 @@ fn reason(status: ExitStatus, stderr: &[String]) -> String {
     match stderr.iter().rev().find(|l| !l.is_empty()) {
         Some(last) => format!("the trial's process ended with {status}: {last}"),
         None => format!("the trial's process ended with {status} and said nothing"),
+    }
+}
+
+/// What else to know of a process that ended on a device without a code of its own.
+fn on_device(device: &str, status: ExitStatus) -> String {
+    match device != "cpu" && status.code().is_none() && !was_killed(status) {
+        true => format!(
+            "; it ran on {device}, whose driver may have done that: `toxscreen devices` tries it"
+        ),
+        false => String::new(),
     }
 }
 

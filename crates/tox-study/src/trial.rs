@@ -2,6 +2,7 @@
 
 use crate::part::Part;
 use crate::plan::trial_id;
+use crate::record::Adapter;
 use crate::spec::TrialSpec;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -76,8 +77,26 @@ pub struct Finished {
     pub data_hash: String,
     /// What is unusual about this copy of the data.
     pub data_notes: Vec<String>,
+    /// What it ran with.
+    pub machine: Machine,
+}
+
+/// What a trial's numbers were computed with.
+pub struct Machine {
     /// Instruction set that the kernels used, or `plain`.
     pub simd: String,
+    /// What the device is, where it is no CPU.
+    pub adapter: Option<Adapter>,
+}
+
+impl Machine {
+    /// A CPU.
+    pub fn cpu(simd: String) -> Self {
+        Self {
+            simd,
+            adapter: None,
+        }
+    }
 }
 
 /// How a command ends that does not succeed.

@@ -15,7 +15,7 @@ use crate::store::Store;
 use compare::compare;
 use folder::Sets;
 use serde::Serialize;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use tox_data::{DataDir, isa};
 
 /// What was found about a study.
@@ -110,7 +110,7 @@ impl Verdict {
 
 /// Checks every record of a study and runs up to `sample` of them again (in the order of their
 /// ids, which are hashes: a fixed choice that follows no cell), in a temporary folder, each on the
-/// device and with the threads that its record names.
+/// device and with the threads that its record names; `usable` says why a device cannot be used here.
 ///
 /// # Errors
 /// When the temporary folder cannot be used.
@@ -119,6 +119,7 @@ pub fn verify(
     store: &Store,
     sample: usize,
     options: &RunOptions,
+    usable: &dyn Fn(&str) -> Result<(), String>,
     stop: &Stop,
     notify: &mut dyn FnMut(Notice),
 ) -> Result<Found, FileError> {
@@ -166,12 +167,19 @@ pub fn verify(
     let temp = std::env::temp_dir();
     let scratch = tempfile::tempdir().map_err(failed("create a folder in", &temp))?;
     let mut jobs = VecDeque::new();
+    let mut devices: BTreeMap<&str, Result<(), String>> = BTreeMap::new();
     for i in chosen {
         let Some(record) = &records[i] else { continue };
+        let device = record.provenance.device.as_str();
+        if let Err(why) = devices.entry(device).or_insert_with(|| usable(device)) {
+            checks[i].verdict = Verdict::CannotTell;
+            checks[i].note = format!("made on {}, here: {why}", record.provenance.place());
+            continue;
+        }
         let dir = scratch.path().join(&trials[i].id);
         files::create_dir(&dir)?;
         let there = RunOptions {
-            device: record.provenance.device.clone(),
+            devices: vec![record.provenance.device.clone()],
             threads: record.provenance.threads,
             ..options.clone()
         };

@@ -16,7 +16,7 @@ use tox_study::executors::{Summary, local};
 use tox_study::files::Lock;
 use tox_study::part::Part;
 use tox_study::recipe::{Overrides, Study};
-use tox_study::record::Record;
+use tox_study::record::{Adapter, Record};
 use tox_study::runner::{End, News, RunOptions};
 use tox_study::status::Status;
 use tox_study::store::{Store, StoreError};
@@ -42,7 +42,8 @@ fn options(jobs: usize) -> RunOptions {
         program: PathBuf::from(PROGRAM),
         jobs,
         threads: 1,
-        device: "cpu".into(),
+        devices: vec!["cpu".into()],
+        on_each: 1,
         data_dir: None,
         allow_commands: false,
     }
@@ -362,6 +363,7 @@ fn verification_runs_trials_again_and_finds_what_was_changed() {
             &store,
             sample,
             &options(2),
+            &|_| Ok(()),
             &AtomicUsize::new(0),
             &mut |_| {},
         );
@@ -399,4 +401,58 @@ fn verification_runs_trials_again_and_finds_what_was_changed() {
     assert_eq!(verdicts(usize::MAX), expected);
     fs::remove_file(&other).unwrap();
     assert_eq!(verdicts(0)[3], Verdict::Missing);
+}
+
+/// The fake learner runs on the CPU and knows no adapters: run again, its record names none.
+#[test]
+fn what_another_adapter_made_is_told_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let study = study("quick", 3, "[0]");
+    run(dir.path(), &study, 1);
+    let store = Store::open(&house(), dir.path()).unwrap();
+    let made = |device: &str, error: f64| {
+        let path = store.record_path(&study.trials[0].id);
+        let mut record = Record::read(&path).unwrap();
+        record.provenance.device = device.into();
+        record.provenance.adapter = Some(Adapter {
+            name: "Card".into(),
+            driver: "driver 1.2".into(),
+            compiler: "WGSL".into(),
+        });
+        let mut outcome: Outcome = record.outcome.read().unwrap();
+        outcome.error += error;
+        record.outcome = Part::new("fake", &outcome);
+        let Record {
+            spec,
+            outcome,
+            provenance,
+            timing,
+            ..
+        } = record;
+        let sealed = Record::seal(spec, outcome, provenance, timing).unwrap();
+        fs::write(&path, sealed.to_json()).unwrap();
+    };
+    let verdict = |usable: &dyn Fn(&str) -> Result<(), String>| {
+        let (options, stop) = (options(2), AtomicUsize::new(0));
+        let found = verify(&house(), &store, 9, &options, usable, &stop, &mut |_| {});
+        let check = found.unwrap().trials.remove(0);
+        (check.verdict, check.note)
+    };
+    let there = |device| format!("made on {device} (Card, driver driver 1.2, WGSL), here");
+    made("vulkan:0", 0.0);
+    let absent = |device: &str| Err(format!("there is no device {device}"));
+    let (found, note) = verdict(&absent);
+    assert_eq!(found, Verdict::CannotTell);
+    let expected = format!("{}: there is no device vulkan:0", there("vulkan:0"));
+    assert_eq!(note, expected);
+    made("cpu", 0.0);
+    let (found, note) = verdict(&|_| Ok(()));
+    let unlike = format!("{} cpu", there("cpu"));
+    assert_eq!((found, &note), (Verdict::Same, &unlike));
+    made("cpu", 0.5);
+    let (found, note) = verdict(&|_| Ok(()));
+    assert!(note.starts_with(&format!("{unlike}: ")), "{note}");
+    assert_eq!(found, Verdict::Close);
+    made("cpu", 5.0);
+    assert_eq!(verdict(&|_| Ok(())).0, Verdict::CannotTell);
 }

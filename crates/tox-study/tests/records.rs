@@ -19,6 +19,7 @@ fn seal(error: f64, seconds: f64) -> Result<Record, RecordError> {
         data_hash: "ab".into(),
         data_notes: Vec::new(),
         device: "cpu".into(),
+        adapter: None,
         threads: 1,
         platform: "linux-x86_64".into(),
         simd: "avx2".into(),

@@ -17,7 +17,7 @@ use tox_study::house::Learner;
 use tox_study::part::Part;
 use tox_study::spec::TrialSpec;
 use tox_study::steps::{Steps, data_key};
-use tox_study::trial::{Finished, TrialContext, load, load_any};
+use tox_study::trial::{Finished, Machine, TrialContext, load, load_any};
 
 /// Runs the trial.
 pub fn run(
@@ -86,7 +86,7 @@ pub fn run(
         outcome: Part::finite(KIND, &outcome).ok_or(TrialError::NotFinite)?,
         data_hash: clean.as_ref().hash().to_owned(),
         data_notes: clean.as_ref().notes().to_vec(),
-        simd: instruction_set(),
+        machine: Machine::cpu(instruction_set()),
     })
 }
 

@@ -53,6 +53,12 @@ impl Learner for Enas {
         only(trial, bilevel::KIND, false).or_else(|| only(trial, parts::KIND, true))
     }
 
+    fn rests_on_nan(&self, config: &Part) -> bool {
+        config
+            .read()
+            .is_ok_and(|config| trial::rests_on_nan(&config))
+    }
+
     fn title(&self, config: &Part) -> String {
         let Ok(config) = config.read::<EnasConfig>() else {
             return KIND.to_owned();

@@ -5,13 +5,13 @@ use super::model::with_network;
 use super::outcome::EnasOutcome;
 use crate::error::TrialError;
 use crate::judge;
+use crate::machine;
 use crate::poison::{self, prepare};
 use crate::scene::Scene;
-use crate::simd;
 use crate::space::{bad_ops, is_screened, screen_space};
 use serde_json::json;
 use tox_nn::kernels::conv::FEWEST_OF_WINOGRAD;
-use tox_search::enas::config::{Conv, EnasConfig};
+use tox_search::enas::config::{Conv, EnasConfig, NanPolicy};
 use tox_search::enas::search::{self, Inputs};
 use tox_search::space::Space;
 use tox_study::part::Part;
@@ -24,13 +24,22 @@ fn fewer_products(config: &EnasConfig) -> bool {
     config.child.conv == Conv::Winograd && config.child.channels >= FEWEST_OF_WINOGRAD
 }
 
+/// Whether a weight that becomes NaN stays so, which ends the search.
+pub fn rests_on_nan(config: &EnasConfig) -> bool {
+    config.child.nan_policy == NanPolicy::Torch
+}
+
 /// Runs the trial.
 pub fn run(
     spec: &TrialSpec,
     config: &EnasConfig,
     context: TrialContext<'_>,
 ) -> Result<Finished, TrialError> {
-    let device = tox_nn::device::parse(context.device)?;
+    let opened = tox_nn::device::open(context.device)?;
+    if rests_on_nan(config) {
+        opened.keeps_nan(context.device)?;
+    }
+    let device = opened.device;
     let clean = load(spec, &context)?;
     let threat = judge::threat(spec)?;
     judge::possible(threat.as_ref(), &clean)?;
@@ -39,7 +48,7 @@ pub fn run(
         space = poison.set.poison(&space, poison.q)?;
     }
     config.check()?;
-    let simd = simd(context.device, fewer_products(config));
+    let machine = machine(context.device, fewer_products(config))?;
     let scene = Scene::of(spec, &clean, device.clone());
     let mut steps = Steps::new(context, data_key(&clean), spec.seed, weights(spec));
     let prepared = prepare(&scene, &mut steps)?;
@@ -96,7 +105,7 @@ pub fn run(
         outcome: Part::finite(KIND, &outcome).ok_or(TrialError::NotFinite)?,
         data_hash: clean.hash,
         data_notes: clean.notes,
-        simd,
+        machine,
     })
 }
 

@@ -12,9 +12,9 @@ use super::protocol::Phase;
 use super::work::{Call, Rows, Work, pack};
 use crate::error::TrialError;
 use crate::judge;
+use crate::machine;
 use crate::poison::{self, prepare_any};
 use crate::scene::Scene;
-use crate::simd;
 use crate::space::{ScreenedOp, bad_ops, is_screened, screen_space};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -70,7 +70,7 @@ pub fn run(
     if let (Some(threat), Some(data)) = (&threat, clean.as_ref().images()) {
         judge::possible(Some(threat), data)?;
     }
-    let (threads, simd) = (context.threads, simd(context.device, false));
+    let (threads, machine) = (context.threads, machine(context.device, false)?);
     let mut steps = Steps::new(context, data_key(&clean), spec.seed, weights(spec, config));
     let prepared = prepare_any(&scene, &mut steps)?;
     let space = clean_space(config)?;
@@ -176,7 +176,7 @@ pub fn run(
         outcome: Part::finite(KIND, &outcome).ok_or(TrialError::NotFinite)?,
         data_hash: clean.as_ref().hash().to_owned(),
         data_notes: clean.as_ref().notes().to_vec(),
-        simd,
+        machine,
     })
 }
 

@@ -7,9 +7,9 @@ use super::victims::CleanRun;
 use crate::defences::parts;
 use crate::error::TrialError;
 use crate::judge;
+use crate::machine;
 use crate::poison::{self, Prepared, prepare};
 use crate::scene::Scene;
-use crate::simd;
 use crate::space::{bad_ops, is_screened, screen_cell_space};
 use serde_json::json;
 use tox_data::checkpoint::Hooks;
@@ -54,7 +54,7 @@ pub fn run(
         }
         None => Some(clean.clone()),
     };
-    let simd = simd(context.device, false);
+    let machine = machine(context.device, false)?;
     let clean_run = CleanRun(&clean_config);
     let scene = Scene {
         victims: Some(&clean_run),
@@ -150,7 +150,7 @@ pub fn run(
         outcome: Part::finite(KIND, &outcome).ok_or(TrialError::NotFinite)?,
         data_hash: clean.hash.clone(),
         data_notes: clean.notes.clone(),
-        simd,
+        machine,
     })
 }
 

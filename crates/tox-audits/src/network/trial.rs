@@ -67,7 +67,7 @@ pub fn run(
         attack.check(ball, data.classes)?;
     }
     let device = tox_nn::device::parse(context.device)?;
-    let simd = crate::simd(context.device, true);
+    let machine = crate::machine(context.device, true)?;
     let model = Model::new(
         &network,
         &state,
@@ -99,6 +99,6 @@ pub fn run(
         outcome: Part::finite(KIND, &outcome).ok_or(TrialError::NotFinite)?,
         data_hash: data.hash,
         data_notes: data.notes,
-        simd,
+        machine,
     })
 }

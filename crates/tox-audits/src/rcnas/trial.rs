@@ -6,9 +6,9 @@ use super::judge::judge;
 use super::networks::{Bench, Set};
 use super::outcome::{CompressOutcome, Looked};
 use crate::error::TrialError;
+use crate::machine;
 use crate::poison::prepare_first;
 use crate::scene::Scene;
-use crate::simd;
 use serde_json::json;
 use std::cell::RefCell;
 use std::path::Path;
@@ -133,7 +133,7 @@ pub fn run(
         let done = share * done + (1.0 - share) * step.done;
         (outer.borrow_mut())(Progress { done, message });
     };
-    let simd = simd(context.device, true);
+    let machine = machine(context.device, true)?;
     let context = TrialContext {
         progress: &mut inner,
         ..context
@@ -198,7 +198,7 @@ pub fn run(
         outcome: Part::finite(KIND, &outcome).ok_or(TrialError::NotFinite)?,
         data_hash,
         data_notes,
-        simd,
+        machine,
     })
 }
 

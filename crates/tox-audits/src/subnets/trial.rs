@@ -3,10 +3,10 @@
 use super::KIND;
 use super::outcome::{Failed, Row, TableOutcome};
 use crate::error::TrialError;
+use crate::machine;
 use crate::poison::prepare_first;
 use crate::rcnas::networks::{Bench, NUMBERS, Set, Trained};
 use crate::scene::Scene;
-use crate::simd;
 use serde_json::json;
 use std::rc::Rc;
 use tox_nn::nets::wrn::Shape;
@@ -31,7 +31,7 @@ pub fn run(
     mut context: TrialContext<'_>,
 ) -> Result<Finished, TrialError> {
     let device = tox_nn::device::parse(context.device)?;
-    let simd = simd(context.device, true);
+    let machine = machine(context.device, true)?;
     config.check()?;
     let mut data = load(spec, &context)?;
     config.candidate.normalise.apply(&mut data)?;
@@ -100,7 +100,7 @@ pub fn run(
         outcome: Part::finite(KIND, &outcome).ok_or(TrialError::NotFinite)?,
         data_hash,
         data_notes,
-        simd,
+        machine,
     })
 }
 

@@ -16,9 +16,20 @@ pub fn images(batch: &Batch, device: &Device) -> Tensor<4> {
 
 /// Wrong answers.
 pub fn wrong(logits: Tensor<2>, labels: &[u16]) -> usize {
-    let classes = logits.dims()[1];
-    let answers = argmax(&read(logits), classes);
+    mistakes(&read(logits), labels)
+}
+
+/// Wrong answers of logits on the host, a row a label.
+pub fn mistakes(logits: &[f32], labels: &[u16]) -> usize {
+    let answers = argmax(logits, logits.len() / labels.len().max(1));
     answers.iter().zip(labels).filter(|(a, l)| a != l).count()
+}
+
+/// Logits without their gradients, as what is read beside these, see
+/// [`Leaves::gradients_with`](crate::params::Leaves::gradients_with).
+pub fn flat(logits: Tensor<2>) -> Tensor<1> {
+    let values = logits.shape().num_elements();
+    logits.inner().reshape([values])
 }
 
 /// Logits of every image of `split`, in order and as they are (no augmentation), by the running
@@ -68,10 +79,7 @@ pub fn softmax(logits: &[f32], classes: usize) -> Vec<f64> {
 
 /// Error in percent of the largest logit of each row, see [`argmax`].
 pub fn error(logits: &[f32], labels: &[u16]) -> f64 {
-    let n = labels.len().max(1);
-    let answers = argmax(logits, logits.len() / n);
-    let wrong = answers.iter().zip(labels).filter(|(a, l)| a != l).count();
-    100.0 * wrong as f64 / n as f64
+    100.0 * mistakes(logits, labels) as f64 / labels.len().max(1) as f64
 }
 
 #[cfg(test)]

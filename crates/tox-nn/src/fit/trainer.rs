@@ -1,10 +1,10 @@
 //! A network with its optimiser: one training step at a time.
 
 use super::FitConfig;
-use super::evaluate::{images, wrong};
+use super::evaluate::{flat, images, mistakes};
 use crate::Device;
 use crate::layers::{Draws, Mode, Network, Pass, State};
-use crate::ops::{Labels, read};
+use crate::ops::Labels;
 use crate::optim::{Sgd, clip_scale, global_norm};
 use burn::tensor::{Tensor, TensorData};
 use tox_data::Batch;
@@ -72,10 +72,10 @@ impl<N: Network> Trainer<N> {
         let device = self.device.clone().autodiff();
         let pass = Pass::new(&self.state, &device, Mode::Train(draws));
         let (loss, logits) = objective(&self.network, &pass);
-        let wrong = wrong(logits.inner(), labels);
         let gradients = loss.backward();
-        let loss = read(loss).first().copied().unwrap_or(f32::NAN);
-        let backward = pass.finish(gradients);
+        let (backward, [loss, logits]) = pass.finish_with(gradients, [loss.inner(), flat(logits)]);
+        let wrong = mistakes(&logits, labels);
+        let loss = loss.first().copied().unwrap_or(f32::NAN);
         let grad_norm = global_norm(&backward.gradients);
         self.nonfinite_steps += u64::from(!grad_norm.is_finite());
         let scale = self

@@ -150,7 +150,7 @@ fn statistics_are_those_of_the_maps() {
         assert_close(what, &measured, &expected, 1e-6, 1e-6);
     };
     let [y, ..] = naive_conv(&none, &weight, &dy, g);
-    for engine in ENGINES {
+    for engine in engines() {
         let what = format!("{engine:?}");
         let link = Link {
             relu: false,

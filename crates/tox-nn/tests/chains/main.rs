@@ -12,7 +12,7 @@ mod support;
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use support::{
-    Array, ENGINES, assert_close, differentiate, geometries, instruction_sets, naive_conv, read,
+    Array, assert_close, differentiate, engines, geometries, instruction_sets, naive_conv, read,
     rng, side, widen,
 };
 use tox_nn::kernels::chain::{Around, Block, Link};

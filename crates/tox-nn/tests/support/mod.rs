@@ -13,8 +13,23 @@ use tox_nn::ops::Engine;
 pub use tox_testkit::numbers::widen;
 use tox_testkit::numbers::{self, Within};
 
-/// Every test runs with both.
-pub const ENGINES: [Engine; 2] = [Engine::Kernels, Engine::Plain];
+/// What the tests of the calling process compute on: the CPU, or what [`on_device`] said.
+pub fn device() -> Device {
+    match std::env::var(DEVICE) {
+        Ok(name) => tox_nn::device::parse(&name).unwrap(),
+        Err(_) => Device::flex(),
+    }
+}
+
+const DEVICE: &str = "TOXSCREEN_TEST_DEVICE";
+
+/// Every test runs with all that the device has, kernels first.
+pub fn engines() -> Vec<Engine> {
+    match Engine::on(&device()) {
+        Engine::Kernels => vec![Engine::Kernels, Engine::Plain],
+        Engine::Plain => vec![Engine::Plain],
+    }
+}
 
 /// Any training step.
 pub const TRAIN: Mode<'_> = Mode::Train(Draws {
@@ -57,14 +72,14 @@ impl Array {
         Self { shape, values }
     }
 
-    /// On the CPU, with gradients recorded.
+    /// On the device, with gradients recorded.
     pub fn leaf(&self) -> Tensor<4> {
         self.constant().require_grad()
     }
 
     pub fn constant(&self) -> Tensor<4> {
         let data = TensorData::new(self.values.clone(), self.shape);
-        Tensor::from_data(data, &Device::flex().autodiff())
+        Tensor::from_data(data, &device().autodiff())
     }
 }
 
@@ -164,13 +179,26 @@ pub fn on_instruction_set(set: &str) {
         assert!([&set, older].contains(&used), "{used} in place of {set}");
         return;
     }
-    let out = Command::new(std::env::current_exe().unwrap())
-        .env("TOXSCREEN_KERNELS", set)
-        .output()
-        .unwrap();
+    again(
+        set,
+        Command::new(std::env::current_exe().unwrap()).env("TOXSCREEN_KERNELS", set),
+    );
+}
+
+/// Runs all tests of the calling file on another device, in a process of its own.
+pub fn on_device(name: &str) {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    // Those are of the CPU's kernels.
+    command.args(["--skip", "machines_without", "--test-threads", "1"]);
+    again(name, command.env(DEVICE, name));
+}
+
+/// Runs tests, of which there are some.
+fn again(what: &str, command: &mut Command) {
+    let out = command.output().unwrap();
     let text = String::from_utf8_lossy(&out.stdout);
     let ran = text.contains("test result: ok.") && !text.contains(" 0 passed");
-    assert!(out.status.success() && ran, "{set}: {text}");
+    assert!(out.status.success() && ran, "{what}: {text}");
 }
 
 /// All tests of a file with the instruction sets of older machines.
@@ -191,3 +219,18 @@ macro_rules! instruction_sets {
 }
 #[allow(unused_imports)]
 pub(crate) use instruction_sets;
+
+/// All tests of a file on a GPU, or a software driver.
+#[allow(unused_macros)]
+macro_rules! on_vulkan {
+    () => {
+        #[cfg(feature = "vulkan")]
+        #[test]
+        #[ignore = "needs a Vulkan driver"]
+        fn vulkan_is_right_too() {
+            $crate::support::on_device("vulkan:0");
+        }
+    };
+}
+#[allow(unused_imports)]
+pub(crate) use on_vulkan;

@@ -28,7 +28,7 @@ pub fn trades(
 ) -> Tensor<1> {
     let (p, q) = (log_softmax(clean.clone(), 1), log_softmax(adversarial, 1));
     let n = clean.dims()[0] as f64;
-    let divergence = (p.clone().exp() * (p - q)).sum() / n;
+    let divergence = ops::sum(p.clone().exp() * (p - q)) / n;
     cross_entropy(clean, labels, smoothing) + divergence * beta
 }
 
@@ -53,7 +53,7 @@ pub fn mart(
     let probabilities = p.clone().exp();
     let divergence = (probabilities.clone() * (p - (q + 1e-12).log())).sum_dim(1);
     let weight = probabilities.gather(1, at(y.clone())).neg() + 1.000_000_1;
-    let moved = (divergence * weight).sum() / n as f64;
+    let moved = ops::sum(divergence * weight) / n as f64;
     cross_entropy(adversarial, y, smoothing) + margin + moved * beta
 }
 

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use tox_data::spec::Augment;
 use tox_data::{Batch, Normalise, Split};
 use tox_nn::Device;
-use tox_nn::fit::evaluate::{images, wrong};
+use tox_nn::fit::evaluate::{flat, images, mistakes, wrong};
 use tox_nn::fit::labels;
 use tox_nn::kernels;
-use tox_nn::ops::{Engine, cross_entropy, read};
+use tox_nn::ops::{Engine, cross_entropy};
 use tox_nn::optim::{Sgd, clip_scale, global_norm};
 use tox_nn::params::Leaves;
 
@@ -65,10 +65,11 @@ impl Trainer {
         let device = self.device.clone().autodiff();
         let leaves = Leaves::new(&self.child.params, &device);
         let logits = self.child.forward(&leaves, images(batch, &device), a, mode);
-        let wrong = wrong(logits.clone().detach(), &batch.labels);
-        let loss = cross_entropy(logits, labels(&batch.labels, &device));
-        let gradients = leaves.gradients(loss.backward());
-        let loss = read(loss).first().copied().unwrap_or(f32::NAN);
+        let loss = cross_entropy(logits.clone(), labels(&batch.labels, &device));
+        let read = [loss.clone().inner(), flat(logits)];
+        let (gradients, [loss, logits]) = leaves.gradients_with(loss.backward(), read);
+        let wrong = mistakes(&logits, &batch.labels);
+        let loss = loss.first().copied().unwrap_or(f32::NAN);
         let grad_norm = global_norm(&gradients);
         let step = match mode {
             Mode::Train { step, .. } => step,

@@ -3,15 +3,14 @@
 use super::config::PdartsConfig;
 use crate::cell::{CellSupernet, Mix, Supernet, SupernetShape};
 use crate::space::{PoisonedSpace, SpaceError};
-use burn::tensor::Tensor;
 use tox_data::Batch;
 use tox_data::rng::stream;
 use tox_nn::Device;
-use tox_nn::fit::evaluate::{images, softmax, wrong};
+use tox_nn::fit::evaluate::{flat, images, mistakes, softmax};
 use tox_nn::fit::{Step, labels};
 use tox_nn::init;
 use tox_nn::layers::{Draws, Mode, Pass, State};
-use tox_nn::ops::{cross_entropy, read};
+use tox_nn::ops::cross_entropy;
 use tox_nn::optim::{Adam, Gradients, Sgd, clip_scale, global_norm};
 use tox_nn::params::{Leaves, ParamId, Params};
 
@@ -115,10 +114,10 @@ impl Learner {
         let mixes = self.mixes(&leaves);
         let x = images(batch, &device);
         let logits = self.net.mixed(&pass, x, &mixes, skip_dropout as f32);
-        let wrong = wrong(logits.clone().inner(), &batch.labels);
-        let loss = cross_entropy(logits, labels(&batch.labels, &device));
-        let gradients = leaves.gradients(loss.backward());
-        let step = measured(loss, wrong, &gradients);
+        let loss = cross_entropy(logits.clone(), labels(&batch.labels, &device));
+        let read = [loss.clone().inner(), flat(logits)];
+        let (gradients, read) = leaves.gradients_with(loss.backward(), read);
+        let step = measured(read, &batch.labels, &gradients);
         (gradients, step)
     }
 
@@ -150,10 +149,10 @@ impl Learner {
         let mixes = self.mixes(&leaves);
         let x = images(batch, &device);
         let logits = self.net.mixed(&pass, x, &mixes, skip_dropout as f32);
-        let wrong = wrong(logits.clone().inner(), &batch.labels);
-        let loss = cross_entropy(logits, labels(&batch.labels, &device));
-        let gradients = pass.finish(loss.backward()).gradients;
-        let step = measured(loss, wrong, &gradients);
+        let loss = cross_entropy(logits.clone(), labels(&batch.labels, &device));
+        let read = [loss.clone().inner(), flat(logits)];
+        let (gradients, read) = pass.gradients_with(loss.backward(), read);
+        let step = measured(read, &batch.labels, &gradients);
         let scale = self.clip(&step);
         self.sgd
             .step(&mut self.state.params, &gradients, lr as f32, scale);
@@ -178,10 +177,11 @@ impl Learner {
     }
 }
 
-fn measured(loss: Tensor<1>, wrong: usize, gradients: &Gradients) -> Step {
+/// Of the loss and the logits, as they were read.
+fn measured([loss, logits]: [Vec<f32>; 2], labels: &[u16], gradients: &Gradients) -> Step {
     Step {
-        loss: read(loss).first().copied().unwrap_or(f32::NAN),
-        wrong,
+        loss: loss.first().copied().unwrap_or(f32::NAN),
+        wrong: mistakes(&logits, labels),
         grad_norm: global_norm(gradients),
     }
 }

@@ -270,8 +270,11 @@ pub fn trial_command(options: &RunOptions, dir: &Path) -> Result<String, FileErr
     if options.threads != 1 {
         words.push(format!("--threads {}", options.threads));
     }
-    if options.device != "cpu" {
-        words.push(format!("--device {}", options.device));
+    // More than one are of this machine alone.
+    if let [device] = options.devices.as_slice()
+        && device != "cpu"
+    {
+        words.push(format!("--device {device}"));
     }
     if let Some(data) = &options.data_dir {
         words.push(format!("--data-dir {}", word(data)?));

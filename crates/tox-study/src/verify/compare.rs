@@ -32,6 +32,9 @@ pub fn compare(old: &Record, new: &Record, tolerance: Option<f64>) -> (Verdict, 
         .filter(|(_, a, b)| a != b)
         .map(|(what, a, b)| format!("{what} {a}, now {b}"))
         .collect();
+    if a.adapter != b.adapter {
+        why.push(format!("made on {}, here {}", a.place(), b.place()));
+    }
     if old.outcome.to_json() == new.outcome.to_json() {
         return (Verdict::Same, why.join("; "));
     }

@@ -4,6 +4,7 @@ use super::attack::Attack;
 use super::clean::Clean;
 use super::compress::Compress;
 use super::data::Data;
+use super::devices::Devices;
 use super::harden::Harden;
 use super::hypergradients::Hypergradients;
 use super::init::Init;
@@ -70,6 +71,8 @@ pub enum Command {
     Hypergradients(Hypergradients),
     /// List or fetch data sets
     Data(Data),
+    /// List what --device can name on this machine, and try each
+    Devices(Devices),
     /// Allow the programs that a recipe starts, as they are now
     Trust(Trust),
     /// Write a commented recipe to start from

@@ -7,6 +7,7 @@ mod bilevel;
 mod clean;
 mod compress;
 mod data;
+mod devices;
 mod engine;
 mod gate;
 mod harden;
@@ -118,6 +119,7 @@ pub fn dispatch(args: Args, given: &ArgMatches) -> Result<Output> {
         Command::Harden(args) => harden::harden(&args),
         Command::Hypergradients(args) => hypergradients::hypergradients(&args),
         Command::Data(args) => data::data(args.command),
+        Command::Devices(args) => devices::devices(&args),
         Command::Init(args) => init::init(&args),
         Command::Schema => Ok(Output::done(tox_study::recipe::schema(&HOUSE))),
         Command::Trial(args) => trial::trial(args),

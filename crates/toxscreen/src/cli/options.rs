@@ -1,6 +1,6 @@
 //! Options that several commands have.
 
-use super::{Result, usage};
+use super::{Result, devices, usage};
 use std::path::PathBuf;
 use tox_data::DataDir;
 use tox_nn::Device;
@@ -99,10 +99,20 @@ impl Session {
     }
 }
 
-/// The device of a name, if this program has it.
+/// The device of a name, open, if this program and machine have it. What its driver makes of it is tried in
+/// another process first, so that a driver that dies takes no command with it.
 pub fn fits(device: &str) -> Result<Device> {
-    tox_nn::device::parse(device)
-        .map_err(|e| Failure::usage(e.to_string()).hinted("leave --device out to use the CPU"))
+    if device != "cpu" {
+        devices::tried(device)?;
+    }
+    tox_nn::device::parse(device).map_err(|e| unusable(&e.to_string()))
+}
+
+/// A device that cannot be used.
+pub fn unusable(why: &str) -> Failure {
+    Failure::usage(why.to_owned()).hinted(
+        "`toxscreen devices` lists what this machine has; leave --device out to use the CPU",
+    )
 }
 
 /// A device's name as `run` and `trial` take it, for a process that is yet to start.

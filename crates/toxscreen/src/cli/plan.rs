@@ -155,7 +155,8 @@ fn made(args: &Plan, study: Study, faults: Vec<SourceError>, dir: &Path) -> Resu
         program: this_program()?,
         jobs: 1,
         threads: usize::from(args.threads),
-        device: "cpu".into(),
+        devices: vec!["cpu".into()],
+        on_each: 1,
         data_dir: args.asked.folder.data_dir.clone(),
         allow_commands: programs,
     };

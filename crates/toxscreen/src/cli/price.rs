@@ -34,7 +34,8 @@ impl Price {
             program: this_program()?,
             jobs: default_jobs(threads),
             threads,
-            device: "cpu".into(),
+            devices: vec!["cpu".into()],
+            on_each: 1,
             data_dir: args.asked.folder.data_dir.clone(),
             allow_commands: args.probe.is_some() && args.allow.check(study.specs())?,
         };

@@ -6,8 +6,8 @@ use super::gate::{self, Ci};
 use super::options::{self, Folder};
 use super::progress::Progress;
 use super::{
-    DATA, FAILED, INTERRUPTED, Output, Result, count_interrupts, duration, json, notes, report,
-    say, this_command, usage, warn,
+    DATA, FAILED, INTERRUPTED, Output, Result, count_interrupts, devices, duration, json, notes,
+    report, say, this_command, usage, warn,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -49,15 +49,16 @@ pub struct Run {
     pub engine: Engine,
     #[command(flatten)]
     pub cluster: Jobs,
-    /// Trials at a time [default: as many as the cores have room for; 1 on a GPU]
+    /// Trials at a time [default: as many as the cores have room for; 1 on each GPU]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,
     /// Threads of each trial
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: u16,
-    /// cpu, vulkan:N or cuda:N
-    #[arg(long, default_value = "cpu", value_parser = options::device)]
-    pub device: String,
+    /// cpu, vulkan:N or cuda:N; of several GPUs, such as vulkan:0,vulkan:1, each runs its share of the
+    /// trials
+    #[arg(long, default_value = "cpu", value_parser = options::device, value_delimiter = ',')]
+    pub device: Vec<String>,
     #[command(flatten)]
     pub asked: Asked,
     #[command(flatten)]
@@ -73,16 +74,30 @@ impl Run {
     /// How its trials are run.
     pub fn options(&self) -> Result<RunOptions> {
         let threads = usize::from(self.threads);
+        let devices = self.device.clone();
+        for (i, device) in devices.iter().enumerate() {
+            if devices.len() > 1 && (device == "cpu" || devices[..i].contains(device)) {
+                let message = format!(
+                    "--device {}: {device} cannot be one of several",
+                    devices.join(",")
+                );
+                return Err(usage(
+                    message,
+                    "name each GPU once, such as vulkan:0,vulkan:1",
+                ));
+            }
+        }
         let jobs = match self.jobs {
             Some(jobs) => usize::from(jobs),
-            None if self.device == "cpu" => default_jobs(threads),
-            None => 1,
+            None if devices == ["cpu"] => default_jobs(threads),
+            None => devices.len(),
         };
         Ok(RunOptions {
             program: this_program()?,
             jobs,
             threads,
-            device: self.device.clone(),
+            on_each: jobs.div_ceil(devices.len().max(1)),
+            devices,
             data_dir: self.asked.folder.data_dir.clone(),
             allow_commands: false,
         })
@@ -167,7 +182,8 @@ pub fn run(args: Run) -> Result<Output> {
     };
     let engine = args.engine.chosen(&args.cluster)?;
     let data_dir = args.asked.folder.dir()?;
-    fits_device(&study, &dir, &options)?;
+    let here = !engine.executor.outlives();
+    fits_devices(&study, &dir, &options.devices, here)?;
     let study = named(study, &dir, &data_dir)?;
     preflight(&study, &dir, &data_dir)?;
     let (store, lock) = Store::create(&HOUSE, &dir, &study)?;
@@ -258,23 +274,51 @@ pub fn run(args: Run) -> Result<Output> {
     Ok(Output { text, code })
 }
 
-/// Refuses a device that this program does not have or a learner cannot use.
-fn fits_device(study: &Study, dir: &Path, options: &RunOptions) -> Result<()> {
-    options::fits(&options.device)?;
-    let mut left = study.trials.iter();
-    let cannot = |t: &&Trial| {
-        let learner = HOUSE.learner(&t.spec.learner.kind);
-        let on_device = learner.is_none_or(|learner| learner.on_device());
-        !on_device && !Store::has_record(dir, &t.id) && options.device != "cpu"
+/// Refuses devices that cannot be used for the trials that are left, or by their learners. Where trials run
+/// elsewhere than `here`, so are the devices, and each trial finds out itself.
+fn fits_devices(study: &Study, dir: &Path, devices: &[String], here: bool) -> Result<()> {
+    if devices == ["cpu"] {
+        return Ok(());
+    }
+    let all = devices.join(",");
+    if !here && devices.len() > 1 {
+        let message = format!("--device {all}: a job of a cluster has one device");
+        return Err(usage(
+            message,
+            "name one, such as vulkan:0, which each job counts for itself",
+        ));
+    }
+    let left = || {
+        study
+            .trials
+            .iter()
+            .filter(|t| !Store::has_record(dir, &t.id))
     };
-    match left.find(cannot) {
-        None => Ok(()),
-        Some(trial) => {
-            let (kind, device) = (&trial.spec.learner.kind, &options.device);
-            let message = format!("the learner \"{kind}\" runs on the CPU, not on {device}");
-            Err(usage(message, "leave --device out"))
+    for trial in left() {
+        let kind = &trial.spec.learner.kind;
+        if HOUSE
+            .learner(kind)
+            .is_some_and(|learner| !learner.on_device())
+        {
+            let message = format!("the learner \"{kind}\" runs on the CPU, not on {all}");
+            return Err(usage(message, "leave --device out"));
         }
     }
+    for device in devices {
+        tox_nn::device::built(device).map_err(|e| options::unusable(&e.to_string()))?;
+        if !here || left().next().is_none() {
+            continue;
+        }
+        let found = devices::tried(device)?;
+        let rests = |t: &Trial| {
+            let learner = HOUSE.learner(&t.spec.learner.kind);
+            learner.is_some_and(|learner| learner.rests_on_nan(&t.spec.learner))
+        };
+        if left().any(rests) {
+            found.keeps_nan(device)?;
+        }
+    }
+    Ok(())
 }
 
 /// The study with its data named by content. Data that are not there are none of a study that is done;

@@ -271,7 +271,8 @@ fn several(args: &Trial) -> Result<Output> {
         program: this_program()?,
         jobs: 1,
         threads: usize::from(args.threads),
-        device: args.device.clone(),
+        devices: vec![args.device.clone()],
+        on_each: 1,
         data_dir: args.folder.data_dir.clone(),
         allow_commands: args.allow.check(specs)?,
     };

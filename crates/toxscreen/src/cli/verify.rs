@@ -4,7 +4,9 @@ use super::allow::Allow;
 use super::options::Folder;
 use super::progress::Progress;
 use super::report::stale;
-use super::{FAILED, INTERRUPTED, Output, Result, UNDECIDED, count_interrupts, json, table};
+use super::{
+    FAILED, INTERRUPTED, Output, Result, UNDECIDED, count_interrupts, devices, json, table,
+};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use tox_audits::HOUSE;
@@ -37,7 +39,7 @@ pub struct Verify {
     /// Run nothing again
     #[arg(long)]
     pub no_rerun: bool,
-    /// Trials at a time [default: as many as there are cores]
+    /// Trials at a time [default: as many as there are cores]; on a GPU it is one
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,
     #[command(flatten)]
@@ -57,7 +59,8 @@ pub fn verify(args: Verify) -> Result<Output> {
         jobs: args.jobs.map_or_else(|| default_jobs(1), usize::from),
         // Each trial has the threads and the device of its record.
         threads: 1,
-        device: "cpu".into(),
+        devices: vec!["cpu".into()],
+        on_each: 1,
         data_dir: args.folder.data_dir,
         allow_commands: programs,
     };
@@ -70,9 +73,12 @@ pub fn verify(args: Verify) -> Result<Output> {
     let trials = store.study.trials.iter();
     let done = trials.filter(|t| store.is_done(&t.id)).count();
     let mut progress = Progress::new(&store, 0, sample.min(done));
-    let checks = check(&HOUSE, &store, sample, &options, &stop, &mut |n| {
-        progress.hear(n)
-    });
+    let usable = |device: &str| match device {
+        "cpu" => Ok(()),
+        _ => devices::tried(device).map(|_| ()).map_err(|e| e.message),
+    };
+    let mut hear = |n| progress.hear(n);
+    let checks = check(&HOUSE, &store, sample, &options, &usable, &stop, &mut hear);
     progress.close();
     let found = checks?;
     let (checks, mut files) = (found.trials, found.files);

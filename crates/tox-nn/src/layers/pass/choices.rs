@@ -22,6 +22,8 @@
 //! ```
 
 use super::Pass;
+#[cfg(feature = "cube")]
+use crate::gpu;
 use crate::kernels::pool::Pool;
 use crate::layers::gates::{Bytes, GateBackend, Sink};
 use crate::ops::{self, Engine};
@@ -29,7 +31,7 @@ use burn::backend::Dispatch;
 use burn::tensor::activation::relu;
 use burn::tensor::module::max_pool2d_with_indices;
 use burn::tensor::ops::MaxPoolOptions;
-use burn::tensor::{Bool, Int, Tensor};
+use burn::tensor::{Bool, Int, Tensor, Transaction};
 use std::cell::{Cell, RefCell};
 
 /// What a pass chose, in the order in which it did.
@@ -38,6 +40,9 @@ pub struct Choices(Vec<Choice>);
 
 #[derive(Clone, Debug)]
 pub(super) enum Choice {
+    /// Which value of its window each output of a max pool is, by a GPU's kernel.
+    #[cfg(feature = "cube")]
+    Windows(Tensor<4, Int>),
     /// Where a ReLU's input is not above zero, flat.
     Off(Tensor<1, Bool>),
     /// Which pixel of its plane each output of a max pool is, `[n, c, h * w]`.
@@ -52,14 +57,20 @@ impl Choices {
     /// For every ReLU, in the order in which they ran, which of its values are above zero (or NaN),
     /// row-major.
     pub fn above_zero(self) -> impl Iterator<Item = Vec<bool>> {
-        self.0.into_iter().filter_map(|choice| match choice {
-            Choice::Off(off) => {
-                let off = off.into_data();
-                Some(off.iter::<bool>().map(|off| !off).collect())
+        let (mut gates, mut read) = (Vec::new(), Transaction::default());
+        for choice in self.0 {
+            match choice {
+                Choice::Off(off) => read = read.register(off),
+                Choice::Gate(gate) => gates.push(gate.iter().map(|open| *open != 0).collect()),
+                Choice::Winners(_) | Choice::Taps(_) => {}
+                #[cfg(feature = "cube")]
+                Choice::Windows(_) => {}
             }
-            Choice::Gate(gate) => Some(gate.iter().map(|open| *open != 0).collect()),
-            _ => None,
-        })
+        }
+        // A pass has either these or those.
+        let read = read.execute().into_iter();
+        let read = read.map(|off| off.iter::<bool>().map(|off| !off).collect());
+        gates.into_iter().chain(read)
     }
 }
 
@@ -145,6 +156,12 @@ impl<'a> Pass<'a> {
                 self.note(sink.take().into_iter().map(Choice::Taps));
                 Tensor::from_dispatch(y)
             }
+            #[cfg(feature = "cube")]
+            (None, Engine::Plain) if gpu::has(&x) => {
+                let (y, windows) = gpu::max_pool(x);
+                self.note([Choice::Windows(windows)]);
+                y
+            }
             (None, Engine::Plain) => {
                 let options = MaxPoolOptions::new([3, 3])
                     .with_stride([1, 1])
@@ -154,6 +171,8 @@ impl<'a> Pass<'a> {
                 self.note([Choice::Winners(winners.clone())]);
                 pick(x, winners)
             }
+            #[cfg(feature = "cube")]
+            (Some(Choice::Windows(windows)), _) => gpu::pick(x, windows),
             (Some(Choice::Taps(taps)), _) => {
                 Tensor::from_dispatch(Dispatch::pick(x.into_dispatch(), taps))
             }

@@ -7,7 +7,7 @@ mod probes;
 use super::running::{Measured, NormId, Running};
 use super::state::State;
 use crate::ops::Engine;
-use crate::params::{Leaves, ParamId};
+use crate::params::{Leaves, ParamId, Resident, executed};
 use burn::tensor::{Device, Gradients, Tensor, TensorData, Transaction};
 pub use choices::Choices;
 use choices::Chooser;
@@ -94,6 +94,13 @@ impl<'a> Pass<'a> {
         }
     }
 
+    /// This pass, which has seen no layer yet, with weights that stay on a GPU between the passes that share
+    /// `resident`.
+    pub fn resident(mut self, resident: &'a Resident) -> Self {
+        self.leaves = self.leaves.resident(resident);
+        self
+    }
+
     /// The device.
     pub fn device(&self) -> &Device {
         self.leaves.device()
@@ -126,6 +133,37 @@ impl<'a> Pass<'a> {
             gradients: self.leaves.take(gradients),
             measured,
         }
+    }
+
+    /// As [`Pass::finish`], with the values of other tensors, such as the loss: all in one read.
+    pub fn finish_with<const N: usize>(
+        self,
+        mut gradients: Gradients,
+        others: [Tensor<1>; N],
+    ) -> (Backward, [Vec<f32>; N]) {
+        let (norms, statistics) = apart(self.measured.into_inner());
+        let (ids, found) = self.leaves.found(&mut gradients);
+        let mut read = others
+            .into_iter()
+            .fold(Transaction::default(), Transaction::register);
+        read = statistics.into_iter().fold(read, Transaction::register);
+        read = found.into_iter().fold(read, Transaction::register);
+        let mut values = executed(read);
+        let others = std::array::from_fn(|_| values.next().unwrap_or_default());
+        let backward = Backward {
+            measured: together(norms, &mut values),
+            gradients: ids.into_iter().zip(values).collect(),
+        };
+        (backward, others)
+    }
+
+    /// As [`Pass::finish_with`], of a pass whose statistics nobody wants.
+    pub fn gradients_with<const N: usize>(
+        self,
+        gradients: Gradients,
+        others: [Tensor<1>; N],
+    ) -> (Vec<(ParamId, Vec<f32>)>, [Vec<f32>; N]) {
+        self.leaves.gradients_with(gradients, others)
     }
 
     /// The statistics alone, of a pass without gradients.
@@ -184,25 +222,33 @@ impl<'a> Pass<'a> {
     }
 }
 
+/// Statistics that are still on the device, and whose they are.
+type Kept = (Vec<(NormId, usize)>, Vec<Tensor<2>>);
+
+fn apart(kept: Vec<(NormId, usize, Tensor<2>)>) -> Kept {
+    let kept = kept.into_iter();
+    kept.map(|(norm, count, statistics)| ((norm, count), statistics))
+        .unzip()
+}
+
+/// Statistics on the host: the next of `values`.
+fn together(
+    norms: Vec<(NormId, usize)>,
+    values: &mut impl Iterator<Item = Vec<f32>>,
+) -> Vec<Measured> {
+    let measured = |((norm, count), values)| Measured {
+        norm,
+        count,
+        values,
+    };
+    norms.into_iter().zip(values).map(measured).collect()
+}
+
 /// Brings all statistics to the host at once.
 fn read(kept: Vec<(NormId, usize, Tensor<2>)>) -> Vec<Measured> {
-    let mut transaction = Transaction::default();
-    let mut norms = Vec::with_capacity(kept.len());
-    for (norm, count, statistics) in kept {
-        norms.push((norm, count));
-        transaction = transaction.register(statistics);
-    }
-    let values = transaction.execute().into_iter().map(|data| {
-        data.try_into_vec::<f32>()
-            .unwrap_or_else(|e| unreachable!("statistics are f32: {e:?}"))
-    });
-    norms
+    let (norms, statistics) = apart(kept);
+    let read = statistics
         .into_iter()
-        .zip(values)
-        .map(|((norm, count), values)| Measured {
-            norm,
-            count,
-            values,
-        })
-        .collect()
+        .fold(Transaction::default(), Transaction::register);
+    together(norms, &mut executed(read))
 }

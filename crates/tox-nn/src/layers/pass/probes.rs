@@ -9,6 +9,7 @@
 use super::Pass;
 use crate::layers::gates::{GateBackend, Sink};
 use crate::ops::Engine;
+use crate::params::executed;
 use burn::backend::Dispatch;
 use burn::tensor::{Gradients, Tensor, Transaction};
 use std::cell::RefCell;
@@ -90,11 +91,7 @@ impl Pass<'_> {
                 read = read.register(gradient);
             }
         }
-        let values = read.execute().into_iter().map(|data| {
-            data.try_into_vec::<f32>()
-                .unwrap_or_else(|e| unreachable!("gradients are f32: {e:?}"))
-        });
-        found.extend(marks.into_iter().zip(values));
+        found.extend(marks.into_iter().zip(executed(read)));
         // Gradients come from the last layer to the first.
         found.sort_by_key(|(mark, _)| *mark);
         let sensitivity = |(mark, values): (usize, Vec<f32>)| Sensitivity {
