@@ -66,6 +66,11 @@ pub enum TrialError {
     Own(#[from] OwnError),
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// A user's rows that cannot be divided.
+    #[error(transparent)]
+    Rows(OwnError),
+    #[error(transparent)]
+    Advice(#[from] AdviceError),
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     #[error(transparent)]
@@ -127,12 +132,14 @@ impl TrialError {
             Self::Step(StepError::Stopped) => Exit::Stopped,
             Self::Data(_)
             | Self::Own(_)
+            | Self::Rows(_)
             | Self::Table(_)
             | Self::Patch(_)
             | Self::OtherFile(_)
             | Self::Nas(NasError::OtherSupernet { .. }) => Exit::Data,
             Self::External(error) => error.exit(),
             Self::Audit(error) => error.exit(),
+            Self::Advice(error) => error.exit(),
             Self::Poison(error) => error.exit(),
             Self::Weights(error) => error.exit(),
             Self::Device(_)

@@ -7,6 +7,7 @@ pub mod defences;
 pub mod enas;
 pub mod error;
 pub mod external;
+pub mod harden;
 pub mod judge;
 #[cfg(test)]
 mod made_up;
@@ -55,6 +56,7 @@ audits! {
     rcnas::RcNas, rcnas::report::RcNasReport;
     subnets::SubNetworks, subnets::report::SubNetworksReport;
     network::Network;
+    harden::Harden;
     external::External, external::report::ExternalReport;
 }
 

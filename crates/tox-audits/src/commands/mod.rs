@@ -2,7 +2,6 @@
 
 pub mod clf;
 pub mod gc;
-pub mod harden;
 pub mod hypergradients;
 pub mod optimal;
 pub mod registered;

@@ -66,7 +66,7 @@ pub fn clean(args: &Clean) -> Result<Output> {
                 Failure::new(Exit::Data, &message)
             };
             let text = text::read(path).map_err(|e| of(e.to_string()))?;
-            if let Some(other) = of_other_rows(path, &source.hashes["train"]) {
+            if let Some(other) = of_other_rows(path, &source.hashes()["train"]) {
                 return Err(
                     of(other).hinted("rank the rows of these data with `toxscreen suspects`")
                 );

@@ -2,7 +2,7 @@
 
 mod told;
 
-use super::bilevel::{self, Rows, Source, with_bar};
+use super::bilevel::{self, Rows, with_bar};
 use super::options::Session;
 use super::sarif::Sarif;
 use super::{Output, Result, json, usage};
@@ -10,6 +10,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 use serde_json::{Value, json as object};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
+use tox_audits::commands::rows::Source;
 use tox_audits::commands::suspects::{Known, Listed, page, table};
 use tox_audits::error::Fails;
 use tox_bilevel::own::complete;
@@ -190,7 +191,7 @@ impl Looking {
             "version": env!("CARGO_PKG_VERSION"),
             "data": self.rows.set.data,
             "trusted": self.trusted,
-            "hashes": source.hashes,
+            "hashes": source.hashes(),
             "notes": source.data.notes,
             "seed": session.seed,
             "methods": self.method,
@@ -218,6 +219,7 @@ pub fn suspects(args: &Suspects) -> Result<Output> {
         }
         None => None,
     };
+    let hashes = source.hashes();
     let listed = Listed {
         name: &args.looking.rows.set.data,
         rows,
@@ -225,7 +227,7 @@ pub fn suspects(args: &Suspects) -> Result<Output> {
         suspects: &found,
         known: known.as_ref(),
         seed: args.session.seed,
-        hash: source.hashes["train"].as_str().unwrap_or_default(),
+        hash: hashes["train"].as_str().unwrap_or_default(),
     };
     if args.sarif.sarif.is_some() {
         let lines = source.data.text_rows()?.map(|text| text.lines());
