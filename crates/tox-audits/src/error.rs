@@ -1,6 +1,7 @@
 //! Why a trial did not end with an outcome, and how its process then ends.
 
 use crate::external::error::ExternalError;
+use crate::suspects::outcome::OtherRows;
 use tox_bilevel::advice::AdviceError;
 use tox_bilevel::audit::AuditError;
 use tox_bilevel::own::OwnError;
@@ -71,6 +72,11 @@ pub enum TrialError {
     Rows(OwnError),
     #[error(transparent)]
     Advice(#[from] AdviceError),
+    /// Rows that cannot be judged.
+    #[error(transparent)]
+    Suspects(CleanseError),
+    #[error(transparent)]
+    OtherRows(#[from] OtherRows),
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     #[error(transparent)]
@@ -133,6 +139,7 @@ impl TrialError {
             Self::Data(_)
             | Self::Own(_)
             | Self::Rows(_)
+            | Self::OtherRows(_)
             | Self::Table(_)
             | Self::Patch(_)
             | Self::OtherFile(_)
@@ -140,6 +147,7 @@ impl TrialError {
             Self::External(error) => error.exit(),
             Self::Audit(error) => error.exit(),
             Self::Advice(error) => error.exit(),
+            Self::Suspects(error) => error.exit(),
             Self::Poison(error) => error.exit(),
             Self::Weights(error) => error.exit(),
             Self::Device(_)
@@ -218,6 +226,31 @@ impl Fails for AdviceError {
         match self {
             Self::Audit(error) => error.exit(),
             Self::Diverged(..) => Exit::Failed,
+        }
+    }
+}
+
+/// Of rows that are judged.
+impl Fails for CleanseError {
+    fn exit(&self) -> Exit {
+        if matches!(self, Self::Setting { .. } | Self::Method { .. }) {
+            Exit::Usage
+        } else if matches!(self, Self::FewToJudge { .. } | Self::Trusted { .. }) {
+            Exit::Data
+        } else {
+            Exit::Failed
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let trusted = "bring rows that somebody has looked at, with --trusted";
+        if let Self::Setting { key, .. } = self {
+            let option = key.strip_prefix("settings.").unwrap_or(key);
+            Some(format!("change --{option}"))
+        } else if matches!(self, Self::FewToJudge { .. }) {
+            Some("lower --k or --folds".to_owned())
+        } else {
+            matches!(self, Self::Trusted { .. }).then(|| trusted.to_owned())
         }
     }
 }

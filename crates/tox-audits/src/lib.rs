@@ -23,6 +23,7 @@ pub mod space;
 #[cfg(test)]
 mod standard;
 pub mod subnets;
+pub mod suspects;
 pub mod synthetic;
 pub mod threats;
 
@@ -57,6 +58,7 @@ audits! {
     subnets::SubNetworks, subnets::report::SubNetworksReport;
     network::Network;
     harden::Harden;
+    suspects::Suspects, suspects::report::SuspectsReport;
     external::External, external::report::ExternalReport;
 }
 

@@ -128,6 +128,7 @@ fn cases(long: bool) -> Vec<Case> {
             "harden",
             "harden --data digits --classes 3,8 --valid 60 --splits 2 --hyperiterations 20 --current 10000 --out run",
         ),
+        alone("suspects", "suspects --data digits --out run"),
         alone(
             "compress",
             "compress --arch d2,1,1-w1,1,1-b4 --budget 80% --data digits --train 300 --evaluations 2 --epochs 1 \

@@ -6,7 +6,6 @@ pub mod hypergradients;
 pub mod optimal;
 pub mod registered;
 pub mod rows;
-pub mod suspects;
 
 use std::path::PathBuf;
 use tox_data::checkpoint::Hooks;

@@ -147,10 +147,10 @@ pub fn harden(args: &Harden) -> Result<Output> {
         session: &args.session,
         data_dir: args.rows.set.folder.data_dir.as_deref(),
     };
-    let Some(record) = single.run("harden", &stop)? else {
+    let Some(ran) = single.run("harden", &stop)? else {
         return Ok(Output::stopped());
     };
-    let found: HardenOutcome = record.outcome.read().map_err(|e| bug(&e.to_string()))?;
+    let found: HardenOutcome = ran.record.outcome.read().map_err(|e| bug(&e.to_string()))?;
     if let Some(useless) = &found.no_better_than_majority {
         let warning = bilevel::useless(useless, &own);
         say(format_args!("warning: {warning}"));
