@@ -1,6 +1,7 @@
 //! Why a trial did not end with an outcome, and how its process then ends.
 
 use crate::external::error::ExternalError;
+use crate::suspects::outcome::OtherRows;
 use tox_bilevel::advice::AdviceError;
 use tox_bilevel::audit::AuditError;
 use tox_bilevel::own::OwnError;
@@ -66,6 +67,16 @@ pub enum TrialError {
     Own(#[from] OwnError),
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// A user's rows that cannot be divided.
+    #[error(transparent)]
+    Rows(OwnError),
+    #[error(transparent)]
+    Advice(#[from] AdviceError),
+    /// Rows that cannot be judged.
+    #[error(transparent)]
+    Suspects(CleanseError),
+    #[error(transparent)]
+    OtherRows(#[from] OtherRows),
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     #[error(transparent)]
@@ -127,12 +138,16 @@ impl TrialError {
             Self::Step(StepError::Stopped) => Exit::Stopped,
             Self::Data(_)
             | Self::Own(_)
+            | Self::Rows(_)
+            | Self::OtherRows(_)
             | Self::Table(_)
             | Self::Patch(_)
             | Self::OtherFile(_)
             | Self::Nas(NasError::OtherSupernet { .. }) => Exit::Data,
             Self::External(error) => error.exit(),
             Self::Audit(error) => error.exit(),
+            Self::Advice(error) => error.exit(),
+            Self::Suspects(error) => error.exit(),
             Self::Poison(error) => error.exit(),
             Self::Weights(error) => error.exit(),
             Self::Device(_)
@@ -212,6 +227,43 @@ impl Fails for AdviceError {
             Self::Audit(error) => error.exit(),
             Self::Diverged(..) => Exit::Failed,
         }
+    }
+}
+
+/// Of rows that are judged.
+impl Fails for CleanseError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Range(_) => Exit::Usage,
+            Self::FewToJudge { .. } | Self::Trusted { .. } => Exit::Data,
+            Self::FewRows { .. }
+            | Self::Table(_)
+            | Self::Known { .. }
+            | Self::FewLeft { .. }
+            | Self::ClassGone { .. }
+            | Self::Classifier(_) => Exit::Failed,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Range(error) => {
+                let key = error.key.as_str();
+                let option = key.strip_prefix("settings.").unwrap_or(key);
+                format!("change --{option}")
+            }
+            Self::FewToJudge { .. } => "lower --k or --folds".to_owned(),
+            Self::Trusted { .. } => {
+                "bring rows that somebody has looked at, with --trusted".to_owned()
+            }
+            Self::FewRows { .. }
+            | Self::Table(_)
+            | Self::Known { .. }
+            | Self::FewLeft { .. }
+            | Self::ClassGone { .. }
+            | Self::Classifier(_) => return None,
+        };
+        Some(hint)
     }
 }
 

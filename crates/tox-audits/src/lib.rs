@@ -7,6 +7,7 @@ pub mod defences;
 pub mod enas;
 pub mod error;
 pub mod external;
+pub mod harden;
 pub mod judge;
 #[cfg(test)]
 mod made_up;
@@ -21,6 +22,7 @@ pub mod space;
 #[cfg(test)]
 mod standard;
 pub mod subnets;
+pub mod suspects;
 pub mod synthetic;
 pub mod threats;
 
@@ -56,6 +58,8 @@ audits! {
     rcnas::RcNas, rcnas::report::RcNasReport;
     subnets::SubNetworks, subnets::report::SubNetworksReport;
     network::Network;
+    harden::Harden;
+    suspects::Suspects, suspects::report::SuspectsReport;
     external::External, external::report::ExternalReport;
 }
 

@@ -7,6 +7,7 @@
 
 mod judge;
 mod trial;
+mod work;
 
 pub use judge::{Gain, Verdict};
 
@@ -15,8 +16,10 @@ use crate::config::{BilevelAttack, BilevelConfig};
 use crate::outcome::Divergence;
 use crate::sets::Sets;
 use crate::victim::groups;
-use std::path::Path;
-use trial::{Trial, Work};
+use serde::{Deserialize, Serialize};
+use tox_data::checkpoint::{CheckpointError, Hooks};
+use trial::Trial;
+use work::Work;
 
 /// Times that the choice is attacked and made anew.
 const ROUNDS: usize = 3;
@@ -60,7 +63,8 @@ impl Question<'_> {
 }
 
 /// Where a way to regularise comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Origin {
     /// It is in use.
     Current,
@@ -75,7 +79,8 @@ pub enum Origin {
 }
 
 /// A way to regularise, and what it gets wrong, split by split.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Treatment {
     /// Where it comes from.
     pub origin: Origin,
@@ -104,7 +109,8 @@ impl Treatment {
 }
 
 /// The advice.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Advice {
     /// All that was tried: what is in use first, then no penalty, cross-validation, what was learned,
     /// and the grid, ascending.
@@ -157,27 +163,28 @@ pub enum AdviceError {
     Diverged(&'static str, Divergence),
 }
 
-/// Tries the grid and chooses. `None` means that it was asked to stop. `scratch` is a folder for
-/// checkpoints, which are of no use afterwards.
+impl From<CheckpointError> for AdviceError {
+    fn from(error: CheckpointError) -> Self {
+        Self::Audit(error.into())
+    }
+}
+
+/// Tries the grid and chooses. `None` means that it was asked to stop; the same question then goes on with the
+/// poison that was crafted.
 ///
 /// # Errors
 /// See [`AdviceError`].
-pub fn advise(
-    question: Question<'_>,
-    scratch: &Path,
-    stop: &mut dyn FnMut() -> bool,
-    progress: &mut dyn FnMut(f64, &str),
-) -> Result<Option<Advice>, AdviceError> {
+pub fn advise(question: Question<'_>, hooks: Hooks<'_>) -> Result<Option<Advice>, AdviceError> {
     let splits = question.splits.len();
     // Cross-validation, four poisons, and rounds of one each, in every split.
-    let mut work = Work::new(splits * (5 + ROUNDS), scratch, stop, progress);
+    let mut work = Work::new(splits * (5 + ROUNDS), hooks)?;
     let mut trial = Trial::new(question);
     let current = question.current.map_or(Vec::new(), |l| question.each(l));
     trial.add(Origin::Current, vec![current; splits]);
     trial.trained()?;
     trial.add(Origin::None, vec![Vec::new(); splits]);
     for s in 0..splits {
-        if !work.tell("cross-validation") {
+        if !work.tell("cross-validation")? {
             return Ok(None);
         }
         trial.validate(s)?;
@@ -189,7 +196,7 @@ pub fn advise(
         ("poison against a learned penalty", Origin::Learned),
     ] {
         for s in 0..splits {
-            if !work.tell(name) || !trial.attack(s, origin, &mut work)? {
+            if !work.tell(name)? || !trial.attack(s, origin, &mut work)? {
                 return Ok(None);
             }
         }
@@ -201,7 +208,7 @@ pub fn advise(
             break;
         }
         for s in 0..splits {
-            if !work.tell("poison against the choice") || !trial.answer(s, chosen, &mut work)? {
+            if !work.tell("poison against the choice")? || !trial.answer(s, chosen, &mut work)? {
                 return Ok(None);
             }
         }

@@ -374,7 +374,12 @@ impl BilevelConfig {
         let l = &self.lambda;
         OutOfRange::unless(l.min < l.max, "lambda.max", l.max, "above lambda.min")?;
         let within = (l.min..=l.max).contains(&l.start);
-        OutOfRange::unless(within, "lambda.start", l.start, "from lambda.min to lambda.max")?;
+        OutOfRange::unless(
+            within,
+            "lambda.start",
+            l.start,
+            "from lambda.min to lambda.max",
+        )?;
         let each = match l.objective {
             Objective::Gradient => return Ok(()),
             Objective::GridLoss => "grid-loss",

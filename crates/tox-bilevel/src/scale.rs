@@ -2,11 +2,12 @@
 //! where poison goes back into the user's own units.
 
 use crate::points::{Points, Values};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tox_data::features::{Features, Values as Stored};
 
 /// How features are scaled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Scaling {
     /// Each to [0, 1] of the training rows.

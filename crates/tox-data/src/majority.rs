@@ -4,7 +4,7 @@
 const ONE_SIDED: f64 = 1.645;
 
 /// A learner that does no better than a constant answer, as far as these rows can tell.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct NoBetter {
     /// Its error, percent.
     pub error: f64,

@@ -21,8 +21,8 @@ pub struct DataSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// BLAKE3 of what is read of it: class names, shapes, pixels and labels of the classes kept, before
-    /// any split; of a folder with `resize`, resized. A study fills it in when it is made, and its
-    /// trials refuse other data.
+    /// any split; of a folder with `resize`, resized. Of learners that take the rows of a file as they are, of
+    /// these rows. A study fills it in when it is made, and its trials refuse other data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
     /// Classes kept, without repeats; the first becomes class 0, the next 1, and so

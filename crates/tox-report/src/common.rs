@@ -304,27 +304,39 @@ impl<'a> Common<'a> {
             .table()
     }
 
-    /// A row a cell, metric and level of what a learner measures beside the shared words.
+    /// A row a cell and level of what a learner measures beside the shared words, a column a metric.
     fn others(&self) -> Table {
-        let mut rows: Vec<(&Cell, &Measure)> = Vec::new();
-        let same = |a: &Measure, b: &Measure| (a.metric, &a.level) == (b.metric, &b.level);
+        let mut rows: Vec<(&Cell, &str)> = Vec::new();
+        let mut metrics: Vec<(&str, &str)> = Vec::new();
         for (cell, record) in self.each() {
             for m in &record.outcome.others {
-                if !rows.iter().any(|r| std::ptr::eq(r.0, cell) && same(r.1, m)) {
-                    rows.push((cell, m));
+                if !rows
+                    .iter()
+                    .any(|r| std::ptr::eq(r.0, cell) && r.1 == m.level)
+                {
+                    rows.push((cell, &m.level));
+                }
+                if !metrics.contains(&(m.metric, m.unit)) {
+                    metrics.push((m.metric, m.unit));
                 }
             }
         }
-        let mean = |cell: &Cell, own: &Measure| {
-            cell.mean(|m| m.others.iter().find(|m| same(m, own)).map(|m| m.value))
+        let mean = |cell: &Cell, level: &str, metric: &str| {
+            let at = |m: &&Measure| m.metric == metric && m.level == level;
+            cell.mean(|m| m.others.iter().find(at).map(|m| m.value))
         };
-        Table::of("", &rows)
+        let mut table = Table::of("", &rows)
             .column("Cell", |r| Field::text(&r.0.name))
-            .column("Measure", |r| Field::text(r.1.metric.replace('_', " ")))
-            .column("At", |r| Field::text(&r.1.level))
-            .column("Mean", |r| Field::mean(mean(r.0, r.1)))
-            .column("Unit", |r| Field::text(r.1.unit))
-            .table()
+            .column("At", |r| Field::text(r.1));
+        for (metric, unit) in metrics {
+            let words = metric.replace('_', " ");
+            let head = match unit {
+                "" => words,
+                unit => format!("{words}, {unit}"),
+            };
+            table = table.column(head, |r| Field::mean(mean(r.0, r.1, metric)));
+        }
+        table.table()
     }
 
     /// A row a planned trial.

@@ -69,27 +69,6 @@ pub fn render(
     })?)
 }
 
-/// A page of no study, in the same frame.
-///
-/// # Errors
-/// When it cannot be rendered.
-pub fn alone(
-    (name, source): (&str, &str),
-    title: &str,
-    findings: &[String],
-    facts: &[Fact],
-    own: Value,
-) -> Result<String, ReportError> {
-    let env = environment((name, source))?;
-    Ok(env.get_template(name)?.render(context! {
-        title,
-        figure_style => Value::from_safe_string(svg::style()),
-        findings,
-        facts,
-        ..own
-    })?)
-}
-
 /// The frame and its parts beside the template `name`.
 fn environment<'s>((name, source): (&'s str, &'s str)) -> Result<Environment<'s>, ReportError> {
     let mut env = Environment::new();

@@ -24,6 +24,8 @@ pub struct Own {
     /// Sentences behind those that every learner has, warnings before them.
     pub findings: Vec<String>,
     pub sections: Vec<Section>,
+    /// Whether there are pictures in them.
+    pub pictures: bool,
     /// Its own table, a row a trial; may be empty.
     pub wide: String,
     /// What a row of it is.
@@ -79,6 +81,7 @@ pub fn with(run: &Run, add: Own) -> Result<Made, ReportError> {
         more,
         sections,
         row => add.row,
+        pictures => add.pictures,
         no_wide => add.wide.is_empty(),
         figures => drawn.map(Figure::value).collect::<Vec<Value>>(),
     };

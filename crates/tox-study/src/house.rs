@@ -8,8 +8,9 @@ use schemars::{Schema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use tox_data::features::{Ask, Opened};
 use tox_data::spec::DataSpec;
-use tox_data::{Data, DataDir, DataError, load_any, load_seeded};
+use tox_data::{Data, DataDir, DataError, TableSet, load_any, load_seeded, source_hash};
 
 /// All that is registered.
 #[derive(Clone, Copy)]
@@ -105,10 +106,36 @@ impl House {
         dir: &DataDir,
         seed: u64,
     ) -> Result<Data, DataError> {
+        match self.learner(&trial.learner.kind) {
+            Some(learner) if learner.takes_rows() => {
+                let opened = Opened::of(&data.into(), dir)?;
+                Ok(Data::Table(TableSet::of(data.name(), opened)))
+            }
+            Some(learner) if learner.takes_table(data) => load_any(data, dir, seed),
+            Some(_) | None => load_seeded(data, dir, seed).map(Data::Images),
+        }
+    }
+
+    /// The hash that names data by content, as the learner of a trial takes them.
+    ///
+    /// # Errors
+    /// Data that cannot be read.
+    pub fn source_hash(
+        &self,
+        trial: &TrialSpec,
+        data: &DataSpec,
+        dir: &DataDir,
+    ) -> Result<String, DataError> {
         let learner = self.learner(&trial.learner.kind);
-        match learner.is_some_and(|learner| learner.takes_table(data)) {
-            true => load_any(data, dir, seed),
-            false => load_seeded(data, dir, seed).map(Data::Images),
+        match learner.is_some_and(|learner| learner.takes_rows()) {
+            true => {
+                let ask = Ask {
+                    hash: None,
+                    ..data.into()
+                };
+                Ok(Opened::of(&ask, dir)?.hash())
+            }
+            false => source_hash(data, dir),
         }
     }
 
@@ -281,9 +308,15 @@ pub trait Learner: Sync {
         Vec::new()
     }
 
+    /// Whether it takes the rows of a file as they are, images or not, as [`Opened`] has them, and divides them
+    /// itself.
+    fn takes_rows(&self) -> bool {
+        false
+    }
+
     /// Whether it takes these data as a table of numbers, if they are one; else it gets images or nothing.
     fn takes_table(&self, _data: &DataSpec) -> bool {
-        false
+        self.takes_rows()
     }
 
     /// Whether it draws the points of the data set `gaussians`, which no other learner can use.
@@ -324,7 +357,7 @@ pub trait Learner: Sync {
 
     /// Whether it must be given validation rows.
     fn needs_valid(&self) -> bool {
-        true
+        !self.takes_rows()
     }
 
     /// What it is, in a few words.

@@ -106,12 +106,6 @@ pub fn jobs(
     Ok(jobs)
 }
 
-/// Keeps how a trial of a study failed. On a full disk the caller still has it.
-pub fn keep_failure(store: &Store, failure: &Failure) {
-    let path = store.trial_dir(&failure.trial).join("failure.json");
-    let _ = files::write_atomic(&path, failure.to_json().as_bytes());
-}
-
 /// One trial to be run somewhere.
 pub struct Job {
     index: usize,

@@ -56,6 +56,14 @@ impl Failure {
         files::sealed(self) + "\n"
     }
 
+    /// Writes it into the folder of its trial.
+    ///
+    /// # Errors
+    /// A file that cannot be written, as on a full disk.
+    pub fn keep(&self, dir: &Path) -> Result<(), FileError> {
+        files::write_atomic(&dir.join("failure.json"), self.to_json().as_bytes())
+    }
+
     /// Reads `failure.json`, if it is there. Of one that was changed nothing is believed but that there
     /// was a failure.
     pub fn read(path: &Path) -> Option<Self> {

@@ -6,9 +6,13 @@ mod table;
 
 use serde_json::Value;
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use table::{json, toxscreen};
+use std::process::Stdio;
+use std::time::Duration;
+use table::{PROGRAM, json, toxscreen};
 use tox_data::features::{FeatureSets, Features, Layout, Values};
+use tox_testkit::program::{Program, interrupt, records, trials};
 
 /// Numbers in [0, 1) that look random and are the same everywhere.
 fn noise(seed: u64) -> impl FnMut() -> f32 {
@@ -362,4 +366,127 @@ fn defaults_do_not_diverge_on_sparse_rows() {
     // A rate that one asks for is taken as it is.
     let (code, _, stderr) = toxscreen(at, &format!("{words} --lr 1e6"));
     assert!(code == 1 && stderr.contains("diverged"), "{stderr}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_study_is_kept_gone_on_with_and_verified() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let trusted = table(40, (6, 3), 0.3, |_| 1.0);
+    save(at, "trusted.npz", trusted.clone(), None);
+    let mut all = table(340, (6, 3), 0.3, |_| 1.0);
+    all = all.rows(&(40..340).collect::<Vec<_>>());
+    save(at, "my.npz", all.clone(), None);
+    let words = "harden --data my.npz --trusted trusted.npz --splits 3 --hyperiterations 60";
+    let ask = |out: &str| {
+        let (code, text, stderr) = toxscreen(at, &format!("{words} --out {out} --json"));
+        assert!(code == 0 || code == 4, "{stderr}");
+        let mut found: Value = serde_json::from_str(&text).unwrap();
+        found["seconds"].take();
+        found
+    };
+    let whole = ask("whole");
+    sound(&whole);
+    // Stopped at once, it says how to go on; then it ends as the other did.
+    let mut child = Program(PROGRAM)
+        .saving(at, format!("{words} --out runs/it").split(' '))
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    stderr.read_line(&mut String::new()).unwrap();
+    let kept = || {
+        trials(&at.join("runs/it"))
+            .iter()
+            .any(|t| t.join("checkpoint.safetensors").exists())
+    };
+    while !at.join("runs/it/trials").exists() || !kept() {
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "it was over before it was stopped"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    interrupt(&child);
+    let mut said = String::new();
+    stderr.read_to_string(&mut said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{said}");
+    assert!(
+        said.contains("go on with: ") && said.contains("--out runs/it"),
+        "{said}"
+    );
+    assert_eq!(ask("runs/it"), whole);
+    let [mine, other] = ["runs/it", "whole"].map(|out| records(&at.join(out)).remove(0));
+    assert_eq!(mine["outcome"], other["outcome"]);
+    assert_eq!(mine["timing"]["resumed"], 1);
+
+    // The page shows what was tried; the table of measures has it too.
+    let page = fs::read_to_string(at.join("whole/report.html")).unwrap();
+    for words in ["what you have", "cross-validated", "worst test error, %"] {
+        assert!(page.contains(words), "{words}");
+    }
+    let (code, text, stderr) = toxscreen(at, "verify whole");
+    assert_eq!(code, 0, "{text}{stderr}");
+    // Another question does not go into its folder, and other rows are no longer those of the study.
+    let (code, _, stderr) = toxscreen(at, &format!("{words} --budget 0.2 --out whole"));
+    assert!(code == 2 && stderr.contains("budget"), "{stderr}");
+    save(
+        at,
+        "trusted.npz",
+        trusted.rows(&(0..39).collect::<Vec<_>>()),
+        None,
+    );
+    let (code, text, stderr) = toxscreen(at, "verify whole");
+    assert_eq!(code, 1, "{text}{stderr}");
+    assert!(text.contains("trusted.npz"), "{text}");
+    let (code, _, stderr) = toxscreen(at, &format!("{words} --out whole"));
+    assert!(code == 3 && stderr.contains("trusted.npz"), "{stderr}");
+}
+
+/// Float images out of [0, 1], which no learner of images takes, and a recipe in place of the options.
+#[test]
+fn a_recipe_asks_the_same_of_rows_as_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    let mut images = table(200, (16, 6), 0.3, |_| -3.0);
+    (images.shape, images.layout) = (Some([1, 4, 4]), Layout::Grey);
+    save(at, "my.npz", images, None);
+    let few = "--splits 2 --hyperiterations 4 --current inf";
+    let words = format!("harden --data my.npz --valid 30 {few} --out options");
+    let (code, _, stderr) = toxscreen(at, &words);
+    assert!(code == 0 || code == 4, "{stderr}");
+    let recipe = "name = \"own\"\nseeds = [0]\ndata = { dataset = \"my.npz\", valid = 30 }\n\
+                  learner = { kind = \"harden\", splits = 2, hyperiterations = 4, current = \"none\" }\n\
+                  [[cell]]\nlabel = \"harden\"\n";
+    let run = |recipe: &str| {
+        fs::write(at.join("own.toml"), recipe).unwrap();
+        toxscreen(at, "run own.toml --out own")
+    };
+    let (code, _, stderr) = run(recipe);
+    assert_eq!(code, 0, "{stderr}");
+    let [own, options] = ["own", "options"].map(|out| records(&at.join(out)).remove(0));
+    assert_eq!(
+        (&own["trial"], &own["outcome"]),
+        (&options["trial"], &options["outcome"])
+    );
+    for (from, to, words) in [
+        ("valid = 30", "valid = 0", "`data.valid` = 0"),
+        (
+            "valid = 30",
+            "valid = 30, train = 100",
+            "`data.train` is of no use",
+        ),
+        ("splits = 2", "splits = 1", "`learner.splits` = 1"),
+        ("\"none\"", "-1.0", "`learner.current` = -1"),
+        ("splits = 2", "threat = 1", "unknown key `threat`"),
+        (
+            "[[cell]]",
+            "threat = { kind = \"rlf\", budget = 0.1 }\n[[cell]]",
+            "poisons the rows itself",
+        ),
+    ] {
+        let (code, _, stderr) = run(&recipe.replace(from, to));
+        assert!(code == 2 && stderr.contains(words), "{words}: {stderr}");
+    }
 }

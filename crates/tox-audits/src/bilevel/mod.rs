@@ -5,6 +5,8 @@ pub mod outcome;
 pub mod report;
 mod trial;
 
+pub(crate) use trial::instruction_set;
+
 use crate::defences::parts;
 use crate::only;
 use crate::threats;
@@ -123,14 +125,30 @@ impl Learner for Bilevel {
     }
 }
 
-fn title(config: &BilevelConfig) -> String {
-    let model = match config.hidden.as_slice() {
+/// A model by the widths of its hidden layers.
+pub(crate) fn model_title(hidden: &[usize]) -> String {
+    match hidden {
         [] => "logistic regression".to_owned(),
         widths => {
             let widths: Vec<String> = widths.iter().map(usize::to_string).collect();
             format!("net {}", widths.join("-"))
         }
-    };
+    }
+}
+
+/// Lambdas as people read them.
+pub fn lambdas(lambda: &[f64]) -> String {
+    match lambda {
+        [] => "none".to_owned(),
+        some => {
+            let some: Vec<String> = some.iter().map(|l| format!("{l:.2}")).collect();
+            some.join(", ")
+        }
+    }
+}
+
+fn title(config: &BilevelConfig) -> String {
+    let model = model_title(&config.hidden);
     let penalty = match config.penalty {
         Penalty::L2 => "L2",
         Penalty::L1 => "L1",

@@ -102,7 +102,7 @@ fn weights(spec: &TrialSpec) -> Vec<(String, f64)> {
 
 /// What decides the last digits: 8-bit rows are integers to one instruction set alone. There is nothing
 /// plain about this learner.
-fn instruction_set() -> String {
+pub fn instruction_set() -> String {
     match isa::integers() {
         true => format!("{} with vnni", isa::name()),
         false => isa::name().to_owned(),

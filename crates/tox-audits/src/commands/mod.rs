@@ -2,12 +2,10 @@
 
 pub mod clf;
 pub mod gc;
-pub mod harden;
 pub mod hypergradients;
 pub mod optimal;
 pub mod registered;
 pub mod rows;
-pub mod suspects;
 
 use std::path::PathBuf;
 use tox_data::checkpoint::Hooks;

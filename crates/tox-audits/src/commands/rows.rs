@@ -1,11 +1,14 @@
 //! A user's rows divided, and the learner and the adversary that suit them.
 
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use tox_bilevel::config::{BilevelConfig, Groups, Penalty};
 use tox_bilevel::own::{Division, Own, OwnError, keep_within};
 use tox_bilevel::scale::Scaling;
 use tox_bilevel::steady::steady_lambda;
 use tox_bilevel::victim;
-use tox_data::features::{FeatureSets, Features};
+use tox_data::features::{Ask, FeatureSets, Features, Opened};
+use tox_data::{DataDir, DataError};
 
 /// Most bytes of inner training that are kept before it is trained again instead.
 const KEPT_BYTES: usize = 1 << 30;
@@ -30,6 +33,68 @@ pub struct Held {
     pub scaling: Option<Scaling>,
 }
 
+/// What a user brings.
+pub struct Source {
+    /// As they are in the file.
+    pub data: Opened,
+    /// A trusted set of its own.
+    pub trusted: Option<Features>,
+    /// What is to be said of both.
+    pub notes: Vec<String>,
+}
+
+impl Source {
+    /// Reads the data, and the rows that the user trusts.
+    ///
+    /// # Errors
+    /// Those of loading.
+    pub fn read(
+        data: &Ask<'_>,
+        trusted: Option<&Ask<'_>>,
+        dir: &DataDir,
+    ) -> Result<Self, DataError> {
+        let opened = Opened::of(data, dir)?;
+        let mut notes = opened.notes.clone();
+        let of_these = |trusted: &Ask<'_>| {
+            let classes = data.classes;
+            opened.trusted(
+                &Ask {
+                    classes,
+                    ..*trusted
+                },
+                dir,
+            )
+        };
+        let trusted = trusted.map(of_these).transpose()?.map(|(trusted, said)| {
+            notes.extend(said);
+            trusted
+        });
+        Ok(Self {
+            data: opened,
+            trusted,
+            notes,
+        })
+    }
+
+    /// BLAKE3 of all rows that results depend on.
+    pub fn hashes(&self) -> Value {
+        let hash = |set: Option<&Features>| set.map(Features::hash);
+        json!({
+            "train": self.data.sets.train.hash(),
+            "test": hash(self.data.sets.test.as_ref()),
+            "trusted": hash(self.trusted.as_ref()),
+        })
+    }
+
+    /// As [`divide`].
+    ///
+    /// # Errors
+    /// Rows that cannot be divided so.
+    pub fn divide(&self, held: Held, fold: usize) -> Result<Own, OwnError> {
+        divide(&self.data.sets, self.trusted.as_ref(), held, fold)
+    }
+}
+
 /// The rows as sets; another `fold` holds others out.
 ///
 /// # Errors
@@ -48,6 +113,40 @@ pub fn divide(
         scaling: held.scaling,
     };
     Own::new(sets, trusted, division)
+}
+
+/// How many rows each set has, and what they are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sizes {
+    pub train: usize,
+    pub trusted: usize,
+    pub trusted_held_out: bool,
+    pub test: usize,
+    pub test_held_out: bool,
+    pub features: usize,
+    pub classes: usize,
+    pub class_names: Vec<String>,
+    /// What was made of the file.
+    pub notes: Vec<String>,
+}
+
+impl Sizes {
+    /// Of a division of `data`.
+    pub fn of(own: &Own, data: &Opened) -> Self {
+        let sets = &own.sets;
+        Self {
+            train: sets.train.len(),
+            trusted: sets.valid.len(),
+            trusted_held_out: !own.trusted_rows.is_empty(),
+            test: sets.test.len(),
+            test_held_out: !own.test_rows.is_empty(),
+            features: sets.train.features,
+            classes: sets.classes(),
+            class_names: sets.class_names.clone(),
+            notes: data.notes.clone(),
+        }
+    }
 }
 
 /// Step of a poison point, in units of the features.

@@ -32,6 +32,7 @@ impl Reporter for ExternalReport {
             sections: vec![claims(&cells), choices(&cells)],
             wide: wide(house, run),
             row: "a trial",
+            ..Own::default()
         };
         standard::with(run, add)
     }

@@ -5,9 +5,9 @@ use crate::error::TrialError;
 use crate::judge;
 use crate::scene::Scene;
 use std::path::Path;
-use tox_data::Dataset;
 use tox_data::checkpoint::Hooks;
 use tox_data::majority::{no_better, no_better_than};
+use tox_data::{DataDir, Dataset};
 use tox_nn::layers::State;
 use tox_robust::evaluation as robust;
 use tox_robust::model::Model;
@@ -19,7 +19,8 @@ use tox_search::nas::{NasConfig, Trace};
 use tox_search::space::cells::CellGenotype;
 use tox_search::space::nasbench201::Cell;
 use tox_search::space::nasbench201::Network;
-use tox_search::table::{Column, Draws, Measure, Table, TableError};
+use tox_search::table::{Column, Draws, FILE, Measure, ROBUST_FILE, Table, TableError};
+use tox_study::trial::unchanged;
 
 /// Test images of the data sets of NAS-Bench-201; 6,000 of ImageNet16-120.
 const TEST_IMAGES: usize = 6_000;
@@ -48,6 +49,32 @@ pub struct Tables {
     pub accuracies: Table,
     /// Of robust accuracies, where they are asked for.
     pub robust: Option<Table>,
+}
+
+impl Tables {
+    /// Those that `config` asks for, out of the data folder.
+    ///
+    /// # Errors
+    /// A table that cannot be read, is not the one of the trial, or lacks a column that is asked for.
+    pub fn read(config: &NasConfig, dir: &DataDir) -> Result<Self, TrialError> {
+        let read = |file: &str, expected: Option<&String>, columns: &[Column]| {
+            let path = dir.path().join(file);
+            let table = Table::read(&path)?;
+            unchanged(&path.display().to_string(), expected, table.hash())?;
+            for column in columns {
+                table.values(*column)?;
+            }
+            Ok::<_, TrialError>(table)
+        };
+        let asked = [config.column, select(config.column)];
+        let hash = config.robustness_hash.as_ref();
+        let robust = !config.robustness.is_empty();
+        let robust = robust.then(|| read(ROBUST_FILE, hash, &config.robustness));
+        Ok(Self {
+            accuracies: read(FILE, config.table_hash.as_ref(), &asked)?,
+            robust: robust.transpose()?,
+        })
+    }
 }
 
 /// The robust accuracies of a cell.

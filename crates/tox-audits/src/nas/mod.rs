@@ -15,12 +15,12 @@ use schemars::{Schema, SchemaGenerator};
 use tox_data::DataDir;
 use tox_poison::space::SpacePoison;
 use tox_search::nas::{Evaluate, NasConfig, SEARCHES, Written};
-use tox_search::table::{FILE, ROBUST_FILE, Table};
+use tox_search::table::{FILE, ROBUST_FILE};
 use tox_study::house::{Learner, Measure, Measures, Refusal, SourceFile};
 use tox_study::part::Part;
 use tox_study::recipe::{Keys, RecipeError};
 use tox_study::spec::{Surface, Threats, TrialSpec};
-use tox_study::trial::{Exit, Failure, Finished, TrialContext};
+use tox_study::trial::{Failure, Finished, TrialContext};
 
 /// Its kind.
 pub const KIND: &str = "nas";
@@ -143,15 +143,7 @@ impl Learner for Nas {
             return Ok(());
         };
         if config.evaluate == Evaluate::NasBench201 {
-            let fault = |e| Failure::new(Exit::Data, &e);
-            let table = Table::read(&dir.path().join(FILE)).map_err(fault)?;
-            table.values(config.column).map_err(fault)?;
-            if !config.robustness.is_empty() {
-                let table = Table::read(&dir.path().join(ROBUST_FILE)).map_err(fault)?;
-                for column in &config.robustness {
-                    table.values(*column).map_err(fault)?;
-                }
-            }
+            evaluate::Tables::read(&config, dir)?;
         }
         Ok(())
     }

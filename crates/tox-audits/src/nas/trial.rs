@@ -18,11 +18,10 @@ use tox_search::genes::Architecture;
 use tox_search::nas::diagnostics::Diagnostics;
 use tox_search::nas::{self, Evaluate, Inputs, NasConfig, Trace};
 use tox_search::space::PoisonedSpace;
-use tox_search::table::{Column, FILE, ROBUST_FILE, Table};
 use tox_study::part::Part;
 use tox_study::spec::TrialSpec;
 use tox_study::steps::{Steps, data_key};
-use tox_study::trial::{Finished, TrialContext, load, unchanged};
+use tox_study::trial::{Finished, TrialContext, load};
 
 /// Runs the trial.
 pub fn run(
@@ -43,7 +42,7 @@ pub fn run(
     let attacked_config = poisoned_space.as_ref().map_or_else(|| config.clone(), with);
     // What cannot be judged is not searched for hours first.
     let table = match config.evaluate {
-        Evaluate::NasBench201 => Some(read_tables(config, &context)?),
+        Evaluate::NasBench201 => Some(Tables::read(config, &DataDir::resolve(context.data_dir)?)?),
         Evaluate::Train | Evaluate::None => None,
     };
     let target = match &config.target {
@@ -151,32 +150,6 @@ pub fn run(
         data_hash: clean.hash.clone(),
         data_notes: clean.notes.clone(),
         machine,
-    })
-}
-
-/// The tables, if they have the columns that are asked for.
-fn read_tables(config: &NasConfig, context: &TrialContext<'_>) -> Result<Tables, TrialError> {
-    let dir = DataDir::resolve(context.data_dir)?;
-    let read = |file: &str, expected: Option<&String>, columns: &[Column]| {
-        let path = dir.path().join(file);
-        let table = Table::read(&path)?;
-        unchanged(&path.display().to_string(), expected, table.hash())?;
-        for column in columns {
-            table.values(*column)?;
-        }
-        Ok::<_, TrialError>(table)
-    };
-    let asked = [config.column, evaluate::select(config.column)];
-    let robust = (!config.robustness.is_empty()).then(|| {
-        read(
-            ROBUST_FILE,
-            config.robustness_hash.as_ref(),
-            &config.robustness,
-        )
-    });
-    Ok(Tables {
-        accuracies: read(FILE, config.table_hash.as_ref(), &asked)?,
-        robust: robust.transpose()?,
     })
 }
 

@@ -1,11 +1,13 @@
 //! Whether a choice is surely better than what is in use.
 
 use super::{Origin, Treatment, mean};
+use serde::{Deserialize, Serialize};
 use tox_data::majority;
 use tox_data::student::t_quantile;
 
 /// How much less a treatment gets wrong than another, in percentage points of test error.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Gain {
     /// Of the worst test error: mean over the splits.
     pub worst: f64,
@@ -24,7 +26,8 @@ impl Gain {
 }
 
 /// What became of a choice, by the first rule that it breaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// It is surely better than what is in use and than cross-validation in the worst case, costs no
     /// more on the data as they are than it gains, and its worst case is better than the most frequent

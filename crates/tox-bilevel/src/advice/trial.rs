@@ -1,53 +1,19 @@
 //! Treatments trained on all poison of all splits: the table from which a choice is made.
 
 use super::judge::{Counts, judge};
+use super::work::Work;
 use super::{Advice, AdviceError, Origin, Question, Split, Treatment, mean};
 use crate::audit::{AuditError, Inputs, run_fixed};
 use crate::config::{BilevelConfig, Victim};
 use crate::converge::{Stop, minimise};
-use crate::craft::{Aim, converged, craft};
+use crate::craft::{Aim, Crafted, converged, craft};
 use crate::inner::Problem;
 use crate::outcome::{BilevelOutcome, Divergence};
 use crate::pass::Passes;
 use crate::points::{Points, TrainingSet};
 use crate::victim::{Folds, Poison, best, cross_validate, model, regulariser, retrain};
-use std::path::Path;
-use std::time::Duration;
 use tox_data::checkpoint::Hooks;
 use tox_data::majority;
-
-/// Whom to ask and tell during the work.
-pub struct Work<'a> {
-    stages: usize,
-    done: usize,
-    scratch: &'a Path,
-    stop: &'a mut dyn FnMut() -> bool,
-    progress: &'a mut dyn FnMut(f64, &str),
-}
-
-impl<'a> Work<'a> {
-    pub fn new(
-        stages: usize,
-        scratch: &'a Path,
-        stop: &'a mut dyn FnMut() -> bool,
-        progress: &'a mut dyn FnMut(f64, &str),
-    ) -> Self {
-        Self {
-            stages,
-            done: 0,
-            scratch,
-            stop,
-            progress,
-        }
-    }
-
-    /// Begins a stage; whether it is to be done.
-    pub fn tell(&mut self, what: &str) -> bool {
-        (self.progress)(self.done as f64 / self.stages as f64, what);
-        self.done += 1;
-        !(self.stop)()
-    }
-}
 
 /// What a training got wrong.
 #[derive(Clone, Debug)]
@@ -228,11 +194,11 @@ impl<'a> Trial<'a> {
         let known = self.treatments.iter().position(|t| t.origin == origin);
         let Some(t) = known else {
             // Lambda moves while the poison climbs.
-            let Some((poison, lambda)) = self.craft(s, None, work)? else {
+            let Some(crafted) = work.craft(|work| self.craft(s, None, work))? else {
                 return Ok(false);
             };
-            self.learned.push(lambda);
-            self.put(s, poison);
+            self.learned.push(crafted.lambda);
+            self.put(s, crafted.poison);
             return Ok(true);
         };
         self.treatments[t].attacked = true;
@@ -246,10 +212,10 @@ impl<'a> Trial<'a> {
         if others.any(|other| other.attacked && other.lambda[s] == lambda) {
             return Ok(true);
         }
-        let Some((poison, _)) = self.craft(s, Some(&lambda), work)? else {
+        let Some(crafted) = work.craft(|work| self.craft(s, Some(&lambda), work))? else {
             return Ok(false);
         };
-        self.put(s, poison);
+        self.put(s, crafted.poison);
         Ok(true)
     }
 
@@ -259,13 +225,13 @@ impl<'a> Trial<'a> {
         s: usize,
         lambda: Option<&[f64]>,
         work: &mut Work<'_>,
-    ) -> Result<Option<(Poison, Vec<f64>)>, AdviceError> {
+    ) -> Result<Option<Crafted>, AdviceError> {
         let Split { sets, seed } = &self.question.splits[s];
         let attack = self.question.attack;
         if self.question.converges() {
             let aim = lambda.map_or(Aim::Learned, Aim::Fixed);
-            let crafted = craft(sets, self.question.config, attack, aim, *seed, work.stop);
-            return Ok(crafted.map(|crafted| (crafted.poison, crafted.lambda)));
+            let stop = &mut *work.hooks.stop;
+            return Ok(craft(sets, self.question.config, attack, aim, *seed, stop));
         }
         let config = match lambda {
             Some(lambda) => self.config(lambda),
@@ -280,15 +246,16 @@ impl<'a> Trial<'a> {
             attack: Some(attack),
             seed: *seed,
         };
-        let name = format!("{}.safetensors", work.done);
+        let part = work.part();
+        let outer = &mut work.hooks;
         let from = work.done.saturating_sub(1) as f64;
         let stages = work.stages as f64;
         let hooks = Hooks {
-            checkpoint: &work.scratch.join(name),
-            key: "advice",
-            save_every: Duration::MAX,
-            stop: work.stop,
-            progress: &mut |share, what| (work.progress)((from + share) / stages, what),
+            checkpoint: &part,
+            key: outer.key,
+            save_every: outer.save_every,
+            stop: &mut *outer.stop,
+            progress: &mut |share, what| (outer.progress)((from + share) / stages, what),
         };
         let unused = self.question.each(0.0);
         let fixed = lambda.filter(|l| !l.is_empty()).unwrap_or(&unused);
@@ -301,8 +268,10 @@ impl<'a> Trial<'a> {
         if let Some(divergence) = divergence {
             return Err(AdviceError::Diverged("poison was crafted", divergence));
         }
-        let lambda = levels.last().map_or(Vec::new(), |last| last.lambda.clone());
-        Ok(Some((finished.poison, lambda)))
+        Ok(Some(Crafted {
+            poison: finished.poison,
+            lambda: levels.last().map_or(Vec::new(), |last| last.lambda.clone()),
+        }))
     }
 
     /// Adds the learned lambda and the grid.

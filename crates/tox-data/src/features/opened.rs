@@ -29,6 +29,8 @@ pub struct Ask<'a> {
     pub classes: Option<&'a [u16]>,
     /// Side to which images are resized, of a folder or a known set.
     pub resize: Option<usize>,
+    /// The [`Opened::hash`] that they must have.
+    pub hash: Option<&'a str>,
 }
 
 impl<'a> Ask<'a> {
@@ -39,6 +41,20 @@ impl<'a> Ask<'a> {
             label: None,
             classes: None,
             resize: None,
+            hash: None,
+        }
+    }
+}
+
+impl<'a> From<&'a DataSpec> for Ask<'a> {
+    /// What a trial names; how it would cut the rows is left to who divides them.
+    fn from(spec: &'a DataSpec) -> Self {
+        Self {
+            data: &spec.dataset,
+            label: spec.label.as_deref(),
+            classes: spec.classes.as_deref(),
+            resize: spec.resize,
+            hash: spec.hash.as_deref(),
         }
     }
 }
@@ -87,8 +103,21 @@ impl Opened {
     /// images by [`crate::load`].
     ///
     /// # Errors
-    /// Those of loading, classes that are not in the set, and a training set of one class.
+    /// Those of loading, classes that are not in the set, a training set of one class, and other data than those
+    /// that the hash asked for names.
     pub fn of(ask: &Ask, data_dir: &DataDir) -> Result<Self, DataError> {
+        let opened = Self::open(ask, data_dir)?;
+        match ask.hash.map(|expected| (expected, opened.hash())) {
+            Some((expected, found)) if found != expected => Err(DataError::Changed {
+                name: ask.data.to_owned(),
+                expected: expected.to_owned(),
+                found,
+            }),
+            _ => Ok(opened),
+        }
+    }
+
+    fn open(ask: &Ask, data_dir: &DataDir) -> Result<Self, DataError> {
         let name = file_name(Path::new(ask.data));
         let format = match formats::of(ask.data) {
             Some(format) if format.holds_images(Path::new(ask.data))? => None,
@@ -137,6 +166,26 @@ impl Opened {
             notes,
             form: Some(form),
         })
+    }
+
+    /// BLAKE3 (hexadecimal) of class names, and of kind, sizes, values and labels of the rows: what
+    /// [`DataSpec::hash`] is where rows are taken as they are here.
+    pub fn hash(&self) -> String {
+        let mut hasher = blake3::Hasher::new_derive_key("toxscreen 2026 rows v1");
+        let names = &self.sets.train.class_names;
+        hasher.update(&(names.len() as u64).to_le_bytes());
+        for name in names {
+            hasher.update(&(name.len() as u64).to_le_bytes());
+            hasher.update(name.as_bytes());
+        }
+        for set in [Some(&self.sets.train), self.sets.test.as_ref()] {
+            let Some(set) = set else { continue };
+            for side in set.shape.unwrap_or_default() {
+                hasher.update(&(side as u64).to_le_bytes());
+            }
+            hasher.update(set.hash().as_bytes());
+        }
+        hasher.finalize().to_hex().to_string()
     }
 
     /// The rows of another file as a trusted set of these: its classes are told by their names, and rows of

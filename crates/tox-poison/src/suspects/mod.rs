@@ -131,15 +131,7 @@ impl<'a> Case<'a> {
         settings: &'a Settings,
         seed: u64,
     ) -> Result<Self, CleanseError> {
-        settings.check()?;
-        let k = settings.k.max(2 * settings.folds - 1);
-        if rows.rows <= k {
-            let rows = rows.rows;
-            return Err(CleanseError::FewToJudge { k, rows });
-        }
-        if let Some(trusted) = trusted {
-            fits(trusted, rows)?;
-        }
+        Self::check(rows, trusted, settings)?;
         let (points, trusted_points) = scaled(rows, trusted);
         Ok(Self {
             rows,
@@ -149,6 +141,24 @@ impl<'a> Case<'a> {
             points,
             trusted_points,
         })
+    }
+
+    /// As [`Case::new`], before anything is computed.
+    ///
+    /// # Errors
+    /// As [`Case::new`].
+    pub fn check(
+        rows: &Features,
+        trusted: Option<&Features>,
+        settings: &Settings,
+    ) -> Result<(), CleanseError> {
+        settings.check()?;
+        let k = settings.k.max(2 * settings.folds - 1);
+        if rows.rows <= k {
+            let rows = rows.rows;
+            return Err(CleanseError::FewToJudge { k, rows });
+        }
+        trusted.map_or(Ok(()), |trusted| fits(trusted, rows))
     }
 
     fn classes(&self) -> usize {
@@ -253,6 +263,26 @@ impl Suspects {
     }
 }
 
+/// The methods that can be asked, and those that are left out for want of trusted rows.
+///
+/// # Errors
+/// None that can be asked.
+pub fn askable(
+    methods: &[&'static dyn Method],
+    trusted: bool,
+) -> Result<[Vec<&'static dyn Method>; 2], CleanseError> {
+    let (asked, left_out): (Vec<_>, Vec<_>) = methods
+        .iter()
+        .partition(|method| trusted || !method.needs_trusted());
+    if asked.is_empty() {
+        let names: Vec<_> = methods.iter().map(|method| method.name()).collect();
+        return Err(CleanseError::Trusted {
+            what: format!("there are none, and {} learns from them", names.join(", ")),
+        });
+    }
+    Ok([asked, left_out])
+}
+
 /// Asks `methods` about every row of `case`; `go_on` is told the share of the work done and its name, and says
 /// whether to go on. `None` if not.
 ///
@@ -263,16 +293,7 @@ pub fn find(
     methods: &[&'static dyn Method],
     go_on: &mut dyn FnMut(f64, &str) -> bool,
 ) -> Result<Option<Suspects>, CleanseError> {
-    type Methods = Vec<&'static dyn Method>;
-    let (asked, left_out): (Methods, Methods) = methods
-        .iter()
-        .partition(|method| case.trusted.is_some() || !method.needs_trusted());
-    if asked.is_empty() {
-        let names: Vec<_> = methods.iter().map(|method| method.name()).collect();
-        return Err(CleanseError::Trusted {
-            what: format!("there are none, and {} learns from them", names.join(", ")),
-        });
-    }
+    let [asked, left_out] = askable(methods, case.trusted.is_some())?;
     let mut found = Vec::new();
     for (i, method) in asked.iter().enumerate() {
         let mut part = |done: f64| go_on((i as f64 + done) / asked.len() as f64, method.name());

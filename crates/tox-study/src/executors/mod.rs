@@ -14,7 +14,7 @@ pub use settings::{Key, Settings};
 
 use crate::files::{self, FileError};
 use crate::house::House;
-use crate::runner::{End, News, Notice, RunOptions, Stop, keep_failure};
+use crate::runner::{End, News, Notice, RunOptions, Stop};
 use crate::store::{Failure, Store};
 use std::path::{Path, PathBuf};
 use tox_data::text::shell_word;
@@ -212,7 +212,10 @@ pub fn run(
             match news {
                 News::Ended(End::Done) => summary.done += 1,
                 News::Ended(End::Failed(failure)) => {
-                    keep_failure(store, failure);
+                    // The caller has it all the same.
+                    if let Err(error) = failure.keep(&store.trial_dir(&failure.trial)) {
+                        tell(Told::Line(format!("warning: {error}")));
+                    }
                     summary.failed.push(failure.clone());
                 }
                 News::Ended(End::Stopped) | News::Started | News::Progress { .. } => {}

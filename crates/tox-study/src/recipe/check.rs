@@ -206,6 +206,7 @@ pub fn data(
     ];
     let general = general.into_iter().filter(|(_, wrong, _)| *wrong);
     let general = general.map(|(key, _, problem)| (key, problem.to_owned()));
+    let general = general.chain(of_rows(own, data));
     let general = general.chain(of_table(house, own, data));
     let general = general.chain(of_drawn(house, own, data));
     let own = own.map_or_else(Vec::new, |learner| learner.data(spec));
@@ -219,6 +220,24 @@ pub fn data(
         None => (problem.as_str(), None),
     };
     Err(source.refuse(&at, format!("`{}` {problem}", dotted(&at)), hint))
+}
+
+/// Keys that cut and change rows, for a learner that takes them as they are.
+fn of_rows(
+    learner: Option<&dyn Learner>,
+    data: &DataSpec,
+) -> impl Iterator<Item = (&'static str, String)> + use<> {
+    let rows = learner.is_some_and(|learner| learner.takes_rows());
+    let keys = [
+        ("train", data.train.is_some()),
+        ("test", data.test.is_some()),
+        ("split", data.split != SplitKind::Official),
+        ("rgb", data.rgb),
+        ("augment", data.augment != Augment::default()),
+    ];
+    let keys = keys.into_iter().filter(move |(_, there)| rows && *there);
+    let words = "is of no use: the learner takes the rows as their file has them, and divides them itself\nleave it out";
+    keys.map(|(key, _)| (key, words.to_owned()))
 }
 
 /// What is wrong with data that their name says to be a table.

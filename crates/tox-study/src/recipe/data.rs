@@ -6,12 +6,13 @@ use super::source;
 use super::study::{Overrides, Study};
 use super::written::Recipe;
 use crate::house::{House, SourceFile};
+use crate::spec::TrialSpec;
 use crate::trial::Failure;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use toml::{Table, Value};
 use tox_data::spec::DataSpec;
-use tox_data::{DataDir, DataError, source_hash};
+use tox_data::{DataDir, DataError};
 
 /// A file that a study reads, and that cannot be named by its content.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +58,7 @@ fn key(data: &DataSpec) -> Key {
 
 /// Hashes of files, each read once.
 struct Sources<'a> {
+    house: &'a House,
     dir: &'a DataDir,
     sets: BTreeMap<Key, Option<String>>,
     /// By key of the learner and path.
@@ -65,13 +67,13 @@ struct Sources<'a> {
 }
 
 impl Sources<'_> {
-    /// Reads what `data` names, unless that was done.
-    fn look(&mut self, data: &DataSpec) {
+    /// Reads what `data` of a trial names, unless that was done.
+    fn look(&mut self, trial: &TrialSpec, data: &DataSpec) {
         let key = key(data);
         if self.sets.contains_key(&key) {
             return;
         }
-        let found = source_hash(data, self.dir);
+        let found = self.house.source_hash(trial, data, self.dir);
         let hash = match found {
             Ok(found) => match &data.hash {
                 Some(expected) if *expected != found => {
@@ -189,6 +191,7 @@ impl Study {
         dir: &DataDir,
     ) -> Result<(Self, Vec<SourceError>), RecipeError> {
         let mut sources = Sources {
+            house,
             dir,
             sets: BTreeMap::new(),
             files: BTreeMap::new(),
@@ -196,7 +199,7 @@ impl Study {
         };
         for trial in &self.trials {
             for data in &trial.spec.data_sets() {
-                sources.look(data);
+                sources.look(&trial.spec, data);
             }
             let learner = house.learner(&trial.spec.learner.kind);
             let files = learner.map(|l| l.files(&trial.spec.learner, dir));

@@ -97,12 +97,13 @@ fn amiss(
     Ok(found)
 }
 
-/// Weights that a trial left beside its record for whoever wants them, held against those that it left
-/// when it was run again in `again`, to the same outcome.
-pub fn weights(store: &Store, id: &str, again: &Path) -> Vec<FileCheck> {
+/// Weights and tables that a trial left beside its record for whoever wants them, held against those that it
+/// left when it was run again in `again`, to the same outcome.
+pub fn products(store: &Store, id: &str, again: &Path) -> Vec<FileCheck> {
     let mut found = Vec::new();
     let names = files::names(again).unwrap_or_default();
-    for name in names.iter().filter(|name| name.ends_with(".safetensors")) {
+    let product = |name: &&String| name.ends_with(".safetensors") || name.ends_with(".csv");
+    for name in names.iter().filter(product) {
         let made = std::fs::read(again.join(name)).ok();
         let (verdict, note) = match std::fs::read(store.trial_dir(id).join(name)) {
             Ok(bytes) if Some(&bytes) == made.as_ref() => continue,

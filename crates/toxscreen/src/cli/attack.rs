@@ -133,10 +133,10 @@ pub fn attack(args: &Attack) -> Result<Output> {
         session: &args.session,
         data_dir: args.images_of.set.folder.data_dir.as_deref(),
     };
-    let Some(record) = single.run("attack", &stop)? else {
+    let Some(ran) = single.run("attack", &stop)? else {
         return Ok(Output::stopped());
     };
-    let found: NetworkOutcome = record.outcome.read().map_err(|e| bug(&e.to_string()))?;
+    let found: NetworkOutcome = ran.record.outcome.read().map_err(|e| bug(&e.to_string()))?;
     let evaluation = &found.evaluation;
     robust::notes(evaluation, "the network");
     Ok(Output::done(match args.session.json {

@@ -5,18 +5,19 @@ use super::options::Set;
 use super::progress::Bar;
 use super::{Result, notes, usage};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tox_audits::commands::rows::{self, Held, Model, poison_lr};
+use tox_audits::commands::rows::{Held, Model, Source, poison_lr};
 use tox_audits::error::Fails;
 use tox_bilevel::config::{BilevelAttack, BilevelConfig, Norm, Penalty};
 use tox_bilevel::own::Own;
 use tox_bilevel::scale::Scaling;
-use tox_data::features::{Ask, Features, Opened};
+use tox_data::features::{Ask, Opened};
 use tox_data::majority::NoBetter;
 use tox_data::ranges::OutOfRange;
+use tox_data::spec::DataSpec;
 use tox_study::trial::Failure;
 
 /// Where the rows come from.
@@ -27,16 +28,6 @@ pub struct Rows {
     /// Column of labels of a .csv file [default: the one called label, target, class or y, or the last]
     #[arg(long, value_name = "COLUMN")]
     pub label: Option<String>,
-}
-
-/// What the user brings.
-pub struct Source {
-    /// As they are in the file.
-    pub data: Opened,
-    /// A trusted set of its own.
-    pub trusted: Option<Features>,
-    /// BLAKE3 of all rows that results depend on.
-    pub hashes: Value,
 }
 
 /// What the user's data have become.
@@ -53,27 +44,10 @@ impl Rows {
     /// Reads the data, and the trusted set from the file `trusted`.
     pub fn read(&self, trusted: Option<&str>) -> Result<Source> {
         let dir = self.set.folder.dir()?;
-        let opened = Opened::of(&self.ask(), &dir)?;
-        notes(&opened.notes);
-        let trusted = match trusted {
-            Some(data) => {
-                let (trusted, said) = opened.trusted(&Ask { data, ..self.ask() }, &dir)?;
-                notes(&said);
-                Some(trusted)
-            }
-            None => None,
-        };
-        let hash = |set: Option<&Features>| set.map(Features::hash);
-        let hashes = json!({
-            "train": opened.sets.train.hash(),
-            "test": hash(opened.sets.test.as_ref()),
-            "trusted": hash(trusted.as_ref()),
-        });
-        Ok(Source {
-            data: opened,
-            trusted,
-            hashes,
-        })
+        let trusted = trusted.map(|data| Ask { data, ..self.ask() });
+        let source = Source::read(&self.ask(), trusted.as_ref(), &dir)?;
+        notes(&source.notes);
+        Ok(source)
     }
 
     /// What is asked of the data.
@@ -83,25 +57,42 @@ impl Rows {
             label: self.label.as_deref(),
             classes: self.set.classes.as_deref(),
             resize: self.set.resize,
+            hash: None,
+        }
+    }
+
+    /// The same for a trial.
+    pub fn spec(&self, valid: usize) -> DataSpec {
+        DataSpec {
+            label: self.label.clone(),
+            classes: self.set.classes.clone(),
+            resize: self.set.resize,
+            ..DataSpec::of(&self.set.data, valid)
+        }
+    }
+
+    /// The rows of the file `trusted`, of all classes.
+    pub fn trusted(&self, trusted: &str) -> DataSpec {
+        let all = DataSpec {
+            dataset: trusted.to_owned(),
+            classes: None,
+            ..self.spec(0)
+        };
+        // Of a table alone.
+        DataSpec {
+            label: all.label.clone().filter(|_| all.has_columns()),
+            ..all
         }
     }
 
     /// Reads the data and divides them.
     pub fn load(&self, trusted: Option<&str>, held: Held) -> Result<Loaded> {
         let source = self.read(trusted)?;
-        let own = source.divide(held, 0)?;
         Ok(Loaded {
+            own: source.divide(held, 0).map_err(Fails::fails)?,
+            hashes: source.hashes(),
             data: source.data,
-            own,
-            hashes: source.hashes,
         })
-    }
-}
-
-impl Source {
-    /// The rows as sets; another `fold` holds others out.
-    pub fn divide(&self, held: Held, fold: usize) -> Result<Own> {
-        rows::divide(&self.data.sets, self.trusted.as_ref(), held, fold).map_err(Fails::fails)
     }
 }
 
@@ -128,22 +119,6 @@ pub fn describe(own: &Own) -> String {
         sets.test.len(),
         held(&own.test_rows),
     )
-}
-
-/// The same as JSON.
-pub fn sizes(own: &Own, data: &Opened) -> Value {
-    let sets = &own.sets;
-    json!({
-        "train": sets.train.len(),
-        "trusted": sets.valid.len(),
-        "trusted_held_out": !own.trusted_rows.is_empty(),
-        "test": sets.test.len(),
-        "test_held_out": !own.test_rows.is_empty(),
-        "features": sets.train.features,
-        "classes": sets.classes(),
-        "class_names": sets.class_names,
-        "notes": data.notes,
-    })
 }
 
 /// What of the features makes a result doubtful, with the remedy.
@@ -341,18 +316,6 @@ pub fn with_bar<T>(
     });
     bar.close();
     done
-}
-
-/// Lambdas as people read them.
-pub fn lambdas(lambda: &[f64]) -> String {
-    match lambda {
-        [] => "none".to_owned(),
-        some => some
-            .iter()
-            .map(|l| format!("{l:.2}"))
-            .collect::<Vec<_>>()
-            .join(", "),
-    }
 }
 
 /// `path` with `suffix` in the place of its extension: `a/b.npz` and `float.npz` make

@@ -3,10 +3,11 @@
 use super::bilevel;
 use super::options::Session;
 use super::suspects::{Looking, class};
-use super::{Output, Result, json, system, usage};
+use super::{Output, Result, bug, json, system, usage};
 use serde_json::{Value, json as object};
 use std::path::{Path, PathBuf};
-use tox_audits::commands::suspects::table::{self, Line};
+use tox_audits::suspects::TABLES;
+use tox_audits::suspects::table::{self, Line};
 use tox_data::features::is_text;
 use tox_data::patch::Patch;
 use tox_data::text;
@@ -66,7 +67,7 @@ pub fn clean(args: &Clean) -> Result<Output> {
                 Failure::new(Exit::Data, &message)
             };
             let text = text::read(path).map_err(|e| of(e.to_string()))?;
-            if let Some(other) = of_other_rows(path, &source.hashes["train"]) {
+            if let Some(other) = of_other_rows(path, &source.hashes()["train"]) {
                 return Err(
                     of(other).hinted("rank the rows of these data with `toxscreen suspects`")
                 );
@@ -74,15 +75,11 @@ pub fn clean(args: &Clean) -> Result<Output> {
             table::read(&text, rows.rows, &rows.class_names).map_err(|e| of(e.to_string()))?
         }
         None => {
-            let Some(found) = args.looking.look(&source, &args.session, &stop)? else {
-                return Ok(super::stopped(format_args!("nothing was kept")));
+            let Some(ran) = args.looking.judge(None, None, &args.session, &stop)? else {
+                return Ok(Output::stopped());
             };
-            let suggested = found.suggested;
-            let line = |row: usize| Line {
-                row,
-                suggested: suggested[row],
-            };
-            found.order.into_iter().map(line).collect()
+            let text = files::read(&ran.folder.join(TABLES[0]))?;
+            table::read(&text, rows.rows, &rows.class_names).map_err(|e| bug(&e.to_string()))?
         }
     };
     let count = match args.share {

@@ -2,17 +2,19 @@
 
 mod told;
 
-use super::bilevel::{self, Adversary, Learner, Rows, Scaled, points};
+use super::bilevel::{self, Adversary, Learner, Rows, Scaled};
 use super::options::{Poisoned, Session};
-use super::{Output, Result, UNDECIDED, bug, json, say, scratch, stopped, usage, warn};
+use super::single::{self, Single};
+use super::{Output, Result, UNDECIDED, bug, interrupted, json, say, usage, warn};
 use serde_json::json as object;
+use std::path::PathBuf;
 use std::time::Instant;
-use told::Told;
-use tox_audits::commands::harden::{self, Plan};
-use tox_audits::commands::rows::Held;
 use tox_audits::error::Fails;
-use tox_bilevel::own::Own;
-use tox_data::majority;
+use tox_audits::harden::outcome::HardenOutcome;
+use tox_audits::harden::{self, HardenConfig, InUse, Plan};
+use tox_data::ranges::OutOfRange;
+use tox_study::part::Part;
+use tox_study::trial::Failure;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -22,6 +24,7 @@ Examples:
   toxscreen harden --data table.npz --scale minmax --valid 100
   toxscreen harden --data digits --classes 3,8 --valid 60
   toxscreen harden --data my.npz --trusted trusted.npz --hidden 32,8 --per-layer --json
+  toxscreen harden --data my.npz --trusted trusted.npz --out runs/harden
 
 Each candidate is trained as you would train it (logistic regression until it has converged) and
 judged by the worst of all poison that was crafted, also against that very candidate. It is
@@ -31,7 +34,8 @@ as they are than it gains, and it is better than always answering the most frequ
 worst case is what this attack found with the budget: another may do worse.
 
 Exit codes: 0 a regularisation is recommended, 4 none is: keep what you have, 1 training diverged,
-2 wrong usage, 3 data, 130 stopped by Ctrl-C (nothing is kept).")]
+2 wrong usage, 3 data, 130 stopped by Ctrl-C (nothing is kept without --out; with it, the same command
+goes on).")]
 pub struct Harden {
     #[command(flatten)]
     pub rows: Rows,
@@ -64,53 +68,72 @@ pub struct Harden {
     pub per_layer: bool,
     #[command(flatten)]
     pub adversary: Adversary,
+    /// Folder of a study of this one trial: its record, to be held against another run with `verify`, its
+    /// report, and what the command goes on from when it was stopped [default: nothing is kept]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
     #[command(flatten)]
     pub session: Session,
 }
 
-/// Most divisions.
-const MOST_SPLITS: usize = 100;
+impl Harden {
+    fn config(&self) -> HardenConfig {
+        HardenConfig {
+            trusted: self.trusted.as_deref().map(|file| self.rows.trusted(file)),
+            budget: self.poisoned.budget,
+            current: self.current.map(|c| match c {
+                f64::INFINITY => InUse::None,
+                c => InUse::C(c),
+            }),
+            splits: self.splits,
+            scale: self.scaled.scale,
+            hidden: self.learner.hidden.clone(),
+            penalty: self.learner.penalty,
+            steps: self.learner.steps,
+            lr: self.learner.lr,
+            per_layer: self.per_layer,
+            hyperiterations: self.adversary.hyperiterations,
+            poison_lr: self.adversary.poison_lr,
+            batch: self.adversary.batch,
+        }
+    }
+}
 
 pub fn harden(args: &Harden) -> Result<Output> {
     let begun = Instant::now();
     args.session.cpu_alone("harden")?;
     args.session.pool();
-    let stop = bilevel::interrupted()?;
-    checked(args)?;
-    let held = Held {
-        valid: args.valid,
-        seed: args.session.seed,
-        scaling: args.scaled.scale,
-    };
+    let stop = interrupted("stopping")?;
+    let config = args.config();
+    config.check().map_err(|e| out_of_range(&e))?;
     let source = args.rows.read(args.trusted.as_deref())?;
-    let folds: Result<Vec<Own>> = (0..args.splits)
-        .map(|fold| source.divide(held, fold))
-        .collect();
-    let folds = folds?;
-    let Some(own) = folds.first() else {
-        return Err(bug("there is no division"));
-    };
-    let rows = own.sets.train.len();
-    let points = points(args.poisoned.budget, None, rows)?;
-    let model = args.learner.model(args.per_layer);
-    let hyperiterations = args.adversary.hyperiterations;
-    let plan = Plan::new(&model, (own, points), hyperiterations, args.current);
-    let config = &plan.config;
-    let attack = args.adversary.attack(own, points)?;
-    config.check().map_err(|e| bilevel::out_of_range(&e))?;
-    attack.check().map_err(|e| bilevel::out_of_range(&e))?;
+    let mut learner = Part::new(harden::KIND, &config).to_toml();
+    learner.insert("kind".into(), harden::KIND.into());
+    let recipe = object!({
+        "name": "harden",
+        "seeds": [args.session.seed],
+        "data": args.rows.spec(args.valid.unwrap_or(0)),
+        "learner": learner,
+        "cell": [{ "label": "harden" }],
+    });
+    let dir = args.rows.set.folder.dir()?;
+    let study = single::study(&recipe, args.session.seed, &dir, &[])?;
+    let own = config.divide(&study.trials[0].spec, &source, 0);
+    let own = own.map_err(Fails::fails)?;
+    let plan = Plan::new(&config, &own).map_err(|e| out_of_range(&e))?;
     if !args.session.json {
-        say(format_args!("{}", bilevel::describe(own).trim_end()));
+        say(format_args!("{}", bilevel::describe(&own).trim_end()));
         say(format_args!(
-            "{points} of them are poison, in each of {} divisions of the rows",
+            "{} of them are poison, in each of {} divisions of the rows",
+            plan.attack.points(),
             args.splits
         ));
         if !config.hidden.is_empty() {
-            say(format_args!("{}", args.learner.describe(config)));
+            say(format_args!("{}", args.learner.describe(&plan.config)));
         }
     }
-    let mut warnings = bilevel::warnings(own);
-    if config.hidden.is_empty() && (args.learner.steps.is_some() || args.learner.lr.is_some()) {
+    let mut warnings = bilevel::warnings(&own);
+    if config.hidden.is_empty() && (config.steps.is_some() || config.lr.is_some()) {
         warnings.push(
             "--steps and --lr are of no use to logistic regression, which is trained until it has \
              converged"
@@ -118,68 +141,51 @@ pub fn harden(args: &Harden) -> Result<Output> {
         );
     }
     warn(&warnings);
-    let tested = harden::tested(&folds, source.data.sets.train.rows);
-    let scratch = scratch()?;
-    let asked = (&*folds, tested, args.session.seed);
-    let advice = bilevel::with_bar("harden", &stop, |stop, progress| {
-        harden::advise(&plan, &attack, asked, scratch.path(), stop, progress)
-    });
-    let Some(advice) = advice.map_err(Fails::fails)? else {
-        return Ok(stopped(format_args!("nothing was kept")));
+    let single = Single {
+        study: &study,
+        out: args.out.as_deref(),
+        session: &args.session,
+        data_dir: args.rows.set.folder.data_dir.as_deref(),
     };
-    let clean = advice.current().clean();
-    let useless = majority::no_better_than(clean, advice.majority, tested);
-    if let Some(found) = &useless {
-        let warning = bilevel::useless(found, own);
+    let Some(ran) = single.run("harden", &stop)? else {
+        return Ok(Output::stopped());
+    };
+    let found: HardenOutcome = ran.record.outcome.read().map_err(|e| bug(&e.to_string()))?;
+    if let Some(useless) = &found.no_better_than_majority {
+        let warning = bilevel::useless(useless, &own);
         say(format_args!("warning: {warning}"));
         warnings.insert(0, warning);
     }
-    let [all, short] = advice.trainings;
-    if short > 0 {
-        let warning = format!("{short} of {all} trainings stopped short of convergence");
-        say(format_args!("warning: {warning}"));
-        warnings.push(warning);
-    }
-    let told = Told {
-        data: &source.data,
-        folds: &folds,
-        config,
-        advice: &advice,
-        points,
-    };
+    let short = found.short_of_convergence();
+    warn(short.as_slice());
+    warnings.extend(short);
     let text = match args.session.json {
         true => {
-            let mut report = told.report();
-            report["no_better_than_majority"] = object!(useless);
+            let mut report = told::report(&found);
             report["warnings"] = object!(warnings);
             report["seconds"] = begun.elapsed().as_secs_f64().into();
             json(&report)?
         }
-        false => told.tell(&warnings),
+        false => told::tell(&found, &config.hidden, &warnings),
     };
-    let code = if advice.recommended() { 0 } else { UNDECIDED };
+    let code = if found.advice.recommended() {
+        0
+    } else {
+        UNDECIDED
+    };
     Ok(Output { text, code })
 }
 
-/// Refuses what makes no sense before anything is read.
-fn checked(args: &Harden) -> Result<()> {
-    if !(2..=MOST_SPLITS).contains(&args.splits) {
-        return Err(usage(
-            format!("--splits {}: expected 2 to {MOST_SPLITS}", args.splits),
-            "an interval needs at least two divisions; the default is 5",
-        ));
-    }
-    match args.current {
-        Some(_) if !args.learner.hidden.is_empty() => Err(usage(
-            "--current is of no use to a network, which is compared with having no penalty",
-            "leave it or --hidden out",
-        )),
-        Some(c) if c.is_nan() || c <= 0.0 || (c.is_finite() && !(1e-8..=1e8).contains(&c)) => {
-            Err(usage(
-                format!("--current {c}: expected a C from 1e-8 to 1e8, or inf"),
-                "give the C of your LogisticRegression; inf means no penalty",
-            ))
-        }
-        _ => Ok(()),
-    }
+/// What to say of a number that is out of range, by the option that sets it.
+fn out_of_range(error: &OutOfRange) -> Failure {
+    let option = error.key.replace('_', "-");
+    let hint = match error.key.as_str() {
+        "current" => "give the C of your LogisticRegression; inf means no penalty".to_owned(),
+        "splits" => "the default is 5".to_owned(),
+        _ => format!("change --{option}"),
+    };
+    usage(
+        format!("--{option} {}: expected {}", error.found, error.expected),
+        hint,
+    )
 }

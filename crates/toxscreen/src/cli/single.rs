@@ -5,8 +5,9 @@ use super::progress::Bar;
 use super::trial::execute_in_house;
 use super::{Result, bug, report, say, scratch, this_command, usage};
 use serde_json::Value;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
+use tempfile::TempDir;
 use tox_audits::HOUSE;
 use tox_data::DataDir;
 use tox_study::child::{self, Event, Options};
@@ -39,6 +40,15 @@ pub fn study(recipe: &Value, seed: u64, dir: &DataDir, set: &[String]) -> Result
     }
 }
 
+/// A trial that is done.
+pub struct Ran {
+    pub record: Record,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Where it lies, if nothing is kept.
+    _scratch: TempDir,
+}
+
 /// A study of one trial.
 pub struct Single<'a> {
     pub study: &'a Study,
@@ -51,7 +61,7 @@ pub struct Single<'a> {
 impl Single<'_> {
     /// Runs the trial, from its checkpoint or from its record if there is one, with a bar called `name`, and
     /// writes the report of a folder that is kept. `None` if it was stopped, which is said.
-    pub fn run(&self, name: &str, stop: &AtomicBool) -> Result<Option<Record>> {
+    pub fn run(&self, name: &str, stop: &AtomicBool) -> Result<Option<Ran>> {
         let scratch = scratch()?;
         let dir = self.out.unwrap_or(scratch.path());
         let (store, lock) = Store::create(&HOUSE, dir, self.study)?;
@@ -62,7 +72,7 @@ impl Single<'_> {
         files::write_atomic(&spec, trial.spec_json().as_bytes())?;
         let options = Options {
             spec,
-            dir: folder,
+            dir: folder.clone(),
             data_dir: self.data_dir.map(Path::to_owned),
             shared: None,
             shared_only: false,
@@ -83,7 +93,11 @@ impl Single<'_> {
             report::write(dir)?;
         }
         drop(lock);
-        Ok(Some(record))
+        Ok(Some(Ran {
+            record,
+            folder,
+            _scratch: scratch,
+        }))
     }
 }
 

@@ -10,7 +10,7 @@ use tox_audits::HOUSE;
 use tox_study::child::{self, ChildError, Options};
 use tox_study::files::{self, Lock};
 use tox_study::recipe::{Kernels, Study};
-use tox_study::runner::{self, End, News, RunOptions, keep_failure, this_program};
+use tox_study::runner::{self, End, News, RunOptions, this_program};
 use tox_study::spec::TrialSpec;
 use tox_study::store::{self, Store};
 use tox_study::trial::{Exit, Failure, Finished, TrialContext};
@@ -128,23 +128,19 @@ pub fn trial(args: Trial) -> Result<Output> {
     // Nobody else will say how it failed.
     if let Some(trial) = place.id.filter(|_| failure.exit != Exit::Stopped) {
         let code = i32::from(failure.exit.code());
-        write_down(&place.dir, trial, &failure.message, Some(code))?;
+        told(trial, &failure.message, Some(code)).keep(&place.dir)?;
     }
     Err(failure)
 }
 
-/// Writes the `failure.json` of a trial.
-fn write_down(dir: &Path, trial: String, message: &str, exit_code: Option<i32>) -> Result<()> {
-    let told = store::Failure {
+/// What is written down of a trial that failed.
+fn told(trial: String, message: &str, exit_code: Option<i32>) -> store::Failure {
+    store::Failure {
         trial,
         message: message.to_owned(),
         exit_code,
         stderr: Vec::new(),
-    };
-    Ok(files::write_atomic(
-        &dir.join("failure.json"),
-        told.to_json().as_bytes(),
-    )?)
+    }
 }
 
 /// Writes down that a trial failed whose process could not say so. One that is done did not fail.
@@ -158,7 +154,7 @@ fn fail(args: &Trial, study: &Path, message: &str) -> Result<Output> {
             return Err(Failure::new(Exit::Stopped, &ChildError::Busy { dir })
                 .hinted("it says itself how it ends"));
         }
-        write_down(&dir, trial.id.clone(), message, args.exit_code)?;
+        told(trial.id.clone(), message, args.exit_code).keep(&dir)?;
     }
     Ok(Output::done(String::new()))
 }
@@ -285,7 +281,9 @@ fn several(args: &Trial) -> Result<Output> {
     let mut failed: Option<Failure> = None;
     runner::run_jobs(jobs, &options, &stop, &mut |notice| match notice.news {
         News::Ended(End::Failed(failure)) => {
-            keep_failure(&store, &failure);
+            if let Err(error) = failure.keep(&store.trial_dir(&failure.trial)) {
+                say(format_args!("warning: {error}"));
+            }
             say(format_args!(
                 "error: trial {}: {}",
                 failure.trial, failure.message

@@ -1,14 +1,15 @@
 //! `toxscreen poison --attack bilevel`: points that climb a learner's loss, and what they do to it.
 
-use super::super::bilevel::{self, Loaded, beside, lambdas};
+use super::super::bilevel::{self, Loaded, beside};
 use super::super::{FAILED, Output, Result, json, notes, say, table, usage, warn};
 use super::Poison;
 use super::made::Beside;
 use serde_json::{Value, json as object};
 use std::path::PathBuf;
 use std::time::Instant;
+use tox_audits::bilevel::lambdas;
 use tox_audits::commands::optimal::{self, Ask, Ended};
-use tox_audits::commands::rows::Held;
+use tox_audits::commands::rows::{Held, Sizes};
 use tox_audits::commands::{CHECKPOINT, Desk};
 use tox_audits::error::Fails;
 use tox_bilevel::config::{BilevelAttack, BilevelConfig, Victim};
@@ -229,7 +230,7 @@ fn report(
         "attack": args.attack.name(),
         "attacked": effect.attacked(),
         "data": args.rows.set.data,
-        "rows": bilevel::sizes(&loaded.own, &loaded.data),
+        "rows": Sizes::of(&loaded.own, &loaded.data),
         "scale": loaded.own.scale,
         "share": last.fraction,
         "lambda": {"clean": clean.lambda, "poison": last.lambda},

@@ -2,23 +2,26 @@
 
 mod told;
 
-use super::bilevel::{self, Rows, Source, with_bar};
+use super::bilevel::{self, Rows};
 use super::options::Session;
 use super::sarif::Sarif;
-use super::{Output, Result, json, usage};
+use super::single::{self, Ran, Single};
+use super::{Output, Result, bug, json};
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use serde_json::{Value, json as object};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use tox_audits::commands::suspects::{Known, Listed, page, table};
+use tox_audits::commands::rows::Source;
 use tox_audits::error::Fails;
+use tox_audits::suspects::outcome::SuspectsOutcome;
+use tox_audits::suspects::{KIND, SuspectsConfig, TABLES};
 use tox_bilevel::own::complete;
 use tox_data::features::Features;
-use tox_data::patch::Patch;
 use tox_poison::cleanse::CleanseError;
-use tox_poison::suspects::{self as methods, COMBINED, Case, METHODS, Settings, Suspects as Found};
+use tox_poison::suspects::{COMBINED, Case, METHODS, Settings, askable, named};
+use tox_rcnas::learner::HashedFile;
 use tox_study::files;
-use tox_study::trial::{Exit, Failure};
+use tox_study::part::Part;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -36,9 +39,10 @@ been crafted, bring trusted rows and trust hypergradient more than the others
 (docs/guide/suspects.md).
 
 Writes, into --out DIR: suspects.csv (all rows), suspects.json, report.html (the first rows, with
-images) and probabilities.csv (of all classes, by models that did not see the row).
-Exit codes: 0 done, 1 training diverged, 2 wrong usage, 3 data, 130 stopped by Ctrl-C (nothing is
-kept).")]
+images) and probabilities.csv (of all classes, by models that did not see the row). DIR is a study of
+one trial, which `toxscreen verify` runs again.
+Exit codes: 0 done, 1 training diverged, 2 wrong usage, 3 data, 130 stopped by Ctrl-C (it begins
+anew).")]
 pub struct Suspects {
     #[command(flatten)]
     pub looking: Looking,
@@ -46,7 +50,8 @@ pub struct Suspects {
     /// average precision
     #[arg(long, value_name = "FILE")]
     pub known: Option<PathBuf>,
-    /// Folder to write suspects.csv, suspects.json and report.html into
+    /// Folder of a study of this one trial, into which suspects.csv, suspects.json and report.html are
+    /// written too [default: nothing is kept]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     #[command(flatten)]
@@ -107,30 +112,8 @@ fn method() -> PossibleValuesParser {
     PossibleValuesParser::new(named.chain([all]))
 }
 
-/// Why rows cannot be judged, and what to change.
-pub fn failed(error: CleanseError) -> Failure {
-    let (exit, hint) = match &error {
-        CleanseError::Range(error) => (Exit::Usage, Some(format!("change --{}", error.key))),
-        CleanseError::FewToJudge { .. } => (Exit::Data, Some("lower --k or --folds".to_owned())),
-        CleanseError::Trusted { .. } => (
-            Exit::Data,
-            Some("bring rows that somebody has looked at, with --trusted".to_owned()),
-        ),
-        CleanseError::FewRows { .. }
-        | CleanseError::Table(_)
-        | CleanseError::Known { .. }
-        | CleanseError::FewLeft { .. }
-        | CleanseError::ClassGone { .. }
-        | CleanseError::Classifier(_) => (Exit::Failed, None),
-    };
-    Failure {
-        hint,
-        ..Failure::new(exit, &error)
-    }
-}
-
 impl Looking {
-    pub fn settings(&self) -> Settings {
+    fn config(&self, known: Option<&Path>) -> SuspectsConfig {
         let Numbers {
             k,
             c,
@@ -139,43 +122,63 @@ impl Looking {
             iterations,
             rate,
         } = self.numbers;
-        Settings {
-            k,
-            c,
-            folds,
-            steps,
-            iterations,
-            rate,
+        SuspectsConfig {
+            trusted: self.trusted.as_deref().map(|file| self.rows.trusted(file)),
+            method: self.method.clone(),
+            settings: Settings {
+                k,
+                c,
+                folds,
+                steps,
+                iterations,
+                rate,
+            },
+            known: known.map(|path| HashedFile {
+                path: path.display().to_string(),
+                hash: None,
+            }),
         }
     }
 
-    /// Reads the data and the trusted rows.
+    /// Reads the data and the trusted rows, and refuses what cannot be judged.
     pub fn read(&self) -> Result<Source> {
-        self.settings().check().map_err(failed)?;
+        let config = self.config(None);
+        config.settings.check().map_err(Fails::fails)?;
         let source = self.rows.read(self.trusted.as_deref())?;
-        complete(&source.data.sets.train).map_err(Fails::fails)?;
+        let (rows, trusted) = (&source.data.sets.train, source.trusted.as_ref());
+        complete(rows).map_err(Fails::fails)?;
+        let methods = named(&config.method).map_err(|e| CleanseError::from(e).fails())?;
+        askable(&methods, trusted.is_some()).map_err(Fails::fails)?;
+        Case::check(rows, trusted, &config.settings).map_err(Fails::fails)?;
         Ok(source)
     }
 
-    /// Judges the rows, with a bar. `None` if it was stopped.
-    pub fn look(
+    /// Judges the rows, in a study of one trial in the folder `out`. `None` if it was stopped.
+    pub fn judge(
         &self,
-        source: &Source,
+        known: Option<&Path>,
+        out: Option<&Path>,
         session: &Session,
         stop: &AtomicBool,
-    ) -> Result<Option<Found>> {
+    ) -> Result<Option<Ran>> {
         session.pool();
-        let settings = self.settings();
-        let (rows, trusted) = (&source.data.sets.train, source.trusted.as_ref());
-        let asked = methods::named(&self.method).map_err(|e| failed(e.into()))?;
-        let found = with_bar("suspects", stop, |stop, progress| {
-            let case = Case::new(rows, trusted, &settings, session.seed)?;
-            methods::find(&case, &asked, &mut |done, what| {
-                progress(done, what);
-                !stop()
-            })
+        let mut learner = Part::new(KIND, &self.config(known)).to_toml();
+        learner.insert("kind".into(), KIND.into());
+        let recipe = object!({
+            "name": "suspects",
+            "seeds": [session.seed],
+            "data": self.rows.spec(0),
+            "learner": learner,
+            "cell": [{ "label": "suspects" }],
         });
-        found.map_err(failed)
+        let folder = &self.rows.set.folder;
+        let single = Single {
+            study: &single::study(&recipe, session.seed, &folder.dir()?, &[])?,
+            out,
+            session,
+            data_dir: folder.data_dir.as_deref(),
+        };
+        single.run("suspects", stop)
     }
 
     /// What a result depends on.
@@ -184,11 +187,11 @@ impl Looking {
             "version": env!("CARGO_PKG_VERSION"),
             "data": self.rows.set.data,
             "trusted": self.trusted,
-            "hashes": source.hashes,
+            "hashes": source.hashes(),
             "notes": source.data.notes,
             "seed": session.seed,
             "methods": self.method,
-            "settings": self.settings(),
+            "settings": self.config(None).settings,
         })
     }
 }
@@ -196,74 +199,42 @@ impl Looking {
 pub fn suspects(args: &Suspects) -> Result<Output> {
     args.session.cpu_alone("suspects")?;
     let stop = bilevel::interrupted()?;
-    let source = args.looking.read()?;
-    let patch = match &args.known {
-        Some(path) => Some(Patch::load(path).map_err(|e| Failure::new(Exit::Data, &e))?),
-        None => None,
+    let looking = &args.looking;
+    let source = looking.read()?;
+    let (known, out) = (args.known.as_deref(), args.out.as_deref());
+    let Some(ran) = looking.judge(known, out, &args.session, &stop)? else {
+        return Ok(Output::stopped());
     };
-    let Some(found) = args.looking.look(&source, &args.session, &stop)? else {
-        return Ok(super::stopped(format_args!("nothing was kept")));
-    };
-    let rows = &source.data.sets.train;
-    let known = match &patch {
-        Some(patch) => {
-            let known = Known::of(patch, rows, &found);
-            Some(known.map_err(|e| Failure::new(Exit::Data, &e))?)
-        }
-        None => None,
-    };
-    let listed = Listed {
-        name: &args.looking.rows.set.data,
-        rows,
-        trusted: source.trusted.as_ref().map(|trusted| trusted.rows),
-        suspects: &found,
-        known: known.as_ref(),
-        seed: args.session.seed,
-        hash: source.hashes["train"].as_str().unwrap_or_default(),
-    };
+    let found: SuspectsOutcome = ran.record.outcome.read().map_err(|e| bug(&e.to_string()))?;
     if args.sarif.sarif.is_some() {
         let lines = source.data.text_rows()?.map(|text| text.lines());
-        let file = Path::new(&args.looking.rows.set.data);
-        args.sarif.write(&told::found(&listed, file, lines))?;
+        let file = Path::new(&looking.rows.set.data);
+        args.sarif.write(&told::found(&found, file, lines))?;
     }
-    let mut report = args.looking.asked(&source, &args.session);
-    told::report(&mut report, &listed);
+    let mut report = looking.asked(&source, &args.session);
+    told::report(&mut report, &found);
     let report = json(&report)?;
     let mut written = Vec::new();
-    if let Some(dir) = &args.out {
-        let page = page::html(&listed).map_err(|e| Failure::new(Exit::Failed, &e))?;
-        let mut all = vec![
-            ("suspects.csv", table::csv(&listed)),
-            ("suspects.json", report.clone()),
-            ("report.html", page),
-        ];
-        let probabilities = table::probabilities(&listed);
-        all.extend(probabilities.map(|text| ("probabilities.csv", text)));
-        written = write(dir, &all)?;
+    if let Some(out) = out {
+        let mut write = |name: &str, text: &str| -> Result<()> {
+            let path = out.join(name);
+            files::write_atomic(&path, text.as_bytes())?;
+            written.push(path);
+            Ok(())
+        };
+        for name in TABLES {
+            let table = ran.folder.join(name);
+            if table.is_file() {
+                write(name, &files::read(&table)?)?;
+            }
+        }
+        write("suspects.json", &report)?;
+        written.push(out.join("report.html"));
     }
     Ok(Output::done(match args.session.json {
         true => report,
-        false => told::tell(&listed, &written),
+        false => told::tell(&found, &written),
     }))
-}
-
-/// Writes files into a folder, and returns their paths.
-fn write(dir: &Path, all: &[(&str, String)]) -> Result<Vec<PathBuf>> {
-    let failed = |e: files::FileError| {
-        let path = dir.display();
-        usage(
-            e.to_string(),
-            format!("give --out a folder that can be written, instead of {path}"),
-        )
-    };
-    files::create_dir(dir).map_err(failed)?;
-    let mut written = Vec::new();
-    for (name, content) in all {
-        let path = dir.join(name);
-        files::write_atomic(&path, content.as_bytes()).map_err(failed)?;
-        written.push(path);
-    }
-    Ok(written)
 }
 
 /// Labels of `rows` for which the name of the class is told.

@@ -1,109 +1,96 @@
 //! What `toxscreen suspects` says, as text and as JSON.
 
-use super::class;
 use crate::cli::sarif::Found;
 use crate::cli::table;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use tox_audits::commands::suspects::Listed;
+use tox_audits::suspects::outcome::{Suspect, SuspectsOutcome};
 
 /// Rows that are told.
 const FIRST: usize = 20;
 
 /// Adds what was found to what was asked.
-pub fn report(report: &mut Value, listed: &Listed<'_>) {
-    let (rows, suspects) = (listed.rows, listed.suspects);
-    let scores = suspects.scores();
-    let first = suspects.order.iter().take(FIRST).enumerate();
-    let first: Vec<Value> = first
-        .map(|(at, &row)| {
-            let numbers: Map<String, Value> = (scores.iter())
-                .map(|score| (score.name.to_owned(), score.values[row].into()))
-                .collect();
-            json!({
-                "rank": at + 1,
-                "row": row,
-                "label": class(rows, rows.labels[row]),
-                "suggested": class(rows, suspects.suggested[row]),
-                "scores": numbers,
-                "reason": suspects.reason(row),
-            })
-        })
-        .collect();
-    let methods: Vec<&str> = suspects.found.iter().map(|(name, _)| *name).collect();
-    report["rows"] = rows.rows.into();
-    report["classes"] = json!(rows.class_names);
-    report["methods"] = json!(methods);
-    report["left_out"] = json!(suspects.left_out);
-    report["suspects"] = first.into();
-    report["known"] = json!(listed.known);
+pub fn report(report: &mut Value, found: &SuspectsOutcome) {
+    let first = found.suspects.iter().take(FIRST);
+    let first = first.map(|suspect| Suspect {
+        image: None,
+        ..suspect.clone()
+    });
+    report["rows"] = found.rows.into();
+    report["classes"] = json!(found.classes);
+    report["methods"] = json!(found.methods);
+    report["left_out"] = json!(found.left_out);
+    report["suspects"] = json!(first.collect::<Vec<_>>());
+    report["known"] = json!(found.known);
 }
 
 /// The first rows for the code view of a host: each at its line of a table of text, of which `lines` are given; all
 /// at the first line of a file that has none.
-pub fn found<'a>(listed: &Listed<'_>, file: &'a Path, lines: Option<Vec<usize>>) -> Vec<Found<'a>> {
-    let (rows, suspects) = (listed.rows, listed.suspects);
-    let first = suspects.order.iter().take(FIRST).enumerate();
+pub fn found<'a>(
+    found: &SuspectsOutcome,
+    file: &'a Path,
+    lines: Option<Vec<usize>>,
+) -> Vec<Found<'a>> {
+    let first = found.suspects.iter().take(FIRST);
     first
-        .map(|(at, &row)| {
-            let label = class(rows, rows.labels[row]);
-            let likely = match listed.suggested(row) {
+        .map(|suspect| {
+            let likely = match suspect.other() {
                 Some(other) => format!("may be {other}"),
                 None => "may be poisoned".to_owned(),
             };
             Found {
                 rule: "suspect-row".to_owned(),
                 message: format!(
-                    "row {row} (from 0), labelled {label}, {likely}; rank {}: {}",
-                    at + 1,
-                    suspects.reason(row)
+                    "row {} (from 0), labelled {}, {likely}; rank {}: {}",
+                    suspect.row, suspect.label, suspect.rank, suspect.reason
                 ),
                 file,
-                line: lines.as_ref().map_or(1, |lines| lines[row]),
+                line: lines.as_ref().map_or(1, |lines| lines[suspect.row]),
             }
         })
         .collect()
 }
 
 /// For a terminal.
-pub fn tell(listed: &Listed<'_>, written: &[PathBuf]) -> String {
-    let (rows, suspects) = (listed.rows, listed.suspects);
-    let scores = listed.main_scores();
+pub fn tell(found: &SuspectsOutcome, written: &[PathBuf]) -> String {
     let mut head = vec!["row", "label", "suggested"];
-    head.extend(scores.iter().map(|score| score.name));
+    head.extend(found.main.iter().map(String::as_str));
     head.push("why");
-    let first = suspects.order.iter().take(FIRST);
+    let first = found.suspects.iter().take(FIRST);
     let lines: Vec<Vec<String>> = first
-        .map(|&row| {
+        .map(|suspect| {
             let mut line = vec![
-                row.to_string(),
-                class(rows, rows.labels[row]).to_owned(),
-                listed.suggested(row).unwrap_or("-").to_owned(),
+                suspect.row.to_string(),
+                suspect.label.clone(),
+                suspect.other().unwrap_or("-").to_owned(),
             ];
-            line.extend(scores.iter().map(|s| format!("{:.2}", s.values[row])));
-            line.push(suspects.reason(row));
+            let scores = found.main.iter();
+            line.extend(
+                scores.map(|name| format!("{:.2}", suspect.score(name).unwrap_or(f64::NAN))),
+            );
+            line.push(suspect.reason.clone());
             line
         })
         .collect();
     let mut text = format!(
         "{} rows in {} classes, {} trusted rows; the most suspicious of them:\n\n{}",
-        rows.rows,
-        rows.class_names.len(),
-        listed.trusted.unwrap_or(0),
+        found.rows,
+        found.classes.len(),
+        found.trusted,
         table(&head, &lines)
     );
-    if !suspects.left_out.is_empty() {
+    if !found.left_out.is_empty() {
         text += &format!(
             "\n{} left out: without --trusted there are no rows to learn from, and rows held out of these may be \
              poisoned themselves\n",
-            suspects.left_out.join(" and ")
+            found.left_out.join(" and ")
         );
     }
-    if let Some(known) = listed.known {
+    if let Some(known) = &found.known {
         let lines: Vec<Vec<String>> = (known.scores.iter())
             .map(|q| {
                 vec![
-                    q.score.to_owned(),
+                    q.score.clone(),
                     format!("{:.1} %", 100.0 * q.precision),
                     format!("{:.3}", q.average_precision),
                 ]

@@ -1,24 +1,26 @@
 //! `suspects.csv`: every row with its scores, the most suspicious first; and reading it again.
 
-use super::Listed;
+use tox_data::features::Features;
 use tox_data::text::{cell, of_cell};
+use tox_poison::suspects::Suspects;
 use tox_report::csv::row as line;
 
 /// The table.
-pub fn csv(listed: &Listed<'_>) -> String {
-    let scores = listed.suspects.scores();
+pub fn csv(rows: &Features, suspects: &Suspects) -> String {
+    let class = |label: u16| rows.class_names[usize::from(label)].clone();
+    let scores = suspects.scores();
     let head = ["rank", "row", "label", "suggested"].map(str::to_owned);
     let names = scores.iter().map(|score| score.name.to_owned());
     let mut out = line(head.into_iter().chain(names).chain(["reason".to_owned()]));
-    for (rank, &row) in listed.suspects.order.iter().enumerate() {
+    for (rank, &row) in suspects.order.iter().enumerate() {
         let facts = [
             (rank + 1).to_string(),
             row.to_string(),
-            listed.class(listed.rows.labels[row]).to_owned(),
-            listed.class(listed.suspects.suggested[row]).to_owned(),
+            class(rows.labels[row]),
+            class(suspects.suggested[row]),
         ];
         let numbers = scores.iter().map(|score| score.values[row].to_string());
-        let reason = listed.suspects.reason(row);
+        let reason = suspects.reason(row);
         out += &line(facts.into_iter().chain(numbers).chain([reason]));
     }
     out
@@ -26,9 +28,9 @@ pub fn csv(listed: &Listed<'_>) -> String {
 
 /// `probabilities.csv`: for every row the probabilities of all classes by models that did not see it, as
 /// confident learning took them; none if it was not asked.
-pub fn probabilities(listed: &Listed<'_>) -> Option<String> {
-    let classes = &listed.rows.class_names;
-    let found = listed.suspects.found.iter();
+pub fn probabilities(rows: &Features, suspects: &Suspects) -> Option<String> {
+    let classes = &rows.class_names;
+    let found = suspects.found.iter();
     let mut found = found.filter(|(name, _)| *name == "confident");
     let all = found.find_map(|(_, found)| found.probabilities.as_ref())?;
     let mut out = line(
@@ -37,7 +39,7 @@ pub fn probabilities(listed: &Listed<'_>) -> Option<String> {
             .chain(classes.clone()),
     );
     for (row, p) in all.chunks_exact(classes.len()).enumerate() {
-        let label = listed.class(listed.rows.labels[row]).to_owned();
+        let label = classes[usize::from(rows.labels[row])].clone();
         let numbers = p.iter().map(f64::to_string);
         out += &line([row.to_string(), label].into_iter().chain(numbers));
     }

@@ -1,0 +1,116 @@
+//! Which regularisation withstands poison of a user's rows: `toxscreen harden`.
+
+mod config;
+pub mod outcome;
+mod plan;
+mod trial;
+
+pub use config::{HardenConfig, InUse};
+pub use plan::Plan;
+
+use crate::bilevel::model_title;
+use outcome::HardenOutcome;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use tox_study::house::{Learner, Measure, Measures};
+use tox_study::part::Part;
+use tox_study::recipe::{Keys, RecipeError};
+use tox_study::spec::{Surface, TrialSpec};
+use tox_study::trial::{Failure, Finished, TrialContext};
+
+/// Its kind.
+pub const KIND: &str = "harden";
+
+pub struct Harden;
+
+impl Learner for Harden {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    fn schema(&self, generator: &mut SchemaGenerator) -> Schema {
+        HardenConfig::json_schema(generator)
+    }
+
+    fn read(&self, keys: &Keys<'_>) -> Result<Part, RecipeError> {
+        let config = keys.checked(HardenConfig::check)?;
+        Ok(Part::new(KIND, &config))
+    }
+
+    fn surface(&self, _config: &Part, surface: Surface) -> Result<(), String> {
+        match surface {
+            Surface::Data => Err("it poisons the rows itself, by the share `budget`".into()),
+            Surface::Inputs => Err(
+                "it asks what poison of the data does to several models, and hands over none"
+                    .into(),
+            ),
+            Surface::Space => Err("it searches no space of ops".into()),
+        }
+    }
+
+    fn data(&self, trial: &TrialSpec) -> Vec<(&'static str, String)> {
+        let trusted = trial.learner.get("trusted").is_some_and(|t| !t.is_null());
+        let wrong = match (trusted, trial.data.valid) {
+            (false, 0) => {
+                "= 0: expected the number of training rows that are held out as the trusted set\n\
+                           or name a set with learner.trusted"
+            }
+            (true, 1..) => {
+                "holds rows out as the trusted set, which `trusted` of the learner brings too\nwrite 0"
+            }
+            (false, 1..) | (true, 0) => return Vec::new(),
+        };
+        vec![("valid", wrong.to_owned())]
+    }
+
+    fn takes_rows(&self) -> bool {
+        true
+    }
+
+    fn title(&self, config: &Part) -> String {
+        match config.read::<HardenConfig>() {
+            Ok(config) => model_title(&config.hidden),
+            Err(_) => KIND.to_owned(),
+        }
+    }
+
+    fn on_device(&self) -> bool {
+        false
+    }
+
+    fn run(&self, trial: &TrialSpec, context: TrialContext<'_>) -> Result<Finished, Failure> {
+        Ok(trial::run(trial, &trial.learner.read()?, context)?)
+    }
+
+    fn measures(&self, _trial: &TrialSpec, outcome: &Part) -> Measures {
+        let Ok(outcome) = outcome.read::<HardenOutcome>() else {
+            return Measures::default();
+        };
+        let mut others = Vec::new();
+        for (treatment, level) in outcome.shown() {
+            let measure = |metric, value| Measure {
+                metric,
+                level: level.clone(),
+                value,
+                unit: "%",
+            };
+            others.push(measure("test_error", treatment.clean()));
+            others.push(measure("worst_test_error", treatment.worst()));
+        }
+        let useless = outcome
+            .no_better_than_majority
+            .map(|found| found.to_string());
+        let short = outcome.short_of_convergence();
+        Measures {
+            clean_error: Some(outcome.advice.current().clean()),
+            evaluations: Some(outcome.advice.treatments.len() as u64),
+            found: Some(outcome.advised()),
+            others,
+            doubts: useless
+                .into_iter()
+                .chain(outcome.concerns)
+                .chain(short)
+                .collect(),
+            ..Measures::default()
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! A trial: the rows are judged, and listed.
+
+use super::outcome::{Known, SuspectsOutcome, poisoned};
+use super::{KIND, SuspectsConfig, TABLES, table};
+use crate::bilevel::instruction_set;
+use crate::commands::rows::Source;
+use crate::error::TrialError;
+use std::path::Path;
+use tox_bilevel::own::complete;
+use tox_data::DataDir;
+use tox_data::features::Ask;
+use tox_data::patch::Patch;
+use tox_poison::suspects::{Case, find, named};
+use tox_search::nas::SupernetFile;
+use tox_study::files;
+use tox_study::part::Part;
+use tox_study::spec::TrialSpec;
+use tox_study::steps::StepError;
+use tox_study::trial::{self, Finished, Machine, TrialContext, with_hooks};
+
+/// The poison that is known, which must be the spec's.
+pub fn known(config: &SuspectsConfig) -> Result<Option<Patch>, TrialError> {
+    let Some(file) = &config.known else {
+        return Ok(None);
+    };
+    let found = SupernetFile::hash_of(Path::new(&file.path))?;
+    trial::unchanged(&file.path, file.hash.as_ref(), &found)?;
+    Ok(Some(Patch::load(Path::new(&file.path))?))
+}
+
+/// Runs the trial. Stopped, it begins anew.
+pub fn run(
+    spec: &TrialSpec,
+    config: &SuspectsConfig,
+    context: TrialContext<'_>,
+) -> Result<Finished, TrialError> {
+    let dir = DataDir::resolve(context.data_dir)?;
+    let known = known(config)?;
+    let trusted = config.trusted.as_ref().map(Ask::from);
+    let source = Source::read(&Ask::from(&spec.data), trusted.as_ref(), &dir)?;
+    let (rows, trusted) = (&source.data.sets.train, source.trusted.as_ref());
+    complete(rows).map_err(TrialError::Rows)?;
+    let poisoned = known.map(|patch| poisoned(&patch, rows)).transpose()?;
+    let (hash, folder) = (source.data.hash(), context.dir);
+    let judged = || {
+        let methods = named(&config.method)?;
+        let case = Case::new(rows, trusted, &config.settings, spec.seed)?;
+        with_hooks(spec, context, &hash, |hooks| {
+            find(&case, &methods, &mut |done, what| {
+                (hooks.progress)(done, what);
+                !(hooks.stop)()
+            })
+        })
+    };
+    let found = judged().map_err(TrialError::Suspects)?;
+    let found = found.ok_or(StepError::Stopped)?;
+    let tables = [
+        Some(table::csv(rows, &found)),
+        table::probabilities(rows, &found),
+    ];
+    for (name, text) in TABLES.iter().zip(tables) {
+        if let Some(text) = text {
+            files::write_atomic(&folder.join(name), text.as_bytes())?;
+        }
+    }
+    let known = poisoned.map(|poisoned| Known::of(&poisoned, &found));
+    let outcome = SuspectsOutcome::of(rows, trusted, &found, known);
+    Ok(Finished {
+        outcome: Part::finite(KIND, &outcome).ok_or(TrialError::NotFinite)?,
+        data_hash: hash,
+        data_notes: source.notes,
+        machine: Machine::cpu(instruction_set()),
+    })
+}
