@@ -74,11 +74,14 @@ fn held(value: &Value, schema: &Schema, root: &Schema) -> Result<(), OutOfRange>
     }
     let (range, number, found) = match value {
         Value::Integer(n) => (Range::of_number(schema), *n as f64, n.to_string()),
-        Value::Float(x) if schema["format"] == "float" => {
-            let x = *x as f32;
-            (Range::of_number(schema).single(), x.into(), x.to_string())
+        Value::Float(x) => {
+            let range = Range::of_number(schema);
+            let found = match range.single {
+                true => (*x as f32).to_string(),
+                false => shown(*x),
+            };
+            (range, *x, found)
         }
-        Value::Float(x) => (Range::of_number(schema), *x, shown(*x)),
         Value::Array(items) => {
             let found = format!("{} of them", items.len());
             (Range::of_length(schema), items.len() as f64, found)
@@ -140,6 +143,8 @@ struct Range {
     low: Option<End>,
     high: Option<End>,
     length: bool,
+    /// Of 32-bit numbers, as which its ends are rounded too.
+    single: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -159,6 +164,7 @@ impl Range {
             low: end("minimum", "exclusiveMinimum"),
             high: end("maximum", "exclusiveMaximum"),
             length: false,
+            single: schema["format"] == "float",
         }
     }
 
@@ -171,25 +177,17 @@ impl Range {
             low: end("minItems"),
             high: end("maxItems"),
             length: true,
-        }
-    }
-
-    /// With its ends rounded as 32-bit numbers are.
-    fn single(self) -> Self {
-        let rounded = |end: End| End {
-            at: f64::from(end.at as f32),
-            ..end
-        };
-        Self {
-            low: self.low.map(rounded),
-            high: self.high.map(rounded),
-            ..self
+            single: false,
         }
     }
 
     fn holds(self, number: f64) -> bool {
-        let above = |low: End| low.at < number || !low.open && low.at == number;
-        let below = |high: End| number < high.at || !high.open && high.at == number;
+        let at = |end: End| match self.single {
+            true => f64::from(end.at as f32),
+            false => end.at,
+        };
+        let above = |low: End| at(low) < number || !low.open && at(low) == number;
+        let below = |high: End| number < at(high) || !high.open && at(high) == number;
         let bounded = self.low.is_some() || self.high.is_some();
         !bounded || number.is_finite() && self.low.is_none_or(above) && self.high.is_none_or(below)
     }
