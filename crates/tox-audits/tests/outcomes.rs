@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use tox_audits::enas::outcome::{EnasOutcome, Epoch, ScreenedOp};
 use tox_bilevel::outcome::{
     BilevelOutcome, CrossValidated, Divergence, Example, Hyperiteration, Level, Path,
-    SyntheticOutcome,
+    SyntheticOutcome, Tried,
 };
 use tox_search::genotype::{Genotype, Layer};
 use tox_study::part::Part;
@@ -83,6 +83,12 @@ fn bilevel() -> BilevelOutcome {
                 loss: 0.7,
                 lambda: vec![-6.0],
                 gradient: 1e-300,
+            }],
+            curve: vec![Tried {
+                lambda: -2.0,
+                valid_loss: Some(0.3),
+                valid_error: None,
+                test_error: Some(0.1),
             }],
         }],
         examples: vec![Example {
