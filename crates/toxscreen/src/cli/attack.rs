@@ -165,7 +165,7 @@ fn study(args: &Attack, subject: &Subject) -> Result<Study> {
         path: args.weights.display().to_string(),
         hash: None,
     };
-    let mut learner = Part::new(
+    let learner = Part::new(
         network::KIND,
         &NetworkConfig {
             weights,
@@ -174,23 +174,15 @@ fn study(args: &Attack, subject: &Subject) -> Result<Study> {
             split: subject.split,
             attacks: args.attack.iter().map(|attack| attack.name()).collect(),
         },
-    )
-    .to_toml();
-    learner.insert("kind".into(), network::KIND.into());
-    let recipe = serde_json::json!({
-        "name": "attack",
-        "seeds": [args.session.seed],
-        "data": subject.spec,
-        "learner": learner,
-        "threat": {
-            "kind": evasion::KIND,
-            "attack": args.attack.first(),
-            "norm": args.radius.norm,
-            "epsilon": args.radius.epsilon(),
-        },
-        "judge": { "images": args.images },
-        "cell": [{ "label": "attack" }],
+    );
+    let mut recipe = single::recipe("attack", &learner, &subject.spec, args.session.seed);
+    recipe["threat"] = serde_json::json!({
+        "kind": evasion::KIND,
+        "attack": args.attack.first(),
+        "norm": args.radius.norm,
+        "epsilon": args.radius.epsilon(),
     });
+    recipe["judge"] = serde_json::json!({ "images": args.images });
     single::study(
         &recipe,
         args.session.seed,

@@ -107,17 +107,11 @@ pub fn harden(args: &Harden) -> Result<Output> {
     let config = args.config();
     config.check().map_err(|e| out_of_range(&e))?;
     let source = args.rows.read(args.trusted.as_deref())?;
-    let mut learner = Part::new(harden::KIND, &config).to_toml();
-    learner.insert("kind".into(), harden::KIND.into());
-    let recipe = object!({
-        "name": "harden",
-        "seeds": [args.session.seed],
-        "data": args.rows.spec(args.valid.unwrap_or(0)),
-        "learner": learner,
-        "cell": [{ "label": "harden" }],
-    });
-    let dir = args.rows.set.folder.dir()?;
-    let study = single::study(&recipe, args.session.seed, &dir, &[])?;
+    let learner = Part::new(harden::KIND, &config);
+    let data = args.rows.spec(args.valid.unwrap_or(0));
+    let (seed, dir) = (args.session.seed, args.rows.set.folder.dir()?);
+    let recipe = single::recipe("harden", &learner, &data, seed);
+    let study = single::study(&recipe, seed, &dir, &[])?;
     let own = config.divide(&study.trials[0].spec, &source, 0);
     let own = own.map_err(Fails::fails)?;
     let plan = Plan::new(&config, &own).map_err(|e| out_of_range(&e))?;

@@ -4,14 +4,16 @@ use super::options::Session;
 use super::progress::Bar;
 use super::trial::execute_in_house;
 use super::{Result, bug, report, say, scratch, this_command, usage};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use tempfile::TempDir;
 use tox_audits::HOUSE;
 use tox_data::DataDir;
+use tox_data::spec::DataSpec;
 use tox_study::child::{self, Event, Options};
 use tox_study::files;
+use tox_study::part::Part;
 use tox_study::recipe::{Overrides, RecipeError, Setting, Study};
 use tox_study::record::Record;
 use tox_study::store::Store;
@@ -19,6 +21,17 @@ use tox_study::trial::{Exit, Failure};
 
 /// What messages call a recipe that nobody wrote.
 const NAME: &str = "the command line";
+
+/// The recipe of one trial of a learner, called `name`.
+pub fn recipe(name: &str, learner: &Part, data: &DataSpec, seed: u64) -> Value {
+    json!({
+        "name": name,
+        "seeds": [seed],
+        "data": data,
+        "learner": learner.to_toml(),
+        "cell": [{ "label": name }],
+    })
+}
 
 /// The study of a recipe, with its data named by content; `set` are keys that the user changed.
 pub fn study(recipe: &Value, seed: u64, dir: &DataDir, set: &[String]) -> Result<Study> {

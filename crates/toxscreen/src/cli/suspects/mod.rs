@@ -162,15 +162,8 @@ impl Looking {
         stop: &AtomicBool,
     ) -> Result<Option<Ran>> {
         session.pool();
-        let mut learner = Part::new(KIND, &self.config(known)).to_toml();
-        learner.insert("kind".into(), KIND.into());
-        let recipe = object!({
-            "name": "suspects",
-            "seeds": [session.seed],
-            "data": self.rows.spec(0),
-            "learner": learner,
-            "cell": [{ "label": "suspects" }],
-        });
+        let learner = Part::new(KIND, &self.config(known));
+        let recipe = single::recipe("suspects", &learner, &self.rows.spec(0), session.seed);
         let folder = &self.rows.set.folder;
         let single = Single {
             study: &single::study(&recipe, session.seed, &folder.dir()?, &[])?,
