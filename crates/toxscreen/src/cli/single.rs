@@ -5,7 +5,7 @@ use super::progress::Bar;
 use super::trial::execute_in_house;
 use super::{Result, bug, report, say, scratch, this_command, usage};
 use serde_json::Value;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use tox_audits::HOUSE;
 use tox_data::DataDir;
@@ -44,14 +44,17 @@ pub struct Single<'a> {
     pub study: &'a Study,
     /// Its folder; without one nothing is kept.
     pub out: Option<&'a Path>,
+    /// Whether the folder gets a report.
+    pub report: bool,
     pub session: &'a Session,
     pub data_dir: Option<&'a Path>,
 }
 
 impl Single<'_> {
     /// Runs the trial, from its checkpoint or from its record if there is one, with a bar called `name`, and
-    /// writes the report of a folder that is kept. `None` if it was stopped, which is said.
-    pub fn run(&self, name: &str, stop: &AtomicBool) -> Result<Option<Record>> {
+    /// writes the report of a folder that is kept. With the trial's folder, which is gone after the command
+    /// where none is kept; `None` if it was stopped, which is said.
+    pub fn run(&self, name: &str, stop: &AtomicBool) -> Result<Option<(Record, PathBuf)>> {
         let scratch = scratch()?;
         let dir = self.out.unwrap_or(scratch.path());
         let (store, lock) = Store::create(&HOUSE, dir, self.study)?;
@@ -62,7 +65,7 @@ impl Single<'_> {
         files::write_atomic(&spec, trial.spec_json().as_bytes())?;
         let options = Options {
             spec,
-            dir: folder,
+            dir: folder.clone(),
             data_dir: self.data_dir.map(Path::to_owned),
             shared: None,
             shared_only: false,
@@ -79,11 +82,11 @@ impl Single<'_> {
             }
             record => record?,
         };
-        if self.out.is_some() {
+        if self.out.is_some() && self.report {
             report::write(dir)?;
         }
         drop(lock);
-        Ok(Some(record))
+        Ok(Some((record, folder)))
     }
 }
 
