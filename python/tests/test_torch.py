@@ -1,6 +1,7 @@
 """Networks of genotypes against the numbers that the Rust tests are held to."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,51 @@ def test_a_child_of_enas_gives_the_logits_of_its_weights(tmp_path):
         safetensors.save_file({name: weights[name] for name in names}, tmp_path / "w.safetensors")
         network.train()
         assert torch.allclose(load(network, tmp_path / "w.safetensors")(images), logits, rtol=1e-8, atol=1e-8)
+
+
+FOUND = """
+name = "found"
+seeds = [0]
+[data]
+dataset = "digits"
+train = 400
+valid = 100
+test = 200
+[learner]
+kind = "enas"
+child = { layers = 4, channels = 6, batch = 16, epochs = 2 }
+controller = { steps = 2, aggregate = 2, batch = 32 }
+evaluation = { density_samples = 20 }
+retrain = { epochs = 6 }
+[[cell]]
+label = "clean"
+"""
+
+
+def test_what_a_trial_found_answers_as_the_program_says(tmp_path):
+    import toxscreen
+    from toxscreen import _program
+
+    try:
+        program = _program.find()
+    except FileNotFoundError as missing:
+        pytest.skip(str(missing))
+    (tmp_path / "r.toml").write_text(FOUND)
+    subprocess.run([program, "run", "r.toml", "--out", "s"], cwd=tmp_path, check=True, capture_output=True)
+    (weights,) = tmp_path.glob("s/trials/*/found.safetensors")
+    found = toxscreen.attack(
+        weights, "digits", attacks=["fgsm", "pgd5"], epsilon="8/255", train=400, valid=100, images=40, out=tmp_path / "a", quiet=True
+    )
+    assert found.adversarial.shape == (40, 1, 8, 8) and found.attacks == ["fgsm", "pgd5"]
+    assert found.fooled.any() and set(found.outcomes) <= {"fgsm", "pgd5", "robust", "misclassified"}
+    assert (tmp_path / "a/report.html").exists()
+    record = json.loads(weights.with_name("record.json").read_text())
+    network = build(record, channels=6, inputs=1, classes=10, weights=weights).eval()
+    mean, std = (torch.tensor(found.report["normalise"][key]).view(1, -1, 1, 1) for key in ("mean", "std"))
+    with torch.no_grad():
+        answers = network((torch.tensor(found.adversarial) - mean) / std).argmax(1).numpy()
+    assert (answers == found.prediction).all()
+    assert 100 * (answers == found.labels).mean() == pytest.approx(found.robust_accuracy)
 
 
 def test_published_sizes():

@@ -7,7 +7,7 @@ attacked by the package `toxscreen-native`.
 from ._audit import audit
 from ._program import ToxscreenError
 from ._suspects import Cleaned, Suspects, clean, suspects
-from .commands import Hardened, Patch, Poisoned, Robustness, Screened, attack, harden, poison, screen
+from .commands import AttackedNetwork, Hardened, Patch, Poisoned, Robustness, Screened, attack, harden, poison, screen
 from .learner import Result, Rows, Stopped, Task, Unfit, learner, serve
 from .live import (
     APGD,
@@ -33,6 +33,7 @@ __all__ = [
     "FAB",
     "FGSM",
     "PGD",
+    "AttackedNetwork",
     "AutoAttack",
     "Evaluation",
     "Cleaned",

@@ -103,7 +103,8 @@ def ask(arguments: Sequence[object], *, ok: Sequence[int] = (0,), quiet: bool = 
 
 
 def options(settings: dict[str, Any]) -> list[str]:
-    """Keywords as options: `poison_lr=0.1` is `--poison-lr 0.1`, True a bare option, None none, a list joined by commas.
+    """Keywords as options: `poison_lr=0.1` is `--poison-lr 0.1`, True a bare option, None none, a list joined by commas, of paths the option
+    once for each.
 
     A keyword of Python has a line behind it: `lambda_`.
     """
@@ -114,6 +115,8 @@ def options(settings: dict[str, Any]) -> list[str]:
             continue
         if value is True:
             words.append(option)
+        elif isinstance(value, (list, tuple)) and any(isinstance(one, os.PathLike) for one in value):
+            words += [f"{option}={os.fspath(one)}" for one in value]
         elif isinstance(value, (list, tuple)):
             words += [f"{option}={','.join(map(str, value))}"]
         else:

@@ -339,6 +339,32 @@ class Robustness:
         return f"Robustness(robust_accuracy={self.robust_accuracy:.2f}, reliable={self.reliable!r})"
 
 
+@dataclass(repr=False)
+class AttackedNetwork(Robustness):
+    """How robust a network is, and what was found of each image. `adversarial` is of each image (n, channels, height, width; float32 in
+    0..=1) the one with which the first attack fools that does, else the clean one. `outcomes` names that attack, or says `robust`, or
+    `misclassified` of an image that is wrong as it is. `fooled` and `distance` are (n, attacks), in the order of `attacks`."""
+
+    adversarial: np.ndarray
+    labels: np.ndarray
+    indices: np.ndarray
+    outcomes: list[str]
+    attacks: list[str]
+    fooled: np.ndarray
+    distance: np.ndarray
+    clean: np.ndarray
+    prediction: np.ndarray
+
+    @classmethod
+    def _read(cls, report: dict[str, Any], path: Path) -> AttackedNetwork:
+        with np.load(path) as found:
+            whole = ("labels", "indices", "fooled", "distance", "clean", "prediction")
+            arrays = {name: found[name] for name in whole}
+            return cls(
+                report, adversarial=found["images"], outcomes=found["attack"].tolist(), attacks=found["attacks"].tolist(), **arrays
+            )
+
+
 def attack(
     weights: Any,
     X: Any,
@@ -349,19 +375,25 @@ def attack(
     epsilon: float | str | None = None,
     norm: str = "linf",
     seed: int = 0,
+    out: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] = (),
     quiet: bool = False,
     **settings: Any,
-) -> Robustness:
-    """Attacks a trained network of a shape that the program knows.
+) -> AttackedNetwork:
+    """Attacks a trained network of an architecture that the program knows: wide residual networks, ResNet-18 for small images, and what
+    its own trials found (`found.safetensors`). `evaluate` attacks any other.
 
     `weights` is a .safetensors file, a state dict of PyTorch or a module. `X` is images with labels, of which `test`, else all of
-    them, are attacked; or a path or the name of a set. Further keywords are the options of `toxscreen attack`, such as
-    `arch="wrn-28-10"`.
+    them, are attacked; or a path or the name of a set. `out` is a folder for the study, with which a stopped attack goes on, a file
+    `.npz` for the adversarial examples, or both. Further keywords are the options of `toxscreen attack`, such as `arch="wrn-28-10"`.
     """
     with _folder() as folder:
         if test is None and _data.named(X) is None:
             test, settings = (X, y), {"split": "test", **settings}
+        kept = [Path(path) for path in ([out] if isinstance(out, (str, os.PathLike)) else out)]
+        files = [path for path in kept if path.suffix == ".npz"]
+        examples = files[0] if files else folder / "adversarial.npz"
         given = {
+            "out": kept if files else [*kept, examples],
             "weights": _weights_file(folder, weights),
             "attack": attacks if isinstance(attacks, str) or attacks is None else list(attacks),
             "epsilon": epsilon,
@@ -369,7 +401,7 @@ def attack(
             "seed": seed,
         }
         arguments = ["attack", "--data", _source(folder, X, y, test), *_program.options(given | settings)]
-        return Robustness(_program.ask(arguments, quiet=quiet)[1])
+        return AttackedNetwork._read(_program.ask(arguments, quiet=quiet)[1], examples)
 
 
 def _weights_file(folder: Path, weights: Any) -> Path:

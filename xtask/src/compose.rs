@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use tox_audits::HOUSE;
+use tox_audits::network::architectures::ARCHITECTURES;
 use tox_data::spec::DataSpec;
 use tox_robust::attacks::KINDS;
 use tox_study::part::Part;
@@ -57,6 +58,17 @@ pub fn attacks() -> String {
             .map(|what| format!(" ({what})"))
             .unwrap_or_default();
         let _ = writeln!(out, "| `{}` | {}{varies} |", kind.name, names.join(", "));
+    }
+    out
+}
+
+/// A table of the networks whose weights can be brought.
+pub fn architectures() -> String {
+    let mut out = String::from("| | `arch` | names of weights |\n|---|---|---|\n");
+    for known in ARCHITECTURES {
+        let notation = known.notation().replace('|', "\\|");
+        let (about, tensors) = (known.about(), known.tensors());
+        let _ = writeln!(out, "| {about} | `{notation}` | `{tensors}` |");
     }
     out
 }

@@ -31,13 +31,14 @@ pub fn filled(text: &str, content: impl Fn(&str) -> Option<String>) -> Result<St
 }
 
 /// What a marker asks for: `learner NAS`, `threat RLF`, `defence KNN`, `data`, `judge`, `learners`, `threats`,
-/// `defences`, `attacks`, `composition`.
+/// `defences`, `attacks`, `architectures`, `composition`.
 pub fn content(what: &str, schema: &Value) -> Option<String> {
     match what {
         "learners" => Some(compose::learners()),
         "threats" => Some(compose::threats()),
         "defences" => Some(compose::defences()),
         "attacks" => Some(compose::attacks()),
+        "architectures" => Some(compose::architectures()),
         "composition" => Some(compose::matrix()),
         "data" => keys::of_pointer(schema, "/$defs/DataSpec"),
         "judge" => keys::of_pointer(schema, "/$defs/Judge"),

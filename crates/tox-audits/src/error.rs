@@ -1,6 +1,7 @@
 //! Why a trial did not end with an outcome, and how its process then ends.
 
 use crate::external::error::ExternalError;
+use crate::network::architectures::{LIVE, NetworkError};
 use crate::suspects::outcome::OtherRows;
 use tox_bilevel::advice::AdviceError;
 use tox_bilevel::audit::AuditError;
@@ -99,6 +100,8 @@ pub enum TrialError {
     Patch(#[from] PatchError),
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    #[error(transparent)]
+    Network(#[from] NetworkError),
     #[error("`candidate.normalise`: {0}")]
     Normalise(#[from] NormaliseError),
     #[error(transparent)]
@@ -150,6 +153,7 @@ impl TrialError {
             Self::Suspects(error) => error.exit(),
             Self::Poison(error) => error.exit(),
             Self::Weights(error) => error.exit(),
+            Self::Network(error) => error.exit(),
             Self::Device(_)
             | Self::Config(_)
             | Self::Threat(_)
@@ -298,6 +302,26 @@ impl Fails for WeightsError {
             Self::Io { .. } | Self::Format { .. } | Self::Type { .. } | Self::Value { .. } => {
                 Exit::Data
             }
+        }
+    }
+}
+
+impl Fails for NetworkError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Weights(error) => error.exit(),
+            Self::Unknown { .. } | Self::Images { .. } | Self::Other { .. } => Exit::Usage,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Weights(_) => None,
+            Self::Unknown { .. } => Some(format!(
+                "`toxscreen attack --help` says what is taken; {LIVE}"
+            )),
+            Self::Images { .. } => Some("give images that it was trained for".to_owned()),
+            Self::Other { .. } => Some("leave --arch (`arch`) out".to_owned()),
         }
     }
 }

@@ -1,6 +1,9 @@
-//! Single `.npy` files of numbers, for programs that are not ours to read and to write.
+//! Files of arrays for programs that are not ours: single `.npy` files to read and to write, `.npz` to write.
 
 use std::path::Path;
+
+use crate::atomic;
+use crate::format::npz::Writer;
 
 use crate::error::DataError;
 use crate::format::array::Values;
@@ -54,6 +57,49 @@ pub fn write_labels(path: &Path, labels: &[u16]) -> Result<(), DataError> {
         .iter()
         .flat_map(|label| i64::from(*label).to_le_bytes());
     save(path, "<i8", &[labels.len()], &bytes.collect::<Vec<_>>())
+}
+
+/// What an array of a `.npz` file holds, row by row.
+pub enum Elements<'a> {
+    /// As `float32`.
+    Floats(&'a [f32]),
+    /// As `int64`.
+    Integers(Vec<i64>),
+    /// As `bool`.
+    Bools(Vec<bool>),
+    /// As `str`.
+    Texts(Vec<String>),
+}
+
+/// Writes arrays by name, each with its shape, atomically. The same arrays give the same bytes.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_npz(path: &Path, arrays: &[(&str, &[usize], Elements<'_>)]) -> Result<(), DataError> {
+    let member = |shape: &[usize], elements: &Elements<'_>| {
+        let of = |descr, bytes: Vec<u8>| [header(descr, false, shape), bytes].concat();
+        match elements {
+            Elements::Floats(values) => {
+                of("<f4", values.iter().flat_map(|v| v.to_le_bytes()).collect())
+            }
+            Elements::Integers(values) => {
+                of("<i8", values.iter().flat_map(|v| v.to_le_bytes()).collect())
+            }
+            Elements::Bools(values) => of("|b1", values.iter().map(|v| u8::from(*v)).collect()),
+            Elements::Texts(values) => Array::of_texts("", values).file(),
+        }
+    };
+    let written = atomic::write(path, |file| {
+        let mut writer = Writer::new(file);
+        for (name, shape, elements) in arrays {
+            writer.member(&format!("{name}.npy"), &member(shape, elements))?;
+        }
+        writer.finish().map(|_| ())
+    });
+    written.map_err(|source| DataError::Write {
+        path: path.to_path_buf(),
+        source,
+    })
 }
 
 fn save(path: &Path, descr: &str, shape: &[usize], bytes: &[u8]) -> Result<(), DataError> {

@@ -8,7 +8,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use support::{TRAIN, assert_close, engines, path, widen};
 use tox_nn::layers::{Init, Mode, Network, Pass, State};
-use tox_nn::nets::wrn::{INIT, RobustBlock, Shape, Wrn, WrnConfig, load, wrn};
+use tox_nn::nets::wrn::{INIT, RobustBlock, Shape, Wrn, WrnConfig, infer, load, wrn};
 use tox_nn::ops::{self, Engine};
 
 /// Of which shape the fixtures are, and what the names of its state dict are called here.
@@ -252,7 +252,7 @@ fn a_file_says_what_it_is() {
         let found = load(&mut loaded, &path).unwrap();
         assert_eq!(loaded.params.values, state.params.values, "{text}");
         assert_eq!(
-            (found.prefix.as_str(), found.network),
+            (found.prefix.as_str(), infer(&found)),
             (prefix, Some(config))
         );
         let own = found.normalise.unwrap();

@@ -197,7 +197,7 @@ pub fn verify(
                         let found = compare(old, &new, tolerance(house, old));
                         if found.0 == Verdict::Same {
                             let again = scratch.path().join(&trials[i].id);
-                            files.extend(folder::products(store, &trials[i].id, &again));
+                            files.extend(folder::left(store, &trials[i].id, &again));
                         }
                         found
                     }

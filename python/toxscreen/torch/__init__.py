@@ -75,7 +75,8 @@ def _genotype(given: Any) -> Any:
 def load(network: nn.Module, weights: str | os.PathLike[str]) -> nn.Module:
     """Reads weights from a .safetensors file. A prefix that all names share (`module.`, `weights.`) is taken off.
 
-    Statistics of batch norms may be missing: then they stay as they are. Any other name too few or too many is refused.
+    Statistics of batch norms may be missing: then they stay as they are. Those of a child of ENAS, which a trial's
+    `found.safetensors` has, are used in evaluation. Any other name too few or too many is refused.
     """
     from safetensors.torch import load_file
 
@@ -83,6 +84,9 @@ def load(network: nn.Module, weights: str | os.PathLike[str]) -> nn.Module:
     for prefix in ("module.", "model.", "_orig_mod.", "network.", "weights."):
         if found and all(name.startswith(prefix) for name in found):
             found = {name[len(prefix) :]: tensor for name, tensor in found.items()}
+    for name, module in list(network.named_modules()):
+        if isinstance(module, enas.BatchNorm) and f"{name}.running_mean" in found:
+            module.fix()
     statistics = {name for name, _ in network.named_buffers()}
     missing, unexpected = network.load_state_dict(found, strict=False)
     lacking = [name for name in missing if name not in statistics]

@@ -30,14 +30,22 @@ import torch.nn.functional as F
 
 
 class BatchNorm(nn.Module):
-    """Batch statistics in training and evaluation alike; biased variance, eps 1e-5."""
+    """Batch statistics in training and evaluation alike; biased variance, eps 1e-5. With `fix`, given statistics in evaluation."""
 
     def __init__(self, channels):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 
+    def fix(self):
+        """Makes room for the statistics that a trial's file has, which an answer then depends on and not on the batch."""
+        self.register_buffer("running_mean", torch.zeros_like(self.weight.detach()))
+        self.register_buffer("running_var", torch.ones_like(self.weight.detach()))
+        self.register_buffer("num_batches_tracked", torch.tensor(0))
+
     def forward(self, x):
+        if not self.training and "running_mean" in self._buffers:
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=1e-5)
         return F.batch_norm(x, None, None, self.weight, self.bias, training=True, eps=1e-5)
 
 

@@ -1,11 +1,12 @@
 //! A trial of ENAS: a search, on a space that may be poisoned and screened.
 
 use super::KIND;
-use super::model::with_network;
+use super::model;
 use super::outcome::EnasOutcome;
 use crate::error::TrialError;
 use crate::judge;
 use crate::machine;
+use crate::network::architectures::{Arch, Classifier, Found, Images};
 use crate::poison::{self, prepare};
 use crate::scene::Scene;
 use crate::space::{bad_ops, is_screened, screen_space};
@@ -50,6 +51,7 @@ pub fn run(
     config.check()?;
     let machine = machine(context.device, fewer_products(config))?;
     let scene = Scene::of(spec, &clean, device.clone());
+    let dir = context.dir;
     let mut steps = Steps::new(context, data_key(&clean), spec.seed, weights(spec));
     let prepared = prepare(&scene, &mut steps)?;
     let data = &prepared.data;
@@ -71,12 +73,22 @@ pub fn run(
     let found = steps.again("search", key.clone(), |hooks| -> Result<_, TrialError> {
         Ok(search::run(&inputs, hooks)?)
     })?;
-    let attacked = match (&threat, &found.network) {
+    let network = found.network.as_ref();
+    let network = network.map(|network| model::network(network, &clean, &device));
+    if let Some(network) = &network {
+        let arch = Arch::child(&found.genotype);
+        Found::on(arch, &clean).keep(&network.state(), dir)?;
+    }
+    let attacked = match (&threat, &network) {
         (Some(threat), Some(network)) => {
             let made = steps.step("attack", key, |_, hooks| {
-                with_network(network, &clean, device, |oracle| {
-                    judge::attack((spec, threat), oracle, &clean, hooks)
-                })
+                let [_, c, h, w] = clean.test.images.shape;
+                let images = Images {
+                    shape: [c, h, w],
+                    classes: clean.classes,
+                };
+                let oracle = network.oracle(&clean.normalise, images, device);
+                judge::attack((spec, threat), &*oracle, &clean, hooks)
             })?;
             Some(made)
         }

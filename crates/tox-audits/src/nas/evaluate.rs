@@ -3,6 +3,7 @@
 use super::outcome::{Evaluation, Place, RobustColumn, Robustness};
 use crate::error::TrialError;
 use crate::judge;
+use crate::network::architectures::{Arch, Found};
 use crate::scene::Scene;
 use std::path::Path;
 use tox_data::checkpoint::Hooks;
@@ -158,10 +159,10 @@ pub struct Training<'a> {
 
 impl Training<'_> {
     /// Trains the architecture from new weights, or goes on with that. The weights go to `weights`, where
-    /// somebody attacks them.
+    /// somebody attacks them, and are left in the trial's folder `dir`.
     pub fn run(
         &self,
-        weights: Option<&Path>,
+        (weights, dir): (Option<&Path>, &Path),
         hooks: Hooks<'_>,
     ) -> Result<Option<Evaluation>, TrialError> {
         let (config, inputs) = (self.config, self.inputs());
@@ -180,6 +181,8 @@ impl Training<'_> {
         if let Some(path) = weights {
             trained.state.save(path)?;
         }
+        let arch = Arch::searched(self.architecture, &config.genes());
+        Found::on(arch, self.target).keep(&trained.state, dir)?;
         let (evaluation, target) = (trained.evaluation, self.target);
         Ok(Some(Evaluation {
             accuracy: evaluation.accuracy,

@@ -64,6 +64,7 @@ pub fn run(
         evaluate::trainable(&attacked_config, target)?;
         judge::possible(threat.as_ref(), target)?;
     }
+    let dir = context.dir;
     let mut steps = Steps::new(context, data_key(&clean), spec.seed, weights(spec, config));
     let key = json!({ "spec": spec });
     let Prepared {
@@ -118,8 +119,9 @@ pub fn run(
             let key = json!({ "spec": spec, "target": target.hash });
             let weights = steps.place(TRAINING).file(".safetensors");
             let kept = threat.as_ref().map(|_| &*weights);
-            let evaluation =
-                steps.step(TRAINING, key.clone(), |_, hooks| training.run(kept, hooks))?;
+            let evaluation = steps.step(TRAINING, key.clone(), |_, hooks| {
+                training.run((kept, dir), hooks)
+            })?;
             if let Some(threat) = &threat {
                 let made = steps.step("attack", key, |_, hooks| {
                     training.attack(threat, &weights, hooks)

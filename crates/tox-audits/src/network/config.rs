@@ -1,9 +1,9 @@
 //! Keys of a network that somebody brings.
 
+use super::architectures::Arch;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tox_data::{Dataset, Split};
-use tox_nn::nets::wrn::Shape;
 use tox_rcnas::learner::{HashedFile, Normalisation};
 use tox_robust::attacks::Attack;
 
@@ -11,20 +11,25 @@ use tox_robust::attacks::Attack;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkConfig {
-    /// A PyTorch state dict of a WideResNet, .safetensors.
+    /// A PyTorch state dict, .safetensors, or the `found.safetensors` of a trial.
     pub weights: HashedFile,
-    /// Its shape, such as `"wrn-28-10"`; default: what names and shapes in the file say.
+    /// Which network; default: what the file says.
     #[serde(default)]
-    pub arch: Option<Shape>,
-    /// What its first layer sees: that with which it was trained.
+    pub arch: Option<Arch>,
+    /// What its first layer sees: that with which it was trained; default: what the file says, else that of
+    /// the data.
     #[serde(default)]
-    pub normalise: Normalisation,
+    pub normalise: Option<Normalisation>,
     /// Whose images are attacked, the first `judge.images` of them.
     #[serde(default)]
     pub split: Which,
     /// Attacks by their short names, each run alone in the ball of the threat; default: the threat's own.
     #[serde(default)]
     pub attacks: Vec<String>,
+    /// Whether the trial leaves its adversarial examples in its folder, `adversarial.npz`.
+    // The default is not written, so that trials keep the ids that they had before there was a choice.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub examples: bool,
 }
 
 /// A part of the data.

@@ -1,16 +1,20 @@
 //! A trained network that somebody brings: how robust it is, and whether to believe that.
 
+pub mod architectures;
 mod config;
+pub mod images;
 pub mod outcome;
 mod trial;
 
 pub use config::{NetworkConfig, Which};
 
+use architectures::{Arch, Found, NetworkError, constants};
 use outcome::NetworkOutcome;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use std::path::Path;
 use tox_data::DataDir;
-use tox_nn::nets::wrn;
+use tox_nn::nets::file::WeightsFile;
+use tox_rcnas::learner::{Constants, Normalisation};
 use tox_study::house::{Learner, Measures};
 use tox_study::part::Part;
 use tox_study::recipe::{Keys, RecipeError};
@@ -21,6 +25,16 @@ use tox_study::trial::{Failure, Finished, TrialContext};
 pub const KIND: &str = "network";
 
 pub struct Network;
+
+/// What a file says that its first layer sees: in the header that a trial wrote, or by two tensors of its own.
+pub fn own_normalisation(file: &WeightsFile) -> Option<Normalisation> {
+    let own = || {
+        let own = file.normalise.as_ref()?;
+        Some(constants(&own.mean, &own.std))
+    };
+    let said: Option<Constants> = Found::of(file).map(|found| found.normalise).or_else(own);
+    said.map(Normalisation::Given)
+}
 
 fn config(trial: &TrialSpec) -> Result<NetworkConfig, Failure> {
     Ok(trial.learner.read()?)
@@ -41,18 +55,15 @@ impl Learner for Network {
         if config.weights.hash.is_none() {
             config.weights.hash = Some(keys.hash_of("weights", &config.weights.path)?);
         }
-        if config.arch.is_none() {
-            let path = &config.weights.path;
-            let described = wrn::describe(Path::new(path));
-            let described =
-                described.map_err(|e| keys.refuse("weights.path", e.to_string(), None))?;
-            config.arch = described.network.map(|network| network.shape);
+        if config.arch.is_none() || config.normalise.is_none() {
+            let refuse = |e: NetworkError| keys.refuse("weights.path", e.to_string(), None);
+            let file = WeightsFile::read(Path::new(&config.weights.path));
+            let file = file.map_err(|e| refuse(e.into()))?;
+            let normalise = config.normalise.take();
+            config.normalise =
+                normalise.or_else(|| Some(own_normalisation(&file).unwrap_or_default()));
             if config.arch.is_none() {
-                let message = format!(
-                    "the names and shapes in {path} are not those of a WideResNet with the usual names"
-                );
-                let hint = "write `arch`, and give weights with the names conv1, block1.layer.0.conv1, bn1, fc";
-                return Err(keys.refuse("weights.path", message, Some(hint.to_owned())));
+                config.arch = Some(Arch::of(&file).map_err(refuse)?);
             }
         }
         if let Err(e) = config.attacks() {
@@ -77,8 +88,8 @@ impl Learner for Network {
     fn title(&self, config: &Part) -> String {
         match config.read::<NetworkConfig>() {
             Ok(NetworkConfig {
-                arch: Some(shape), ..
-            }) => format!("network {shape}"),
+                arch: Some(arch), ..
+            }) => format!("network {}", arch.title()),
             Ok(_) | Err(_) => KIND.to_owned(),
         }
     }

@@ -1,13 +1,14 @@
 //! A trial: the weights are read, and attacked.
 
+use super::architectures::Images;
+use super::images::{self, Each};
 use super::outcome::NetworkOutcome;
 use super::{KIND, NetworkConfig};
 use crate::error::TrialError;
 use std::path::Path;
-use tox_nn::nets::wrn::{self, WrnConfig};
+use tox_nn::nets::file::WeightsFile;
 use tox_robust::ball::{Ball, Norm};
-use tox_robust::evaluation::{EvaluationError, Inputs, evaluate};
-use tox_robust::model::Model;
+use tox_robust::evaluation::{EvaluationError, Inputs, evaluate_each};
 use tox_robust::threat::EvasionThreat;
 use tox_search::nas::SupernetFile;
 use tox_study::part::Part;
@@ -29,21 +30,26 @@ pub fn run(
     context: TrialContext<'_>,
 ) -> Result<Finished, TrialError> {
     unchanged(config)?;
-    let Some(shape) = &config.arch else {
+    let Some(arch) = &config.arch else {
         return Err(TrialError::Unfit("the network has no `arch`".into()));
     };
     let mut data = load(spec, &context)?;
-    config.normalise.apply(&mut data)?;
+    config
+        .normalise
+        .clone()
+        .unwrap_or_default()
+        .apply(&mut data)?;
     let split = config.split.of(&data);
     if split.is_empty() {
         return Err(EvaluationError::NoImages.into());
     }
     let [_, c, h, w] = split.images.shape;
-    let wrn = WrnConfig::new(*shape, c, data.classes);
-    wrn.check().map_err(|e| TrialError::Unfit(e.to_string()))?;
-    // All that is drawn is replaced.
-    let (network, mut state) = wrn::wrn(&wrn, wrn::INIT, (0, "weights"));
-    wrn::load(&mut state, Path::new(&config.weights.path))?;
+    let of = Images {
+        shape: [c, h, w],
+        classes: data.classes,
+    };
+    let file = WeightsFile::read(Path::new(&config.weights.path))?;
+    let taken = arch.take(&file, of)?;
 
     let mut attacks = config.attacks().map_err(TrialError::Unfit)?;
     // An epsilon of 0 is asked about too: the evaluation says that it leaves no room.
@@ -68,31 +74,37 @@ pub fn run(
     }
     let device = tox_nn::device::parse(context.device)?;
     let machine = crate::machine(context.device, true)?;
-    let model = Model::new(
-        &network,
-        &state,
-        &data.normalise,
-        ([c, h, w], data.classes),
-        device,
-    );
-    let images = spec.judge.images.unwrap_or(usize::MAX).min(split.len());
-    let rows: Vec<u32> = (0..images as u32).collect();
+    let oracle = taken.network.oracle(&data.normalise, of, device);
+    let count = spec.judge.images.unwrap_or(usize::MAX).min(split.len());
+    let rows: Vec<u32> = (0..count as u32).collect();
     let inputs = Inputs {
-        oracle: &model,
+        oracle: &*oracle,
         split: split.into(),
         rows: &rows,
         ball,
         attacks: &attacks,
         seed: spec.seed,
     };
-    let evaluation = with_hooks(spec, context, &data.hash, |hooks| evaluate(&inputs, hooks))?;
-    let mut evaluation = evaluation.ok_or(StepError::Stopped)?;
-    // Which images stand is not kept.
+    let dir = context.dir;
+    let found = with_hooks(spec, context, &data.hash, |hooks| {
+        evaluate_each(&inputs, hooks)
+    })?;
+    let (mut evaluation, found) = found.ok_or(StepError::Stopped)?;
+    let each = Each {
+        split,
+        attacks: &attacks,
+        found: &found,
+    };
+    each.write_table(&dir.join(images::TABLE))?;
+    if config.examples {
+        each.write_examples(&dir.join(images::EXAMPLES))?;
+    }
+    // Which images stand is not kept in the record.
     let attacked = evaluation.attacks.iter_mut();
     attacked.for_each(|attack| attack.robust.clear());
     let outcome = NetworkOutcome {
-        parameters: wrn.parameters(),
-        macs: wrn.macs(h, w),
+        parameters: taken.parameters,
+        macs: taken.macs,
         evaluation,
     };
     Ok(Finished {

@@ -13,7 +13,7 @@ use serde_json::json;
 use std::cell::RefCell;
 use std::path::Path;
 use tox_data::{DataDir, Normalise};
-use tox_nn::nets::wrn;
+use tox_nn::nets::file::WeightsFile;
 use tox_rcnas::cache::Cache;
 use tox_rcnas::learner::task::{attack, data};
 use tox_rcnas::learner::{CompressConfig, HashedFile, Part as Unseen, attacks};
@@ -288,7 +288,7 @@ fn compared(table: &Table, config: &CompressConfig, search: &Search) -> Result<L
 
 /// What the weights say of a normalisation that is not the trial's.
 fn unused(file: &HashedFile, normalise: &Normalise) -> Result<Option<String>, TrialError> {
-    let Some(own) = wrn::describe(Path::new(&file.path))?.normalise else {
+    let Some(own) = WeightsFile::read(Path::new(&file.path))?.normalise else {
         return Ok(None);
     };
     let same = |ours: &[f32], theirs: &[f32]| {

@@ -8,7 +8,7 @@ use super::running::{NormId, Running};
 use crate::params::Params;
 use safetensors::SafeTensorError;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -127,6 +127,16 @@ enum Slot {
 }
 
 impl State {
+    /// Whether every weight and statistic is finite.
+    pub fn finite(&self) -> bool {
+        self.params.finite() && self.running.values.iter().all(|v| v.is_finite())
+    }
+
+    /// Names of all tensors of a file, sorted.
+    pub fn names(&self) -> Vec<String> {
+        self.slots().into_keys().collect()
+    }
+
     /// Number of weights; running statistics do not count.
     pub fn parameters(&self) -> usize {
         self.params.values.len()
@@ -164,6 +174,21 @@ impl State {
     /// # Errors
     /// When the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), WeightsError> {
+        self.write(path, None)
+    }
+
+    /// The key of a file's header under which [`State::save_noted`] writes.
+    pub const NOTE: &str = "toxscreen";
+
+    /// As [`State::save`], with a text in the file's header that says what the numbers are of.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save_noted(&self, path: &Path, note: &str) -> Result<(), WeightsError> {
+        self.write(path, Some(note))
+    }
+
+    fn write(&self, path: &Path, note: Option<&str>) -> Result<(), WeightsError> {
         let failed = |source| WeightsError::Io {
             action: "write",
             path: path.to_owned(),
@@ -180,6 +205,8 @@ impl State {
             (name, dtype, shape, bytes)
         });
         let parts: Vec<_> = parts.collect();
+        // One key: a map of several has no order.
+        let header = note.map(|note| HashMap::from([(Self::NOTE.to_owned(), note.to_owned())]));
         let views = parts
             .iter()
             .map(|(name, dtype, shape, bytes)| {
@@ -187,7 +214,7 @@ impl State {
             })
             .collect::<Result<Vec<_>, SafeTensorError>>();
         let bytes = views
-            .and_then(|views| serialize(views, None))
+            .and_then(|views| serialize(views, header))
             .map_err(|e| failed(std::io::Error::other(e)))?;
         tox_data::atomic::write(path, |file| file.write_all(&bytes)).map_err(failed)
     }

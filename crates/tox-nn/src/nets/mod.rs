@@ -1,4 +1,5 @@
 //! Whole networks, in PyTorch's names.
 
+pub mod file;
 pub mod resnet;
 pub mod wrn;

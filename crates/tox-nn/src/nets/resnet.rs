@@ -1,11 +1,14 @@
 //! ResNet-18 for small images (He et al. 2016): a 3x3 stem of stride 1 and no max pooling, as usual
 //! for CIFAR. Names are torchvision's (`layer2.0.downsample.0.weight`, `fc.bias`), so that its
-//! `resnet18` with `conv1` and `maxpool` replaced loads our weights and gives us its own.
+//! `resnet18` with `conv1` and `maxpool` replaced loads our weights and gives us its own. [`ours`] translates
+//! those of `kuangliu/pytorch-cifar` (`layer2.0.shortcut.0.weight`, `linear.bias`).
 
+use super::file::WeightsFile;
 use crate::kernels::conv::Geometry;
 use crate::layers::{BatchNorm, Builder, Conv, Init, Linear, Network, Pass, State};
 use crate::ops;
 use burn::tensor::Tensor;
+use std::collections::BTreeMap;
 
 /// Channels of the stem and the first stage in the published network.
 pub const WIDTH: usize = 64;
@@ -24,6 +27,58 @@ pub struct ResNet {
     stem: (Conv, BatchNorm),
     blocks: Vec<Block>,
     head: Linear,
+}
+
+/// Our name of a tensor without a prefix.
+pub fn ours(name: &str) -> String {
+    let name = match name.strip_prefix("linear.") {
+        Some(rest) => format!("fc.{rest}"),
+        None => name.to_owned(),
+    };
+    name.replace(".shortcut.", ".downsample.")
+}
+
+/// The width of the ResNet-18 that a file is of, where its names and shapes are those of one.
+pub fn infer(file: &WeightsFile) -> Option<usize> {
+    let shapes: BTreeMap<String, &[usize]> = file
+        .shapes
+        .iter()
+        .map(|(name, shape)| (ours(name), shape.as_slice()))
+        .collect();
+    let [width, _, 3, 3] = **shapes.get("conv1.weight")? else {
+        return None;
+    };
+    let at = |name: &str| shapes.get(format!("{name}.weight").as_str()).copied();
+    // Two basic blocks a stage; deeper networks have more, bottlenecks a third convolution.
+    let stage = |i: usize| {
+        let block = |j: usize| at(&format!("layer{i}.{j}.conv2"));
+        let c = width << (i - 1);
+        let two = [0, 1].iter().all(|j| block(*j) == Some(&[c, c, 3, 3]));
+        two && block(2).is_none() && at(&format!("layer{i}.0.conv3")).is_none()
+    };
+    let stages = (1..=4).all(stage);
+    let rest = at("bn1") == Some(&[width]) && at("layer2.0.downsample.1").is_some();
+    (stages && rest && at("fc")?.get(1) == Some(&(8 * width))).then_some(width)
+}
+
+/// Multiply-accumulates of a [`resnet18`] for one image of `height` x `width`: those of convolutions and
+/// of the linear layer.
+pub fn macs([in_channels, classes, channels]: [usize; 3], [height, width]: [usize; 2]) -> u64 {
+    let (mut h, mut w) = (height, width);
+    let mut macs = 9 * in_channels * channels * h * w;
+    let mut c_in = channels;
+    for stage in 0..4 {
+        let c = channels << stage;
+        for i in 0..2 {
+            if stage > 0 && i == 0 {
+                (h, w) = (h.div_ceil(2), w.div_ceil(2));
+            }
+            let around = if c_in == c { 0 } else { c_in * c };
+            macs += (9 * c_in * c + 9 * c * c + around) * h * w;
+            c_in = c;
+        }
+    }
+    (macs + c_in * classes) as u64
 }
 
 /// A ResNet-18 for images of `in_channels` channels and `classes` classes. Its four stages of two
@@ -121,6 +176,27 @@ mod tests {
         for (classes, expected) in [(10, 11_173_962), (100, 11_220_132)] {
             let (_, state) = resnet18(3, classes, WIDTH, Init::Torch, (0, "test"));
             assert_eq!(state.parameters(), expected);
+        }
+    }
+
+    /// 0.56 G is what is widely reported of it; to the last one by hooks on PyTorch's layers
+    /// (`benches/peers/resnet18.py`).
+    #[test]
+    fn multiply_accumulates_are_the_published_ones() {
+        assert_eq!(macs([3, 10, WIDTH], [32, 32]), 555_422_720);
+    }
+
+    #[test]
+    fn names_of_others_are_ours() {
+        for (theirs, expected) in [
+            ("linear.bias", "fc.bias"),
+            (
+                "layer2.0.shortcut.1.running_var",
+                "layer2.0.downsample.1.running_var",
+            ),
+            ("layer1.0.bn2.weight", "layer1.0.bn2.weight"),
+        ] {
+            assert_eq!(ours(theirs), expected);
         }
     }
 }

@@ -1,12 +1,14 @@
 //! The evaluation as a machine of small steps.
 
+mod finish;
+
 use super::checks;
-use super::outcome::{Attacked, Evaluation, OwnAttacks, Part, Queries};
+use super::examples::{Keeper, Kept};
+use super::outcome::OwnAttacks;
 use super::own_attacks;
 use super::probes::{self, Sample, wrong};
 use super::stop::{StopRequest, Stoppable};
 use super::tally::{Tally, to_byte};
-use super::verdict::{Gap, Reliable, Tested};
 use super::warning::{Warning, WarningKind};
 use super::{CHUNK, Inputs};
 use crate::attacks::{Attack, predicted};
@@ -34,6 +36,9 @@ pub(super) struct Progress {
     notes: Vec<String>,
     /// What the evaluation's own attacks found.
     own: Option<OwnAttacks>,
+    /// What was found image by image, where it is wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    examples: Option<Kept>,
 }
 
 pub(super) struct Machine<'a> {
@@ -45,6 +50,8 @@ pub(super) struct Machine<'a> {
     /// Whether pixels are bytes over 255.
     bytes: bool,
     kept: Progress,
+    /// Where what is found is wanted image by image.
+    keeper: Option<Keeper>,
 }
 
 impl<'a> Machine<'a> {
@@ -62,7 +69,15 @@ impl<'a> Machine<'a> {
                 tallies: vec![Tally::default(); inputs.attacks.len()],
                 ..Progress::default()
             },
+            keeper: None,
         }
+    }
+
+    /// The same, which keeps what it finds image by image.
+    pub fn keeping(mut self) -> Self {
+        let (attacks, images) = (self.inputs.attacks.len(), self.images());
+        self.keeper = Some(Keeper::new(attacks, images));
+        self
     }
 
     fn images(&self) -> usize {
@@ -109,9 +124,14 @@ impl<'a> Machine<'a> {
         let at = self.kept.correct.len();
         let end = (at + CHUNK).min(self.images());
         let sample = self.sample(at..end);
-        let wrong = wrong(&self.oracle(), &sample.pixels, &sample.labels);
+        let oracle = self.oracle();
+        let logits = oracle.logits(&sample.pixels);
+        let wrong = probes::wrong_of(&logits, oracle.classes(), &sample.labels);
         if !self.request.stopped() {
             self.kept.correct.extend(wrong.iter().map(|wrong| !wrong));
+            if let Some(keeper) = &mut self.keeper {
+                keeper.classified(&logits, oracle.classes());
+            }
         }
         format!("clean accuracy, {end} of {} images", self.images())
     }
@@ -130,6 +150,7 @@ impl<'a> Machine<'a> {
             let last = tally.part + 1 == parts.len();
             tally.add(&chunk, &found);
             let (mut pixels, mut bytes, mut labels) = (Vec::new(), Vec::new(), Vec::new());
+            let mut rows = Vec::new();
             let images = found.pixels.chunks_exact(oracle.size());
             let cleans = sample.pixels.chunks_exact(oracle.size());
             for (row, (x, clean)) in images.zip(cleans).enumerate() {
@@ -142,14 +163,25 @@ impl<'a> Machine<'a> {
                         bytes.extend(x.iter().zip(clean).map(|(&x, &c)| to_byte(x, c)));
                     }
                     labels.push(sample.labels[row]);
+                    rows.push(row);
                 }
             }
             if !labels.is_empty() {
                 let logits = oracle.logits(&pixels);
-                let rows = logits.chunks_exact(oracle.classes()).zip(&labels);
-                for (row, &label) in rows {
+                let answers = logits.chunks_exact(oracle.classes());
+                for (row, &label) in answers.clone().zip(&labels) {
                     tally.unconfirmed += usize::from(predicted(row) == Some(label.into()));
                     tally.not_finite += usize::from(row.iter().any(|z| !z.is_finite()));
+                }
+                let keeper = self.keeper.as_mut().filter(|_| !self.request.stopped());
+                if let Some(keeper) = keeper {
+                    let size = oracle.size();
+                    let images = pixels.chunks_exact(size).zip(answers).zip(&rows);
+                    for ((x, logits), row) in images {
+                        let clean = &sample.pixels[row * size..][..size];
+                        let place = correct[chunk[*row]];
+                        keeper.fooled((i, place), logits, (x, clean), ball.norm);
+                    }
                 }
                 let labels = if self.bytes { &labels[..] } else { &[] };
                 let wrong = wrong(&oracle, &bytes, labels);
@@ -342,97 +374,6 @@ impl<'a> Machine<'a> {
         all += chunk * self.probes() as f64;
         done / all
     }
-
-    pub fn finish(self) -> Evaluation {
-        let images = self.images();
-        let classes = self.inputs.oracle.classes();
-        let percent = |count: usize| 100.0 * count as f64 / images as f64;
-        let mut worst = self.kept.correct.clone();
-        let mut warnings = self.kept.warnings.clone();
-        let mut attacks = Vec::new();
-        for (attack, tally) in self.inputs.attacks.iter().zip(&self.kept.tallies) {
-            let mut answers = tally.by.iter();
-            let correct = self.kept.correct.iter();
-            let robust: Vec<bool> = correct
-                .map(|&c| c && answers.next().is_some_and(Option::is_none))
-                .collect();
-            worst.iter_mut().zip(&robust).for_each(|(w, r)| *w &= r);
-            warnings.extend(tally.warnings(attack, self.inputs.ball));
-            let fooled = tally.fooled();
-            attacks.push(Attacked {
-                attack: attack.clone(),
-                accuracy: percent(robust.iter().filter(|r| **r).count()),
-                eight_bit: (fooled > 0 && self.bytes)
-                    .then(|| 100.0 * tally.eight_bit as f64 / fooled as f64),
-                queries: Queries::of(&tally.forward, &tally.backward),
-                parts: shares(attack, classes, tally, percent),
-                robust,
-            });
-        }
-        warnings.extend(checks::order(&attacks, &self.distinct));
-        let warnings = checks::unexplained(warnings);
-        let labels = self.inputs.rows.iter();
-        let labels = labels.map(|row| self.inputs.split.labels()[*row as usize]);
-        let labels: Vec<u16> = labels.collect();
-        let distinct = self.distinct.iter().filter(|&&i| self.kept.correct[i]);
-        let seen = Tested {
-            attacks: self.inputs.attacks,
-            epsilon: self.inputs.ball.epsilon,
-            classes,
-            gradient: self.inputs.oracle.has_gradient(),
-            labels: &labels,
-            correct: self.correct().len(),
-            distinct: distinct.count(),
-        };
-        let mut untested = seen.untested();
-        if let Some(own) = self.kept.own.filter(|own| own.margin > 0) {
-            let weak = untested.iter_mut().filter(|u| u.gap == Gap::WeakAttacks);
-            weak.for_each(|u| u.reason += &own.said());
-        }
-        let reliable = match (warnings.is_empty(), untested.is_empty()) {
-            (false, _) => Reliable::No,
-            (true, false) => Reliable::NotTested,
-            (true, true) => Reliable::Yes,
-        };
-        let mut notes: Vec<String> = Vec::new();
-        for note in self.inputs.attacks.iter().filter_map(|a| a.note(classes)) {
-            if !notes.iter().any(|n| n == note) {
-                notes.push(note.to_owned());
-            }
-        }
-        notes.extend(self.kept.notes);
-        Evaluation {
-            images,
-            ball: self.inputs.ball,
-            clean: percent(seen.correct),
-            majority: seen.majority(),
-            worst_case: percent(worst.iter().filter(|w| **w).count()),
-            upper_bound: !warnings.is_empty() || untested.iter().any(|u| u.gap == Gap::WeakAttacks),
-            attacks,
-            own: self.kept.own,
-            notes,
-            warnings,
-            untested,
-            reliable,
-        }
-    }
-}
-
-/// The shares of an ensemble's attacks by name.
-fn shares(
-    attack: &Attack,
-    classes: usize,
-    tally: &Tally,
-    percent: impl Fn(usize) -> f64,
-) -> Vec<Part> {
-    let parts = attack.members(classes).into_iter().zip(0u8..);
-    let fooled = |part: u8| tally.by.iter().filter(|by| **by == Some(part)).count();
-    parts
-        .map(|(part, i)| Part {
-            attack: part.name(),
-            fooled: percent(fooled(i)),
-        })
-        .collect()
 }
 
 impl checkpoint::Machine for Machine<'_> {
@@ -459,10 +400,14 @@ impl checkpoint::Machine for Machine<'_> {
     }
 
     fn save(&mut self, slot: Slot<'_>) -> Result<(), CheckpointError> {
-        slot.write(&self.kept, &[])
+        let Some(keeper) = &self.keeper else {
+            return slot.write(&self.kept, &[]);
+        };
+        self.kept.examples = Some(keeper.kept.clone());
+        slot.write(&self.kept, &keeper.buffers())
     }
 
-    fn resume(&mut self, kept: Progress, _: Buffers) -> Result<(), String> {
+    fn resume(&mut self, mut kept: Progress, mut buffers: Buffers) -> Result<(), String> {
         let (images, attacks) = (self.images(), self.inputs.attacks.len());
         let correct = kept.correct.iter().filter(|c| **c).count();
         if kept.correct.len() > images
@@ -473,6 +418,11 @@ impl checkpoint::Machine for Machine<'_> {
             return Err(format!(
                 "it does not fit {images} images under {attacks} attacks"
             ));
+        }
+        if let Some(keeper) = &mut self.keeper {
+            let found = kept.examples.take();
+            let found = found.ok_or("it keeps no adversarial examples")?;
+            keeper.resume(found, &mut buffers, [images, self.inputs.oracle.size()])?;
         }
         self.kept = kept;
         Ok(())

@@ -7,6 +7,7 @@
 //! attack, or a part of an ensemble, each, so that it can stop and go on anywhere.
 
 pub mod checks;
+mod examples;
 mod machine;
 mod outcome;
 mod own_attacks;
@@ -17,6 +18,7 @@ mod tally;
 mod verdict;
 mod warning;
 
+pub use examples::{Error as FoundError, Examples};
 pub use outcome::{Attacked, Evaluation, OwnAttacks, Part, Queries};
 pub use pictures::Pictures;
 pub use verdict::{Gap, Reliable, Untested};
@@ -135,6 +137,25 @@ pub fn evaluate(
     inputs: &Inputs<'_>,
     hooks: Hooks<'_>,
 ) -> Result<Option<Evaluation>, EvaluationError> {
+    Ok(drive(inputs, hooks, false)?.map(|(evaluation, _)| evaluation))
+}
+
+/// As [`evaluate`], with what was found image by image.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_each(
+    inputs: &Inputs<'_>,
+    hooks: Hooks<'_>,
+) -> Result<Option<(Evaluation, Examples)>, EvaluationError> {
+    drive(inputs, hooks, true)
+}
+
+fn drive(
+    inputs: &Inputs<'_>,
+    hooks: Hooks<'_>,
+    each: bool,
+) -> Result<Option<(Evaluation, Examples)>, EvaluationError> {
     check(inputs)?;
     let Hooks {
         checkpoint,
@@ -144,7 +165,8 @@ pub fn evaluate(
         progress,
     } = hooks;
     let request = StopRequest::new(stop);
-    let mut machine = Machine::new(inputs, &request);
+    let machine = Machine::new(inputs, &request);
+    let mut machine = if each { machine.keeping() } else { machine };
     let mut hooks = Hooks {
         checkpoint,
         key,
@@ -153,7 +175,7 @@ pub fn evaluate(
         progress,
     };
     let done = checkpoint::drive(&mut machine, &mut hooks)?;
-    Ok(done.then(|| machine.finish()))
+    Ok(done.then(|| machine.finish_keeping()))
 }
 
 /// That the oracle has the gradients that an attack, or a member of it, follows.

@@ -366,8 +366,12 @@ pub(super) fn wrong(oracle: &dyn Oracle, pixels: &[f32], labels: &[u16]) -> Vec<
     if labels.is_empty() {
         return Vec::new();
     }
-    let logits = oracle.logits(pixels);
-    let rows = logits.chunks_exact(oracle.classes()).zip(labels);
+    wrong_of(&oracle.logits(pixels), oracle.classes(), labels)
+}
+
+/// Of rows of logits, as many as `labels`, those that answer wrongly.
+pub(super) fn wrong_of(logits: &[f32], classes: usize, labels: &[u16]) -> Vec<bool> {
+    let rows = logits.chunks_exact(classes).zip(labels);
     rows.map(|(row, &label)| predicted(row) != Some(label.into()))
         .collect()
 }

@@ -10,10 +10,12 @@
 mod bad;
 mod darts;
 mod elastic;
+mod enas;
 mod nasbench201;
 
 pub use darts::darts;
 pub use elastic::elastic;
+pub use enas::enas;
 pub use nasbench201::nasbench201;
 
 use serde::{Deserialize, Serialize};

@@ -4,6 +4,7 @@ pub mod child;
 pub mod config;
 pub mod controller;
 mod machine;
+pub mod network;
 mod pass;
 pub mod search;
 mod state;

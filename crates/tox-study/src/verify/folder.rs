@@ -97,13 +97,16 @@ fn amiss(
     Ok(found)
 }
 
-/// Weights and tables that a trial left beside its record for whoever wants them, held against those that it
-/// left when it was run again in `again`, to the same outcome.
-pub fn products(store: &Store, id: &str, again: &Path) -> Vec<FileCheck> {
+/// Files that a trial may leave beside its record: networks, their adversarial examples, tables of images.
+const LEFT: [&str; 3] = [".safetensors", ".npz", ".csv"];
+
+/// Files that a trial left beside its record for whoever wants them, held against those that it left
+/// when it was run again in `again`, to the same outcome.
+pub fn left(store: &Store, id: &str, again: &Path) -> Vec<FileCheck> {
     let mut found = Vec::new();
     let names = files::names(again).unwrap_or_default();
-    let product = |name: &&String| name.ends_with(".safetensors") || name.ends_with(".csv");
-    for name in names.iter().filter(product) {
+    let left = |name: &&String| LEFT.iter().any(|end| name.ends_with(end));
+    for name in names.iter().filter(left) {
         let made = std::fs::read(again.join(name)).ok();
         let (verdict, note) = match std::fs::read(store.trial_dir(id).join(name)) {
             Ok(bytes) if Some(&bytes) == made.as_ref() => continue,

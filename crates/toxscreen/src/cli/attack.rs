@@ -4,19 +4,19 @@ use super::options::Session;
 use super::robust::{self, Images, Radius, reasons};
 use super::single::{self, Single};
 use super::weights::{self, FirstLayer, Look};
-use super::{Output, Result, bug, interrupted, json, notes, say, table, usage};
-use std::path::PathBuf;
-use tox_audits::error::Fails;
+use super::{Output, Result, bug, interrupted, json, notes, say, system, table, usage};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use tox_audits::network::architectures::{Arch, notations};
 use tox_audits::network::outcome::NetworkOutcome;
-use tox_audits::network::{self, NetworkConfig, Which};
+use tox_audits::network::{self, NetworkConfig, Which, images};
 use tox_audits::threats::evasion;
 use tox_data::Dataset;
 use tox_data::spec::DataSpec;
 use tox_data::text::one_line;
-use tox_nn::nets::wrn::{self, Shape};
 use tox_rcnas::learner::{HashedFile, Normalisation};
 use tox_robust::attacks as attack;
-use tox_robust::evaluation::EvaluationError;
+use tox_robust::evaluation::{Evaluation, EvaluationError};
 use tox_study::part::Part;
 use tox_study::recipe::Study;
 
@@ -26,25 +26,31 @@ Examples:
   toxscreen attack --weights wrn.safetensors --arch wrn-28-10 --data cifar10
   toxscreen attack --weights wrn.safetensors --arch wrn-28-10 --data cifar10 --normalise none --attack autoattack
   toxscreen attack --weights l2.safetensors --arch wrn-16-2 --data cifar10 --norm l2 --epsilon 0.5 --json
+  toxscreen attack --weights runs/nas/trials/3f9c435cf2478e0c/found.safetensors --data cifar10 --out adv.npz
+  toxscreen attack --weights resnet.safetensors --arch resnet-18 --data cifar10 --normalise cifar10-common --out runs/a
   toxscreen attack --weights own.safetensors --data own.npz --mean 0.49,0.48,0.45 --std 0.25,0.24,0.26
 
-Weights are a PyTorch state dict, written by safetensors.torch.save_file(model.state_dict(), FILE), with the
-names of the usual WideResNet code; a common prefix (`module.`, `_orig_mod.`, `model.`) is taken off.
+Weights are the found.safetensors that a trial leaves, which says all itself, or a PyTorch state dict, written by
+safetensors.torch.save_file(model.state_dict(), FILE), of an architecture that --arch lists, with the names of its
+usual code; a common prefix (`module.`, `_orig_mod.`, `model.`) is taken off. Anything else is attacked as a live
+model of Python: toxscreen.evaluate(model, x, y).
 --normalise, or --mean and --std, must be what they were trained with; the constants are printed. Whatever they
 are, epsilon is in units of pixels in 0..=1.
+
+--out adv.npz holds images (float32 in 0..=1; n, channels, height, width), labels, indices, attack (the first that
+fools, `robust` or `misclassified`), attacks and fooled and distance by attack, clean and prediction. An image that
+nothing fooled is the clean one, so that the network's accuracy on them is the worst case.
 
 The result says whether it is reliable: yes, NO, with the signs that speak against it, or not tested, with what
 is missing; robust accuracy under attacks weaker than AutoAttack is an upper bound. The exit code is 0.
 Exit codes: 0 done, 2 wrong usage or weights of another network, 3 data or weights damaged, 130 stopped by
-Ctrl-C (nothing is kept without --out).")]
+Ctrl-C (with --out the same command goes on).")]
 pub struct Attack {
     /// The network's weights, .safetensors
     #[arg(long, value_name = "FILE")]
     pub weights: PathBuf,
-    /// Its shape: wrn-28-10, wrn-34-r, wrn-a1 to wrn-a4, d14,14,7-w5,7,3-r001, ..., with -b4 behind it for
-    /// 4 channels at width 1 in place of 16 [default: what the weights' names and shapes say]
-    #[arg(long, value_name = "ARCH", value_parser = robust::shape)]
-    pub arch: Option<Shape>,
+    #[arg(long, help = arch_help(), value_name = "ARCH", value_parser = robust::arch)]
+    pub arch: Option<Arch>,
     #[command(flatten)]
     pub images_of: Images,
     #[arg(
@@ -65,17 +71,106 @@ pub struct Attack {
     /// Which images: test, valid or train [default: test, or train where the data have no test images]
     #[arg(long, value_parser = ["test", "valid", "train"])]
     pub split: Option<String>,
-    /// Folder of a study of this one trial: its record, to be held against another run with `verify`, its
-    /// report, and what the command goes on from when it was stopped [default: nothing is kept]
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
+    /// A name that ends in .npz: the file of the adversarial examples. Any other: the folder of a study of
+    /// this one trial: its record, to be held against another run with `verify`, its report, a table of
+    /// images, and what the command goes on from when it was stopped. Give it twice for both [default:
+    /// nothing is kept]
+    #[arg(long, value_name = "PATH")]
+    pub out: Vec<PathBuf>,
     #[command(flatten)]
     pub session: Session,
 }
 
+/// For `--arch`, of all architectures that there are.
+fn arch_help() -> String {
+    format!(
+        "Which network: {} [default: what the file says]",
+        notations()
+    )
+}
+
+/// What `--out` asks for.
+struct Kept {
+    /// The file of adversarial examples.
+    examples: Option<PathBuf>,
+    /// The study's folder.
+    folder: Option<PathBuf>,
+}
+
+impl Kept {
+    fn of(out: &[PathBuf]) -> Result<Self> {
+        let is_file = |path: &&PathBuf| path.extension().is_some_and(|end| end == "npz");
+        let (files, folders): (Vec<&PathBuf>, Vec<&PathBuf>) = out.iter().partition(is_file);
+        if files.len() > 1 || folders.len() > 1 {
+            return Err(usage(
+                format!(
+                    "--out names {} .npz files and {} folders, expected at most one of each",
+                    files.len(),
+                    folders.len()
+                ),
+                "give --out FILE.npz for the adversarial examples, --out DIR for the study's folder",
+            ));
+        }
+        let first = |paths: Vec<&PathBuf>| paths.first().map(|path| (*path).clone());
+        Ok(Self {
+            examples: first(files),
+            folder: first(folders),
+        })
+    }
+
+    /// Where the trial runs: in its folder, or beside the file until that is there, so that a stopped one goes
+    /// on; `None` if nothing is kept.
+    fn place(&self) -> Option<PathBuf> {
+        self.folder.clone().or_else(|| {
+            let mut name = self.examples.clone()?.into_os_string();
+            name.push(".unfinished");
+            Some(name.into())
+        })
+    }
+
+    /// What lies where.
+    fn told(&self, found: &Evaluation, dir: &Path) -> String {
+        let mut text = String::new();
+        if let Some(path) = &self.examples {
+            let path = path.to_string_lossy();
+            let path = one_line(&path);
+            text +=
+                &format!("\nexamples {path}: float32 in 0..=1, the first attack's that fools\n");
+            let left = found.attacks.iter();
+            let lost: Vec<String> = left
+                .filter_map(|a| Some((a, a.eight_bit.filter(|left| *left < 100.0)?)))
+                .map(|(a, left)| format!("{left:.2} % of {}'s", a.attack.name()))
+                .collect();
+            if !lost.is_empty() {
+                text += &format!(
+                    "         rounded to 8 bits, as image files are, {} errors are left\n",
+                    lost.join(", ")
+                );
+            }
+        }
+        if self.folder.is_some() {
+            let table = dir.join(images::TABLE);
+            text += &format!("images   {}\n", one_line(&table.to_string_lossy()));
+        }
+        text
+    }
+
+    /// Takes the examples out of the trial's folder `dir`.
+    fn take(&self, dir: &Path) -> Result<()> {
+        let Some(to) = &self.examples else {
+            return Ok(());
+        };
+        let from = dir.join(images::EXAMPLES);
+        let failed =
+            |e: std::io::Error| system(&format!("copy {} to {}", from.display(), to.display()), &e);
+        let bytes = std::fs::read(&from).map_err(failed)?;
+        tox_data::atomic::write(to, |file| file.write_all(&bytes)).map_err(failed)
+    }
+}
+
 /// What is attacked.
 struct Subject {
-    shape: Shape,
+    arch: Arch,
     normalisation: Normalisation,
     spec: DataSpec,
     data: Dataset,
@@ -86,9 +181,10 @@ pub fn attack(args: &Attack) -> Result<Output> {
     let device = args.session.device()?;
     // Before the data are read; their classes are checked below.
     args.radius.ball(&args.attack, usize::MAX)?;
-    let described = wrn::describe(&args.weights).map_err(Fails::fails)?;
-    let shape = weights::arch(args.arch, Some((&described, &args.weights)))?;
-    let normalisation = args.first_layer.chosen(described.normalise.as_ref());
+    let kept = Kept::of(&args.out)?;
+    let file = weights::read(&args.weights)?;
+    let arch = weights::arch(args.arch.as_ref(), &file)?;
+    let normalisation = args.first_layer.chosen(Some(&file));
     let spec = args.images_of.spec(&args.images_of.set.data)?;
     let mut data = tox_data::load(&spec, &args.images_of.set.folder.dir()?)?;
     notes(&data.notes);
@@ -97,10 +193,9 @@ pub fn attack(args: &Attack) -> Result<Output> {
         .apply(&mut data)
         .map_err(|e| usage(e.to_string(), "see --normalise, --mean and --std"))?;
     args.radius.ball(&args.attack, data.classes)?;
-    let config = weights::config(&shape, &data)?;
-    let loaded = weights::load(&config, &args.weights)?;
+    let taken = weights::take(&arch, &file, &data)?;
     let subject = Subject {
-        shape,
+        arch,
         normalisation,
         spec,
         split: split_of(args, &data),
@@ -120,29 +215,36 @@ pub fn attack(args: &Attack) -> Result<Output> {
     let stop = interrupted("stopping")?;
     args.session.pool();
     let look = Look {
-        weights: &loaded,
+        network: &*taken.network,
         data,
         device: device.clone(),
     };
     if let Some(better) = look.better(split, &own, &subject.normalisation) {
         say(format_args!("note: {better}"));
     }
+    let place = kept.place();
     let single = Single {
-        study: &study(args, &subject)?,
-        out: args.out.as_deref(),
+        study: &study(args, &subject, kept.examples.is_some())?,
+        out: place.as_deref(),
+        report: kept.folder.is_some(),
         session: &args.session,
         data_dir: args.images_of.set.folder.data_dir.as_deref(),
     };
     let Some(ran) = single.run("attack", &stop)? else {
         return Ok(Output::stopped());
     };
+    kept.take(&ran.folder)?;
+    if let (Some(place), None) = (&place, &kept.folder) {
+        // All that was asked for is in the file.
+        std::fs::remove_dir_all(place)
+            .map_err(|e| system(&format!("remove {}", place.display()), &e))?;
+    }
     let found: NetworkOutcome = ran.record.outcome.read().map_err(|e| bug(&e.to_string()))?;
     let evaluation = &found.evaluation;
     robust::notes(evaluation, "the network");
-    Ok(Output::done(match args.session.json {
-        true => json(&serde_json::json!({
+    let mut report = serde_json::json!({
             "weights": args.weights,
-            "arch": shape,
+            "arch": subject.arch,
             "data": data.name,
             "data_hash": data.hash,
             "data_notes": data.notes,
@@ -154,13 +256,21 @@ pub fn attack(args: &Attack) -> Result<Output> {
             "parameters": found.parameters,
             "macs": found.macs,
             "evaluation": evaluation,
-        }))?,
-        false => tell(args, &subject, &found),
+    });
+    if let Some(examples) = &kept.examples {
+        report["examples"] = serde_json::json!(examples);
+    }
+    if kept.folder.is_some() {
+        report["images"] = serde_json::json!(dir.join(images::TABLE));
+    }
+    Ok(Output::done(match args.session.json {
+        true => json(&report)?,
+        false => tell(args, &subject, &found) + &kept.told(&found.evaluation, &dir),
     }))
 }
 
 /// The study of one trial that the command line stands for.
-fn study(args: &Attack, subject: &Subject) -> Result<Study> {
+fn study(args: &Attack, subject: &Subject, examples: bool) -> Result<Study> {
     let weights = HashedFile {
         path: args.weights.display().to_string(),
         hash: None,
@@ -169,10 +279,11 @@ fn study(args: &Attack, subject: &Subject) -> Result<Study> {
         network::KIND,
         &NetworkConfig {
             weights,
-            arch: Some(subject.shape),
-            normalise: subject.normalisation.clone(),
+            arch: Some(subject.arch.clone()),
+            normalise: Some(subject.normalisation.clone()),
             split: subject.split,
             attacks: args.attack.iter().map(|attack| attack.name()).collect(),
+            examples,
         },
     );
     let mut recipe = single::recipe("attack", &learner, &subject.spec, args.session.seed);
@@ -211,7 +322,7 @@ fn split_of(args: &Attack, data: &Dataset) -> Which {
 fn tell(args: &Attack, subject: &Subject, outcome: &NetworkOutcome) -> String {
     let found = &outcome.evaluation;
     let Subject {
-        shape,
+        arch,
         normalisation,
         data,
         split,
@@ -254,7 +365,7 @@ fn tell(args: &Attack, subject: &Subject, outcome: &NetworkOutcome) -> String {
         | Normalisation::Given(_) => "",
     };
     let mut text = format!(
-        "{shape}: {} parameters, {} MACs, on {} images of {} ({split}, rows 0 to {}), {}\npixels: {}{of_data}\n",
+        "{arch}: {} parameters, {} MACs, on {} images of {} ({split}, rows 0 to {}), {}\npixels: {}{of_data}\n",
         robust::count(outcome.parameters),
         robust::count(outcome.macs),
         found.images,

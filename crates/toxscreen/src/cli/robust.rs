@@ -4,6 +4,7 @@
 use super::options::Set;
 use super::{Result, say, shell_path, usage};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use tox_audits::network::architectures::Arch;
 use tox_data::Dataset;
 use tox_data::spec::DataSpec;
 use tox_data::text::shell_word;
@@ -186,6 +187,11 @@ fn norm() -> impl TypedValueParser<Value = Norm> {
 /// For `--arch`.
 pub fn shape(text: &str) -> Result<Shape, String> {
     Shape::parse(text).map_err(|e| e.to_string())
+}
+
+/// For `--arch` of any network.
+pub fn arch(text: &str) -> Result<Arch, String> {
+    text.parse::<Arch>().map_err(|e| e.to_string())
 }
 
 /// A network for the images of `data`.

@@ -67,6 +67,8 @@ pub struct Single<'a> {
     pub study: &'a Study,
     /// Its folder; without one nothing is kept.
     pub out: Option<&'a Path>,
+    /// Whether the folder gets a report.
+    pub report: bool,
     pub session: &'a Session,
     pub data_dir: Option<&'a Path>,
 }
@@ -102,7 +104,7 @@ impl Single<'_> {
             }
             record => record?,
         };
-        if self.out.is_some() {
+        if self.out.is_some() && self.report {
             report::write(dir)?;
         }
         drop(lock);

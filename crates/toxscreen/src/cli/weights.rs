@@ -1,20 +1,20 @@
 //! Weights that a user brings: which network they are of, how its images are normalised, and what to do
 //! where they do not fit.
 
-use super::robust::network;
 use super::{Result, say, usage};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::path::Path;
 use tox_audits::error::Fails;
+use tox_audits::network::architectures::{Arch, Classifier, Images, LIVE, NetworkError, Taken};
+use tox_audits::network::own_normalisation;
 use tox_data::text::one_line;
 use tox_data::{Dataset, Normalise, Split};
 use tox_nn::Device;
-use tox_nn::layers::{State, WeightsError};
-use tox_nn::nets::wrn::{self, Described, OwnNormalise, Shape, Wrn, WrnConfig};
+use tox_nn::layers::WeightsError;
+use tox_nn::nets::file::WeightsFile;
+use tox_nn::nets::wrn::Shape;
 use tox_rcnas::learner::{Constants, Normalisation};
 use tox_robust::attack::predicted;
-use tox_robust::model::Model;
-use tox_robust::oracle::Oracle;
 
 /// Images that are looked at.
 const GLANCE: usize = 64;
@@ -54,9 +54,9 @@ fn named() -> impl TypedValueParser<Value = Normalisation> {
 }
 
 impl FirstLayer {
-    /// That which was asked for; else the model's own; else the data set's. What is not as one would
+    /// That which was asked for; else what the weights say; else the data set's. What is not as one would
     /// expect is said.
-    pub fn chosen(&self, own: Option<&OwnNormalise>) -> Normalisation {
+    pub fn chosen(&self, file: Option<&WeightsFile>) -> Normalisation {
         let asked = match (&self.normalise, &self.mean, &self.std) {
             (_, Some(mean), Some(std)) => Some(Normalisation::Given(Constants {
                 mean: mean.clone(),
@@ -64,37 +64,34 @@ impl FirstLayer {
             })),
             (named, _, _) => named.clone(),
         };
-        let Some(own) = own else {
+        let said = file.and_then(|file| Some((file, own_normalisation(file)?)));
+        let Some((file, own)) = said else {
             return asked.unwrap_or_default();
         };
-        // As they are written: 0.4914, not the nearest f32 in f64.
-        let decimal = |values: &[f32]| -> Vec<f64> {
-            let read = |v: &f32| v.to_string().parse().unwrap_or_else(|_| f64::from(*v));
-            values.iter().map(read).collect()
-        };
-        let given = Normalisation::Given(Constants {
-            mean: decimal(&own.mean),
-            std: decimal(&own.std),
-        });
-        let [mean, std] = own.names.each_ref().map(|name| one_line(name));
-        let bytes = match own.bytes {
-            true => ", divided by 255, since they are for pixels in 0..=255",
-            false => "",
+        let has = match &file.normalise {
+            Some(tensors) => {
+                let [mean, std] = tensors.names.each_ref().map(|name| one_line(name));
+                let bytes = match tensors.bytes {
+                    true => ", divided by 255, since they are for pixels in 0..=255",
+                    false => "",
+                };
+                format!("have a normalisation of their own (`{mean}`, `{std}`{bytes})")
+            }
+            None => "say with which normalisation they were trained".to_owned(),
         };
         match asked {
             None => {
                 say(format_args!(
-                    "note: the weights have a normalisation of their own (`{mean}`, `{std}`{bytes}), which \
-                     is used:{}",
-                    given.written()
+                    "note: the weights {has}, which is used:{}",
+                    own.written()
                 ));
-                given
+                own
             }
+            Some(asked) if asked == own => asked,
             Some(asked) => {
                 say(format_args!(
-                    "note: the normalisation that the weights have of their own (`{mean}`, `{std}`{bytes}:{}) \
-                     is not used, since another was asked for",
-                    given.written()
+                    "note: the weights {has}; it ({}) is not used, since another was asked for",
+                    own.written().trim(),
                 ));
                 asked
             }
@@ -102,93 +99,129 @@ impl FirstLayer {
     }
 }
 
+/// What a file of weights says.
+pub fn read(path: &Path) -> Result<WeightsFile> {
+    WeightsFile::read(path).map_err(Fails::fails)
+}
+
 /// `--arch`, or what the file says.
-pub fn arch(asked: Option<Shape>, file: Option<(&Described, &Path)>) -> Result<Shape> {
-    let told = file.and_then(|(described, _)| described.network);
-    match (asked, told, file) {
-        (Some(shape), ..) => Ok(shape),
-        (None, Some(network), Some((_, path))) => {
+pub fn arch(asked: Option<&Arch>, file: &WeightsFile) -> Result<Arch> {
+    match asked {
+        Some(arch) => Ok(arch.clone()),
+        None => {
+            let arch = Arch::of(file).map_err(Fails::fails)?;
             say(format_args!(
-                "note: {} is of --arch {}",
-                one_line(&path.to_string_lossy()),
-                network.shape
+                "note: {} is of --arch {arch}",
+                one_line(&file.path.to_string_lossy()),
             ));
-            Ok(network.shape)
+            Ok(arch)
         }
-        (None, None, Some((_, path))) => Err(usage(
-            format!(
-                "the names and shapes in {} are not those of a WideResNet with the usual names",
-                path.display()
-            ),
-            "give --arch, and weights with the names conv1, block1.layer.0.conv1, bn1, fc",
-        )),
-        (None, _, None) => Err(usage(
-            "without weights, --arch must say which network",
-            "give --arch, such as wrn-28-10 or d2,2,2-w2,2,2-b4",
-        )),
     }
 }
 
-/// A network with the weights of a file.
-pub fn load(config: &WrnConfig, path: &Path) -> Result<(Wrn, State)> {
-    // All that is drawn is replaced.
-    let (network, mut state) = wrn::wrn(config, wrn::INIT, (0, "weights"));
-    match wrn::load(&mut state, path) {
-        Ok(described) => {
-            if !described.prefix.is_empty() {
-                say(format_args!(
-                    "note: `{}` before all names of the weights was taken off",
-                    one_line(&described.prefix)
-                ));
-            }
-            Ok((network, state))
-        }
-        Err(error @ (WeightsError::Names { .. } | WeightsError::Shape { .. })) => {
-            let described = wrn::describe(path).map_err(Fails::fails)?;
-            Err(usage(error.to_string(), fitting(&described, config)))
-        }
-        Err(error) => Err(error.fails()),
+/// `--arch` of a wide residual network, or what the file says.
+pub fn shape(asked: Option<Shape>, file: Option<&WeightsFile>) -> Result<Shape> {
+    let Some(file) = file.filter(|_| asked.is_none()) else {
+        return asked.ok_or_else(|| {
+            usage(
+                "without weights, --arch must say which network",
+                "give --arch, such as wrn-28-10 or d2,2,2-w2,2,2-b4",
+            )
+        });
+    };
+    let arch = arch(None, file)?;
+    Shape::parse(&arch.to_string()).map_err(|_| {
+        usage(
+            format!(
+                "the weights are of --arch {arch}, and this command takes wide residual networks"
+            ),
+            "give weights with the names conv1, block1.layer.0.conv1, bn1, fc",
+        )
+    })
+}
+
+/// The images that a network for `data` is for.
+pub fn images(data: &Dataset) -> Images {
+    let [_, c, h, w] = data.train.images.shape;
+    Images {
+        shape: [c, h, w],
+        classes: data.classes,
     }
+}
+
+/// A network with the weights of a file, for the images of `data`.
+pub fn take(arch: &Arch, file: &WeightsFile, data: &Dataset) -> Result<Taken> {
+    fitted(arch, file, data, arch.take(file, images(data)))
+}
+
+/// What was made of a file, or with which options it fits.
+pub fn fitted<T>(
+    arch: &Arch,
+    file: &WeightsFile,
+    data: &Dataset,
+    made: std::result::Result<T, NetworkError>,
+) -> Result<T> {
+    if !file.prefix.is_empty() {
+        say(format_args!(
+            "note: `{}` before all names of the weights was taken off",
+            one_line(&file.prefix)
+        ));
+    }
+    let images = images(data);
+    made.map_err(|error| match &error {
+        NetworkError::Weights(WeightsError::Names { .. } | WeightsError::Shape { .. }) => {
+            usage(error.to_string(), fitting(arch, file, images))
+        }
+        NetworkError::Images { .. } => usage(error.to_string(), fitting(arch, file, images)),
+        NetworkError::Weights(_) | NetworkError::Unknown { .. } | NetworkError::Other { .. } => {
+            error.fails()
+        }
+    })
 }
 
 /// The options with which these weights fit.
-fn fitting(described: &Described, asked: &WrnConfig) -> String {
-    let Some(found) = &described.network else {
-        return "give the weights of a WideResNet, written by \
-                safetensors.torch.save_file(model.state_dict(), FILE)"
-            .to_owned();
-    };
+fn fitting(asked: &Arch, file: &WeightsFile, images: Images) -> String {
     let mut options = Vec::new();
-    if found.shape != asked.shape {
-        options.push(format!("give --arch {}", found.shape));
+    let found = Arch::of(file);
+    match &found {
+        Ok(found) if found != asked => options.push(format!("give --arch {found}")),
+        Ok(_) => {}
+        Err(error) if asked.sizes(file).is_none() => return error.to_string(),
+        Err(_) => {}
     }
-    match (found.in_channels, asked.in_channels) {
-        (3, 1) => options.push("give --rgb, which makes grey images of three channels".to_owned()),
-        (1, 3) => options.push("give grey images (without --rgb)".to_owned()),
-        (theirs, ours) if theirs != ours => {
+    let of = found.as_ref().unwrap_or(asked);
+    if let Some([channels, classes]) = of.sizes(file) {
+        match (channels, images.shape[0]) {
+            (3, 1) => {
+                options.push("give --rgb, which makes grey images of three channels".to_owned())
+            }
+            (1, 3) => options.push("give grey images (without --rgb)".to_owned()),
+            (theirs, ours) if theirs != ours => {
+                options.push(format!(
+                    "give images of {theirs} channels, these have {ours}"
+                ));
+            }
+            _ => {}
+        }
+        if classes != images.classes {
             options.push(format!(
-                "give images of {theirs} channels, these have {ours}"
+                "give data of the {classes} classes that they were trained on, these have {} (see --classes)",
+                images.classes
             ));
         }
-        _ => {}
-    }
-    if found.classes != asked.classes {
-        options.push(format!(
-            "give data of the {} classes that they were trained on, these have {} (see --classes)",
-            found.classes, asked.classes
-        ));
     }
     if options.is_empty() {
-        return "the weights have tensors beside the network's that mean something: save the plain \
-                network's state dict"
-            .to_owned();
+        return format!(
+            "the weights have tensors beside the network's that mean something, or are of another one than \
+             --arch says: save the plain network's state dict; {LIVE}"
+        );
     }
     options.join("; ")
 }
 
 /// A network that looks at images.
 pub struct Look<'a> {
-    pub weights: &'a (Wrn, State),
+    pub network: &'a dyn Classifier,
     pub data: &'a Dataset,
     pub device: Device,
 }
@@ -197,14 +230,13 @@ impl Look<'_> {
     /// Which of the first images of `split` are classified correctly: a look at weights before anything
     /// long is begun with them.
     pub fn glance(&self, split: &Split, normalise: &Normalise) -> Vec<bool> {
-        let (classes, [_, c, h, w]) = (self.data.classes, split.images.shape);
+        let classes = self.data.classes;
         let n = split.len().min(GLANCE);
         let bytes = &split.images.pixels[..n * split.images.stride()];
         let pixels: Vec<f32> = bytes.iter().map(|&b| f32::from(b) / 255.0).collect();
-        let (network, state) = self.weights;
-        let shape = ([c, h, w], classes);
-        let model = Model::new(network, state, normalise, shape, self.device.clone());
-        let logits = model.logits(&pixels);
+        let (images, device) = (images(self.data), self.device.clone());
+        let oracle = self.network.oracle(normalise, images, device);
+        let logits = oracle.logits(&pixels);
         let rows = logits.chunks_exact(classes).zip(&split.labels);
         rows.map(|(row, label)| predicted(row) == Some((*label).into()))
             .collect()
@@ -255,11 +287,4 @@ pub fn constants(normalise: &Normalise) -> String {
         list(&normalise.mean),
         list(&normalise.std)
     )
-}
-
-/// The shape that `--arch` or the file says, for these data.
-pub fn config(shape: &Shape, data: &Dataset) -> Result<WrnConfig> {
-    let config = network(shape, data);
-    let checked = config.check().map(|()| config);
-    checked.map_err(|e| usage(e.to_string(), "change --arch"))
 }

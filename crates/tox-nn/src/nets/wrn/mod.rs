@@ -2,7 +2,7 @@
 //! teachers and sub-networks of RC-NAS.
 //!
 //! A [`Shape`] says which network, [`WrnConfig`] what it is for; [`WrnConfig::parameters`] and
-//! [`WrnConfig::macs`] count without building it. [`wrn`] builds it, [`load`] reads PyTorch's weights ([`describe`] says whose).
+//! [`WrnConfig::macs`] count without building it. [`wrn`] builds it, [`load`] reads PyTorch's weights ([`infer`] says of which shape).
 
 mod config;
 mod counts;
@@ -12,4 +12,4 @@ mod weights;
 
 pub use config::{Block, Planned, RobustBlock, Shape, ShapeError, Stage, WrnConfig};
 pub use network::{INIT, Residual, Rest, Wrn, wrn};
-pub use weights::{Described, OwnNormalise, describe, load};
+pub use weights::{infer, is_deepminds, load, ours};

@@ -12,10 +12,11 @@ use super::{
 };
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::path::{Path, PathBuf};
-use tox_audits::error::Fails;
+use tox_audits::network::architectures::Arch;
 use tox_audits::rcnas;
 use tox_data::{Dataset, Normalise};
 use tox_nn::Device;
+use tox_nn::layers::Init;
 use tox_nn::nets::wrn::{self, Shape, WrnConfig};
 use tox_rcnas::learner::{CompressConfig, Normalisation};
 use tox_rcnas::{Budget, Method, RcnasError, Space};
@@ -189,11 +190,10 @@ pub struct Teacher {
 impl Teacher {
     fn new(args: &Compress) -> Result<Self> {
         let path = args.teacher.as_deref();
-        let described = path.map(wrn::describe).transpose().map_err(Fails::fails)?;
-        let own = described.as_ref().and_then(|d| d.normalise.as_ref());
+        let file = path.map(weights::read).transpose()?;
         Ok(Self {
-            shape: weights::arch(args.arch, described.as_ref().zip(path))?,
-            normalisation: args.first_layer.chosen(own),
+            shape: weights::shape(args.arch, file.as_ref())?,
+            normalisation: args.first_layer.chosen(file.as_ref()),
         })
     }
 }
@@ -281,7 +281,18 @@ fn feasible(
     };
     let teacher = network(&config.teacher);
     let given = match &config.weights {
-        Some(file) => Some(weights::load(&teacher, Path::new(&file.path))?),
+        Some(file) => {
+            let file = weights::read(Path::new(&file.path))?;
+            let (network, mut state) = wrn::wrn(&teacher, Init::Zero, (0, "weights"));
+            let loaded = wrn::load(&mut state, &file.path).map(|_| (network, state));
+            let arch = Arch::wrn(&config.teacher);
+            Some(weights::fitted(
+                &arch,
+                &file,
+                data,
+                loaded.map_err(Into::into),
+            )?)
+        }
         None => None,
     };
     let cheapest = Space::new(&config.teacher, &config.search.space).cheapest();
@@ -290,7 +301,7 @@ fn feasible(
     if budget >= least {
         if let Some(given) = &given {
             let look = Look {
-                weights: given,
+                network: given,
                 data,
                 device,
             };
