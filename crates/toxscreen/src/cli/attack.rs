@@ -261,11 +261,11 @@ pub fn attack(args: &Attack) -> Result<Output> {
         report["examples"] = serde_json::json!(examples);
     }
     if kept.folder.is_some() {
-        report["images"] = serde_json::json!(dir.join(images::TABLE));
+        report["images"] = serde_json::json!(ran.folder.join(images::TABLE));
     }
     Ok(Output::done(match args.session.json {
         true => json(&report)?,
-        false => tell(args, &subject, &found) + &kept.told(&found.evaluation, &dir),
+        false => tell(args, &subject, &found) + &kept.told(&found.evaluation, &ran.folder),
     }))
 }
 

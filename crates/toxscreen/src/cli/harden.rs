@@ -138,6 +138,7 @@ pub fn harden(args: &Harden) -> Result<Output> {
     let single = Single {
         study: &study,
         out: args.out.as_deref(),
+        report: true,
         session: &args.session,
         data_dir: args.rows.set.folder.data_dir.as_deref(),
     };

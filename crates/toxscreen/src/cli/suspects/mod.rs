@@ -166,6 +166,7 @@ impl Looking {
         let recipe = single::recipe("suspects", &learner, &self.rows.spec(0), session.seed);
         let folder = &self.rows.set.folder;
         let single = Single {
+            report: true,
             study: &single::study(&recipe, session.seed, &folder.dir()?, &[])?,
             out,
             session,
