@@ -74,7 +74,12 @@ impl WeightsFile {
     /// A tensor's name without the prefix; `None` of the normalisation's.
     pub fn bare<'n>(&self, name: &'n str) -> Option<&'n str> {
         let other = !is_of(self.normalise.as_ref(), name);
-        other.then(|| name.strip_prefix(self.prefix.as_str()).unwrap_or(name))
+        let bare = match self.prefix.as_str() {
+            // That of DataParallel, also before some names alone.
+            "" => name.strip_prefix("module."),
+            prefix => name.strip_prefix(prefix),
+        };
+        other.then(|| bare.unwrap_or(name))
     }
 
     /// The shape of a tensor.
