@@ -273,7 +273,8 @@ fn ends(leaf: &Leaf) -> Vec<End> {
         let below = (unsigned || leaf.length) && end.refused < 0.0;
         let most = [("uint8", 255.0), ("uint16", 65_535.0)];
         let above = most.contains(&(leaf.schema["format"].as_str().unwrap_or(""), end.at));
-        !below && !(above && end.refused > end.at)
+        let beyond = above && end.refused > end.at;
+        !below && !beyond
     };
     ends.into_iter().filter(asked).collect()
 }
@@ -330,8 +331,14 @@ fn recipe(part: &str, kind: &str, keys: &Value) -> Value {
     for (key, value) in keys.as_object().unwrap() {
         recipe[part][key] = value.clone();
     }
-    if kind == "sub-networks" {
-        recipe["learner"]["teacher"] = "wrn-10-1".into();
+    match kind {
+        "sub-networks" => recipe["learner"]["teacher"] = "wrn-10-1".into(),
+        // They take the rows as they are.
+        "suspects" => recipe["data"]["valid"] = 0.into(),
+        "harden" if recipe["learner"].get("trusted").is_some() => {
+            recipe["data"]["valid"] = 0.into();
+        }
+        _ => {}
     }
     recipe
 }

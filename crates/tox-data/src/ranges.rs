@@ -319,12 +319,13 @@ mod tests {
     #[test]
     fn the_ends_are_in_and_the_next_number_is_not() {
         assert_eq!(check(&keys()), Ok(()));
-        let refused = |change: fn(&mut Keys)| {
+        type Change = fn(&mut Keys);
+        let refused = |change: Change| {
             let mut keys = keys();
             change(&mut keys);
             check(&keys).unwrap_err().to_string()
         };
-        let cases: [(fn(&mut Keys), &str); 15] = [
+        let cases: [(Change, &str); 15] = [
             (
                 |k| k.batch = 1,
                 "`batch` = 1 is out of range: expected 2 to 65536",

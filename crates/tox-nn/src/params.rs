@@ -122,6 +122,9 @@ impl Resident {
     }
 }
 
+/// Gradients of weights: which, and a number for each of its values.
+pub type OfWeights = Vec<(ParamId, Vec<f32>)>;
+
 /// The weights of one pass on a device: on a CPU each is sent when it is first asked for.
 pub struct Leaves<'a> {
     params: &'a Params,
@@ -187,7 +190,7 @@ impl<'a> Leaves<'a> {
     }
 
     /// The gradients of the weights that the pass used, in order.
-    pub fn gradients(self, mut gradients: Gradients) -> Vec<(ParamId, Vec<f32>)> {
+    pub fn gradients(self, mut gradients: Gradients) -> OfWeights {
         self.take(&mut gradients)
     }
 
@@ -196,7 +199,7 @@ impl<'a> Leaves<'a> {
         self,
         mut gradients: Gradients,
         others: [Tensor<1>; N],
-    ) -> (Vec<(ParamId, Vec<f32>)>, [Vec<f32>; N]) {
+    ) -> (OfWeights, [Vec<f32>; N]) {
         let (ids, found) = self.found(&mut gradients);
         let mut read = others
             .into_iter()
@@ -209,7 +212,7 @@ impl<'a> Leaves<'a> {
 
     /// As [`Leaves::gradients`], and leaves all other gradients where they are: for a pass with the
     /// weights of two models.
-    pub fn take(self, gradients: &mut Gradients) -> Vec<(ParamId, Vec<f32>)> {
+    pub fn take(self, gradients: &mut Gradients) -> OfWeights {
         let (ids, found) = self.found(gradients);
         let read = found
             .into_iter()

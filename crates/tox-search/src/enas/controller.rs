@@ -16,7 +16,7 @@ use tox_nn::Device;
 use tox_nn::init::uniform;
 use tox_nn::ops::{self, Engine, read};
 use tox_nn::optim::{Adam, clip_scale, global_norm};
-use tox_nn::params::{Leaves, ParamId, Params};
+use tox_nn::params::{Leaves, OfWeights, ParamId, Params};
 
 /// What a sample decided in every layer: the branch and the skip bits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -180,11 +180,7 @@ impl Controller {
 
     /// The gradients of one update's loss: the mean over samples of
     /// `-log_prob (reward - baseline) + skip_weight * skip_penalty`.
-    pub fn gradients(
-        &mut self,
-        decisions: &[Decisions],
-        accuracies: &[f64],
-    ) -> (Vec<(ParamId, Vec<f32>)>, f64) {
+    pub fn gradients(&mut self, decisions: &[Decisions], accuracies: &[f64]) -> (OfWeights, f64) {
         let device = Device::flex().autodiff();
         let params = self.params.clone();
         let leaves = Leaves::new(&params, &device);

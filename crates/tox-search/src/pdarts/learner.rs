@@ -12,7 +12,7 @@ use tox_nn::init;
 use tox_nn::layers::{Draws, Mode, Pass, State};
 use tox_nn::ops::cross_entropy;
 use tox_nn::optim::{Adam, Gradients, Sgd, clip_scale, global_norm};
-use tox_nn::params::{Leaves, ParamId, Params};
+use tox_nn::params::{Leaves, OfWeights, Params};
 
 /// The epsilon of PyTorch's Adam.
 const ADAM_EPS: f32 = 1e-8;
@@ -102,12 +102,7 @@ impl Learner {
         cosine(&gradient(a), &gradient(b))
     }
 
-    fn by_alphas(
-        &self,
-        batch: &Batch,
-        mode: Mode<'_>,
-        skip_dropout: f64,
-    ) -> (Vec<(ParamId, Vec<f32>)>, Step) {
+    fn by_alphas(&self, batch: &Batch, mode: Mode<'_>, skip_dropout: f64) -> (OfWeights, Step) {
         let device = self.device.clone().autodiff();
         let pass = Pass::fixed(&self.state, &device, mode);
         let leaves = Leaves::new(&self.alphas, &device);

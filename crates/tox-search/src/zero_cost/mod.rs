@@ -40,7 +40,7 @@ use tox_nn::fit::evaluate::images;
 use tox_nn::fit::labels;
 use tox_nn::layers::{Choices, Mode, Network, Pass, Sensitivity, State};
 use tox_nn::ops::cross_entropy;
-use tox_nn::params::{ParamId, Params};
+use tox_nn::params::{OfWeights, Params};
 
 /// The step of grasp's difference, a share of the weights. Measured in float32 against exact double
 /// backward, 0.01 is off by 2e-5 (DARTS V2, 5 cells of 16 channels) to 2e-3 (cells of 4 channels).
@@ -99,9 +99,6 @@ pub fn metrics<N: Network>(
     }
 }
 
-/// Gradients of weights.
-type Gradients = Vec<(ParamId, Vec<f32>)>;
-
 struct Scene<'a, N> {
     network: &'a N,
     batch: &'a Batch,
@@ -121,7 +118,7 @@ impl<N: Network> Scene<'_, N> {
         Pass::new(state, self.device, Mode::Probe)
     }
 
-    fn probe(&self, state: &State) -> (Gradients, Vec<Sensitivity>, Choices) {
+    fn probe(&self, state: &State) -> (OfWeights, Vec<Sensitivity>, Choices) {
         let pass = self.pass(state).noting().probing();
         let loss = self.loss(self.network.logits(&pass, self.images()));
         let choices = pass.choices();
@@ -132,7 +129,7 @@ impl<N: Network> Scene<'_, N> {
     }
 
     /// `g.(H w)`, by the difference of gradients along the weights.
-    fn grasp(&self, state: &State, g: &Gradients, choices: &Choices, step: f32) -> f64 {
+    fn grasp(&self, state: &State, g: &OfWeights, choices: &Choices, step: f32) -> f64 {
         let end = |factor: f32| {
             let mut moved = state.clone();
             for entry in state.params.entries().iter().filter(|e| e.rank > 1) {
@@ -176,7 +173,7 @@ impl<N: Network> Scene<'_, N> {
 }
 
 /// Those of convolutions and linear layers.
-fn layers(params: &Params, gradients: Gradients) -> Gradients {
+fn layers(params: &Params, gradients: OfWeights) -> OfWeights {
     let mut gradients = gradients;
     gradients.retain(|(id, _)| params.entry(*id).rank > 1);
     gradients
@@ -188,7 +185,7 @@ fn norm(values: &[f32]) -> f64 {
 }
 
 /// The sum of `abs(w g)`.
-fn saliency(params: &Params, gradients: &Gradients) -> f64 {
+fn saliency(params: &Params, gradients: &OfWeights) -> f64 {
     let each = gradients.iter().map(|(id, g)| {
         let weights = &params.values[params.entry(*id).range()];
         let products = weights.iter().zip(g);

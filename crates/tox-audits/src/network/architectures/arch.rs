@@ -267,7 +267,7 @@ mod tests {
         let block: (&str, &[usize]) = ("layer1.0.conv1.weight", &[64, 64, 3, 3]);
         let small: (&str, &[usize]) = ("conv1.weight", &[64, 3, 3, 3]);
         let vit: (&str, &[usize]) = ("blocks.0.attn.qkv.weight", &[3, 1]);
-        let near: (&str, &[usize]) = ("block1.layer.0.conv9.weight", &[3, 1, 3, 3]);
+        let near: (&str, &[usize]) = ("block1.layer.0.gate.weight", &[3, 1, 3, 3]);
         for (shapes, words) in [
             (vec![stem, block], &["7x7", "3x3 stem"][..]),
             (
@@ -290,7 +290,7 @@ mod tests {
                 ],
                 &[
                     "nearest is wrn",
-                    "has no `block1.layer.0.conv9.weight`",
+                    "has no `block1.layer.0.gate.weight`",
                     "nothing like its `",
                 ],
             ),

@@ -7,7 +7,7 @@ mod probes;
 use super::running::{Measured, NormId, Running};
 use super::state::State;
 use crate::ops::Engine;
-use crate::params::{Leaves, ParamId, Resident, executed};
+use crate::params::{Leaves, OfWeights, ParamId, Resident, executed};
 use burn::tensor::{Device, Gradients, Tensor, TensorData, Transaction};
 pub use choices::Choices;
 use choices::Chooser;
@@ -64,7 +64,7 @@ pub struct Pass<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct Backward {
     /// Gradients of the weights that the pass used, in order.
-    pub gradients: Vec<(ParamId, Vec<f32>)>,
+    pub gradients: OfWeights,
     /// Statistics for [`Running::update`].
     pub measured: Vec<Measured>,
 }
@@ -162,7 +162,7 @@ impl<'a> Pass<'a> {
         self,
         gradients: Gradients,
         others: [Tensor<1>; N],
-    ) -> (Vec<(ParamId, Vec<f32>)>, [Vec<f32>; N]) {
+    ) -> (OfWeights, [Vec<f32>; N]) {
         self.leaves.gradients_with(gradients, others)
     }
 
