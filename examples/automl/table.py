@@ -63,7 +63,7 @@ def numbers(tidy):
 
 
 def cells(wide):
-    """Each poison at each share behind each defence: its words and its trials by seed, and those of the clean rows without one."""
+    """Each poison at each share behind each defence: its words, its trials by seed, those of the undefended clean rows."""
     wide = wide.set_index("seed")
     clean = wide[(wide["threat_data"] == "none") & (wide["defence"] == "none")]
     for (threat, share, defence), cell in wide.groupby(["threat_data", "budget_data", "defence"], sort=False):
