@@ -62,6 +62,7 @@ def test_the_recipe_says_all_that_was_asked_for(asked, tmp_path):
         {"rlf": [0, 0.01, 0.1], "file": {"path": "p.npz"}, "evasion": [{"attack": "square", "epsilon": "8/255"}]},
         defences=["knn", ["knn", {"kind": "denoise", "method": "median"}]],
         seeds=[3, 5],
+        cells=["clean*", "rlf-1 (knn)"],
         out=tmp_path / "a",
         params={"n": 2, "deep": {"a b": [1.5, "x"]}},
         settings={"timeout": "1h", "deterministic": False},
@@ -81,11 +82,14 @@ def test_the_recipe_says_all_that_was_asked_for(asked, tmp_path):
     assert [column["variant"] for column in grid["columns"]] == ["none", "knn", "knn+denoise"]
     assert grid["columns"][2]["defence"] == [{"kind": "knn"}, {"kind": "denoise", "method": "median"}]
     assert "--allow-commands" in asked[0] and "--jobs=2" in asked[0]
+    assert [asked[0][i + 1] for i, word in enumerate(asked[0]) if word == "--cells"] == ["clean*", "rlf-1 (knn)"]
     assert study.folder == tmp_path / "a" / "study"
     with np.load(tmp_path / "a" / "data.npz") as data:
         assert data["x_train"].shape == (40, 3) and data["x_test"].shape == (10, 3)
-    said = subprocess.run(learner["version"], capture_output=True, text=True, check=True).stdout
-    assert f"numpy {np.__version__}" in said
+    (tmp_path / "never_installed.py").write_text('__version__ = "7"')
+    asks = [*learner["version"], "never_installed"]
+    said = subprocess.run(asks, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
+    assert f"numpy {np.__version__}, " in said and said.strip().endswith(", never_installed 7")
 
 
 @needs_toml

@@ -6,6 +6,7 @@ import textwrap
 
 import pytest
 from conftest import PACKAGES
+from toxscreen import _source
 
 
 def written(tmp_path, source, learn="learn"):
@@ -75,3 +76,8 @@ def test_files_and_modules_are_imported_from_where_they_are(tmp_path):
     assert "FileNotFoundError" in written(tmp_path, "learn = 'nowhere.py:f'")
     assert "ModuleNotFoundError" in written(tmp_path, "learn = 'no.such:f'")
     assert "names no function" in written(tmp_path, "learn = 'automl'")
+
+
+def test_libraries_are_named_that_are_not_imported_here(monkeypatch):
+    monkeypatch.delitem(sys.modules, "pytest")
+    assert _source._libraries("import json\nimport pytest\nimport space_of_mine\n") == ["pytest"]

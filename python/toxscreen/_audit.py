@@ -18,7 +18,19 @@ from .study import Study, run, toml
 
 # The file of the learner, which the recipe names.
 MODULE = "toxscreen_audit"
-VERSIONS = "import sys; print(sys.version.split()[0], *(m + ' ' + __import__(m).__version__ for m in sys.argv[1:]), sep=', ')"
+# Asked once a trial. What is installed is read without importing it, which takes seconds; the rest says it itself.
+VERSIONS = """
+import sys
+from importlib import metadata
+
+def version(module):
+    try:
+        return metadata.version({"sklearn": "scikit-learn"}.get(module, module))
+    except metadata.PackageNotFoundError:
+        return __import__(module).__version__
+
+print(sys.version.split()[0], *(f"{module} {version(module)}" for module in sys.argv[1:]), sep=", ")
+"""
 
 
 def audit(
@@ -28,6 +40,7 @@ def audit(
     *,
     defences: Iterable[Any] = (),
     seeds: int | Iterable[int] = 5,
+    cells: Iterable[str] = (),
     out: str | os.PathLike[str] | None = None,
     name: str | None = None,
     params: Mapping[str, Any] | None = None,
@@ -48,6 +61,7 @@ def audit(
     threats: budgets by kind, such as `{"rlf": [0.01, 0.1]}`; in place of a budget a table of keys, as in a recipe.
     defences: such as `["knn", {"kind": "loss-filter", "drop": 0.1}]`, each tried alone beside none; a list in it is a chain.
     seeds: how many, or a list.
+    cells: patterns of the cells to run, such as `["* (none)", "rlf-30*"]` (default all).
     out: the folder of recipe, data and study (default `runs/NAME`). The same call goes on where it was stopped.
     params: handed to the learner as `task.params`.
     settings: further keys of `[learner]`, such as `{"timeout": "1h", "deterministic": False, "retrain": True}`; `files` are added.
@@ -87,6 +101,7 @@ def audit(
     return run(
         recipe,
         out=folder / "study",
+        cells=cells,
         jobs=jobs,
         threads=threads,
         data_dir=data_dir,

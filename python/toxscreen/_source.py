@@ -14,6 +14,7 @@ import textwrap
 import types
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +181,7 @@ def _free(table: symtable.SymbolTable) -> set[str]:
 
 
 def _libraries(text: str) -> list[str]:
-    """The libraries that a source imports, as far as they have a version and are no part of Python."""
+    """The libraries that a source imports, as far as they have a version and are no part of Python; imported here or not."""
     try:
         nodes = list(ast.walk(ast.parse(text)))
     except SyntaxError:
@@ -189,4 +190,11 @@ def _libraries(text: str) -> list[str]:
     names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level]
     roots = {name.partition(".")[0] for name in names}
     standard: frozenset[str] = getattr(sys, "stdlib_module_names", frozenset())
-    return sorted(root for root in roots - standard if hasattr(sys.modules.get(root), "__version__"))
+    return sorted(root for root in roots - standard if hasattr(sys.modules.get(root), "__version__") or _installed(root))
+
+
+def _installed(module: str) -> bool:
+    try:
+        return bool(metadata.version(module))
+    except metadata.PackageNotFoundError:
+        return False

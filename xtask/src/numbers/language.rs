@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use tox_report::stats::{self, Interval};
 use tox_report::verdict::{Expect, Verdict, judge};
-use tox_study::stats::Mean;
+use tox_study::stats::{Mean, t_quantile};
 
 /// What an expression comes to.
 #[derive(Debug, PartialEq)]
@@ -52,6 +52,7 @@ impl Language {
             vec![100.0 * low, 100.0 * high]
         });
         env.add_function("verdict", verdict);
+        env.add_function("holm", holm);
         Self { env }
     }
 
@@ -304,4 +305,36 @@ fn verdict(found: Value, expect: String) -> Result<&'static str, Error> {
         Verdict::NotHeld => "not held",
         Verdict::CannotTell => "cannot tell",
     })
+}
+
+/// P values of means against 0, two-sided by Student's t, for as many tests as there are means (Holm's step-down).
+fn holm(found: Vec<Value>) -> Result<Vec<f64>, Error> {
+    let p = |found: &Value| {
+        let shown = found.downcast_object_ref::<Shown>().map(|shown| shown.0);
+        let shown = shown.ok_or_else(|| fault("`holm` is of a list of `mean`s"))?;
+        let half = shown.half.filter(|half| *half > 0.0);
+        let half = half.ok_or_else(|| fault("`holm` needs means of values that differ"))?;
+        let df = shown.n as u64 - 1;
+        let t = shown.mean.abs() / half * t_quantile(0.975, df);
+        // Of the quantiles, which are what there is, the share below t.
+        let (mut low, mut high) = (0.5, 1.0 - f64::EPSILON);
+        for _ in 0..60 {
+            let middle = (low + high) / 2.0;
+            match t_quantile(middle, df) < t {
+                true => low = middle,
+                false => high = middle,
+            }
+        }
+        Ok(2.0 * (1.0 - low))
+    };
+    let all: Result<Vec<f64>, Error> = found.iter().map(p).collect();
+    let mut all = all?;
+    let mut order: Vec<usize> = (0..all.len()).collect();
+    order.sort_by(|a, b| all[*a].total_cmp(&all[*b]));
+    let mut least: f64 = 0.0;
+    for (done, &i) in order.iter().enumerate() {
+        least = least.max((all[i] * (order.len() - done) as f64).min(1.0));
+        all[i] = least;
+    }
+    Ok(all)
 }

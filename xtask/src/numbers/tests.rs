@@ -40,6 +40,14 @@ fn right_numbers_stand() {
 }
 
 #[test]
+fn holm_is_that_of_scipy() {
+    // ttest_1samp of three differences: 0.074180, 0.762085, 0.037750; then by hand: twice the first, the second, three times the third.
+    let text = "The p values are 0.14836 0.76208 0.11325.\n\
+                <!-- n: 0.14836 0.76208 0.11325 = holm([rise, mean(less(e('a'), 0.9)), mean(less(e('b'), 0.5))]) -->\n";
+    assert_eq!(faults(&format!("{LET}\n{text}")), [""; 0]);
+}
+
+#[test]
 fn wrong_numbers_are_told_with_their_line_and_made_right() {
     let text = format!("{LET}\nIt rises by +2.1 ± 2.48 points.\n<!-- n: +2.1 ± 2.48 = rise -->\n");
     let looked = page(&text);
