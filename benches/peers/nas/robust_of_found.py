@@ -2,7 +2,7 @@
 
     python robust_of_found.py ../../results/nas_laptop.csv robust.csv > ../../results/nas_robust.csv
 
-The first file is the `wide.csv` of a study, the second the table that `robust_table.py` makes. `toxscreen run` writes the same
+The first file is the `wide.csv` of a study, the second the table that `robust_table.py` makes. `convolutions` counts those of the cell's six ops. `toxscreen run` writes the same
 numbers where the recipe has `robustness = [...]`.
 """
 
@@ -30,11 +30,12 @@ def main():
     with open(args.table, newline="") as file:
         table = {row["arch"]: row for row in csv.DictReader(file)}
     out = csv.writer(sys.stdout, lineterminator="\n")
-    out.writerow([*KEYS, *COLUMNS])
+    out.writerow([*KEYS, "convolutions", *COLUMNS])
     with open(args.rows, newline="") as file:
         for row in csv.DictReader(file):
             found = table[row["genotype"]]
-            out.writerow([*(row[key] for key in KEYS), *(found[column] for column in COLUMNS)])
+            convolutions = row["genotype"].count("nor_conv")
+            out.writerow([*(row[key] for key in KEYS), convolutions, *(found[column] for column in COLUMNS)])
 
 
 if __name__ == "__main__":

@@ -63,6 +63,8 @@ pub fn run(
     context: TrialContext<'_>,
 ) -> Result<Finished, TrialError> {
     unchanged(config)?;
+    // Before the search: a command that fails must not cost what was found.
+    let version = version(config, context.threads)?;
     let clean = load(spec, &context)?;
     let device = tox_nn::device::parse(context.device)?;
     let scene = Scene::of(spec, clean.as_ref(), device);
@@ -161,7 +163,7 @@ pub fn run(
         (Some(_), None) | (None, _) => None,
     };
     let outcome = ExternalOutcome {
-        version: version(config, threads)?,
+        version,
         found,
         kept,
         as_clean,
@@ -286,7 +288,7 @@ fn version(config: &ExternalConfig, threads: usize) -> Result<Option<String>, Ex
         environment: &config.environment,
         set: Vec::new(),
         threads,
-        limit: std::time::Duration::from_secs(60),
+        limit: config.limit().unwrap_or_default(),
     };
     let none = folder.join("toxscreen-no-events");
     match program.run("version", &none, &mut || false, &mut |_, _| {})? {

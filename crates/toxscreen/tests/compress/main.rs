@@ -353,7 +353,7 @@ fn what_cannot_be_run_is_refused_before_anything_is_trained() {
             2,
             "fc.",
         ),
-        (&[&attack, &[good, "--arch", "resnet18"]], 2, "resnet18"),
+        (&[&attack, &[good, "--arch", "vgg11"]], 2, "vgg11"),
         (
             &[&attack, &["cut.safetensors", "--arch", TEACHER]],
             3,

@@ -104,6 +104,22 @@ fn hostile_learners_fail_their_trial_and_nothing_else() {
     }
 }
 
+/// A version that cannot be told is told before the search, within the learner's own limit of time.
+#[test]
+fn a_version_that_hangs_costs_no_search() {
+    let dir = tempfile::tempdir().unwrap();
+    let searched = dir.path().join("searched");
+    let script = format!("touch {}", searched.display());
+    let command = command_of(&["/bin/sh", "-c", &script]);
+    let keys = format!("{command}\ntimeout = \"2s\"\nversion = [\"sleep\", \"600\"]");
+    recipe(dir.path(), &keys, CLEAN);
+    let ran = toxscreen(dir.path(), &RUN);
+    let said = text(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(1), "{said}");
+    assert!(said.contains("after 2 s, its `timeout`"), "{said}");
+    assert!(!searched.exists(), "it was searched first");
+}
+
 /// Output without end fills no memory and holds up nothing.
 #[test]
 fn a_flood_is_no_failure() {
