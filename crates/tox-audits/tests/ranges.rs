@@ -331,11 +331,11 @@ fn recipe(part: &str, kind: &str, keys: &Value) -> Value {
     for (key, value) in keys.as_object().unwrap() {
         recipe[part][key] = value.clone();
     }
-    match kind {
-        "sub-networks" => recipe["learner"]["teacher"] = "wrn-10-1".into(),
+    match (part, kind) {
+        ("learner", "sub-networks") => recipe["learner"]["teacher"] = "wrn-10-1".into(),
         // They take the rows as they are.
-        "suspects" => recipe["data"]["valid"] = 0.into(),
-        "harden" if recipe["learner"].get("trusted").is_some() => {
+        ("learner", "suspects") => recipe["data"]["valid"] = 0.into(),
+        ("learner", "harden") if recipe["learner"].get("trusted").is_some() => {
             recipe["data"]["valid"] = 0.into();
         }
         _ => {}

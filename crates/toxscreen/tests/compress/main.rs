@@ -382,12 +382,12 @@ fn what_cannot_be_run_is_refused_before_anything_is_trained() {
         (
             &[&attack, &[good, "--arch", TEACHER, "--epsilon", "-8/255"]],
             2,
-            "from 0 on",
+            "at least 0",
         ),
         (
             &[&attack, &[good, "--arch", TEACHER, "--epsilon", "nan"]],
             2,
-            "from 0 on",
+            "at least 0",
         ),
         (
             &[&attack, &[good, "--arch", TEACHER, "--epsilon", "8"]],

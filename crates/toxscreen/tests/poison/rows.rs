@@ -116,7 +116,11 @@ fn what_cannot_be_done_is_refused_with_a_reason() {
         ("--attack noise --data digits --bound 0", 2, "`bound` = 0"),
         ("--attack noise --data digits --std -1", 2, "`std` = -1"),
         ("--attack clf --data digits --width 0", 2, "`width` = 0"),
-        ("--attack clf --data digits --epochs 0", 2, "`epochs` = 0"),
+        (
+            "--attack clf --data digits --epochs 0",
+            2,
+            "`fit.epochs` = 0",
+        ),
         ("--attack clf --data digits --device tpu", 2, "tpu"),
         (floats.as_str(), 3, "needs 8-bit images, found floats"),
     ];
