@@ -42,7 +42,9 @@ fn drawn(title: &str, y: &str, cell: &Cell, of: impl Fn(&Tried) -> Option<f64>) 
                 label: format!("{percent:.1} %"),
                 look: match i {
                     0 => (Ink::Clean, ""),
-                    i => (Ink::Dose(i - 1), ""),
+                    i @ 1..=4 => (Ink::Dose(i - 1), ""),
+                    // There are four inks of doses.
+                    i => (Ink::Dose(i - 1), "6 3"),
                 },
                 points: curve(cell, points, &of),
             }
