@@ -210,7 +210,7 @@ fn bytes(n: usize, d: usize, purpose: &str) -> Points<f32> {
     Points {
         features: d,
         values: Values::Bytes {
-            bytes,
+            bytes: bytes.into(),
             scale: 1.0 / 255.0,
             offset: 0.0,
         },

@@ -41,10 +41,10 @@ impl Place {
 }
 
 /// A task's blocks and the room it works in.
-struct Task<F> {
+struct Task<'a, F> {
     places: Vec<Place>,
     /// Of each place; `None` of rows that are not multiplied as integers.
-    tiles: Vec<Option<Tile>>,
+    tiles: Vec<Option<&'a Tile>>,
     block: Block<F>,
     /// A sum over its rows for each parameter.
     sums: Vec<F>,
@@ -72,7 +72,7 @@ pub struct Passes<'a, F> {
     poison: usize,
     /// One a row, part after part; without them each row counts for 1.
     weights: Option<Vec<F>>,
-    tasks: Vec<Task<F>>,
+    tasks: Vec<Task<'a, F>>,
     /// The first layer of the weights and of their direction, for parts of 8-bit rows.
     digits: [Digits; 2],
     /// Values that a trace holds for one block.
@@ -131,7 +131,7 @@ impl<'a, F: Products> Passes<'a, F> {
             shares[(2 * before + work) * TASKS / (2 * all)].push(*place);
             before += work;
         }
-        let tile = |place: &Place| parts[place.part].tile(place.range());
+        let tile = |place: &Place| parts[place.part].tiles().get(place.start / ROWS);
         let task = |places: Vec<Place>| Task {
             tiles: places.iter().map(tile).collect(),
             places,
@@ -142,7 +142,7 @@ impl<'a, F: Products> Passes<'a, F> {
             wrong: Vec::new(),
         };
         Self {
-            tasks: shares.into_par_iter().map(task).collect(),
+            tasks: shares.into_iter().map(task).collect(),
             stride: layers[0].outputs * ROWS,
             leak: F::of(model.leak),
             points: parts.iter().map(|p| p.len()).sum(),
@@ -178,7 +178,7 @@ impl<'a, F: Products> Passes<'a, F> {
     /// Share of points with the wrong class, percent.
     pub fn error(&mut self, w: &[F]) -> f64 {
         self.look(w);
-        let wrong = |t: &Task<F>| t.wrong.iter().filter(|&&wrong| wrong).count();
+        let wrong = |t: &Task<'_, F>| t.wrong.iter().filter(|&&wrong| wrong).count();
         100.0 * self.tasks.iter().map(wrong).sum::<usize>() as f64 / self.points as f64
     }
 
@@ -192,7 +192,7 @@ impl<'a, F: Products> Passes<'a, F> {
             task.wrong.clear();
             for (&place, tile) in task.places.iter().zip(&task.tiles) {
                 let points = parts[place.part];
-                let rows = Rows::of(points, place.range(), tile.as_ref(), &mut task.room.rows);
+                let rows = Rows::of(points, place.range(), *tile, &mut task.room.rows);
                 let (block, labels) = (&mut task.block, &points.labels[place.range()]);
                 block.rows = place.rows;
                 first_sums(rows, net, digits, block.rows, &mut block.z[0]);
@@ -240,7 +240,7 @@ impl<'a, F: Products> Passes<'a, F> {
             task.loss = 0.0;
             for (i, (&place, tile)) in task.places.iter().zip(&task.tiles).enumerate() {
                 let points = parts[place.part];
-                let rows = Rows::of(points, place.range(), tile.as_ref(), &mut task.room.rows);
+                let rows = Rows::of(points, place.range(), *tile, &mut task.room.rows);
                 let (block, labels) = (&mut task.block, &points.labels[place.range()]);
                 block.rows = place.rows;
                 block.weigh(share, place.weights(weights));
@@ -289,13 +289,13 @@ impl<'a, F: Products> Passes<'a, F> {
         let (has_poison, last) = (self.poison > 0, parts.len() - 1);
         let is_poison = |place: &Place| has_poison && place.part == last;
         let features = net.layers[0].inputs;
-        let poison_values = |task: &Task<F>| {
+        let poison_values = |task: &Task<'_, F>| {
             let places = task.places.iter().filter(|place| is_poison(place));
             places.map(|place| place.rows * features).sum()
         };
         let (times, mixed) = along.mixed.map_or((F::one(), None), |(t, m)| (t, Some(m)));
         let mixed = cut(mixed, self.tasks.iter().map(poison_values).collect());
-        let rows_of = |task: &Task<F>| task.places.iter().map(|place| place.rows).sum();
+        let rows_of = |task: &Task<'_, F>| task.places.iter().map(|place| place.rows).sum();
         let by_row = cut(along.rows, self.tasks.iter().map(rows_of).collect());
         let mut blocks = 0;
         let traces = self.tasks.iter().map(|task| {
@@ -311,7 +311,7 @@ impl<'a, F: Products> Passes<'a, F> {
             for (i, (&place, tile)) in task.places.iter().zip(&task.tiles).enumerate() {
                 let (points, range) = (parts[place.part], place.range());
                 let room = &mut task.room;
-                let rows = Rows::of(points, range.clone(), tile.as_ref(), &mut room.rows);
+                let rows = Rows::of(points, range.clone(), *tile, &mut room.rows);
                 let (block, labels) = (&mut task.block, &points.labels[range.clone()]);
                 let (d, is_poison) = (features, is_poison(&place));
                 block.rows = place.rows;

@@ -1,6 +1,6 @@
 //! Labelled points: clean ones stay 8-bit, which is exact and a quarter of the bytes; poison is real.
 
-use crate::kernels::bytes::tile::{Line, Tile};
+use crate::kernels::bytes::tile::{Bytes, Line, Tile};
 use crate::kernels::bytes::{self, Digits, integers};
 use crate::kernels::{Coefficients, Products, fast};
 use crate::real::Real;
@@ -13,7 +13,7 @@ pub enum Values<F> {
     /// Pixels: a feature is `scale * byte + offset`.
     Bytes {
         /// As stored.
-        bytes: Vec<u8>,
+        bytes: Bytes,
         /// Of one grey level.
         scale: F,
         /// Of black.
@@ -40,7 +40,7 @@ impl Points<f32> {
             features: rows.columns,
             values: match rows.values {
                 Stored::Bytes(bytes) => Values::Bytes {
-                    bytes,
+                    bytes: bytes.into(),
                     scale: 1.0 / 255.0,
                     offset: 0.0,
                 },
@@ -88,18 +88,13 @@ impl<F: Real> Points<F> {
         }
     }
 
-    /// Some rows for the integer kernels; `None` of rows that these do not take.
-    pub(crate) fn tile(&self, rows: Range<usize>) -> Option<Tile> {
-        match self.stored(rows) {
-            StoredRows::Bytes {
-                bytes,
-                scale,
-                offset,
-            } if integers::<F>(self.features) => {
-                let affine = (scale.wide() as f32, offset.wide() as f32);
-                Some(Tile::new(bytes, self.features, affine))
+    /// Blocks of [`ROWS`](crate::kernels::ROWS) rows for the integer kernels; none of points that these do not take.
+    pub(crate) fn tiles(&self) -> &[Tile] {
+        match &self.values {
+            Values::Bytes { bytes, .. } if integers::<F>(self.features) => {
+                bytes.tiles(self.features)
             }
-            _ => None,
+            Values::Bytes { .. } | Values::Reals(_) => &[],
         }
     }
 
@@ -136,7 +131,7 @@ impl<F: Real> Points<F> {
                     scale,
                     offset,
                 } => Values::Bytes {
-                    bytes: gather(bytes, d, indices),
+                    bytes: gather(bytes, d, indices).into(),
                     scale: *scale,
                     offset: *offset,
                 },
@@ -169,8 +164,8 @@ enum StoredRows<'a, F> {
 /// Some rows of points, as the kernels read them.
 #[derive(Clone, Copy)]
 pub(crate) enum Rows<'a, F> {
-    /// 8-bit values for the integer kernels.
-    Tile(&'a Tile),
+    /// 8-bit values for the integer kernels, and the scale and offset of their features.
+    Tile(&'a Tile, (f32, f32)),
     /// Features.
     Reals(&'a [F]),
 }
@@ -184,15 +179,18 @@ impl<'a, F: Products> Rows<'a, F> {
         tile: Option<&'a Tile>,
         room: &'a mut Vec<F>,
     ) -> Self {
-        if let Some(tile) = tile {
-            return Rows::Tile(tile);
-        }
-        match points.stored(range) {
-            StoredRows::Bytes {
-                bytes,
-                scale,
-                offset,
-            } => {
+        match (points.stored(range), tile) {
+            (StoredRows::Bytes { scale, offset, .. }, Some(tile)) => {
+                Rows::Tile(tile, (scale.wide() as f32, offset.wide() as f32))
+            }
+            (
+                StoredRows::Bytes {
+                    bytes,
+                    scale,
+                    offset,
+                },
+                None,
+            ) => {
                 room.resize(bytes.len(), F::zero());
                 fast(
                     #[inline(always)]
@@ -204,7 +202,7 @@ impl<'a, F: Products> Rows<'a, F> {
                 );
                 Rows::Reals(room)
             }
-            StoredRows::Reals(rows) => Rows::Reals(rows),
+            (StoredRows::Reals(rows), _) => Rows::Reals(rows),
         }
     }
 
@@ -213,9 +211,9 @@ impl<'a, F: Products> Rows<'a, F> {
     pub fn project(self, d: usize, w: &[F], digits: &Digits, out: &mut [F], pitch: usize) {
         match self {
             Rows::Reals(x) => F::project(x, d, w, out, pitch),
-            Rows::Tile(tile) => {
+            Rows::Tile(tile, affine) => {
                 if let Some(out) = F::singles_mut(out) {
-                    bytes::project(tile, digits, out, pitch);
+                    bytes::project(tile, (digits, affine), out, pitch);
                 }
             }
         }
@@ -232,9 +230,9 @@ impl<'a, F: Products> Rows<'a, F> {
     ) {
         match self {
             Rows::Reals(x) => F::combine(Coefficients::by_unit(delta, pitch), x, d, g),
-            Rows::Tile(tile) => {
+            Rows::Tile(tile, affine) => {
                 if let (Some(delta), Some(g)) = (F::singles(delta), F::singles_mut(g)) {
-                    bytes::accumulate(tile, delta, pitch, room, g);
+                    bytes::accumulate((tile, affine), delta, pitch, room, g);
                 }
             }
         }

@@ -92,7 +92,7 @@ impl Sets {
         let points = |split: &Split| Points {
             features: split.images.stride(),
             values: Values::Bytes {
-                bytes: split.images.pixels.clone(),
+                bytes: split.images.pixels.clone().into(),
                 scale: (high - low) / 255.0,
                 offset: low,
             },

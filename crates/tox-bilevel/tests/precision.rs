@@ -36,7 +36,7 @@ fn points<F: Products>((bytes, labels): (Vec<u8>, Vec<u16>), offset: f64) -> Poi
     Points {
         features: D,
         values: Values::Bytes {
-            bytes,
+            bytes: bytes.into(),
             scale: F::of(1.0 / 128.0),
             offset: F::of(offset),
         },

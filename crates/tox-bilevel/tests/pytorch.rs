@@ -77,7 +77,7 @@ fn pixels(rows: &[Vec<u8>], labels: &[u16], range: tox_bilevel::config::Range) -
     Points {
         features: rows[0].len(),
         values: Values::Bytes {
-            bytes: rows.concat(),
+            bytes: rows.concat().into(),
             scale,
             offset,
         },

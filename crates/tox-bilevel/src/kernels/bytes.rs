@@ -144,24 +144,34 @@ fn digits(value: f32, per_step: f32) -> [i8; DIGITS] {
     [((rest - i32::from(middle)) >> 8) as i8, middle, low]
 }
 
+/// Weights in digits, and the scale and offset that make features of the bytes that they meet.
+pub type Weights<'a> = (&'a Digits, (f32, f32));
+
 /// `out[k * pitch + r] = x[r] . w[k]` for the rows `x` of a tile.
-pub fn project(tile: &Tile, w: &Digits, out: &mut [f32], pitch: usize) {
+pub fn project(tile: &Tile, weights: Weights<'_>, out: &mut [f32], pitch: usize) {
+    let w = weights.0;
     assert!(tile.columns <= MAX_COLUMNS && available());
     assert!(w.digits.len() == w.steps.len() * tile.columns.div_ceil(4));
     assert!(w.steps.len() * pitch <= out.len() && tile.rows <= pitch);
     #[cfg(target_arch = "x86_64")]
     // SAFETY: the machine has the instructions, asserted above.
     unsafe {
-        vnni::project(tile, w, out, pitch);
+        vnni::project(tile, weights, out, pitch);
     }
 }
 
 /// `g[k * d + j] += sum over r of delta[k * pitch + r] * x[r][j]` for the rows `x` of a tile, which have
-/// `d` columns; `room` is kept between calls.
-pub fn accumulate(tile: &Tile, delta: &[f32], pitch: usize, room: &mut Vec<Line>, g: &mut [f32]) {
+/// `d` columns and whose features have this scale and offset; `room` is kept between calls.
+pub fn accumulate(
+    (tile, affine): (&Tile, (f32, f32)),
+    delta: &[f32],
+    pitch: usize,
+    room: &mut Vec<Line>,
+    g: &mut [f32],
+) {
     let (rows, units) = (tile.rows, g.len() / tile.columns);
     assert!(rows <= ROWS && units * pitch <= delta.len() && available());
-    let (times, offset) = tile.affine;
+    let (times, offset) = affine;
     let mut scales = Vec::with_capacity(units);
     room.clear();
     for delta in delta.chunks_exact(pitch).take(units) {
@@ -221,8 +231,8 @@ mod tests {
                     let mut digits = Digits::default();
                     digits.set(&w, d);
                     let mut out = vec![7.0; units * ROWS];
-                    let tile = Tile::new(&bytes, d, (scale, offset));
-                    project(&tile, &digits, &mut out, ROWS);
+                    let tile = Tile::new(&bytes, d);
+                    project(&tile, (&digits, (scale, offset)), &mut out, ROWS);
                     for (k, out) in out.chunks_exact(ROWS).enumerate() {
                         for (r, &out) in out[..rows].iter().enumerate() {
                             let terms = || (0..d).map(|j| f64::from(w[k * d + j]) * x(r, j));
@@ -238,7 +248,13 @@ mod tests {
                     }
 
                     let mut g = start.clone();
-                    accumulate(&tile, &delta, ROWS, &mut Vec::new(), &mut g);
+                    accumulate(
+                        (&tile, (scale, offset)),
+                        &delta,
+                        ROWS,
+                        &mut Vec::new(),
+                        &mut g,
+                    );
                     for (at, (&g, &start)) in g.iter().zip(&start).enumerate() {
                         let (delta, j) = (&delta[at / d * ROWS..][..rows], at % d);
                         let terms = delta.iter().enumerate();
@@ -280,9 +296,9 @@ mod tests {
             let w: Vec<f32> = (0..units * d).map(|_| rng.random::<f32>() - 0.5).collect();
             let mut ready = Digits::default();
             ready.set(&w, d);
-            let tile = Tile::new(&bytes, d, (times, offset));
+            let tile = Tile::new(&bytes, d);
             let mut out = vec![0.0; units * ROWS];
-            project(&tile, &ready, &mut out, ROWS);
+            project(&tile, (&ready, (times, offset)), &mut out, ROWS);
             for (k, w) in w.chunks_exact(d).enumerate() {
                 let (step, per_step) = scale(w);
                 for (r, row) in bytes.chunks_exact(d).enumerate() {
@@ -315,10 +331,16 @@ mod tests {
         if !available() {
             return;
         }
-        let tile = Tile::new(&[0, 0, 0, 0, 9], 5, (1.0, 0.0));
+        let tile = Tile::new(&[0, 0, 0, 0, 9], 5);
         for (delta, is_nan) in [(1.0, false), (f32::NAN, true)] {
             let mut g = vec![0.5; 5];
-            accumulate(&tile, &[delta; ROWS], ROWS, &mut Vec::new(), &mut g);
+            accumulate(
+                (&tile, (1.0, 0.0)),
+                &[delta; ROWS],
+                ROWS,
+                &mut Vec::new(),
+                &mut g,
+            );
             assert_eq!(g[0].is_nan(), is_nan);
             assert!(is_nan || g == [0.5, 0.5, 0.5, 0.5, 9.5]);
         }
@@ -344,8 +366,8 @@ mod tests {
                 let mut digits = Digits::default();
                 digits.set(&w, 5);
                 let mut out = vec![0.0; units * ROWS];
-                let tile = Tile::new(&[1; 10], 5, (1.0, 0.0));
-                project(&tile, &digits, &mut out, ROWS);
+                let tile = Tile::new(&[1; 10], 5);
+                project(&tile, (&digits, (1.0, 0.0)), &mut out, ROWS);
                 assert!(out[..2].iter().all(|out| out.is_nan()));
                 assert!(units == 1 || (out[ROWS] - 1.25).abs() < 1e-6);
             }

@@ -54,6 +54,7 @@ impl Project<'_> {
             let xs: [&[f32]; R] =
                 std::array::from_fn(|i| &self.x[(r + i).min(rows - 1) * d..][..d]);
             let x = xs.map(|x| &S::as_simd_f32s(x).0[..vectors]);
+            let next = self.x.as_ptr().wrapping_add((r + R) * d);
             for k in (0..units).step_by(K) {
                 let ws: [&[f32]; K] =
                     std::array::from_fn(|i| &self.w[(k + i).min(units - 1) * d..][..d]);
@@ -62,6 +63,9 @@ impl Project<'_> {
                 for v in 0..vectors {
                     let w: [S::f32s; K] = std::array::from_fn(|i| w[i][v]);
                     for i in 0..R {
+                        if k == 0 {
+                            fetch(next.wrapping_add(i * d + v * S::F32_LANES));
+                        }
                         for j in 0..K {
                             sums[i][j] = simd.mul_add_e_f32s(x[i][v], w[j], sums[i][j]);
                         }
@@ -84,6 +88,18 @@ impl Project<'_> {
                 }
             }
         }
+    }
+}
+
+/// Asks for the cache line of a value, which need not be there: as many streams as a tile has rows are more than a
+/// core foresees.
+#[inline(always)]
+fn fetch(value: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch reads nothing and never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(value.cast()) };
     }
 }
 

@@ -33,7 +33,10 @@ pub fn bytes(n: usize, d: usize, classes: u16, seed: u64) -> Points<f64> {
     Points {
         features: d,
         values: Values::Bytes {
-            bytes: (0..n * d).map(|_| rng.random::<u8>()).collect(),
+            bytes: (0..n * d)
+                .map(|_| rng.random::<u8>())
+                .collect::<Vec<_>>()
+                .into(),
             scale: 2.0 / 255.0,
             offset: -1.0,
         },

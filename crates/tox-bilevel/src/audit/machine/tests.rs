@@ -54,7 +54,7 @@ fn points(rows: &[Vec<u8>], labels: &[u16]) -> Points<f32> {
     Points {
         features: rows[0].len(),
         values: Values::Bytes {
-            bytes: rows.concat(),
+            bytes: rows.concat().into(),
             scale: 1.0 / 255.0,
             offset: 0.0,
         },

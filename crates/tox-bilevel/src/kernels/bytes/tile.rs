@@ -2,6 +2,8 @@
 
 use super::{DIGITS, LANES};
 use crate::kernels::ROWS;
+use std::ops::Deref;
+use std::sync::OnceLock;
 
 /// Rows of a line.
 pub const GROUP: usize = 16;
@@ -24,8 +26,6 @@ pub struct Tile {
     pub rows: usize,
     /// Their columns.
     pub columns: usize,
-    /// A feature is `scale * byte + offset`.
-    pub affine: (f32, f32),
     /// Numbers of the fours kept: by their remainder by [`LANES`], then ascending.
     pub fours: Vec<u16>,
     /// Where each remainder ends among them.
@@ -38,7 +38,7 @@ pub struct Tile {
 
 impl Tile {
     /// Of rows of `columns` bytes.
-    pub fn new(bytes: &[u8], columns: usize, affine: (f32, f32)) -> Self {
+    pub fn new(bytes: &[u8], columns: usize) -> Self {
         let rows = bytes.len() / columns;
         let all = columns.div_ceil(4);
         assert!(rows <= ROWS && all <= usize::from(u16::MAX));
@@ -59,7 +59,6 @@ impl Tile {
         let mut tile = Self {
             rows,
             columns,
-            affine,
             empty: empty.map(|four| four as u16).collect(),
             lines: vec![Line::ZERO; fours.len() * rows.div_ceil(GROUP)],
             fours,
@@ -75,8 +74,8 @@ impl Tile {
             let at = 4 * usize::from(four);
             let to = lines.iter_mut().flat_map(|line| &mut line.0);
             for (to, row) in to.zip(bytes.chunks_exact(columns)) {
-                match row.get(at..at + 4) {
-                    Some(bytes) => to.copy_from_slice(bytes),
+                match row[at..].first_chunk() {
+                    Some(bytes) => *to = *bytes,
                     None => to[..columns - at].copy_from_slice(&row[at..]),
                 }
             }
@@ -92,6 +91,58 @@ impl Tile {
 /// Three digits of each of four values.
 pub type Four = [[i8; 4]; DIGITS];
 
+/// 8-bit values as they are stored, and their tiles, which are cut when they are first asked for.
+#[derive(Debug, Default)]
+pub struct Bytes {
+    stored: Vec<u8>,
+    tiles: OnceLock<Vec<Tile>>,
+}
+
+impl Bytes {
+    /// Blocks of [`ROWS`] rows of `columns` values, in their order; the last may be shorter.
+    ///
+    /// # Panics
+    /// If they were cut into rows of another length before.
+    pub(crate) fn tiles(&self, columns: usize) -> &[Tile] {
+        // In one thread: another that waits here must not be one that the cutting waits for.
+        let tiles = self.tiles.get_or_init(|| {
+            let blocks = self.stored.chunks(ROWS * columns);
+            blocks.map(|block| Tile::new(block, columns)).collect()
+        });
+        assert!(tiles.iter().all(|tile| tile.columns == columns));
+        tiles
+    }
+}
+
+impl From<Vec<u8>> for Bytes {
+    fn from(stored: Vec<u8>) -> Self {
+        Self {
+            stored,
+            tiles: OnceLock::new(),
+        }
+    }
+}
+
+impl Clone for Bytes {
+    fn clone(&self) -> Self {
+        self.stored.clone().into()
+    }
+}
+
+impl PartialEq for Bytes {
+    fn eq(&self, other: &Self) -> bool {
+        self.stored == other.stored
+    }
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.stored
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,7 +157,7 @@ mod tests {
             let bytes: Vec<u8> = (0..rows * columns)
                 .map(|i| byte(i / columns, i % columns))
                 .collect();
-            let tile = Tile::new(&bytes, columns, (1.0, 0.0));
+            let tile = Tile::new(&bytes, columns);
             let mut found = vec![0; rows * columns];
             for (i, &four) in tile.fours.iter().enumerate() {
                 let lane = tile.ends.iter().position(|&end| i < end);

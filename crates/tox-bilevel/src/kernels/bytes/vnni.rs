@@ -2,7 +2,7 @@
 //! [`super::available`] finds out.
 
 use super::tile::{Four, GROUP, Line, Tile};
-use super::{DIGITS, Digits, FEW, LANES};
+use super::{DIGITS, FEW, LANES, Weights};
 use crate::kernels::ROWS;
 use std::arch::x86_64::*;
 
@@ -67,8 +67,8 @@ impl<const G: usize> Part<'_, G> {
     /// Writes the features' sums with unit `k`.
     #[inline]
     #[target_feature(enable = "avx512f")]
-    fn write(self, sums: [__m512; G], w: &Digits, k: usize, out: &mut [f32]) {
-        let (scale, offset) = self.tile.affine;
+    fn write(self, sums: [__m512; G], (w, affine): Weights<'_>, k: usize, out: &mut [f32]) {
+        let (scale, offset) = affine;
         let base = _mm512_set1_ps(offset * w.sums[k]);
         let (scale, step) = (_mm512_set1_ps(scale), _mm512_set1_ps(w.steps[k]));
         for (g, sum) in sums.into_iter().enumerate() {
@@ -85,9 +85,14 @@ impl<const G: usize> Part<'_, G> {
 /// Products of a tile's rows with each unit's weights. Of few units the sums of the columns whose fours
 /// have the same remainder are made real first, then added by halves; of many the whole sum is.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-pub fn project(tile: &Tile, w: &Digits, out: &mut [f32], pitch: usize) {
+pub fn project(tile: &Tile, (w, affine): Weights<'_>, out: &mut [f32], pitch: usize) {
     #[target_feature(enable = "avx512f,avx512vnni")]
-    fn part<const G: usize>(part: Part<'_, G>, w: &Digits, out: &mut [f32], pitch: usize) -> usize {
+    fn part<const G: usize>(
+        part: Part<'_, G>,
+        (w, affine): Weights<'_>,
+        out: &mut [f32],
+        pitch: usize,
+    ) -> usize {
         let units = w.steps.len();
         for (k, out) in out.chunks_mut(pitch).enumerate().take(units) {
             let mut sums = [[_mm512_setzero_ps(); G]; LANES];
@@ -108,16 +113,16 @@ pub fn project(tile: &Tile, w: &Digits, out: &mut [f32], pitch: usize) {
             } else {
                 sums[0] = joined(part.sums(0..part.tile.fours.len(), w.unit(k)));
             }
-            part.write(sums[0], w, k, out);
+            part.write(sums[0], (w, affine), k, out);
         }
         G
     }
     let mut from = 0;
     while from < tile.groups() {
         from += match tile.groups() - from {
-            8.. => part(Part::<8> { tile, from }, w, out, pitch),
-            4.. => part(Part::<4> { tile, from }, w, out, pitch),
-            _ => part(Part::<1> { tile, from }, w, out, pitch),
+            8.. => part(Part::<8> { tile, from }, (w, affine), out, pitch),
+            4.. => part(Part::<4> { tile, from }, (w, affine), out, pitch),
+            _ => part(Part::<1> { tile, from }, (w, affine), out, pitch),
         };
     }
 }
