@@ -43,6 +43,10 @@ pub struct Looked {
     pub mean: f64,
     /// That of the sub-network found: the mean over the table's seeds, where the search saw one.
     pub found: Option<f64>,
+    /// Rank correlation of the networks within the budget between their first two trainings: how much one tells of
+    /// another. `None` of a table with one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retest: Option<f64>,
 }
 
 /// Which of the two networks.

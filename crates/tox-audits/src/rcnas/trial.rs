@@ -22,6 +22,7 @@ use tox_rcnas::space::Space;
 use tox_rcnas::table::{Table, TableEnvironment};
 use tox_rcnas::{Buffers, Environment, HeldOut, Method, Task, TaskAttack};
 use tox_rcnas::{Inputs, run as search};
+use tox_report::stats::spearman;
 use tox_robust::attacks::Fgsm;
 use tox_robust::ball::Norm;
 use tox_robust::evaluation::EvaluationError;
@@ -63,7 +64,9 @@ pub fn run(
             return Err(EvaluationError::NoImages.into());
         }
     }
-    let table = config.table.as_ref().map(looked_up).transpose()?;
+    let whole = config.table.as_ref().map(looked_up).transpose()?;
+    let table = whole.as_ref().map(|table| Trainings::of(table, config));
+    let table = table.transpose()?;
     if let Some(file) = &config.weights {
         let found = SupernetFile::hash_of(Path::new(&file.path))?;
         unchanged(&file.path, file.hash.as_ref(), &found)?;
@@ -156,9 +159,13 @@ pub fn run(
         ),
         teachers: Vec::new(),
     };
-    let mut lookup = table
-        .as_ref()
-        .map(|table| TableEnvironment::new(table, spec.seed));
+    let mut lookup = table.as_ref().map(|table| {
+        let lookup = TableEnvironment::new(&table.target, spec.seed);
+        match &table.meta {
+            Some(meta) => lookup.apart(meta, &target),
+            None => lookup,
+        }
+    });
     let environment: &mut dyn Environment = match &mut lookup {
         Some(lookup) => lookup,
         None => &mut training,
@@ -170,9 +177,9 @@ pub fn run(
     })?;
     let search = found.ok_or(TrialError::Step(StepError::Stopped))?;
     tell(1.0, "");
-    let table = match &table {
-        Some(table) => Some(compared(table, config, &search)?),
-        None => None,
+    let table = match (&table, &whole) {
+        (Some(table), Some(whole)) => Some(compared(&table.target, whole, config, &search)?),
+        _ => None,
     };
     let judged = match (&config.judge, search.found()) {
         (Some(config), Some(found)) => {
@@ -263,11 +270,23 @@ fn buffers(config: &CompressConfig, target: &Task, sets: &[Set]) -> Buffers {
 }
 
 /// What a search found, beside all that the table has within the budget.
-fn compared(table: &Table, config: &CompressConfig, search: &Search) -> Result<Looked, TrialError> {
+fn compared(
+    table: &Table,
+    whole: &Table,
+    config: &CompressConfig,
+    search: &Search,
+) -> Result<Looked, TrialError> {
     let (data, attack) = (&search.target.data.name, &search.target.attack.name);
     let space = Space::new(&config.teacher, &config.search.space);
     table.complete(data, &space)?;
     let mut within = Vec::new();
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    for (shape, [a, b]) in whole.twice(data, attack)? {
+        if whole.cost(data, shape)?.macs <= search.budget {
+            first.push(a);
+            second.push(b);
+        }
+    }
     for shape in space.iter() {
         if table.cost(data, &shape)?.macs <= search.budget {
             within.extend(table.robust(data, attack, &shape)?);
@@ -283,7 +302,30 @@ fn compared(table: &Table, config: &CompressConfig, search: &Search) -> Result<L
         best: within.iter().copied().fold(0.0, f64::max),
         mean: within.iter().sum::<f64>() / within.len().max(1) as f64,
         found,
+        retest: spearman(&first, &second),
     })
+}
+
+/// The trainings of a table that the search looks up, and those of meta-training if these are others.
+struct Trainings {
+    target: Table,
+    meta: Option<Table>,
+}
+
+impl Trainings {
+    fn of(table: &Table, config: &CompressConfig) -> Result<Self, TrialError> {
+        let meta = &config.meta.trainings;
+        Ok(match meta.is_empty() {
+            true => Self {
+                target: table.clone(),
+                meta: None,
+            },
+            false => Self {
+                target: table.trainings(|seed| !meta.contains(&seed))?,
+                meta: Some(table.trainings(|seed| meta.contains(&seed))?),
+            },
+        })
+    }
 }
 
 /// What the weights say of a normalisation that is not the trial's.

@@ -51,6 +51,11 @@ pub struct MetaTasks {
     pub teachers: Vec<Shape>,
     /// Budgets.
     pub budgets: Vec<Budget>,
+    /// Seeds of the trainings that meta-training looks up in the learner's table. The search and its verdict then
+    /// look up the others: what an agent remembers is not the luck of the trainings that judge it. Empty: both look
+    /// up all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trainings: Vec<u64>,
 }
 
 /// How a sub-network begins, and how it is measured while one searches.
@@ -213,6 +218,23 @@ impl CompressConfig {
             }
             attacks("judge.attacks", &judge.attacks)?;
         }
+        let trainings = self.meta.trainings.is_empty();
+        let key = "meta.trainings";
+        let expected = "a `table`, which has them";
+        OutOfRange::unless(
+            trainings || self.table.is_some(),
+            key,
+            "set without `table`",
+            expected,
+        )?;
+        let expected =
+            "a part of the target in `unseen`: else the target is among its own meta-training";
+        OutOfRange::unless(
+            trainings || !self.unseen.is_empty(),
+            key,
+            "set without `unseen`",
+            expected,
+        )?;
         let one = self.table.is_none() || self.weights.is_none();
         let expected = "one of both: a table knows its own networks";
         OutOfRange::unless(one, "weights", "set beside `table`", expected)

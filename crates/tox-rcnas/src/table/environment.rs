@@ -12,19 +12,41 @@ use tox_nn::nets::wrn::Shape;
 #[derive(Clone, Copy, Debug)]
 pub struct TableEnvironment<'a> {
     table: &'a Table,
+    /// What every task but this one is looked up in.
+    meta: Option<(&'a Table, &'a Task)>,
     seed: u64,
 }
 
 impl<'a> TableEnvironment<'a> {
     /// On a table.
     pub fn new(table: &'a Table, seed: u64) -> Self {
-        Self { table, seed }
+        Self {
+            table,
+            meta: None,
+            seed,
+        }
+    }
+
+    /// Tasks other than `target` are looked up in `table`.
+    pub fn apart(self, table: &'a Table, target: &'a Task) -> Self {
+        Self {
+            meta: Some((table, target)),
+            ..self
+        }
+    }
+
+    fn table(&self, task: &Task) -> &'a Table {
+        match self.meta {
+            Some((table, target)) if task != target => table,
+            _ => self.table,
+        }
     }
 
     fn scores(&self, task: &Task, shape: &Shape) -> Result<Option<Measured>, TableError> {
         let data = &task.data.name;
-        let attack = self.table.attack(&task.attack.name)?;
-        let rows = &self.table.entry(data, shape)?.scores;
+        let table = self.table(task);
+        let attack = table.attack(&task.attack.name)?;
+        let rows = &table.entry(data, shape)?.scores;
         // The same training is attacked by every attack.
         let purpose = format!("rcnas/table {data:?} {shape:?}");
         let place = stream(self.seed, &purpose, &[]).random_range(0..rows.len());
@@ -39,7 +61,7 @@ impl<'a> TableEnvironment<'a> {
 
 impl Environment for TableEnvironment<'_> {
     fn cost(&self, task: &Task, shape: &Shape) -> Result<Cost, Failure> {
-        Ok(self.table.cost(&task.data.name, shape)?)
+        Ok(self.table(task).cost(&task.data.name, shape)?)
     }
 
     fn evaluate(&mut self, task: &Task, shape: &Shape) -> Result<Option<Evaluated>, Failure> {

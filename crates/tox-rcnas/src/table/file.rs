@@ -79,6 +79,12 @@ pub enum TableError {
     Cut { path: PathBuf, line: usize },
     #[error("the table {} has a header only; expected a row for each training", path.display())]
     Empty { path: PathBuf },
+    #[error(
+        "`meta.trainings` leaves meta-training or the search without a training of {}; its trainings have the seeds \
+         {known}, name some of them and not all",
+        path.display()
+    )]
+    NoTrainings { path: PathBuf, known: String },
     #[error("{} has no data set `{found}`; it has {known}", path.display())]
     NoData {
         path: PathBuf,

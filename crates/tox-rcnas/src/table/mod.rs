@@ -14,7 +14,7 @@ pub use file::TableError;
 
 use super::environment::Cost;
 use super::space::Space;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use tox_nn::nets::wrn::Shape;
 
@@ -82,20 +82,68 @@ impl Table {
         self.entries.get(data).into_iter().flat_map(BTreeMap::keys)
     }
 
-    fn entry(&self, data: &str, shape: &Shape) -> Result<&Entry, TableError> {
-        let Some(shapes) = self.entries.get(data) else {
+    /// The same table with those of its trainings whose seeds `keep` names.
+    ///
+    /// # Errors
+    /// When none is left.
+    pub fn trainings(&self, keep: impl Fn(u64) -> bool) -> Result<Self, TableError> {
+        let mut left = self.clone();
+        let mut known = BTreeSet::new();
+        for shapes in left.entries.values_mut() {
+            shapes.retain(|_, entry| {
+                known.extend(entry.scores.keys().copied());
+                entry.scores.retain(|seed, _| keep(*seed));
+                !entry.scores.is_empty()
+            });
+        }
+        left.entries.retain(|_, shapes| !shapes.is_empty());
+        match left.entries.is_empty() {
+            true => Err(TableError::NoTrainings {
+                path: self.path.clone(),
+                known: known
+                    .iter()
+                    .map(u64::to_string)
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            }),
+            false => Ok(left),
+        }
+    }
+
+    /// Robust accuracies of every network with two trainings or more that did not diverge, of its first two by seed.
+    ///
+    /// # Errors
+    /// A data set or attack that the table does not have.
+    pub fn twice(&self, data: &str, attack: &str) -> Result<Vec<(&Shape, [f64; 2])>, TableError> {
+        let attack = self.attack(attack)?;
+        let entries = self.networks(data)?.iter();
+        let pair = |(shape, entry)| {
+            let entry: &Entry = entry;
+            let mut scores = entry.scores.values().flatten().map(|s| s.robust[attack]);
+            Some((shape, [scores.next()?, scores.next()?]))
+        };
+        Ok(entries.filter_map(pair).collect())
+    }
+
+    fn networks(&self, data: &str) -> Result<&BTreeMap<Shape, Entry>, TableError> {
+        self.entries.get(data).ok_or_else(|| {
             let known: Vec<&str> = self.data().collect();
-            return Err(TableError::NoData {
+            TableError::NoData {
                 path: self.path.clone(),
                 found: data.to_owned(),
                 known: known.join(", "),
-            });
-        };
-        shapes.get(shape).ok_or_else(|| TableError::NoShape {
-            path: self.path.clone(),
-            data: data.to_owned(),
-            shape: Box::new(*shape),
+            }
         })
+    }
+
+    fn entry(&self, data: &str, shape: &Shape) -> Result<&Entry, TableError> {
+        self.networks(data)?
+            .get(shape)
+            .ok_or_else(|| TableError::NoShape {
+                path: self.path.clone(),
+                data: data.to_owned(),
+                shape: Box::new(*shape),
+            })
     }
 
     fn attack(&self, name: &str) -> Result<usize, TableError> {

@@ -96,6 +96,43 @@ fn a_table_gives_what_was_written_and_knows_its_best() {
     let failed = |seed| matches!(look(seed, &small).unwrap(), Some(Evaluated::Failed { .. }));
     assert!((0..20).any(failed) && !(0..20).all(failed));
 
+    // Apart, the task is looked up in one training and all others in the other.
+    let seeds: Vec<u64> = (0..9)
+        .filter(|&s| table.trainings(|seed| seed == s).is_ok())
+        .collect();
+    let [one, other] = seeds[..] else {
+        panic!("{seeds:?}")
+    };
+    let (mine, theirs) = (
+        table.trainings(|seed| seed != other).unwrap(),
+        table.trainings(|seed| seed == other).unwrap(),
+    );
+    let elsewhere = Task {
+        attack: TaskAttack {
+            black_box: true,
+            ..task.attack.clone()
+        },
+        ..task.clone()
+    };
+    for seed in 0..20 {
+        let mut apart = TableEnvironment::new(&mine, seed).apart(&theirs, &task);
+        for (asked, of) in [(&task, one), (&elsewhere, other)] {
+            let expected = table.trainings(|seed| seed == of).unwrap();
+            let expected = expected.robust("cifar10", "autoattack", &best).unwrap();
+            match apart.evaluate(asked, &best).unwrap() {
+                Some(Evaluated::Measured(m)) => assert_eq!(Some(m.robust), expected),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    let none = table.trainings(|_| false).unwrap_err().to_string();
+    assert!(none.contains(&format!("{one}, {other}")), "{none}");
+    // Of every network but the one that diverged once there are two.
+    let twice = table.twice("cifar10", "autoattack").unwrap();
+    assert_eq!(twice.len() + 1, table.shapes("cifar10").count());
+    let pair = twice.iter().find(|(shape, _)| **shape == best).unwrap().1;
+    assert_eq!((pair[0] + pair[1]) / 2.0, value(&best));
+
     let (tasks, config) = (buffers(), config(Method::Evolution));
     let inputs = Inputs {
         config: &config,

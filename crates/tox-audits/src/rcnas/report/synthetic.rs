@@ -240,6 +240,7 @@ pub fn record(spec: &TrialSpec) -> Record {
         best: 42.0,
         mean: 30.0,
         found: best.map(|b| b - 0.5),
+        retest: None,
     });
     let judge = config.judge.is_some();
     let outcome = CompressOutcome {

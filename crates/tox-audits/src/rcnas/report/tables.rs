@@ -128,6 +128,12 @@ fn about(task: &Task) -> String {
              {:.2} %.",
             table.within, table.best, table.mean
         );
+        if let Some(retest) = table.retest {
+            text += &format!(
+                " Their ranks in one training and in another correlate by {retest:.2}: so much does one training tell \
+                 of another."
+            );
+        }
     }
     text
 }

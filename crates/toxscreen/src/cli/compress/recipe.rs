@@ -71,7 +71,7 @@ fn config(args: &Compress, teacher: &Teacher) -> Result<CompressConfig> {
             .iter()
             .flat_map(|s| s.0.clone())
             .collect(),
-        budgets: Vec::new(),
+        ..MetaTasks::default()
     };
     let alone = meta == MetaTasks::default();
     let usual = if alone {
