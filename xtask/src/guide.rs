@@ -6,7 +6,7 @@ use tox_audits::HOUSE;
 use tox_robust::attacks::KINDS;
 
 /// Where the tables of keys are.
-const REFERENCE: &str = "docs/guide/keys.md";
+pub const REFERENCE: &str = "docs/guide/keys.md";
 
 /// What is registered but not in the guide, and keys in tables of the guide that no part has.
 pub fn faults(documents: &[Document]) -> Vec<String> {

@@ -6,6 +6,7 @@ pub mod keys;
 pub mod markers;
 pub mod numbers;
 pub mod paths;
+pub mod ranges;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -70,6 +71,7 @@ pub fn check(root: &Path) -> Result<Found, String> {
         found.faults.extend(looked.faults);
     }
     found.faults.extend(guide::faults(&documents));
+    found.faults.extend(ranges::faults(&documents));
     match guide::commands() {
         Some(commands) => found.faults.extend(guide::without(&documents, "command", &commands)),
         None => found.notes.push(
