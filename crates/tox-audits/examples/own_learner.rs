@@ -19,7 +19,7 @@ use tox_study::house::{House, Learner, Measures};
 use tox_study::part::Part;
 use tox_study::recipe::{Keys, Overrides, RecipeError, Study};
 use tox_study::spec::{Surface, TrialSpec};
-use tox_study::trial::{Failure, Finished, Machine, TrialContext, load};
+use tox_study::trial::{Failure, Finished, Machine, Parts, TrialContext, load};
 
 /// Its keys in a recipe. The schema, the defaults and the guide's table come from here.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -109,6 +109,7 @@ fn run(trial: &TrialSpec, context: TrialContext<'_>) -> Result<Finished, TrialEr
         data_hash: clean.hash,
         data_notes: clean.notes,
         machine: Machine::cpu("plain".into()),
+        parts: Parts::new(),
     })
 }
 

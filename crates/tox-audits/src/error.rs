@@ -5,6 +5,7 @@ use crate::network::architectures::{LIVE, NetworkError};
 use crate::suspects::outcome::OtherRows;
 use tox_bilevel::advice::AdviceError;
 use tox_bilevel::audit::AuditError;
+use tox_bilevel::outcome::Divergence;
 use tox_bilevel::own::OwnError;
 use tox_data::DataError;
 use tox_data::checkpoint::CheckpointError;
@@ -25,7 +26,6 @@ use tox_robust::attack::AttackError;
 use tox_robust::evaluation::EvaluationError;
 use tox_search::final_training::FinalError;
 use tox_search::nas::NasError;
-use tox_search::pdarts::found::PdartsError;
 use tox_search::space::SpaceError;
 use tox_search::table::TableError;
 use tox_study::files::FileError;
@@ -73,6 +73,13 @@ pub enum TrialError {
     Rows(OwnError),
     #[error(transparent)]
     Advice(#[from] AdviceError),
+    /// Training stopped being finite, so that there is no poison to write.
+    #[error(
+        "training diverged with {} poison points, at {}, after step {} of gradient descent: expected weights \
+         that stay finite",
+        .0.points, .0.training, .0.step
+    )]
+    Diverged(Divergence),
     /// Rows that cannot be judged.
     #[error(transparent)]
     Suspects(CleanseError),
@@ -171,6 +178,7 @@ impl TrialError {
             Self::Step(StepError::File(_) | StepError::Damaged { .. })
             | Self::File(_)
             | Self::NotFinite
+            | Self::Diverged(_)
             | Self::Checkpoint(_)
             | Self::Screen(_)
             | Self::Nas(_)
@@ -188,11 +196,16 @@ impl TrialError {
     }
 
     fn hint(&self) -> Option<String> {
-        matches!(self, Self::Rcnas(RcnasError::Teacher { .. })).then(|| {
+        let hint = if let Self::Rcnas(RcnasError::Teacher { .. }) = self {
             "try it with `toxscreen attack`: weights from elsewhere may need another `normalise`, a \
              teacher trained here more epochs"
-                .to_owned()
-        })
+        } else if let Self::Diverged(_) = self {
+            "leave --lr out for a rate that is stable with logistic regression, or lower it (or \
+             --lambda); --scale minmax or standard brings features to about one size"
+        } else {
+            return None;
+        };
+        Some(hint.to_owned())
     }
 }
 
@@ -292,6 +305,31 @@ impl Fails for PoisonError {
             | Self::Patch(_) => Exit::Failed,
         }
     }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Budget { .. } | Self::NoPoints { .. } => "change --budget",
+            Self::Range(error) => {
+                let option = match error.key.trim_start_matches("fit.") {
+                    "lr" => "gc-lr".to_owned(),
+                    "batch" => "gc-batch".to_owned(),
+                    key => key.replace('_', "-"),
+                };
+                return Some(format!("change --{option}"));
+            }
+            Self::NotImages { .. } => "--attack rlf works on any rows",
+            Self::Keys(_) => "leave --epochs and --width out",
+            Self::Victim { .. } => {
+                "try another --seed, --epochs or --genotype, or a smaller --radius"
+            }
+            Self::OneClass { .. }
+            | Self::Confidences { .. }
+            | Self::Diverged(_)
+            | Self::Checkpoint(_)
+            | Self::Patch(_) => return None,
+        };
+        Some(hint.to_owned())
+    }
 }
 
 impl Fails for WeightsError {
@@ -339,12 +377,6 @@ impl Fails for CheckpointError {
 }
 
 impl Fails for EvaluationError {
-    fn exit(&self) -> Exit {
-        Exit::Failed
-    }
-}
-
-impl Fails for PdartsError {
     fn exit(&self) -> Exit {
         Exit::Failed
     }

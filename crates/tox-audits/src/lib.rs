@@ -2,21 +2,24 @@
 //! list; the engine (`tox-study`) and the report toolkit (`tox-report`) know none of them.
 
 pub mod bilevel;
-pub mod commands;
 pub mod defences;
 pub mod enas;
 pub mod error;
 pub mod external;
 pub mod harden;
+pub mod hypergradients;
 pub mod judge;
 #[cfg(test)]
 mod made_up;
 pub mod nas;
 pub mod network;
+pub mod optimal;
 pub mod poison;
+pub mod poisoning;
 pub mod rcnas;
 mod report_facts;
 mod reporter;
+pub mod rows;
 pub mod scene;
 pub mod space;
 #[cfg(test)]
@@ -60,6 +63,9 @@ audits! {
     network::Network;
     harden::Harden;
     suspects::Suspects, suspects::report::SuspectsReport;
+    poisoning::Poisoning;
+    optimal::Optimal;
+    hypergradients::Ways;
     external::External, external::report::ExternalReport;
 }
 

@@ -61,6 +61,7 @@ pub fn seal_with(spec: &TrialSpec, outcome: Part, edit: impl FnOnce(&mut Provena
         started_unix: 1_700_000_000,
         seconds: 61.5,
         resumed: 0,
+        parts: Default::default(),
     };
     edit(&mut provenance);
     Record::seal(spec.clone(), outcome, provenance, timing).unwrap()

@@ -70,6 +70,8 @@ const RELATED: &[(&str, f64, &str)] = &[
     ("nas.train.auxiliary_weight", 1e3, "of the DARTS space"),
     ("nas.train.drop_path", 0.99, "of the DARTS space"),
     ("nas.train.dropout", 0.99, "of the elastic space"),
+    ("optimal-poison.lambda", -30.0, "of the victim `large`"),
+    ("optimal-poison.lambda", 30.0, "of the victim `large`"),
     ("search.evaluations", 1.0, "from `fine_tune.steps` on"),
     ("fine_tune.steps", 1e6, "up to `evaluations`"),
     ("evolution.population", 2.0, "from `tournament` on"),
@@ -112,6 +114,7 @@ fn sample(root: &Value, key: &str, schema: &Value) -> Value {
         "column" => json!("cifar10_test_200"),
         "dataset" => json!("cifar10"),
         "ops" => json!(5),
+        "genotype" => json!(tox_audits::threats::gc::CELL),
         _ => Value::Null,
     };
     let schema = resolved(root, schema);
@@ -334,8 +337,8 @@ fn recipe(part: &str, kind: &str, keys: &Value) -> Value {
     match (part, kind) {
         ("learner", "sub-networks") => recipe["learner"]["teacher"] = "wrn-10-1".into(),
         // They take the rows as they are.
-        ("learner", "suspects") => recipe["data"]["valid"] = 0.into(),
-        ("learner", "harden") if recipe["learner"].get("trusted").is_some() => {
+        ("learner", "suspects" | "poison") => recipe["data"]["valid"] = 0.into(),
+        ("learner", "harden" | "optimal-poison") if recipe["learner"].get("trusted").is_some() => {
             recipe["data"]["valid"] = 0.into();
         }
         _ => {}

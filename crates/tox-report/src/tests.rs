@@ -186,6 +186,7 @@ fn folder(dir: &Path) {
                 started_unix: 1,
                 seconds: 1.0,
                 resumed: 0,
+                parts: Default::default(),
             };
             let outcome = Part::new("coin", &outcome);
             let record = Record::seal(spec, outcome, provenance, timing).unwrap();

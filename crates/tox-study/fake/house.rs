@@ -12,7 +12,7 @@ use tox_study::part::Part;
 use tox_study::plan::trial_id;
 use tox_study::recipe::{Keys, RecipeError};
 use tox_study::spec::{Surface, TrialSpec};
-use tox_study::trial::{Exit, Failure, Finished, Machine, Progress, TrialContext};
+use tox_study::trial::{Exit, Failure, Finished, Machine, Parts, Progress, TrialContext};
 
 pub fn house() -> House {
     House {
@@ -170,6 +170,7 @@ impl Learner for Fake {
             data_hash: "none".into(),
             data_notes: Vec::new(),
             machine: Machine::cpu("none".into()),
+            parts: Parts::new(),
         })
     }
 

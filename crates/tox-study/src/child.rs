@@ -5,7 +5,7 @@ use crate::files::{self, FileError, Lock, failed};
 use crate::plan::trial_id;
 use crate::record::{Provenance, Record, RecordError, Timing};
 use crate::spec::TrialSpec;
-use crate::trial::{Exit, Failure, Finished, Progress, TrialContext};
+use crate::trial::{Exit, Failure, Finished, Parts, Progress, TrialContext};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -162,7 +162,12 @@ pub fn run(
         platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
         simd: finished.machine.simd,
     };
-    let record = Record::seal(spec, finished.outcome, provenance, log.timing())?;
+    let record = Record::seal(
+        spec,
+        finished.outcome,
+        provenance,
+        log.timing(finished.parts),
+    )?;
     files::write_atomic(&path, record.to_json().as_bytes())?;
     remove_leftovers(dir)?;
     log.finished();
@@ -243,8 +248,9 @@ impl<'a> Log<'a> {
     }
 
     /// Over all parts of the trial; of a part that was killed, up to its last line.
-    fn timing(&self) -> Timing {
+    fn timing(&self, parts: Parts) -> Timing {
         Timing {
+            parts,
             seconds: self.timing.seconds + self.begun.elapsed().as_secs_f64(),
             ..self.timing.clone()
         }
@@ -274,6 +280,7 @@ impl Past {
                 started_unix: now,
                 seconds: 0.0,
                 resumed: 0,
+                parts: Parts::new(),
             },
             done: None,
             damaged: 0,

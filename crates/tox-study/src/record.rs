@@ -4,6 +4,7 @@ use crate::files::{self, FileError};
 use crate::part::Part;
 use crate::plan::trial_id;
 use crate::spec::TrialSpec;
+use crate::trial::Parts;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -100,6 +101,9 @@ pub struct Timing {
     pub seconds: f64,
     /// How often it was resumed.
     pub resumed: u32,
+    /// Of what the learner itself has timed.
+    #[serde(default, skip_serializing_if = "Parts::is_empty")]
+    pub parts: Parts,
 }
 
 /// Why a record is not to be trusted.

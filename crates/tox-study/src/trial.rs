@@ -4,6 +4,7 @@ use crate::part::Part;
 use crate::plan::trial_id;
 use crate::record::Adapter;
 use crate::spec::TrialSpec;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -79,7 +80,12 @@ pub struct Finished {
     pub data_notes: Vec<String>,
     /// What it ran with.
     pub machine: Machine,
+    /// What parts of it took.
+    pub parts: Parts,
 }
+
+/// Wall seconds of parts of a trial by their names, which differ from run to run.
+pub type Parts = BTreeMap<String, f64>;
 
 /// What a trial's numbers were computed with.
 pub struct Machine {

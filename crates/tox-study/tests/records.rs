@@ -28,6 +28,7 @@ fn seal(error: f64, seconds: f64) -> Result<Record, RecordError> {
         started_unix: 1,
         seconds,
         resumed: 0,
+        parts: Default::default(),
     };
     let outcome = Outcome {
         error,

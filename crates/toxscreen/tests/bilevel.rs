@@ -121,6 +121,20 @@ fn images_are_poisoned_in_8_bit_and_as_floats() {
     let other = Patch::load(&at.join("other.patch.npz")).unwrap();
     assert_ne!(other.indices(), patch.indices());
 
+    // A folder is a study of this one trial; what it leaves is what was written.
+    json(at, &format!("{words} --out kept.npz --out runs/p"), 0);
+    assert_eq!(
+        fs::read(at.join("kept.npz")).unwrap(),
+        fs::read(at.join("bad.npz")).unwrap()
+    );
+    let (code, text, stderr) = toxscreen(at, "verify runs/p");
+    assert_eq!(code, 0, "{text}{stderr}");
+    let csv = fs::read_to_string(at.join("runs/p/results.csv")).unwrap();
+    assert!(
+        csv.contains("trusted_loss") && at.join("runs/p/report.html").exists(),
+        "{csv}"
+    );
+
     // The poisoned file is data like any other.
     let words = format!("poison --data bad.npz --trusted trusted.npz --out twice.npz {FAST}");
     let (_, stdout, stderr) = toxscreen(at, &format!("{words} --json"));
@@ -271,6 +285,17 @@ fn ways_to_a_hypergradient_are_compared() {
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
+    // A study of one trial: it stands, is verified, and the same command reads what is there.
+    let words = "hypergradients --steps 20,40 --repeats 1 --out runs/h";
+    let first = json(at, words, 0);
+    assert_eq!(json(at, words, 0), first, "times and all");
+    let (code, text, stderr) = toxscreen(at, "verify runs/h");
+    assert_eq!(code, 0, "{text}{stderr}");
+    let csv = fs::read_to_string(at.join("runs/h/results.csv")).unwrap();
+    assert!(
+        csv.contains("error_poison") && csv.contains("FMD, T = 40"),
+        "{csv}"
+    );
     for (wrong, code, message) in [
         ("--steps 0", 2, "--steps"),
         ("--repeats 0", 2, "--repeats"),
@@ -480,10 +505,10 @@ fn ctrl_c_stops_cleanly_and_the_same_command_goes_on() {
     let mut rest = String::new();
     stderr.read_to_string(&mut rest).unwrap();
     let code = child.wait().unwrap().code();
-    let checkpoint = at.join("p.checkpoint.safetensors");
+    let unfinished = at.join("p.npz.unfinished");
     assert_eq!(code, Some(130), "{rest}");
     assert!(rest.contains("the same command goes on"), "{rest}");
-    assert!(checkpoint.exists() && !at.join("p.npz").exists());
+    assert!(unfinished.exists() && !at.join("p.npz").exists());
 
     // Other settings do not go on from it.
     let (code, _, stderr) = toxscreen(at, &format!("{} --seed 5", words("p.npz")));
@@ -493,7 +518,7 @@ fn ctrl_c_stops_cleanly_and_the_same_command_goes_on() {
         let (code, _, stderr) = toxscreen(at, &words(out));
         assert_eq!(code, 0, "{stderr}");
     }
-    assert!(!checkpoint.exists());
+    assert!(!unfinished.exists());
     let read = |name: &str| fs::read(at.join(name)).unwrap();
     assert_eq!(read("p.patch.npz"), read("q.patch.npz"));
 }

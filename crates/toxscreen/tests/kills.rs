@@ -130,6 +130,10 @@ fn cases(long: bool) -> Vec<Case> {
         ),
         alone("suspects", "suspects --data digits --out run"),
         alone(
+            "hypergradients",
+            "hypergradients --steps 50,100,200 --repeats 1 --out run",
+        ),
+        alone(
             "compress",
             "compress --arch d2,1,1-w1,1,1-b4 --budget 80% --data digits --train 300 --evaluations 2 --epochs 1 \
              --final-epochs 1 --batch 32 --images 32 --judge fgsm --set learner.candidate.images=32 --epsilon 16/255 \

@@ -17,7 +17,7 @@ use tox_study::house::Learner;
 use tox_study::part::Part;
 use tox_study::spec::TrialSpec;
 use tox_study::steps::{Steps, data_key};
-use tox_study::trial::{Finished, Machine, TrialContext, load, load_any};
+use tox_study::trial::{Finished, Machine, Parts, TrialContext, load, load_any};
 
 /// Runs the trial.
 pub fn run(
@@ -87,6 +87,7 @@ pub fn run(
         data_hash: clean.as_ref().hash().to_owned(),
         data_notes: clean.as_ref().notes().to_vec(),
         machine: Machine::cpu(instruction_set()),
+        parts: Parts::new(),
     })
 }
 

@@ -18,7 +18,7 @@ use tox_search::space::Space;
 use tox_study::part::Part;
 use tox_study::spec::TrialSpec;
 use tox_study::steps::{Steps, data_key};
-use tox_study::trial::{Finished, TrialContext, load};
+use tox_study::trial::{Finished, Parts, TrialContext, load};
 
 /// Whether some convolutions are done with fewer products than the direct way.
 fn fewer_products(config: &EnasConfig) -> bool {
@@ -118,6 +118,7 @@ pub fn run(
         data_hash: clean.hash,
         data_notes: clean.notes,
         machine,
+        parts: Parts::new(),
     })
 }
 

@@ -27,7 +27,7 @@ use tox_search::space::{Op, Space};
 use tox_study::part::Part;
 use tox_study::spec::TrialSpec;
 use tox_study::steps::{Place, Steps, data_key};
-use tox_study::trial::{self, Finished, TrialContext};
+use tox_study::trial::{self, Finished, Parts, TrialContext};
 
 /// How far the seed of a second search of the clean rows lies from the trial's: further than the seeds of
 /// a study lie apart.
@@ -179,6 +179,7 @@ pub fn run(
         data_hash: clean.as_ref().hash().to_owned(),
         data_notes: clean.as_ref().notes().to_vec(),
         machine,
+        parts: Parts::new(),
     })
 }
 

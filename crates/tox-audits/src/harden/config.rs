@@ -1,14 +1,12 @@
 //! Keys of a hardening.
 
-use crate::commands::rows::{Held, Model, Source};
+use crate::rows::{self, Model};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tox_bilevel::config::Penalty;
-use tox_bilevel::own::{Own, OwnError};
 use tox_bilevel::scale::Scaling;
 use tox_data::ranges::{self, OutOfRange};
 use tox_data::spec::DataSpec;
-use tox_study::spec::TrialSpec;
 
 /// Whether another regularisation withstands poison better than the one in use. `data.valid` training rows are
 /// held out as the trusted set, which must be clean, unless `trusted` brings one.
@@ -66,7 +64,7 @@ impl Default for HardenConfig {
     fn default() -> Self {
         Self {
             trusted: None,
-            budget: 0.1,
+            budget: rows::BUDGET,
             current: None,
             splits: 5,
             scale: None,
@@ -75,7 +73,7 @@ impl Default for HardenConfig {
             steps: None,
             lr: None,
             per_layer: false,
-            hyperiterations: 50,
+            hyperiterations: rows::HYPERITERATIONS,
             poison_lr: None,
             batch: None,
         }
@@ -109,19 +107,6 @@ impl HardenConfig {
             per_layer: self.per_layer,
         }
     }
-
-    /// A division of the rows of a trial; another `fold` holds others out.
-    ///
-    /// # Errors
-    /// Rows that cannot be divided so.
-    pub fn divide(&self, trial: &TrialSpec, source: &Source, fold: usize) -> Result<Own, OwnError> {
-        let held = Held {
-            valid: self.trusted.is_none().then_some(trial.data.valid),
-            seed: trial.seed,
-            scaling: self.scale,
-        };
-        source.divide(held, fold)
-    }
 }
 
 impl std::fmt::Display for InUse {
@@ -131,16 +116,4 @@ impl std::fmt::Display for InUse {
             Self::C(c) => write!(f, "{c}"),
         }
     }
-}
-
-/// A number of the learner or the adversary, by the key that it has here.
-pub fn own_key(error: OutOfRange) -> OutOfRange {
-    let key = match error.key.as_str() {
-        "inner.steps" => "steps",
-        "inner.lr" => "lr",
-        "lr" => "poison_lr",
-        _ => return error,
-    };
-    let key = key.to_owned();
-    OutOfRange { key, ..error }
 }

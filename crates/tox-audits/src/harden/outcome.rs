@@ -2,7 +2,7 @@
 
 use super::plan::Plan;
 use crate::bilevel::lambdas;
-use crate::commands::rows::Sizes;
+use crate::rows::Sizes;
 use serde::{Deserialize, Serialize};
 use tox_bilevel::advice::{Advice, Gain, Origin, Treatment, Verdict};
 use tox_bilevel::config::Penalty;

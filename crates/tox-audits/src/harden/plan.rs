@@ -1,8 +1,8 @@
 //! What is tried on the rows of a user, once they are known.
 
-use super::config::{HardenConfig, InUse, own_key};
-use crate::commands::rows::poison_lr;
-use tox_bilevel::config::{BilevelAttack, BilevelConfig, Norm};
+use super::config::{HardenConfig, InUse};
+use crate::rows;
+use tox_bilevel::config::{BilevelAttack, BilevelConfig};
 use tox_bilevel::own::Own;
 use tox_data::ranges::OutOfRange;
 
@@ -29,31 +29,14 @@ impl Plan {
     /// # Errors
     /// A number that does not fit the rows.
     pub fn new(ask: &HardenConfig, own: &Own) -> Result<Self, OutOfRange> {
-        let rows = own.sets.train.len();
-        let points = tox_data::share::of(ask.budget, rows);
-        OutOfRange::unless(
-            points > 0,
-            "budget",
-            ask.budget,
-            "a part of the training rows, at least 1 and fewer than all: each poison point takes the place of a row",
-        )?;
-        let batch = ask.batch.unwrap_or(points);
-        OutOfRange::unless(
-            points.is_multiple_of(batch),
-            "batch",
-            format!("{batch}, of {points} points"),
-            "batches that make up the points exactly",
-        )?;
-        let attack = BilevelAttack {
-            batch,
-            batches: points / batch,
-            lr: ask.poison_lr.unwrap_or_else(|| poison_lr(own)),
-            norm: Norm::Point,
-        };
+        let count = own.sets.train.len();
+        let points = tox_data::share::of(ask.budget, count);
+        OutOfRange::unless(points > 0, "budget", ask.budget, rows::PART)?;
+        let attack = rows::attack(own, points, (ask.batch, ask.poison_lr))?;
         let config = ask.model().config(own, points, ask.hyperiterations);
-        let (config, grid, current) = tried(config, rows, ask.current);
-        config.check().map_err(own_key)?;
-        attack.check().map_err(own_key)?;
+        let (config, grid, current) = tried(config, count, ask.current);
+        config.check().map_err(rows::own_key)?;
+        attack.check().map_err(rows::own_key)?;
         Ok(Self {
             config,
             attack,

@@ -5,8 +5,8 @@ use super::config::HardenConfig;
 use super::outcome::HardenOutcome;
 use super::plan::Plan;
 use crate::bilevel::instruction_set;
-use crate::commands::rows::Source;
 use crate::error::TrialError;
+use crate::rows::Source;
 use tox_bilevel::advice::{Question, Split, advise};
 use tox_bilevel::own::Own;
 use tox_data::DataDir;
@@ -14,7 +14,7 @@ use tox_data::features::Ask;
 use tox_study::part::Part;
 use tox_study::spec::TrialSpec;
 use tox_study::steps::StepError;
-use tox_study::trial::{Finished, Machine, TrialContext, with_hooks};
+use tox_study::trial::{Finished, Machine, Parts, TrialContext, with_hooks};
 
 /// Runs the trial.
 pub fn run(
@@ -26,7 +26,7 @@ pub fn run(
     let trusted = config.trusted.as_ref().map(Ask::from);
     let source = Source::read(&Ask::from(&spec.data), trusted.as_ref(), &dir)?;
     let folds = 0..config.splits;
-    let folds = folds.map(|fold| config.divide(spec, &source, fold));
+    let folds = folds.map(|fold| source.divide(spec, config.scale, fold));
     let folds: Vec<Own> = folds.collect::<Result<_, _>>().map_err(TrialError::Rows)?;
     let Some(own) = folds.first() else {
         return Err(TrialError::Unfit(
@@ -58,6 +58,7 @@ pub fn run(
         data_hash: hash,
         data_notes: source.notes,
         machine: Machine::cpu(instruction_set()),
+        parts: Parts::new(),
     })
 }
 

@@ -21,7 +21,7 @@ use tox_search::space::PoisonedSpace;
 use tox_study::part::Part;
 use tox_study::spec::TrialSpec;
 use tox_study::steps::{Steps, data_key};
-use tox_study::trial::{Finished, TrialContext, load};
+use tox_study::trial::{Finished, Parts, TrialContext, load};
 
 /// Runs the trial.
 pub fn run(
@@ -152,6 +152,7 @@ pub fn run(
         data_hash: clean.hash.clone(),
         data_notes: clean.notes.clone(),
         machine,
+        parts: Parts::new(),
     })
 }
 

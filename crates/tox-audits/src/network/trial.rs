@@ -14,7 +14,7 @@ use tox_search::nas::SupernetFile;
 use tox_study::part::Part;
 use tox_study::spec::TrialSpec;
 use tox_study::steps::StepError;
-use tox_study::trial::{self, Finished, TrialContext, load, with_hooks};
+use tox_study::trial::{self, Finished, Parts, TrialContext, load, with_hooks};
 
 /// Refuses weights that are not those of the spec.
 pub fn unchanged(config: &NetworkConfig) -> Result<(), TrialError> {
@@ -112,5 +112,6 @@ pub fn run(
         data_hash: data.hash,
         data_notes: data.notes,
         machine,
+        parts: Parts::new(),
     })
 }

@@ -31,7 +31,7 @@ use tox_search::nas::SupernetFile;
 use tox_study::part::Part;
 use tox_study::spec::TrialSpec;
 use tox_study::steps::{StepError, Steps};
-use tox_study::trial::{Finished, Progress, TrialContext, load, unchanged};
+use tox_study::trial::{Finished, Parts, Progress, TrialContext, load, unchanged};
 
 /// Share of a trial's time that the search takes where its result is judged.
 const SEARCH: f64 = 0.8;
@@ -206,6 +206,7 @@ pub fn run(
         data_hash,
         data_notes,
         machine,
+        parts: Parts::new(),
     })
 }
 

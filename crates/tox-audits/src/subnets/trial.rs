@@ -18,7 +18,7 @@ use tox_robust::threat::EvasionThreat;
 use tox_study::part::Part;
 use tox_study::spec::TrialSpec;
 use tox_study::steps::Steps;
-use tox_study::trial::{Finished, TrialContext, load};
+use tox_study::trial::{Finished, Parts, TrialContext, load};
 
 /// Names of the steps.
 const NETWORK: &str = "network";
@@ -101,6 +101,7 @@ pub fn run(
         data_hash,
         data_notes,
         machine,
+        parts: Parts::new(),
     })
 }
 

@@ -3,8 +3,8 @@
 use super::outcome::{Known, SuspectsOutcome, poisoned};
 use super::{KIND, SuspectsConfig, TABLES, table};
 use crate::bilevel::instruction_set;
-use crate::commands::rows::Source;
 use crate::error::TrialError;
+use crate::rows::Source;
 use std::path::Path;
 use tox_bilevel::own::complete;
 use tox_data::DataDir;
@@ -16,7 +16,7 @@ use tox_study::files;
 use tox_study::part::Part;
 use tox_study::spec::TrialSpec;
 use tox_study::steps::StepError;
-use tox_study::trial::{self, Finished, Machine, TrialContext, with_hooks};
+use tox_study::trial::{self, Finished, Machine, Parts, TrialContext, with_hooks};
 
 /// The poison that is known, which must be the spec's.
 pub fn known(config: &SuspectsConfig) -> Result<Option<Patch>, TrialError> {
@@ -70,5 +70,6 @@ pub fn run(
         data_hash: hash,
         data_notes: source.notes,
         machine: Machine::cpu(instruction_set()),
+        parts: Parts::new(),
     })
 }

@@ -11,7 +11,7 @@ use tox_study::house::{Learner, Measure, Measures};
 use tox_study::part::Part;
 use tox_study::recipe::{Keys, RecipeError};
 use tox_study::spec::{Surface, TrialSpec};
-use tox_study::trial::{Failure, Finished, Machine, TrialContext, with_hooks};
+use tox_study::trial::{Failure, Finished, Machine, Parts, TrialContext, with_hooks};
 
 use crate::error::TrialError;
 
@@ -118,5 +118,6 @@ fn run(trial: &TrialSpec, context: TrialContext<'_>) -> Result<Finished, TrialEr
         data_hash: DRAWN.to_owned(),
         data_notes: Vec::new(),
         machine: Machine::cpu("plain".to_owned()),
+        parts: Parts::new(),
     })
 }

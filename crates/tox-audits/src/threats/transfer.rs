@@ -2,15 +2,15 @@
 //! crafted against a built-in learner, its victim, and handed to whoever learns. It is transferred.
 
 use super::ShareOfRows;
-use crate::commands::optimal::{self, Ended};
-use crate::commands::rows::{Held, Model, divide, poison_lr};
 use crate::error::TrialError;
+use crate::optimal::measured;
+use crate::rows::{self, Held, Model, divide};
 use crate::scene::{Crafting, Poison, Scene, Transferred};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tox_bilevel::audit::{self, Inputs};
-use tox_bilevel::config::{BilevelAttack, Norm, Victim};
+use tox_bilevel::config::Victim;
 use tox_bilevel::own::Own;
 use tox_bilevel::scale::Scaling;
 use tox_data::checkpoint::Hooks;
@@ -36,7 +36,7 @@ pub struct TransferThreat {
     #[serde(default = "unregularised")]
     pub victim: Victim,
     /// Outer steps of the ascent.
-    #[serde(default = "fifty")]
+    #[serde(default = "hyperiterations")]
     #[schemars(range(min = 1, max = 10_000))]
     pub hyperiterations: usize,
 }
@@ -45,8 +45,8 @@ fn unregularised() -> Victim {
     Victim::None
 }
 
-fn fifty() -> usize {
-    50
+fn hyperiterations() -> usize {
+    rows::HYPERITERATIONS
 }
 
 impl ShareOfRows for TransferThreat {
@@ -110,12 +110,7 @@ impl TransferThreat {
         };
         let mut config = model.config(&own, count, self.hyperiterations);
         config.victim = self.victim;
-        let attack = BilevelAttack {
-            batch: count,
-            batches: 1,
-            lr: poison_lr(&own),
-            norm: Norm::Point,
-        };
+        let attack = rows::attack(&own, count, (None, None))?;
         let inputs = Inputs {
             sets: &own.sets,
             config: &config,
@@ -125,17 +120,15 @@ impl TransferThreat {
         let Some(finished) = audit::run(&inputs, hooks)? else {
             return Ok(None);
         };
-        let ended = optimal::measured(&own, &config, scene.spec.seed, finished);
-        let made = match ended.map_err(|e| TrialError::Unfit(e.to_string()))? {
-            Ended::Made(made) => *made,
-            Ended::Stopped => return Ok(None),
-            Ended::Diverged(at) => {
+        let made = match measured(&own, &config, scene.spec.seed, finished) {
+            Err(TrialError::Diverged(at)) => {
                 return Err(TrialError::Unfit(format!(
                     "the victim of `{}` diverged, at {}: there is no poison",
                     Self::KIND,
                     at.training
                 )));
             }
+            made => made?,
         };
         let mut patch = self.patch(&own, pool, &made.poison, scene.spec.seed)?;
         patch.save(&place.file(".npz"))?;

@@ -10,7 +10,7 @@ use super::{
 use crate::config::Keep;
 use crate::inner::{Diverged, Problem};
 use crate::kernels::Products;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::time::Instant;
 use tox_data::ranges::OutOfRange;
 
@@ -43,7 +43,7 @@ impl Default for Settings {
 }
 
 /// A way to a hypergradient.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
     /// Reverse mode, everything kept.
@@ -84,17 +84,23 @@ impl Method {
     }
 }
 
+/// What a line of the table took.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Seconds {
+    /// For the training and both hypergradients; `None` if it failed.
+    pub whole: Option<f64>,
+    /// For the training alone.
+    pub training: f64,
+}
+
 /// A line of the table: one way at one T.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct MethodRow {
     /// The way.
     pub method: Method,
     /// T.
     pub steps: usize,
-    /// For the training and both hypergradients; `None` if it failed.
-    pub seconds: Option<f64>,
-    /// For the training alone.
-    pub training_seconds: f64,
     /// Features of the poison that were run, if the time is extrapolated from them; the errors are
     /// then over these alone.
     pub extrapolated_from: Option<usize>,
@@ -120,7 +126,8 @@ pub struct MethodRow {
 }
 
 /// The table, and what it was measured on.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Comparison {
     /// Training points, the poison among them.
     pub train: usize,
@@ -136,8 +143,6 @@ pub struct Comparison {
     pub lambdas: usize,
     /// Bits of a number: 32 or 64.
     pub bits: usize,
-    /// Threads.
-    pub threads: usize,
     /// Norm of the training loss's gradient where the reference was taken.
     pub reference_slope: Option<f64>,
     /// Why there is no reference, so that no error is known.
@@ -146,58 +151,60 @@ pub struct Comparison {
     pub rows: Vec<MethodRow>,
 }
 
-/// How far a comparison is.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Progress {
-    /// Measurements done.
-    pub done: usize,
-    /// Of so many.
-    pub of: usize,
-    /// The one that begins: a way and T, or the reference.
-    pub next: Option<(Method, usize)>,
-}
+/// The exact hypergradient at convergence, or why there is none.
+pub type Reference = Result<Hypergradients<f64>, String>;
 
-/// Measures all ways on `problem` at each T of `settings` (its own `steps` are not used). The
-/// reference is exact at the minimum that Newton's method reaches in f64 from the weights of the
-/// largest T. What fails is a row or a note that says why.
+/// What ways are held against: exact at the minimum that Newton's method reaches in f64 from the weights of the
+/// largest T.
 ///
 /// # Errors
 /// When a setting is out of range.
-pub fn run<F: Products>(
+pub fn reference<F: Products>(
     problem: &Problem<'_, F>,
     settings: &Settings,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<Comparison, OutOfRange> {
+) -> Result<Reference, OutOfRange> {
     check(settings)?;
-    let of = 1 + settings.steps.len() * METHODS.len();
-    let mut done = 0;
-    let mut begin = |next| {
-        progress(Progress { done, of, next });
-        done += 1;
-    };
-    begin(None);
     let longest = settings.steps.iter().copied().max().unwrap_or(1);
-    let reference = converged(problem, longest, settings.exact);
+    Ok(converged(problem, longest, settings.exact))
+}
+
+/// Measures all ways on `problem` at T = `steps`, which its own `steps` are not used for. What fails is a row that
+/// says why. `begin` hears the share that is done and the way that begins; if it says no, there is no result.
+pub fn measure<F: Products>(
+    problem: &Problem<'_, F>,
+    settings: &Settings,
+    (steps, reference): (usize, &Reference),
+    begin: &mut dyn FnMut(f64, Method) -> bool,
+) -> Option<Vec<(MethodRow, Seconds)>> {
+    let problem = Problem {
+        steps,
+        ..problem.clone()
+    };
+    let mut bench = Bench {
+        training: timed(settings.repeats, || problem.train()).0,
+        problem: &problem,
+        settings,
+        exact: reference.as_ref().ok(),
+        reverse: None,
+    };
     let mut rows = Vec::new();
-    for &steps in &settings.steps {
-        let problem = Problem {
-            steps,
-            ..problem.clone()
-        };
-        let mut bench = Bench {
-            training: timed(settings.repeats, || problem.train()).0,
-            problem: &problem,
-            settings,
-            exact: reference.as_ref().ok(),
-            reverse: None,
-        };
-        for method in METHODS {
-            begin(Some((method, steps)));
-            rows.push(bench.row(method));
+    for (i, method) in METHODS.into_iter().enumerate() {
+        if !begin(i as f64 / METHODS.len() as f64, method) {
+            return None;
         }
+        rows.push(bench.row(method));
     }
+    Some(rows)
+}
+
+/// What was measured on `problem`, in one.
+pub fn comparison<F: Products>(
+    problem: &Problem<'_, F>,
+    reference: Reference,
+    rows: Vec<MethodRow>,
+) -> Comparison {
     let slope = |r: &Hypergradients<f64>| r.solve.map(|s| s.slope);
-    Ok(Comparison {
+    Comparison {
         train: problem.train.len(),
         poison: problem.train.poison.len(),
         valid: problem.valid.len(),
@@ -205,11 +212,10 @@ pub fn run<F: Products>(
         parameters: problem.model.parameters(),
         lambdas: problem.regulariser.as_ref().map_or(0, |r| r.lambda.len()),
         bits: 8 * size_of::<F>(),
-        threads: rayon::current_num_threads(),
         reference_slope: reference.as_ref().ok().and_then(slope),
         no_reference: reference.err(),
         rows,
-    })
+    }
 }
 
 fn check(settings: &Settings) -> Result<(), OutOfRange> {
@@ -240,7 +246,7 @@ struct Bench<'b, 'a, F> {
 type Measured<F> = (f64, Result<Hypergradients<F>, String>, Option<Vec<usize>>);
 
 impl<F: Products> Bench<'_, '_, F> {
-    fn row(&mut self, method: Method) -> MethodRow {
+    fn row(&mut self, method: Method) -> (MethodRow, Seconds) {
         let reverse = |keep| ReverseMode { keep };
         let (peak_bytes, (seconds, found, features)) = match method {
             Method::Reverse => self.measure(&reverse(Keep::Everything)),
@@ -253,8 +259,6 @@ impl<F: Products> Bench<'_, '_, F> {
         let mut row = MethodRow {
             method,
             steps: self.problem.steps,
-            seconds: None,
-            training_seconds: self.training,
             extrapolated_from: features.as_ref().map(Vec::len),
             peak_bytes,
             error_poison: None,
@@ -266,10 +270,14 @@ impl<F: Products> Bench<'_, '_, F> {
             slope: None,
             failure: None,
         };
+        let mut took = Seconds {
+            whole: None,
+            training: self.training,
+        };
         match found {
             Err(failure) => row.failure = Some(failure),
             Ok(found) => {
-                row.seconds = Some(seconds);
+                took.whole = Some(seconds);
                 if let Some(exact) = self.exact {
                     let theirs = pick(&exact.poison, &features);
                     row.error_poison = distance(&found.poison, &theirs);
@@ -288,7 +296,7 @@ impl<F: Products> Bench<'_, '_, F> {
                 }
             }
         }
-        row
+        (row, took)
     }
 
     fn measure<M: Hypergradient<F>>(&self, method: &M) -> (usize, Measured<F>) {

@@ -1,15 +1,16 @@
 //! A comparison of methods as text.
 
-use super::compare::Comparison;
+use super::compare::{Comparison, Seconds};
 use std::fmt::Write;
 
-/// The comparison as text: a title, one line a way and T, and notes.
-pub fn table(comparison: &Comparison) -> String {
+/// The comparison as text: a title, one line a way and T, and notes. `took` is what each row took, with so many
+/// threads.
+pub fn table(comparison: &Comparison, took: &[Seconds], threads: usize) -> String {
     let c = comparison;
     let mut text = format!(
         "{} training points ({} poison), {} validation points, {} features, {} parameters, {} \
          lambda(s), f{}, {} thread(s)\n\n",
-        c.train, c.poison, c.valid, c.features, c.parameters, c.lambdas, c.bits, c.threads
+        c.train, c.poison, c.valid, c.features, c.parameters, c.lambdas, c.bits, threads
     );
     let mut line = |cells: [&str; 9]| {
         let [steps, method, rest @ ..] = cells;
@@ -26,7 +27,7 @@ pub fn table(comparison: &Comparison) -> String {
         "T", "method", "seconds", "training", "memory", "poison", "lambda", "poison", "lambda",
     ]);
     let mut notes = Vec::new();
-    for row in &c.rows {
+    for (row, took) in c.rows.iter().zip(took) {
         let number = |x: Option<f64>| match x {
             None => "-".to_owned(),
             Some(0.0) => "0".to_owned(),
@@ -38,12 +39,12 @@ pub fn table(comparison: &Comparison) -> String {
             ""
         };
         let seconds = |s: f64| format!("{mark}{s:.3}");
-        let times = |s: f64| format!("{mark}{:.1}", s / row.training_seconds);
+        let times = |s: f64| format!("{mark}{:.1}", s / took.training);
         line([
             &row.steps.to_string(),
             row.method.name(),
-            &row.seconds.map_or("-".into(), seconds),
-            &row.seconds.map_or("-".into(), times),
+            &took.whole.map_or("-".into(), seconds),
+            &took.whole.map_or("-".into(), times),
             &format!("{:.1} MB", row.peak_bytes as f64 / 1e6),
             &number(row.error_poison),
             &number(row.error_lambda),

@@ -1,5 +1,6 @@
 //! The cell spaces as one choice: what a search that runs on either needs to know of both.
 
+use super::SpaceError;
 use super::bad::{BadOp, CellOp};
 use super::darts;
 use super::nasbench201;
@@ -7,6 +8,7 @@ use rand::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::str::FromStr;
 
 /// A cell space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -122,6 +124,18 @@ impl fmt::Display for CellGenotype {
         match self {
             Self::Darts(genotype) => genotype.fmt(f),
             Self::NasBench201(cell) => cell.fmt(f),
+        }
+    }
+}
+
+/// Of either space: a DARTS genotype has brackets, an arch string of NAS-Bench-201 none.
+impl FromStr for CellGenotype {
+    type Err = SpaceError;
+
+    fn from_str(text: &str) -> Result<Self, SpaceError> {
+        match text.contains('(') {
+            true => text.parse().map(Self::Darts),
+            false => text.parse().map(Self::NasBench201),
         }
     }
 }

@@ -2,10 +2,9 @@
 
 use super::options::Session;
 use super::robust::{self, Images, Radius, reasons};
-use super::single::{self, Single};
+use super::single::{self, Kept, Single};
 use super::weights::{self, FirstLayer, Look};
-use super::{Output, Result, bug, interrupted, json, notes, say, system, table, usage};
-use std::io::Write;
+use super::{Output, Result, bug, interrupted, json, notes, say, table, usage};
 use std::path::{Path, PathBuf};
 use tox_audits::network::architectures::{Arch, notations};
 use tox_audits::network::outcome::NetworkOutcome;
@@ -89,83 +88,30 @@ fn arch_help() -> String {
     )
 }
 
-/// What `--out` asks for.
-struct Kept {
-    /// The file of adversarial examples.
-    examples: Option<PathBuf>,
-    /// The study's folder.
-    folder: Option<PathBuf>,
-}
-
-impl Kept {
-    fn of(out: &[PathBuf]) -> Result<Self> {
-        let is_file = |path: &&PathBuf| path.extension().is_some_and(|end| end == "npz");
-        let (files, folders): (Vec<&PathBuf>, Vec<&PathBuf>) = out.iter().partition(is_file);
-        if files.len() > 1 || folders.len() > 1 {
-            return Err(usage(
-                format!(
-                    "--out names {} .npz files and {} folders, expected at most one of each",
-                    files.len(),
-                    folders.len()
-                ),
-                "give --out FILE.npz for the adversarial examples, --out DIR for the study's folder",
-            ));
+/// What lies where.
+fn lies(kept: &Kept, found: &Evaluation, dir: &Path) -> String {
+    let mut text = String::new();
+    if let Some(path) = &kept.file {
+        let path = path.to_string_lossy();
+        let path = one_line(&path);
+        text += &format!("\nexamples {path}: float32 in 0..=1, the first attack's that fools\n");
+        let left = found.attacks.iter();
+        let lost: Vec<String> = left
+            .filter_map(|a| Some((a, a.eight_bit.filter(|left| *left < 100.0)?)))
+            .map(|(a, left)| format!("{left:.2} % of {}'s", a.attack.name()))
+            .collect();
+        if !lost.is_empty() {
+            text += &format!(
+                "         rounded to 8 bits, as image files are, {} errors are left\n",
+                lost.join(", ")
+            );
         }
-        let first = |paths: Vec<&PathBuf>| paths.first().map(|path| (*path).clone());
-        Ok(Self {
-            examples: first(files),
-            folder: first(folders),
-        })
     }
-
-    /// Where the trial runs: in its folder, or beside the file until that is there, so that a stopped one goes
-    /// on; `None` if nothing is kept.
-    fn place(&self) -> Option<PathBuf> {
-        self.folder.clone().or_else(|| {
-            let mut name = self.examples.clone()?.into_os_string();
-            name.push(".unfinished");
-            Some(name.into())
-        })
+    if kept.folder.is_some() {
+        let table = dir.join(images::TABLE);
+        text += &format!("images   {}\n", one_line(&table.to_string_lossy()));
     }
-
-    /// What lies where.
-    fn told(&self, found: &Evaluation, dir: &Path) -> String {
-        let mut text = String::new();
-        if let Some(path) = &self.examples {
-            let path = path.to_string_lossy();
-            let path = one_line(&path);
-            text +=
-                &format!("\nexamples {path}: float32 in 0..=1, the first attack's that fools\n");
-            let left = found.attacks.iter();
-            let lost: Vec<String> = left
-                .filter_map(|a| Some((a, a.eight_bit.filter(|left| *left < 100.0)?)))
-                .map(|(a, left)| format!("{left:.2} % of {}'s", a.attack.name()))
-                .collect();
-            if !lost.is_empty() {
-                text += &format!(
-                    "         rounded to 8 bits, as image files are, {} errors are left\n",
-                    lost.join(", ")
-                );
-            }
-        }
-        if self.folder.is_some() {
-            let table = dir.join(images::TABLE);
-            text += &format!("images   {}\n", one_line(&table.to_string_lossy()));
-        }
-        text
-    }
-
-    /// Takes the examples out of the trial's folder `dir`.
-    fn take(&self, dir: &Path) -> Result<()> {
-        let Some(to) = &self.examples else {
-            return Ok(());
-        };
-        let from = dir.join(images::EXAMPLES);
-        let failed =
-            |e: std::io::Error| system(&format!("copy {} to {}", from.display(), to.display()), &e);
-        let bytes = std::fs::read(&from).map_err(failed)?;
-        tox_data::atomic::write(to, |file| file.write_all(&bytes)).map_err(failed)
-    }
+    text
 }
 
 /// What is attacked.
@@ -222,23 +168,18 @@ pub fn attack(args: &Attack) -> Result<Output> {
     if let Some(better) = look.better(split, &own, &subject.normalisation) {
         say(format_args!("note: {better}"));
     }
-    let place = kept.place();
     let single = Single {
-        study: &study(args, &subject, kept.examples.is_some())?,
-        out: place.as_deref(),
-        report: kept.folder.is_some(),
+        study: &study(args, &subject, kept.file.is_some())?,
+        kept: &kept,
         session: &args.session,
         data_dir: args.images_of.set.folder.data_dir.as_deref(),
     };
     let Some(ran) = single.run("attack", &stop)? else {
         return Ok(Output::stopped());
     };
-    kept.take(&ran.folder)?;
-    if let (Some(place), None) = (&place, &kept.folder) {
-        // All that was asked for is in the file.
-        std::fs::remove_dir_all(place)
-            .map_err(|e| system(&format!("remove {}", place.display()), &e))?;
-    }
+    let examples = kept.file.iter();
+    let examples: Vec<_> = examples.map(|to| (images::EXAMPLES, to.clone())).collect();
+    kept.take(&ran, &examples)?;
     let found: NetworkOutcome = ran.record.outcome.read().map_err(|e| bug(&e.to_string()))?;
     let evaluation = &found.evaluation;
     robust::notes(evaluation, "the network");
@@ -257,7 +198,7 @@ pub fn attack(args: &Attack) -> Result<Output> {
             "macs": found.macs,
             "evaluation": evaluation,
     });
-    if let Some(examples) = &kept.examples {
+    if let Some(examples) = &kept.file {
         report["examples"] = serde_json::json!(examples);
     }
     if kept.folder.is_some() {
@@ -265,7 +206,7 @@ pub fn attack(args: &Attack) -> Result<Output> {
     }
     Ok(Output::done(match args.session.json {
         true => json(&report)?,
-        false => tell(args, &subject, &found) + &kept.told(&found.evaluation, &ran.folder),
+        false => tell(args, &subject, &found) + &lies(&kept, &found.evaluation, &ran.folder),
     }))
 }
 

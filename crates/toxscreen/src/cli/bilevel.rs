@@ -1,20 +1,16 @@
-//! What `poison`, `harden` and `hypergradients` share: options of data and learner, checked, and a
-//! long computation with a bar that Ctrl-C stops.
+//! What `poison`, `harden` and `hypergradients` share: options of data and learner, and what is said of both.
 
 use super::options::Set;
-use super::progress::Bar;
 use super::{Result, notes, usage};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use tox_audits::commands::rows::{Held, Model, Source, poison_lr};
-use tox_audits::error::Fails;
-use tox_bilevel::config::{BilevelAttack, BilevelConfig, Norm, Penalty};
+use std::sync::atomic::AtomicBool;
+use tox_audits::rows::{HYPERITERATIONS, Model, PART, Source};
+use tox_bilevel::config::{BilevelConfig, Penalty};
 use tox_bilevel::own::Own;
 use tox_bilevel::scale::Scaling;
-use tox_data::features::{Ask, Opened};
+use tox_data::features::Ask;
 use tox_data::majority::NoBetter;
 use tox_data::ranges::OutOfRange;
 use tox_data::spec::DataSpec;
@@ -28,16 +24,6 @@ pub struct Rows {
     /// Column of labels of a .csv file [default: the one called label, target, class or y, or the last]
     #[arg(long, value_name = "COLUMN")]
     pub label: Option<String>,
-}
-
-/// What the user's data have become.
-pub struct Loaded {
-    /// As they are in the file.
-    pub data: Opened,
-    /// For the audit.
-    pub own: Own,
-    /// BLAKE3 of all rows that results depend on.
-    pub hashes: Value,
 }
 
 impl Rows {
@@ -83,16 +69,6 @@ impl Rows {
             label: all.label.clone().filter(|_| all.has_columns()),
             ..all
         }
-    }
-
-    /// Reads the data and divides them.
-    pub fn load(&self, trusted: Option<&str>, held: Held) -> Result<Loaded> {
-        let source = self.read(trusted)?;
-        Ok(Loaded {
-            own: source.divide(held, 0).map_err(Fails::fails)?,
-            hashes: source.hashes(),
-            data: source.data,
-        })
     }
 }
 
@@ -218,28 +194,35 @@ impl Learner {
     }
 }
 
-/// What to say of a number that is out of range: the option that sets it.
+/// What to say of a number that is out of range, by the option that sets it.
 pub fn out_of_range(error: &OutOfRange) -> Failure {
-    let option = match error.key.as_str() {
-        "hidden" => "--hidden",
-        "inner.steps" => "--steps",
-        "inner.lr" => "--lr",
-        "lambda.large" => "--lambda",
-        "steps" => "--steps",
-        "repeats" => "--repeats",
-        "hyperiterations" => "--hyperiterations",
-        "batch" | "batches" => "--batch",
-        "lr" => "--poison-lr",
-        key => key,
+    let option = error.key.replace('_', "-");
+    let (expected, hint) = match error.key.as_str() {
+        "budget" | "points" => (
+            PART,
+            "give --budget a share between 0 and 1, such as 0.1, or --points a count".to_owned(),
+        ),
+        "current" => (
+            error.expected.as_str(),
+            "give the C of your LogisticRegression; inf means no penalty".to_owned(),
+        ),
+        "batch" => (
+            error.expected.as_str(),
+            "change --batch to a divisor of the number of points".to_owned(),
+        ),
+        _ => (error.expected.as_str(), format!("change --{option}")),
     };
-    usage(error.to_string(), format!("change {option}"))
+    usage(
+        format!("--{option} {}: expected {expected}", error.found),
+        hint,
+    )
 }
 
 /// How many points the adversary has, and how it moves them.
 #[derive(clap::Args)]
 pub struct Adversary {
     /// Outer steps in which poison (and a learned lambda) move
-    #[arg(long, value_name = "H", default_value_t = 50)]
+    #[arg(long, value_name = "H", default_value_t = HYPERITERATIONS)]
     pub hyperiterations: usize,
     /// Step of the poison points, in units of the features [default: 1/50 of the diagonal of the box
     /// that they stay in]
@@ -250,94 +233,13 @@ pub struct Adversary {
     pub batch: Option<usize>,
 }
 
-impl Adversary {
-    /// With `points` of the `rows` training rows.
-    pub fn attack(&self, own: &Own, points: usize) -> Result<BilevelAttack> {
-        let batch = self.batch.unwrap_or(points);
-        if batch == 0 || !points.is_multiple_of(batch) {
-            return Err(usage(
-                format!("--batch {batch}: expected batches that make up {points} points exactly"),
-                "give --batch a divisor of the number of points, or --points a multiple of the batch",
-            ));
-        }
-        Ok(BilevelAttack {
-            batch,
-            batches: points / batch,
-            lr: self.poison_lr.unwrap_or_else(|| poison_lr(own)),
-            norm: Norm::Point,
-        })
-    }
-}
-
-/// Points that a share of `rows` rows is; `--points` says them outright.
-pub fn points(budget: f64, points: Option<usize>, rows: usize) -> Result<usize> {
-    let wrong = |found: String| {
-        Err(usage(
-            format!(
-                "{found}: expected a part of the {rows} training rows, at least 1 and fewer than all"
-            ),
-            "each poison point takes the place of a training row; give --budget a share between 0 \
-             and 1, such as 0.1, or --points a count",
-        ))
-    };
-    if let Some(points) = points {
-        return match points {
-            0 => wrong("--points 0".to_owned()),
-            _ if points >= rows => wrong(format!("--points {points}")),
-            _ => Ok(points),
-        };
-    }
-    // Not a number is no share.
-    let share = if budget > 0.0 && budget < 1.0 {
-        budget
-    } else {
-        0.0
-    };
-    match tox_data::share::of(share, rows) {
-        0 => wrong(format!("--budget {budget}")),
-        found => Ok(found),
-    }
-}
-
 /// Whether Ctrl-C or SIGTERM has come; a second one ends the process at once.
 pub fn interrupted() -> Result<Arc<AtomicBool>> {
     super::interrupted("stopping after this training")
-}
-
-/// Runs `work` with what it asks and tells: whether to stop, and how far it is.
-pub fn with_bar<T>(
-    name: &str,
-    stop: &AtomicBool,
-    work: impl FnOnce(&mut dyn FnMut() -> bool, &mut dyn FnMut(f64, &str)) -> T,
-) -> T {
-    let mut bar = Bar::new(name);
-    let done = work(&mut || stop.load(Ordering::SeqCst), &mut |share, what| {
-        bar.tell(share, what);
-    });
-    bar.close();
-    done
 }
 
 /// `path` with `suffix` in the place of its extension: `a/b.npz` and `float.npz` make
 /// `a/b.float.npz`.
 pub fn beside(path: &Path, suffix: &str) -> PathBuf {
     path.with_extension(suffix)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn budgets_are_shares_or_counts_below_the_whole() {
-        // Rounded down, as in every attack: a budget is a bound.
-        assert_eq!(points(0.1, None, 259).unwrap(), 25);
-        assert_eq!(points(0.1, Some(7), 255).unwrap(), 7);
-        for budget in [0.0, 1.0, -0.1, 0.001, f64::NAN, f64::INFINITY] {
-            assert!(points(budget, None, 255).is_err(), "{budget}");
-        }
-        for count in [0, 255, 1000] {
-            assert!(points(0.1, Some(count), 255).is_err(), "{count}");
-        }
-    }
 }

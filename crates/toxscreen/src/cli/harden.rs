@@ -4,17 +4,15 @@ mod told;
 
 use super::bilevel::{self, Adversary, Learner, Rows, Scaled};
 use super::options::{Poisoned, Session};
-use super::single::{self, Single};
-use super::{Output, Result, UNDECIDED, bug, interrupted, json, say, usage, warn};
+use super::single::{self, Kept, Single};
+use super::{Output, Result, UNDECIDED, bug, interrupted, json, say, warn};
 use serde_json::json as object;
 use std::path::PathBuf;
 use std::time::Instant;
 use tox_audits::error::Fails;
 use tox_audits::harden::outcome::HardenOutcome;
 use tox_audits::harden::{self, HardenConfig, InUse, Plan};
-use tox_data::ranges::OutOfRange;
 use tox_study::part::Part;
-use tox_study::trial::Failure;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -57,7 +55,7 @@ pub struct Harden {
     #[arg(long, value_name = "C", allow_negative_numbers = true)]
     pub current: Option<f64>,
     /// Divisions of the rows, each with poison of its own, at least 2
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value_t = HardenConfig::default().splits)]
     pub splits: usize,
     #[command(flatten)]
     pub scaled: Scaled,
@@ -105,16 +103,16 @@ pub fn harden(args: &Harden) -> Result<Output> {
     args.session.pool();
     let stop = interrupted("stopping")?;
     let config = args.config();
-    config.check().map_err(|e| out_of_range(&e))?;
+    config.check().map_err(|e| bilevel::out_of_range(&e))?;
     let source = args.rows.read(args.trusted.as_deref())?;
     let learner = Part::new(harden::KIND, &config);
     let data = args.rows.spec(args.valid.unwrap_or(0));
     let (seed, dir) = (args.session.seed, args.rows.set.folder.dir()?);
     let recipe = single::recipe("harden", &learner, &data, seed);
     let study = single::study(&recipe, seed, &dir, &[])?;
-    let own = config.divide(&study.trials[0].spec, &source, 0);
+    let own = source.divide(&study.trials[0].spec, config.scale, 0);
     let own = own.map_err(Fails::fails)?;
-    let plan = Plan::new(&config, &own).map_err(|e| out_of_range(&e))?;
+    let plan = Plan::new(&config, &own).map_err(|e| bilevel::out_of_range(&e))?;
     if !args.session.json {
         say(format_args!("{}", bilevel::describe(&own).trim_end()));
         say(format_args!(
@@ -137,8 +135,7 @@ pub fn harden(args: &Harden) -> Result<Output> {
     warn(&warnings);
     let single = Single {
         study: &study,
-        out: args.out.as_deref(),
-        report: true,
+        kept: &Kept::folder(args.out.as_deref()),
         session: &args.session,
         data_dir: args.rows.set.folder.data_dir.as_deref(),
     };
@@ -169,18 +166,4 @@ pub fn harden(args: &Harden) -> Result<Output> {
         UNDECIDED
     };
     Ok(Output { text, code })
-}
-
-/// What to say of a number that is out of range, by the option that sets it.
-fn out_of_range(error: &OutOfRange) -> Failure {
-    let option = error.key.replace('_', "-");
-    let hint = match error.key.as_str() {
-        "current" => "give the C of your LogisticRegression; inf means no penalty".to_owned(),
-        "splits" => "the default is 5".to_owned(),
-        _ => format!("change --{option}"),
-    };
-    usage(
-        format!("--{option} {}: expected {}", error.found, error.expected),
-        hint,
-    )
 }

@@ -2,6 +2,7 @@
 
 use super::{Result, devices, usage};
 use std::path::PathBuf;
+use tox_audits::rows::BUDGET;
 use tox_data::DataDir;
 use tox_nn::Device;
 use tox_study::trial::Failure;
@@ -45,7 +46,7 @@ pub struct Poisoned {
     #[arg(
         long,
         value_name = "SHARE",
-        default_value_t = 0.1,
+        default_value_t = BUDGET,
         allow_negative_numbers = true
     )]
     pub budget: f64,

@@ -3,10 +3,11 @@
 use crate::support::{PROGRAM, bytes, digits, poison, refused, report};
 use serde_json::Value;
 use std::fs;
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 use tox_data::features::FeatureSets;
 use tox_data::patch::Patch;
+use tox_testkit::program::{Program, interrupt};
 
 /// A network that learns the digits in a second.
 const SMALL: &str = "--attack gc --data digits --channels 4 --epochs 5";
@@ -123,27 +124,44 @@ fn networks_of_every_kind_and_alphas_are_victims() {
     assert!(victim["genotype"].as_str().unwrap().starts_with('|'));
 }
 
-/// Interrupts the command when it says `line`, and gives what it said and its exit code.
+/// What the trial keeps beside `p.npz` while it is unfinished.
 #[cfg(unix)]
-fn interrupted(dir: &Path, args: &str, line: &str) -> (Option<i32>, String) {
-    use std::io::{BufRead, BufReader, Read};
-    let mut child = Command::new(PROGRAM)
-        .arg("poison")
-        .args(args.split(' '))
-        .current_dir(dir)
+fn unfinished(dir: &Path) -> Vec<PathBuf> {
+    let trials = dir.join("p.npz.unfinished/trials");
+    let trial = fs::read_dir(trials).ok().and_then(|mut all| all.next());
+    trial.map_or(Vec::new(), |trial| {
+        let trial = trial.unwrap().path();
+        files(&trial).iter().map(|name| trial.join(name)).collect()
+    })
+}
+
+/// Interrupts the command when it has written a file whose name begins and ends so, and gives what it said and its
+/// exit code.
+#[cfg(unix)]
+fn interrupted(dir: &Path, args: &str, file: [&str; 2]) -> (Option<i32>, String) {
+    let begun = SystemTime::now();
+    let mut child = Program(PROGRAM)
+        .saving(dir, format!("poison {args}").split(' '))
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut said = String::new();
-    while !said.contains(line) {
-        assert!(stderr.read_line(&mut said).unwrap() > 0, "{said}");
+    let is_there = || {
+        unfinished(dir).iter().any(|path| {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let written = fs::metadata(path).and_then(|file| file.modified());
+            name.starts_with(file[0])
+                && name.ends_with(file[1])
+                && written.is_ok_and(|written| written > begun)
+        })
+    };
+    while !is_there() {
+        assert!(child.try_wait().unwrap().is_none(), "it was not long");
+        std::thread::sleep(std::time::Duration::from_millis(2));
     }
-    let pid = child.id().to_string();
-    let sent = Command::new("kill").args(["-INT", &pid]).status().unwrap();
-    assert!(sent.success());
-    stderr.read_to_string(&mut said).unwrap();
-    (child.wait().unwrap().code(), said)
+    interrupt(&child);
+    let ended = child.wait_with_output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    (ended.status.code(), said)
 }
 
 #[cfg(unix)]
@@ -157,24 +175,32 @@ fn what_is_interrupted_goes_on_without_training_twice() {
                 "--attack gc --data digits --channels 4 --iterations 60 {victim} --out {out}.npz"
             )
         };
-        let (code, said) = interrupted(at, &words("p"), "victim: ");
+        let training = ["checkpoint-victim", ".part"];
+        let (code, said) = interrupted(at, &words("p"), training);
         assert_eq!(code, Some(130), "{said}");
         assert!(said.contains("the same command goes on"), "{said}");
-        assert_eq!(files(at), ["p.victim.checkpoint.safetensors"]);
+        assert_eq!(files(at), ["p.npz.unfinished"]);
         // Another victim does not go on from it.
         let (code, _, said) = poison(at, &format!("{} --seed 5", words("p")));
         assert!(code == 1 && said.contains("delete it"), "{said}");
 
-        let (code, said) = interrupted(at, &words("p"), "cancelling ");
+        let (code, said) = interrupted(at, &words("p"), ["checkpoint-gc", ".part"]);
         assert_eq!(code, Some(130), "{said}");
-        let kept = ["p.checkpoint.safetensors", "p.victim.safetensors"];
-        assert_eq!(files(at), kept);
-        let (code, _, said) = poison(at, &format!("{} --radius 0.01", words("p")));
-        assert!(code == 1 && said.contains("delete it"), "{said}");
+        let trained = || {
+            let is_victim = |path: &PathBuf| {
+                let name = path.file_name().unwrap().to_str().unwrap();
+                name.starts_with("checkpoint-victim") && name.ends_with(".safetensors")
+            };
+            let file = unfinished(at).into_iter().find(is_victim).unwrap();
+            fs::metadata(file).unwrap().modified().unwrap()
+        };
+        let before = trained();
+        let (code, said) = interrupted(at, &words("p"), ["checkpoint-gc", ".part"]);
+        assert_eq!(code, Some(130), "{said}");
+        assert_eq!(trained(), before, "it was trained again");
 
         let (code, _, said) = poison(at, &words("p"));
         assert_eq!(code, 0, "{said}");
-        assert!(said.contains("it is trained already"), "{said}");
         assert_eq!(files(at), ["p.npz", "p.patch.npz", "p.patch.npz.json"]);
         let (code, _, said) = poison(at, &words("q"));
         assert_eq!(code, 0, "{said}");

@@ -1,9 +1,10 @@
 //! Flipped labels and noise.
 
-use crate::support::{bytes, digits, refused, report};
+use crate::support::{PROGRAM, bytes, digits, refused, report};
 use serde_json::Value;
 use std::path::Path;
 use tox_data::features::FeatureSets;
+use tox_testkit::program::Program;
 
 #[test]
 fn random_flips_are_as_many_as_asked_and_nested() {
@@ -71,7 +72,12 @@ fn confidence_based_flips_are_exact_and_repeatable() {
     report(dir.path(), &format!("{clf} --out b.npz"));
     let read = |name: &str| std::fs::read(dir.path().join(name)).unwrap();
     assert_eq!(read("a.patch.npz"), read("b.patch.npz"));
-    assert!(!dir.path().join("a.checkpoint.safetensors").exists());
+    assert!(!dir.path().join("a.npz.unfinished").exists());
+    let kept = format!("{clf} --out a.npz --out study");
+    assert_eq!(report(dir.path(), &kept)["check"], said["check"]);
+    let verified = Program(PROGRAM).words(dir.path(), "verify study");
+    verified.must(0, &[]);
+    assert!(dir.path().join("study/report.html").exists());
     let second = format!("{clf} --target second-most-likely --out c.npz");
     report(dir.path(), &second);
     assert_ne!(read("a.patch.npz"), read("c.patch.npz"));

@@ -1,16 +1,15 @@
-//! `--attack clf`: labels flipped by the confidence of a classifier that is first trained.
+//! Options of `--attack clf`: labels flipped by the confidence of a classifier that is first trained.
 
 use super::Poison;
-use super::made::{Beside, Made, failed};
 use crate::cli::Result;
 use clap::ArgMatches;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::parser::ValueSource;
-use serde_json::json;
-use tox_audits::commands::clf::{self, Ask};
-use tox_audits::commands::{CHECKPOINT, Desk};
+use tox_audits::error::Fails;
 use tox_data::features::Features;
+use tox_poison::data::PoisonError;
 use tox_poison::data::clf::{Classifier, Clf, Confidence, Target};
+use tox_poison::data::threat::ClfThreat;
 
 /// Options of clf alone.
 #[derive(clap::Args)]
@@ -37,13 +36,8 @@ fn confidence() -> impl TypedValueParser<Value = Confidence> {
     })
 }
 
-/// Trains the classifier and flips; `None` if it was stopped.
-pub fn craft(
-    args: &Poison,
-    given: &ArgMatches,
-    clean: &Features,
-    desk: &Beside<'_>,
-) -> Result<Option<Made>> {
+/// What is asked for, of these rows.
+pub fn threat(args: &Poison, given: &ArgMatches, clean: &Features) -> Result<ClfThreat> {
     let mut classifier = Classifier::default();
     let is_given = |id: &str| given.value_source(id) == Some(ValueSource::CommandLine);
     // Of a table's classifier they say nothing: what is given by hand is refused, a default is none.
@@ -51,25 +45,18 @@ pub fn craft(
         classifier.width = args.training.width;
         classifier.fit.epochs = args.training.epochs;
     }
-    let ask = Ask {
-        clean,
-        classifier,
-        clf: Clf {
+    let checked = classifier.check().map_err(PoisonError::from);
+    checked.map_err(Fails::fails)?;
+    let threat = ClfThreat {
+        budget: args.poisoned.budget,
+        flip: Clf {
             target: args.clf.target,
             confidence: args.clf.confidence,
         },
-        budget: args.poisoned.budget,
-        seed: args.session.seed,
-        device: (args.session.device()?, &args.session.device),
+        classifier,
     };
-    let made = clf::craft(&ask, desk).map_err(failed)?;
-    Ok(made.map(|(crafted, accuracy)| Made {
-        crafted,
-        text: format!(
-            "the classifier names {:.1} % of the clean rows rightly\n",
-            100.0 * accuracy
-        ),
-        report: json!({ "classifier_accuracy": accuracy }),
-        leftovers: vec![desk.file(CHECKPOINT)],
-    }))
+    if clean.shape.is_none() {
+        threat.check_table().map_err(Fails::fails)?;
+    }
+    Ok(threat)
 }

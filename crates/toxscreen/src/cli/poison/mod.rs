@@ -3,25 +3,21 @@
 pub mod bilevel;
 mod clf;
 mod gc;
-mod made;
 mod rows;
 
 use super::bilevel::{Adversary, Learner, Rows, Scaled, beside};
 use super::options::{Poisoned, Session};
+use super::single::Kept;
 use super::{Output, Result, usage};
 use clap::ArgMatches;
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use clap::parser::ValueSource;
 use clf::ClfOptions;
 use gc::GcOptions;
 use rows::ImageOptions;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use tox_audits::threats::{DataPoison, POISONS};
 use tox_bilevel::config::Victim;
-
-/// Time between two checkpoints.
-const SAVE_EVERY: Duration = Duration::from_secs(30);
 
 /// What crafts the poison.
 #[derive(Clone, Copy)]
@@ -133,8 +129,8 @@ Writes, beside --out FILE.npz:
   FILE.patch.npz       the poison alone: indices, labels, values
   FILE.patch.npz.json  its manifest: settings, seed, hashes, which rows were held out
 
-An option of an attack other than the one asked for is refused. clf and gc train a network first, and
-keep FILE.checkpoint.safetensors (gc also FILE.victim.safetensors) until they are done.
+An option of an attack other than the one asked for is refused. FILE.npz.unfinished is there until all is
+written, unless --out DIR names another folder to work in.
 
 Exit codes: 0 done, 1 the attack did not attack or training diverged, 2 wrong usage, 3 data,
 130 stopped by Ctrl-C; the same command goes on.")]
@@ -149,9 +145,10 @@ pub struct Poison {
     pub rows: Rows,
     #[command(flatten)]
     pub poisoned: Poisoned,
-    /// The .npz file to write
-    #[arg(long, value_name = "FILE")]
-    pub out: PathBuf,
+    /// A name that ends in .npz: the file to write. Any other: the folder of a study of this one trial, which
+    /// stays: its record, to be held against another run with `verify`, and its report
+    #[arg(long, value_name = "PATH", required = true)]
+    pub out: Vec<PathBuf>,
     #[command(flatten)]
     pub session: Session,
     /// .npz file of rows that the learner trusts, and the adversary aims at [default: a tenth of
@@ -159,7 +156,7 @@ pub struct Poison {
     #[arg(long, value_name = "FILE", conflicts_with = "valid", help_heading = BILEVEL)]
     pub trusted: Option<String>,
     /// Hold out this many training rows as the trusted set
-    #[arg(long, value_name = "N", help_heading = BILEVEL)]
+    #[arg(long, value_name = "N", value_parser = at_least_1(), help_heading = BILEVEL)]
     pub valid: Option<usize>,
     /// Number of rows that poison replaces, instead of a share
     #[arg(long, value_name = "N", conflicts_with = "budget", help_heading = BILEVEL)]
@@ -201,6 +198,10 @@ pub struct TrainingOptions {
     /// Channels of the first stage of a ResNet-18; the published network has 64
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub width: usize,
+}
+
+fn at_least_1() -> impl TypedValueParser<Value = usize> {
+    RangedU64ValueParser::<usize>::new().range(1..)
 }
 
 fn victim() -> impl TypedValueParser<Value = Victim> {
@@ -280,43 +281,39 @@ pub fn poison(args: &Poison, given: &ArgMatches) -> Result<Output> {
             )?;
         }
     }
-    writable(args)?;
+    let kept = Kept::of(&args.out)?;
+    let out = writable(args, &kept)?;
     args.session.pool();
     for suffix in FILES {
         // What a kill left of an earlier run; that it stays is no reason not to work.
-        let _ = tox_data::atomic::remove_unfinished_of(&beside(&args.out, suffix));
+        let _ = tox_data::atomic::remove_unfinished_of(&beside(out, suffix));
     }
     match args.attack {
-        Attack::Bilevel => bilevel::poison(args),
+        Attack::Bilevel => bilevel::poison(args, (&kept, out)),
         Attack::Rlf | Attack::Clf | Attack::Noise | Attack::Gc | Attack::Registered(_) => {
             if !matches!(args.attack, Attack::Registered(_)) {
                 let what = format!("--attack {}", args.attack.name());
                 refuse(given, &["set"], &what, "its own options")?;
             }
-            rows::poison(args, given)
+            rows::poison(args, given, (&kept, out))
         }
     }
 }
 
 /// How the names of all files end that this command writes.
-const FILES: [&str; 7] = [
-    "npz",
-    "float.npz",
-    "patch.npz",
-    "patch.npz.json",
-    "checkpoint.safetensors",
-    "victim.safetensors",
-    "victim.checkpoint.safetensors",
-];
+const FILES: [&str; 4] = ["npz", "float.npz", "patch.npz", "patch.npz.json"];
 
-/// Whether the files can be written, found before hours of work.
-fn writable(args: &Poison) -> Result<()> {
-    let out = &args.out;
+/// The file to write, if it and those beside it can be written, found before hours of work.
+fn writable<'a>(args: &Poison, kept: &'a Kept) -> Result<&'a Path> {
     let refuse = |message: String, hint: &str| Err(usage(message, hint));
-    if out.extension().is_none_or(|e| e != "npz") {
-        let message = format!("--out {}: expected a name that ends in .npz", out.display());
+    let Some(out) = &kept.file else {
+        let named = args.out.first().map(|out| out.display().to_string());
+        let message = format!(
+            "--out {}: expected a name that ends in .npz",
+            named.unwrap_or_default()
+        );
         return refuse(message, "name the file FILE.npz");
-    }
+    };
     let folder = out.parent().filter(|f| *f != Path::new(""));
     if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
         let message = format!("--out {}: there is no such folder", out.display());
@@ -341,5 +338,5 @@ fn writable(args: &Poison) -> Result<()> {
             return refuse(message, "give --out another name");
         }
     }
-    Ok(())
+    Ok(out)
 }

@@ -1,29 +1,31 @@
-//! `toxscreen poison --attack rlf|clf|noise|gc`: rows of the user's data poisoned in place, and what
-//! that did to them.
+//! `toxscreen poison` with every attack but bilevel: rows of the user's data poisoned in place, and what that did to
+//! them.
 
-use super::made::{Beside, Made, failed};
 use super::{Attack, Poison, clf, gc};
-use crate::cli::bilevel::beside;
-use crate::cli::{FAILED, Output, Result, json, notes};
+use crate::cli::bilevel::{beside, interrupted};
+use crate::cli::single::{self, Kept, Single};
+use crate::cli::{FAILED, Output, Result, bug, json, notes, say};
 use clap::ArgMatches;
-use serde_json::json as object;
+use serde_json::{Value, json as object};
+use std::path::Path;
 use std::time::Instant;
-use tox_audits::commands::Desk;
-use tox_audits::commands::registered::{self, Asked};
 use tox_audits::error::Fails;
+use tox_audits::poisoning::outcome::PoisoningOutcome;
+use tox_audits::poisoning::{KIND, PATCH, PoisoningConfig, ROWS};
 use tox_bilevel::own::complete;
-use tox_data::checkpoint;
 use tox_data::features::{Features, Opened};
 use tox_data::patch::Patch;
-use tox_poison::data::noise::{self, Noise};
-use tox_poison::data::{Check, Crafted, flip, points};
-use tox_study::trial::{Exit, Failure};
+use tox_data::ranges;
+use tox_poison::data::noise::Noise;
+use tox_poison::data::threat::{NoiseThreat, RlfThreat};
+use tox_poison::data::{Check, PoisonError, points};
+use tox_study::part::Part;
 
 /// Options of the attacks on images.
 #[derive(clap::Args)]
 pub struct ImageOptions {
     /// Most that a pixel moves, in 1/255
-    #[arg(long, value_name = "B", default_value_t = 16)]
+    #[arg(long, value_name = "B", default_value_t = Noise::default().bound)]
     pub bound: u8,
     /// noise: standard deviation before clipping, in 1/255 [default: the bound]
     #[arg(long, value_name = "S", allow_negative_numbers = true)]
@@ -31,57 +33,107 @@ pub struct ImageOptions {
 }
 
 /// Crafts the poison, checks it and writes it; `given` tells which options were written.
-pub fn poison(args: &Poison, given: &ArgMatches) -> Result<Output> {
+pub fn poison(args: &Poison, given: &ArgMatches, (kept, out): (&Kept, &Path)) -> Result<Output> {
     let begun = Instant::now();
     let dir = args.rows.set.folder.dir()?;
     let data = Opened::of(&args.rows.ask(), &dir)?;
     notes(&data.notes);
-    let sets = &data.sets;
-    complete(&sets.train).map_err(Fails::fails)?;
-    points(args.poisoned.budget, sets.train.rows).map_err(failed)?;
-    let Some(made) = craft(args, &sets.train, given)? else {
+    let clean = &data.sets.train;
+    complete(clean).map_err(Fails::fails)?;
+    points(args.poisoned.budget, clean.rows).map_err(Fails::fails)?;
+    let (threat, config) = asked(args, clean, given)?;
+    args.session.device()?;
+    let stop = interrupted()?;
+    if let Some(victim) = config.victim.as_ref().filter(|_| !args.session.json) {
+        say(format_args!("victim: {}", victim.title()));
+    }
+    let (learner, seed) = (Part::new(KIND, &config), args.session.seed);
+    let mut recipe = single::recipe("poison", &learner, &args.rows.spec(0), seed);
+    recipe["threat"] = object!({ "data": threat.to_toml() });
+    let set = args.set.iter().map(|key| format!("threat.data.{key}"));
+    let single = Single {
+        study: &single::study(&recipe, seed, &dir, &set.collect::<Vec<_>>())?,
+        kept,
+        session: &args.session,
+        data_dir: args.rows.set.folder.data_dir.as_deref(),
+    };
+    let Some(ran) = single.run("poison", &stop)? else {
         return Ok(Output::stopped());
     };
-    let Crafted { mut patch, check } = made.crafted;
-    let path = beside(&args.out, "patch.npz");
-    patch.save(&path).map_err(Fails::fails)?;
-    let said = data.save(&patch, &args.out).map_err(Fails::fails)?;
-    notes(&said);
-    for file in &made.leftovers {
-        checkpoint::remove(file);
-    }
+    let found: PoisoningOutcome = ran.record.outcome.read().map_err(|e| bug(&e.to_string()))?;
+    notes(&found.notes);
+    let path = beside(out, "patch.npz");
     let manifest = Patch::manifest_path(&path);
+    let left = Patch::manifest_path(Path::new(PATCH));
+    kept.take(
+        &ran,
+        &[
+            (PATCH, path.clone()),
+            (&left.to_string_lossy(), manifest.clone()),
+            (ROWS, out.to_owned()),
+        ],
+    )?;
+    let victim = match config.victim {
+        Some(_) => {
+            let patch = Patch::load(&path).map_err(Fails::fails)?;
+            Some(patch.manifest().settings["victim"].clone())
+        }
+        None => None,
+    };
+    let check = &found.poison.check;
+    let text = match args.session.json {
+        true => {
+            let mut report = report(args, &found, victim);
+            report["notes"] = object!([&data.notes[..], &found.notes].concat());
+            report["seconds"] = begun.elapsed().as_secs_f64().into();
+            report["files"] = object!({"poisoned": out, "patch": path, "manifest": manifest});
+            json(&report)?
+        }
+        false => {
+            let mut text = tell(check);
+            if let Some(accuracy) = found.poison.classifier_accuracy {
+                text.push_str(&format!(
+                    "the classifier names {:.1} % of the clean rows rightly\n",
+                    100.0 * accuracy
+                ));
+            }
+            if let Some(victim) = &victim {
+                text.push_str(&gc::tell(&found, victim));
+            }
+            if let Some(reason) = &check.unreliable {
+                text.push_str(&format!("THE ATTACK DID NOT ATTACK: {reason}\n"));
+            }
+            for file in [out, &path, &manifest] {
+                text.push_str(&format!("wrote {}\n", file.display()));
+            }
+            text
+        }
+    };
     let code = match check.unreliable {
         Some(_) => FAILED,
         None => 0,
     };
-    if args.session.json {
-        let noted = [&data.notes[..], &said].concat();
-        let mut report = object!({
-            "attack": args.attack.name(),
-            "data": args.rows.set.data,
-            "check": check,
-            "flip_rate": check.flip_rate(),
-            "class_names": data.sets.train.class_names,
-            "notes": noted,
-            "seconds": begun.elapsed().as_secs_f64(),
-            "files": {"poisoned": args.out, "patch": path, "manifest": manifest},
-        });
-        for (key, value) in made.report.as_object().into_iter().flatten() {
-            report[key] = value.clone();
-        }
-        let text = json(&report)?;
-        return Ok(Output { text, code });
-    }
-    let mut text = tell(&check);
-    text.push_str(&made.text);
-    if let Some(reason) = &check.unreliable {
-        text.push_str(&format!("THE ATTACK DID NOT ATTACK: {reason}\n"));
-    }
-    for file in [&args.out, &path, &manifest] {
-        text.push_str(&format!("wrote {}\n", file.display()));
-    }
     Ok(Output { text, code })
+}
+
+fn report(args: &Poison, found: &PoisoningOutcome, victim: Option<Value>) -> Value {
+    let check = &found.poison.check;
+    let mut report = object!({
+        "attack": args.attack.name(),
+        "data": args.rows.set.data,
+        "check": check,
+        "flip_rate": check.flip_rate(),
+        "class_names": found.classes,
+    });
+    if let Some(accuracy) = found.poison.classifier_accuracy {
+        report["classifier_accuracy"] = accuracy.into();
+    }
+    if let Some(victim) = victim {
+        report["victim"] = victim;
+        report["guessing_loss"] = found.guessing().into();
+        report["warnings"] = found.warning().into_iter().collect();
+    }
+    report
 }
 
 fn tell(check: &Check) -> String {
@@ -103,37 +155,32 @@ fn tell(check: &Check) -> String {
     text
 }
 
-/// The poison; `None` if crafting it was stopped.
-fn craft(args: &Poison, clean: &Features, given: &ArgMatches) -> Result<Option<Made>> {
-    let (budget, seed) = (args.poisoned.budget, args.session.seed);
-    let desk = Beside::of(args)?;
-    match args.attack {
-        Attack::Clf => clf::craft(args, given, clean, &desk),
-        Attack::Gc => gc::craft(args, clean, given, &desk),
+/// The threat that the options ask for, and the learner that crafts it.
+fn asked(args: &Poison, clean: &Features, given: &ArgMatches) -> Result<(Part, PoisoningConfig)> {
+    let budget = args.poisoned.budget;
+    let mut config = PoisoningConfig::default();
+    let kind = args.attack.name();
+    let threat = match args.attack {
+        Attack::Clf => Part::new(kind, &clf::threat(args, given, clean)?),
+        Attack::Gc => {
+            let victim = gc::victim(args, given)?;
+            let held = ranges::check(&victim).map_err(PoisonError::from);
+            held.map_err(Fails::fails)?;
+            config.victim = Some(victim);
+            Part::new(kind, &gc::threat(args)?)
+        }
         Attack::Noise => {
             let bound = args.images.bound;
             let std = args.images.std.unwrap_or(f64::from(bound));
             let noise = Noise { bound, std };
-            let crafted = noise::gaussian(clean, noise, budget, seed).map_err(failed)?;
-            Ok(Some(Made::of(crafted)))
+            let held = ranges::check(&noise).map_err(PoisonError::from);
+            held.map_err(Fails::fails)?;
+            Part::new(kind, &NoiseThreat { budget, noise })
         }
-        Attack::Registered(poison) => {
-            let folder = tempfile::tempdir().map_err(|e| Failure::new(Exit::Failed, &e))?;
-            let asked = Asked {
-                poison,
-                budget,
-                keys: &args.set,
-                seed,
-                device: args.session.device()?,
-                dir: folder.path(),
-                stop: &desk.stop,
-            };
-            let crafted = registered::craft(&asked, clean, &mut |line| desk.say(line))?;
-            Ok(Some(Made::of(crafted)))
+        // Of a poison without options here the keys are given by --set.
+        Attack::Rlf | Attack::Bilevel | Attack::Registered(_) => {
+            Part::new(kind, &RlfThreat { budget })
         }
-        Attack::Rlf | Attack::Bilevel => {
-            let crafted = flip::random(clean, budget, seed).map_err(failed)?;
-            Ok(Some(Made::of(crafted)))
-        }
-    }
+    };
+    Ok((threat, config))
 }

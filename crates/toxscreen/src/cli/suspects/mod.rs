@@ -5,14 +5,14 @@ mod told;
 use super::bilevel::{self, Rows};
 use super::options::Session;
 use super::sarif::Sarif;
-use super::single::{self, Ran, Single};
+use super::single::{self, Kept, Ran, Single};
 use super::{Output, Result, bug, json};
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use serde_json::{Value, json as object};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use tox_audits::commands::rows::Source;
 use tox_audits::error::Fails;
+use tox_audits::rows::Source;
 use tox_audits::suspects::outcome::SuspectsOutcome;
 use tox_audits::suspects::{KIND, SuspectsConfig, TABLES};
 use tox_bilevel::own::complete;
@@ -166,9 +166,8 @@ impl Looking {
         let recipe = single::recipe("suspects", &learner, &self.rows.spec(0), session.seed);
         let folder = &self.rows.set.folder;
         let single = Single {
-            report: true,
             study: &single::study(&recipe, session.seed, &folder.dir()?, &[])?,
-            out,
+            kept: &Kept::folder(out),
             session,
             data_dir: folder.data_dir.as_deref(),
         };

@@ -2,13 +2,23 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tox_bilevel::config::{BilevelConfig, Groups, Penalty};
+use tox_bilevel::config::{BilevelAttack, BilevelConfig, Groups, Norm, Penalty};
 use tox_bilevel::own::{Division, Own, OwnError, keep_within};
 use tox_bilevel::scale::Scaling;
 use tox_bilevel::steady::steady_lambda;
 use tox_bilevel::victim;
 use tox_data::features::{Ask, FeatureSets, Features, Opened};
+use tox_data::ranges::OutOfRange;
 use tox_data::{DataDir, DataError};
+use tox_study::spec::TrialSpec;
+
+/// Share of the training rows that poison replaces, unless asked for.
+pub const BUDGET: f64 = 0.1;
+/// Outer steps in which poison moves, unless asked for.
+pub const HYPERITERATIONS: usize = 50;
+/// What poison points must be.
+pub const PART: &str = "a part of the training rows, at least 1 and fewer than all: each poison point takes the \
+                        place of a row";
 
 /// Most bytes of inner training that are kept before it is trained again instead.
 const KEPT_BYTES: usize = 1 << 30;
@@ -86,11 +96,23 @@ impl Source {
         })
     }
 
-    /// As [`divide`].
+    /// The rows of a trial as sets. Without a trusted set of its own so many training rows as `data.valid` says are
+    /// held out as one, of 0 a tenth; another `fold` holds others out.
     ///
     /// # Errors
     /// Rows that cannot be divided so.
-    pub fn divide(&self, held: Held, fold: usize) -> Result<Own, OwnError> {
+    pub fn divide(
+        &self,
+        trial: &TrialSpec,
+        scaling: Option<Scaling>,
+        fold: usize,
+    ) -> Result<Own, OwnError> {
+        let valid = trial.data.valid;
+        let held = Held {
+            valid: (valid > 0).then_some(valid),
+            seed: trial.seed,
+            scaling,
+        };
         divide(&self.data.sets, self.trusted.as_ref(), held, fold)
     }
 }
@@ -149,9 +171,41 @@ impl Sizes {
     }
 }
 
-/// Step of a poison point, in units of the features.
-pub fn poison_lr(own: &Own) -> f64 {
-    own.diagonal() / CROSSING
+/// Points in batches (of all, by default) that move by `lr` in units of the features.
+///
+/// # Errors
+/// Batches that do not make up the points.
+pub fn attack(
+    own: &Own,
+    points: usize,
+    (batch, lr): (Option<usize>, Option<f64>),
+) -> Result<BilevelAttack, OutOfRange> {
+    let batch = batch.unwrap_or(points);
+    OutOfRange::unless(
+        points.is_multiple_of(batch),
+        "batch",
+        format!("{batch}, of {points} points"),
+        "batches that make up the points exactly",
+    )?;
+    Ok(BilevelAttack {
+        batch,
+        batches: points / batch,
+        lr: lr.unwrap_or_else(|| own.diagonal() / CROSSING),
+        norm: Norm::Point,
+    })
+}
+
+/// A number of the learner or the adversary, by the key that it has among those of a user's rows.
+pub fn own_key(error: OutOfRange) -> OutOfRange {
+    let key = match error.key.as_str() {
+        "inner.steps" => "steps",
+        "inner.lr" => "lr",
+        "lambda.large" => "lambda",
+        "lr" => "poison_lr",
+        _ => return error,
+    };
+    let key = key.to_owned();
+    OutOfRange { key, ..error }
 }
 
 /// A model and how it is trained.

@@ -1,17 +1,21 @@
-//! Options of gradient cancelling, and the victim that they ask for.
+//! Options of `--attack gc`: images moved until their gradient cancels that of the clean ones.
 
-use super::super::{Poison, refuse};
-use crate::cli::poison::made::failed;
-use crate::cli::{Result, usage};
+use super::{Poison, refuse};
+use crate::cli::{Result, table, usage};
 use clap::ArgMatches;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use tox_audits::commands::gc::{CELL, GcError, Kind, few, most_stages, small_search};
-use tox_data::ranges::OutOfRange;
+use serde_json::Value;
+use tox_audits::error::Fails;
+use tox_audits::poisoning::outcome::PoisoningOutcome;
+use tox_audits::poisoning::{Victim, few, most_stages, small_search};
+use tox_audits::threats::gc::CELL;
+use tox_data::ranges::{self, OutOfRange};
 use tox_nn::fit::FitConfig;
 use tox_poison::classifier::Classifier;
-use tox_poison::data::gc::Gc;
+use tox_poison::data::PoisonError;
+use tox_poison::data::gc::{Alignment, Gc};
+use tox_poison::data::threat::{GcThreat, VictimConfig};
 use tox_search::pdarts::config::PdartsConfig;
-use tox_search::space::SpaceError;
 use tox_search::space::cells::{CellGenotype, CellSpace};
 use tox_study::trial::Failure;
 
@@ -38,7 +42,7 @@ pub struct GcOptions {
     #[arg(long, value_parser = space())]
     pub space: Option<CellSpace>,
     /// Channels of the first cell of a network or supernet
-    #[arg(long, value_name = "N", default_value_t = 16)]
+    #[arg(long, value_name = "N", default_value_t = VictimConfig::default().channels)]
     pub channels: usize,
     /// Cells of a DARTS network, or of each of the three parts of one of NAS-Bench-201 [default: 5;
     /// 1]. alphas: of each stage's supernet, such as 5,11,17; there are as many stages as numbers
@@ -70,11 +74,39 @@ fn space() -> impl TypedValueParser<Value = CellSpace> {
     })
 }
 
+/// A number out of range, by its option.
+fn refused(error: OutOfRange) -> Failure {
+    PoisonError::from(error).fails()
+}
+
+/// What is asked for.
+pub fn threat(args: &Poison) -> Result<GcThreat> {
+    let cancelling = Gc {
+        bound: args.images.bound,
+        ascent_lr: args.gc.ascent_lr,
+        lr: args.gc.gc_lr,
+        iterations: args.gc.iterations,
+        batch: args.gc.gc_batch,
+        ..Gc::default()
+    };
+    let asked = Gc {
+        radius: args.gc.radius.unwrap_or(cancelling.radius),
+        ..cancelling
+    };
+    ranges::check(&asked).map_err(refused)?;
+    Ok(GcThreat {
+        budget: args.poisoned.budget,
+        radius: args.gc.radius,
+        cancelling,
+        victim: VictimConfig::default(),
+    })
+}
+
 /// The victim that the options ask for.
 ///
 /// # Errors
 /// Options that do not go together, a genotype that is none, numbers out of range.
-pub fn victim(args: &Poison, given: &ArgMatches) -> Result<Kind> {
+pub fn victim(args: &Poison, given: &ArgMatches) -> Result<Victim> {
     let options = &args.gc;
     let fit = FitConfig {
         epochs: args.training.epochs,
@@ -85,9 +117,12 @@ pub fn victim(args: &Poison, given: &ArgMatches) -> Result<Kind> {
         refuse(given, &["genotype", "width"], "--gc-victim alphas", other)?;
         let space = options.space.unwrap_or(CellSpace::NasBench201);
         let config = search(space, options, args.training.epochs)?;
-        return Ok(Kind::Alphas { space, config });
+        return Ok(Victim::Alphas {
+            space,
+            search: config,
+        });
     }
-    fit.check().map_err(|e| failed(e.into()))?;
+    fit.check().map_err(refused)?;
     let what = "--gc-victim network, whose genotype is of one space";
     refuse(given, &["space"], what, "--gc-victim alphas")?;
     let text = options.genotype.as_deref().unwrap_or(CELL);
@@ -99,8 +134,8 @@ pub fn victim(args: &Poison, given: &ArgMatches) -> Result<Kind> {
             width,
             fit: fit.clone(),
         };
-        network.check().map_err(|e| failed(e.into()))?;
-        return Ok(Kind::ResNet18 { width, fit });
+        network.check().map_err(refused)?;
+        return Ok(Victim::ResNet18 { width, fit });
     }
     let (what, other) = ("a network of cells", "--channels, or --genotype resnet18");
     refuse(given, &["width"], what, other)?;
@@ -118,7 +153,7 @@ pub fn victim(args: &Poison, given: &ArgMatches) -> Result<Kind> {
             ));
         }
     };
-    Ok(Kind::Cells {
+    Ok(Victim::Cells {
         genotype,
         channels: options.channels,
         cells,
@@ -145,11 +180,7 @@ fn search(space: CellSpace, options: &GcOptions, epochs: usize) -> Result<Pdarts
 
 /// The genotype that `text` is.
 fn genotype(text: &str) -> Result<CellGenotype> {
-    let parsed = if text.contains('(') {
-        text.parse().map(CellGenotype::Darts)
-    } else if text.contains(['|', '~']) {
-        text.parse().map(CellGenotype::NasBench201)
-    } else {
+    if !text.contains(['(', '|', '~']) {
         return Err(usage(
             format!(
                 "--genotype {text}: expected a DARTS genotype, `Genotype(normal=[('sep_conv_3x3', \
@@ -158,31 +189,11 @@ fn genotype(text: &str) -> Result<CellGenotype> {
             ),
             "write it as PyTorch code prints it, in double quotes",
         ));
-    };
-    parsed.map_err(|e| {
+    }
+    text.parse().map_err(|e| {
         let hint = "put the text in double quotes, so that the shell leaves it as it is";
         usage(format!("--genotype: {e}"), hint)
     })
-}
-
-/// What to change of a poison that cannot be made.
-pub fn refused(error: GcError) -> Failure {
-    match error {
-        GcError::Space(error) => unfit(&error),
-        GcError::Config(error) => out_of_range(&error),
-        GcError::Poison(error) => failed(error),
-        GcError::Other(failure) => failure,
-    }
-}
-
-/// What to change when the network cannot be built.
-fn unfit(error: &SpaceError) -> Failure {
-    let hint = match error {
-        SpaceError::Network { what, .. } if what.contains("channels") => "change --channels",
-        SpaceError::Network { what, .. } if what.contains("cells") => "change --cells",
-        _ => "--genotype resnet18 takes images of any size",
-    };
-    usage(format!("cannot build the victim: {error}"), hint)
 }
 
 /// What to change when the search cannot be run.
@@ -194,4 +205,41 @@ fn out_of_range(error: &OutOfRange) -> Failure {
         _ => "bring more training rows",
     };
     usage(format!("cannot search for the victim: {error}"), hint)
+}
+
+/// What is said of a poison whose victim is this one, by its manifest.
+pub fn tell(found: &PoisoningOutcome, victim: &Value) -> String {
+    let Some(cancelled) = &found.poison.check.cancelled else {
+        return String::new();
+    };
+    let mut text = format!(
+        "the victim, with an error of {:.1} % in its last epoch, was moved uphill by {:.3} (L2), to a \
+         loss of {:.3} on the clean images; guessing has {:.3}\n",
+        victim["training_error"].as_f64().unwrap_or(f64::NAN),
+        cancelled.ascent,
+        cancelled.clean_loss,
+        found.guessing()
+    );
+    if let (Some(_), Some(genotype)) = (victim.get("search"), victim["genotype"].as_str()) {
+        text.push_str(&format!("its search ended with {genotype}\n"));
+    }
+    let row = |name: &str, found: Alignment| {
+        let (loss, cosine) = (
+            format!("{:.3e}", found.loss),
+            format!("{:.3}", found.cosine),
+        );
+        vec![name.to_owned(), loss, cosine]
+    };
+    let head = ["gradient there", "cancelling loss", "cos(clean, poison)"];
+    let rows = [
+        row("images before", cancelled.before()),
+        row("poison, 8-bit", cancelled.after),
+    ];
+    text.push('\n');
+    text.push_str(&table(&head, &rows));
+    text.push('\n');
+    if let Some(warning) = found.warning() {
+        text.push_str(&format!("WARNING: {warning}\n"));
+    }
+    text
 }

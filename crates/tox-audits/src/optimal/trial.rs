@@ -1,0 +1,150 @@
+//! A trial: the points climb, the victim is trained with and without them, and the rows are written.
+
+use super::config::{OptimalConfig, Plan};
+use super::outcome::OptimalOutcome;
+use super::{FLOATS, KIND};
+use crate::bilevel::instruction_set;
+use crate::error::TrialError;
+use crate::poisoning::{PATCH, ROWS};
+use crate::rows::Source;
+use crate::threats::bilevel;
+use serde_json::{Value, json};
+use std::path::Path;
+use tox_bilevel::audit::{self, Inputs};
+use tox_bilevel::config::BilevelConfig;
+use tox_bilevel::effect::Effect;
+use tox_bilevel::outcome::{Divergence, Level};
+use tox_bilevel::own::Own;
+use tox_bilevel::victim::Poison;
+use tox_data::DataDir;
+use tox_data::features::{Ask, FeatureSets};
+use tox_data::patch::Patch;
+use tox_study::part::Part;
+use tox_study::spec::TrialSpec;
+use tox_study::steps::StepError;
+use tox_study::trial::{Finished, Machine, Parts, TrialContext, with_hooks};
+
+/// A poison, and what it does.
+pub struct Made {
+    pub poison: Poison,
+    /// The learner without poison.
+    pub clean: Level,
+    /// The learner with all of it.
+    pub last: Level,
+    pub effect: Effect,
+}
+
+/// What a finished audit's poison does: the learner is trained with and without it.
+///
+/// # Errors
+/// Training that stopped being finite, so that there is no poison.
+pub fn measured(
+    own: &Own,
+    config: &BilevelConfig,
+    seed: u64,
+    finished: audit::Finished,
+) -> Result<Made, TrialError> {
+    if let Some(divergence) = finished.outcome.divergence {
+        return Err(TrialError::Diverged(divergence));
+    }
+    let levels = &finished.outcome.levels;
+    let (Some(clean), Some(last)) = (levels.first(), levels.last()) else {
+        let what = "the audit measured nothing; this is a bug in toxscreen, please report it";
+        return Err(TrialError::Unfit(what.into()));
+    };
+    let effect = Effect::of(
+        &own.sets,
+        config,
+        (&clean.lambda, &last.lambda),
+        &finished.poison,
+        (seed, levels.len() - 1),
+    );
+    let effect = effect.map_err(|found| {
+        TrialError::Diverged(Divergence {
+            points: last.points,
+            training: "retraining".to_owned(),
+            step: found.step as u64,
+        })
+    })?;
+    Ok(Made {
+        clean: clean.clone(),
+        last: last.clone(),
+        effect,
+        poison: finished.poison,
+    })
+}
+
+/// Runs the trial.
+pub fn run(
+    spec: &TrialSpec,
+    config: &OptimalConfig,
+    context: TrialContext<'_>,
+) -> Result<Finished, TrialError> {
+    let dir = DataDir::resolve(context.data_dir)?;
+    let trusted = config.trusted.as_ref().map(Ask::from);
+    let source = Source::read(&Ask::from(&spec.data), trusted.as_ref(), &dir)?;
+    let own = source
+        .divide(spec, config.scale, 0)
+        .map_err(TrialError::Rows)?;
+    let plan = Plan::new(config, &own).map_err(|e| TrialError::Unfit(e.to_string()))?;
+    let inputs = Inputs {
+        sets: &own.sets,
+        config: &plan.config,
+        attack: Some(&plan.attack),
+        seed: spec.seed,
+    };
+    let (hash, folder) = (source.data.hash(), context.dir);
+    let finished = with_hooks(spec, context, &hash, |hooks| audit::run(&inputs, hooks))?;
+    let finished = finished.ok_or(StepError::Stopped)?;
+    let made = measured(&own, &plan.config, spec.seed, finished)?;
+    let settings = json!({
+        "data": spec.data.name(),
+        "classes": spec.data.classes,
+        "learner": plan.config,
+        "attack": plan.attack,
+        "seed": spec.seed,
+        "scale": own.scale,
+        "trusted_rows": own.trusted_rows,
+        "test_rows": own.test_rows,
+        "hashes": source.hashes(),
+    });
+    let notes = write(folder, (&own, &source), settings, &made.poison)?;
+    let outcome = OptimalOutcome::of(&plan, (&own, &source.data), &made, notes);
+    Ok(Finished {
+        outcome: Part::finite(KIND, &outcome).ok_or(TrialError::NotFinite)?,
+        data_hash: hash,
+        data_notes: source.notes,
+        machine: Machine::cpu(instruction_set()),
+        parts: Parts::new(),
+    })
+}
+
+/// Writes the poison and the rows with it; what was odd.
+fn write(
+    folder: &Path,
+    (own, source): (&Own, &Source),
+    settings: Value,
+    poison: &Poison,
+) -> Result<Vec<String>, TrialError> {
+    let data = &source.data.sets;
+    // Of the audit's training rows, some of the user's were left out.
+    let indices = poison.indices.iter().map(|&i| own.rows[i] as u64);
+    let mut patch = Patch::new(
+        &data.train,
+        indices.collect(),
+        poison.labels.clone(),
+        own.in_own_units(&data.train, poison),
+        bilevel::KIND,
+        settings,
+    )?;
+    patch.save(&folder.join(PATCH))?;
+    let notes = source.data.save(&patch, &folder.join(ROWS))?;
+    if own.sets.shape.is_some() {
+        let floats = FeatureSets {
+            train: patch.apply_unrounded(data.train.clone())?,
+            test: data.test.clone().map(|test| test.into_floats()),
+        };
+        floats.save(&folder.join(FLOATS))?;
+    }
+    Ok(notes)
+}
