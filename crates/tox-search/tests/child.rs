@@ -13,7 +13,7 @@ use tox_data::Batch;
 use tox_data::rng::stream;
 use tox_nn::Device;
 use tox_search::enas::child::{Architecture, Child, Choice};
-use tox_search::enas::config::{ChildConfig, Idle};
+use tox_search::enas::config::{ChildConfig, Idle, Skips};
 use tox_search::enas::train::Trainer;
 use tox_search::space::{Op, Space, SpaceOp};
 
@@ -94,6 +94,7 @@ impl Case {
             weight_decay: file["weight_decay"].as_f64().unwrap(),
             grad_clip: file["grad_clip"].as_f64().unwrap(),
             idle: Idle::Rest,
+            skips: serde_json::from_value(file["skips"].clone()).unwrap_or(Skips::Separate),
             ..ChildConfig::default()
         };
         let shape = file["images"]["shape"].as_array().unwrap();
@@ -119,7 +120,7 @@ impl Case {
 fn children_match_pytorch() {
     let file: Value = serde_json::from_str(include_str!("fixtures/child.json")).unwrap();
     let cases = file["cases"].as_array().unwrap();
-    assert_eq!(cases.len(), 3);
+    assert_eq!(cases.len(), 4);
     for file in cases {
         let name = file["name"].as_str().unwrap();
         let mut case = Case::new(file);

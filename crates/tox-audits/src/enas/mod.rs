@@ -10,7 +10,7 @@ use crate::only;
 use crate::threats::bilevel;
 use outcome::EnasOutcome;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use tox_search::enas::config::{EnasConfig, NanPolicy, Strategy};
+use tox_search::enas::config::{EnasConfig, NanPolicy, Skips, Strategy};
 use tox_study::house::{Learner, Measures, Refusal};
 use tox_study::part::Part;
 use tox_study::recipe::{Keys, RecipeError};
@@ -67,10 +67,16 @@ impl Learner for Enas {
             Strategy::Enas => "enas",
             Strategy::Random => "random",
         };
-        match config.child.nan_policy {
-            NanPolicy::Guarded => format!("{strategy}, guarded"),
-            NanPolicy::Torch => strategy.to_owned(),
-        }
+        let policy = match config.child.nan_policy {
+            NanPolicy::Guarded => ", guarded",
+            NanPolicy::Torch19 => ", torch-1.9",
+            NanPolicy::Torch => "",
+        };
+        let skips = match config.child.skips {
+            Skips::Separate => "",
+            Skips::InPlace => ", skips in place",
+        };
+        format!("{strategy}{policy}{skips}")
     }
 
     fn run(&self, trial: &TrialSpec, context: TrialContext<'_>) -> Result<Finished, Failure> {

@@ -27,7 +27,10 @@ fn fewer_products(config: &EnasConfig) -> bool {
 
 /// Whether a weight that becomes NaN stays so, which ends the search.
 pub fn rests_on_nan(config: &EnasConfig) -> bool {
-    config.child.nan_policy == NanPolicy::Torch
+    match config.child.nan_policy {
+        NanPolicy::Torch | NanPolicy::Torch19 => true,
+        NanPolicy::Guarded => false,
+    }
 }
 
 /// Runs the trial.
@@ -76,7 +79,7 @@ pub fn run(
     let network = found.network.as_ref();
     let network = network.map(|network| model::network(network, &clean, &device));
     if let Some(network) = &network {
-        let arch = Arch::child(&found.genotype);
+        let arch = Arch::child(&found.genotype, config.child.skips);
         Found::on(arch, &clean).keep(&network.state(), dir)?;
     }
     let attacked = match (&threat, &network) {

@@ -25,6 +25,11 @@ pub enum NanPolicy {
     /// ever; an infinite norm scales the gradient to zero (finite entries) or to NaN (infinite ones).
     #[default]
     Torch,
+    /// As those of PyTorch 1.9 and earlier, which scale only by a factor below 1: a NaN norm leaves the
+    /// gradient as it is, so the weights whose own gradient is NaN become NaN and the others take an
+    /// unclipped step. An infinite norm does what it does under `torch`.
+    #[serde(rename = "torch-1.9")]
+    Torch19,
     /// The step is skipped and counted.
     Guarded,
 }
@@ -38,6 +43,25 @@ pub enum Pointwise {
     Dense,
     /// One group a channel, so nothing is mixed: what the reference code does.
     Reference,
+}
+
+/// How the outputs of earlier layers are added to what a layer's op computes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Skips {
+    /// Into a map of their own: what a layer has put out stays.
+    #[default]
+    Separate,
+    /// Into the op's output, as the reference's `out += earlier` until December 2021. Where the op hands on
+    /// its input itself (identity; noise and dropout in evaluation), that is the stored output of the layer
+    /// before, which later layers then read with the sum in it.
+    InPlace,
+}
+
+impl Skips {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// How the CPU kernels make the dense convolutions of 3x3 and 5x5.
@@ -133,6 +157,9 @@ pub struct ChildConfig {
     pub grad_clip: f64,
     /// What a step with a non-finite gradient norm does.
     pub nan_policy: NanPolicy,
+    /// How skips are added: `separate` unless given.
+    #[serde(skip_serializing_if = "Skips::is_default")]
+    pub skips: Skips,
     /// The 1x1 conv of separable convs.
     pub pointwise: Pointwise,
     /// How dense convolutions are made: `winograd` unless given.
@@ -158,6 +185,7 @@ impl Default for ChildConfig {
             weight_decay: 2.5e-4,
             grad_clip: 5.0,
             nan_policy: NanPolicy::Torch,
+            skips: Skips::Separate,
             pointwise: Pointwise::Dense,
             conv: Conv::Winograd,
             idle: Idle::Decay,

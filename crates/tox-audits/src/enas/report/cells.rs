@@ -26,10 +26,14 @@ pub fn poison(spec: &TrialSpec) -> Option<SpacePoison> {
     poison.filter(|p| p.q > 0)
 }
 
+/// All policies, in the order of pages.
+pub const POLICIES: [NanPolicy; 3] = [NanPolicy::Torch, NanPolicy::Torch19, NanPolicy::Guarded];
+
 /// The name of a policy, as in recipes.
 pub fn policy_name(policy: NanPolicy) -> &'static str {
     match policy {
         NanPolicy::Torch => "torch",
+        NanPolicy::Torch19 => "torch-1.9",
         NanPolicy::Guarded => "guarded",
     }
 }
@@ -45,6 +49,11 @@ impl<'a> Cell<'a> {
     /// The NaN policy.
     pub fn policy(&self) -> NanPolicy {
         self.config.child.nan_policy
+    }
+
+    /// Whether steps whose gradient norm is not finite are skipped.
+    pub fn guarded(&self) -> bool {
+        self.policy() == NanPolicy::Guarded
     }
 
     /// The poison, if there is one.

@@ -65,6 +65,7 @@ impl<'c, 'a> Family<'c, 'a> {
     pub fn look(&self, cell: &Cell) -> (Ink, &'static str) {
         let dash = match cell.policy() {
             NanPolicy::Torch => "",
+            NanPolicy::Torch19 => "2 2",
             NanPolicy::Guarded => "5 4",
         };
         let rank = cell

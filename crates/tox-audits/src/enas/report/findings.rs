@@ -9,7 +9,6 @@ use tox_poison::space::PoisonSet;
 use tox_report::findings::{missing, mixed, with_seeds};
 use tox_report::run::Run;
 use tox_report::stats::{self, Interval};
-use tox_search::enas::config::NanPolicy;
 
 /// Sentences, most important first.
 pub fn findings(run: &Run, cells: &[Cell], paper: Option<&Paper>) -> Vec<String> {
@@ -22,14 +21,14 @@ pub fn findings(run: &Run, cells: &[Cell], paper: Option<&Paper>) -> Vec<String>
         .filter(|c| !c.screened() && !c.random() && c.done() > 0)
         .collect();
     for cell in &plain {
-        if cell.poison().is_none() && cell.policy() == NanPolicy::Torch {
+        if cell.poison().is_none() && !cell.guarded() {
             out.extend(clean(cell, paper));
         }
     }
     let one_shot = |c: &Cell| c.poison().is_some_and(|p| p.set == PoisonSet::P3Plus);
     let worst = plain
         .iter()
-        .filter(|c| c.poison().is_some() && !one_shot(c) && c.policy() == NanPolicy::Torch)
+        .filter(|c| c.poison().is_some() && !one_shot(c) && !c.guarded())
         .filter_map(|c| Some((*c, c.test()?)))
         .max_by(|a, b| a.1.mean.total_cmp(&b.1.mean));
     if let Some((cell, test)) = worst {
@@ -143,7 +142,7 @@ fn rise(cells: &[Cell]) -> Option<String> {
                 c.poison().is_some_and(|p| p.set == set)
                     && !c.screened()
                     && !c.random()
-                    && c.policy() == NanPolicy::Torch
+                    && !c.guarded()
             })
             .collect();
         let q = |c: &Cell| c.poison().map_or(0, |p| p.q);
@@ -209,7 +208,7 @@ fn collapse(cell: &Cell) -> String {
     }
     let skipped: u64 = cell.records().map(|r| r.outcome.nonfinite_steps).sum();
     let steps: u64 = cell.records().map(|r| r.outcome.steps).sum();
-    if cell.policy() == NanPolicy::Guarded && steps > 0 {
+    if cell.guarded() && steps > 0 {
         text = format!("{text}; {skipped} of {steps} steps skipped");
     }
     match cell.test() {

@@ -5,7 +5,6 @@ use super::cells::{Cell, policy_name};
 use super::settings::reduced;
 use serde::Deserialize;
 use tox_poison::space::{PoisonSet, SpacePoison};
-use tox_search::enas::config::NanPolicy;
 
 /// A printed pair, percent.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -113,7 +112,8 @@ impl Paper {
         if cell.screened() {
             return not("screened space, paper unscreened".to_owned());
         }
-        if cell.policy() != NanPolicy::Torch {
+        // PyTorch's, of whichever version: the paper does not name its own.
+        if cell.guarded() {
             let policy = policy_name(cell.policy());
             return not(format!("NaN policy {policy}, paper torch"));
         }
@@ -218,8 +218,7 @@ mod tests {
     use super::*;
     use crate::enas::report::{cells, synthetic};
     use crate::made_up;
-    use tox_search::enas::config::EnasConfig;
-    use tox_search::enas::config::Strategy;
+    use tox_search::enas::config::{EnasConfig, NanPolicy, Strategy};
     use tox_study::part::Part;
     use tox_study::spec::{Threats, TrialSpec};
 
@@ -297,6 +296,12 @@ mod tests {
             not(|s| s.defence.space.push(synthetic::screen())),
             "screened space, paper unscreened"
         );
+        let old = beside(|s| {
+            made_up::edit(&mut s.learner, |config: &mut EnasConfig| {
+                config.child.nan_policy = NanPolicy::Torch19;
+            });
+        });
+        assert_eq!(number(old), Some(30.93));
         assert_eq!(
             not(
                 |s| made_up::edit(&mut s.learner, |config: &mut EnasConfig| {
@@ -313,6 +318,24 @@ mod tests {
             ),
             "NaN policy guarded, paper torch"
         );
+    }
+
+    /// The ENAS report, and with it the paper, knows nothing of them.
+    #[test]
+    fn poisoned_or_cleansed_data_are_in_no_cell_of_the_paper() {
+        let of = |change: fn(&mut TrialSpec)| {
+            let mut spec = synthetic::spec("1a", None, NanPolicy::Torch, false, 0);
+            change(&mut spec);
+            let dir = tempfile::tempdir().unwrap();
+            made_up::write(dir.path(), "", &[spec], synthetic::record, |_| 2);
+            cells::all(&made_up::run(dir.path())).len()
+        };
+        fn part(kind: &str) -> Part {
+            Part::new(kind, &serde_json::json!({ "budget": 0.1 }))
+        }
+        assert_eq!(of(|_| ()), 1);
+        assert_eq!(of(|s| s.threat.data = Some(part("rlf"))), 0);
+        assert_eq!(of(|s| s.defence.data.push(part("knn"))), 0);
     }
 
     #[test]
