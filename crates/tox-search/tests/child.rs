@@ -178,6 +178,40 @@ fn children_match_pytorch_without_our_kernels() {
     assert!(out.status.success() && text.contains("1 passed"), "{text}");
 }
 
+/// Copies share one module, also where an adversary adds them.
+#[test]
+fn equal_ops_share_their_weights() {
+    let config = ChildConfig {
+        layers: 6,
+        channels: 4,
+        ..ChildConfig::default()
+    };
+    let new = |space: &Space| Child::new(space, &config, 1, 10, 3, "search");
+    let mut twice = Space::enas();
+    twice.ops.push(SpaceOp {
+        count: 9,
+        poison: true,
+        ..twice.ops[0]
+    });
+    let (clean, twice) = (new(&Space::enas()), new(&twice));
+    assert_eq!(clean.params, twice.params);
+    let all = |op| Architecture {
+        layers: (0..6)
+            .map(|i| Choice {
+                op,
+                skips: vec![true; i],
+            })
+            .collect(),
+    };
+    let batch = Batch {
+        pixels: (0..2 * 64).map(|v| v as f32 / 64.0).collect(),
+        shape: [2, 1, 8, 8],
+        labels: vec![1, 2],
+    };
+    assert_eq!(pass(&twice, &batch, &all(0)), pass(&twice, &batch, &all(6)));
+    assert_eq!(pass(&clean, &batch, &all(0)), pass(&twice, &batch, &all(6)));
+}
+
 /// Six layers of clean ops, drawn at random; `ops` are their places in the space.
 fn random_architecture(ops: &[usize], step: u64) -> Architecture {
     let mut rng = stream(17, "architecture", &[step]);

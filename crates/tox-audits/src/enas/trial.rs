@@ -14,7 +14,6 @@ use serde_json::json;
 use tox_nn::kernels::conv::FEWEST_OF_WINOGRAD;
 use tox_search::enas::config::{Conv, EnasConfig, NanPolicy};
 use tox_search::enas::search::{self, Inputs};
-use tox_search::space::Space;
 use tox_study::part::Part;
 use tox_study::spec::TrialSpec;
 use tox_study::steps::{Steps, data_key};
@@ -47,7 +46,7 @@ pub fn run(
     let clean = load(spec, &context)?;
     let threat = judge::threat(spec)?;
     judge::possible(threat.as_ref(), &clean)?;
-    let mut space = Space::enas();
+    let mut space = config.clean_space();
     if let Some(poison) = bad_ops(spec)? {
         space = poison.set.poison(&space, poison.q)?;
     }

@@ -5,7 +5,7 @@ use super::config::{ChildConfig, Conv, Pointwise, Skips};
 use super::pass::{ConvNorm, Module, Norm, Norms, Pass};
 pub use super::pass::{Mode, Statistics};
 use crate::genotype::{Genotype, Layer};
-use crate::space::{Op, Space};
+use crate::space::{Op, Space, SpaceOp};
 use burn::tensor::Tensor;
 use std::cell::RefCell;
 use tox_data::rng::stream;
@@ -125,6 +125,17 @@ impl Builder<'_> {
         }
     }
 
+    /// Those of a layer. Equal ops share one, wherever they stand and whoever put them there.
+    fn modules(&mut self, layer: usize, ops: &[SpaceOp]) -> Vec<Module> {
+        let mut all: Vec<Module> = Vec::with_capacity(ops.len());
+        for (i, op) in ops.iter().enumerate() {
+            let twin = ops[..i].iter().position(|other| other.op == op.op);
+            let module = twin.map_or_else(|| self.module(layer, op.op), |twin| all[twin]);
+            all.push(module);
+        }
+        all
+    }
+
     fn module(&mut self, layer: usize, op: Op) -> Module {
         let c = self.config.channels;
         let name = format!("layers.{layer}.ops.{op}");
@@ -195,10 +206,7 @@ impl Child {
             b.norm("stem.bn", c),
         );
         let layers = 0..config.layers;
-        let modules = layers
-            .clone()
-            .map(|i| space.ops.iter().map(|o| b.module(i, o.op)).collect())
-            .collect();
+        let modules = layers.clone().map(|i| b.modules(i, &space.ops)).collect();
         let norms = layers
             .map(|i| b.norm(&format!("layers.{i}.bn"), c))
             .collect();

@@ -1,5 +1,6 @@
 //! Every number of an ENAS run. The defaults are the paper's (Table 3 of the seed document).
 
+use crate::space::{OwnOps, Space};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tox_data::ranges::{self, OutOfRange};
@@ -306,6 +307,10 @@ impl Default for RetrainConfig {
 pub struct EnasConfig {
     /// How branches are chosen.
     pub strategy: Strategy,
+    /// The clean ops, in place of the six of the paper's code: a file in the format of `toxscreen screen`,
+    /// relative to the recipe. Its ops, and not its name, are a part of the trial's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub space: Option<OwnOps>,
     /// The child.
     pub child: ChildConfig,
     /// The controller.
@@ -317,6 +322,16 @@ pub struct EnasConfig {
 }
 
 impl EnasConfig {
+    /// The space that is searched where nobody poisons it.
+    pub fn clean_space(&self) -> Space {
+        match &self.space {
+            Some(own) => Space {
+                ops: own.ops().to_vec(),
+            },
+            None => Space::enas(),
+        }
+    }
+
     pub fn check(&self) -> Result<(), OutOfRange> {
         ranges::check(self)?;
         let child = &self.child;

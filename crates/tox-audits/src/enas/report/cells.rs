@@ -2,11 +2,10 @@
 
 use crate::enas::outcome::EnasOutcome;
 use crate::report_facts;
-use tox_poison::space::SpacePoison;
+use tox_poison::space::{BadSet, PoisonSet, SpacePoison};
 use tox_report::cells::Measured;
 use tox_report::stats::Interval;
 use tox_search::enas::config::{EnasConfig, NanPolicy, Strategy};
-use tox_search::space::Space;
 use tox_study::spec::{Surface, TrialSpec};
 
 /// How close to chance a test error must be to count as a collapse, points.
@@ -39,8 +38,20 @@ pub fn policy_name(policy: NanPolicy) -> &'static str {
 }
 
 /// Share of poison branches in the space, 0 to 1: the odds of a bad op under a uniform controller.
-pub fn budget(poison: Option<SpacePoison>) -> f64 {
-    poison.map_or(0.0, |p| p.budget(&Space::enas()))
+pub fn budget(poison: Option<&SpacePoison>, config: &EnasConfig) -> f64 {
+    poison.map_or(0.0, |p| p.budget(&config.clean_space()))
+}
+
+/// The sets that cells are poisoned with: the paper's in their order, then those of one's own.
+pub fn sets(cells: &[Cell]) -> Vec<BadSet> {
+    use PoisonSet::{P1, P2, P3, P3Plus, P4, P5};
+    let mut all: Vec<BadSet> = [P1, P2, P3, P4, P5, P3Plus].map(BadSet::from).to_vec();
+    for poison in cells.iter().filter_map(Cell::poison) {
+        if !all.contains(&poison.set) {
+            all.push(poison.set);
+        }
+    }
+    all
 }
 
 tox_report::cells_of!(EnasConfig, EnasOutcome);
@@ -59,6 +70,12 @@ impl<'a> Cell<'a> {
     /// The poison, if there is one.
     pub fn poison(&self) -> Option<SpacePoison> {
         poison(self.spec())
+    }
+
+    /// Whether its poison is this set.
+    pub fn of_set(&self, set: impl Into<BadSet>) -> bool {
+        let set = set.into();
+        self.poison().is_some_and(|p| p.set == set)
     }
 
     /// Whether the space is screened first.

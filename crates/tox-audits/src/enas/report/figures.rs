@@ -202,7 +202,7 @@ pub fn bad_ops(cells: &[Cell]) -> Figure {
                 let at = panel.at(point.0, point.1);
                 panel.svg.dot(at, 2.0, ink, !dash.is_empty());
             }
-            let expected = (shares.len() - 1) as f64 * budget(cell.poison());
+            let expected = (shares.len() - 1) as f64 * budget(cell.poison().as_ref(), cell.config);
             let (x, y) = panel.at(expected, 0.0);
             panel
                 .svg

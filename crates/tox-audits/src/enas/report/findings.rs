@@ -1,7 +1,7 @@
 //! What the data show, in sentences. A sentence says no more than its numbers: means with their
 //! intervals, how many seeds, and what is missing.
 
-use super::cells::{COLLAPSE_MARGIN, Cell, clean_of, policy_name};
+use super::cells::{self, COLLAPSE_MARGIN, Cell, clean_of, policy_name};
 use super::paper::{Beside, Paper, Printed};
 use super::screen;
 use crate::enas::outcome::EnasOutcome;
@@ -25,7 +25,7 @@ pub fn findings(run: &Run, cells: &[Cell], paper: Option<&Paper>) -> Vec<String>
             out.extend(clean(cell, paper));
         }
     }
-    let one_shot = |c: &Cell| c.poison().is_some_and(|p| p.set == PoisonSet::P3Plus);
+    let one_shot = |c: &Cell| c.of_set(PoisonSet::P3Plus);
     let worst = plain
         .iter()
         .filter(|c| c.poison().is_some() && !one_shot(c) && !c.guarded())
@@ -133,17 +133,12 @@ fn against_clean(above: Interval) -> String {
 
 /// How the error moves with q, for each set, in differences by seed.
 fn rise(cells: &[Cell]) -> Option<String> {
-    use PoisonSet::{P1, P2, P3, P4, P5};
     let mut parts = Vec::new();
-    for set in [P1, P2, P3, P4, P5] {
+    let sets = cells::sets(cells).into_iter();
+    for set in sets.filter(|set| *set != PoisonSet::P3Plus.into()) {
         let mut steps: Vec<&Cell> = cells
             .iter()
-            .filter(|c| {
-                c.poison().is_some_and(|p| p.set == set)
-                    && !c.screened()
-                    && !c.random()
-                    && !c.guarded()
-            })
+            .filter(|c| c.of_set(set.clone()) && !c.screened() && !c.random() && !c.guarded())
             .collect();
         let q = |c: &Cell| c.poison().map_or(0, |p| p.q);
         steps.sort_by_key(|c| q(c));

@@ -33,12 +33,16 @@ fn paper_config(dataset: &str) -> EnasConfig {
 fn learner(config: &EnasConfig) -> Vec<(String, String)> {
     let mut bare = config.clone();
     bare.child.skips = Skips::Separate;
+    let space = config.clean_space().ops.into_iter();
+    let space: Vec<String> = space.map(|op| format!("{} {}", op.count, op.op)).collect();
+    bare.space = None;
     let skips = match config.child.skips {
         Skips::Separate => "separate",
         Skips::InPlace => "in-place",
     };
     let mut all = leaves("learner", &bare);
     all.push(("learner.child.skips".to_owned(), skips.to_owned()));
+    all.push(("learner.space".to_owned(), space.join(", ")));
     all
 }
 

@@ -32,7 +32,7 @@ pub fn share(k: usize, n: usize) -> String {
 
 /// Whether its poison is the one-shot set.
 pub fn one_shot(cell: &Cell) -> bool {
-    cell.poison().is_some_and(|p| p.set == PoisonSet::P3Plus)
+    cell.of_set(PoisonSet::P3Plus)
 }
 
 /// Cells without a defence, but for the one-shot sets, the `guarded` twins of others and the
@@ -70,7 +70,10 @@ pub fn table1(cells: &[Cell], paper: Option<&Paper>) -> Value {
     .column("Cell", |c| Field::text(&c.name))
     .column("Threat", |c| Field::text(c.threat()))
     .column("Bad\nbranches", |c| {
-        Field::number(format!("{:.0} %", 100.0 * budget(c.poison())))
+        Field::number(format!(
+            "{:.0} %",
+            100.0 * budget(c.poison().as_ref(), c.config)
+        ))
     })
     .column("Seeds", |c| Field::seeds(c))
     .column("ours", |c| Field::mean(c.valid()))
@@ -150,7 +153,7 @@ pub fn table2(cells: &[Cell], paper: Option<&Paper>) -> Value {
         let each: Vec<_> = policies().map(under).collect();
         // Those that the paper's Table 2 has.
         let largest = SpacePoison {
-            set: PoisonSet::P3,
+            set: PoisonSet::P3.into(),
             q: 300,
         };
         let poison = cell.poison();
