@@ -26,8 +26,33 @@ from toxscreen.torch.enas import (  # noqa: E402, F401
     BatchNorm,
     Child,
     FactorizedReduction,
+    Layer,
     make_op,
 )
+
+
+class InPlaceLayer(Layer):
+    """A layer with the line that the reference had until December 2021.
+
+    PyTorch sees which outputs it overwrites, and what that does to gradients: nothing of it is said here. A map
+    that the op made itself is copied before, since today's ReLU keeps its output for the way back.
+    """
+
+    def forward(self, x, earlier, op, skips):
+        out = self.ops[op](x)
+        if out is not x:
+            out = out.clone()
+        for output, skip in zip(earlier, skips):
+            if skip:
+                out += output
+        return self.bn(out)
+
+
+class InPlaceChild(Child):
+    def __init__(self, *args, **settings):
+        super().__init__(*args, **settings)
+        for layer in self.layers:
+            layer.__class__ = InPlaceLayer
 
 
 def child_optimizer(child, lr=0.05):

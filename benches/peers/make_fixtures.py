@@ -186,10 +186,24 @@ POISONED = [
 ]
 
 
-def child_case(architecture, inputs, seed, steps, grad_clip=5.0, batch=3, size=8, lr=0.05):
+# Skips in place: twice the layer before is added to itself, and what an identity overwrote is read through
+# later skips, on the same map and behind both reductions.
+IN_PLACE = [
+    {"op": "identity", "skips": []},
+    {"op": "identity", "skips": [1]},
+    {"op": "identity", "skips": [1, 0]},
+    {"op": "transposed3", "skips": [0, 1, 0]},
+    {"op": "identity", "skips": [1, 0, 1, 1]},
+    {"op": "conv3", "skips": [1, 1, 0, 1, 1]},
+]
+
+
+def child_case(
+    architecture, inputs, seed, steps, grad_clip=5.0, batch=3, size=8, lr=0.05, kind=enas.Child
+):
     rng = generator(seed)
     ops = list(dict.fromkeys(layer["op"] for layer in architecture))
-    child = enas.Child(ops, layers=6, channels=4, inputs=inputs, keep_prob=1.0).double()
+    child = kind(ops, layers=6, channels=4, inputs=inputs, keep_prob=1.0).double()
     for i, layer in enumerate(architecture):
         for op in [op for op in ops if op != layer["op"]]:
             del child.layers[i].ops[op]
@@ -231,6 +245,8 @@ def child_fixture():
             {"name": "clean, 1 input channel, clipped"}
             | child_case(ARCHITECTURE, 1, 12, steps=1, grad_clip=0.5),
             {"name": "poisoned, 1 input channel"} | child_case(POISONED, 1, 13, steps=1),
+            {"name": "skips in place", "skips": "in-place"}
+            | child_case(IN_PLACE, 1, 14, steps=1, kind=enas.InPlaceChild),
         ]
     }
 

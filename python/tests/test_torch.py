@@ -61,6 +61,7 @@ def test_a_child_of_enas_gives_the_logits_of_its_weights(tmp_path):
             classes=logits.shape[1],
             keep_prob=1.0,
             pointwise=case.get("pointwise", "dense"),
+            skips=case.get("skips", "separate"),
         ).double()
         weights = {name: tensor(entry) for name, entry in case["weights"].items()}
         names = dict(network.named_parameters())

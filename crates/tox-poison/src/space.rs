@@ -1,12 +1,16 @@
 //! Search-space poisoning: `S + q(P)`, a set `P` of bad ops added to the clean ops `q` times over, in
 //! ENAS' macro space or on every edge of a cell space.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::IntoDeserializer;
+use serde::de::value::{Error as NoSet, StrDeserializer};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::borrow::Cow;
 use std::fmt;
-use tox_search::space::MAX_BAD;
 use tox_search::space::cells::CellSpace;
-use tox_search::space::{BadOp, BadOps, Op, PoisonedSpace, Space, SpaceOp};
+use tox_search::space::{
+    BadOp, BadOps, MAX_BAD, MAX_BRANCHES, Op, OwnOps, PoisonedSpace, Space, SpaceOp,
+};
 
 /// The poison sets of the paper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -39,15 +43,12 @@ impl fmt::Display for PoisonSet {
     }
 }
 
-/// Most branches that a poisoned space may have; the paper's largest has 306.
-pub const MAX_BRANCHES: usize = 100_000;
-
 /// A multiplicity outside its range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("q = {q} is out of range for {set}: expected 0 to {max}")]
 pub struct QError {
     /// The set.
-    pub set: PoisonSet,
+    pub set: String,
     /// What was asked for.
     pub q: usize,
     /// The largest that does.
@@ -90,20 +91,129 @@ impl PoisonSet {
         }
     }
 
+    /// As [`BadSet::poison`].
+    ///
+    /// # Errors
+    /// When the space would have more than [`MAX_BRANCHES`] branches.
+    pub fn poison(self, clean: &Space, q: usize) -> Result<Space, QError> {
+        BadSet::Paper(self).poison(clean, q)
+    }
+
+    /// As [`BadSet::poison_cells`].
+    ///
+    /// # Errors
+    /// When an edge would have more than [`MAX_BAD`] bad branches.
+    pub fn poison_cells(self, space: CellSpace, q: usize) -> Result<PoisonedSpace, QError> {
+        BadSet::Paper(self).poison_cells(space, q)
+    }
+
+    /// The set of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        let name: StrDeserializer<'_, NoSet> = name.into_deserializer();
+        Self::deserialize(name).ok()
+    }
+}
+
+/// A set of bad ops: the paper's, or one's own.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum BadSet {
+    Paper(PoisonSet),
+    Own(OwnOps),
+}
+
+impl From<PoisonSet> for BadSet {
+    fn from(set: PoisonSet) -> Self {
+        Self::Paper(set)
+    }
+}
+
+impl<'de> Deserialize<'de> for BadSet {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let own = OwnOps::deserialize(deserializer)?;
+        let paper = match &own {
+            OwnOps::File(name) => PoisonSet::named(name),
+            OwnOps::Ops(_) => None,
+        };
+        Ok(paper.map_or(Self::Own(own), Self::Paper))
+    }
+}
+
+impl JsonSchema for BadSet {
+    fn schema_name() -> Cow<'static, str> {
+        "BadSet".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let [paper, own] = [
+            generator.subschema_for::<PoisonSet>(),
+            generator.subschema_for::<OwnOps>(),
+        ];
+        json_schema!({ "anyOf": [paper, own] })
+    }
+}
+
+/// The paper's name, or the ops of the set.
+impl fmt::Display for BadSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Paper(set) => set.fmt(f),
+            Self::Own(OwnOps::File(name)) => f.write_str(name),
+            Self::Own(OwnOps::Ops(_)) => {
+                let name = |(op, n): (Op, usize)| match n {
+                    1 => op.to_string(),
+                    n => format!("{op} {n} times"),
+                };
+                let names: Vec<String> = self.members().into_iter().map(name).collect();
+                match names.len() {
+                    0..=3 => f.write_str(&names.join(" + ")),
+                    n => write!(f, "{n} ops"),
+                }
+            }
+        }
+    }
+}
+
+impl BadSet {
+    /// The members with their multiplicities, each once.
+    pub fn members(&self) -> Vec<(Op, usize)> {
+        match self {
+            Self::Paper(set) => set.members(),
+            Self::Own(own) => {
+                let mut all: Vec<(Op, usize)> = Vec::new();
+                for op in own.ops() {
+                    match all.iter_mut().find(|(known, _)| *known == op.op) {
+                        Some((_, n)) => *n += op.count,
+                        None => all.push((op.op, op.count)),
+                    }
+                }
+                all
+            }
+        }
+    }
+
     /// `|P|`, multiplicities counted.
-    pub fn cardinality(self) -> usize {
+    pub fn cardinality(&self) -> usize {
         self.members().iter().map(|(_, n)| n).sum()
+    }
+
+    /// Refuses a multiplicity that makes more than `most` branches.
+    fn fits(&self, q: usize, most: usize) -> Result<(), QError> {
+        let max = most / self.cardinality().max(1);
+        let set = self.to_string();
+        (q <= max).then_some(()).ok_or(QError { set, q, max })
     }
 
     /// The clean space with this set added `q` times; `q = 0` is the clean space itself.
     ///
     /// # Errors
     /// When the space would have more than [`MAX_BRANCHES`] branches.
-    pub fn poison(self, clean: &Space, q: usize) -> Result<Space, QError> {
-        let max = (MAX_BRANCHES - clean.branches().min(MAX_BRANCHES)) / self.cardinality();
-        if q > max {
-            return Err(QError { set: self, q, max });
-        }
+    pub fn poison(&self, clean: &Space, q: usize) -> Result<Space, QError> {
+        self.fits(q, MAX_BRANCHES.saturating_sub(clean.branches()))?;
         let mut space = clean.clone();
         if q > 0 {
             let bad = self.members().into_iter();
@@ -115,18 +225,13 @@ impl PoisonSet {
         }
         Ok(space)
     }
-}
 
-impl PoisonSet {
     /// A cell space with this set on every edge `q` times; `q = 0` is the clean space.
     ///
     /// # Errors
     /// When an edge would have more than [`MAX_BAD`] bad branches.
-    pub fn poison_cells(self, space: CellSpace, q: usize) -> Result<PoisonedSpace, QError> {
-        let max = MAX_BAD / self.cardinality();
-        if q > max {
-            return Err(QError { set: self, q, max });
-        }
+    pub fn poison_cells(&self, space: CellSpace, q: usize) -> Result<PoisonedSpace, QError> {
+        self.fits(q, MAX_BAD)?;
         let bad = self.members().into_iter().filter(|_| q > 0);
         let bad = bad.map(|(op, n)| BadOps {
             op: BadOp::new(op)
@@ -141,12 +246,13 @@ impl PoisonSet {
 }
 
 /// A poisoned search space: the set and how often it is added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SpacePoison {
-    /// The set.
+    /// The set: one of the paper's, or a file of ops in the format of `toxscreen screen`, relative to the
+    /// recipe. Its ops, and not its name, are a part of the trial's id.
     #[serde(alias = "poison")]
-    pub set: PoisonSet,
+    pub set: BadSet,
     /// Its multiplicity; 0 leaves the space clean.
     pub q: usize,
 }

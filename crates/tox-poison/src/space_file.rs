@@ -14,18 +14,14 @@
 //! or `poison = "P5"` and `q = 6`, which poison the ops of the file, or the clean space of the
 //! paper if the file has none.
 
-use crate::space::{MAX_BRANCHES, PoisonSet, QError};
+use crate::space::{PoisonSet, QError};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use tox_data::text;
-use tox_search::space::{Op, Space, SpaceOp};
+use tox_search::space::{MAX_BRANCHES, OwnOps, Space, SpaceOp, WrittenOp};
 
-/// Largest kernel size.
-pub const MAX_KERNEL: usize = 63;
 /// Most `[[op]]` tables. Each is measured; branches that are the same op are one table with a count.
 pub const MAX_OPS: usize = 1000;
-/// Largest dilation.
-pub const MAX_DILATION: usize = 1024;
 
 /// Why a file is not a search space.
 #[derive(Debug, thiserror::Error)]
@@ -73,41 +69,9 @@ pub enum SpaceFileError {
 #[serde(deny_unknown_fields)]
 struct RawSpace {
     #[serde(default)]
-    op: Vec<RawOp>,
+    op: Vec<WrittenOp>,
     poison: Option<PoisonSet>,
     q: Option<usize>,
-}
-
-// Not `Op` itself: serde lets unknown keys pass under a flattened tag.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawOp {
-    op: Kind,
-    k: Option<usize>,
-    sigma: Option<f32>,
-    p: Option<f32>,
-    padding: Option<usize>,
-    dilation: Option<usize>,
-    #[serde(default = "one")]
-    count: usize,
-}
-
-fn one() -> usize {
-    1
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Kind {
-    Conv,
-    Sep,
-    AvgPool3,
-    MaxPool3,
-    Identity,
-    Gaussian,
-    Dropout,
-    Transposed,
-    Stretched,
 }
 
 /// Reads the space in the file `path`.
@@ -120,6 +84,33 @@ pub fn read(path: &Path) -> Result<Space, SpaceFileError> {
         source,
     })?;
     parse(&text, path)
+}
+
+/// The ops that a recipe in `folder` names, read from their file unless they are there already.
+///
+/// # Errors
+/// See [`SpaceFileError`].
+pub fn read_own(own: OwnOps, folder: &Path) -> Result<OwnOps, SpaceFileError> {
+    let (ops, path) = match own {
+        OwnOps::File(name) => {
+            let path = folder.join(name);
+            (read(&path)?.ops, path)
+        }
+        OwnOps::Ops(ops) => (ops, "the ops of the recipe".into()),
+    };
+    let message = if ops.iter().any(|op| op.poison) {
+        "it puts in a poison set of its own: leave out poison and q, and name the set as the threat"
+            .into()
+    } else {
+        match (ops.len(), ops.iter().map(|op| op.count).sum::<usize>()) {
+            (0, _) => "no op found: expected one at least".into(),
+            (1..=MAX_OPS, 1..=MAX_BRANCHES) => return Ok(OwnOps::Ops(ops)),
+            (n, branches) => format!(
+                "it has {n} ops with {branches} branches: expected at most {MAX_OPS} and {MAX_BRANCHES}"
+            ),
+        }
+    };
+    Err(SpaceFileError::Space { path, message })
 }
 
 /// The space in `text`; `path` is for messages.
@@ -143,23 +134,14 @@ pub fn parse(text: &str, path: &Path) -> Result<Space, SpaceFileError> {
         )));
     }
     let mut ops = Vec::new();
-    for (i, raw) in raw.op.iter().enumerate() {
-        let op = raw.op().and_then(|op| check(op).map(|()| op));
-        let op = op.and_then(|op| match raw.count {
-            1..=MAX_BRANCHES => Ok(op),
-            n => Err(format!(
-                "count = {n} is out of range: expected 1 to {MAX_BRANCHES}"
-            )),
-        });
-        ops.push(SpaceOp {
-            op: op.map_err(|message| SpaceFileError::Op {
+    for (i, raw) in raw.op.into_iter().enumerate() {
+        ops.push(
+            SpaceOp::try_from(raw).map_err(|message| SpaceFileError::Op {
                 path: path(),
                 number: i + 1,
                 message,
             })?,
-            count: raw.count,
-            poison: false,
-        });
+        );
     }
     let space = if ops.is_empty() && raw.poison.is_some() {
         Space::enas()
@@ -192,111 +174,11 @@ pub fn parse(text: &str, path: &Path) -> Result<Space, SpaceFileError> {
     }
 }
 
-impl RawOp {
-    /// With exactly the keys that its kind has.
-    fn op(&self) -> Result<Op, String> {
-        fn need<T: Copy>(value: Option<T>, key: &str) -> Result<T, String> {
-            value.ok_or(format!("the key {key} is missing"))
-        }
-        let (op, keys): (Op, &[&str]) = match self.op {
-            Kind::Conv => (
-                Op::Conv {
-                    k: need(self.k, "k")?,
-                },
-                &["k"],
-            ),
-            Kind::Sep => (
-                Op::Sep {
-                    k: need(self.k, "k")?,
-                },
-                &["k"],
-            ),
-            Kind::AvgPool3 => (Op::AvgPool3, &[]),
-            Kind::MaxPool3 => (Op::MaxPool3, &[]),
-            Kind::Identity => (Op::Identity, &[]),
-            Kind::Gaussian => {
-                let sigma = need(self.sigma, "sigma")?;
-                (Op::Gaussian { sigma }, &["sigma"])
-            }
-            Kind::Dropout => (
-                Op::Dropout {
-                    p: need(self.p, "p")?,
-                },
-                &["p"],
-            ),
-            Kind::Transposed => (
-                Op::Transposed {
-                    k: need(self.k, "k")?,
-                },
-                &["k"],
-            ),
-            Kind::Stretched => {
-                let op = Op::Stretched {
-                    k: need(self.k, "k")?,
-                    padding: need(self.padding, "padding")?,
-                    dilation: need(self.dilation, "dilation")?,
-                };
-                (op, &["k", "padding", "dilation"])
-            }
-        };
-        let set = [
-            ("k", self.k.is_some()),
-            ("sigma", self.sigma.is_some()),
-            ("p", self.p.is_some()),
-            ("padding", self.padding.is_some()),
-            ("dilation", self.dilation.is_some()),
-        ];
-        match set.iter().find(|(key, set)| *set && !keys.contains(key)) {
-            Some((key, _)) => Err(format!("{op} has no key {key}")),
-            None => Ok(op),
-        }
-    }
-}
-
-/// Whether the op's numbers are in range and it keeps the shape of its map.
-fn check(op: Op) -> Result<(), String> {
-    let kernel = |k: usize| {
-        if k % 2 == 1 && k <= MAX_KERNEL {
-            return Ok(());
-        }
-        Err(format!(
-            "k = {k} is out of range: expected an odd number, 1 to {MAX_KERNEL}"
-        ))
-    };
-    match op {
-        Op::Conv { k } | Op::Sep { k } | Op::Transposed { k } => kernel(k),
-        Op::AvgPool3 | Op::MaxPool3 | Op::Identity => Ok(()),
-        Op::Gaussian { sigma } if sigma.is_finite() && sigma >= 0.0 => Ok(()),
-        Op::Gaussian { sigma } => Err(format!(
-            "sigma = {sigma} is out of range: expected a number, at least 0"
-        )),
-        Op::Dropout { p } if (0.0..=1.0).contains(&p) => Ok(()),
-        Op::Dropout { p } => Err(format!("p = {p} is out of range: expected 0 to 1")),
-        Op::Stretched {
-            k,
-            padding,
-            dilation,
-        } => {
-            kernel(k)?;
-            if !(1..=MAX_DILATION).contains(&dilation) {
-                return Err(format!(
-                    "dilation = {dilation} is out of range: expected 1 to {MAX_DILATION}"
-                ));
-            }
-            let keeps = dilation * (k - 1) / 2;
-            if padding != keeps {
-                return Err(format!(
-                    "padding = {padding} changes the map's size: expected {keeps} for k = {k} and dilation = {dilation}"
-                ));
-            }
-            Ok(())
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use tox_search::space::Op;
 
     fn parsed(text: &str) -> Result<Space, SpaceFileError> {
         parse(text, Path::new("space.toml"))

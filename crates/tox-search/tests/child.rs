@@ -13,7 +13,7 @@ use tox_data::Batch;
 use tox_data::rng::stream;
 use tox_nn::Device;
 use tox_search::enas::child::{Architecture, Child, Choice};
-use tox_search::enas::config::{ChildConfig, Idle};
+use tox_search::enas::config::{ChildConfig, Idle, Skips};
 use tox_search::enas::train::Trainer;
 use tox_search::space::{Op, Space, SpaceOp};
 
@@ -94,6 +94,7 @@ impl Case {
             weight_decay: file["weight_decay"].as_f64().unwrap(),
             grad_clip: file["grad_clip"].as_f64().unwrap(),
             idle: Idle::Rest,
+            skips: serde_json::from_value(file["skips"].clone()).unwrap_or(Skips::Separate),
             ..ChildConfig::default()
         };
         let shape = file["images"]["shape"].as_array().unwrap();
@@ -119,7 +120,7 @@ impl Case {
 fn children_match_pytorch() {
     let file: Value = serde_json::from_str(include_str!("fixtures/child.json")).unwrap();
     let cases = file["cases"].as_array().unwrap();
-    assert_eq!(cases.len(), 3);
+    assert_eq!(cases.len(), 4);
     for file in cases {
         let name = file["name"].as_str().unwrap();
         let mut case = Case::new(file);
@@ -175,6 +176,40 @@ fn children_match_pytorch_without_our_kernels() {
         .unwrap();
     let text = String::from_utf8_lossy(&out.stdout);
     assert!(out.status.success() && text.contains("1 passed"), "{text}");
+}
+
+/// Copies share one module, also where an adversary adds them.
+#[test]
+fn equal_ops_share_their_weights() {
+    let config = ChildConfig {
+        layers: 6,
+        channels: 4,
+        ..ChildConfig::default()
+    };
+    let new = |space: &Space| Child::new(space, &config, 1, 10, 3, "search");
+    let mut twice = Space::enas();
+    twice.ops.push(SpaceOp {
+        count: 9,
+        poison: true,
+        ..twice.ops[0]
+    });
+    let (clean, twice) = (new(&Space::enas()), new(&twice));
+    assert_eq!(clean.params, twice.params);
+    let all = |op| Architecture {
+        layers: (0..6)
+            .map(|i| Choice {
+                op,
+                skips: vec![true; i],
+            })
+            .collect(),
+    };
+    let batch = Batch {
+        pixels: (0..2 * 64).map(|v| v as f32 / 64.0).collect(),
+        shape: [2, 1, 8, 8],
+        labels: vec![1, 2],
+    };
+    assert_eq!(pass(&twice, &batch, &all(0)), pass(&twice, &batch, &all(6)));
+    assert_eq!(pass(&clean, &batch, &all(0)), pass(&twice, &batch, &all(6)));
 }
 
 /// Six layers of clean ops, drawn at random; `ops` are their places in the space.

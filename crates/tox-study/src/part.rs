@@ -76,7 +76,8 @@ fn entry((key, value): (&String, &Value)) -> Option<(String, toml::Value)> {
     Some((key.clone(), to_toml(value)?))
 }
 
-fn to_toml(value: &Value) -> Option<toml::Value> {
+/// `None` where there is no such value, as of null.
+pub(crate) fn to_toml(value: &Value) -> Option<toml::Value> {
     Some(match value {
         Value::Object(map) => toml::Value::Table(map.iter().filter_map(entry).collect()),
         Value::Array(items) => toml::Value::Array(items.iter().filter_map(to_toml).collect()),

@@ -171,6 +171,37 @@ fn cells_are_searched_among_bad_ops() {
     assert_eq!(records.len(), 15);
 }
 
+/// Of the ops in the files beside the recipe; weak noise is found, and copies of a clean op are one branch then.
+#[test]
+fn a_space_and_bad_ops_of_ones_own_are_searched() {
+    let records = composed("own-ops");
+    let ops = |cell: &str, variant: &str| {
+        let layers = outcome(&records, cell, variant)["genotype"]["layers"].clone();
+        let layers: Vec<Value> = layers.as_array().unwrap().clone();
+        let op = |layer: &Value| layer["op"].as_str().unwrap().to_owned();
+        layers.iter().map(op).collect::<Vec<_>>()
+    };
+    let known = ["conv3", "maxpool3"];
+    assert!(
+        ops("clean", "")
+            .iter()
+            .all(|op| known.contains(&op.as_str()))
+    );
+    let screened = outcome(&records, "bad", "screened");
+    let dropped = screened["screened"].as_array().unwrap();
+    assert_eq!(dropped.len(), 1);
+    assert_eq!(dropped[0]["op"], "gaussian(0.5)");
+    // What is left is the clean space: the clean trial, but for what was dropped.
+    let clean = outcome(&records, "clean", "");
+    for key in ["genotype", "epochs", "test_error", "retrained_test_error"] {
+        assert_eq!(screened[key], clean[key], "{key}");
+    }
+    // The odds of a bad branch are 12 in 14: some of 20 samples have one.
+    let bad = outcome(&records, "bad", "")["bad_ops"].as_array().unwrap();
+    assert!(bad[1..].iter().any(|n| n.as_u64() > Some(0)), "{bad:?}");
+    assert_ne!(outcome(&records, "paper", "")["epochs"], clean["epochs"]);
+}
+
 /// Three learners, on each surface that they have a threat of strength zero.
 #[test]
 fn strength_zero_is_the_clean_trial() {

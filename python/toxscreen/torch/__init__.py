@@ -39,7 +39,7 @@ def build(
     classes, inputs: classes, and channels of the images.
     channels: those of the first cell (36; 16; 36).
     cells: in all (DARTS, 20), or of each of the three stages (NAS-Bench-201, 5).
-    more: `auxiliary=True` for DARTS; `keep_prob` and `pointwise` for ENAS.
+    more: `auxiliary=True` for DARTS; `keep_prob`, `pointwise` and `skips` for ENAS.
     """
     found = _genotype(genotype)
     network: nn.Module

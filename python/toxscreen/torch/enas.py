@@ -187,32 +187,39 @@ class FactorizedReduction(nn.Module):
 
 
 class Layer(nn.Module):
-    def __init__(self, ops, channels, pointwise):
+    def __init__(self, ops, channels, pointwise, skips):
         super().__init__()
         self.ops = nn.ModuleDict({name: make_op(name, channels, pointwise) for name in ops})
         self.bn = BatchNorm(channels)
+        self.in_place = {"separate": False, "in-place": True}[skips]
 
     def forward(self, x, earlier, op, skips):
-        # Not in place: for identity-like ops `out` is `x` itself, which later layers still need.
         out = self.ops[op](x)
-        for output, skip in zip(earlier, skips):
+        # An op that hands on its input itself: what is added in place is added to the output of the layer before.
+        overwrites = self.in_place and bool(earlier) and out is x
+        for i, skip in enumerate(skips):
             if skip:
-                out = out + output
+                out = out + earlier[i]
+                if overwrites:
+                    earlier[-1] = out
         return self.bn(out)
 
 
 class Child(nn.Module):
     """The supernet; `forward(images, architecture)` runs one of its children.
 
-    An architecture is a list of {"op": short name, "skips": one 0/1 for each earlier layer}.
+    An architecture is a list of {"op": short name, "skips": one 0/1 for each earlier layer}. `skips` is the
+    key `child.skips` of a recipe.
     """
 
-    def __init__(self, ops, layers=12, channels=36, inputs=3, classes=10, keep_prob=0.9, pointwise="dense"):
+    def __init__(
+        self, ops, layers=12, channels=36, inputs=3, classes=10, keep_prob=0.9, pointwise="dense", skips="separate"
+    ):
         super().__init__()
         self.stem = nn.Module()
         self.stem.conv = conv(inputs, channels, 3)
         self.stem.bn = BatchNorm(channels)
-        self.layers = nn.ModuleList(Layer(ops, channels, pointwise) for _ in range(layers))
+        self.layers = nn.ModuleList(Layer(ops, channels, pointwise, skips) for _ in range(layers))
         self.halved_after = [layers // 3 - 1, 2 * (layers // 3) - 1]
         self.reductions = nn.ModuleList(
             nn.ModuleList(FactorizedReduction(channels) for _ in range(last + 1)) for last in self.halved_after

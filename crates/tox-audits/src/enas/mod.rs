@@ -7,14 +7,18 @@ mod trial;
 
 use crate::defences::parts;
 use crate::only;
+use crate::threats::bad_ops::{self, SPACE_HINT};
 use crate::threats::bilevel;
 use outcome::EnasOutcome;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use tox_search::enas::config::{EnasConfig, NanPolicy, Strategy};
+use tox_poison::space::SpacePoison;
+use tox_poison::space_file;
+use tox_search::enas::config::{EnasConfig, NanPolicy, Skips, Strategy};
+use tox_search::space::Space;
 use tox_study::house::{Learner, Measures, Refusal};
 use tox_study::part::Part;
 use tox_study::recipe::{Keys, RecipeError};
-use tox_study::spec::{Surface, TrialSpec};
+use tox_study::spec::{Surface, Threats, TrialSpec};
 use tox_study::trial::{Failure, Finished, TrialContext};
 
 /// Its kind.
@@ -32,8 +36,26 @@ impl Learner for Enas {
     }
 
     fn read(&self, keys: &Keys<'_>) -> Result<Part, RecipeError> {
-        let config = keys.checked(EnasConfig::check)?;
+        let mut config = keys.checked(EnasConfig::check)?;
+        if let Some(own) = config.space.take() {
+            let own = space_file::read_own(own, keys.folder());
+            let hint = Some(SPACE_HINT.to_owned());
+            config.space = Some(own.map_err(|e| keys.refuse("space", e.to_string(), hint))?);
+        }
         Ok(Part::new(KIND, &config))
+    }
+
+    fn resolved(&self, part: Part, _threat: &Threats) -> Part {
+        match part.read::<EnasConfig>() {
+            Ok(config) if config.clean_space() == Space::enas() => Part::new(
+                KIND,
+                &EnasConfig {
+                    space: None,
+                    ..config
+                },
+            ),
+            Ok(_) | Err(_) => part,
+        }
     }
 
     fn surface(&self, config: &Part, surface: Surface) -> Result<(), String> {
@@ -50,6 +72,18 @@ impl Learner for Enas {
     }
 
     fn refuses(&self, trial: &TrialSpec) -> Option<Refusal> {
+        let config: Option<EnasConfig> = trial.learner.read().ok();
+        let poison: Option<SpacePoison> = trial.threat.space.as_ref().and_then(|t| t.read().ok());
+        let fits = config.zip(poison);
+        let fits = fits.map(|(config, p)| p.set.poison(&config.clean_space(), p.q));
+        if let Some(Err(e)) = fits {
+            return Some(Refusal {
+                surface: Surface::Space,
+                kind: bad_ops::KIND.to_owned(),
+                defence: false,
+                hint: e.to_string(),
+            });
+        }
         only(trial, bilevel::KIND, false).or_else(|| only(trial, parts::KIND, true))
     }
 
@@ -67,10 +101,19 @@ impl Learner for Enas {
             Strategy::Enas => "enas",
             Strategy::Random => "random",
         };
-        match config.child.nan_policy {
-            NanPolicy::Guarded => format!("{strategy}, guarded"),
-            NanPolicy::Torch => strategy.to_owned(),
-        }
+        let policy = match config.child.nan_policy {
+            NanPolicy::Guarded => ", guarded",
+            NanPolicy::Torch19 => ", torch-1.9",
+            NanPolicy::Torch => "",
+        };
+        let skips = match config.child.skips {
+            Skips::Separate => "",
+            Skips::InPlace => ", skips in place",
+        };
+        let space = config.space.as_ref().map_or_else(String::new, |own| {
+            format!(", space of {} ops", own.ops().len())
+        });
+        format!("{strategy}{policy}{skips}{space}")
     }
 
     fn run(&self, trial: &TrialSpec, context: TrialContext<'_>) -> Result<Finished, Failure> {

@@ -23,7 +23,7 @@ pub struct EnasOutcome {
     pub chance_error: f64,
     /// Child step (from 0) whose gradient norm was the first that is not finite.
     pub first_nonfinite_step: Option<u64>,
-    /// Child step after which the first weight was not finite (policy `torch` only).
+    /// Child step after which the first weight was not finite (not under `guarded`).
     pub first_nan_weight_step: Option<u64>,
     /// Child steps whose gradient norm was not finite. `guarded` skipped them.
     pub nonfinite_steps: u64,

@@ -14,7 +14,6 @@ use serde_json::json;
 use tox_nn::kernels::conv::FEWEST_OF_WINOGRAD;
 use tox_search::enas::config::{Conv, EnasConfig, NanPolicy};
 use tox_search::enas::search::{self, Inputs};
-use tox_search::space::Space;
 use tox_study::part::Part;
 use tox_study::spec::TrialSpec;
 use tox_study::steps::{Steps, data_key};
@@ -27,7 +26,10 @@ fn fewer_products(config: &EnasConfig) -> bool {
 
 /// Whether a weight that becomes NaN stays so, which ends the search.
 pub fn rests_on_nan(config: &EnasConfig) -> bool {
-    config.child.nan_policy == NanPolicy::Torch
+    match config.child.nan_policy {
+        NanPolicy::Torch | NanPolicy::Torch19 => true,
+        NanPolicy::Guarded => false,
+    }
 }
 
 /// Runs the trial.
@@ -44,7 +46,7 @@ pub fn run(
     let clean = load(spec, &context)?;
     let threat = judge::threat(spec)?;
     judge::possible(threat.as_ref(), &clean)?;
-    let mut space = Space::enas();
+    let mut space = config.clean_space();
     if let Some(poison) = bad_ops(spec)? {
         space = poison.set.poison(&space, poison.q)?;
     }
@@ -76,7 +78,7 @@ pub fn run(
     let network = found.network.as_ref();
     let network = network.map(|network| model::network(network, &clean, &device));
     if let Some(network) = &network {
-        let arch = Arch::child(&found.genotype);
+        let arch = Arch::child(&found.genotype, config.child.skips);
         Found::on(arch, &clean).keep(&network.state(), dir)?;
     }
     let attacked = match (&threat, &network) {

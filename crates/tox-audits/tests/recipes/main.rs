@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod files;
+mod own_ops;
 
 use std::path::{Path, PathBuf};
 use tox_audits::HOUSE;

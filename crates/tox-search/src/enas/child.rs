@@ -1,11 +1,11 @@
 //! The child supernet: shared weights of every op in every layer, and the network that one
 //! architecture picks from it.
 
-use super::config::{ChildConfig, Conv, Pointwise};
+use super::config::{ChildConfig, Conv, Pointwise, Skips};
 use super::pass::{ConvNorm, Module, Norm, Norms, Pass};
 pub use super::pass::{Mode, Statistics};
 use crate::genotype::{Genotype, Layer};
-use crate::space::{Op, Space};
+use crate::space::{Op, Space, SpaceOp};
 use burn::tensor::Tensor;
 use std::cell::RefCell;
 use tox_data::rng::stream;
@@ -70,6 +70,7 @@ pub struct Child {
     space: Space,
     classes: usize,
     keep_prob: f32,
+    skips: Skips,
     stem: (ParamId, Norm),
     /// `[layer][op]`.
     modules: Vec<Vec<Module>>,
@@ -122,6 +123,17 @@ impl Builder<'_> {
             geometry,
             norm: self.norm(&format!("{name}.bn"), c),
         }
+    }
+
+    /// Those of a layer. Equal ops share one, wherever they stand and whoever put them there.
+    fn modules(&mut self, layer: usize, ops: &[SpaceOp]) -> Vec<Module> {
+        let mut all: Vec<Module> = Vec::with_capacity(ops.len());
+        for (i, op) in ops.iter().enumerate() {
+            let twin = ops[..i].iter().position(|other| other.op == op.op);
+            let module = twin.map_or_else(|| self.module(layer, op.op), |twin| all[twin]);
+            all.push(module);
+        }
+        all
     }
 
     fn module(&mut self, layer: usize, op: Op) -> Module {
@@ -194,10 +206,7 @@ impl Child {
             b.norm("stem.bn", c),
         );
         let layers = 0..config.layers;
-        let modules = layers
-            .clone()
-            .map(|i| space.ops.iter().map(|o| b.module(i, o.op)).collect())
-            .collect();
+        let modules = layers.clone().map(|i| b.modules(i, &space.ops)).collect();
         let norms = layers
             .map(|i| b.norm(&format!("layers.{i}.bn"), c))
             .collect();
@@ -231,6 +240,7 @@ impl Child {
             space: space.clone(),
             classes,
             keep_prob: config.keep_prob as f32,
+            skips: config.skips,
             stem,
             modules,
             norms,
@@ -311,10 +321,22 @@ impl Child {
             if i > 0 {
                 x = self.reduced(&pass, &mut outputs, i - 1, reduced);
             }
-            let mut maps = vec![pass.op(x, self.modules[i][choice.op], i)];
-            for (j, _) in choice.skips.iter().enumerate().filter(|(_, on)| **on) {
-                maps.push(self.reduced(&pass, &mut outputs, j, reduced));
-            }
+            let module = self.modules[i][choice.op];
+            let skips = choice.skips.iter().enumerate().filter(|(_, on)| **on);
+            let maps = if self.skips == Skips::InPlace && i > 0 && pass.hands_on(module) {
+                // `out += earlier`, where `out` is the output of the layer before.
+                for (j, _) in skips {
+                    let earlier = self.reduced(&pass, &mut outputs, j, reduced);
+                    outputs[i - 1].0 = outputs[i - 1].0.clone() + earlier;
+                }
+                vec![outputs[i - 1].0.clone()]
+            } else {
+                let mut maps = vec![pass.op(x, module, i)];
+                for (j, _) in skips {
+                    maps.push(self.reduced(&pass, &mut outputs, j, reduced));
+                }
+                maps
+            };
             x = pass.sum_norm(maps, self.norms[i]);
             outputs.push((x.clone(), reduced));
         }

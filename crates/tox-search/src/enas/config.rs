@@ -1,5 +1,6 @@
 //! Every number of an ENAS run. The defaults are the paper's (Table 3 of the seed document).
 
+use crate::space::{OwnOps, Space};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tox_data::ranges::{self, OutOfRange};
@@ -25,6 +26,11 @@ pub enum NanPolicy {
     /// ever; an infinite norm scales the gradient to zero (finite entries) or to NaN (infinite ones).
     #[default]
     Torch,
+    /// As those of PyTorch 1.9 and earlier, which scale only by a factor below 1: a NaN norm leaves the
+    /// gradient as it is, so the weights whose own gradient is NaN become NaN and the others take an
+    /// unclipped step. An infinite norm does what it does under `torch`.
+    #[serde(rename = "torch-1.9")]
+    Torch19,
     /// The step is skipped and counted.
     Guarded,
 }
@@ -38,6 +44,25 @@ pub enum Pointwise {
     Dense,
     /// One group a channel, so nothing is mixed: what the reference code does.
     Reference,
+}
+
+/// How the outputs of earlier layers are added to what a layer's op computes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Skips {
+    /// Into a map of their own: what a layer has put out stays.
+    #[default]
+    Separate,
+    /// Into the op's output, as the reference's `out += earlier` until December 2021. Where the op hands on
+    /// its input itself (identity; noise and dropout in evaluation), that is the stored output of the layer
+    /// before, which later layers then read with the sum in it.
+    InPlace,
+}
+
+impl Skips {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// How the CPU kernels make the dense convolutions of 3x3 and 5x5.
@@ -133,6 +158,9 @@ pub struct ChildConfig {
     pub grad_clip: f64,
     /// What a step with a non-finite gradient norm does.
     pub nan_policy: NanPolicy,
+    /// How skips are added: `separate` unless given.
+    #[serde(skip_serializing_if = "Skips::is_default")]
+    pub skips: Skips,
     /// The 1x1 conv of separable convs.
     pub pointwise: Pointwise,
     /// How dense convolutions are made: `winograd` unless given.
@@ -158,6 +186,7 @@ impl Default for ChildConfig {
             weight_decay: 2.5e-4,
             grad_clip: 5.0,
             nan_policy: NanPolicy::Torch,
+            skips: Skips::Separate,
             pointwise: Pointwise::Dense,
             conv: Conv::Winograd,
             idle: Idle::Decay,
@@ -278,6 +307,10 @@ impl Default for RetrainConfig {
 pub struct EnasConfig {
     /// How branches are chosen.
     pub strategy: Strategy,
+    /// The clean ops, in place of the six of the paper's code: a file in the format of `toxscreen screen`,
+    /// relative to the recipe. Its ops, and not its name, are a part of the trial's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub space: Option<OwnOps>,
     /// The child.
     pub child: ChildConfig,
     /// The controller.
@@ -289,6 +322,16 @@ pub struct EnasConfig {
 }
 
 impl EnasConfig {
+    /// The space that is searched where nobody poisons it.
+    pub fn clean_space(&self) -> Space {
+        match &self.space {
+            Some(own) => Space {
+                ops: own.ops().to_vec(),
+            },
+            None => Space::enas(),
+        }
+    }
+
     pub fn check(&self) -> Result<(), OutOfRange> {
         ranges::check(self)?;
         let child = &self.child;

@@ -5,7 +5,7 @@
 //! depends on the images beside it.
 
 use super::child::{Architecture, Child, Choice, Statistics};
-use super::config::{ChildConfig, Pointwise};
+use super::config::{ChildConfig, Pointwise, Skips};
 use crate::genotype::Genotype;
 use crate::space::{Op, Space, SpaceOp};
 use burn::tensor::Tensor;
@@ -32,6 +32,7 @@ pub struct ChildShape {
     pub classes: usize,
     /// Whether the 1x1 convolution of a separable one mixes all channels.
     pub pointwise: Pointwise,
+    pub skips: Skips,
 }
 
 /// A tensor of a file.
@@ -82,6 +83,7 @@ impl ChildNetwork {
             layers: layers.len(),
             channels: shape.channels,
             pointwise: shape.pointwise,
+            skips: shape.skips,
             ..ChildConfig::default()
         };
         if config.layers < 3 {
@@ -230,12 +232,13 @@ mod tests {
         "sep3 dropout(0.5) conv5+1 gaussian(10)+0 maxpool3 sep3+2 conv3+0,3",
     ];
 
-    fn network(text: &str, pointwise: Pointwise) -> ChildNetwork {
+    fn network(text: &str, pointwise: Pointwise, skips: Skips) -> ChildNetwork {
         let shape = ChildShape {
             channels: 4,
             in_channels: 2,
             classes: 3,
             pointwise,
+            skips,
         };
         ChildNetwork::new(&text.parse().unwrap(), shape).unwrap()
     }
@@ -247,15 +250,18 @@ mod tests {
 
     #[test]
     fn a_file_holds_all_that_the_answers_depend_on() {
-        for text in GENOTYPES {
-            let drawn = network(text, Pointwise::Dense);
+        for (text, skips) in GENOTYPES
+            .iter()
+            .flat_map(|text| [Skips::Separate, Skips::InPlace].map(|skips| (text, skips)))
+        {
+            let drawn = network(text, Pointwise::Dense, skips);
             let (child, architecture) = (&drawn.child, &drawn.architecture);
             let device = Device::flex();
             let found = ChildNetwork::measured(child, architecture, images(), &device);
             let state = found.state();
             assert!(state.parameters() as u64 >= found.parameters());
             // As another process, with other draws, has it.
-            let mut read_back = network(text, Pointwise::Dense);
+            let mut read_back = network(text, Pointwise::Dense, skips);
             read_back.child.params.values.fill(0.25);
             read_back.put(&state);
             let logits = |network: &ChildNetwork| read(network.logits(images(), &device));
@@ -276,12 +282,13 @@ mod tests {
     fn parameters_are_counted_as_gradients_reach_them() {
         for text in GENOTYPES {
             for pointwise in [Pointwise::Dense, Pointwise::Reference] {
-                let network = network(text, pointwise);
+                let network = network(text, pointwise, Skips::Separate);
                 let shape = ChildShape {
                     channels: 4,
                     in_channels: 2,
                     classes: 3,
                     pointwise,
+                    skips: Skips::Separate,
                 };
                 let counted = count::enas(&text.parse().unwrap(), shape, [8, 8]).unwrap();
                 assert_eq!(counted.params, network.parameters(), "{text} {pointwise:?}");
@@ -298,6 +305,7 @@ mod tests {
             in_channels: 1,
             classes: 3,
             pointwise: Pointwise::Dense,
+            skips: Skips::Separate,
         };
         let counted = count::enas(&"conv3 conv3 conv3".parse().unwrap(), shape, [6, 6]).unwrap();
         let layers = 40 * (36 + 9 + 4);

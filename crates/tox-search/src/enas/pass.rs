@@ -207,6 +207,18 @@ impl Pass<'_> {
         }
     }
 
+    /// Whether [`Pass::op`] hands on its input itself, not a map of its own.
+    pub fn hands_on(&self, module: Module) -> bool {
+        match (module, self.mode) {
+            (Module::Identity, _) => true,
+            (Module::Gaussian { .. } | Module::Dropout { .. }, Mode::Evaluate) => true,
+            (Module::Gaussian { sigma }, Mode::Train { .. }) => sigma == 0.0,
+            (Module::Dropout { p }, Mode::Train { .. }) => p == 0.0,
+            (Module::Conv { .. } | Module::Sep { .. }, _) => false,
+            (Module::Pool { .. } | Module::Transposed { .. }, _) => false,
+        }
+    }
+
     /// `x + sigma * detach(x) * N(0, 1)` in training.
     fn gaussian(&self, x: Tensor<4>, sigma: f32, layer: u64) -> Tensor<4> {
         match self.rng("noise", layer) {

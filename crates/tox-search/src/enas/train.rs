@@ -79,8 +79,13 @@ impl Trainer {
             self.faults.first_nonfinite_step.get_or_insert(step);
             self.faults.nonfinite_steps += 1;
         }
-        if grad_norm.is_finite() || self.nan_policy == NanPolicy::Torch {
-            let scale = clip_scale(grad_norm, self.grad_clip);
+        let scale = match (clip_scale(grad_norm, self.grad_clip), self.nan_policy) {
+            (_, NanPolicy::Guarded) if !grad_norm.is_finite() => None,
+            // `if clip_coef < 1`, which NaN is not.
+            (scale, NanPolicy::Torch19) if scale.is_nan() => Some(1.0),
+            (scale, NanPolicy::Torch | NanPolicy::Torch19 | NanPolicy::Guarded) => Some(scale),
+        };
+        if let Some(scale) = scale {
             self.sgd
                 .step(&mut self.child.params, &gradients, lr as f32, scale);
             let died = self.faults.first_nan_weight_step.is_none() && !grad_norm.is_finite();

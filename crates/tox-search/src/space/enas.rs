@@ -1,5 +1,6 @@
 //! The ENAS macro space as data: ops, each with the number of branches it gets in the controller.
 
+use super::written::WrittenOp;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use tox_nn::kernels::conv::Geometry;
@@ -121,19 +122,13 @@ impl Op {
 /// One op of a space and how often the controller sees it. The copies share one module (the same
 /// weights) but each has its own embedding and its own logit in the controller.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "WrittenOp", into = "WrittenOp")]
 pub struct SpaceOp {
-    #[serde(flatten)]
     pub op: Op,
     /// Number of controller branches, at least 1.
-    #[serde(default = "one")]
     pub count: usize,
-    /// Put there by an adversary. The search never reads it; reports count and colour by it.
-    #[serde(default)]
+    /// Put there by an adversary. The search never reads it; reports count and colour by it. It is not written.
     pub poison: bool,
-}
-
-fn one() -> usize {
-    1
 }
 
 /// A macro search space: the ops that every layer chooses from.

@@ -18,8 +18,10 @@ mod error;
 pub mod nasbench201;
 mod poisoned;
 mod reader;
+mod written;
 
 pub use bad::BadOp;
 pub use enas::{Op, Space, SpaceOp};
 pub use error::{Place, SpaceError, hint};
 pub use poisoned::{BadOps, MAX_BAD, PoisonedSpace};
+pub use written::{MAX_BRANCHES, OwnOps, WrittenOp};

@@ -5,7 +5,7 @@ use super::keys::Keys;
 use super::source::{Source, dotted, merge, path, suggest};
 use super::written::{Cell, Recipe};
 use crate::house::House;
-use crate::part::Part;
+use crate::part::{self, Part};
 use crate::spec::{Defences, Surface, Threats};
 use toml::{Table, Value};
 
@@ -361,8 +361,9 @@ fn by_kind(table: &Table, kinds: &[&str]) -> bool {
         && entries.all(|(key, value)| value.is_table() && kinds.contains(&key.as_str()))
 }
 
-/// Writes into a table as it is written the hashes that were read from the files that it names itself,
-/// so that a study that is read again means the same trials, whatever lies there now.
+/// Writes into a table as it is written what was read from the files that it names itself, their hashes or
+/// the list that stood in one, so that a study that is read again means the same trials, whatever lies there
+/// now.
 pub fn keep_hashes(written: &mut Table, resolved: &serde_json::Map<String, serde_json::Value>) {
     if let (true, Some(hash)) = (
         written.contains_key("path"),
@@ -371,10 +372,16 @@ pub fn keep_hashes(written: &mut Table, resolved: &serde_json::Map<String, serde
         written.insert("hash".into(), Value::String(hash.to_owned()));
     }
     for (key, value) in written.iter_mut() {
-        if let (Value::Table(own), Some(serde_json::Value::Object(resolved))) =
-            (value, resolved.get(key))
-        {
-            keep_hashes(own, resolved);
+        match (value, resolved.get(key)) {
+            (Value::Table(own), Some(serde_json::Value::Object(resolved))) => {
+                keep_hashes(own, resolved);
+            }
+            (written @ Value::String(_), Some(list @ serde_json::Value::Array(_))) => {
+                if let Some(list) = part::to_toml(list) {
+                    *written = list;
+                }
+            }
+            _ => {}
         }
     }
 }
@@ -384,6 +391,14 @@ pub fn keep_threat_hashes(written: &mut Table, threats: &Threats) {
     for (surface, part) in threats.all() {
         if let Some(Value::Table(own)) = written.get_mut(surface.key()) {
             keep_hashes(own, &part.keys);
+            // A list may stand under another name than the file did.
+            let unwritten = |(key, value): (&String, &serde_json::Value)| {
+                let first = value.as_array().and_then(|list| list.first());
+                first.is_some_and(serde_json::Value::is_object) && !own.contains_key(key)
+            };
+            if part.keys.iter().any(unwritten) {
+                *own = part.to_toml();
+            }
         }
     }
 }

@@ -194,9 +194,13 @@ impl Study {
         for (i, mut own, learner, threat) in hashes {
             let cell = &mut recipe.cells[i];
             parts::keep_threat_hashes(&mut own, &threat);
-            // What is written as `poison` and `q` stays so.
-            if cell.poison.is_some() {
-                own.remove(spec::Surface::Space.key());
+            // What is written as `poison` and `q` stays so, but for what a file said.
+            let space = own.get(spec::Surface::Space.key());
+            match space.and_then(|space| space.get("poison")).is_some() {
+                true if cell.poison.is_some() => {
+                    own.remove(spec::Surface::Space.key());
+                }
+                true | false => (cell.poison, cell.q) = (None, None),
             }
             cell.threat = own;
             parts::keep_hashes(&mut cell.learner, &learner.keys);

@@ -2,11 +2,10 @@
 
 use crate::enas::outcome::EnasOutcome;
 use crate::report_facts;
-use tox_poison::space::SpacePoison;
+use tox_poison::space::{BadSet, PoisonSet, SpacePoison};
 use tox_report::cells::Measured;
 use tox_report::stats::Interval;
 use tox_search::enas::config::{EnasConfig, NanPolicy, Strategy};
-use tox_search::space::Space;
 use tox_study::spec::{Surface, TrialSpec};
 
 /// How close to chance a test error must be to count as a collapse, points.
@@ -26,17 +25,33 @@ pub fn poison(spec: &TrialSpec) -> Option<SpacePoison> {
     poison.filter(|p| p.q > 0)
 }
 
+/// All policies, in the order of pages.
+pub const POLICIES: [NanPolicy; 3] = [NanPolicy::Torch, NanPolicy::Torch19, NanPolicy::Guarded];
+
 /// The name of a policy, as in recipes.
 pub fn policy_name(policy: NanPolicy) -> &'static str {
     match policy {
         NanPolicy::Torch => "torch",
+        NanPolicy::Torch19 => "torch-1.9",
         NanPolicy::Guarded => "guarded",
     }
 }
 
 /// Share of poison branches in the space, 0 to 1: the odds of a bad op under a uniform controller.
-pub fn budget(poison: Option<SpacePoison>) -> f64 {
-    poison.map_or(0.0, |p| p.budget(&Space::enas()))
+pub fn budget(poison: Option<&SpacePoison>, config: &EnasConfig) -> f64 {
+    poison.map_or(0.0, |p| p.budget(&config.clean_space()))
+}
+
+/// The sets that cells are poisoned with: the paper's in their order, then those of one's own.
+pub fn sets(cells: &[Cell]) -> Vec<BadSet> {
+    use PoisonSet::{P1, P2, P3, P3Plus, P4, P5};
+    let mut all: Vec<BadSet> = [P1, P2, P3, P4, P5, P3Plus].map(BadSet::from).to_vec();
+    for poison in cells.iter().filter_map(Cell::poison) {
+        if !all.contains(&poison.set) {
+            all.push(poison.set);
+        }
+    }
+    all
 }
 
 tox_report::cells_of!(EnasConfig, EnasOutcome);
@@ -47,9 +62,20 @@ impl<'a> Cell<'a> {
         self.config.child.nan_policy
     }
 
+    /// Whether steps whose gradient norm is not finite are skipped.
+    pub fn guarded(&self) -> bool {
+        self.policy() == NanPolicy::Guarded
+    }
+
     /// The poison, if there is one.
     pub fn poison(&self) -> Option<SpacePoison> {
         poison(self.spec())
+    }
+
+    /// Whether its poison is this set.
+    pub fn of_set(&self, set: impl Into<BadSet>) -> bool {
+        let set = set.into();
+        self.poison().is_some_and(|p| p.set == set)
     }
 
     /// Whether the space is screened first.

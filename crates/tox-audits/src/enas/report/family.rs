@@ -1,7 +1,7 @@
 //! The cells that share a panel of a figure.
 
-use super::cells::{Cell, clean_of};
-use tox_poison::space::PoisonSet;
+use super::cells::{Cell, clean_of, sets};
+use tox_poison::space::{BadSet, PoisonSet};
 use tox_report::figure::short;
 use tox_report::svg::Ink;
 use tox_search::enas::config::NanPolicy;
@@ -20,7 +20,6 @@ pub struct Family<'c, 'a> {
 impl<'c, 'a> Family<'c, 'a> {
     /// The families of a run.
     pub fn all(cells: &'c [Cell<'a>]) -> Vec<Self> {
-        use PoisonSet::{P1, P2, P3, P3Plus, P4, P5};
         let mut data: Vec<_> = Vec::new();
         for cell in cells {
             if !data.contains(&&cell.spec().data) {
@@ -30,12 +29,9 @@ impl<'c, 'a> Family<'c, 'a> {
         let several = data.len() > 1;
         let mut families = Vec::new();
         for data in data {
-            for set in [P1, P2, P3, P4, P5, P3Plus] {
+            for set in sets(cells) {
                 let of = |c: &&Cell| {
-                    c.poison().is_some_and(|p| p.set == set)
-                        && !c.screened()
-                        && !c.random()
-                        && c.spec().data == *data
+                    c.of_set(set.clone()) && !c.screened() && !c.random() && c.spec().data == *data
                 };
                 let mut members: Vec<&Cell> = cells.iter().filter(of).collect();
                 members.retain(|c| c.done() > 0);
@@ -46,7 +42,7 @@ impl<'c, 'a> Family<'c, 'a> {
                 };
                 let mut doses: Vec<usize> = members.iter().map(|c| q(c)).collect();
                 doses.dedup();
-                let mut title = format!("{set}: {}", about(set));
+                let mut title = format!("{set}: {}", about(&set));
                 if several {
                     title = format!("{title}, {}", data.dataset);
                 }
@@ -65,6 +61,7 @@ impl<'c, 'a> Family<'c, 'a> {
     pub fn look(&self, cell: &Cell) -> (Ink, &'static str) {
         let dash = match cell.policy() {
             NanPolicy::Torch => "",
+            NanPolicy::Torch19 => "2 2",
             NanPolicy::Guarded => "5 4",
         };
         let rank = cell
@@ -92,7 +89,10 @@ impl<'c, 'a> Family<'c, 'a> {
 }
 
 /// What a set is made of.
-pub fn about(set: PoisonSet) -> &'static str {
+pub fn about(set: &BadSet) -> &'static str {
+    let BadSet::Paper(set) = set else {
+        return "bad ops of one’s own";
+    };
     match set {
         PoisonSet::P1 => "identity",
         PoisonSet::P2 => "Gaussian noise",

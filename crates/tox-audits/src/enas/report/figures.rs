@@ -1,6 +1,6 @@
 //! The figures of the paper's Figure 4: its three columns.
 
-use super::cells::{Cell, budget};
+use super::cells::{Cell, POLICIES, budget};
 use super::family::Family;
 use super::paper::Paper;
 use crate::enas::outcome::Epoch;
@@ -99,7 +99,7 @@ pub fn error_against_q(cells: &[Cell], paper: Option<&Paper>) -> Figure {
             Axis::percent("error, %"),
             58.0,
         );
-        for policy in [NanPolicy::Torch, NanPolicy::Guarded] {
+        for policy in POLICIES {
             let line: Vec<&Cell> = family
                 .with_clean()
                 .filter(|c| c.policy() == policy)
@@ -107,15 +107,10 @@ pub fn error_against_q(cells: &[Cell], paper: Option<&Paper>) -> Figure {
             if line.iter().all(|c| c.poison().is_none()) {
                 continue;
             }
-            let dash = if policy == NanPolicy::Torch {
-                ""
-            } else {
-                "5 4"
-            };
-            let suffix = if policy == NanPolicy::Torch {
-                ""
-            } else {
-                " g."
+            let (dash, suffix) = match policy {
+                NanPolicy::Torch => ("", ""),
+                NanPolicy::Torch19 => ("2 2", " 1.9"),
+                NanPolicy::Guarded => ("5 4", " g."),
             };
             let test = (Ink::Dose(2), format!("test{suffix}"));
             let valid = (Ink::Clean, format!("valid.{suffix}"));
@@ -140,10 +135,7 @@ pub fn error_against_q(cells: &[Cell], paper: Option<&Paper>) -> Figure {
             }
         }
         if let Some(paper) = paper {
-            for cell in family
-                .with_clean()
-                .filter(|c| c.policy() == NanPolicy::Torch)
-            {
+            for cell in family.with_clean().filter(|c| !c.guarded()) {
                 let printed = paper.cell(cell).printed();
                 let q = cell.poison().map_or(0, |p| p.q) as f64;
                 if let Some(test) = printed.test {
@@ -210,7 +202,7 @@ pub fn bad_ops(cells: &[Cell]) -> Figure {
                 let at = panel.at(point.0, point.1);
                 panel.svg.dot(at, 2.0, ink, !dash.is_empty());
             }
-            let expected = (shares.len() - 1) as f64 * budget(cell.poison());
+            let expected = (shares.len() - 1) as f64 * budget(cell.poison().as_ref(), cell.config);
             let (x, y) = panel.at(expected, 0.0);
             panel
                 .svg

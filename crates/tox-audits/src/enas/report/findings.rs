@@ -1,7 +1,7 @@
 //! What the data show, in sentences. A sentence says no more than its numbers: means with their
 //! intervals, how many seeds, and what is missing.
 
-use super::cells::{COLLAPSE_MARGIN, Cell, clean_of, policy_name};
+use super::cells::{self, COLLAPSE_MARGIN, Cell, clean_of, policy_name};
 use super::paper::{Beside, Paper, Printed};
 use super::screen;
 use crate::enas::outcome::EnasOutcome;
@@ -9,7 +9,6 @@ use tox_poison::space::PoisonSet;
 use tox_report::findings::{missing, mixed, with_seeds};
 use tox_report::run::Run;
 use tox_report::stats::{self, Interval};
-use tox_search::enas::config::NanPolicy;
 
 /// Sentences, most important first.
 pub fn findings(run: &Run, cells: &[Cell], paper: Option<&Paper>) -> Vec<String> {
@@ -22,14 +21,14 @@ pub fn findings(run: &Run, cells: &[Cell], paper: Option<&Paper>) -> Vec<String>
         .filter(|c| !c.screened() && !c.random() && c.done() > 0)
         .collect();
     for cell in &plain {
-        if cell.poison().is_none() && cell.policy() == NanPolicy::Torch {
+        if cell.poison().is_none() && !cell.guarded() {
             out.extend(clean(cell, paper));
         }
     }
-    let one_shot = |c: &Cell| c.poison().is_some_and(|p| p.set == PoisonSet::P3Plus);
+    let one_shot = |c: &Cell| c.of_set(PoisonSet::P3Plus);
     let worst = plain
         .iter()
-        .filter(|c| c.poison().is_some() && !one_shot(c) && c.policy() == NanPolicy::Torch)
+        .filter(|c| c.poison().is_some() && !one_shot(c) && !c.guarded())
         .filter_map(|c| Some((*c, c.test()?)))
         .max_by(|a, b| a.1.mean.total_cmp(&b.1.mean));
     if let Some((cell, test)) = worst {
@@ -134,17 +133,12 @@ fn against_clean(above: Interval) -> String {
 
 /// How the error moves with q, for each set, in differences by seed.
 fn rise(cells: &[Cell]) -> Option<String> {
-    use PoisonSet::{P1, P2, P3, P4, P5};
     let mut parts = Vec::new();
-    for set in [P1, P2, P3, P4, P5] {
+    let sets = cells::sets(cells).into_iter();
+    for set in sets.filter(|set| *set != PoisonSet::P3Plus.into()) {
         let mut steps: Vec<&Cell> = cells
             .iter()
-            .filter(|c| {
-                c.poison().is_some_and(|p| p.set == set)
-                    && !c.screened()
-                    && !c.random()
-                    && c.policy() == NanPolicy::Torch
-            })
+            .filter(|c| c.of_set(set.clone()) && !c.screened() && !c.random() && !c.guarded())
             .collect();
         let q = |c: &Cell| c.poison().map_or(0, |p| p.q);
         steps.sort_by_key(|c| q(c));
@@ -209,7 +203,7 @@ fn collapse(cell: &Cell) -> String {
     }
     let skipped: u64 = cell.records().map(|r| r.outcome.nonfinite_steps).sum();
     let steps: u64 = cell.records().map(|r| r.outcome.steps).sum();
-    if cell.policy() == NanPolicy::Guarded && steps > 0 {
+    if cell.guarded() && steps > 0 {
         text = format!("{text}; {skipped} of {steps} steps skipped");
     }
     match cell.test() {

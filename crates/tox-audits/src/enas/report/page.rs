@@ -1,6 +1,6 @@
 //! The page of an ENAS study: what its template is given.
 
-use super::cells::{self, COLLAPSE_MARGIN, Cell, policy_name};
+use super::cells::{self, COLLAPSE_MARGIN, Cell, POLICIES, policy_name};
 use super::paper::{self, Paper};
 use super::{details, figures, findings, network, rows, settings, tables};
 use crate::enas::outcome::EnasOutcome;
@@ -13,7 +13,6 @@ use tox_report::page;
 use tox_report::provenance::{self, Fact};
 use tox_report::run::Run;
 use tox_report::svg::Svg;
-use tox_search::enas::config::NanPolicy;
 
 const PAGE: (&str, &str) = ("enas.html", include_str!("templates/enas.html"));
 
@@ -86,7 +85,7 @@ impl<'a> Report<'a> {
                 .collect()
         };
         let figures: Vec<Value> = self.figures.iter().map(Figure::value).collect();
-        let policies: Vec<&str> = [NanPolicy::Torch, NanPolicy::Guarded]
+        let policies: Vec<&str> = POLICIES
             .into_iter()
             .filter(|p| self.cells.iter().any(|c| c.policy() == *p))
             .map(policy_name)

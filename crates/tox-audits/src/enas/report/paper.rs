@@ -5,7 +5,7 @@ use super::cells::{Cell, policy_name};
 use super::settings::reduced;
 use serde::Deserialize;
 use tox_poison::space::{PoisonSet, SpacePoison};
-use tox_search::enas::config::NanPolicy;
+use tox_search::space::Space;
 
 /// A printed pair, percent.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -35,7 +35,10 @@ struct Entry {
 
 impl Entry {
     fn poison(&self) -> Option<SpacePoison> {
-        self.poison.map(|set| SpacePoison { set, q: self.q })
+        self.poison.map(|set| SpacePoison {
+            set: set.into(),
+            q: self.q,
+        })
     }
 }
 
@@ -110,10 +113,14 @@ impl Paper {
         if cell.random() {
             return not("random search, paper ENAS".to_owned());
         }
+        if cell.config.clean_space() != Space::enas() {
+            return not("another clean space than the paper’s".to_owned());
+        }
         if cell.screened() {
             return not("screened space, paper unscreened".to_owned());
         }
-        if cell.policy() != NanPolicy::Torch {
+        // PyTorch's, of whichever version: the paper does not name its own.
+        if cell.guarded() {
             let policy = policy_name(cell.policy());
             return not(format!("NaN policy {policy}, paper torch"));
         }
@@ -151,8 +158,12 @@ impl Paper {
             }
             Some(None) => format!("{} × {}, paper clean", poison.set, poison.q),
             None => {
-                let of_set = self.entry.iter().filter(|e| e.poison == Some(poison.set));
-                let mut qs: Vec<usize> = of_set.map(|e| e.q).collect();
+                let of_set = self.entry.iter().filter_map(Entry::poison);
+                let of_set = of_set.filter(|paper| paper.set == poison.set);
+                let mut qs: Vec<usize> = of_set.map(|paper| paper.q).collect();
+                if qs.is_empty() {
+                    return format!("{} × {}, no set of the paper’s", poison.set, poison.q);
+                }
                 qs.sort_unstable();
                 qs.dedup();
                 let qs: Vec<String> = qs.iter().map(usize::to_string).collect();
@@ -218,14 +229,15 @@ mod tests {
     use super::*;
     use crate::enas::report::{cells, synthetic};
     use crate::made_up;
-    use tox_search::enas::config::EnasConfig;
-    use tox_search::enas::config::Strategy;
+    use tox_poison::space::BadSet;
+    use tox_search::enas::config::{EnasConfig, NanPolicy, Strategy};
+    use tox_search::space::{Op, OwnOps, SpaceOp};
     use tox_study::part::Part;
     use tox_study::spec::{Threats, TrialSpec};
 
     fn beside(change: impl Fn(&mut TrialSpec)) -> Beside {
         let poison = SpacePoison {
-            set: PoisonSet::P1,
+            set: PoisonSet::P1.into(),
             q: 6,
         };
         let mut spec = synthetic::spec("1a", Some(poison), NanPolicy::Torch, false, 0);
@@ -236,7 +248,8 @@ mod tests {
         Paper::find("ssp").unwrap().cell(&cells::all(&run)[0])
     }
 
-    fn poison(spec: &mut TrialSpec, set: PoisonSet, q: usize) {
+    fn poison(spec: &mut TrialSpec, set: impl Into<BadSet>, q: usize) {
+        let set = set.into();
         spec.threat.space = Some(Part::new("bad-ops", &SpacePoison { set, q }));
     }
 
@@ -246,6 +259,15 @@ mod tests {
         let of = |data: &str| paper.entry.iter().filter(|e| e.data == data).count();
         assert_eq!((of("cifar10"), of("cifar100")), (23, 1));
         assert!(Paper::find("none").is_none());
+    }
+
+    fn own(op: &str) -> BadSet {
+        let op = SpaceOp {
+            op: Op::named(op).unwrap(),
+            count: 1,
+            poison: false,
+        };
+        BadSet::Own(OwnOps::Ops(vec![op]))
     }
 
     #[test]
@@ -298,6 +320,31 @@ mod tests {
             "screened space, paper unscreened"
         );
         assert_eq!(
+            not(|s| poison(s, own("identity"), 6)),
+            "identity × 6, paper P1 × 6"
+        );
+        assert_eq!(
+            not(|s| {
+                s.cell = "mine".into();
+                poison(s, own("conv1"), 6);
+            }),
+            "conv1 × 6, no set of the paper’s"
+        );
+        assert_eq!(
+            not(
+                |s| made_up::edit(&mut s.learner, |config: &mut EnasConfig| {
+                    config.space = Some(OwnOps::Ops(Space::enas().ops[1..].to_vec()));
+                })
+            ),
+            "another clean space than the paper’s"
+        );
+        let old = beside(|s| {
+            made_up::edit(&mut s.learner, |config: &mut EnasConfig| {
+                config.child.nan_policy = NanPolicy::Torch19;
+            });
+        });
+        assert_eq!(number(old), Some(30.93));
+        assert_eq!(
             not(
                 |s| made_up::edit(&mut s.learner, |config: &mut EnasConfig| {
                     config.strategy = Strategy::Random;
@@ -313,6 +360,24 @@ mod tests {
             ),
             "NaN policy guarded, paper torch"
         );
+    }
+
+    /// The ENAS report, and with it the paper, knows nothing of them.
+    #[test]
+    fn poisoned_or_cleansed_data_are_in_no_cell_of_the_paper() {
+        let of = |change: fn(&mut TrialSpec)| {
+            let mut spec = synthetic::spec("1a", None, NanPolicy::Torch, false, 0);
+            change(&mut spec);
+            let dir = tempfile::tempdir().unwrap();
+            made_up::write(dir.path(), "", &[spec], synthetic::record, |_| 2);
+            cells::all(&made_up::run(dir.path())).len()
+        };
+        fn part(kind: &str) -> Part {
+            Part::new(kind, &serde_json::json!({ "budget": 0.1 }))
+        }
+        assert_eq!(of(|_| ()), 1);
+        assert_eq!(of(|s| s.threat.data = Some(part("rlf"))), 0);
+        assert_eq!(of(|s| s.defence.data.push(part("knn"))), 0);
     }
 
     #[test]

@@ -4,19 +4,20 @@ use super::cells::Cell;
 use std::f64::consts::PI;
 use tox_report::settings::{Difference, Differences, leaves};
 use tox_search::enas::config::{
-    ChildConfig, ControllerConfig, EnasConfig, Pointwise, RewardGradient, SecondStep,
+    ChildConfig, ControllerConfig, EnasConfig, Pointwise, RewardGradient, SecondStep, Skips,
 };
 use tox_study::spec::TrialSpec;
 
-/// What the paper ran. Its code has one group a channel in the 1x1 conv of separable convs, drops
-/// the LSTM state after a layer's second step, and differentiates the entropy in the reward. On
-/// CIFAR-100 it searched for 150 epochs.
+/// What the paper ran. Its code has one group a channel in the 1x1 conv of separable convs, added skips in
+/// place, drops the LSTM state after a layer's second step, and differentiates the entropy in the reward.
+/// On CIFAR-100 it searched for 150 epochs.
 fn paper_config(dataset: &str) -> EnasConfig {
     let epochs = if dataset == "cifar100" { 150 } else { 300 };
     EnasConfig {
         child: ChildConfig {
             epochs,
             pointwise: Pointwise::Reference,
+            skips: Skips::InPlace,
             ..ChildConfig::default()
         },
         controller: ControllerConfig {
@@ -28,8 +29,21 @@ fn paper_config(dataset: &str) -> EnasConfig {
     }
 }
 
+/// The same keys of every config: those that are not written at their default are named by hand.
 fn learner(config: &EnasConfig) -> Vec<(String, String)> {
-    leaves("learner", config)
+    let mut bare = config.clone();
+    bare.child.skips = Skips::Separate;
+    let space = config.clean_space().ops.into_iter();
+    let space: Vec<String> = space.map(|op| format!("{} {}", op.count, op.op)).collect();
+    bare.space = None;
+    let skips = match config.child.skips {
+        Skips::Separate => "separate",
+        Skips::InPlace => "in-place",
+    };
+    let mut all = leaves("learner", &bare);
+    all.push(("learner.child.skips".to_owned(), skips.to_owned()));
+    all.push(("learner.space".to_owned(), space.join(", ")));
+    all
 }
 
 fn data(spec: &TrialSpec) -> Vec<(String, String)> {

@@ -3,7 +3,7 @@
 
 use crate::enas::outcome::{EnasOutcome, Epoch, ScreenedOp};
 use crate::made_up::{noise, seal};
-use tox_poison::space::{PoisonSet, SpacePoison};
+use tox_poison::space::{BadSet, PoisonSet, SpacePoison};
 use tox_search::enas::config::{EnasConfig, NanPolicy};
 use tox_search::genotype::{Genotype, Layer};
 use tox_search::space::Space;
@@ -60,17 +60,22 @@ pub fn screen() -> Part {
 /// A plausible record for a spec.
 pub fn record(spec: &TrialSpec) -> Record {
     let poison = super::cells::poison(spec);
-    let policy = spec.learner.read::<EnasConfig>().unwrap().child.nan_policy;
+    let config: EnasConfig = spec.learner.read().unwrap();
+    let policy = config.child.nan_policy;
     let screened = !spec.defence.space.is_empty();
-    let one_shot = !screened && poison.is_some_and(|p| p.set == PoisonSet::P3Plus);
+    let set_of = |p: &SpacePoison| match p.set {
+        BadSet::Paper(set) => set,
+        BadSet::Own(_) => PoisonSet::P1,
+    };
     // A screen that drops all poison gives the clean search back.
-    let left = poison.filter(|_| !screened);
-    let set = left.map_or(0, |p| p.set as u64 + 1);
+    let left = poison.as_ref().filter(|_| !screened);
+    let one_shot = left.is_some_and(|p| set_of(p) == PoisonSet::P3Plus);
+    let set = left.map_or(0, |p| set_of(p) as u64 + 1);
     let q = left.map_or(0, |p| p.q);
     let budget = if screened {
         0.0
     } else {
-        super::cells::budget(poison)
+        super::cells::budget(poison.as_ref(), &config)
     };
     let key = spec.seed * 1000 + set * 100 + q as u64;
     let steps = (EPOCHS * 125) as u64;
@@ -167,8 +172,8 @@ pub fn record(spec: &TrialSpec) -> Record {
 pub fn specs() -> Vec<TrialSpec> {
     use PoisonSet::{P1, P2, P3, P3Plus, P4, P5};
     let mut out = Vec::new();
-    let mut add = |cell: &str, poison, policy, screened| {
-        out.extend((0..3).map(|seed| spec(cell, poison, policy, screened, seed)));
+    let mut add = |cell: &str, poison: Option<SpacePoison>, policy, screened| {
+        out.extend((0..3).map(|seed| spec(cell, poison.clone(), policy, screened, seed)));
     };
     add("clean", None, NanPolicy::Torch, false);
     for (n, set, qs) in [
@@ -179,6 +184,7 @@ pub fn specs() -> Vec<TrialSpec> {
         (5, P5, [1, 6, 20, 50]),
     ] {
         for (letter, q) in ["a", "b", "c", "d"].iter().zip(qs) {
+            let set = set.into();
             let poison = Some(SpacePoison { set, q });
             add(&format!("{n}{letter}"), poison, NanPolicy::Torch, false);
         }
@@ -188,13 +194,16 @@ pub fn specs() -> Vec<TrialSpec> {
         ("oneshot-6", P3Plus, 3),
         ("oneshot-2", P3Plus, 1),
     ] {
-        let poison = Some(SpacePoison { set, q });
+        let poison = Some(SpacePoison { set: set.into(), q });
         if set == P3Plus {
-            add(label, poison, NanPolicy::Torch, false);
+            add(label, poison.clone(), NanPolicy::Torch, false);
         }
         add(label, poison, NanPolicy::Guarded, false);
     }
-    let poison = Some(SpacePoison { set: P3Plus, q: 1 });
+    let poison = Some(SpacePoison {
+        set: P3Plus.into(),
+        q: 1,
+    });
     add("oneshot-2", poison, NanPolicy::Torch, true);
     out
 }

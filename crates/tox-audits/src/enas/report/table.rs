@@ -25,9 +25,11 @@ pub fn csv(run: &Run) -> String {
             spec.cell.clone(),
             variant(spec).to_owned(),
             spec.data.dataset.clone(),
-            poison.map_or("none".to_owned(), |p| p.set.to_string()),
-            poison.map_or(0, |p| p.q).to_string(),
-            format!("{:.4}", budget(poison)),
+            poison
+                .as_ref()
+                .map_or("none".to_owned(), |p| p.set.to_string()),
+            poison.as_ref().map_or(0, |p| p.q).to_string(),
+            format!("{:.4}", budget(poison.as_ref(), &config)),
             learner(config.strategy).to_owned(),
             policy_name(config.child.nan_policy).to_owned(),
             defences(spec),

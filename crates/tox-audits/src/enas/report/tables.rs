@@ -1,6 +1,6 @@
 //! The rows of the page's tables: Tables 1 and 2 of the paper, and the control.
 
-use super::cells::{Cell, budget, clean_of, searched};
+use super::cells::{Cell, POLICIES, budget, clean_of, searched};
 use super::paper::{Beside, Paper, Printed};
 use crate::enas::outcome::EnasOutcome;
 use minijinja::Value;
@@ -32,18 +32,16 @@ pub fn share(k: usize, n: usize) -> String {
 
 /// Whether its poison is the one-shot set.
 pub fn one_shot(cell: &Cell) -> bool {
-    cell.poison().is_some_and(|p| p.set == PoisonSet::P3Plus)
+    cell.of_set(PoisonSet::P3Plus)
 }
 
 /// Cells without a defence, but for the one-shot sets, the `guarded` twins of others and the
 /// random searches.
 pub fn table1(cells: &[Cell], paper: Option<&Paper>) -> Value {
     let twin = |cell: &Cell| {
-        cell.policy() == NanPolicy::Guarded
+        cell.guarded()
             && cells.iter().any(|c| {
-                c.policy() == NanPolicy::Torch
-                    && c.random() == cell.random()
-                    && c.spec().threat == cell.spec().threat
+                !c.guarded() && c.random() == cell.random() && c.spec().threat == cell.spec().threat
             })
     };
     let rows: Vec<&Cell> = cells
@@ -72,7 +70,10 @@ pub fn table1(cells: &[Cell], paper: Option<&Paper>) -> Value {
     .column("Cell", |c| Field::text(&c.name))
     .column("Threat", |c| Field::text(c.threat()))
     .column("Bad\nbranches", |c| {
-        Field::number(format!("{:.0} %", 100.0 * budget(c.poison())))
+        Field::number(format!(
+            "{:.0} %",
+            100.0 * budget(c.poison().as_ref(), c.config)
+        ))
     })
     .column("Seeds", |c| Field::seeds(c))
     .column("ours", |c| Field::mean(c.valid()))
@@ -129,11 +130,17 @@ pub fn control(cells: &[Cell]) -> Value {
 /// The clean cell and those that ran under both policies or hold a one-shot set.
 pub fn table2(cells: &[Cell], paper: Option<&Paper>) -> Value {
     let plain = || cells.iter().filter(|c| !c.screened() && !c.random());
-    if !plain().any(|c| one_shot(c) || c.policy() == NanPolicy::Guarded) {
+    if !plain().any(|c| one_shot(c) || c.policy() != NanPolicy::Torch) {
         return Value::from(false);
     }
-    /// A cell, and its trials under the policies `torch` and `guarded`.
-    type Row<'c, 'a> = (&'c Cell<'a>, [Option<&'c Cell<'a>>; 2]);
+    let old = plain().any(|c| c.policy() == NanPolicy::Torch19);
+    let policies = || {
+        POLICIES
+            .into_iter()
+            .filter(|p| old || *p != NanPolicy::Torch19)
+    };
+    /// A cell, and its trials under each policy.
+    type Row<'c, 'a> = (&'c Cell<'a>, Vec<Option<&'c Cell<'a>>>);
     let mut rows: Vec<Row> = Vec::new();
     let mut seen: Vec<&Cell> = Vec::new();
     for cell in plain() {
@@ -143,51 +150,58 @@ pub fn table2(cells: &[Cell], paper: Option<&Paper>) -> Value {
         }
         seen.push(cell);
         let under = |policy| plain().find(|c| like(c) && c.policy() == policy);
-        let both = [NanPolicy::Torch, NanPolicy::Guarded].map(under);
+        let each: Vec<_> = policies().map(under).collect();
         // Those that the paper's Table 2 has.
         let largest = SpacePoison {
-            set: PoisonSet::P3,
+            set: PoisonSet::P3.into(),
             q: 300,
         };
         let poison = cell.poison();
         let in_paper = poison.is_none() || poison == Some(largest) || one_shot(cell);
-        if in_paper || both.iter().all(Option::is_some) {
-            rows.push((cell, both));
+        if in_paper || each.iter().flatten().count() > 1 {
+            rows.push((cell, each));
         }
     }
     let paper = paper.filter(|p| beside_some(cells, Some(p)));
     // The paper's learner takes NaN as PyTorch does.
-    let printed = |[torch, _]: &[Option<&Cell>; 2]| match paper {
+    let printed = |each: &[Option<&Cell>]| match paper {
         Some(paper) => {
+            let torch = each.iter().flatten().find(|c| !c.guarded());
             let beside = torch.map(|c| paper.cell(c));
             let text = beside.map_or(NONE.to_owned(), |b| b.pair(NONE, NOT_COMPARABLE));
             Field::number(text).faint()
         }
         None => Field::number(""),
     };
-    let title = "Table 2. One-shot poisoning under both NaN policies, shared weights, percent";
-    let mut table = Table::of(title, &rows)
+    let of = if old { "the" } else { "both" };
+    let title =
+        format!("Table 2. One-shot poisoning under {of} NaN policies, shared weights, percent");
+    let mut table = Table::of(&title, &rows)
         .column("Cell", |(c, _)| Field::text(c.label()))
         .column("Threat", |(c, _)| Field::text(c.threat()))
-        .column("Paper\nvalid. / test", |(_, both)| printed(both));
-    let groups = ["torch: a NaN step is taken", "guarded: it is skipped"];
-    for (i, group) in groups.into_iter().enumerate() {
+        .column("Paper\nvalid. / test", |(_, each)| printed(each));
+    for (i, policy) in policies().enumerate() {
+        let group = match policy {
+            NanPolicy::Torch => "torch: a NaN step is taken",
+            NanPolicy::Torch19 => "torch-1.9: it is taken unclipped",
+            NanPolicy::Guarded => "guarded: it is skipped",
+        };
         table = table
-            .column("seeds", |(_, both)| match both[i] {
+            .column("seeds", |(_, each)| match each[i] {
                 Some(c) => Field::seeds(c),
                 None => Field::number("not planned").faint(),
             })
             .group(group)
-            .column("validation", |(_, both)| {
-                Field::mean(both[i].and_then(Cell::valid))
+            .column("validation", |(_, each)| {
+                Field::mean(each[i].and_then(Cell::valid))
             })
             .group(group)
-            .column("test", |(_, both)| {
-                Field::mean(both[i].and_then(Cell::test))
+            .column("test", |(_, each)| {
+                Field::mean(each[i].and_then(Cell::test))
             })
             .group(group)
-            .column("collapsed (95 %)", |(_, both)| {
-                Field::of(both[i].and_then(collapsed))
+            .column("collapsed (95 %)", |(_, each)| {
+                Field::of(each[i].and_then(collapsed))
             })
             .group(group);
     }

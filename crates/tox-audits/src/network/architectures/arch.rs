@@ -2,7 +2,7 @@
 
 use super::nearest::nearest;
 use super::{
-    ARCHITECTURES, Architecture, Found, Images, Inferred, LIVE, NetworkError, Taken, elastic,
+    ARCHITECTURES, Architecture, Found, Images, Inferred, LIVE, NetworkError, Taken, elastic, enas,
     notations,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -12,6 +12,7 @@ use std::fmt;
 use std::str::FromStr;
 use tox_nn::nets::file::WeightsFile;
 use tox_nn::nets::wrn::Shape;
+use tox_search::enas::config::Skips;
 use tox_search::genes::{Architecture as Searched, GeneSpace};
 use tox_search::genotype::Genotype;
 use tox_search::space::cells::CellGenotype;
@@ -100,8 +101,8 @@ impl Arch {
     }
 
     /// A child of ENAS.
-    pub fn child(genotype: &Genotype) -> Self {
-        Self(format!("enas:{genotype}"))
+    pub fn child(genotype: &Genotype, skips: Skips) -> Self {
+        Self(enas::text(genotype, skips))
     }
 
     /// The network that a file is of: what it says itself, or what its names and shapes say.
@@ -196,6 +197,10 @@ mod tests {
             (
                 "enas:conv3 sep5+0  identity+0,1",
                 "enas:conv3 sep5+0 identity+0,1".to_owned(),
+            ),
+            (
+                "enas:in-place  conv3 sep5+0  identity+0,1",
+                "enas:in-place conv3 sep5+0 identity+0,1".to_owned(),
             ),
         ] {
             let arch: Arch = text.parse().unwrap();

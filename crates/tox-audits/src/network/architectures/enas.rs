@@ -7,7 +7,7 @@ use tox_nn::nets::file::WeightsFile;
 use tox_robust::model::Function;
 use tox_robust::oracle::Oracle;
 use tox_search::count;
-use tox_search::enas::config::Pointwise;
+use tox_search::enas::config::{Pointwise, Skips};
 use tox_search::enas::network::{ChildNetwork, ChildShape};
 use tox_search::genotype::Genotype;
 
@@ -41,6 +41,26 @@ fn size(file: &WeightsFile) -> Option<[usize; 3]> {
     Some([*channels, *inputs, *classes])
 }
 
+/// Before the genotype of a child whose skips are added in place.
+const IN_PLACE: &str = "in-place ";
+
+/// A child as text.
+pub fn text(genotype: &Genotype, skips: Skips) -> String {
+    match skips {
+        Skips::Separate => format!("enas:{genotype}"),
+        Skips::InPlace => format!("enas:{IN_PLACE}{genotype}"),
+    }
+}
+
+/// What [`text`] says behind the architecture's name.
+fn parsed(text: &str) -> Result<(Genotype, Skips), String> {
+    let (genotype, skips) = match text.trim_start().strip_prefix(IN_PLACE) {
+        Some(genotype) => (genotype, Skips::InPlace),
+        None => (text, Skips::Separate),
+    };
+    Ok((genotype.parse()?, skips))
+}
+
 impl Architecture for Enas {
     fn name(&self) -> &'static str {
         "enas"
@@ -51,8 +71,8 @@ impl Architecture for Enas {
     }
 
     fn about(&self) -> &'static str {
-        "a child of ENAS: the op of each layer and the earlier layers that are added to it, as reports print it; \
-         its file has the statistics of its batch norms"
+        "a child of ENAS: the op of each layer and the earlier layers that are added to it, as reports print it, \
+         behind `in-place` for `child.skips = \"in-place\"`; its file has the statistics of its batch norms"
     }
 
     fn tensors(&self) -> &'static str {
@@ -65,8 +85,7 @@ impl Architecture for Enas {
 
     fn read(&self, text: &str) -> Option<Result<String, String>> {
         let text = behind(self.name(), text, "")?;
-        let genotype = text.parse::<Genotype>();
-        Some(genotype.map(|genotype| format!("{}:{genotype}", self.name())))
+        Some(parsed(text).map(|(genotype, skips)| self::text(&genotype, skips)))
     }
 
     fn ours(&self, name: &str) -> Option<String> {
@@ -89,10 +108,8 @@ impl Architecture for Enas {
             images,
             reason,
         };
-        let genotype = behind(self.name(), text, "")
-            .unwrap_or(text)
-            .parse::<Genotype>();
-        let genotype = genotype.map_err(refused)?;
+        let genotype = parsed(behind(self.name(), text, "").unwrap_or(text));
+        let (genotype, skips) = genotype.map_err(refused)?;
         let unknown = |reason: &str| NetworkError::Unknown {
             path: file.path.clone(),
             reason: reason.to_owned(),
@@ -125,6 +142,7 @@ impl Architecture for Enas {
             } else {
                 Pointwise::Dense
             },
+            skips,
         };
         let counts = count::enas(&genotype, shape, [height, width]);
         let counts = counts.map_err(|e| refused(e.to_string()))?;
@@ -146,6 +164,7 @@ impl Architecture for Enas {
             in_channels: 3,
             classes: 10,
             pointwise: Pointwise::Dense,
+            skips: Skips::Separate,
         };
         let genotype = text.parse::<Genotype>();
         let network = genotype.and_then(|genotype| ChildNetwork::new(&genotype, shape));
