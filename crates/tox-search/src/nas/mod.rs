@@ -18,6 +18,7 @@ mod config;
 pub mod diagnostics;
 mod kind;
 mod numbers;
+mod reach;
 mod search;
 mod trace;
 
@@ -25,5 +26,6 @@ pub use crate::SEARCHES;
 pub use config::{BadEdges, Evaluate, NasConfig, NasKeys, NasSpace, SupernetFile, Written};
 pub use kind::SearchKind;
 pub use numbers::{Numbers, Types, TypesOf, Unread};
+pub use reach::Reach;
 pub use search::{Ended, Facts, Found, Inputs, Leftover, NasError, Reads, Search, run};
-pub use trace::{Course, Ties, Trace};
+pub use trace::{Course, Evaluated, Ties, Trace};

@@ -1,6 +1,7 @@
 //! What the data show, in sentences: warnings, what every search lost, and how the paper's claims
 //! fared.
 
+use super::baselines;
 use super::cells::{Cell, MARK};
 use super::checks::invariance;
 use super::search::{Eaten, Search};
@@ -21,6 +22,7 @@ pub fn findings(run: &Run, cells: &[Cell], searches: &[Search], claims: &[Claim]
     out.extend(ties::sentences(searches));
     out.extend(constant(cells));
     out.extend(unreliable(cells));
+    out.extend(baselines::sentences(searches));
     out.extend(searches.iter().filter_map(searched));
     let tallies: Vec<String> = claims.iter().filter_map(|c| tally(c, MARK)).collect();
     if !tallies.is_empty() {

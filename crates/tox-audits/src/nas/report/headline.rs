@@ -1,5 +1,6 @@
 //! The table for a terminal.
 
+use super::baselines;
 use super::cells::{self, MARK};
 use super::search::{Eaten, Search};
 use super::tables::median_rank;
@@ -56,7 +57,8 @@ pub fn headline(run: &Run) -> String {
         "mean ± half of the 95 % t-interval over seeds; drop: clean less poisoned, by seed; eaten: \
          share of the clean gain over random that is gone\n",
     );
-    for line in ties::sentences(&searches) {
+    let idle = baselines::sentences(&searches);
+    for line in idle.into_iter().chain(ties::sentences(&searches)) {
         out.push_str(&line);
         out.push('\n');
     }

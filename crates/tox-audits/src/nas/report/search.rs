@@ -39,6 +39,8 @@ pub struct Search<'c, 'a> {
     /// The data set of the study.
     home: &'c str,
     random: Random<'c, 'a>,
+    /// Random searches that evaluate as many architectures in the same way.
+    pub own_control: Option<&'c Cell<'a>>,
 }
 
 /// The study's data set: what its recipe names, or else what the first trial has.
@@ -56,6 +58,16 @@ fn judged_alike(a: &NasConfig, b: &NasConfig) -> bool {
     (a.space, a.evaluate, a.column) == (b.space, b.evaluate, b.column)
         && a.train == b.train
         && a.target == b.target
+}
+
+/// Whether a random search evaluates architectures as a search does: networks of one size, trained alike.
+fn evaluates_alike(random: &NasConfig, search: &NasConfig) -> bool {
+    let key = |config: &NasConfig, key: &str| {
+        let table = config.tables.get(config.search.kind());
+        table.and_then(|table| table.get(key).cloned())
+    };
+    let same = |name| key(search, name).is_some() && key(random, name) == key(search, name);
+    random.search.facts().control && ["channels", "cells", "train"].into_iter().all(same)
 }
 
 impl<'c, 'a> Search<'c, 'a> {
@@ -102,7 +114,19 @@ impl<'c, 'a> Search<'c, 'a> {
                     Some(cell) => Random::Trials(cell),
                     None => Random::Unknown,
                 };
+                let cost = members.iter().flat_map(|c| c.records()).next();
+                let cost = cost.map(|r| r.outcome.trace.evaluated());
+                let own_control = cells.iter().find(|c| {
+                    let evaluated = c.records().next().map(|r| r.outcome.trace.evaluated());
+                    c.attack().is_none()
+                        && !c.defended()
+                        && c.spec().data == **data
+                        && judged_alike(c.config, config)
+                        && evaluates_alike(c.config, config)
+                        && evaluated.is_some_and(|n| n > 0 && Some(n) == cost)
+                });
                 Self {
+                    own_control,
                     title: config.search.title().to_owned(),
                     config,
                     cells: members.clone(),
