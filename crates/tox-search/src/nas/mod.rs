@@ -16,6 +16,7 @@
 
 mod config;
 pub mod diagnostics;
+mod direction;
 mod kind;
 mod numbers;
 mod reach;
@@ -24,6 +25,7 @@ mod trace;
 
 pub use crate::SEARCHES;
 pub use config::{BadEdges, Evaluate, NasConfig, NasKeys, NasSpace, SupernetFile, Written};
+pub use direction::Direction;
 pub use kind::SearchKind;
 pub use numbers::{Numbers, Types, TypesOf, Unread};
 pub use reach::Reach;

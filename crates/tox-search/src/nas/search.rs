@@ -169,6 +169,7 @@ impl Inputs<'_> {
             normalise: &self.data.normalise,
             classes: self.data.classes,
             accuracy: reward::Accuracy::Trained,
+            direction: self.config.direction,
             config,
             seed: self.seed,
             device: self.device.clone(),

@@ -119,6 +119,7 @@ impl nas::Search for NsganetV2 {
                 Some(supernet) => Accuracy::Inherited(supernet),
                 None => Accuracy::Trained,
             },
+            direction: inputs.config.direction,
             config: &inputs.config.numbers()?,
             seed: inputs.seed,
             device: inputs.device.clone(),

@@ -116,6 +116,7 @@ impl nas::Search for PDarts {
             data: inputs.data,
             augment: inputs.augment,
             space: space.space,
+            direction: inputs.config.direction,
             config: &inputs.config.numbers()?,
             seed: inputs.seed,
             device: inputs.device.clone(),

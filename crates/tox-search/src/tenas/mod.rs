@@ -159,6 +159,7 @@ fn scene<'a>(
         augment: inputs.augment,
         classes: data.classes,
         config,
+        direction: inputs.config.direction,
         seed: inputs.seed,
     }
 }

@@ -28,6 +28,7 @@ use tox_nn::nets::resnet::resnet18;
 use tox_poison::data::gc::{self, Attack, Gc, Victim};
 use tox_poison::data::{Crafted, PoisonError, points};
 use tox_search::cell::{GenotypeNetwork, SupernetShape};
+use tox_search::nas::Direction;
 use tox_search::pdarts::config::PdartsConfig;
 use tox_search::pdarts::found::{self, PdartsError};
 use tox_search::pdarts::learner::Learner;
@@ -221,6 +222,7 @@ impl<D: Desk> Job<'_, D> {
             data: &data,
             augment: &Augment::default(),
             space,
+            direction: Direction::Search,
             config,
             seed,
             device: self.device(),

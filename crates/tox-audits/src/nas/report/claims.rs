@@ -186,7 +186,8 @@ fn near_random(searches: &[&Search]) -> Vec<Case> {
 fn elsewhere(searches: &[Search]) -> Vec<Case> {
     let mut cases = Vec::new();
     for s in searches.iter().filter(|s| !s.is_control()) {
-        let plain = |c: &&&Cell| s.elsewhere(c) && c.attack().is_none() && !c.defended();
+        let plain =
+            |c: &&&Cell| s.elsewhere(c) && c.attack().is_none() && !c.defended() && !c.anti();
         for cell in s.cells.iter().filter(plain).filter(|c| c.complete()) {
             cases.push(case(&[s], title(s, cell), |title| {
                 Case::of(title, s.gain(cell), Expect::Up, " points")

@@ -186,6 +186,17 @@ fn searched(search: &Search) -> Option<String> {
             cell.marked(&search.threat(cell))
         ));
     }
+    if let Some((anti, lost)) = search.anti().and_then(|c| Some((c, search.drop(c)?))) {
+        let shown = search.attacked().any(|c| search.of_anti(c).is_some());
+        let taken = match shown {
+            true => "",
+            false => ", which may be chance, so that no share of it is taken",
+        };
+        text = format!(
+            "{text}. {} loses {lost:+} points to it{taken}",
+            anti.marked("Anti-search, which turns the objective round,")
+        );
+    }
     Some(match parts.len() {
         0 => format!("{text}."),
         _ => format!(

@@ -60,6 +60,13 @@ fn judged_alike(a: &NasConfig, b: &NasConfig) -> bool {
         && a.target == b.target
 }
 
+/// Whether two configs are of one search with the same numbers, whichever way it goes.
+fn same_numbers(a: &NasConfig, b: &NasConfig) -> bool {
+    let mut turned = b.clone();
+    turned.direction = a.direction;
+    *a == turned
+}
+
 /// Whether a random search evaluates architectures as a search does: networks of one size, trained alike.
 fn evaluates_alike(random: &NasConfig, search: &NasConfig) -> bool {
     let key = |config: &NasConfig, key: &str| {
@@ -79,15 +86,19 @@ impl<'c, 'a> Search<'c, 'a> {
         let at_home = |c: &&Cell| c.spec().data.dataset == home;
         let mut groups: Vec<(&'a DataSpec, Vec<&'c Cell<'a>>)> = Vec::new();
         for cell in cells.iter().filter(at_home) {
-            let fits =
-                |g: &(&DataSpec, Vec<&Cell>)| g.0 == data(cell) && g.1[0].config == cell.config;
+            let fits = |g: &(&DataSpec, Vec<&Cell>)| {
+                g.0 == data(cell) && same_numbers(g.1[0].config, cell.config)
+            };
             match groups.iter_mut().find(|g| fits(g)) {
                 Some(group) => group.1.push(cell),
                 None => groups.push((data(cell), vec![cell])),
             }
         }
         for cell in cells.iter().filter(|c| !at_home(c)) {
-            match groups.iter_mut().find(|g| g.1[0].config == cell.config) {
+            match groups
+                .iter_mut()
+                .find(|g| same_numbers(g.1[0].config, cell.config))
+            {
                 Some(group) => group.1.push(cell),
                 None => groups.push((data(cell), vec![cell])),
             }
@@ -96,7 +107,8 @@ impl<'c, 'a> Search<'c, 'a> {
         let mut searches: Vec<Self> = groups
             .iter()
             .map(|(data, members)| {
-                let config = members[0].config;
+                let search = members.iter().find(|c| !c.anti());
+                let config = search.unwrap_or(&members[0]).config;
                 let control = |c: &&Cell| {
                     c.kind().facts().control
                         && c.attack().is_none()
@@ -166,6 +178,7 @@ impl<'c, 'a> Search<'c, 'a> {
         if self.elsewhere(cell) {
             parts.push(format!("OOD: {}", cell.spec().data.dataset));
         }
+        parts.extend(cell.anti().then(|| "anti-search".to_owned()));
         parts.extend(cell.bad_ops());
         if cell.attack().is_some() || parts.is_empty() {
             parts.push(self.threat(cell));
@@ -181,7 +194,17 @@ impl<'c, 'a> Search<'c, 'a> {
 
     /// The cell without threat and defence on the study's data; a complete one if there is one.
     pub fn clean(&self) -> Option<&'c Cell<'a>> {
-        let plain = |c: &&&Cell| !c.touched() && !c.defended() && !self.elsewhere(c);
+        self.plain(false)
+    }
+
+    /// The clean cell of the anti-search.
+    pub fn anti(&self) -> Option<&'c Cell<'a>> {
+        self.plain(true)
+    }
+
+    fn plain(&self, anti: bool) -> Option<&'c Cell<'a>> {
+        let plain =
+            |c: &&&Cell| !c.touched() && !c.defended() && !self.elsewhere(c) && c.anti() == anti;
         let cells = self.cells.iter().filter(plain).copied();
         cells.max_by_key(|c| c.complete())
     }
@@ -193,7 +216,7 @@ impl<'c, 'a> Search<'c, 'a> {
 
     /// Attacked cells on the study's data without a defence.
     pub fn attacked(&self) -> impl Iterator<Item = &'c Cell<'a>> + '_ {
-        let plain = |c: &&Cell| c.touched() && !c.defended() && !self.elsewhere(c);
+        let plain = |c: &&Cell| c.touched() && !c.defended() && !self.elsewhere(c) && !c.anti();
         self.cells.iter().copied().filter(plain)
     }
 
@@ -260,7 +283,10 @@ impl<'c, 'a> Search<'c, 'a> {
     pub fn undefended(&self, cell: &Cell) -> Option<&'c Cell<'a>> {
         let (spec, cells) = (cell.spec(), self.cells.iter().copied());
         let same = |c: &&Cell| {
-            !c.defended() && c.spec().threat == spec.threat && c.spec().data == spec.data
+            !c.defended()
+                && c.anti() == cell.anti()
+                && c.spec().threat == spec.threat
+                && c.spec().data == spec.data
         };
         cells.filter(|_| cell.defended()).find(same)
     }
@@ -364,6 +390,23 @@ impl<'c, 'a> Search<'c, 'a> {
             (_, Some(share)) => Eaten::Share(share),
             (_, None) => Eaten::None("clean gain not above 0"),
         }
+    }
+
+    /// The drop of a cell as a share of what anti-search loses, over the seeds that have both; `None` of the clean and
+    /// the anti-search itself, and where anti-search is not known to lose.
+    pub fn of_anti(&self, cell: &Cell) -> Option<Ratio> {
+        let (clean, anti) = (self.clean()?, self.anti()?);
+        if cell.anti() || self.is_clean(cell) {
+            return None;
+        }
+        let pair = |seed, outcome: &NasOutcome| {
+            let before = accuracy(clean.at(seed)?)?;
+            let least = accuracy(anti.at(seed)?)?;
+            Some((before - accuracy(outcome)?, before - least))
+        };
+        let pairs = cell.records();
+        let pairs: Vec<_> = pairs.filter_map(|r| pair(r.spec.seed, r.outcome)).collect();
+        stats::ratio(&pairs)
     }
 
     /// The drop less half of the clean gain, by seed: above 0 if more than half is gone.

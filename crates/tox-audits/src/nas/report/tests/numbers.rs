@@ -11,7 +11,7 @@ use serde_json::json;
 use std::path::Path;
 use tox_report::verdict::{Claim, Verdict};
 use tox_search::genes::Architecture;
-use tox_search::nas::{Evaluate, NasConfig, NasSpace, Search, Trace};
+use tox_search::nas::{Direction, Evaluate, NasConfig, NasSpace, Search, Trace};
 use tox_search::pdarts::PDarts;
 use tox_search::random::{Random, RandomTrace};
 use tox_search::robot::{Robot, RobotTrace};
@@ -189,6 +189,59 @@ fn a_search_that_random_search_beats_is_not_judged() {
         !found.contains("searches here") && !found.contains("withheld"),
         "{found}"
     );
+}
+
+/// Clean 94, 94.5 and 95, poisoned one less. Anti-search ends 9, 10 and 11 below.
+#[test]
+fn a_drop_is_a_share_of_what_anti_search_loses() {
+    let (clean, attacked) = pair();
+    let mut anti = clean.clone();
+    for spec in &mut anti {
+        spec.cell = "anti".into();
+        crate::made_up::edit(&mut spec.learner, |config: &mut NasConfig| {
+            config.direction = Direction::AntiSearch;
+        });
+    }
+    // First in the plan: a search's numbers are those of its clean cell all the same.
+    let specs = [anti.clone(), clean.clone(), attacked.clone()].concat();
+    let dir = folder(&specs, |_| 0);
+    accuracies(dir.path(), &clean, [94.0, 94.5, 95.0]);
+    accuracies(dir.path(), &attacked, [93.0, 93.5, 94.0]);
+    accuracies(dir.path(), &anti, [85.0, 84.5, 84.0]);
+    ask(dir.path(), |searches| {
+        assert_eq!(searches.len(), 1);
+        let s = &searches[0];
+        assert!(s.config.direction.is_search());
+        let (anti, poisoned) = (s.anti().unwrap(), s.doses("RLF")[0]);
+        assert_eq!(s.condition(anti), "anti-search");
+        assert_eq!(s.condition(s.clean().unwrap()), "clean");
+        assert_eq!(s.drop(anti).unwrap().mean, 10.0);
+        let share = s.of_anti(poisoned).unwrap();
+        assert_eq!((share.n, share.value), (3, 0.1));
+        // |1 - 10 r| = 2.4841 r, where 4.3027 / sqrt(3) is 2.4841
+        assert!((share.ends.0 - 1.0 / 12.4841).abs() < 1e-5, "{share:?}");
+        assert!((share.ends.1 - 1.0 / 7.5159).abs() < 1e-5, "{share:?}");
+        assert!(s.of_anti(anti).is_none() && s.of_anti(s.clean().unwrap()).is_none());
+        // It is no attack, and no claim is about it.
+        assert_eq!(s.attacks(), ["RLF"]);
+        let claims = claims::all(searches);
+        assert!(claims.iter().all(|c| c.cases.len() == 1));
+    });
+    let headline = made_up::headline(dir.path());
+    assert!(
+        headline.contains("of anti %") && headline.contains("10 (8 to 13)"),
+        "{headline}"
+    );
+    let found = findings(dir.path());
+    let expected = "Anti-search, which turns the objective round, loses +10.00 ± 2.48 points";
+    assert!(found.contains(expected), "{found}");
+    assert_balanced(&made_up::html(dir.path()));
+    // Where anti-search is not known to lose there is nothing to divide by.
+    accuracies(dir.path(), &anti, [95.0, 94.5, 91.0]);
+    ask(dir.path(), |searches| {
+        assert!(searches[0].of_anti(searches[0].doses("RLF")[0]).is_none());
+    });
+    assert!(findings(dir.path()).contains("which may be chance, so that no share of it is taken"));
 }
 
 #[test]
