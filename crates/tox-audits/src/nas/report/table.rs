@@ -71,11 +71,12 @@ fn exact(value: f64) -> String {
 type Column = (&'static str, fn(&Row) -> String);
 
 /// All but the metrics.
-const COLUMNS: [Column; 60] = [
+const COLUMNS: [Column; 61] = [
     ("trial", |r| r.record.trial.clone()),
     ("cell", |r| r.record.spec.cell.clone()),
     ("variant", |r| variant(&r.record.spec).to_owned()),
     ("search", |r| r.config.search.kind().to_owned()),
+    ("direction", |r| word(&r.config.direction)),
     ("space", |r| word(&r.config.space)),
     ("threat", |r| kind(r.record.spec.threat.data.as_ref())),
     ("budget", |r| {
