@@ -109,6 +109,7 @@ fn tenas(device: &Device) {
         augment: &augment,
         classes: 10,
         config: &config,
+        direction: Default::default(),
         seed: 0,
     };
     let scorer = Scorer::new(scene, device.clone());

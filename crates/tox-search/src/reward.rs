@@ -3,6 +3,7 @@
 
 use crate::cell::darts::Regularisation;
 use crate::cell::{GenotypeNetwork, SupernetShape};
+use crate::nas::Direction;
 use crate::space::cells::{CellGenotype, CellSpace};
 use crate::space::{PoisonedSpace, SpaceError};
 use crate::table::{Column, Table, TableError};
@@ -127,6 +128,7 @@ pub struct Inputs<'a, C> {
     pub normalise: &'a Normalise,
     pub classes: usize,
     pub accuracy: Accuracy<'a>,
+    pub direction: Direction,
     pub config: &'a C,
     pub seed: u64,
     pub device: Device,

@@ -9,6 +9,7 @@ use tox_nn::Device;
 use tox_nn::fit::evaluate::logits;
 use tox_nn::layers::State;
 use tox_search::genes::{Architecture, GeneSpace};
+use tox_search::nas::Direction;
 use tox_search::nsganet::archive::{Entry, choose, front, initial, propose, share, trade_offs};
 use tox_search::nsganet::{Accuracy, Choice, Found, Inputs, NsganetConfig, NsganetError, run};
 use tox_search::space::PoisonedSpace;
@@ -51,6 +52,7 @@ fn config() -> NsganetConfig {
 struct Asked<'a> {
     space: &'a GeneSpace,
     accuracy: Accuracy<'a>,
+    direction: Direction,
     config: &'a NsganetConfig,
     data: &'a Dataset,
     seed: u64,
@@ -63,6 +65,7 @@ impl<'a> Asked<'a> {
             augment,
             space: self.space,
             accuracy: self.accuracy,
+            direction: self.direction,
             config: self.config,
             seed: self.seed,
             device: Device::flex(),
@@ -74,6 +77,7 @@ fn asked<'a>(space: &'a GeneSpace, config: &'a NsganetConfig, data: &'a Dataset)
     Asked {
         space,
         accuracy: Accuracy::Trained,
+        direction: Direction::Search,
         config,
         data,
         seed: 3,
@@ -215,6 +219,7 @@ fn a_search_finds_more_than_as_many_random_draws() {
         let asked = Asked {
             space: &BENCH,
             accuracy: Accuracy::Known(&known),
+            direction: Direction::Search,
             config: &config,
             data: &data,
             seed,
@@ -239,12 +244,40 @@ fn a_search_finds_more_than_as_many_random_draws() {
             let shape = found.archive[0].clone();
             entry(genes, architecture, shape)
         }));
-        better += usize::from(volumes[4] > share(&random).unwrap());
+        better += usize::from(volumes[4] > share(&random, Direction::Search).unwrap());
     }
     assert!(
         better >= 5,
         "better than random search with {better} of 6 seeds"
     );
+}
+
+/// Accuracies are known, 40 to 93: by them alone the best of random draws is high and the worst low. The anti-search
+/// ends far below.
+#[test]
+fn an_anti_search_ends_with_the_least_accurate() {
+    let (data, mut config) = (digits(), config());
+    (config.initial, config.rounds, config.candidates) = (20, 4, 6);
+    (config.search.population, config.search.generations) = (30, 10);
+    let found = |direction| {
+        let asked = Asked {
+            space: &BENCH,
+            accuracy: Accuracy::Known(&known),
+            direction,
+            config: &config,
+            data: &data,
+            seed: 2,
+        };
+        let found = search(&asked, usize::MAX).0.unwrap();
+        let accuracies = found.archive.iter().map(|entry| entry.accuracy);
+        (known(&found.architecture), accuracies.collect::<Vec<f64>>())
+    };
+    let (best, all) = found(Direction::Search);
+    assert_eq!(best, all.iter().copied().fold(0.0, f64::max));
+    let (worst, all) = found(Direction::AntiSearch);
+    assert_eq!(worst, all.iter().copied().fold(100.0, f64::min));
+    // Both begin with the same twenty, and leave them in opposite directions.
+    assert!(best > 70.0 && worst < 50.0, "{best} {worst}");
 }
 
 /// A random architecture of the same scaffold as the archive's, evaluated after the first.
@@ -295,16 +328,22 @@ fn points(points: &[[f64; 2]]) -> Vec<Entry> {
 #[test]
 fn the_choice_is_the_most_accurate_or_the_knee() {
     let archive = points(&FRONT);
-    assert_eq!(front(&archive).unwrap(), [0, 1, 2, 3]);
-    assert_eq!(choose(&archive, Choice::Accuracy).unwrap(), 1);
-    assert_eq!(choose(&archive, Choice::Knee).unwrap(), 3);
+    assert_eq!(front(&archive, Direction::Search).unwrap(), [0, 1, 2, 3]);
+    assert_eq!(
+        choose(&archive, (Choice::Accuracy, Direction::Search)).unwrap(),
+        1
+    );
+    assert_eq!(
+        choose(&archive, (Choice::Knee, Direction::Search)).unwrap(),
+        3
+    );
     let of = trade_offs(&[[10.0, 48.0], [20.0, 20.0], [50.0, 18.0], [90.0, 16.0]]);
     assert!((of[1] - 6.0).abs() < 1e-12, "{of:?}");
     assert!((of[0] - 1.0 / 7.0).abs() < 1e-12, "{of:?}");
     assert_eq!(trade_offs(&[[3.0, 4.0]]), [0.0]);
     // Two points, the reference (101, 101): (101 - 50)(101 - 100) + (101 - 100)(101 - 50) - 1.
     let archive = points(&[[50.0, 100.0], [100.0, 50.0]]);
-    assert!((share(&archive).unwrap() - 101.0 / 10201.0).abs() < 1e-12);
+    assert!((share(&archive, Direction::Search).unwrap() - 101.0 / 10201.0).abs() < 1e-12);
 }
 
 #[test]
@@ -326,13 +365,27 @@ fn what_nsga_2_does_not_find_is_drawn() {
     (config.search.generations, config.candidates) = (1, 5);
     let archive = points(&FRONT);
     let macs = |architecture: &Architecture| Ok(known(architecture));
-    let proposal = propose(&BENCH, &archive, &config, &macs, (1, 1)).unwrap();
+    let proposal = propose(
+        &BENCH,
+        &archive,
+        (&config, Direction::Search),
+        &macs,
+        (1, 1),
+    )
+    .unwrap();
     assert_eq!((proposal.candidates.len(), proposal.drawn), (5, 5));
     let mut all: BTreeSet<_> = archive.iter().map(|entry| &entry.genes).collect();
     all.extend(proposal.candidates.iter().map(|(genes, _)| genes));
     assert_eq!(all.len(), 10);
     config.search.generations = 20;
-    let proposal = propose(&BENCH, &archive, &config, &macs, (1, 1)).unwrap();
+    let proposal = propose(
+        &BENCH,
+        &archive,
+        (&config, Direction::Search),
+        &macs,
+        (1, 1),
+    )
+    .unwrap();
     assert_eq!((proposal.candidates.len(), proposal.drawn), (5, 0));
 }
 
@@ -360,6 +413,7 @@ fn what_cannot_be_searched_is_refused() {
         let asked = Asked {
             space,
             accuracy,
+            direction: Direction::Search,
             config: &config,
             data: &data,
             seed: 3,

@@ -4,6 +4,7 @@
 use tox_data::Dataset;
 use tox_data::spec::Augment;
 use tox_nn::Device;
+use tox_search::nas::Direction;
 use tox_search::pdarts::config::{PdartsConfig, Stage};
 use tox_search::pdarts::found::{Found, Inputs, PdartsError, genotype};
 use tox_search::pdarts::search::run;
@@ -51,6 +52,7 @@ fn interrupted(
         augment: &AUGMENT,
         space,
         config,
+        direction: Direction::Search,
         seed,
         device: Device::flex(),
     };
@@ -261,6 +263,7 @@ fn a_checkpoint_of_another_trial_is_refused() {
         augment: &Augment::default(),
         space: CellSpace::Darts,
         config: &config,
+        direction: Direction::Search,
         seed: 0,
         device: Device::flex(),
     };

@@ -9,6 +9,7 @@ use support::nas::{DRAWS, Fixture, Tensors, assert_near, narrow, network};
 use tox_nn::Device;
 use tox_nn::layers::Mode;
 use tox_search::cell::SupernetShape;
+use tox_search::nas::Direction;
 use tox_search::pdarts::config::PdartsConfig;
 use tox_search::pdarts::learner::{Learner, cosine};
 use tox_search::space::cells::CellSpace;
@@ -149,4 +150,33 @@ fn gradients_of_alphas_are_compared_by_their_cosine() {
     assert_eq!(cosine(&[3.0, 4.0], &[4.0, 3.0]), Some(0.96));
     assert_eq!(cosine(&[0.0], &[1.0]), None);
     assert_eq!(cosine(&[f32::NAN], &[1.0]), None);
+}
+
+/// The first step of Adam is the rate in the gradient's direction whatever its size, so that without a penalty an
+/// anti-search moves every alpha as far to the other side.
+#[test]
+fn an_anti_search_goes_up_the_loss() {
+    let config = PdartsConfig {
+        alpha_decay: 0.0,
+        ..PdartsConfig::default()
+    };
+    let file = Tensors::read(include_bytes!("fixtures/nas/pdarts_steps.safetensors"));
+    let batch = file.batch(".valid.0");
+    let moved = |direction| {
+        let mut learner = learner(&config);
+        learner.direction = direction;
+        let before = learner.alphas.values.clone();
+        let made = learner.alpha_step(&batch, DRAWS, 0.0);
+        let after = learner.alphas.values.iter().zip(before);
+        let (_, again) = learner.alpha_gradient(&batch, Mode::Probe, 0.0);
+        let moved: Vec<f32> = after.map(|(after, before)| after - before).collect();
+        (moved, f64::from(again.loss - made.loss))
+    };
+    let (down, fell) = moved(Direction::Search);
+    let (up, rose) = moved(Direction::AntiSearch);
+    assert!(fell < 0.0 && rose > 0.0, "{fell} {rose}");
+    assert!(down.iter().any(|d| d.abs() > 1e-4));
+    for (down, up) in down.iter().zip(&up) {
+        assert!((down + up).abs() < 1e-6, "{down} {up}");
+    }
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use tox_data::Dataset;
 use tox_nn::Device;
+use tox_search::nas::Direction;
 use tox_search::robot::pool::{draw, genotype};
 use tox_search::robot::{Accuracy, Found, Inputs, RobotConfig, RobotError, run};
 use tox_search::space::cells::{CellGenotype, CellSpace};
@@ -180,4 +181,45 @@ fn what_cannot_be_searched_is_refused() {
     assert!(refused(|c| c.grasp_step = f32::NAN).contains("grasp_step"));
     assert!(refused(|c| c.train.epochs = 0).contains("`train.epochs` = 0"));
     assert!(refused(|c| c.bayes.initial = 0).contains("initial"));
+}
+
+/// Accuracies are looked up: what ends a search is the best of what it evaluated, what ends an anti-search the worst, and
+/// the anti-search asks for other weights.
+#[test]
+fn an_anti_search_ends_with_the_least_accurate() {
+    let data = digits();
+    let mut config = config();
+    (config.pool, config.rounds, config.evaluated) = (40, 8, 8);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("table.csv");
+    let mut text = "arch,cifar10_val_12ep\n".to_owned();
+    for cell in Cell::all() {
+        let index = cell.index().unwrap();
+        text += &format!("{cell},{}\n", 20.0 + (index * 7919 % CELLS) as f64 / 1000.0);
+    }
+    std::fs::write(&path, text).unwrap();
+    let table = Table::read(&path).unwrap();
+    let column = Column {
+        data: DataSet::Cifar10,
+        measure: Measure::Valid12,
+    };
+    let space = CellSpace::NasBench201.into();
+    let found = |direction| {
+        let inputs = Inputs {
+            direction,
+            ..inputs!(&space, data, Accuracy::Table(&table, column), &config, 3)
+        };
+        stopped(usize::MAX, |hooks| run(&inputs, hooks)).0.unwrap()
+    };
+    let accuracies = |found: &Found| -> Vec<f64> { found.evaluated.iter().map(|e| e.1).collect() };
+    let search = found(Direction::Search);
+    let most = accuracies(&search).into_iter().fold(0.0, f64::max);
+    assert_eq!(search.accuracy, Some(most));
+    let anti = found(Direction::AntiSearch);
+    let least = accuracies(&anti).into_iter().fold(100.0, f64::min);
+    assert_eq!(anti.accuracy, Some(least));
+    // Both begin alike, and what the first says to one is the opposite to the other.
+    assert_eq!(search.queries[0], anti.queries[0]);
+    assert_ne!(search.queries, anti.queries);
+    assert!(anti.evaluated.iter().all(|(_, a)| *a >= 20.0));
 }

@@ -41,6 +41,25 @@ fn read(text: &str) -> Result<Table, TableError> {
     Table::read(&path)
 }
 
+/// 341 of the 15,625 cells lead nowhere (benches/results/nasbench201_controls.csv); by hand: of two ops in a row
+/// one is `none`, and the other ways are shut.
+#[test]
+fn a_random_one_of_some_cells_is_their_mean() {
+    let table = read(&rows().join("\n")).unwrap();
+    let connected = Cell::all().filter(Cell::is_connected).count();
+    assert_eq!(CELLS - connected, 341);
+    let cell = |text: &str| text.parse::<Cell>().unwrap();
+    let shut = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|nor_conv_3x3~2|";
+    let open = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|nor_conv_3x3~2|";
+    assert!(!cell(shut).is_connected() && cell(open).is_connected());
+    // Of the indices 0 to 4: 20.002, deviation sqrt(2) thousandths.
+    let few = table.random_of(final_test(), |cell| cell.index().unwrap() < 5);
+    let few = few.unwrap().unwrap();
+    assert!((few.mean - 20.002).abs() < 1e-9, "{few:?}");
+    assert!((few.sd - 0.001 * 2f64.sqrt()).abs() < 1e-9, "{few:?}");
+    assert!(table.random_of(final_test(), |_| false).unwrap().is_none());
+}
+
 #[test]
 fn a_table_is_looked_up_by_cell_data_set_and_column() {
     let table = read(&rows().join("\n")).unwrap();

@@ -13,6 +13,7 @@ use tox_data::{Batch, Images, Normalise, Split};
 use tox_nn::Device;
 use tox_nn::layers::{Mode, Pass, State};
 use tox_nn::ops::read;
+use tox_search::nas::Direction;
 use tox_search::space::cells::{CellGenotype, CellSpace};
 use tox_search::space::darts::Op;
 use tox_search::tenas::kernel::{condition_number, gram};
@@ -311,6 +312,7 @@ fn search_on(
         augment: &augment,
         classes: 3,
         config: &config,
+        direction: Direction::Search,
         seed: 5,
     };
     let mut last = 0.0;

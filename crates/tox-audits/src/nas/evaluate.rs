@@ -1,6 +1,6 @@
 //! How good a found architecture is, on clean data.
 
-use super::outcome::{Evaluation, Place, RobustColumn, Robustness};
+use super::outcome::{Evaluation, OwnEvaluations, Place, RobustColumn, Robustness};
 use crate::error::TrialError;
 use crate::judge;
 use crate::network::architectures::{Arch, Found};
@@ -16,11 +16,12 @@ use tox_robust::threat::EvasionThreat;
 use tox_search::count;
 use tox_search::final_training::{self, FinalConfig, Inputs, Protocol};
 use tox_search::genes::{Architecture, GeneSpace};
-use tox_search::nas::{NasConfig, Trace};
+use tox_search::nas::{Evaluated, NasConfig, Trace};
 use tox_search::space::cells::CellGenotype;
 use tox_search::space::nasbench201::Cell;
 use tox_search::space::nasbench201::Network;
-use tox_search::table::{Column, Draws, FILE, Measure, ROBUST_FILE, Table, TableError};
+use tox_search::surrogate::kendall::tau_b;
+use tox_search::table::{Column, Draws, FILE, Measure, ROBUST_FILE, Table, TableError, best_of};
 use tox_study::trial::unchanged;
 
 /// Test images of the data sets of NAS-Bench-201; 6,000 of ImageNet16-120.
@@ -101,6 +102,26 @@ fn best(values: &[f64]) -> f64 {
     values.iter().copied().fold(f64::NEG_INFINITY, f64::max)
 }
 
+/// What a search's own evaluations are worth by the table; `None` of a search without any. Cells with a bad op are
+/// not in it.
+fn own(values: &[f64], evaluated: &[Evaluated], draws: usize) -> Option<OwnEvaluations> {
+    let known = evaluated.iter().filter_map(|one| match one.architecture {
+        Architecture::Cell(CellGenotype::NasBench201(cell)) => {
+            Some((one.blind, (one.accuracy, values[cell.index()?])))
+        }
+        Architecture::Cell(CellGenotype::Darts(_)) | Architecture::Elastic(_) => None,
+    });
+    let known: Vec<(bool, (f64, f64))> = known.collect();
+    let both: Vec<(f64, f64)> = known.iter().map(|(_, both)| *both).collect();
+    let blind = known.iter().filter(|(blind, _)| *blind);
+    let (seen, known): (Vec<f64>, Vec<f64>) = blind.map(|(_, both)| *both).unzip();
+    (!both.is_empty()).then(|| OwnEvaluations {
+        evaluated: both.len(),
+        tau: tau_b(&both),
+        random_search: best_of(&seen, &known, draws, Draws::Independent),
+    })
+}
+
 /// Looks the architecture up in the tables.
 pub fn looked_up(
     config: &NasConfig,
@@ -120,7 +141,7 @@ pub fn looked_up(
         input: [3, side, side],
         ..Network::default()
     };
-    let select = select(column);
+    let (select, reach) = (select(column), config.search.reach(config)?);
     let draws = config.random_draws.unwrap_or(trace.evaluated()).max(1);
     let place = Place {
         column: column.to_string(),
@@ -130,6 +151,9 @@ pub fn looked_up(
         random: table.random_search(column, column, 1, Draws::Distinct)?,
         draws,
         random_search: table.random_search(select, column, draws, Draws::Distinct)?,
+        connected: table.random_of(column, Cell::is_connected)?,
+        reachable: table.random_of(column, |cell| reach.holds(cell))?,
+        own: own(values, &trace.course().evaluated(), draws),
     };
     let accuracy = table.accuracy(cell, column)?;
     let robust = tables.robust.as_ref();
@@ -241,5 +265,39 @@ impl Training<'_> {
             seed: self.scene.spec.seed,
             device: self.scene.device.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Four cells, of which the first two were drawn blind: the search sees them in the order 2, 1, 3, 4, the table has
+    /// them in the order 1, 2, 3, 4. One pair of six is discordant. A blind search of one draw takes either of the two
+    /// with equal odds; of many it takes the first, which the search sees as the better.
+    #[test]
+    fn own_evaluations_are_held_against_the_table_by_hand() {
+        let values: Vec<f64> = (0..15_625).map(|i| i as f64).collect();
+        let one = |index, accuracy, blind| Evaluated {
+            architecture: crate::nas::report::synthetic::cell(index),
+            accuracy,
+            blind,
+        };
+        let all = [
+            one(10, 30.0, true),
+            one(20, 25.0, true),
+            one(30, 40.0, false),
+            one(40, 50.0, false),
+        ];
+        let found = own(&values, &all, 1).unwrap();
+        assert_eq!(found.evaluated, 4);
+        assert!((found.tau.unwrap() - 4.0 / 6.0).abs() < 1e-12);
+        let random = found.random_search.unwrap();
+        assert_eq!((random.mean, random.sd), (15.0, 5.0));
+        let many = own(&values, &all, 60).unwrap().random_search.unwrap();
+        assert!((many.mean - 10.0).abs() < 1e-9);
+        let guided = own(&values, &all[2..], 3).unwrap();
+        assert_eq!((guided.tau, guided.random_search), (Some(1.0), None));
+        assert!(own(&values, &[], 1).is_none());
     }
 }

@@ -150,7 +150,18 @@ impl Learner for Nas {
 
     fn title(&self, part: &Part) -> String {
         match config(part) {
-            Some(config) => format!("{}, {}", config.search.title(), config.space.title()),
+            Some(config) => {
+                let turned = if config.direction.is_search() {
+                    ""
+                } else {
+                    ", anti-search"
+                };
+                format!(
+                    "{}{turned}, {}",
+                    config.search.title(),
+                    config.space.title()
+                )
+            }
             None => KIND.to_owned(),
         }
     }

@@ -112,4 +112,39 @@ pub struct Place {
     pub draws: usize,
     /// What it finds: the best of them by validation accuracy after 12 epochs.
     pub random_search: Baseline,
+    /// A random one of the cells whose input leads to their output. Records of earlier versions have none of these
+    /// three.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connected: Option<Baseline>,
+    /// A random one of the cells that the search may end with, whatever the data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reachable: Option<Baseline>,
+    /// What the search's own evaluations are worth; `None` too of a search that evaluates none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<OwnEvaluations>,
+}
+
+impl Place {
+    /// What a search has to find more than to have searched: the random search of equal cost, or a random one of the
+    /// cells that it may end with, whichever is better.
+    pub fn bar(&self) -> f64 {
+        let reachable = self.reachable.map(|random| random.mean);
+        reachable.map_or(self.random_search.mean, |random| {
+            random.max(self.random_search.mean)
+        })
+    }
+}
+
+/// How the accuracies that a search saw go with those of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnEvaluations {
+    /// Architectures that it evaluated and the table has.
+    pub evaluated: usize,
+    /// Kendall's tau-b of both accuracies over these; `None` where it is undefined.
+    pub tau: Option<f64>,
+    /// What a random search of equal cost finds by these evaluations, as those architectures tell that were drawn at
+    /// random before the search had learned anything; `None` of a search without such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub random_search: Option<Baseline>,
 }

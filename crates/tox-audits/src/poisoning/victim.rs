@@ -19,6 +19,7 @@ use tox_poison::data::gc::{self, Targets};
 use tox_search::cell::GenotypeNetwork;
 use tox_search::nas::NasError;
 use tox_search::pdarts::config::PdartsConfig;
+use tox_search::nas::Direction;
 use tox_search::pdarts::found::{self, PdartsError};
 use tox_search::pdarts::learner::Learner;
 use tox_search::pdarts::search;
@@ -264,6 +265,7 @@ impl Job<'_> {
             data: &halves,
             augment: &Augment::default(),
             space,
+            direction: Direction::Search,
             config,
             seed: scene.spec.seed,
             device: scene.device.clone(),

@@ -1,7 +1,7 @@
 //! Which search, over which space, and how its result is judged.
 
 use super::numbers::{self, Unread};
-use super::{SEARCHES, Search, SearchKind};
+use super::{Direction, SEARCHES, Search, SearchKind};
 use crate::final_training::{FinalConfig, Protocol};
 use crate::genes::{Architecture, GeneSpace};
 use crate::space::cells::CellSpace;
@@ -108,6 +108,9 @@ pub struct BadEdges {
 pub struct NasKeys {
     /// The search.
     pub search: SearchKind,
+    /// Which way it goes.
+    #[serde(default, skip_serializing_if = "Direction::is_search")]
+    pub direction: Direction,
     /// The space.
     #[serde(default = "nasbench201")]
     pub space: NasSpace,
@@ -173,8 +176,9 @@ fn final_accuracy() -> Column {
 }
 
 /// The keys of [`NasKeys`] beside the tables of searches.
-const OTHERS: [&str; 13] = [
+const OTHERS: [&str; 14] = [
     "search",
+    "direction",
     "space",
     "bad_ops",
     "elastic",
@@ -272,6 +276,7 @@ impl NasConfig {
     pub fn of(search: &'static dyn Search, space: NasSpace) -> Self {
         let keys = NasKeys {
             search: SearchKind(search),
+            direction: Direction::Search,
             space,
             bad_ops: Vec::new(),
             elastic: None,
@@ -405,6 +410,9 @@ impl NasKeys {
             let found = format!("\"{}\"", self.search.kind());
             return Err(OutOfRange::new("search", found, expected));
         }
+        let holds = self.direction.is_search() || !self.search.facts().control;
+        let expected = "\"search\": random architectures have no objective to turn round";
+        OutOfRange::unless(holds, "direction", "\"anti-search\"", expected)?;
         if let Some(Err(e)) = self.cells().map(|space| space.check()) {
             let found = format!("{:?}", self.bad_ops);
             return Err(OutOfRange::new("bad_ops", found, e.to_string()));

@@ -16,14 +16,18 @@
 
 mod config;
 pub mod diagnostics;
+mod direction;
 mod kind;
 mod numbers;
+mod reach;
 mod search;
 mod trace;
 
 pub use crate::SEARCHES;
 pub use config::{BadEdges, Evaluate, NasConfig, NasKeys, NasSpace, SupernetFile, Written};
+pub use direction::Direction;
 pub use kind::SearchKind;
 pub use numbers::{Numbers, Types, TypesOf, Unread};
+pub use reach::Reach;
 pub use search::{Ended, Facts, Found, Inputs, Leftover, NasError, Reads, Search, run};
-pub use trace::{Course, Ties, Trace};
+pub use trace::{Course, Evaluated, Ties, Trace};

@@ -1,7 +1,7 @@
 //! What a search is to those who run it and report on it.
 
 use super::diagnostics::Diagnostics;
-use super::{NasConfig, NasSpace, Trace, Types};
+use super::{NasConfig, NasSpace, Reach, Trace, Types};
 use crate::cell::SupernetShape;
 use crate::genes::Architecture;
 use crate::nsganet::Subnet;
@@ -37,6 +37,16 @@ pub trait Search: Sync {
 
     fn runs_in(&self, space: NasSpace) -> bool {
         self.facts().elastic || space.cells().is_some()
+    }
+
+    /// The cells of NAS-Bench-201 that it may end with: what it would return of data that say nothing is at best
+    /// one of these at random.
+    ///
+    /// # Errors
+    /// Numbers that cannot be read.
+    fn reach(&self, config: &NasConfig) -> Result<Reach, OutOfRange> {
+        let _ = config;
+        Ok(Reach::ALL)
     }
 
     /// Runs or resumes it. The config is checked, and the space one that it runs in.
@@ -159,6 +169,7 @@ impl Inputs<'_> {
             normalise: &self.data.normalise,
             classes: self.data.classes,
             accuracy: reward::Accuracy::Trained,
+            direction: self.config.direction,
             config,
             seed: self.seed,
             device: self.device.clone(),

@@ -20,8 +20,8 @@ pub struct Trace {
 /// What others ask of how a search went.
 pub trait Course {
     /// Architectures that it evaluated, each by a short training or with weights that it inherits.
-    fn evaluated(&self) -> usize {
-        0
+    fn evaluated(&self) -> Vec<Evaluated> {
+        Vec::new()
     }
 
     /// Its choices between equals.
@@ -33,6 +33,28 @@ pub trait Course {
     /// Error in percent on what its choices are learned from, epoch after epoch.
     fn errors(&self) -> Vec<Option<f64>> {
         Vec::new()
+    }
+}
+
+/// An architecture that a search evaluated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluated {
+    pub architecture: Architecture,
+    /// The accuracy that the search saw, in percent.
+    pub accuracy: f64,
+    /// Whether it was drawn at random, before the search had learned anything.
+    pub blind: bool,
+}
+
+impl Evaluated {
+    /// All of a search that evaluates cells.
+    pub(crate) fn all(evaluated: &[(CellGenotype, f64)], blind: bool) -> Vec<Self> {
+        let of = |(genotype, accuracy): &(CellGenotype, f64)| Self {
+            architecture: Architecture::Cell(*genotype),
+            accuracy: *accuracy,
+            blind,
+        };
+        evaluated.iter().map(of).collect()
     }
 }
 
@@ -83,9 +105,9 @@ impl Trace {
         course.unwrap_or_else(|_| Box::new(Unknown))
     }
 
-    /// See [`Course::evaluated`].
+    /// How many [`Course::evaluated`] are.
     pub fn evaluated(&self) -> usize {
-        self.course().evaluated()
+        self.course().evaluated().len()
     }
 }
 

@@ -3,6 +3,7 @@
 use super::config::{Choice, NsganetConfig};
 use super::inputs::NsganetError;
 use crate::genes::{Architecture, GeneSpace};
+use crate::nas::Direction;
 use crate::nsga::hypervolume::hypervolume;
 use crate::nsga::{Genome, NsgaError, search, sort, subset};
 use crate::surrogate::kendall::tau_b;
@@ -35,9 +36,13 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// What is minimised: error in percent and multiply-adds in millions.
-    pub fn objectives(&self) -> [f64; 2] {
-        [100.0 - self.accuracy, self.macs]
+    /// What is minimised: error in percent, in an anti-search accuracy, and multiply-adds in millions.
+    pub fn objectives(&self, direction: Direction) -> [f64; 2] {
+        let first = match direction {
+            Direction::Search => 100.0 - self.accuracy,
+            Direction::AntiSearch => self.accuracy,
+        };
+        [first, self.macs]
     }
 }
 
@@ -109,13 +114,14 @@ fn draw<R: rand::Rng>(
     Ok(())
 }
 
-fn objectives(archive: &[Entry]) -> Vec<[f64; 2]> {
-    archive.iter().map(Entry::objectives).collect()
+fn objectives(archive: &[Entry], direction: Direction) -> Vec<[f64; 2]> {
+    let of = |entry: &Entry| entry.objectives(direction);
+    archive.iter().map(of).collect()
 }
 
 /// The places of the architectures that none dominates.
-pub fn front(archive: &[Entry]) -> Result<Vec<usize>, NsgaError> {
-    let fronts = sort::fronts(&objectives(archive))?;
+pub fn front(archive: &[Entry], direction: Direction) -> Result<Vec<usize>, NsgaError> {
+    let fronts = sort::fronts(&objectives(archive, direction))?;
     Ok(fronts.into_iter().next().unwrap_or_default())
 }
 
@@ -135,7 +141,7 @@ fn row(genes: &[usize]) -> Vec<f64> {
 pub fn propose(
     space: &GeneSpace,
     archive: &[Entry],
-    config: &NsganetConfig,
+    (config, direction): (&NsganetConfig, Direction),
     macs: &dyn Fn(&Architecture) -> Result<f64, NsganetError>,
     (seed, round): (u64, usize),
 ) -> Result<Proposal, NsganetError> {
@@ -143,10 +149,11 @@ pub fn propose(
     let nsga = |source: NsgaError| NsganetError::Nsga { round, source };
     let predictor = |source: SurrogateError| NsganetError::Predictor { round, source };
     let rows: Vec<Vec<f64>> = archive.iter().map(|entry| row(&entry.genes)).collect();
-    let errors: Vec<f64> = archive.iter().map(|entry| entry.objectives()[0]).collect();
+    let errors = objectives(archive, direction);
+    let errors: Vec<f64> = errors.iter().map(|[error, _]| *error).collect();
     let (pool, settings) = (&config.predictors, &config.predictor);
     let fitted = select::fit(pool, &rows, &errors, settings, seed, key.1).map_err(predictor)?;
-    let best = front(archive).map_err(nsga)?;
+    let best = front(archive, direction).map_err(nsga)?;
     let start: Vec<Genome> = best.iter().map(|i| archive[*i].genes.clone()).collect();
     let evaluate = |genomes: &[Genome]| -> Result<Vec<Vec<f64>>, Stopped> {
         let seen = genomes
@@ -218,10 +225,10 @@ impl From<NsganetError> for Stopped {
 
 impl Proposal {
     /// The round, when all its architectures are in the archive.
-    pub fn close(self, archive: &[Entry]) -> Result<Round, NsgaError> {
+    pub fn close(self, archive: &[Entry], direction: Direction) -> Result<Round, NsgaError> {
         let pairs = self.candidates.iter().filter_map(|(genes, predicted)| {
             let entry = archive.iter().find(|entry| entry.genes == *genes)?;
-            Some((*predicted, entry.objectives()[0]))
+            Some((*predicted, entry.objectives(direction)[0]))
         });
         let pairs: Vec<(f64, f64)> = pairs.collect();
         Ok(Round {
@@ -229,27 +236,32 @@ impl Proposal {
             scores: self.scores,
             tau: tau_b(&pairs),
             drawn: self.drawn,
-            hypervolume: share(archive)?,
+            hypervolume: share(archive, direction)?,
         })
     }
 }
 
 /// The hypervolume of an archive as a share, see [`Round::hypervolume`].
-pub fn share(archive: &[Entry]) -> Result<f64, NsgaError> {
+pub fn share(archive: &[Entry], direction: Direction) -> Result<f64, NsgaError> {
     let first = archive.iter().filter(|entry| entry.round == 0);
-    let worst = first.map(Entry::objectives).fold([0.0f64; 2], |worst, o| {
+    let first = first.map(|entry| entry.objectives(direction));
+    let worst = first.fold([0.0f64; 2], |worst, o| {
         [worst[0].max(o[0]), worst[1].max(o[1])]
     });
     let reference = worst.map(|w| REFERENCE * w);
-    let volume = hypervolume(&objectives(archive), &reference)?;
+    let volume = hypervolume(&objectives(archive, direction), &reference)?;
     let whole = reference[0] * reference[1];
     Ok(if whole > 0.0 { volume / whole } else { 0.0 })
 }
 
 /// The place of the result, the first of equals.
-pub fn choose(archive: &[Entry], choice: Choice) -> Result<usize, NsgaError> {
-    let front = front(archive)?;
-    let points: Vec<[f64; 2]> = front.iter().map(|i| archive[*i].objectives()).collect();
+pub fn choose(
+    archive: &[Entry],
+    (choice, direction): (Choice, Direction),
+) -> Result<usize, NsgaError> {
+    let front = front(archive, direction)?;
+    let of = |i: &usize| archive[*i].objectives(direction);
+    let points: Vec<[f64; 2]> = front.iter().map(of).collect();
     let merits: Vec<f64> = match choice {
         Choice::Accuracy => points.iter().map(|[error, _]| -error).collect(),
         Choice::Knee => trade_offs(&points),

@@ -3,6 +3,7 @@
 use super::config::NsganetConfig;
 use super::supernet::Supernet;
 use crate::genes::{Architecture, GeneSpace};
+use crate::nas::Direction;
 use crate::nsga::NsgaError;
 use crate::space::SpaceError;
 use crate::surrogate::SurrogateError;
@@ -32,6 +33,7 @@ pub struct Inputs<'a> {
     pub augment: &'a Augment,
     pub space: &'a GeneSpace,
     pub accuracy: Accuracy<'a>,
+    pub direction: Direction,
     pub config: &'a NsganetConfig,
     pub seed: u64,
     pub device: Device,

@@ -47,7 +47,8 @@ pub use supernet::{Subnet, Supernet};
 use crate::cell::SupernetShape;
 use crate::genes::Architecture;
 use crate::nas::{
-    self, Course, Facts, Leftover, NasError, NasSpace, Numbers, SupernetFile, Trace, TypesOf,
+    self, Course, Evaluated, Facts, Leftover, NasError, NasSpace, Numbers, SupernetFile, Trace,
+    TypesOf,
 };
 use archive::{Entry, Round};
 use serde::{Deserialize, Serialize};
@@ -74,8 +75,13 @@ pub struct NsganetTrace {
 
 /// Its choice is of a front, not of a list: it has no ties.
 impl Course for NsganetTrace {
-    fn evaluated(&self) -> usize {
-        self.archive.len()
+    fn evaluated(&self) -> Vec<Evaluated> {
+        let of = |entry: &Entry| Evaluated {
+            architecture: entry.architecture.clone(),
+            accuracy: entry.accuracy,
+            blind: entry.round == 0,
+        };
+        self.archive.iter().map(of).collect()
     }
 }
 
@@ -113,6 +119,7 @@ impl nas::Search for NsganetV2 {
                 Some(supernet) => Accuracy::Inherited(supernet),
                 None => Accuracy::Trained,
             },
+            direction: inputs.config.direction,
             config: &inputs.config.numbers()?,
             seed: inputs.seed,
             device: inputs.device.clone(),

@@ -198,7 +198,7 @@ impl<'a> Search<'a> {
         let at = &mut self.at;
         let round = at.rounds.len() + 1;
         if let Some(proposal) = at.proposal.take() {
-            let closed = proposal.close(&at.archive);
+            let closed = proposal.close(&at.archive, self.inputs.direction);
             let closed = closed.map_err(|source| NsganetError::Nsga { round, source })?;
             let message = format!(
                 "nsganetv2, round {round}/{}, hypervolume {:.4}",
@@ -209,7 +209,8 @@ impl<'a> Search<'a> {
         }
         let macs = |architecture: &Architecture| self.macs(architecture);
         let (space, key) = (self.inputs.space, (self.inputs.seed, round));
-        let proposal = archive::propose(space, &self.at.archive, config, &macs, key)?;
+        let how = (config, self.inputs.direction);
+        let proposal = archive::propose(space, &self.at.archive, how, &macs, key)?;
         let genes = proposal.candidates.iter().map(|(genes, _)| genes.clone());
         self.at.pending = genes.collect();
         let message = format!("nsganetv2, round {round} uses {}", proposal.winner);
@@ -230,7 +231,7 @@ impl<'a> Search<'a> {
     }
 
     fn found(self) -> Result<Found, NsganetError> {
-        let (at, choice) = (self.at, self.inputs.config.choice);
+        let (at, choice) = (self.at, (self.inputs.config.choice, self.inputs.direction));
         let round = at.rounds.len();
         let place = archive::choose(&at.archive, choice);
         let place = place.map_err(|source| NsganetError::Nsga { round, source })?;

@@ -3,7 +3,7 @@
 use super::config::PdartsConfig;
 use super::discretise::{Branches, DiscretiseError, Edge};
 use super::learner::Learner;
-use crate::nas::Ties;
+use crate::nas::{Direction, Ties};
 use crate::space::cells::{CellGenotype, CellSpace};
 use crate::space::{PoisonedSpace, SpaceError};
 use crate::space::{darts, nasbench201};
@@ -23,6 +23,7 @@ pub struct Inputs<'a> {
     /// it.
     pub augment: &'a Augment,
     pub space: CellSpace,
+    pub direction: Direction,
     pub config: &'a PdartsConfig,
     pub seed: u64,
     pub device: Device,

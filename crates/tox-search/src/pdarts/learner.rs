@@ -2,6 +2,7 @@
 
 use super::config::PdartsConfig;
 use crate::cell::{CellSupernet, Mix, Supernet, SupernetShape};
+use crate::nas::Direction;
 use crate::space::{PoisonedSpace, SpaceError};
 use tox_data::Batch;
 use tox_data::rng::stream;
@@ -32,6 +33,8 @@ pub struct Learner {
     pub adam: Adam,
     /// Steps so far, of either kind, whose gradient norm was not finite.
     pub nonfinite_steps: u64,
+    /// Whether the alphas go down their loss, or up it.
+    pub direction: Direction,
     grad_clip: f32,
     alpha_lr: f32,
     device: Device,
@@ -77,6 +80,7 @@ impl Learner {
             sgd,
             adam,
             nonfinite_steps: 0,
+            direction: Direction::Search,
             grad_clip: config.grad_clip as f32,
             alpha_lr: config.alpha_lr as f32,
             device,
@@ -121,10 +125,11 @@ impl Learner {
         ids.map(|id| Mix::softmax(leaves.matrix(id))).collect()
     }
 
-    /// A step for the alphas: their gradient at the present weights (first order), clipped, Adam.
+    /// A step for the alphas: their gradient at the present weights (first order), clipped, in an anti-search
+    /// turned round, Adam. The penalty pulls them to 0 either way.
     pub fn alpha_step(&mut self, batch: &Batch, draws: Draws<'_>, skip_dropout: f64) -> Step {
         let (gradients, step) = self.by_alphas(batch, Mode::Train(draws), skip_dropout);
-        let scale = self.clip(&step);
+        let scale = self.clip(&step) * self.direction.sign() as f32;
         self.adam
             .step(&mut self.alphas, &gradients, self.alpha_lr, scale);
         step

@@ -35,7 +35,8 @@ pub mod search;
 use crate::genes::Architecture;
 use crate::nas::diagnostics::Diagnostics;
 use crate::nas::{
-    self, Course, Facts, Leftover, NasError, NasSpace, Numbers, Ties, Trace, TypesOf,
+    self, Course, Facts, Leftover, NasConfig, NasError, NasSpace, Numbers, Reach, Ties, Trace,
+    TypesOf,
 };
 use config::PdartsConfig;
 use found::{Epoch, StageEnd};
@@ -101,12 +102,21 @@ impl nas::Search for PDarts {
         &FACTS
     }
 
+    /// Skip-connects beyond the limit are struck; `none` may win an edge.
+    fn reach(&self, config: &NasConfig) -> Result<Reach, OutOfRange> {
+        Ok(Reach {
+            skips: config.numbers::<PdartsConfig>()?.max_skips,
+            ..Reach::ALL
+        })
+    }
+
     fn run(&self, inputs: &nas::Inputs<'_>, hooks: Hooks<'_>) -> nas::Ended {
         let space = inputs.cells()?;
         let own = found::Inputs {
             data: inputs.data,
             augment: inputs.augment,
             space: space.space,
+            direction: inputs.config.direction,
             config: &inputs.config.numbers()?,
             seed: inputs.seed,
             device: inputs.device.clone(),

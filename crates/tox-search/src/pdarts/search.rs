@@ -332,7 +332,9 @@ fn learner(
     };
     let network = format!("search/{}", stage + 1);
     let (key, device) = ((inputs.seed, network.as_str()), inputs.device.clone());
-    Learner::new(space, candidates, shape, inputs.config, key, device)
+    let mut learner = Learner::new(space, candidates, shape, inputs.config, key, device)?;
+    learner.direction = inputs.direction;
+    Ok(learner)
 }
 
 /// Mean over all edges, nats.

@@ -13,8 +13,8 @@ pub use search::{Found, Inputs, draw, run};
 
 use crate::genes::Architecture;
 use crate::nas::{
-    self, Course, Facts, Leftover, NasConfig, NasError, NasSpace, Numbers, Reads, Ties, Trace,
-    TypesOf,
+    self, Course, Evaluated, Facts, Leftover, NasConfig, NasError, NasSpace, Numbers, Reads, Ties,
+    Trace, TypesOf,
 };
 use crate::space::cells::CellGenotype;
 use serde::{Deserialize, Serialize};
@@ -35,8 +35,8 @@ pub struct RandomTrace {
 }
 
 impl Course for RandomTrace {
-    fn evaluated(&self) -> usize {
-        self.evaluated.len()
+    fn evaluated(&self) -> Vec<Evaluated> {
+        Evaluated::all(&self.evaluated, true)
     }
 
     fn ties(&self, found: &Architecture) -> Ties {

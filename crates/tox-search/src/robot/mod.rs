@@ -24,7 +24,7 @@ use crate::cell::GenotypeNetwork;
 use crate::genes::Architecture;
 use crate::nas::diagnostics::Diagnostics;
 use crate::nas::{
-    self, Course, Facts, Leftover, NasError, NasSpace, Numbers, Ties, Trace, TypesOf,
+    self, Course, Evaluated, Facts, Leftover, NasError, NasSpace, Numbers, Ties, Trace, TypesOf,
 };
 use crate::space::cells::CellGenotype;
 use crate::zero_cost::{NAMES, metrics};
@@ -50,8 +50,9 @@ pub struct RobotTrace {
 }
 
 impl Course for RobotTrace {
-    fn evaluated(&self) -> usize {
-        self.evaluated.len()
+    /// Even the first was ranked by metrics of the data.
+    fn evaluated(&self) -> Vec<Evaluated> {
+        Evaluated::all(&self.evaluated, false)
     }
 
     fn ties(&self, found: &Architecture) -> Ties {

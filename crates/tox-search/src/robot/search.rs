@@ -174,7 +174,7 @@ impl Search<'_> {
     }
 
     /// A round: what weights to try, whose best architecture then is evaluated unless it was; then its
-    /// accuracy is told.
+    /// accuracy is told, in an anti-search as a loss.
     fn query(&mut self) -> Result<(), RobotError> {
         let round = self.at.queries.len();
         let failed = |source| RobotError::Bayes { round, source };
@@ -188,9 +188,10 @@ impl Search<'_> {
             self.at.asked = Some(weights);
             return self.evaluate(place);
         };
+        let sign = self.inputs.direction.sign();
         self.at
             .bayes
-            .tell(weights.clone(), accuracy)
+            .tell(weights.clone(), sign * accuracy)
             .map_err(failed)?;
         self.at.queries.push(Query {
             weights,
@@ -250,7 +251,10 @@ impl Search<'_> {
     }
 
     fn found(self) -> Found {
-        let place = choose(self.inputs.config.choice, &self.at.evaluated);
+        let (choice, sign) = (self.inputs.config.choice, self.inputs.direction.sign());
+        let evaluated = self.at.evaluated.iter();
+        let worth: Vec<_> = evaluated.map(|(place, a)| (*place, sign * a)).collect();
+        let place = choose(choice, &worth);
         let number = |v: &f32| Some(f64::from(*v)).filter(|v| v.is_finite());
         let evaluated = self.at.evaluated.iter();
         Found {

@@ -109,6 +109,16 @@ impl Cell {
         Self::digits(rng.random_range(0..CELLS))
     }
 
+    /// Whether a path of ops that are not `none` leads from the input to the output; 341 cells have none.
+    pub fn is_connected(&self) -> bool {
+        let mut reached = [true, false, false, false];
+        for node in 1..=NODES {
+            let mut edges = self.node(node).iter().zip(reached);
+            reached[node] = edges.any(|(op, from)| from && *op != Op::None);
+        }
+        reached[NODES]
+    }
+
     /// The ops into node 1, 2 or 3, by the state that they read.
     pub fn node(&self, node: usize) -> &[Op] {
         let first = node * node.saturating_sub(1) / 2;

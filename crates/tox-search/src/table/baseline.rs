@@ -22,6 +22,19 @@ pub struct Baseline {
     pub sd: f64,
 }
 
+impl Baseline {
+    /// Mean and deviation of values; `None` of none.
+    pub fn of(values: &[f64]) -> Option<Self> {
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let square = values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n;
+        (n > 0.0).then(|| Self {
+            mean,
+            sd: square.sqrt(),
+        })
+    }
+}
+
 /// What is reported for the best by `select` of `draws` uniform draws of positions; among the best
 /// equals one is taken at random, or the first drawn, which is the same.
 ///

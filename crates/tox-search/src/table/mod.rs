@@ -335,6 +335,17 @@ impl Table {
             .ok_or_else(|| self.no_column(COST.to_owned()))
     }
 
+    /// A random one of the cells that `holds` accepts; `None` if there is none.
+    pub fn random_of(
+        &self,
+        column: Column,
+        holds: impl Fn(&Cell) -> bool,
+    ) -> Result<Option<Baseline>, TableError> {
+        let values = Cell::all().zip(self.values(column)?);
+        let chosen = values.filter(|(cell, _)| holds(cell)).map(|(_, v)| *v);
+        Ok(Baseline::of(&chosen.collect::<Vec<f64>>()))
+    }
+
     /// What a random search finds that draws cells, takes the best of them by `select` and reports
     /// its `report`. Refused are no draws and, without replacement, more draws than cells.
     pub fn random_search(

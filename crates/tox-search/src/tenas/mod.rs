@@ -28,11 +28,12 @@ pub use search::{Found, run};
 use crate::genes::Architecture;
 use crate::nas::diagnostics::Diagnostics;
 use crate::nas::{
-    self, Course, Facts, Leftover, NasConfig, NasError, Numbers, Reads, Ties, Trace, TypesOf,
+    self, Course, Facts, Leftover, NasConfig, NasError, Numbers, Reach, Reads, Ties, Trace, TypesOf,
 };
 use crate::space::PoisonedSpace;
 use serde::{Deserialize, Serialize};
 use tox_data::checkpoint::Hooks;
+use tox_data::ranges::OutOfRange;
 use tox_data::{Dataset, Normalise};
 
 /// TE-NAS.
@@ -93,6 +94,14 @@ impl nas::Search for TeNas {
         Reads::Images
     }
 
+    /// `none` is pruned before it begins.
+    fn reach(&self, _config: &NasConfig) -> Result<Reach, OutOfRange> {
+        Ok(Reach {
+            none: false,
+            ..Reach::ALL
+        })
+    }
+
     fn run(&self, inputs: &nas::Inputs<'_>, hooks: Hooks<'_>) -> nas::Ended {
         let (space, config) = (inputs.cells()?, inputs.config.numbers()?);
         let normalise = normalise(&config, inputs.data);
@@ -150,6 +159,7 @@ fn scene<'a>(
         augment: inputs.augment,
         classes: data.classes,
         config,
+        direction: inputs.config.direction,
         seed: inputs.seed,
     }
 }

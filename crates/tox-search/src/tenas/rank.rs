@@ -3,6 +3,8 @@
 //! A candidate ranks high to go if the condition number of the kernel falls most without it, and if
 //! the number of linear regions falls least. Candidates go by the sum of both ranks.
 
+use crate::nas::Direction;
+
 /// A candidate to go: an op on an edge of a kind of cell.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
@@ -24,6 +26,17 @@ pub struct Drops {
     pub kernel: f64,
     /// Of the number of linear regions.
     pub regions: f64,
+}
+
+impl Drops {
+    /// By which candidates go in the reverse order: the sum of ranks of an anti-search.
+    pub fn turned(self, direction: Direction) -> Self {
+        let sign = direction.sign();
+        Self {
+            kernel: sign * self.kernel,
+            regions: sign * self.regions,
+        }
+    }
 }
 
 /// `(with - without) / with` to three decimals, as Python rounds: half to even.
@@ -182,6 +195,26 @@ mod tests {
         let nothing = [drops(f64::NAN, f64::NAN); 4];
         assert_eq!(ties(&all, &nothing, &[all[0], all[1]], edge), 2);
         assert_eq!(ties(&all, &nothing, &[], edge), 0);
+    }
+
+    /// By hand: the first has the kernel's largest drop and the regions' least, so it goes first; turned round last.
+    #[test]
+    fn an_anti_search_takes_the_others() {
+        let drops = |kernel, regions| Drops { kernel, regions };
+        let all = [drops(0.3, -0.1), drops(0.2, 0.0), drops(-0.1, 0.4)];
+        let turned = |direction| all.map(|d| d.turned(direction));
+        assert_eq!(order(&turned(Direction::Search)), [0, 1, 2]);
+        assert_eq!(order(&turned(Direction::AntiSearch)), [2, 1, 0]);
+        let candidates: Vec<Candidate> = (1..4)
+            .map(|op| Candidate {
+                cell: 0,
+                edge: 0,
+                op,
+            })
+            .collect();
+        let gone = |direction| pruned(&candidates, &turned(direction), |_| 2);
+        assert_eq!(gone(Direction::Search), candidates[..2]);
+        assert_eq!(gone(Direction::AntiSearch), [candidates[2], candidates[1]]);
     }
 
     /// Sorted: 0.5, 0.2002 and 0.2001 (alike to three digits, so in their own order), 0.2001, -1.

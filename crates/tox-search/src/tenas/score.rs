@@ -5,6 +5,7 @@ use super::kernel::{condition_number, gram};
 use super::left::Left;
 use super::network::{Score, Supernet};
 use super::regions::Patterns;
+use crate::nas::Direction;
 use crate::space::PoisonedSpace;
 use crate::space::cells::CellSpace;
 use rand::RngExt;
@@ -26,6 +27,7 @@ pub struct Scene<'a> {
     pub augment: &'a Augment,
     pub classes: usize,
     pub config: &'a TenasConfig,
+    pub direction: Direction,
     pub seed: u64,
 }
 

@@ -126,6 +126,7 @@ impl Search<'_> {
             kernel: mean(sums[0]),
             regions: mean(sums[1]),
         });
+        let drops = drops.map(|drops| drops.turned(self.scene.direction));
         let drops: Vec<Drops> = drops.collect();
         let most = self.scene.config.prune(self.scene.space.space);
         let left = &self.at.left;

@@ -8,6 +8,7 @@ macro_rules! inputs {
             normalise: &$data.normalise,
             classes: $data.classes,
             accuracy: $accuracy,
+            direction: Default::default(),
             config: $config,
             seed: $seed,
             device: Device::flex(),

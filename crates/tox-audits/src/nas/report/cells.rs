@@ -39,6 +39,11 @@ impl<'a> Cell<'a> {
         self.config.search
     }
 
+    /// Whether it searches away from the search's objective.
+    pub fn anti(&self) -> bool {
+        !self.config.direction.is_search()
+    }
+
     /// Final accuracy, mean over seeds.
     pub fn accuracy(&self) -> Option<Interval> {
         self.mean(accuracy)

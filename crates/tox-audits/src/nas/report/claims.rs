@@ -1,9 +1,9 @@
 //! The paper's claims, put to the numbers. Only cells count whose trials are all done, and whose clean
-//! twin's are.
+//! twin's are, and nothing is said of searches that are not known to search.
 
 use super::cells::{Cell, MARK};
 use super::search::{Eaten, Search};
-use tox_report::verdict::{Case, Claim, Expect, judge};
+use tox_report::verdict::{Case, Claim, Expect, Verdict, judge};
 
 /// All claims for which the study has cells, in the paper's order.
 pub fn all(searches: &[Search]) -> Vec<Claim> {
@@ -70,6 +70,23 @@ fn worst<'c, 'a>(search: &Search<'c, 'a>) -> Vec<&'c Cell<'a>> {
         .collect()
 }
 
+/// A case of searches that may be idle: then nothing is judged, and the reason stands in the place of numbers.
+fn case(searches: &[&Search], setting: String, found: impl FnOnce(&str) -> Case) -> Case {
+    let idle = searches.iter().find_map(|s| Some((s, s.idle()?)));
+    match idle {
+        None => found(&setting),
+        Some((search, why)) => Case {
+            verdict: Verdict::CannotTell,
+            evidence: match searches.len() {
+                1 => format!("withheld: {why}"),
+                _ => format!("withheld: {} {why}", search.title),
+            },
+            seeds: 0,
+            setting,
+        },
+    }
+}
+
 fn title(search: &Search, cell: &Cell) -> String {
     cell.marked(&format!("{}, {}", search.title, search.condition(cell)))
 }
@@ -78,7 +95,9 @@ fn drops(searches: &[&Search], expect: Expect) -> Vec<Case> {
     let mut cases = Vec::new();
     for s in searches {
         for cell in worst(s) {
-            cases.push(Case::of(&title(s, cell), s.drop(cell), expect, " points"));
+            cases.push(case(&[s], title(s, cell), |title| {
+                Case::of(title, s.drop(cell), expect, " points")
+            }));
         }
     }
     cases
@@ -106,12 +125,12 @@ fn halves(searches: &[&Search]) -> Vec<Case> {
                     gain.map_or(why.to_owned(), |gain| format!("{why} ({gain:+})"))
                 }
             };
-            cases.push(Case {
-                setting: title(s, cell),
+            cases.push(case(&[s], title(s, cell), |title| Case {
+                setting: title.to_owned(),
                 verdict: judge(found, Expect::Up),
                 evidence,
                 seeds: s.drop(cell).map_or(0, |d| d.n),
-            });
+            }));
         }
     }
     cases
@@ -143,7 +162,9 @@ fn pairs(based: &[&Search], free: &[&Search]) -> Vec<Case> {
                 };
                 let title = format!("{} beside {}, {}{mark}", a.title, b.title, a.threat(cell));
                 let found = a.loses_more(cell, b, twin);
-                cases.push(Case::of(&title, found, Expect::Up, " points"));
+                cases.push(case(&[a, b], title, |title| {
+                    Case::of(title, found, Expect::Up, " points")
+                }));
             }
         }
     }
@@ -154,21 +175,23 @@ fn near_random(searches: &[&Search]) -> Vec<Case> {
     let clean = searches.iter().filter_map(|s| Some((s, s.clean()?)));
     clean
         .filter(|(_, cell)| cell.complete())
-        .map(|(s, cell)| Case::of(&title(s, cell), s.gain(cell), Expect::Near, " points"))
+        .map(|(s, cell)| {
+            case(&[s], title(s, cell), |title| {
+                Case::of(title, s.gain(cell), Expect::Near, " points")
+            })
+        })
         .collect()
 }
 
 fn elsewhere(searches: &[Search]) -> Vec<Case> {
     let mut cases = Vec::new();
     for s in searches.iter().filter(|s| !s.is_control()) {
-        let plain = |c: &&&Cell| s.elsewhere(c) && c.attack().is_none() && !c.defended();
+        let plain =
+            |c: &&&Cell| s.elsewhere(c) && c.attack().is_none() && !c.defended() && !c.anti();
         for cell in s.cells.iter().filter(plain).filter(|c| c.complete()) {
-            cases.push(Case::of(
-                &title(s, cell),
-                s.gain(cell),
-                Expect::Up,
-                " points",
-            ));
+            cases.push(case(&[s], title(s, cell), |title| {
+                Case::of(title, s.gain(cell), Expect::Up, " points")
+            }));
         }
     }
     cases

@@ -1,6 +1,7 @@
 //! What the data show, in sentences: warnings, what every search lost, and how the paper's claims
 //! fared.
 
+use super::baselines;
 use super::cells::{Cell, MARK};
 use super::checks::invariance;
 use super::search::{Eaten, Search};
@@ -21,6 +22,7 @@ pub fn findings(run: &Run, cells: &[Cell], searches: &[Search], claims: &[Claim]
     out.extend(ties::sentences(searches));
     out.extend(constant(cells));
     out.extend(unreliable(cells));
+    out.extend(baselines::sentences(searches));
     out.extend(searches.iter().filter_map(searched));
     let tallies: Vec<String> = claims.iter().filter_map(|c| tally(c, MARK)).collect();
     if !tallies.is_empty() {
@@ -183,6 +185,17 @@ fn searched(search: &Search) -> Option<String> {
             "{}: {drop:+}{share}",
             cell.marked(&search.threat(cell))
         ));
+    }
+    if let Some((anti, lost)) = search.anti().and_then(|c| Some((c, search.drop(c)?))) {
+        let shown = search.attacked().any(|c| search.of_anti(c).is_some());
+        let taken = match shown {
+            true => "",
+            false => ", which may be chance, so that no share of it is taken",
+        };
+        text = format!(
+            "{text}. {} loses {lost:+} points to it{taken}",
+            anti.marked("Anti-search, which turns the objective round,")
+        );
     }
     Some(match parts.len() {
         0 => format!("{text}."),

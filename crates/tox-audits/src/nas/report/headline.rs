@@ -1,11 +1,13 @@
 //! The table for a terminal.
 
+use super::baselines;
 use super::cells::{self, MARK};
 use super::search::{Eaten, Search};
 use super::tables::median_rank;
 use super::ties;
 use tox_report::run::Run;
-use tox_report::terminal::{INCOMPLETE, show, table};
+use tox_report::stats::Ratio;
+use tox_report::terminal::{INCOMPLETE, lines, show};
 
 /// Search, what was done to its data, seeds done of planned, final accuracy (mean ± half of the 95 %
 /// t-interval, percent), drop from clean, median rank, gain over a random architecture, and how much
@@ -13,7 +15,8 @@ use tox_report::terminal::{INCOMPLETE, show, table};
 pub fn headline(run: &Run) -> String {
     let cells = cells::all(run);
     let searches = Search::all(run, &cells);
-    let mut rows = vec![[
+    let anti = searches.iter().any(|s| s.anti().is_some());
+    let mut rows = vec![vec![
         "search".to_owned(),
         "data".to_owned(),
         "seeds".to_owned(),
@@ -23,23 +26,24 @@ pub fn headline(run: &Run) -> String {
         "over random".to_owned(),
         "eaten %".to_owned(),
     ]];
+    rows[0].extend(anti.then(|| "of anti %".to_owned()));
     for search in &searches {
         for cell in &search.cells {
             let sign = |i: Option<tox_report::stats::Interval>| {
                 i.map_or("-".to_owned(), |i| format!("{i:+}"))
             };
+            let percent = |r: Ratio| {
+                let [value, low, high] = [r.value, r.ends.0, r.ends.1].map(|share| 100.0 * share);
+                format!("{value:.0} ({low:.0} to {high:.0})")
+            };
             let eaten = match search.eaten(cell) {
-                Eaten::Share(r) => format!(
-                    "{:.0} ({:.0} to {:.0})",
-                    100.0 * r.value,
-                    100.0 * r.ends.0,
-                    100.0 * r.ends.1
-                ),
+                Eaten::Share(r) => percent(r),
                 Eaten::None("") => "-".to_owned(),
                 Eaten::None(_) => "n/a".to_owned(),
             };
             let rank = median_rank(cell).map_or("-".to_owned(), |(m, ..)| format!("{m:.0}"));
-            rows.push([
+            let of_anti = search.of_anti(cell).map_or("-".to_owned(), percent);
+            let row = [
                 search.title.clone(),
                 cell.marked(&search.condition(cell)),
                 cell.seeds(),
@@ -48,15 +52,20 @@ pub fn headline(run: &Run) -> String {
                 rank,
                 sign(search.gain(cell)),
                 eaten,
-            ]);
+            ];
+            rows.push(row.into_iter().chain(anti.then_some(of_anti)).collect());
         }
     }
-    let mut out = table(run, rows);
+    let mut out = lines(run, rows);
     out.push_str(
         "mean ± half of the 95 % t-interval over seeds; drop: clean less poisoned, by seed; eaten: \
          share of the clean gain over random that is gone\n",
     );
-    for line in ties::sentences(&searches) {
+    if anti {
+        out.push_str("of anti: drop as a share of what the anti-search loses, by seed\n");
+    }
+    let idle = baselines::sentences(&searches);
+    for line in idle.into_iter().chain(ties::sentences(&searches)) {
         out.push_str(&line);
         out.push('\n');
     }

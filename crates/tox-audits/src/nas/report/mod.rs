@@ -3,6 +3,7 @@
 //! "Hard Work Does Not Always Pay Off: Poisoning Attacks on Neural Architecture Search".
 
 mod attacks;
+mod baselines;
 mod cells;
 mod checks;
 mod claims;

@@ -2,7 +2,7 @@
 
 use super::cells::{self, Cell};
 use super::search::Search;
-use super::{attacks, claims, curves, figures, findings, ops, robust, settings, tables};
+use super::{attacks, baselines, claims, curves, figures, findings, ops, robust, settings, tables};
 use crate::reporter::Drawn;
 use tox_report::ReportError;
 use tox_report::context;
@@ -54,6 +54,7 @@ impl<'a> Report<'a> {
             like => verdict::LIKE,
             mark => cells::MARK,
             claims,
+            baselines => baselines::table(&searches),
             grids => tables::grids(&searches),
             random => random.join(", or else "),
             footnotes => tables::footnotes(&self.cells),

@@ -39,6 +39,8 @@ pub struct Search<'c, 'a> {
     /// The data set of the study.
     home: &'c str,
     random: Random<'c, 'a>,
+    /// Random searches that evaluate as many architectures in the same way.
+    pub own_control: Option<&'c Cell<'a>>,
 }
 
 /// The study's data set: what its recipe names, or else what the first trial has.
@@ -58,6 +60,23 @@ fn judged_alike(a: &NasConfig, b: &NasConfig) -> bool {
         && a.target == b.target
 }
 
+/// Whether two configs are of one search with the same numbers, whichever way it goes.
+fn same_numbers(a: &NasConfig, b: &NasConfig) -> bool {
+    let mut turned = b.clone();
+    turned.direction = a.direction;
+    *a == turned
+}
+
+/// Whether a random search evaluates architectures as a search does: networks of one size, trained alike.
+fn evaluates_alike(random: &NasConfig, search: &NasConfig) -> bool {
+    let key = |config: &NasConfig, key: &str| {
+        let table = config.tables.get(config.search.kind());
+        table.and_then(|table| table.get(key).cloned())
+    };
+    let same = |name| key(search, name).is_some() && key(random, name) == key(search, name);
+    random.search.facts().control && ["channels", "cells", "train"].into_iter().all(same)
+}
+
 impl<'c, 'a> Search<'c, 'a> {
     /// The searches of a run, in plan order, random architectures last. Cells on other data than the
     /// study's belong to the first search with their numbers.
@@ -67,15 +86,19 @@ impl<'c, 'a> Search<'c, 'a> {
         let at_home = |c: &&Cell| c.spec().data.dataset == home;
         let mut groups: Vec<(&'a DataSpec, Vec<&'c Cell<'a>>)> = Vec::new();
         for cell in cells.iter().filter(at_home) {
-            let fits =
-                |g: &(&DataSpec, Vec<&Cell>)| g.0 == data(cell) && g.1[0].config == cell.config;
+            let fits = |g: &(&DataSpec, Vec<&Cell>)| {
+                g.0 == data(cell) && same_numbers(g.1[0].config, cell.config)
+            };
             match groups.iter_mut().find(|g| fits(g)) {
                 Some(group) => group.1.push(cell),
                 None => groups.push((data(cell), vec![cell])),
             }
         }
         for cell in cells.iter().filter(|c| !at_home(c)) {
-            match groups.iter_mut().find(|g| g.1[0].config == cell.config) {
+            match groups
+                .iter_mut()
+                .find(|g| same_numbers(g.1[0].config, cell.config))
+            {
                 Some(group) => group.1.push(cell),
                 None => groups.push((data(cell), vec![cell])),
             }
@@ -84,7 +107,8 @@ impl<'c, 'a> Search<'c, 'a> {
         let mut searches: Vec<Self> = groups
             .iter()
             .map(|(data, members)| {
-                let config = members[0].config;
+                let search = members.iter().find(|c| !c.anti());
+                let config = search.unwrap_or(&members[0]).config;
                 let control = |c: &&Cell| {
                     c.kind().facts().control
                         && c.attack().is_none()
@@ -102,7 +126,19 @@ impl<'c, 'a> Search<'c, 'a> {
                     Some(cell) => Random::Trials(cell),
                     None => Random::Unknown,
                 };
+                let cost = members.iter().flat_map(|c| c.records()).next();
+                let cost = cost.map(|r| r.outcome.trace.evaluated());
+                let own_control = cells.iter().find(|c| {
+                    let evaluated = c.records().next().map(|r| r.outcome.trace.evaluated());
+                    c.attack().is_none()
+                        && !c.defended()
+                        && c.spec().data == **data
+                        && judged_alike(c.config, config)
+                        && evaluates_alike(c.config, config)
+                        && evaluated.is_some_and(|n| n > 0 && Some(n) == cost)
+                });
                 Self {
+                    own_control,
                     title: config.search.title().to_owned(),
                     config,
                     cells: members.clone(),
@@ -142,6 +178,7 @@ impl<'c, 'a> Search<'c, 'a> {
         if self.elsewhere(cell) {
             parts.push(format!("OOD: {}", cell.spec().data.dataset));
         }
+        parts.extend(cell.anti().then(|| "anti-search".to_owned()));
         parts.extend(cell.bad_ops());
         if cell.attack().is_some() || parts.is_empty() {
             parts.push(self.threat(cell));
@@ -157,7 +194,17 @@ impl<'c, 'a> Search<'c, 'a> {
 
     /// The cell without threat and defence on the study's data; a complete one if there is one.
     pub fn clean(&self) -> Option<&'c Cell<'a>> {
-        let plain = |c: &&&Cell| !c.touched() && !c.defended() && !self.elsewhere(c);
+        self.plain(false)
+    }
+
+    /// The clean cell of the anti-search.
+    pub fn anti(&self) -> Option<&'c Cell<'a>> {
+        self.plain(true)
+    }
+
+    fn plain(&self, anti: bool) -> Option<&'c Cell<'a>> {
+        let plain =
+            |c: &&&Cell| !c.touched() && !c.defended() && !self.elsewhere(c) && c.anti() == anti;
         let cells = self.cells.iter().filter(plain).copied();
         cells.max_by_key(|c| c.complete())
     }
@@ -169,7 +216,7 @@ impl<'c, 'a> Search<'c, 'a> {
 
     /// Attacked cells on the study's data without a defence.
     pub fn attacked(&self) -> impl Iterator<Item = &'c Cell<'a>> + '_ {
-        let plain = |c: &&Cell| c.touched() && !c.defended() && !self.elsewhere(c);
+        let plain = |c: &&Cell| c.touched() && !c.defended() && !self.elsewhere(c) && !c.anti();
         self.cells.iter().copied().filter(plain)
     }
 
@@ -236,7 +283,10 @@ impl<'c, 'a> Search<'c, 'a> {
     pub fn undefended(&self, cell: &Cell) -> Option<&'c Cell<'a>> {
         let (spec, cells) = (cell.spec(), self.cells.iter().copied());
         let same = |c: &&Cell| {
-            !c.defended() && c.spec().threat == spec.threat && c.spec().data == spec.data
+            !c.defended()
+                && c.anti() == cell.anti()
+                && c.spec().threat == spec.threat
+                && c.spec().data == spec.data
         };
         cells.filter(|_| cell.defended()).find(same)
     }
@@ -340,6 +390,23 @@ impl<'c, 'a> Search<'c, 'a> {
             (_, Some(share)) => Eaten::Share(share),
             (_, None) => Eaten::None("clean gain not above 0"),
         }
+    }
+
+    /// The drop of a cell as a share of what anti-search loses, over the seeds that have both; `None` of the clean and
+    /// the anti-search itself, and where anti-search is not known to lose.
+    pub fn of_anti(&self, cell: &Cell) -> Option<Ratio> {
+        let (clean, anti) = (self.clean()?, self.anti()?);
+        if cell.anti() || self.is_clean(cell) {
+            return None;
+        }
+        let pair = |seed, outcome: &NasOutcome| {
+            let before = accuracy(clean.at(seed)?)?;
+            let least = accuracy(anti.at(seed)?)?;
+            Some((before - accuracy(outcome)?, before - least))
+        };
+        let pairs = cell.records();
+        let pairs: Vec<_> = pairs.filter_map(|r| pair(r.spec.seed, r.outcome)).collect();
+        stats::ratio(&pairs)
     }
 
     /// The drop less half of the clean gain, by seed: above 0 if more than half is gone.

@@ -5,7 +5,7 @@ use super::cells::budget;
 use crate::made_up::part;
 use crate::made_up::{noise, seal_with};
 use crate::nas::outcome::NasOutcome;
-use crate::nas::outcome::{Evaluation, Place, Poison};
+use crate::nas::outcome::{Evaluation, OwnEvaluations, Place, Poison};
 use serde_json::{Value, json};
 use tox_poison::data::Check;
 use tox_poison::data::gc::{Alignment, Cancelled};
@@ -101,6 +101,15 @@ pub fn evaluation(accuracy: f64) -> Evaluation {
                 mean: 87.0,
                 sd: 12.9,
             },
+            connected: Some(Baseline {
+                mean: 88.8,
+                sd: 6.0,
+            }),
+            reachable: Some(Baseline {
+                mean: 87.5,
+                sd: 12.5,
+            }),
+            own: None,
         }),
         trained_on: None,
         training: None,
@@ -255,6 +264,11 @@ pub fn record(spec: &TrialSpec) -> Record {
     if let ("robot", Some(place)) = (search.kind(), &mut evaluation.table) {
         place.draws = 25;
         place.random_search.mean = 92.9;
+        place.own = Some(OwnEvaluations {
+            evaluated: 25,
+            tau: Some(0.1),
+            random_search: None,
+        });
     }
     let poisoned = threat != "none";
     let outcome = NasOutcome {

@@ -11,6 +11,7 @@ use tox_report::cells::variant;
 use tox_report::csv;
 use tox_report::run::Run;
 use tox_search::nas::{NasConfig, SEARCHES};
+use tox_search::table::Baseline;
 use tox_study::record::Record;
 
 /// A trial that is done.
@@ -28,6 +29,16 @@ impl Row<'_> {
     fn place<T: ToString>(&self, of: impl Fn(&Place) -> T) -> String {
         let place = self.outcome.evaluation.as_ref();
         text(place.and_then(|e| e.table.as_ref()).map(of))
+    }
+
+    fn random(
+        &self,
+        among: impl Fn(&Place) -> Option<Baseline>,
+        of: impl Fn(Baseline) -> f64,
+    ) -> String {
+        let place = self.outcome.evaluation.as_ref();
+        let place = place.and_then(|e| e.table.as_ref());
+        text(place.and_then(among).map(|b| format!("{:.4}", of(b))))
     }
 
     fn poison<T: ToString>(&self, of: impl Fn(&Poison) -> Option<T>) -> String {
@@ -60,11 +71,12 @@ fn exact(value: f64) -> String {
 type Column = (&'static str, fn(&Row) -> String);
 
 /// All but the metrics.
-const COLUMNS: [Column; 53] = [
+const COLUMNS: [Column; 61] = [
     ("trial", |r| r.record.trial.clone()),
     ("cell", |r| r.record.spec.cell.clone()),
     ("variant", |r| variant(&r.record.spec).to_owned()),
     ("search", |r| r.config.search.kind().to_owned()),
+    ("direction", |r| word(&r.config.direction)),
     ("space", |r| word(&r.config.space)),
     ("threat", |r| kind(r.record.spec.threat.data.as_ref())),
     ("budget", |r| {
@@ -95,6 +107,21 @@ const COLUMNS: [Column; 53] = [
     }),
     ("random_search_sd", |r| {
         r.place(|p| format!("{:.4}", p.random_search.sd))
+    }),
+    ("connected_mean", |r| r.random(|p| p.connected, |b| b.mean)),
+    ("connected_sd", |r| r.random(|p| p.connected, |b| b.sd)),
+    ("reachable_mean", |r| r.random(|p| p.reachable, |b| b.mean)),
+    ("reachable_sd", |r| r.random(|p| p.reachable, |b| b.sd)),
+    ("own_random_search_mean", |r| {
+        r.random(|p| p.own?.random_search, |b| b.mean)
+    }),
+    ("own_random_search_sd", |r| {
+        r.random(|p| p.own?.random_search, |b| b.sd)
+    }),
+    ("own_tau", |r| {
+        let place = r.outcome.evaluation.as_ref();
+        let place = place.and_then(|e| e.table.as_ref());
+        text(place.and_then(|p| p.own?.tau).map(exact))
     }),
     ("evaluated", |r| r.outcome.trace.evaluated().to_string()),
     ("poison_rows", |r| r.check(|c| c.rows)),

@@ -43,6 +43,10 @@ fn grid(search: &Search) -> Table {
         })
         .column(format!("Over a random\nsearch of {draws}"), |c| above(c))
         .column("Of the clean\ngain, eaten", |c| eaten(search, c))
+        .column("Of what anti-\nsearch loses", |c| {
+            let share = search.of_anti(c).map(super::findings::eaten);
+            Field::number(share.unwrap_or_default())
+        })
         .column("Cell", |c| Field::text(label(c)).faint())
         .table()
 }
