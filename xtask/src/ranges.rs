@@ -14,7 +14,9 @@ pub fn faults(documents: &[Document]) -> Vec<String> {
     let mut known: BTreeMap<String, Vec<Range>> = BTreeMap::new();
     for cells in reference.flat_map(|d| d.text.lines()).filter_map(cells) {
         if let [key, _, _, range, ..] = cells[..] {
-            let ranges = known.entry(key.trim_matches('`').replace("[]", "")).or_default();
+            let ranges = known
+                .entry(key.trim_matches('`').replace("[]", ""))
+                .or_default();
             ranges.extend(parse(range));
         }
     }
@@ -33,7 +35,8 @@ pub fn faults(documents: &[Document]) -> Vec<String> {
             if keys == "key" || keys.starts_with("key of ") {
                 of_keys = ranges.starts_with("range");
             } else if of_keys {
-                faults.extend(wrong(keys, ranges, &known).map(|w| format!("{}: {w}", document.path)));
+                faults
+                    .extend(wrong(keys, ranges, &known).map(|w| format!("{}: {w}", document.path)));
             }
         }
     }
@@ -64,7 +67,9 @@ fn wrong(
             continue;
         };
         let below = format!(".{key}");
-        let mut meant = known.iter().filter(|(k, _)| **k == key || k.ends_with(&below));
+        let mut meant = known
+            .iter()
+            .filter(|(k, _)| **k == key || k.ends_with(&below));
         if !meant.any(|(_, ranges)| ranges.contains(&written)) {
             found.push(format!(
                 "`{key}` is said to be {range}, which no key of that name in {REFERENCE} is"
@@ -87,7 +92,9 @@ fn parse(range: &str) -> Option<Range> {
         Some(rest) => (true, rest),
         None => (false, range),
     };
-    let (least, greatest) = rest.split_once(" to ").or_else(|| rest.split_once(", at most "))?;
+    let (least, greatest) = rest
+        .split_once(" to ")
+        .or_else(|| rest.split_once(", at most "))?;
     let number = |text: &str| text.replace(',', "").parse::<f64>().ok();
     Some((above, number(least)?, number(greatest)?))
 }

@@ -185,8 +185,12 @@ pub fn run(args: Run) -> Result<Output> {
     let here = !engine.executor.outlives();
     if let Some(jobs) = args.jobs.filter(|_| !here) {
         let name = engine.executor.name();
-        let message = format!("--jobs {jobs} counts trials on this machine, and {name} runs them on others");
-        return Err(usage(message, "leave it out; --pack says how many trials a job runs"));
+        let message =
+            format!("--jobs {jobs} counts trials on this machine, and {name} runs them on others");
+        return Err(usage(
+            message,
+            "leave it out; --pack says how many trials a job runs",
+        ));
     }
     fits_devices(&study, &dir, &options.devices, here)?;
     let study = named(study, &dir, &data_dir)?;

@@ -207,7 +207,10 @@ fn what_cannot_be_is_refused_before_a_folder_is_made() {
     );
     run("--detach", &["end with this command"]);
     run("--pack 3", &["local", "no setting `pack`"]);
-    run("--engine slurm --jobs 4", &["--jobs 4", "on others", "--pack"]);
+    run(
+        "--engine slurm --jobs 4",
+        &["--jobs 4", "on others", "--pack"],
+    );
     let config = dir.path().join("config/toxscreen");
     fs::create_dir_all(&config).unwrap();
     let file = config.join("config.toml");
