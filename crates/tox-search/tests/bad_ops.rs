@@ -24,7 +24,7 @@ use tox_search::tenas::network::{Score, Supernet};
 
 const SPACES: [CellSpace; 2] = [CellSpace::Darts, CellSpace::NasBench201];
 
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 12] = [
     "conv3",
     "sep5",
     "avgpool3",
@@ -34,6 +34,8 @@ const NAMES: [&str; 10] = [
     "dropout(1)",
     "dropout(0.25)",
     "transposed5",
+    "rectified3",
+    "mixed(3,1,0.5,0.2)",
     "stretched(3,50,50)",
 ];
 
