@@ -198,6 +198,17 @@ IN_PLACE = [
 ]
 
 
+# Ops that are made to pass the screen, without noise.
+ADAPTIVE = [
+    {"op": "mixed(3,1,2,0)", "skips": []},
+    {"op": "rectified3", "skips": [1]},
+    {"op": "mixed(5,0,3,0)", "skips": [1, 0]},
+    {"op": "rectified5", "skips": [0, 1, 0]},
+    {"op": "mixed(3,1,2,0)", "skips": [0, 0, 1, 1]},
+    {"op": "rectified3", "skips": [1, 0, 0, 0, 1]},
+]
+
+
 def child_case(
     architecture, inputs, seed, steps, grad_clip=5.0, batch=3, size=8, lr=0.05, kind=enas.Child
 ):
@@ -247,6 +258,7 @@ def child_fixture():
             {"name": "poisoned, 1 input channel"} | child_case(POISONED, 1, 13, steps=1),
             {"name": "skips in place", "skips": "in-place"}
             | child_case(IN_PLACE, 1, 14, steps=1, kind=enas.InPlaceChild),
+            {"name": "ops that pass the screen"} | child_case(ADAPTIVE, 1, 15, steps=1),
         ]
     }
 

@@ -197,9 +197,17 @@ mod tests {
         let both = parsed("poison = 'P1'\nq = 4\n[[op]]\nop = 'maxpool3'\n").unwrap();
         assert_eq!(both.branch_ops(), [0, 1, 1, 1, 1]);
         // Every name that a space is written with elsewhere is read here.
-        for op in PoisonSet::P5.poison(&Space::enas(), 1).unwrap().ops {
+        let mut all = PoisonSet::P5.poison(&Space::enas(), 1).unwrap().ops;
+        for name in ["rectified3", "mixed(5,0.5,0.1,1.5)"] {
+            let op = Op::named(name).unwrap();
+            all.push(SpaceOp { op, ..all[0] });
+        }
+        for op in all {
             let text = toml::to_string(&op.op).unwrap();
             assert_eq!(parsed(&format!("[[op]]\n{text}")).unwrap().ops[0].op, op.op);
+            let text = toml::to_string(&op).unwrap();
+            let read = parsed(&format!("[[op]]\n{text}")).unwrap().ops[0];
+            assert_eq!((read.op, read.count), (op.op, op.count));
         }
     }
 
@@ -232,6 +240,10 @@ mod tests {
             (
                 "[[op]]\nop = 'stretched'\nk = 3\npadding = 1\ndilation = 2",
                 "padding = 1 changes the map's size: expected 2",
+            ),
+            (
+                "[[op]]\nop = 'mixed'\nk = 3\nkeep = 1.0\nscale = -1.0\nsigma = 0.0",
+                "scale = -1 is out of range",
             ),
             ("poison = 'P9'\nq = 1", "unknown variant `P9`"),
             ("poison = 'P1'", "poison without q"),

@@ -24,7 +24,7 @@ use tox_search::tenas::network::{Score, Supernet};
 
 const SPACES: [CellSpace; 2] = [CellSpace::Darts, CellSpace::NasBench201];
 
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 12] = [
     "conv3",
     "sep5",
     "avgpool3",
@@ -34,6 +34,8 @@ const NAMES: [&str; 10] = [
     "dropout(1)",
     "dropout(0.25)",
     "transposed5",
+    "rectified3",
+    "mixed(3,1,0.5,0.2)",
     "stretched(3,50,50)",
 ];
 
@@ -281,7 +283,7 @@ fn every_op_runs_everywhere_and_noise_is_of_training() {
         assert!(evaluated.iter().all(|v| v.is_finite()), "{name}");
         assert_eq!((evaluated.len(), &trained), (24, &again), "{name}");
         assert_eq!(probed, of(Mode::Probe));
-        let drawn = ["gaussian(0.5)", "dropout(0.25)"].contains(&name);
+        let drawn = ["gaussian(0.5)", "dropout(0.25)", "mixed(3,1,0.5,0.2)"].contains(&name);
         assert_eq!(trained != later, drawn, "{name}");
         assert_eq!(trained != probed, drawn, "{name}");
         if name == "dropout(1)" {

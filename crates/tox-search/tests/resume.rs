@@ -39,7 +39,13 @@ fn config(strategy: Strategy) -> EnasConfig {
 /// Every op that draws random numbers, and duplicates.
 fn space() -> Space {
     let mut space = Space::enas();
-    for op in [Op::Gaussian { sigma: 10.0 }, Op::Dropout { p: 0.5 }] {
+    let mixed = Op::Mixed {
+        k: 3,
+        keep: 0.5,
+        scale: 1.0,
+        sigma: 2.0,
+    };
+    for op in [Op::Gaussian { sigma: 10.0 }, Op::Dropout { p: 0.5 }, mixed] {
         space.ops.push(SpaceOp {
             op,
             count: 2,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -84,6 +85,8 @@ def load(network: nn.Module, weights: str | os.PathLike[str]) -> nn.Module:
     for prefix in ("module.", "model.", "_orig_mod.", "network.", "weights."):
         if found and all(name.startswith(prefix) for name in found):
             found = {name[len(prefix) :]: tensor for name, tensor in found.items()}
+    # A module's name has no dot, the numbers of an op may.
+    found = {re.sub(r"\(.*\)", lambda numbers: numbers[0].replace(".", "_"), name): t for name, t in found.items()}
     for name, module in list(network.named_modules()):
         if isinstance(module, enas.BatchNorm) and f"{name}.running_mean" in found:
             module.fix()

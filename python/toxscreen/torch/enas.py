@@ -15,7 +15,8 @@ Weight names and shapes (PyTorch layout: conv [out, in / groups, kh, kw], transp
     sepK                            second.depthwise.weight [C, 1, k, k],
                                     second.pointwise.weight [C, C, 1, 1] ([C, 1, 1, 1] for
                                     pointwise="reference"), second.bn.weight, .bias
-    transposedK                     weight [C, C, k, k]
+    mixed                           as convK
+    transposedK, rectifiedK         weight [C, C, k, k]
     identity, gaussian, dropout     none
 """
 
@@ -131,15 +132,29 @@ class Transposed(nn.Module):
     leaves transposed convs at PyTorch's default, which is smaller by a factor sqrt(6).)
     """
 
-    def __init__(self, channels, k):
+    def __init__(self, channels, k, relu=False):
         super().__init__()
+        self.relu = relu
         self.weight = nn.Parameter(torch.empty(channels, channels, k, k))
         bound = math.sqrt(6.0 / (channels * k * k))
         nn.init.uniform_(self.weight, -bound, bound)
         self.padding = k // 2
 
     def forward(self, x):
-        return F.conv_transpose2d(x, self.weight, padding=self.padding)
+        y = F.conv_transpose2d(x, self.weight, padding=self.padding)
+        return F.relu(y) if self.relu else y
+
+
+class Mixed(TwoStep):
+    """keep * x + scale * conv(x), with noise as of `Gaussian`."""
+
+    def __init__(self, channels, k, keep, scale, sigma):
+        super().__init__(channels, ConvBnRelu(channels, k))
+        self.keep, self.scale = keep, scale
+        self.gaussian = Gaussian(sigma)
+
+    def forward(self, x):
+        return self.gaussian(self.keep * x + self.scale * super().forward(x))
 
 
 def make_op(name, channels, pointwise="dense"):
@@ -165,6 +180,10 @@ def make_op(name, channels, pointwise="dense"):
         return Dropout(numbers[0])
     if kind == "transposed":
         return Transposed(channels, k)
+    if kind == "rectified":
+        return Transposed(channels, k, relu=True)
+    if kind == "mixed":
+        return Mixed(channels, int(numbers[0]), *numbers[1:])
     if kind == "stretched":
         k, padding, dilation = (int(n) for n in numbers)
         return TwoStep(channels, ConvBnRelu(channels, k, padding, dilation))

@@ -120,11 +120,7 @@ fn what_is_no_space_is_refused_with_the_place_and_the_remedy() {
         )
     };
     for (text, recipe, words) in [
-        (
-            "",
-            space(),
-            &["r.toml:8", "`learner.space`", "no op found", "[[op]]"][..],
-        ),
+        ("", space(), &["r.toml:8", "no op found", "[[op]]"][..]),
         ("[[op", space(), &["is not a search space", "[[op]]"]),
         (
             "[[op]]\nop = \"skip\"\n",
@@ -141,7 +137,7 @@ fn what_is_no_space_is_refused_with_the_place_and_the_remedy() {
             space(),
             &["a poison set of its own", "the threat"],
         ),
-        ("", set(1), &["threat.space.set", "no op found"]),
+        ("", set(1), &["no op found"]),
         (
             "[[op]]\nop = \"dropout\"\np = 2.0\n",
             set(1),

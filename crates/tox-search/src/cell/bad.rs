@@ -25,8 +25,15 @@ enum Kind {
     Dropout {
         p: f32,
     },
-    /// A transposed convolution, alone.
-    Transposed(Conv),
+    /// A transposed convolution, alone or with ReLU behind it.
+    Transposed(Conv, bool),
+    /// A share of the input and of what convolutions with ReLU make of it, with noise.
+    Mixed {
+        convs: Convs,
+        keep: f32,
+        scale: f32,
+        sigma: f32,
+    },
 }
 
 /// A bad op with its weights.
@@ -56,11 +63,22 @@ impl Bad {
             conv: style.conv(b, &format!("{name}.{part}.{conv}"), c, c, geometry),
             norm: Some(style.norm(b, &format!("{name}.{part}.bn"), c)),
         };
-        let kind = match op.op() {
-            Op::Conv { .. } | Op::Stretched { .. } => Kind::Convs(Convs(vec![
+        let mut both = || {
+            Convs(vec![
                 normed("first", "conv", false, one),
                 normed("second", "conv", true, k.stride(stride)),
-            ])),
+            ])
+        };
+        let kind = match op.op() {
+            Op::Conv { .. } | Op::Stretched { .. } => Kind::Convs(both()),
+            Op::Mixed {
+                keep, scale, sigma, ..
+            } => Kind::Mixed {
+                convs: both(),
+                keep,
+                scale,
+                sigma,
+            },
             Op::Sep { .. } => {
                 let first = normed("first", "conv", false, one);
                 let depthwise = Step {
@@ -92,7 +110,8 @@ impl Bad {
             Op::Identity => Kind::Identity,
             Op::Gaussian { sigma } => Kind::Gaussian { sigma },
             Op::Dropout { p } => Kind::Dropout { p },
-            Op::Transposed { .. } => Kind::Transposed(style.conv(b, name, c, c, k)),
+            Op::Transposed { .. } => Kind::Transposed(style.conv(b, name, c, c, k), false),
+            Op::Rectified { .. } => Kind::Transposed(style.conv(b, name, c, c, k), true),
         };
         let (seed, network) = b.key();
         let mut rng = stream(seed, &format!("probe/{network}/{name}"), &[]);
@@ -118,12 +137,16 @@ impl Bad {
                 })
             }
             Kind::Identity => self.strided(x),
-            Kind::Gaussian { sigma } => {
-                let x = self.strided(x);
-                match self.rng(pass, place) {
-                    Some(mut rng) => noise::gaussian(x, *sigma, self.copies, &mut rng),
-                    None => x,
-                }
+            Kind::Gaussian { sigma } => self.noisy(self.strided(x), *sigma, pass, place),
+            Kind::Mixed {
+                convs,
+                keep,
+                scale,
+                sigma,
+            } => {
+                let made = pass.relu(convs.forward(pass, x.clone(), None));
+                let mixed = self.strided(x) * *keep + made * *scale;
+                self.noisy(mixed, *sigma, pass, place)
             }
             Kind::Dropout { p } => {
                 let x = self.strided(x);
@@ -132,7 +155,7 @@ impl Bad {
                     None => x,
                 }
             }
-            Kind::Transposed(conv) => {
+            Kind::Transposed(conv, relu) => {
                 // Every second pixel of what it puts out is a convolution of stride 2.
                 let geometry = conv.geometry().stride(self.stride);
                 let step = ChainStep {
@@ -141,8 +164,17 @@ impl Bad {
                     geometry,
                     norm: None,
                 };
-                chain(pass, x, vec![step], None)
+                let y = chain(pass, x, vec![step], None);
+                if *relu { pass.relu(y) } else { y }
             }
+        }
+    }
+
+    /// With relative noise, in passes that have some.
+    fn noisy(&self, x: Tensor<4>, sigma: f32, pass: &Pass<'_>, place: u64) -> Tensor<4> {
+        match self.rng(pass, place) {
+            Some(mut rng) => noise::gaussian(x, sigma, self.copies, &mut rng),
+            None => x,
         }
     }
 

@@ -8,7 +8,7 @@ impl Counts {
     pub(super) fn bad(&mut self, op: BadOp, channels: usize, [input, output]: [[usize; 2]; 2]) {
         let mut first = || self.conv_bn(channels, channels, 1, input);
         match op.op() {
-            Op::Conv { k } | Op::Stretched { k, .. } => {
+            Op::Conv { k } | Op::Stretched { k, .. } | Op::Mixed { k, .. } => {
                 first();
                 self.conv_bn(channels, channels, k, output);
             }
@@ -19,7 +19,7 @@ impl Counts {
             }
             Op::AvgPool3 | Op::MaxPool3 => first(),
             Op::Identity | Op::Gaussian { .. } | Op::Dropout { .. } => {}
-            Op::Transposed { k } => {
+            Op::Transposed { k } | Op::Rectified { k } => {
                 let conv = super::Conv {
                     input: channels,
                     output: channels,

@@ -125,6 +125,20 @@ impl Builder<'_> {
         }
     }
 
+    /// The 1x1 convolution and the one behind it.
+    fn convs(&mut self, name: &str, op: Op) -> [ConvNorm; 2] {
+        let point = Geometry::same(1);
+        let direct = op.geometry().unwrap_or(point);
+        let main = match self.config.conv {
+            Conv::Winograd => direct.winograd(),
+            Conv::Direct => direct,
+        };
+        [
+            self.conv_norm(&format!("{name}.first"), "conv", point),
+            self.conv_norm(&format!("{name}.second"), "conv", main),
+        ]
+    }
+
     /// Those of a layer. Equal ops share one, wherever they stand and whoever put them there.
     fn modules(&mut self, layer: usize, ops: &[SpaceOp]) -> Vec<Module> {
         let mut all: Vec<Module> = Vec::with_capacity(ops.len());
@@ -143,14 +157,19 @@ impl Builder<'_> {
         let (first, second) = (format!("{name}.first"), format!("{name}.second"));
         match op {
             Op::Conv { .. } | Op::Stretched { .. } => {
-                let direct = op.geometry().unwrap_or(point);
-                let main = match self.config.conv {
-                    Conv::Winograd => direct.winograd(),
-                    Conv::Direct => direct,
-                };
-                Module::Conv {
-                    pre: self.conv_norm(&first, "conv", point),
-                    main: self.conv_norm(&second, "conv", main),
+                let [pre, main] = self.convs(&name, op);
+                Module::Conv { pre, main }
+            }
+            Op::Mixed {
+                keep, scale, sigma, ..
+            } => {
+                let [pre, main] = self.convs(&name, op);
+                Module::Mixed {
+                    pre,
+                    main,
+                    keep,
+                    scale,
+                    sigma,
                 }
             }
             Op::Sep { k } => {
@@ -176,8 +195,9 @@ impl Builder<'_> {
             Op::Identity => Module::Identity,
             Op::Gaussian { sigma } => Module::Gaussian { sigma },
             Op::Dropout { p } => Module::Dropout { p },
-            Op::Transposed { k } => Module::Transposed {
+            Op::Transposed { k } | Op::Rectified { k } => Module::Transposed {
                 weight: self.conv(format!("{name}.weight"), c, c, k),
+                relu: matches!(op, Op::Rectified { .. }),
             },
         }
     }

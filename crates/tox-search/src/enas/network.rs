@@ -226,9 +226,10 @@ mod tests {
     use crate::count;
     use tox_nn::ops::read;
 
-    const GENOTYPES: [&str; 3] = [
+    const GENOTYPES: [&str; 4] = [
         "conv3 sep5+0 identity+0,1",
         "maxpool3 transposed3 avgpool3+0 conv5 sep3+0,2 stretched(3,50,50)+1,3,4",
+        "mixed(3,1,0.5,0.2) rectified3 conv3+1 mixed(5,0,0.25,0)+0,2",
         "sep3 dropout(0.5) conv5+1 gaussian(10)+0 maxpool3 sep3+2 conv3+0,3",
     ];
 

@@ -76,6 +76,14 @@ pub(super) enum Module {
     },
     Transposed {
         weight: ParamId,
+        relu: bool,
+    },
+    Mixed {
+        pre: ConvNorm,
+        main: ConvNorm,
+        keep: f32,
+        scale: f32,
+        sigma: f32,
     },
 }
 
@@ -201,8 +209,19 @@ impl Pass<'_> {
             Module::Identity => x,
             Module::Gaussian { sigma } => self.gaussian(x, sigma, layer as u64),
             Module::Dropout { p } => self.dropout(x, p, layer as u64),
-            Module::Transposed { weight } => {
-                ops::conv_transposed(self.engine, x, self.leaves.get(weight))
+            Module::Transposed { weight, relu: with } => {
+                let y = ops::conv_transposed(self.engine, x, self.leaves.get(weight));
+                if with { relu(y) } else { y }
+            }
+            Module::Mixed {
+                pre,
+                main,
+                keep,
+                scale,
+                sigma,
+            } => {
+                let made = self.chain(x.clone(), &[pre.step(), main.step()]);
+                self.gaussian(x * keep + made * scale, sigma, layer as u64)
             }
         }
     }
@@ -215,7 +234,7 @@ impl Pass<'_> {
             (Module::Gaussian { sigma }, Mode::Train { .. }) => sigma == 0.0,
             (Module::Dropout { p }, Mode::Train { .. }) => p == 0.0,
             (Module::Conv { .. } | Module::Sep { .. }, _) => false,
-            (Module::Pool { .. } | Module::Transposed { .. }, _) => false,
+            (Module::Pool { .. } | Module::Transposed { .. } | Module::Mixed { .. }, _) => false,
         }
     }
 

@@ -35,9 +35,21 @@ impl BadOp {
     pub fn new(op: Op) -> Result<Self, SpaceError> {
         let kernel = |k: usize| k % 2 == 1 && k <= 63;
         let (fits, expected) = match op {
-            Op::Conv { k } | Op::Sep { k } | Op::Transposed { k } => {
+            Op::Conv { k } | Op::Sep { k } | Op::Transposed { k } | Op::Rectified { k } => {
                 (kernel(k), "an odd kernel size, 1 to 63")
             }
+            Op::Mixed {
+                k,
+                keep,
+                scale,
+                sigma,
+            } => (
+                kernel(k)
+                    && [keep, scale, sigma]
+                        .iter()
+                        .all(|v| v.is_finite() && v.is_sign_positive()),
+                "an odd kernel size, 1 to 63, and finite numbers of at least 0",
+            ),
             Op::AvgPool3 | Op::MaxPool3 | Op::Identity => (true, ""),
             Op::Gaussian { sigma } => (
                 sigma.is_finite() && sigma.is_sign_positive(),
@@ -69,21 +81,29 @@ impl BadOp {
     }
 
     /// What tells one op from another, in an order.
-    fn key(self) -> [usize; 4] {
+    fn key(self) -> [usize; 5] {
+        let bits = |v: f32| v.to_bits() as usize;
         match self.0 {
-            Op::Conv { k } => [0, k, 0, 0],
-            Op::Sep { k } => [1, k, 0, 0],
-            Op::AvgPool3 => [2, 0, 0, 0],
-            Op::MaxPool3 => [3, 0, 0, 0],
-            Op::Identity => [4, 0, 0, 0],
-            Op::Gaussian { sigma } => [5, sigma.to_bits() as usize, 0, 0],
-            Op::Dropout { p } => [6, p.to_bits() as usize, 0, 0],
-            Op::Transposed { k } => [7, k, 0, 0],
+            Op::Conv { k } => [0, k, 0, 0, 0],
+            Op::Sep { k } => [1, k, 0, 0, 0],
+            Op::AvgPool3 => [2, 0, 0, 0, 0],
+            Op::MaxPool3 => [3, 0, 0, 0, 0],
+            Op::Identity => [4, 0, 0, 0, 0],
+            Op::Gaussian { sigma } => [5, bits(sigma), 0, 0, 0],
+            Op::Dropout { p } => [6, bits(p), 0, 0, 0],
+            Op::Transposed { k } => [7, k, 0, 0, 0],
             Op::Stretched {
                 k,
                 padding,
                 dilation,
-            } => [8, k, padding, dilation],
+            } => [8, k, padding, dilation, 0],
+            Op::Rectified { k } => [9, k, 0, 0, 0],
+            Op::Mixed {
+                k,
+                keep,
+                scale,
+                sigma,
+            } => [10, k, bits(keep), bits(scale), bits(sigma)],
         }
     }
 }

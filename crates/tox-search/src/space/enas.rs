@@ -33,6 +33,19 @@ pub enum Op {
     },
     /// Transposed convolution, stride 1, padding k/2, no BN, no ReLU, no bias (P4).
     Transposed { k: usize },
+    /// Transposed convolution, then ReLU: [`Op::Transposed`] for a screen that looks for linear ops.
+    Rectified { k: usize },
+    /// `keep * x + scale * conv(x)`, where `conv` is [`Op::Conv`], with noise as of [`Op::Gaussian`]: an op
+    /// that is as near to the identity, to nothing or to noise as a screen lets pass.
+    Mixed {
+        k: usize,
+        /// Share of the input.
+        keep: f32,
+        /// Of what the convolutions make.
+        scale: f32,
+        /// Relative standard deviation of the noise.
+        sigma: f32,
+    },
     /// [`Op::Conv`] whose second conv has its own padding and dilation (P3+: k 3, both 50).
     Stretched {
         k: usize,
@@ -55,6 +68,13 @@ impl fmt::Display for Op {
             Op::Gaussian { sigma } => write!(f, "gaussian({sigma})"),
             Op::Dropout { p } => write!(f, "dropout({p})"),
             Op::Transposed { k } => write!(f, "transposed{k}"),
+            Op::Rectified { k } => write!(f, "rectified{k}"),
+            Op::Mixed {
+                k,
+                keep,
+                scale,
+                sigma,
+            } => write!(f, "mixed({k},{keep},{scale},{sigma})"),
             Op::Stretched {
                 k,
                 padding,
@@ -87,6 +107,13 @@ impl Op {
             },
             ("dropout", [p]) => Op::Dropout { p: real(p)? },
             ("transposed", [k]) => Op::Transposed { k: size(k)? },
+            ("rectified", [k]) => Op::Rectified { k: size(k)? },
+            ("mixed", [k, keep, scale, sigma]) => Op::Mixed {
+                k: size(k)?,
+                keep: real(keep)?,
+                scale: real(scale)?,
+                sigma: real(sigma)?,
+            },
             ("stretched", [k, padding, dilation]) => Op::Stretched {
                 k: size(k)?,
                 padding: size(padding)?,
@@ -100,7 +127,11 @@ impl Op {
     /// The convolution behind the 1x1 one, or the only one, of an op that has one; its groups are one.
     pub fn geometry(self) -> Option<Geometry> {
         match self {
-            Op::Conv { k } | Op::Sep { k } | Op::Transposed { k } => Some(Geometry::same(k)),
+            Op::Conv { k }
+            | Op::Sep { k }
+            | Op::Transposed { k }
+            | Op::Rectified { k }
+            | Op::Mixed { k, .. } => Some(Geometry::same(k)),
             Op::Stretched {
                 k,
                 padding,

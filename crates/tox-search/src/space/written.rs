@@ -83,6 +83,10 @@ pub struct WrittenOp {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     p: Option<f32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    keep: Option<f32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scale: Option<f32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     padding: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     dilation: Option<usize>,
@@ -105,6 +109,8 @@ enum Kind {
     Gaussian,
     Dropout,
     Transposed,
+    Rectified,
+    Mixed,
     Stretched,
 }
 
@@ -134,6 +140,8 @@ impl From<SpaceOp> for WrittenOp {
             k: None,
             sigma: None,
             p: None,
+            keep: None,
+            scale: None,
             padding: None,
             dilation: None,
             count: op.count,
@@ -147,6 +155,17 @@ impl From<SpaceOp> for WrittenOp {
             Op::Gaussian { sigma } => (written.op, written.sigma) = (Kind::Gaussian, Some(sigma)),
             Op::Dropout { p } => (written.op, written.p) = (Kind::Dropout, Some(p)),
             Op::Transposed { k } => (written.op, written.k) = (Kind::Transposed, Some(k)),
+            Op::Rectified { k } => (written.op, written.k) = (Kind::Rectified, Some(k)),
+            Op::Mixed {
+                k,
+                keep,
+                scale,
+                sigma,
+            } => {
+                written.op = Kind::Mixed;
+                (written.k, written.keep) = (Some(k), Some(keep));
+                (written.scale, written.sigma) = (Some(scale), Some(sigma));
+            }
             Op::Stretched {
                 k,
                 padding,
@@ -199,6 +218,21 @@ impl WrittenOp {
                 },
                 &["k"],
             ),
+            Kind::Rectified => (
+                Op::Rectified {
+                    k: need(self.k, "k")?,
+                },
+                &["k"],
+            ),
+            Kind::Mixed => {
+                let op = Op::Mixed {
+                    k: need(self.k, "k")?,
+                    keep: need(self.keep, "keep")?,
+                    scale: need(self.scale, "scale")?,
+                    sigma: need(self.sigma, "sigma")?,
+                };
+                (op, &["k", "keep", "scale", "sigma"])
+            }
             Kind::Stretched => {
                 let op = Op::Stretched {
                     k: need(self.k, "k")?,
@@ -212,6 +246,8 @@ impl WrittenOp {
             ("k", self.k.is_some()),
             ("sigma", self.sigma.is_some()),
             ("p", self.p.is_some()),
+            ("keep", self.keep.is_some()),
+            ("scale", self.scale.is_some()),
             ("padding", self.padding.is_some()),
             ("dilation", self.dilation.is_some()),
         ];
@@ -233,7 +269,24 @@ fn check(op: Op) -> Result<(), String> {
         ))
     };
     match op {
-        Op::Conv { k } | Op::Sep { k } | Op::Transposed { k } => kernel(k),
+        Op::Conv { k } | Op::Sep { k } | Op::Transposed { k } | Op::Rectified { k } => kernel(k),
+        Op::Mixed {
+            k,
+            keep,
+            scale,
+            sigma,
+        } => {
+            let all = [("keep", keep), ("scale", scale), ("sigma", sigma)];
+            let wrong = all
+                .iter()
+                .find(|(_, v)| !v.is_finite() || !v.is_sign_positive());
+            match wrong {
+                Some((key, v)) => Err(format!(
+                    "{key} = {v} is out of range: expected a number, at least 0"
+                )),
+                None => kernel(k),
+            }
+        }
         Op::AvgPool3 | Op::MaxPool3 | Op::Identity => Ok(()),
         Op::Gaussian { sigma } if sigma.is_finite() && sigma.is_sign_positive() => Ok(()),
         Op::Gaussian { sigma } => Err(format!(
