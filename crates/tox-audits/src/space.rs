@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use tox_data::Dataset;
 use tox_nn::Device;
 use tox_poison::screen::{OpReport, ScreenConfig, screen, screen_cells, screened, screened_cells};
-use tox_poison::space::SpacePoison;
-use tox_search::space::{PoisonedSpace, Space};
+use tox_poison::space::{BadSet, SpacePoison};
+use tox_search::space::{OwnOps, PoisonedSpace, Space};
 use tox_study::spec::TrialSpec;
 
 /// An op that the screen dropped.
@@ -27,14 +27,28 @@ pub struct ScreenedOp {
 /// The bad ops that an adversary puts in.
 ///
 /// # Errors
-/// Keys of another threat.
+/// Keys of another threat, or a file that nobody read.
 pub fn bad_ops(spec: &TrialSpec) -> Result<Option<SpacePoison>, TrialError> {
-    Ok(spec
-        .threat
-        .space
-        .as_ref()
-        .map(|part| part.read())
-        .transpose()?)
+    let part = spec.threat.space.as_ref();
+    let poison: Option<SpacePoison> = part.map(|part| part.read()).transpose()?;
+    match poison.as_ref().map(|poison| &poison.set) {
+        Some(BadSet::Own(own)) => is_read("threat.space.set", own)?,
+        Some(BadSet::Paper(_)) | None => {}
+    }
+    Ok(poison)
+}
+
+/// Refuses a spec that names a file of ops: it is in no id, and nothing of it would be in the space.
+///
+/// # Errors
+/// That it does.
+pub fn is_read(key: &str, own: &OwnOps) -> Result<(), TrialError> {
+    match own {
+        OwnOps::Ops(_) => Ok(()),
+        OwnOps::File(name) => Err(TrialError::Unfit(format!(
+            "`{key}` of the trial's spec names the file {name}, expected its ops, which `toxscreen run` puts there"
+        ))),
+    }
 }
 
 /// Whether the screen stands before the space.
@@ -91,4 +105,17 @@ pub fn screen_cell_space(
     let found = all.filter_map(|(bad, report)| dropped(bad.op.op().to_string(), report, true));
     let found = found.collect();
     Ok((screened_cells(space, &reports), found))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spec_that_names_a_file_of_ops_is_refused() {
+        let file = OwnOps::File("x.toml".to_owned());
+        let refused = is_read("learner.space", &file).unwrap_err().to_string();
+        assert!(refused.contains("`learner.space`") && refused.contains("x.toml"), "{refused}");
+        is_read("learner.space", &OwnOps::Ops(Space::enas().ops)).unwrap();
+    }
 }

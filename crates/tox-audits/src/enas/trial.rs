@@ -9,7 +9,7 @@ use crate::machine;
 use crate::network::architectures::{Arch, Classifier, Found, Images};
 use crate::poison::{self, prepare};
 use crate::scene::Scene;
-use crate::space::{bad_ops, is_screened, screen_space};
+use crate::space::{bad_ops, is_read, is_screened, screen_space};
 use serde_json::json;
 use tox_nn::kernels::conv::FEWEST_OF_WINOGRAD;
 use tox_search::enas::config::{Conv, EnasConfig, NanPolicy};
@@ -46,6 +46,9 @@ pub fn run(
     let clean = load(spec, &context)?;
     let threat = judge::threat(spec)?;
     judge::possible(threat.as_ref(), &clean)?;
+    if let Some(own) = &config.space {
+        is_read("learner.space", own)?;
+    }
     let mut space = config.clean_space();
     if let Some(poison) = bad_ops(spec)? {
         space = poison.set.poison(&space, poison.q)?;
