@@ -115,7 +115,10 @@ mod tests {
     fn a_spec_that_names_a_file_of_ops_is_refused() {
         let file = OwnOps::File("x.toml".to_owned());
         let refused = is_read("learner.space", &file).unwrap_err().to_string();
-        assert!(refused.contains("`learner.space`") && refused.contains("x.toml"), "{refused}");
+        assert!(
+            refused.contains("`learner.space`") && refused.contains("x.toml"),
+            "{refused}"
+        );
         is_read("learner.space", &OwnOps::Ops(Space::enas().ops)).unwrap();
     }
 }

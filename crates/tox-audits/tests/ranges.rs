@@ -41,6 +41,10 @@ const FREE: &[(&str, &str)] = &[
         "none is 0; more than the images have is seen when they are read",
     ),
     ("augment.cutout", "the same"),
+    (
+        "rc-nas.meta.trainings",
+        "seeds of the table, which says which it has",
+    ),
 ];
 
 /// Ends that other keys forbid: the end of the key, the end of the range, the other keys.
