@@ -54,7 +54,6 @@ impl Project<'_> {
             let xs: [&[f32]; R] =
                 std::array::from_fn(|i| &self.x[(r + i).min(rows - 1) * d..][..d]);
             let x = xs.map(|x| &S::as_simd_f32s(x).0[..vectors]);
-            let next = self.x.as_ptr().wrapping_add((r + R) * d);
             for k in (0..units).step_by(K) {
                 let ws: [&[f32]; K] =
                     std::array::from_fn(|i| &self.w[(k + i).min(units - 1) * d..][..d]);
@@ -63,8 +62,9 @@ impl Project<'_> {
                 for v in 0..vectors {
                     let w: [S::f32s; K] = std::array::from_fn(|i| w[i][v]);
                     for i in 0..R {
-                        if k == 0 {
-                            fetch(next.wrapping_add(i * d + v * S::F32_LANES));
+                        // Of many units rows come again from the cache.
+                        if K == 1 {
+                            fetch(xs[i].as_ptr().wrapping_add(R * d + v * S::F32_LANES));
                         }
                         for j in 0..K {
                             sums[i][j] = simd.mul_add_e_f32s(x[i][v], w[j], sums[i][j]);
