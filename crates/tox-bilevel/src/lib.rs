@@ -84,6 +84,6 @@ pub use inner::{Diverged, Problem, Regulariser};
 pub use kernels::Products;
 pub use model::Model;
 pub use outcome::{BilevelOutcome, Level};
-pub use points::{Points, TrainingSet, Values};
+pub use points::{Bytes, Points, TrainingSet, Values};
 pub use real::Real;
 pub use sets::Sets;

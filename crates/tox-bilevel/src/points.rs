@@ -1,11 +1,13 @@
 //! Labelled points: clean ones stay 8-bit, which is exact and a quarter of the bytes; poison is real.
 
-use crate::kernels::bytes::tile::{Bytes, Line, Tile};
+use crate::kernels::bytes::tile::{Line, Tile};
 use crate::kernels::bytes::{self, Digits, integers};
 use crate::kernels::{Coefficients, Products, fast};
 use crate::real::Real;
 use std::ops::Range;
 use tox_data::features::{Features, Values as Stored};
+
+pub use crate::kernels::bytes::tile::Bytes;
 
 /// The features of some points, row by row.
 #[derive(Clone, Debug, PartialEq)]

@@ -62,10 +62,6 @@ impl Project<'_> {
                 for v in 0..vectors {
                     let w: [S::f32s; K] = std::array::from_fn(|i| w[i][v]);
                     for i in 0..R {
-                        // Of many units rows come again from the cache.
-                        if K == 1 {
-                            fetch(xs[i].as_ptr().wrapping_add(R * d + v * S::F32_LANES));
-                        }
                         for j in 0..K {
                             sums[i][j] = simd.mul_add_e_f32s(x[i][v], w[j], sums[i][j]);
                         }
@@ -88,18 +84,6 @@ impl Project<'_> {
                 }
             }
         }
-    }
-}
-
-/// Asks for the cache line of a value, which need not be there: as many streams as a tile has rows are more than a
-/// core foresees.
-#[inline(always)]
-fn fetch(value: *const f32) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a prefetch reads nothing and never faults.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(value.cast()) };
     }
 }
 
