@@ -29,7 +29,7 @@ pub fn csv(run: &Run) -> String {
                 .as_ref()
                 .map_or("none".to_owned(), |p| p.set.to_string()),
             poison.as_ref().map_or(0, |p| p.q).to_string(),
-            format!("{:.4}", budget(poison.as_ref(), &config)),
+            format!("{:.4}", budget(poison.as_ref(), config)),
             learner(config.strategy).to_owned(),
             policy_name(config.child.nan_policy).to_owned(),
             defences(spec),
