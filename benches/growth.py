@@ -3,7 +3,7 @@
     python benches/growth.py --program target/release/toxscreen --data-dir DIR --csv benches/results/growth.csv
 
 Each line of a series is one trial that differs from its neighbours in one number. Its cost is the processor time of
-the trial's process, all threads, less that of a trial with next to nothing to compute (`fixed`: reading the data,
+the whole command, all threads, less that of a trial with next to nothing to compute (`fixed`: reading the data,
 starting): other programs on the machine change it little. Least of `--rounds`. Wall time is beside it.
 """
 
@@ -16,7 +16,6 @@ import resource
 import subprocess
 import sys
 import tempfile
-import time
 
 BILEVEL = """
 name = "growth"
@@ -81,21 +80,20 @@ SERIES = [
 
 
 def trial(args, recipe, settings):
-    """Processor and wall seconds and peak MiB of the one trial of a recipe."""
+    """Processor seconds of a recipe's run, and wall seconds of its one trial."""
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder)
         (path / "recipe.toml").write_text(recipe)
         words = [w for s in settings for w in ([s] if s.startswith("--") else ["--set", s])]
-        # The trial alone: the program that starts it, plans and reports would be in its time.
         run = [args.program, "run", "recipe.toml", "--out", "out", "--data-dir", args.data_dir, "--jobs", "1"]
-        before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(run + words, cwd=folder, capture_output=True, text=True)
         if done.returncode:
             sys.exit(f"{' '.join(run + words)} failed:\n{done.stderr}")
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         record = json.loads(next((path / "out/trials").glob("*/record.json")).read_text())
         spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        return spent, record["timing"]["seconds"], time.monotonic() - begun
+        return spent, record["timing"]["seconds"]
 
 
 def main():
@@ -115,7 +113,7 @@ def main():
                 continue
             for size in sizes:
                 wanted = settings(size)
-                least_of = lambda more: min(trial(args, recipe, wanted + more)[:2] for _ in range(args.rounds))
+                least_of = lambda more: min(trial(args, recipe, wanted + more) for _ in range(args.rounds))
                 spent, wall = least_of([])
                 fixed = least_of(least)[0]
                 rows.writerow([learner, varied, size, f"{spent:.3f}", f"{fixed:.3f}", f"{wall:.3f}"])
