@@ -390,6 +390,13 @@ pub enum DataError {
         path.display()
     )]
     Image { path: PathBuf, reason: String },
+    /// A MATLAB file without the arrays of a known data set.
+    #[error(
+        "cannot read {}: expected a MATLAB 5 file with the arrays of the official one, found: {reason}; \
+         fetch the file again",
+        path.display()
+    )]
+    Matlab { path: PathBuf, reason: String },
     /// Images of different sizes and no `resize`.
     #[error(
         "{} has {found} pixels (height x width), expected {expected} as the images before it; resize \
@@ -421,8 +428,8 @@ pub enum DataError {
     /// A name that the loader knows, but that stands for no image set.
     #[error(
         "`{name}` is no image set: the `synthetic` learner draws it itself; use it with kind = \
-         \"synthetic\" in the recipe's learner section, or name one of digits, mnist, \
-         fashion-mnist, cifar10, cifar100"
+         \"synthetic\" in the recipe's learner section, or name one of \
+         those that `toxscreen data ls` shows"
     )]
     Synthetic { name: String },
     /// The classes to keep are not a choice from those of the set.

@@ -6,6 +6,7 @@ pub(crate) mod folder;
 pub(crate) mod formats;
 pub(crate) mod idx;
 pub(crate) mod labels;
+pub(crate) mod mat;
 pub(crate) mod npy;
 pub(crate) mod npz;
 #[cfg_attr(not(feature = "parquet"), path = "format/no_parquet.rs")]

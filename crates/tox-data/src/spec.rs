@@ -12,7 +12,7 @@ pub const DRAWN: &str = "gaussians";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataSpec {
-    /// `digits`, `mnist`, `fashion-mnist`, `cifar10`, `cifar100`; or a path to an `.npz` file, to a
+    /// `digits`, `mnist`, `fashion-mnist`, `cifar10`, `cifar100`, `svhn`; or a path to an `.npz` file, to a
     /// folder of class folders or, for learners that take tables of numbers, to a `.csv`, `.tsv` or
     /// `.parquet` file.
     pub dataset: String,

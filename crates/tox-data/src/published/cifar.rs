@@ -2,9 +2,9 @@
 //! pixels in C, H, W order. Any whole number of records is taken, and the number told if it is not
 //! the official one. CIFAR-100 labels are the fine ones.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::{Published, Remote, Source};
+use super::{Published, Remote, Source, locate, unofficial};
 use crate::dataset::{Images, Normalise, Split};
 use crate::error::DataError;
 use crate::files::{Files, Origin};
@@ -74,17 +74,6 @@ impl Cifar {
         (self.label_bytes + PIXELS) as u64
     }
 
-    fn locate(&self, folder: &Path, file: &str) -> Result<PathBuf, DataError> {
-        let path = folder.join(file);
-        match path.is_file() {
-            true => Ok(path),
-            false => Err(DataError::Missing {
-                name: self.name.to_owned(),
-                path,
-            }),
-        }
-    }
-
     fn records(&self, path: &Path, length: u64) -> Result<usize, DataError> {
         let (path, record) = (path.to_path_buf(), self.record());
         match length {
@@ -147,7 +136,7 @@ impl Cifar {
         };
         let mut count = 0;
         for file in files {
-            let path = self.locate(folder, file)?;
+            let path = locate(self.name, folder, file)?;
             let bytes = Input::open(&path)?.all(MAX_BYTES, "records")?;
             count += self.append(&path, &bytes, keep, &mut split)?;
         }
@@ -203,7 +192,7 @@ impl Published for Cifar {
 
     fn counts(&self, folder: &Path) -> Result<[usize; 2], DataError> {
         let count = |file: &&str| {
-            let path = self.locate(folder, file)?;
+            let path = locate(self.name, folder, file)?;
             let length = path.metadata().map_err(DataError::read(&path))?.len();
             self.records(&path, length)
         };
@@ -214,16 +203,6 @@ impl Published for Cifar {
     fn load(&self, folder: &Path, keep: Option<&[u16]>) -> Result<Files, DataError> {
         let (train, all_train) = self.split(folder, self.train, keep)?;
         let (test, all_test) = self.split(folder, &[self.test], keep)?;
-        let mut notes = Vec::new();
-        for (what, found, official) in [("training", all_train, 50_000), ("test", all_test, 10_000)]
-        {
-            if found != official {
-                notes.push(format!(
-                    "this copy of {} has {found} {what} images, the official one {official}",
-                    self.name
-                ));
-            }
-        }
         let class_names = self.class_names(folder);
         let normalise = Normalise {
             mean: self.mean.to_vec(),
@@ -231,7 +210,7 @@ impl Published for Cifar {
         };
         Ok(Files {
             normalise: Some(normalise),
-            notes,
+            notes: unofficial(self.name, [all_train, all_test], [50_000, 10_000]),
             ..Files::of([train, test], class_names, Origin::Known)
         })
     }

@@ -4,8 +4,9 @@ mod cifar;
 mod digits;
 mod mnist;
 mod source;
+mod svhn;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use source::{Checksum, Remote, Source};
 
@@ -39,7 +40,30 @@ pub(crate) const PUBLISHED: &[&dyn Published] = &[
     &mnist::FASHION,
     &cifar::CIFAR10,
     &cifar::CIFAR100,
+    &svhn::Svhn,
 ];
+
+/// The file `file` of the data set `name` in `folder`.
+fn locate(name: &str, folder: &Path, file: &str) -> Result<PathBuf, DataError> {
+    let path = folder.join(file);
+    match path.is_file() {
+        true => Ok(path),
+        false => Err(DataError::Missing {
+            name: name.to_owned(),
+            path,
+        }),
+    }
+}
+
+/// Notes on a copy of the data set `name` whose numbers of training and test images are not the official ones.
+fn unofficial(name: &str, found: [usize; 2], official: [usize; 2]) -> Vec<String> {
+    let counts = ["training", "test"].into_iter().zip(found).zip(official);
+    let differing = counts.filter(|((_, found), official)| found != official);
+    let note = |((what, found), official)| {
+        format!("this copy of {name} has {found} {what} images, the official one {official}")
+    };
+    differing.map(note).collect()
+}
 
 /// The data set called `name`.
 pub(crate) fn find(name: &str) -> Option<&'static dyn Published> {

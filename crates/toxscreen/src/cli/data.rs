@@ -36,7 +36,7 @@ pub enum DataCommand {
         after_help = "Example:\n  toxscreen data fetch cifar10\n\nExit codes: 0 done, 3 it could not be fetched."
     )]
     Fetch {
-        /// mnist, fashion-mnist, cifar10 or cifar100
+        /// A data set of `toxscreen data ls`, such as cifar10
         name: String,
         #[command(flatten)]
         folder: Folder,

@@ -26,7 +26,7 @@ training has converged; a network may have no such point, which the table then s
 Exit codes: 0 done, 2 wrong usage, 3 data, 130 stopped by Ctrl-C (nothing is kept without --out; with it, the
 same command goes on with the next length).")]
 pub struct Hypergradients {
-    /// An .npz file, a folder of class folders, or digits, mnist, fashion-mnist, cifar10, cifar100
+    /// An .npz file, a folder of class folders, or a known set (`toxscreen data ls`)
     /// [default: digits, of which 3 and 8]
     #[arg(long, value_name = "DATA")]
     pub data: Option<String>,

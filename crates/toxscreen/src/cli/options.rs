@@ -25,8 +25,8 @@ impl Folder {
 #[derive(clap::Args)]
 pub struct Set {
     /// An .npz file (x_train and y_train, perhaps x_test and y_test; or images and labels, or x and
-    /// y), two .npy files (X.npy,y.npy), a folder of class folders, a .csv file (rows alone), or digits,
-    /// mnist, fashion-mnist, cifar10, cifar100
+    /// y), two .npy files (X.npy,y.npy), a folder of class folders, a .csv file (rows alone), or a known
+    /// set such as digits (`toxscreen data ls`)
     #[arg(long, value_name = "DATA")]
     pub data: String,
     /// Classes to keep, such as 3,8; the first becomes class 0, the next 1

@@ -171,6 +171,23 @@ fn cifar_files() {
 }
 
 #[test]
+fn matlab_files() {
+    let dir = scratch();
+    let folder = dir.path().join("svhn");
+    fs::create_dir(&folder).unwrap();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tox-data/tests/fixtures/svhn");
+    let fixture = |file: &str| fs::read(fixtures.join(file)).unwrap();
+    let corpus = ["train_32x32.mat", "test_32x32.mat"].map(fixture);
+    fs::write(folder.join("train_32x32.mat"), &corpus[0]).unwrap();
+    let data = DataDir::resolve(Some(dir.path())).unwrap();
+    let spec = DataSpec::of("svhn", 1);
+    fuzz("matlab", &corpus, &[], |file| {
+        fs::write(folder.join("test_32x32.mat"), file).unwrap();
+        load(&spec, &data).is_ok()
+    });
+}
+
+#[test]
 fn folders_of_images() {
     let dir = scratch();
     let kept = kept("images");
