@@ -49,6 +49,8 @@ fn key(cell: &Cell) -> Value {
         config.weights,
         config.budget,
         config.table,
+        // What meta-training looks up the search does not.
+        config.meta.trainings,
         config.candidate,
         config.search.space,
         config.search.select,
@@ -86,9 +88,10 @@ fn parts(cell: &Cell) -> [String; 4] {
         data,
         attack_of(cell).map_or("clean".to_owned(), |a| a.name),
         format!("{} {}", budget(cell), cell.config.teacher),
-        match cell.config.table {
-            Some(_) => "looked up".to_owned(),
-            None => "trained".to_owned(),
+        match (&cell.config.table, &cell.config.meta.trainings[..]) {
+            (None, _) => "trained".to_owned(),
+            (Some(_), []) => "looked up".to_owned(),
+            (Some(_), [..]) => "looked up in trainings that meta-training has not seen".to_owned(),
         },
     ]
 }

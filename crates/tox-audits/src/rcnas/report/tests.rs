@@ -181,6 +181,28 @@ fn agents_of_one_task_are_told_apart_by_what_they_have_met() {
 }
 
 #[test]
+fn searches_that_look_up_other_trainings_are_other_tasks() {
+    let both = [Method::RcNas, Method::Random];
+    let mut all = specs(&settings()[..1], &both, 2);
+    for spec in specs(&settings()[..1], &both, 2) {
+        let mut spec = serde_json::to_value(spec).unwrap();
+        spec["learner"]["meta"]["trainings"] = serde_json::json!([2]);
+        all.push(serde_json::from_value(spec).unwrap());
+    }
+    let dir = folder(&all, |_| 0);
+    let run = made_up::run(dir.path());
+    let cells = cells::all(&run);
+    let titles: Vec<String> = Task::all(&cells).into_iter().map(|t| t.title).collect();
+    assert_eq!(
+        titles,
+        [
+            "digits, pgd20-eps16, looked up",
+            "digits, pgd20-eps16, looked up in trainings that meta-training has not seen"
+        ]
+    );
+}
+
+#[test]
 #[ignore = "writes where TOXSCREEN_REPORT_SAMPLE says"]
 fn sample() {
     let specs = specs(&settings(), &Method::ALL, 3);
