@@ -72,24 +72,8 @@ fn unknown_keys(documents: &[Document]) -> Vec<String> {
         .iter()
         .filter(|d| d.path.starts_with("docs/guide/"))
     {
-        let mut of_keys = false;
-        for line in document.text.lines() {
-            let Some(first) = line
-                .strip_prefix('|')
-                .and_then(|line| line.split('|').next())
-            else {
-                of_keys = false;
-                continue;
-            };
-            let head = first.trim();
-            if head == "key" || head.starts_with("key of ") {
-                of_keys = true;
-                continue;
-            }
-            if !of_keys || head.starts_with("---") {
-                continue;
-            }
-            for key in head.split('`').skip(1).step_by(2) {
+        for (_, row) in rows_of_keys(&document.text) {
+            for key in in_backticks(row[0]) {
                 let last = key.rsplit('.').next().unwrap_or(key);
                 if last != "*" && !known.iter().any(|name| name == last) {
                     faults.push(format!("{}: no part has the key `{key}`", document.path));
@@ -98,6 +82,32 @@ fn unknown_keys(documents: &[Document]) -> Vec<String> {
         }
     }
     faults
+}
+
+/// The rows of tables of keys (first column `key` or `key of ...`), each with its head. A row has a cell at least.
+pub fn rows_of_keys(text: &str) -> Vec<(Vec<&str>, Vec<&str>)> {
+    let mut head: Option<Vec<&str>> = None;
+    let mut rows = Vec::new();
+    for line in text.lines() {
+        match (cells(line), &head) {
+            (None, _) => head = None,
+            (Some(row), _) if row[0] == "key" || row[0].starts_with("key of ") => head = Some(row),
+            (Some(row), Some(head)) => rows.push((head.clone(), row)),
+            (Some(_), None) => {}
+        }
+    }
+    rows
+}
+
+/// The cells of a line of a table.
+pub fn cells(line: &str) -> Option<Vec<&str>> {
+    let inner = line.trim().strip_prefix('|')?.strip_suffix('|')?;
+    Some(inner.split('|').map(str::trim).collect())
+}
+
+/// What stands in backticks.
+pub fn in_backticks(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
 }
 
 /// Every name of a property in a schema.

@@ -1,7 +1,7 @@
 //! Ranges in the guide's hand-written tables of keys, held against those of the schema.
 
 use crate::Document;
-use crate::guide::REFERENCE;
+use crate::guide::{REFERENCE, cells, in_backticks, rows_of_keys};
 use std::collections::BTreeMap;
 
 /// Least and greatest value, and whether the least is excluded.
@@ -23,18 +23,10 @@ pub fn faults(documents: &[Document]) -> Vec<String> {
     let mut faults = Vec::new();
     let guide = |d: &&Document| d.path.starts_with("docs/guide/") && d.path != REFERENCE;
     for document in documents.iter().filter(guide) {
-        let mut of_keys = false;
-        for line in document.text.lines() {
-            let Some(cells) = cells(line) else {
-                of_keys = false;
-                continue;
-            };
-            let [keys, ranges, ..] = cells[..] else {
-                continue;
-            };
-            if keys == "key" || keys.starts_with("key of ") {
-                of_keys = ranges.starts_with("range");
-            } else if of_keys {
+        for (head, row) in rows_of_keys(&document.text) {
+            if let ([_, second, ..], [keys, ranges, ..]) = (&head[..], &row[..])
+                && second.starts_with("range")
+            {
                 faults
                     .extend(wrong(keys, ranges, &known).map(|w| format!("{}: {w}", document.path)));
             }
@@ -49,7 +41,7 @@ fn wrong(
     ranges: &str,
     known: &BTreeMap<String, Vec<Range>>,
 ) -> impl Iterator<Item = String> {
-    let keys: Vec<&str> = keys.split('`').skip(1).step_by(2).collect();
+    let keys: Vec<&str> = in_backticks(keys).collect();
     let table = keys.first().and_then(|key| key.rsplit_once('.'));
     let ranges: Vec<&str> = ranges.split(';').map(str::trim).collect();
     let mut found = Vec::new();
@@ -77,12 +69,6 @@ fn wrong(
         }
     }
     found.into_iter()
-}
-
-/// The cells of a line of a table.
-fn cells(line: &str) -> Option<Vec<&str>> {
-    let inner = line.trim().strip_prefix('|')?.strip_suffix('|')?;
-    Some(inner.split('|').map(str::trim).collect())
 }
 
 /// `A to B` or `above A to B`, or the same in the words of the schema: `above A, at most B`.

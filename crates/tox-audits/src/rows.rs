@@ -1,7 +1,11 @@
 //! A user's rows divided, and the learner and the adversary that suit them.
 
+use crate::bilevel::instruction_set;
+use crate::error::TrialError;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::path::Path;
 use tox_bilevel::config::{BilevelAttack, BilevelConfig, Groups, Norm, Penalty};
 use tox_bilevel::own::{Division, Own, OwnError, keep_within};
 use tox_bilevel::scale::Scaling;
@@ -9,8 +13,11 @@ use tox_bilevel::steady::steady_lambda;
 use tox_bilevel::victim;
 use tox_data::features::{Ask, FeatureSets, Features, Opened};
 use tox_data::ranges::OutOfRange;
+use tox_data::spec::DataSpec;
 use tox_data::{DataDir, DataError};
-use tox_study::spec::TrialSpec;
+use tox_study::part::Part;
+use tox_study::spec::{Surface, TrialSpec};
+use tox_study::trial::{Finished, Machine, Parts};
 
 /// Share of the training rows that poison replaces, unless asked for.
 pub const BUDGET: f64 = 0.1;
@@ -33,6 +40,37 @@ const MOST_STEPS: usize = 3000;
 /// Steps in which a poison point could cross the features' box.
 const CROSSING: f64 = 50.0;
 
+/// Why a learner that poisons its rows itself has no surface; `inputs` says what it hands over instead of a model.
+pub fn no_surface(surface: Surface, inputs: &str) -> Result<(), String> {
+    let why = match surface {
+        Surface::Data => "it poisons the rows itself, by the share `budget`",
+        Surface::Inputs => inputs,
+        Surface::Space => "it searches no space of ops",
+    };
+    Err(why.to_owned())
+}
+
+/// What is wrong with `data.valid` of a learner that holds no rows out, for it needs them all.
+pub fn holds_none(trial: &TrialSpec, why: &str) -> Vec<(&'static str, String)> {
+    let held = (trial.data.valid > 0).then(|| format!("is of no use: {why}\nwrite 0"));
+    held.map(|wrong| ("valid", wrong)).into_iter().collect()
+}
+
+/// What is wrong with `data.valid` beside a trusted set of its own.
+pub fn holds_or_trusts(trial: &TrialSpec) -> Vec<(&'static str, String)> {
+    let words =
+        "holds rows out as the trusted set, which `trusted` of the learner brings too\nwrite 0";
+    let both = trusts(trial) && trial.data.valid > 0;
+    both.then(|| ("valid", words.to_owned()))
+        .into_iter()
+        .collect()
+}
+
+/// Whether a learner is given a trusted set.
+pub fn trusts(trial: &TrialSpec) -> bool {
+    trial.learner.get("trusted").is_some_and(|t| !t.is_null())
+}
+
 /// What is held out, and how features are scaled.
 #[derive(Clone, Copy)]
 pub struct Held {
@@ -54,6 +92,20 @@ pub struct Source {
 }
 
 impl Source {
+    /// Those of a trial.
+    ///
+    /// # Errors
+    /// Those of loading.
+    pub fn of(
+        spec: &TrialSpec,
+        trusted: Option<&DataSpec>,
+        data_dir: Option<&Path>,
+    ) -> Result<Self, TrialError> {
+        let dir = DataDir::resolve(data_dir)?;
+        let trusted = trusted.map(Ask::from);
+        Ok(Self::read(&Ask::from(&spec.data), trusted.as_ref(), &dir)?)
+    }
+
     /// Reads the data, and the rows that the user trusts.
     ///
     /// # Errors
@@ -106,14 +158,31 @@ impl Source {
         trial: &TrialSpec,
         scaling: Option<Scaling>,
         fold: usize,
-    ) -> Result<Own, OwnError> {
+    ) -> Result<Own, TrialError> {
         let valid = trial.data.valid;
         let held = Held {
             valid: (valid > 0).then_some(valid),
             seed: trial.seed,
             scaling,
         };
-        divide(&self.data.sets, self.trusted.as_ref(), held, fold)
+        divide(&self.data.sets, self.trusted.as_ref(), held, fold).map_err(TrialError::Rows)
+    }
+
+    /// A trial of these rows, whose hash is `hash`, with its outcome.
+    ///
+    /// # Errors
+    /// A number of the outcome that is not finite.
+    pub fn finished<T>(self, kind: &str, outcome: &T, hash: String) -> Result<Finished, TrialError>
+    where
+        T: Serialize + DeserializeOwned + PartialEq,
+    {
+        Ok(Finished {
+            outcome: Part::finite(kind, outcome).ok_or(TrialError::NotFinite)?,
+            data_hash: hash,
+            data_notes: self.notes,
+            machine: Machine::cpu(instruction_set()),
+            parts: Parts::new(),
+        })
     }
 }
 

@@ -148,18 +148,14 @@ pub struct Lambda {
     pub grid: usize,
     /// Beside what the penalty stands.
     // A default is not written, so that trials keep the ids that they had before there was a choice.
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(skip_serializing_if = "tox_data::is_default")]
     pub scale: Scale,
     /// How the victim `learned` chooses.
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(skip_serializing_if = "tox_data::is_default")]
     pub objective: Objective,
     /// Retrain at each level with each of the `grid` values: loss and error against lambda on one finished poison.
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(skip_serializing_if = "tox_data::is_default")]
     pub curve: bool,
-}
-
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
 }
 
 impl Default for Lambda {
@@ -334,7 +330,7 @@ pub struct SyntheticConfig {
     #[schemars(range(min = 2, max = 1000))]
     pub lambdas: usize,
     /// By what the third map chooses among them.
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(skip_serializing_if = "tox_data::is_default")]
     pub best: Best,
     /// Half the side of the square of positions; the paper's is 9.5.
     #[schemars(range(max = 1e3), extend("exclusiveMinimum" = 0.0))]

@@ -7,10 +7,9 @@ use crate::ascent::{climb, descend};
 use crate::config::{BilevelAttack, BilevelConfig, Victim};
 use crate::converge::{Minimum, Stop, minimise};
 use crate::hypergradient::at_optimum;
-use crate::inner::Problem;
-use crate::points::{Points, TrainingSet};
+use crate::points::TrainingSet;
 use crate::sets::Sets;
-use crate::victim::{Poison, model, order, regulariser};
+use crate::victim::{Poison, model, order, problem};
 
 /// Most products with the Hessian for one hypergradient.
 const PRODUCTS: usize = 60;
@@ -33,25 +32,6 @@ pub struct Crafted {
     pub lambda: Vec<f64>,
 }
 
-/// The problem of training on `clean` (and `frozen`) points and `poison` with these lambdas.
-fn problem<'a>(
-    (model, start): (&'a crate::model::Model, &'a [f32]),
-    (sets, config, lambda): (&'a Sets, &BilevelConfig, &[f64]),
-    fixed: Vec<&'a Points<f32>>,
-    poison: &'a Points<f32>,
-) -> Problem<'a, f32> {
-    let train = TrainingSet { fixed, poison };
-    Problem {
-        model,
-        regulariser: regulariser(config, lambda, train.len()),
-        train,
-        valid: &sets.valid,
-        start,
-        steps: config.inner.steps,
-        lr: config.inner.lr as f32,
-    }
-}
-
 /// The converged victim with these lambdas on the training set with `poison` in it.
 pub fn converged(
     sets: &Sets,
@@ -62,8 +42,8 @@ pub fn converged(
 ) -> Minimum<f32> {
     let model = model(config, sets);
     let (clean, poison) = (poison.leaves(&sets.train), poison.points(model.features));
-    let victim = (sets, config, lambda);
-    let problem = problem((&model, start), victim, vec![&clean], &poison);
+    let points = (TrainingSet::of(&clean, &poison), &sets.valid);
+    let problem = problem((&model, config), points, lambda, start);
     minimise(&problem, start, Stop::default())
 }
 
@@ -111,9 +91,11 @@ pub fn craft(
             }
             let all = from..from + attack.batch;
             let points = poison.range(all, features).points(features);
-            let victim = (sets, &config, lambda.as_slice());
-            let fixed = vec![&clean, &frozen];
-            let problem = problem((&model, &weights), victim, fixed, &points);
+            let train = TrainingSet {
+                fixed: vec![&clean, &frozen],
+                poison: &points,
+            };
+            let problem = problem((&model, &config), (train, &sets.valid), &lambda, &weights);
             let found = minimise(&problem, &weights, Stop::default()).weights;
             let hyper = at_optimum(&problem, found.clone(), PRODUCTS);
             if hyper.loss > best.0 || aim == Aim::Learned {

@@ -146,6 +146,24 @@ pub fn regulariser(
     })
 }
 
+/// The inner training of the model on `train` from `start` with these lambdas, judged by `valid`.
+pub fn problem<'a>(
+    (model, config): (&'a Model, &BilevelConfig),
+    (train, valid): (TrainingSet<'a, f32>, &'a Points<f32>),
+    lambda: &[f64],
+    start: &'a [f32],
+) -> Problem<'a, f32> {
+    Problem {
+        model,
+        regulariser: regulariser(config, lambda, train.len()),
+        train,
+        valid,
+        start,
+        steps: config.inner.steps,
+        lr: config.inner.lr as f32,
+    }
+}
+
 /// Trains on the training set with `poison` in it, from a fresh start keyed by `level`, and
 /// measures the errors. The settings are those of `config.retrain`.
 ///
@@ -166,15 +184,11 @@ pub fn retrain(
         config.bias_start,
         &mut stream(seed, "retrain", &[level as u64]),
     );
-    let train = TrainingSet::of(&clean, &poison);
+    let points = (TrainingSet::of(&clean, &poison), &sets.valid);
     let problem = Problem {
-        model: &model,
-        regulariser: regulariser(config, lambda, train.len()),
-        train,
-        valid: &sets.valid,
-        start: &start,
         steps: config.retrain.epochs.unwrap_or(config.inner.steps),
         lr: config.retrain.lr.unwrap_or(config.inner.lr) as f32,
+        ..problem((&model, config), points, lambda, &start)
     };
     let weights = problem.descend()?;
     Ok(Evaluation {
@@ -201,17 +215,8 @@ pub fn answer(
     let mut last = None;
     let mut best: Option<(f64, f64)> = None;
     for lambda in grid(config) {
-        let train = TrainingSet::of(&clean, &poison);
-        let problem = Problem {
-            model: &model,
-            regulariser: regulariser(config, &[lambda], train.len()),
-            train,
-            valid: &sets.valid,
-            start,
-            steps: config.inner.steps,
-            lr: config.inner.lr as f32,
-        };
-        let weights = match problem.train() {
+        let points = (TrainingSet::of(&clean, &poison), &sets.valid);
+        let weights = match problem((&model, config), points, &[lambda], start).train() {
             Ok(weights) => weights,
             Err(diverged) => {
                 last = Some(diverged);
@@ -305,16 +310,10 @@ pub fn cross_validate(
     let fold = |f: usize| -> Option<f64> {
         let (rest, held) = folds.cut(sets, f);
         let start = model.start(config.bias_start, &mut stream(seed, "fold", &[f as u64]));
-        let problem = Problem {
-            model: &model,
-            train: TrainingSet::of(&rest, &none),
-            valid: &held,
-            regulariser: regulariser(config, &vec![lambda; groups(config)], rest.len()),
-            start: &start,
-            steps: config.inner.steps,
-            lr: config.inner.lr as f32,
-        };
-        let weights = problem.train().ok()?;
+        let points = (TrainingSet::of(&rest, &none), &held);
+        let each = vec![lambda; groups(config)];
+        let weights = problem((&model, config), points, &each, &start).train();
+        let weights = weights.ok()?;
         let loss = Passes::of(&model, &held).loss(&weights);
         loss.is_finite().then_some(loss)
     };

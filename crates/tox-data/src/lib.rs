@@ -42,6 +42,11 @@ mod status;
 pub mod student;
 pub mod text;
 
+/// Whether a key is as by default, and so need not be written.
+pub fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 pub use batch::{Batch, shuffled};
 pub use data::{Data, DataRef, TableSet};
 pub use data_dir::DataDir;

@@ -31,7 +31,7 @@ pub struct DataSpec {
     #[schemars(length(min = 2))]
     pub classes: Option<Vec<u16>>,
     /// Where training, validation and test images are taken from.
-    #[serde(default, skip_serializing_if = "SplitKind::is_official")]
+    #[serde(default, skip_serializing_if = "crate::is_default")]
     pub split: SplitKind,
     /// Training images used (the first ones); default: all that `valid` leaves. A random split
     /// needs it, and draws so many.
@@ -110,12 +110,6 @@ pub enum SplitKind {
     /// (give or take one), anew for each seed (bilevel paper: "balanced and drawn at random from
     /// the joint pool").
     Random,
-}
-
-impl SplitKind {
-    fn is_official(&self) -> bool {
-        *self == Self::Official
-    }
 }
 
 /// Random changes of a batch; all off by default.

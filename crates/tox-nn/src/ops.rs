@@ -158,7 +158,7 @@ fn composed(
     let y = match (block.around, first) {
         (Around::Input, _) => y + x,
         (Around::Conv(g), Some(first)) => y + conv(Engine::Plain, first, next(), g),
-        _ => y,
+        (Around::Nothing, _) | (Around::Conv(_), None) => y,
     };
     (y, measured)
 }

@@ -210,7 +210,7 @@ impl Reward<'_> {
             (Accuracy::Table(table, column), CellGenotype::NasBench201(cell)) => {
                 Ok(Begun::Known(table.accuracy(cell, column)?))
             }
-            _ => {
+            (Accuracy::Trained, _) | (Accuracy::Table(..), CellGenotype::Darts(_)) => {
                 let training = ShortTraining::new(self, architecture, name)?;
                 Ok(Begun::Training(Box::new(training)))
             }

@@ -53,6 +53,11 @@ impl Part {
         })
     }
 
+    /// What `words` make of the keys; the kind, where they are of another version.
+    pub fn titled<T: DeserializeOwned>(&self, words: impl FnOnce(T) -> String) -> String {
+        self.read().map_or_else(|_| self.kind.clone(), words)
+    }
+
     /// A key's value.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.keys.get(key)

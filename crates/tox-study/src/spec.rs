@@ -129,13 +129,6 @@ pub struct Judge {
     pub images: Option<usize>,
 }
 
-impl Judge {
-    /// Whether nothing is asked for.
-    pub fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
 /// Version of [`TrialSpec`]. Version 1 named data sets by their paths alone, version 2 had one threat
 /// and one defence.
 pub const VERSION: u32 = 3;
@@ -158,7 +151,7 @@ pub struct TrialSpec {
     pub learner: Part,
     #[serde(default, skip_serializing_if = "Defences::is_none")]
     pub defence: Defences,
-    #[serde(default, skip_serializing_if = "Judge::is_default")]
+    #[serde(default, skip_serializing_if = "tox_data::is_default")]
     pub judge: Judge,
     /// Seed of all random streams. Streams depend on it and on their purpose alone, so that cells
     /// are compared under the same random numbers and a threat of strength 0 changes nothing.

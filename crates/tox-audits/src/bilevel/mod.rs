@@ -86,10 +86,7 @@ impl Learner for Bilevel {
     }
 
     fn title(&self, config: &Part) -> String {
-        match config.read::<BilevelConfig>() {
-            Ok(config) => title(&config),
-            Err(_) => KIND.to_owned(),
-        }
+        config.titled(|config: BilevelConfig| title(&config))
     }
 
     fn on_device(&self) -> bool {

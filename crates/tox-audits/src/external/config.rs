@@ -38,7 +38,7 @@ pub struct ExternalConfig {
     #[serde(default = "an_hour")]
     pub timeout: String,
     /// How it is given images: arrays, or folders of PNG files.
-    #[serde(default, skip_serializing_if = "Layout::is_npy")]
+    #[serde(default, skip_serializing_if = "tox_data::is_default")]
     pub layout: Layout,
     /// Whether the same request gives the same answer to the bit, which `verify` then expects.
     #[serde(default = "yes")]
@@ -101,12 +101,6 @@ pub enum Layout {
     Npy,
     /// `train/CLASS/ROW.png`, `test/ROW.png`.
     Folder,
-}
-
-impl Layout {
-    fn is_npy(&self) -> bool {
-        *self == Self::Npy
-    }
 }
 
 /// A file by the name that the recipe has for it, and by its content.

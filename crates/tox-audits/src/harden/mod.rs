@@ -9,6 +9,7 @@ pub use config::{HardenConfig, InUse};
 pub use plan::Plan;
 
 use crate::bilevel::model_title;
+use crate::rows;
 use outcome::HardenOutcome;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use tox_study::house::{Learner, Measure, Measures};
@@ -37,29 +38,17 @@ impl Learner for Harden {
     }
 
     fn surface(&self, _config: &Part, surface: Surface) -> Result<(), String> {
-        match surface {
-            Surface::Data => Err("it poisons the rows itself, by the share `budget`".into()),
-            Surface::Inputs => Err(
-                "it asks what poison of the data does to several models, and hands over none"
-                    .into(),
-            ),
-            Surface::Space => Err("it searches no space of ops".into()),
-        }
+        let inputs = "it asks what poison of the data does to several models, and hands over none";
+        rows::no_surface(surface, inputs)
     }
 
     fn data(&self, trial: &TrialSpec) -> Vec<(&'static str, String)> {
-        let trusted = trial.learner.get("trusted").is_some_and(|t| !t.is_null());
-        let wrong = match (trusted, trial.data.valid) {
-            (false, 0) => {
-                "= 0: expected the number of training rows that are held out as the trusted set\n\
-                           or name a set with learner.trusted"
-            }
-            (true, 1..) => {
-                "holds rows out as the trusted set, which `trusted` of the learner brings too\nwrite 0"
-            }
-            (false, 1..) | (true, 0) => return Vec::new(),
-        };
-        vec![("valid", wrong.to_owned())]
+        if trial.data.valid == 0 && !rows::trusts(trial) {
+            let wrong = "= 0: expected the number of training rows that are held out as the trusted set\n\
+                         or name a set with learner.trusted";
+            return vec![("valid", wrong.to_owned())];
+        }
+        rows::holds_or_trusts(trial)
     }
 
     fn takes_rows(&self) -> bool {
@@ -67,10 +56,7 @@ impl Learner for Harden {
     }
 
     fn title(&self, config: &Part) -> String {
-        match config.read::<HardenConfig>() {
-            Ok(config) => model_title(&config.hidden),
-            Err(_) => KIND.to_owned(),
-        }
+        config.titled(|config: HardenConfig| model_title(&config.hidden))
     }
 
     fn on_device(&self) -> bool {

@@ -4,17 +4,13 @@ use super::KIND;
 use super::config::HardenConfig;
 use super::outcome::HardenOutcome;
 use super::plan::Plan;
-use crate::bilevel::instruction_set;
 use crate::error::TrialError;
 use crate::rows::Source;
 use tox_bilevel::advice::{Question, Split, advise};
 use tox_bilevel::own::Own;
-use tox_data::DataDir;
-use tox_data::features::Ask;
-use tox_study::part::Part;
 use tox_study::spec::TrialSpec;
 use tox_study::steps::StepError;
-use tox_study::trial::{Finished, Machine, Parts, TrialContext, with_hooks};
+use tox_study::trial::{Finished, TrialContext, with_hooks};
 
 /// Runs the trial.
 pub fn run(
@@ -22,12 +18,10 @@ pub fn run(
     config: &HardenConfig,
     context: TrialContext<'_>,
 ) -> Result<Finished, TrialError> {
-    let dir = DataDir::resolve(context.data_dir)?;
-    let trusted = config.trusted.as_ref().map(Ask::from);
-    let source = Source::read(&Ask::from(&spec.data), trusted.as_ref(), &dir)?;
+    let source = Source::of(spec, config.trusted.as_ref(), context.data_dir)?;
     let folds = 0..config.splits;
     let folds = folds.map(|fold| source.divide(spec, config.scale, fold));
-    let folds: Vec<Own> = folds.collect::<Result<_, _>>().map_err(TrialError::Rows)?;
+    let folds: Vec<Own> = folds.collect::<Result<_, _>>()?;
     let Some(own) = folds.first() else {
         return Err(TrialError::Unfit(
             "`splits` = 0: expected at least 2".into(),
@@ -53,13 +47,7 @@ pub fn run(
     let advice = with_hooks(spec, context, &hash, |hooks| advise(question, hooks))?;
     let advice = advice.ok_or(StepError::Stopped)?;
     let outcome = HardenOutcome::of(&plan, (own, &source.data), tested, advice);
-    Ok(Finished {
-        outcome: Part::finite(KIND, &outcome).ok_or(TrialError::NotFinite)?,
-        data_hash: hash,
-        data_notes: source.notes,
-        machine: Machine::cpu(instruction_set()),
-        parts: Parts::new(),
-    })
+    source.finished(KIND, &outcome, hash)
 }
 
 /// Test rows over all divisions of `rows` rows, each counted once.

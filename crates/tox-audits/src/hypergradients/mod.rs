@@ -99,11 +99,7 @@ impl Learner for Ways {
     }
 
     fn surface(&self, _config: &Part, surface: Surface) -> Result<(), String> {
-        match surface {
-            Surface::Data => Err("it poisons the rows itself, by the share `budget`".into()),
-            Surface::Inputs => Err("it measures derivatives, and hands over no model".into()),
-            Surface::Space => Err("it searches no space of ops".into()),
-        }
+        rows::no_surface(surface, "it measures derivatives, and hands over no model")
     }
 
     fn takes_rows(&self) -> bool {
@@ -111,10 +107,9 @@ impl Learner for Ways {
     }
 
     fn title(&self, config: &Part) -> String {
-        match config.read::<HypergradientsConfig>() {
-            Ok(config) => format!("hypergradients of {}", model_title(&config.hidden)),
-            Err(_) => KIND.to_owned(),
-        }
+        config.titled(|config: HypergradientsConfig| {
+            format!("hypergradients of {}", model_title(&config.hidden))
+        })
     }
 
     fn on_device(&self) -> bool {

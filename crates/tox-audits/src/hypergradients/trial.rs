@@ -1,23 +1,18 @@
 //! A trial: the ways are measured at one length of the training after another.
 
 use super::{HypergradientsConfig, KIND};
-use crate::bilevel::instruction_set;
 use crate::error::TrialError;
 use crate::rows::Source;
 use serde_json::json;
 use tox_bilevel::hypergradient::compare::{
     Method, MethodRow, Seconds, Settings, comparison, measure, reference,
 };
-use tox_bilevel::inner::Problem;
 use tox_bilevel::points::TrainingSet;
 use tox_bilevel::victim::{self, Poison};
-use tox_data::DataDir;
-use tox_data::features::Ask;
 use tox_data::rng::stream;
-use tox_study::part::Part;
 use tox_study::spec::TrialSpec;
 use tox_study::steps::{StepError, Steps};
-use tox_study::trial::{Finished, Machine, Parts, Progress, TrialContext};
+use tox_study::trial::{Finished, Parts, Progress, TrialContext};
 
 /// Name of a length among the steps of a trial.
 const LENGTH: &str = "T";
@@ -37,9 +32,8 @@ pub fn run(
     config: &HypergradientsConfig,
     context: TrialContext<'_>,
 ) -> Result<Finished, TrialError> {
-    let dir = DataDir::resolve(context.data_dir)?;
-    let source = Source::read(&Ask::from(&spec.data), None, &dir)?;
-    let own = source.divide(spec, None, 0).map_err(TrialError::Rows)?;
+    let source = Source::of(spec, None, context.data_dir)?;
+    let own = source.divide(spec, None, 0)?;
     let (learner, points) = config
         .plan(&own)
         .map_err(|e| TrialError::Unfit(e.to_string()))?;
@@ -49,15 +43,8 @@ pub fn run(
     let poison = poison.points(sets.train.features);
     let model = victim::model(&learner, sets);
     let start = model.start(learner.bias_start, &mut stream(spec.seed, "start", &[0, 0]));
-    let problem = Problem {
-        model: &model,
-        train: TrainingSet::of(&clean, &poison),
-        valid: &sets.valid,
-        regulariser: victim::regulariser(&learner, &[config.lambda], sets.train.len()),
-        start: &start,
-        steps: learner.inner.steps,
-        lr: learner.inner.lr as f32,
-    };
+    let points = (TrainingSet::of(&clean, &poison), &sets.valid);
+    let problem = victim::problem((&model, &learner), points, &[config.lambda], &start);
     let settings = Settings {
         steps: config.steps.clone(),
         repeats: config.repeats,
@@ -93,10 +80,7 @@ pub fn run(
     let rows = all.into_iter().map(|(row, _)| row).collect();
     let outcome = comparison(&problem, exact, rows);
     Ok(Finished {
-        outcome: Part::finite(KIND, &outcome).ok_or(TrialError::NotFinite)?,
-        data_hash: hash,
-        data_notes: source.notes,
-        machine: Machine::cpu(instruction_set()),
         parts,
+        ..source.finished(KIND, &outcome, hash)?
     })
 }

@@ -9,6 +9,7 @@ pub use config::{OptimalConfig, Plan};
 pub use trial::{Made, measured};
 
 use crate::bilevel::model_title;
+use crate::rows;
 use outcome::OptimalOutcome;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use tox_study::house::{Learner, Measure, Measures};
@@ -41,21 +42,11 @@ impl Learner for Optimal {
     }
 
     fn surface(&self, _config: &Part, surface: Surface) -> Result<(), String> {
-        match surface {
-            Surface::Data => Err("it poisons the rows itself, by the share `budget`".into()),
-            Surface::Inputs => Err("it leaves poisoned rows, and hands over no model".into()),
-            Surface::Space => Err("it searches no space of ops".into()),
-        }
+        rows::no_surface(surface, "it leaves poisoned rows, and hands over no model")
     }
 
     fn data(&self, trial: &TrialSpec) -> Vec<(&'static str, String)> {
-        let trusted = trial.learner.get("trusted").is_some_and(|t| !t.is_null());
-        let words =
-            "holds rows out as the trusted set, which `trusted` of the learner brings too\nwrite 0";
-        let both = trusted && trial.data.valid > 0;
-        both.then(|| ("valid", words.to_owned()))
-            .into_iter()
-            .collect()
+        rows::holds_or_trusts(trial)
     }
 
     fn takes_rows(&self) -> bool {
@@ -63,10 +54,9 @@ impl Learner for Optimal {
     }
 
     fn title(&self, config: &Part) -> String {
-        match config.read::<OptimalConfig>() {
-            Ok(config) => format!("optimal poison of {}", model_title(&config.hidden)),
-            Err(_) => KIND.to_owned(),
-        }
+        config.titled(|config: OptimalConfig| {
+            format!("optimal poison of {}", model_title(&config.hidden))
+        })
     }
 
     fn on_device(&self) -> bool {

@@ -3,7 +3,6 @@
 use super::config::{OptimalConfig, Plan};
 use super::outcome::OptimalOutcome;
 use super::{FLOATS, KIND};
-use crate::bilevel::instruction_set;
 use crate::error::TrialError;
 use crate::poisoning::{PATCH, ROWS};
 use crate::rows::Source;
@@ -16,13 +15,11 @@ use tox_bilevel::effect::Effect;
 use tox_bilevel::outcome::{Divergence, Level};
 use tox_bilevel::own::Own;
 use tox_bilevel::victim::Poison;
-use tox_data::DataDir;
-use tox_data::features::{Ask, FeatureSets};
+use tox_data::features::FeatureSets;
 use tox_data::patch::Patch;
-use tox_study::part::Part;
 use tox_study::spec::TrialSpec;
 use tox_study::steps::StepError;
-use tox_study::trial::{Finished, Machine, Parts, TrialContext, with_hooks};
+use tox_study::trial::{Finished, TrialContext, with_hooks};
 
 /// A poison, and what it does.
 pub struct Made {
@@ -80,12 +77,8 @@ pub fn run(
     config: &OptimalConfig,
     context: TrialContext<'_>,
 ) -> Result<Finished, TrialError> {
-    let dir = DataDir::resolve(context.data_dir)?;
-    let trusted = config.trusted.as_ref().map(Ask::from);
-    let source = Source::read(&Ask::from(&spec.data), trusted.as_ref(), &dir)?;
-    let own = source
-        .divide(spec, config.scale, 0)
-        .map_err(TrialError::Rows)?;
+    let source = Source::of(spec, config.trusted.as_ref(), context.data_dir)?;
+    let own = source.divide(spec, config.scale, 0)?;
     let plan = Plan::new(config, &own).map_err(|e| TrialError::Unfit(e.to_string()))?;
     let inputs = Inputs {
         sets: &own.sets,
@@ -110,13 +103,7 @@ pub fn run(
     });
     let notes = write(folder, (&own, &source), settings, &made.poison)?;
     let outcome = OptimalOutcome::of(&plan, (&own, &source.data), &made, notes);
-    Ok(Finished {
-        outcome: Part::finite(KIND, &outcome).ok_or(TrialError::NotFinite)?,
-        data_hash: hash,
-        data_notes: source.notes,
-        machine: Machine::cpu(instruction_set()),
-        parts: Parts::new(),
-    })
+    source.finished(KIND, &outcome, hash)
 }
 
 /// Writes the poison and the rows with it; what was odd.

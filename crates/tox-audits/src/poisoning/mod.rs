@@ -8,6 +8,7 @@ mod victim;
 pub use victim::{Victim, few, most_stages, small_search};
 
 use crate::error::{Fails, TrialError};
+use crate::rows;
 use crate::threats;
 use outcome::PoisoningOutcome;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -77,11 +78,7 @@ impl Learner for Poisoning {
     }
 
     fn data(&self, trial: &TrialSpec) -> Vec<(&'static str, String)> {
-        let words = "is of no use: poison may take any training row\nwrite 0";
-        let held = trial.data.valid > 0;
-        held.then(|| ("valid", words.to_owned()))
-            .into_iter()
-            .collect()
+        rows::holds_none(trial, "poison may take any training row")
     }
 
     fn takes_rows(&self) -> bool {
@@ -132,17 +129,20 @@ impl Learner for Poisoning {
     }
 }
 
+/// Sizes of a victim of cells that are asked for.
+const VICTIM_SIZES: [&str; 2] = ["channels", "cells"];
+
 /// In a poison's own words, with what to change.
 fn refused(error: TrialError) -> Failure {
     match error {
         TrialError::Poison(error) => error.fails(),
         TrialError::Space(error) => {
-            let hint = match &error {
-                SpaceError::Network { what, .. } if what.contains("channels") => {
-                    "change --channels"
-                }
-                SpaceError::Network { what, .. } if what.contains("cells") => "change --cells",
-                _ => "--genotype resnet18 takes images of any size",
+            let hint = if let SpaceError::Size { key, .. } = &error
+                && VICTIM_SIZES.contains(key)
+            {
+                format!("change --{key}")
+            } else {
+                "--genotype resnet18 takes images of any size".to_owned()
             };
             Failure::usage(format!("cannot build the victim: {error}")).hinted(hint)
         }

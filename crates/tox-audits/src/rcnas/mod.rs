@@ -81,10 +81,9 @@ impl Learner for RcNas {
     }
 
     fn title(&self, config: &Part) -> String {
-        match config.read::<CompressConfig>() {
-            Ok(config) => format!("{}, {}", config.search.method.word(), config.teacher),
-            Err(_) => KIND.to_owned(),
-        }
+        config.titled(|config: CompressConfig| {
+            format!("{}, {}", config.search.method.word(), config.teacher)
+        })
     }
 
     fn run(&self, trial: &TrialSpec, context: TrialContext<'_>) -> Result<Finished, Failure> {

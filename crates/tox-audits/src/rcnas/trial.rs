@@ -10,6 +10,7 @@ use crate::machine;
 use crate::poison::prepare_first;
 use crate::scene::Scene;
 use serde_json::json;
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::path::Path;
 use tox_data::{DataDir, Normalise};
@@ -308,21 +309,21 @@ fn compared(
 }
 
 /// The trainings of a table that the search looks up, and those of meta-training if these are others.
-struct Trainings {
-    target: Table,
+struct Trainings<'a> {
+    target: Cow<'a, Table>,
     meta: Option<Table>,
 }
 
-impl Trainings {
-    fn of(table: &Table, config: &CompressConfig) -> Result<Self, TrialError> {
+impl<'a> Trainings<'a> {
+    fn of(table: &'a Table, config: &CompressConfig) -> Result<Self, TrialError> {
         let meta = &config.meta.trainings;
         Ok(match meta.is_empty() {
             true => Self {
-                target: table.clone(),
+                target: Cow::Borrowed(table),
                 meta: None,
             },
             false => Self {
-                target: table.trainings(|seed| !meta.contains(&seed))?,
+                target: Cow::Owned(table.trainings(|seed| !meta.contains(&seed))?),
                 meta: Some(table.trainings(|seed| meta.contains(&seed))?),
             },
         })

@@ -48,10 +48,7 @@ impl Learner for SubNetworks {
     }
 
     fn title(&self, config: &Part) -> String {
-        match config.read::<TableConfig>() {
-            Ok(config) => format!("sub-networks of {}", config.teacher),
-            Err(_) => KIND.to_owned(),
-        }
+        config.titled(|config: TableConfig| format!("sub-networks of {}", config.teacher))
     }
 
     fn run(&self, trial: &TrialSpec, context: TrialContext<'_>) -> Result<Finished, Failure> {

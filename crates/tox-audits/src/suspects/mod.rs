@@ -5,6 +5,7 @@ pub mod report;
 pub mod table;
 mod trial;
 
+use crate::rows;
 use outcome::SuspectsOutcome;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
@@ -86,11 +87,7 @@ impl Learner for Suspects {
     }
 
     fn data(&self, trial: &TrialSpec) -> Vec<(&'static str, String)> {
-        let words = "is of no use: all training rows are judged\nwrite 0";
-        let held = trial.data.valid > 0;
-        held.then(|| ("valid", words.to_owned()))
-            .into_iter()
-            .collect()
+        rows::holds_none(trial, "all training rows are judged")
     }
 
     fn takes_rows(&self) -> bool {
@@ -103,10 +100,7 @@ impl Learner for Suspects {
     }
 
     fn title(&self, config: &Part) -> String {
-        match config.read::<SuspectsConfig>() {
-            Ok(config) => format!("suspects by {}", config.method.join(", ")),
-            Err(_) => KIND.to_owned(),
-        }
+        config.titled(|config: SuspectsConfig| format!("suspects by {}", config.method.join(", ")))
     }
 
     fn on_device(&self) -> bool {

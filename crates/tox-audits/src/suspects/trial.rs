@@ -2,21 +2,17 @@
 
 use super::outcome::{Known, SuspectsOutcome, poisoned};
 use super::{KIND, SuspectsConfig, TABLES, table};
-use crate::bilevel::instruction_set;
 use crate::error::TrialError;
 use crate::rows::Source;
 use std::path::Path;
 use tox_bilevel::own::complete;
-use tox_data::DataDir;
-use tox_data::features::Ask;
 use tox_data::patch::Patch;
 use tox_poison::suspects::{Case, find, named};
 use tox_search::nas::SupernetFile;
 use tox_study::files;
-use tox_study::part::Part;
 use tox_study::spec::TrialSpec;
 use tox_study::steps::StepError;
-use tox_study::trial::{self, Finished, Machine, Parts, TrialContext, with_hooks};
+use tox_study::trial::{self, Finished, TrialContext, with_hooks};
 
 /// The poison that is known, which must be the spec's.
 pub fn known(config: &SuspectsConfig) -> Result<Option<Patch>, TrialError> {
@@ -34,10 +30,8 @@ pub fn run(
     config: &SuspectsConfig,
     context: TrialContext<'_>,
 ) -> Result<Finished, TrialError> {
-    let dir = DataDir::resolve(context.data_dir)?;
     let known = known(config)?;
-    let trusted = config.trusted.as_ref().map(Ask::from);
-    let source = Source::read(&Ask::from(&spec.data), trusted.as_ref(), &dir)?;
+    let source = Source::of(spec, config.trusted.as_ref(), context.data_dir)?;
     let (rows, trusted) = (&source.data.sets.train, source.trusted.as_ref());
     complete(rows).map_err(TrialError::Rows)?;
     let poisoned = known.map(|patch| poisoned(&patch, rows)).transpose()?;
@@ -65,11 +59,5 @@ pub fn run(
     }
     let known = poisoned.map(|poisoned| Known::of(&poisoned, &found));
     let outcome = SuspectsOutcome::of(rows, trusted, &found, known);
-    Ok(Finished {
-        outcome: Part::finite(KIND, &outcome).ok_or(TrialError::NotFinite)?,
-        data_hash: hash,
-        data_notes: source.notes,
-        machine: Machine::cpu(instruction_set()),
-        parts: Parts::new(),
-    })
+    source.finished(KIND, &outcome, hash)
 }

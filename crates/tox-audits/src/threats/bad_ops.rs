@@ -56,10 +56,7 @@ impl Threat for BadOps {
     }
 
     fn title(&self, config: &Part) -> String {
-        match config.read::<SpacePoison>() {
-            Ok(poison) => format!("{} x {}", poison.set, poison.q),
-            Err(_) => KIND.to_owned(),
-        }
+        config.titled(|poison: SpacePoison| format!("{} x {}", poison.set, poison.q))
     }
 
     fn budget(&self, config: &Part) -> Option<f64> {

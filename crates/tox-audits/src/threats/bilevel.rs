@@ -32,9 +32,6 @@ impl Threat for OptimalPoison {
     }
 
     fn title(&self, config: &Part) -> String {
-        match config.read::<BilevelAttack>() {
-            Ok(attack) => format!("{} points", attack.points()),
-            Err(_) => KIND.to_owned(),
-        }
+        config.titled(|attack: BilevelAttack| format!("{} points", attack.points()))
     }
 }

@@ -37,10 +37,7 @@ impl Threat for Evasion {
     }
 
     fn title(&self, config: &Part) -> String {
-        match config.read::<EvasionThreat>() {
-            Ok(threat) => task::attack(&threat).name,
-            Err(_) => KIND.to_owned(),
-        }
+        config.titled(|threat: EvasionThreat| task::attack(&threat).name)
     }
 
     fn budget(&self, config: &Part) -> Option<f64> {

@@ -7,11 +7,10 @@ use crate::audit::{AuditError, Inputs, run_fixed};
 use crate::config::{BilevelConfig, Victim};
 use crate::converge::{Stop, minimise};
 use crate::craft::{Aim, Crafted, converged, craft};
-use crate::inner::Problem;
 use crate::outcome::{BilevelOutcome, Divergence};
 use crate::pass::Passes;
 use crate::points::{Points, TrainingSet};
-use crate::victim::{Folds, Poison, best, cross_validate, model, regulariser, retrain};
+use crate::victim::{Folds, Poison, best, cross_validate, model, problem, retrain};
 use tox_data::checkpoint::Hooks;
 use tox_data::majority;
 
@@ -447,15 +446,9 @@ fn validate(config: &BilevelConfig, question: &Question<'_>, s: usize) -> Option
         let mut weights = vec![0.0; model.parameters()];
         // From the strongest on: each minimum is near the one before.
         for (loss, &lambda) in losses.iter_mut().zip(question.grid).rev() {
-            let problem = Problem {
-                model: &model,
-                train: TrainingSet::of(&rest, &none),
-                valid: &held,
-                regulariser: regulariser(config, &question.each(lambda), rest.len()),
-                start: &weights,
-                steps: config.inner.steps,
-                lr: config.inner.lr as f32,
-            };
+            let points = (TrainingSet::of(&rest, &none), &held);
+            let each = question.each(lambda);
+            let problem = problem((&model, config), points, &each, &weights);
             let found = minimise(&problem, &weights, Stop::default()).weights;
             *loss += Passes::of(&model, &held).loss(&found);
             weights = found;

@@ -7,11 +7,11 @@ use super::{AuditError, Finished, Inputs};
 use crate::ascent::{climb, descend, norm};
 use crate::config::{Objective, Victim};
 use crate::hypergradient::{Hypergradient, ReverseMode};
-use crate::inner::{Diverged, Problem};
+use crate::inner::Diverged;
 use crate::measures;
 use crate::outcome::{BilevelOutcome, CrossValidated, Divergence, Example, Hyperiteration, Level};
 use crate::points::{Points, TrainingSet};
-use crate::victim::{self, Poison, cross_validate, groups, model, regulariser, retrain};
+use crate::victim::{self, Poison, cross_validate, groups, model, retrain};
 use serde::{Deserialize, Serialize};
 use tox_data::checkpoint::{Buffers, CheckpointError, Machine, Slot, restore};
 use tox_data::rng::stream;
@@ -114,18 +114,14 @@ impl<'a> Audit<'a> {
         self.inputs.attack.map_or(0, |a| a.batches)
     }
 
-    /// Outer steps of the present level: none where there is nothing to optimise.
-    fn hyperiterations(&self) -> usize {
+    /// Outer steps of a level: none where there is nothing to optimise.
+    fn hyperiterations(&self, level: usize) -> usize {
         let config = self.inputs.config;
-        match (
-            self.state.levels.is_empty(),
-            config.victim,
-            config.lambda.objective,
-        ) {
-            (false, _, _) | (true, Victim::Learned, Objective::Gradient) => config.hyperiterations,
+        match (level, config.victim, config.lambda.objective) {
+            (1.., _, _) | (0, Victim::Learned, Objective::Gradient) => config.hyperiterations,
             // Without poison the answer is always the same.
-            (true, Victim::Learned, Objective::GridLoss | Objective::GridError) => 1,
-            (true, Victim::None | Victim::Large | Victim::CrossValidated, _) => 0,
+            (0, Victim::Learned, Objective::GridLoss | Objective::GridError) => 1,
+            (0, Victim::None | Victim::Large | Victim::CrossValidated, _) => 0,
         }
     }
 
@@ -159,7 +155,7 @@ impl<'a> Audit<'a> {
         }
         let level = self.state.levels.len();
         let step = self.state.trace.len();
-        let (result, training) = if step < self.hyperiterations() {
+        let (result, training) = if step < self.hyperiterations(level) {
             (
                 self.hyperiteration(),
                 format!("hyperiteration {}", step + 1),
@@ -200,15 +196,8 @@ impl<'a> Audit<'a> {
             fixed: vec![&self.clean, &frozen],
             poison: &poison,
         };
-        let problem = Problem {
-            model: &model,
-            regulariser: regulariser(config, &self.state.lambda, train.len()),
-            train,
-            valid: &sets.valid,
-            start: &start,
-            steps: config.inner.steps,
-            lr: config.inner.lr as f32,
-        };
+        let lambda = &self.state.lambda;
+        let problem = victim::problem((&model, config), (train, &sets.valid), lambda, &start);
         let reverse = ReverseMode {
             keep: config.inner.keep,
         };
@@ -328,18 +317,21 @@ impl<'a> Audit<'a> {
         self.clean = self.poison.leaves(&sets.train);
     }
 
-    /// Share of the trainings done.
+    /// Share of the steps done: lambdas tried, hyperiterations, and of each level its measurement.
     fn share(&self) -> f64 {
-        let hyper = self.inputs.config.hyperiterations as f64;
-        let levels = (self.batches() + 1) as f64;
         let tried = match self.inputs.config.victim {
-            Victim::CrossValidated => self.inputs.config.lambda.grid as f64,
-            _ => 0.0,
+            Victim::CrossValidated => self.inputs.config.lambda.grid,
+            Victim::None | Victim::Large | Victim::Learned => 0,
         };
-        let done = self.state.cross_validation.len() as f64
-            + self.state.levels.len() as f64 * hyper
-            + self.state.trace.len() as f64;
-        done / (tried + levels * hyper)
+        let steps = |levels: usize| -> usize {
+            (0..levels)
+                .map(|level| self.hyperiterations(level) + 1)
+                .sum()
+        };
+        let done = self.state.cross_validation.len()
+            + steps(self.state.levels.len())
+            + self.state.trace.len();
+        done as f64 / (tried + steps(self.batches() + 1)) as f64
     }
 
     fn message(&self) -> String {
@@ -360,7 +352,7 @@ impl<'a> Audit<'a> {
         format!(
             "batch {level}/{levels}, hyperiteration {}/{}{loss}",
             self.state.trace.len(),
-            self.hyperiterations()
+            self.hyperiterations(level)
         )
     }
 

@@ -158,7 +158,9 @@ impl<'a> Builder<'a> {
     fn bias(&mut self, name: String, n: usize, init: Init, fan_in: usize) -> ParamId {
         match init {
             Init::Torch => self.weight(name, [n], init, [fan_in, n]),
-            _ => self.state.params.add(name, [n], vec![0.0; n]),
+            Init::KaimingNormal(_) | Init::KaimingUniform(_) | Init::Zero => {
+                self.state.params.add(name, [n], vec![0.0; n])
+            }
         }
     }
 }

@@ -165,7 +165,7 @@ fn fused(
                 .map(|norm| pass.running().statistics(norm.running()));
             Some(norms.collect())
         }
-        _ => None,
+        Mode::Train(_) | Mode::Probe => None,
     };
     let [n, _, mut h, mut w] = x.dims();
     let mut counts: Vec<usize> = lead.iter().map(|_| n * h * w).collect();

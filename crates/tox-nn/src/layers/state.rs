@@ -197,7 +197,7 @@ impl State {
         let parts = self.slots().into_iter().map(|(name, (slot, shape))| {
             let (dtype, bytes): (_, Vec<u8>) = match slot {
                 Slot::Batches(id) => (Dtype::I64, self.running.batches(id).to_le_bytes().into()),
-                _ => {
+                Slot::Weight(_) | Slot::Mean(_) | Slot::Var(_) => {
                     let values = self.values(slot).iter();
                     (Dtype::F32, values.flat_map(|v| v.to_le_bytes()).collect())
                 }
@@ -273,7 +273,7 @@ impl State {
             }
             let expected = match slot {
                 Slot::Batches(_) => Dtype::I64,
-                _ => Dtype::F32,
+                Slot::Weight(_) | Slot::Mean(_) | Slot::Var(_) => Dtype::F32,
             };
             if view.dtype() != expected {
                 return Err(WeightsError::Type {

@@ -114,7 +114,9 @@ impl Check {
                     .for_each(|(a, b)| see(f64::from(a.abs_diff(*b)))),
                 (Values::Floats(a), Values::Floats(b)) => (a[row.clone()].iter().zip(&b[row]))
                     .for_each(|(a, b)| see((f64::from(*a) - f64::from(*b)).abs())),
-                _ => unreachable!("applying a patch keeps the kind of values"),
+                (Values::Bytes(_), Values::Floats(_)) | (Values::Floats(_), Values::Bytes(_)) => {
+                    unreachable!("applying a patch keeps the kind of values")
+                }
             }
             moved += usize::from(changed);
         }

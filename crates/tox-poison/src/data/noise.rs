@@ -19,8 +19,8 @@ pub struct Noise {
     /// Largest change of a value (L-inf). The paper's is 16.
     #[schemars(range(min = 1, max = 255))]
     pub bound: u8,
-    /// Standard deviation before clipping. The paper does not give it; equal to the bound,
-    /// the default, a third of the pixels end at the bound and the others are still Gaussian.
+    /// Standard deviation before clipping. The paper does not give it; the default is the paper's bound: equal to
+    /// the bound, a third of the pixels end at it and the others are still Gaussian.
     #[schemars(range(max = 1e6), extend("exclusiveMinimum" = 0.0))]
     pub std: f64,
 }

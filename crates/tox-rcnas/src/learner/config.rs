@@ -69,7 +69,7 @@ pub struct CandidateConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub teacher: Option<TrainingConfig>,
     /// What the first layer sees, of the teacher and of all its sub-networks.
-    #[serde(skip_serializing_if = "Normalisation::is_data")]
+    #[serde(skip_serializing_if = "tox_data::is_default")]
     pub normalise: Normalisation,
     /// Whether it begins with weights of the teacher; else with random ones. The papers train every
     /// sub-network; a warm one needs fewer epochs for the same order.

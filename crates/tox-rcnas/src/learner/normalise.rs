@@ -74,10 +74,6 @@ impl Normalisation {
         ("fashion-mnist-common", Self::FashionMnistCommon),
     ];
 
-    pub(super) fn is_data(&self) -> bool {
-        *self == Self::Data
-    }
-
     /// Its constants, where they are not the data set's.
     fn constants(&self) -> Option<Constants> {
         let (mean, std): (&[f64], &[f64]) = match self {

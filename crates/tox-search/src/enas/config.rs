@@ -59,12 +59,6 @@ pub enum Skips {
     InPlace,
 }
 
-impl Skips {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
 /// How the CPU kernels make the dense convolutions of 3x3 and 5x5.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -75,12 +69,6 @@ pub enum Conv {
     Winograd,
     /// With all products.
     Direct,
-}
-
-impl Conv {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 /// What weight decay and momentum do to weights that the sampled child does not use.
@@ -159,13 +147,13 @@ pub struct ChildConfig {
     /// What a step with a non-finite gradient norm does.
     pub nan_policy: NanPolicy,
     /// How skips are added: `separate` unless given.
-    #[serde(skip_serializing_if = "Skips::is_default")]
+    #[serde(skip_serializing_if = "tox_data::is_default")]
     pub skips: Skips,
     /// The 1x1 conv of separable convs.
     pub pointwise: Pointwise,
     /// How dense convolutions are made: `winograd` unless given.
     // The default is not written, so that trials keep the ids that they had before there was a choice.
-    #[serde(skip_serializing_if = "Conv::is_default")]
+    #[serde(skip_serializing_if = "tox_data::is_default")]
     pub conv: Conv,
     /// What happens to unused weights.
     pub idle: Idle,

@@ -99,19 +99,21 @@ impl Search<'_> {
         let done = match self.state.phase {
             Phase::Retrain(epoch, _) => search + epoch as f64 * 0.6,
             Phase::Done => search + retrain,
-            _ => self.state.epoch as f64 + part,
+            Phase::Train(_) | Phase::Control(_) => self.state.epoch as f64 + part,
         };
         let message = match (&self.state.phase, self.state.epochs.last()) {
             (Phase::Retrain(epoch, _), _) => {
                 format!("retraining, epoch {}/{}", epoch + 1, c.retrain.epochs)
             }
-            (_, Some(last)) => format!(
+            (Phase::Train(_) | Phase::Control(_) | Phase::Done, Some(last)) => format!(
                 "epoch {}/{}, validation error {:.1} %",
                 self.state.epoch + 1,
                 c.child.epochs,
                 last.valid_error
             ),
-            _ => format!("epoch 1/{}", c.child.epochs),
+            (Phase::Train(_) | Phase::Control(_) | Phase::Done, None) => {
+                format!("epoch 1/{}", c.child.epochs)
+            }
         };
         progress(done / (search + retrain), &message);
     }

@@ -306,7 +306,7 @@ impl ElasticSpace {
 
     /// Refuses a number of classes that no network can have.
     pub(crate) fn check_classes(classes: usize) -> Result<(), SpaceError> {
-        within("number of classes", classes, 1..=MAX)
+        within(("classes", "number of classes"), classes, 1..=MAX)
     }
 }
 

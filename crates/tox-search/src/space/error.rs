@@ -131,6 +131,14 @@ pub enum SpaceError {
         found: String,
         expected: String,
     },
+    /// A size of such a network, by the key that sets it.
+    #[error("the network's {what} is {found}, expected {expected}")]
+    Size {
+        key: &'static str,
+        what: &'static str,
+        found: usize,
+        expected: String,
+    },
     /// A number of an elastic space.
     #[error("the elastic space: {0}")]
     Elastic(#[from] OutOfRange),
@@ -147,18 +155,19 @@ pub fn hint(found: &str, known: &[&str]) -> String {
     best.map_or_else(String::new, |(_, name)| format!(", did you mean `{name}`?"))
 }
 
-/// Refuses a number of a network outside of `range`.
+/// Refuses a number of a network, what the key sets, outside of `range`.
 pub(crate) fn within(
-    what: &'static str,
+    (key, what): (&'static str, &'static str),
     found: usize,
     range: std::ops::RangeInclusive<usize>,
 ) -> Result<(), SpaceError> {
     if range.contains(&found) {
         return Ok(());
     }
-    Err(SpaceError::Network {
+    Err(SpaceError::Size {
+        key,
         what,
-        found: found.to_string(),
+        found,
         expected: format!("{} to {}", range.start(), range.end()),
     })
 }
@@ -166,7 +175,7 @@ pub(crate) fn within(
 /// Refuses an input (C, H, W) that cannot be halved twice without a remainder.
 pub(super) fn input_shape(input: [usize; 3]) -> Result<(), SpaceError> {
     let [channels, height, width] = input;
-    within("number of input channels", channels, 1..=MAX)?;
+    within(("input", "number of input channels"), channels, 1..=MAX)?;
     if [height, width]
         .iter()
         .all(|side| (1..=MAX).contains(side) && side % 4 == 0)

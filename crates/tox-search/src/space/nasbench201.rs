@@ -198,9 +198,9 @@ impl Default for Network {
 impl Network {
     /// Refuses what cannot be built.
     pub fn check(&self) -> Result<(), SpaceError> {
-        within("number of channels", self.channels, 1..=MAX)?;
-        within("number of cells a stage", self.cells, 1..=MAX)?;
-        within("number of classes", self.classes, 1..=MAX)?;
+        within(("channels", "number of channels"), self.channels, 1..=MAX)?;
+        within(("cells", "number of cells a stage"), self.cells, 1..=MAX)?;
+        within(("classes", "number of classes"), self.classes, 1..=MAX)?;
         input_shape(self.input)
     }
 }

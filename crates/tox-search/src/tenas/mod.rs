@@ -47,12 +47,8 @@ pub struct TenasTrace {
     pub rounds: Vec<Vec<rank::Candidate>>,
     /// Of these, those in whose place a candidate with equal scores could have gone: the order of
     /// the list decided.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "tox_data::is_default")]
     pub ties: usize,
-}
-
-fn is_zero(n: &usize) -> bool {
-    *n == 0
 }
 
 impl Course for TenasTrace {

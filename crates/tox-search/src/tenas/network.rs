@@ -78,7 +78,7 @@ impl Supernet {
         };
         let c = match (space.space, score) {
             (CellSpace::NasBench201, Score::Kernel) => 3,
-            _ => 1,
+            (CellSpace::NasBench201, Score::Regions) | (CellSpace::Darts, _) => 1,
         };
         let mut b = Builder::new(seed, network, Init::KaimingNormal(fan));
         b.linear_init = b.conv_init;

@@ -48,7 +48,7 @@ pub struct Recipe {
     #[schemars(with = "KeysOf")]
     pub defence: Option<Value>,
     /// How results are measured beyond what the learner does itself.
-    #[serde(default, skip_serializing_if = "Judge::is_default")]
+    #[serde(default, skip_serializing_if = "tox_data::is_default")]
     pub judge: Judge,
     /// What must hold of the results, each by a name: `damage("rlf-10") <= 2.0`. A gate fails only where the
     /// 95 % interval lies beyond its bound. It changes no trial.

@@ -167,7 +167,9 @@ fn refused(error: &AttackError) -> Failure {
         AttackError::Ball(_) => {
             "write --epsilon 8/255 for 8 of 255 grey levels, or --norm l2 with a length"
         }
-        _ => "leave the attack out, or use another",
+        AttackError::Settings { .. } | AttackError::Classes { .. } => {
+            "leave the attack out, or use another"
+        }
     };
     usage(error.to_string(), hint)
 }

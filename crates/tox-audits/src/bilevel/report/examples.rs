@@ -60,7 +60,9 @@ fn row_name(setting: &Setting, cell: &Cell) -> String {
     let label = setting.label(cell);
     match cell.config.victim {
         Victim::None => label,
-        _ => format!("{label}, {}", penalty(setting.penalty())),
+        Victim::Large | Victim::CrossValidated | Victim::Learned => {
+            format!("{label}, {}", penalty(setting.penalty()))
+        }
     }
 }
 

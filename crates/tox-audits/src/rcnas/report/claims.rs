@@ -123,8 +123,10 @@ fn pairs<'c, 'a>(
 }
 
 fn title(task: &Task, cell: &Cell) -> String {
-    let unseen = match (cell.method(), cell.unseen().as_slice()) {
-        (Method::RcNas, parts @ [_, ..]) => format!(", unseen {}", parts.join(" + ")),
+    let unseen = match cell.unseen().as_slice() {
+        parts @ [_, ..] if cell.method() == Method::RcNas => {
+            format!(", unseen {}", parts.join(" + "))
+        }
         _ => String::new(),
     };
     let label = match task.of(cell.method()).count() {

@@ -104,6 +104,6 @@ pub fn best(data: &Data, attack: usize) -> Option<Best> {
         robust: best.robust[attack],
         mean: values().sum::<f64>() / data.nets.len() as f64,
         least: values().fold(f64::INFINITY, f64::min),
-        with_clean: ranks::spearman(&pairs.collect::<Vec<_>>()),
+        with_clean: ranks::agreement(pairs),
     })
 }

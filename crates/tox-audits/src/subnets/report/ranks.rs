@@ -1,16 +1,12 @@
 //! How far tasks agree on which network is better: Spearman's rank correlation.
 
 use super::gather::{Data, Gathered, Net};
-use tox_report::stats;
+use tox_report::stats::spearman;
 
-/// Spearman's rank correlation; `None` for fewer than three pairs, or where all values of a side are
-/// the same.
-pub fn spearman(pairs: &[(f64, f64)]) -> Option<f64> {
-    if pairs.len() < 3 {
-        return None;
-    }
-    let (a, b): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
-    stats::spearman(&a, &b)
+/// [`spearman`] of pairs; `None` for fewer than three, which agree or do not by chance.
+pub fn agreement(pairs: impl Iterator<Item = (f64, f64)>) -> Option<f64> {
+    let (a, b): (Vec<f64>, Vec<f64>) = pairs.unzip();
+    spearman(&a, &b).filter(|_| a.len() > 2)
 }
 
 /// The networks that two data sets share, by one number each.
@@ -19,8 +15,7 @@ fn shared(a: &Data, b: &Data, of: impl Fn(&Net, &Net) -> (f64, f64)) -> Option<f
         let at = b.nets.binary_search_by(|n| n.shape.cmp(&net.shape)).ok()?;
         Some(of(net, &b.nets[at]))
     };
-    let pairs: Vec<(f64, f64)> = a.nets.iter().filter_map(twin).collect();
-    spearman(&pairs)
+    agreement(a.nets.iter().filter_map(twin))
 }
 
 /// Of the same task between two seeds, the mean over pairs of seeds: how far chance lets the order
@@ -41,8 +36,9 @@ fn again(data: &Data, attack: usize) -> Option<f64> {
     for (i, a) in seeds.iter().enumerate() {
         for b in &seeds[i + 1..] {
             let pairs = data.nets.iter();
-            let pairs = pairs.filter_map(|n| Some((at(n, *a)?, at(n, *b)?)));
-            all.extend(spearman(&pairs.collect::<Vec<_>>()));
+            all.extend(agreement(
+                pairs.filter_map(|n| Some((at(n, *a)?, at(n, *b)?))),
+            ));
         }
     }
     (!all.is_empty()).then(|| all.iter().sum::<f64>() / all.len() as f64)
@@ -120,16 +116,12 @@ mod tests {
 
     #[test]
     fn rank_correlations_by_hand() {
-        let pairs = |b: [f64; 4]| -> Vec<(f64, f64)> {
-            let a = [1.0, 2.0, 30.0, 40.0];
-            a.into_iter().zip(b).collect()
-        };
-        assert_eq!(spearman(&pairs([5.0, 6.0, 7.0, 80.0])), Some(1.0));
-        assert_eq!(spearman(&pairs([8.0, 7.0, 6.0, 5.0])), Some(-1.0));
+        let of = |b: [f64; 4]| agreement([1.0, 2.0, 30.0, 40.0].into_iter().zip(b));
+        assert_eq!(of([5.0, 6.0, 7.0, 80.0]), Some(1.0));
+        assert_eq!(of([8.0, 7.0, 6.0, 5.0]), Some(-1.0));
         // Ranks 2 1 4 3: 1 - 6 * 4 / (4 * 15).
-        let found = spearman(&pairs([6.0, 5.0, 8.0, 7.0])).unwrap();
-        assert!((found - 0.6).abs() < 1e-12);
-        assert_eq!(spearman(&pairs([1.0; 4])), None);
-        assert_eq!(spearman(&[(1.0, 1.0), (2.0, 2.0)]), None);
+        assert!((of([6.0, 5.0, 8.0, 7.0]).unwrap() - 0.6).abs() < 1e-12);
+        assert_eq!(of([1.0; 4]), None);
+        assert_eq!(agreement([(1.0, 1.0), (2.0, 2.0)].into_iter()), None);
     }
 }

@@ -102,7 +102,7 @@ impl<'a> Pass<'a> {
     pub fn choices(&self) -> Choices {
         match &self.chooser {
             Chooser::Noting(choices) => Choices(choices.borrow().clone()),
-            _ => Choices::default(),
+            Chooser::Free | Chooser::Holding(..) => Choices::default(),
         }
     }
 

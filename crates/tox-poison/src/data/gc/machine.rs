@@ -147,7 +147,7 @@ impl<'a, N: Network> Cancelling<'a, N> {
             let steps = self.steps(phase);
             let passed = match phase {
                 Phase::Cancel => h.curve.len(),
-                _ => 0,
+                Phase::Ascent | Phase::Clean | Phase::Measure | Phase::Done => 0,
             };
             all += cost * steps * passes;
             done += match phase.cmp(&h.phase) {

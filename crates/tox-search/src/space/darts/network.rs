@@ -55,9 +55,9 @@ pub struct CellShape {
 impl Network {
     /// Refuses what cannot be built.
     pub fn check(&self) -> Result<(), SpaceError> {
-        within("number of channels", self.channels, 1..=MAX)?;
-        within("number of cells", self.layers, 1..=MAX)?;
-        within("number of classes", self.classes, 1..=MAX)?;
+        within(("channels", "number of channels"), self.channels, 1..=MAX)?;
+        within(("cells", "number of cells"), self.layers, 1..=MAX)?;
+        within(("classes", "number of classes"), self.classes, 1..=MAX)?;
         input_shape(self.input)?;
         let [_, height, width] = self.input;
         let size = self.cells()[self.auxiliary_cell()].output_size;

@@ -18,6 +18,7 @@ use rows::ImageOptions;
 use std::path::{Path, PathBuf};
 use tox_audits::threats::{DataPoison, POISONS};
 use tox_bilevel::config::Victim;
+use tox_poison::data::clf::Classifier;
 
 /// What crafts the poison.
 #[derive(Clone, Copy)]
@@ -193,10 +194,10 @@ const BILEVEL: &str = "--attack bilevel";
 #[derive(clap::Args)]
 pub struct TrainingOptions {
     /// Passes over the clean images, in each stage if there are stages; published trainings have 200
-    #[arg(long, value_name = "N", default_value_t = 15)]
+    #[arg(long, value_name = "N", default_value_t = Classifier::small().fit.epochs)]
     pub epochs: usize,
     /// Channels of the first stage of a ResNet-18; the published network has 64
-    #[arg(long, value_name = "N", default_value_t = 16)]
+    #[arg(long, value_name = "N", default_value_t = Classifier::small().width)]
     pub width: usize,
 }
 

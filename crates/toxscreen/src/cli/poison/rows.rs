@@ -22,14 +22,14 @@ use tox_poison::data::{Check, PoisonError, points};
 use tox_study::part::Part;
 
 /// Options of the attacks on images.
-#[derive(clap::Args)]
+#[derive(Clone, Copy, clap::Args)]
 pub struct ImageOptions {
     /// Most that a pixel moves, in 1/255
     #[arg(long, value_name = "B", default_value_t = Noise::default().bound)]
     pub bound: u8,
-    /// noise: standard deviation before clipping, in 1/255 [default: the bound]
-    #[arg(long, value_name = "S", allow_negative_numbers = true)]
-    pub std: Option<f64>,
+    /// noise: standard deviation before clipping, in 1/255
+    #[arg(long, value_name = "S", allow_negative_numbers = true, default_value_t = Noise::default().std)]
+    pub std: f64,
 }
 
 /// Crafts the poison, checks it and writes it; `given` tells which options were written.
@@ -170,8 +170,7 @@ fn asked(args: &Poison, clean: &Features, given: &ArgMatches) -> Result<(Part, P
             Part::new(kind, &gc::threat(args)?)
         }
         Attack::Noise => {
-            let bound = args.images.bound;
-            let std = args.images.std.unwrap_or(f64::from(bound));
+            let ImageOptions { bound, std } = args.images;
             let noise = Noise { bound, std };
             let held = ranges::check(&noise).map_err(PoisonError::from);
             held.map_err(Fails::fails)?;
