@@ -7,6 +7,7 @@
 //! [`nets`] are ordinary networks over them, with batch norm that keeps running statistics and
 //! PyTorch's names for everything; [`fit`] trains one.
 
+pub mod ascent;
 pub mod device;
 pub mod fit;
 #[cfg(feature = "cube")]

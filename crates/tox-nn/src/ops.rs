@@ -142,17 +142,21 @@ fn composed(
             batch_norm(Engine::Plain, x, gamma, beta, relu)
         }
     };
+    // A ReLU behind a batch norm is a part of it.
+    let relu_before = |i: usize| block.links.get(i).is_some_and(|link| link.relu);
+    let mut done = block.lead;
     let mut y = match block.lead {
-        true => norm(x.clone(), next(), next(), false),
+        true => norm(x.clone(), next(), next(), relu_before(0)),
         false => x.clone(),
     };
     let mut first = None;
-    for link in &block.links {
-        y = if link.relu { relu(y) } else { y };
+    for (i, link) in block.links.iter().enumerate() {
+        y = if link.relu && !done { relu(y) } else { y };
+        done = link.norm.is_some();
         first.get_or_insert_with(|| y.clone());
         y = conv(Engine::Plain, y, next(), link.conv);
         if let Some(with_relu) = link.norm {
-            y = norm(y, next(), next(), with_relu);
+            y = norm(y, next(), next(), with_relu || relu_before(i + 1));
         }
     }
     let y = match (block.around, first) {
@@ -332,6 +336,8 @@ pub fn pool(engine: Engine, x: Tensor<4>, kind: Pool) -> Tensor<4> {
 pub fn gather(engine: Engine, x: Tensor<4>) -> Tensor<4> {
     match engine {
         Engine::Kernels => Tensor::from_dispatch(Dispatch::gather(x.into_dispatch())),
+        #[cfg(feature = "cube")]
+        Engine::Plain if gpu::has(&x) => gpu::gather(x),
         Engine::Plain => {
             let [_, _, h, w] = x.dims();
             let (oh, ow) = halved(h, w);
@@ -356,6 +362,10 @@ pub fn matmul<const D: usize>(engine: Engine, x: Tensor<D>, y: Tensor<D>) -> Ten
 
 /// `[n, c, h, w]` averaged over pixels: `[n, c]`.
 pub fn global_average(x: Tensor<4>) -> Tensor<2> {
+    #[cfg(feature = "cube")]
+    if gpu::has(&x) {
+        return gpu::average(x);
+    }
     let [n, c, h, w] = x.dims();
     x.reshape([n, c, h * w]).mean_dim(2).reshape([n, c])
 }

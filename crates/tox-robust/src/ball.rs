@@ -4,6 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tox_data::ranges::{self, OutOfRange};
+use tox_nn::ascent::Bounds;
 
 /// How the size of a perturbation is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -59,6 +60,28 @@ impl Ball {
         x.iter().all(|x| (0.0..=1.0).contains(x)) && self.distance(x, clean) <= self.epsilon
     }
 
+    /// The lowest and the highest value of a pixel that is `c` when clean, in L-inf.
+    fn sides(&self, c: f32) -> (f32, f32) {
+        let centre = f64::from(c);
+        let low = above(centre - self.epsilon).max(0.0);
+        let high = below(centre + self.epsilon).min(1.0);
+        (low.min(c), high.max(c))
+    }
+
+    /// Where images may go, for an ascent on a device.
+    pub(crate) fn reach<'a>(&self, clean: &'a [f32]) -> Reach<'a> {
+        match self.norm {
+            Norm::Linf => {
+                let (low, high) = clean.iter().map(|&c| self.sides(c)).unzip();
+                Reach::Box { low, high }
+            }
+            Norm::L2 => Reach::Sphere {
+                clean,
+                radius: self.epsilon,
+            },
+        }
+    }
+
     /// Moves one image `x` to a point that [`Ball::allows`]: for L-inf the nearest; for L2 what
     /// scaling towards `clean` and then clipping to 0..=1 gives, as usual, for clipping brings no
     /// pixel farther from one that lies in 0..=1 itself. Rounding never leads out of the ball. A NaN
@@ -68,14 +91,8 @@ impl Ball {
         match self.norm {
             Norm::Linf => {
                 for (x, &c) in x.iter_mut().zip(clean) {
-                    let centre = f64::from(c);
-                    let low = above(centre - epsilon).max(0.0);
-                    let high = below(centre + epsilon).min(1.0);
-                    *x = if x.is_nan() {
-                        c
-                    } else {
-                        x.clamp(low.min(c), high.max(c))
-                    };
+                    let (low, high) = self.sides(c);
+                    *x = if x.is_nan() { c } else { x.clamp(low, high) };
                 }
             }
             Norm::L2 => {
@@ -91,6 +108,21 @@ impl Ball {
                 }
                 x.iter_mut().for_each(|x| *x = x.clamp(0.0, 1.0));
             }
+        }
+    }
+}
+
+/// [`Bounds`] with what they borrow.
+pub(crate) enum Reach<'a> {
+    Box { low: Vec<f32>, high: Vec<f32> },
+    Sphere { clean: &'a [f32], radius: f64 },
+}
+
+impl Reach<'_> {
+    pub fn bounds(&self) -> Bounds<'_> {
+        match self {
+            Self::Box { low, high } => Bounds::Box { low, high },
+            &Self::Sphere { clean, radius } => Bounds::Sphere { clean, radius },
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::oracle::{Cotangent, Oracle};
 use burn::tensor::{Tensor, TensorData};
 use tox_data::Normalise;
 use tox_nn::Device;
+use tox_nn::ascent::{self, Ascended, Ascent, Images};
 use tox_nn::layers::{Mode, Network, Pass, State};
 use tox_nn::ops::read;
 use tox_nn::params::Resident;
@@ -100,6 +101,10 @@ impl<N: Network> Oracle for Model<'_, N> {
     fn pullback(&self, pixels: &[f32], cotangent: &mut Cotangent<'_>) -> (Vec<f32>, Vec<f32>) {
         self.function().pullback(pixels, cotangent)
     }
+
+    fn ascend(&self, ascent: &Ascent<'_>) -> Option<Ascended> {
+        self.function().ascend(ascent)
+    }
 }
 
 /// Any differentiable function of normalised images `[n, c, h, w]` to logits `[n, classes]`, on the
@@ -150,6 +155,15 @@ impl<F: Fn(Tensor<4>, &Device) -> Tensor<2>> Oracle for Function<'_, F> {
             channel.iter_mut().for_each(|v| *v /= std);
         }
         (logits, gradient)
+    }
+
+    fn ascend(&self, ascent: &Ascent<'_>) -> Option<Ascended> {
+        let images = Images {
+            shape: self.shape,
+            mean: &self.normalise.mean,
+            std: &self.normalise.std,
+        };
+        ascent::run(ascent, images, &self.device, &self.of)
     }
 }
 

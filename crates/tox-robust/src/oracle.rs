@@ -1,5 +1,7 @@
 //! What an attack may ask of a network.
 
+use tox_nn::ascent::{Ascended, Ascent};
+
 /// Given logits, the derivative of a loss by each.
 pub type Cotangent<'a> = dyn FnMut(&[f32]) -> Vec<f32> + 'a;
 
@@ -20,6 +22,12 @@ pub trait Oracle {
     /// cotangents: `cotangent` is given the logits and returns as many numbers, the derivative of a
     /// loss by them. One forward and one backward pass.
     fn pullback(&self, pixels: &[f32], cotangent: &mut Cotangent<'_>) -> (Vec<f32>, Vec<f32>);
+
+    /// A whole ascent where the network runs, with one wait at its end: on a GPU. `None` elsewhere, where its
+    /// steps are made one by one.
+    fn ascend(&self, _ascent: &Ascent<'_>) -> Option<Ascended> {
+        None
+    }
 
     /// Whether [`Oracle::pullback`] gives gradients. A model that answers with logits alone can be judged by
     /// black boxes; nothing else asks it for a gradient.

@@ -15,8 +15,13 @@ use burn_cubecl::tensor::CubeTensor;
 pub trait CubeKernels: Backend {
     fn cube_max_pool(x: FloatTensor<Self>) -> (FloatTensor<Self>, IntTensor<Self>);
     fn cube_pick(x: FloatTensor<Self>, winners: IntTensor<Self>) -> FloatTensor<Self>;
+    fn cube_gather(x: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// `[n, c]`.
+    fn cube_average(x: FloatTensor<Self>) -> FloatTensor<Self>;
     /// The values of `flat` from `start` on, as a tensor of `shape`, without a copy and without gradients.
     fn cube_view(flat: FloatTensor<Self>, start: usize, shape: [usize; 4]) -> FloatTensor<Self>;
+    /// The same values, lying as NHWC, without gradients.
+    fn cube_lay(x: FloatTensor<Self>) -> FloatTensor<Self>;
     /// The output, and the statistics, which no gradient goes through.
     fn cube_norm(
         x: FloatTensor<Self>,
@@ -41,12 +46,24 @@ impl CubeKernels for Cube {
         launch::view(&flat, start, shape)
     }
 
+    fn cube_lay(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        launch::laid(x, true)
+    }
+
     fn cube_max_pool(x: FloatTensor<Self>) -> (FloatTensor<Self>, IntTensor<Self>) {
         launch::max_pool(x)
     }
 
     fn cube_pick(x: FloatTensor<Self>, winners: IntTensor<Self>) -> FloatTensor<Self> {
         launch::pick(x, winners)
+    }
+
+    fn cube_gather(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        launch::gather(x).0
+    }
+
+    fn cube_average(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        launch::average(x).0
     }
 
     fn cube_norm(
@@ -89,6 +106,38 @@ impl Backward<Cube, 1> for Picking {
 }
 
 #[derive(Debug)]
+struct Gathering;
+
+impl Backward<Cube, 1> for Gathering {
+    /// The dimensions of the map, and whether it lies as NHWC.
+    type State = ([usize; 4], bool);
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let dy = grads.consume::<Cube>(&ops.node);
+        let ([node], (dims, last)) = (ops.parents, ops.state);
+        if let Some(node) = node {
+            grads.register::<Cube>(node.id, launch::gathered(dy, dims, last));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Averaging;
+
+impl Backward<Cube, 1> for Averaging {
+    /// The dimensions of the map, and whether it lies as NHWC.
+    type State = ([usize; 4], bool);
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let dy = grads.consume::<Cube>(&ops.node);
+        let ([node], (dims, last)) = (ops.parents, ops.state);
+        if let Some(node) = node {
+            grads.register::<Cube>(node.id, launch::averaged(dy, dims, last));
+        }
+    }
+}
+
+#[derive(Debug)]
 struct Norming;
 
 impl Backward<Cube, 3> for Norming {
@@ -111,6 +160,10 @@ impl<C: CheckpointStrategy> CubeKernels for Autodiff<Cube, C> {
         Self::from_inner(launch::view(flat.primitive(), start, shape))
     }
 
+    fn cube_lay(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::from_inner(launch::laid(x.into_primitive(), true))
+    }
+
     fn cube_max_pool(x: FloatTensor<Self>) -> (FloatTensor<Self>, IntTensor<Self>) {
         let prep = Picking.prepare::<C>([x.node()]).compute_bound().stateful();
         let (x, _x) = x.into_parts();
@@ -128,6 +181,34 @@ impl<C: CheckpointStrategy> CubeKernels for Autodiff<Cube, C> {
         let y = launch::pick(x, winners.clone());
         match prep {
             OpsKind::Tracked(prep) => prep.finish(winners, y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
+    fn cube_gather(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        let prep = Gathering
+            .prepare::<C>([x.node()])
+            .compute_bound()
+            .stateful();
+        let (x, _x) = x.into_parts();
+        let dims = launch::dims(&x);
+        let (y, last) = launch::gather(x);
+        match prep {
+            OpsKind::Tracked(prep) => prep.finish((dims, last), y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
+    fn cube_average(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        let prep = Averaging
+            .prepare::<C>([x.node()])
+            .compute_bound()
+            .stateful();
+        let (x, _x) = x.into_parts();
+        let dims = launch::dims(&x);
+        let (y, last) = launch::average(x);
+        match prep {
+            OpsKind::Tracked(prep) => prep.finish((dims, last), y),
             OpsKind::UnTracked(prep) => prep.finish(y),
         }
     }

@@ -79,9 +79,145 @@ pub fn picked(dy: &[f32], winners: &[i32], dx: &mut [f32], values: usize, h: usi
     dx[ABSOLUTE_POS] = sum;
 }
 
+/// The pixels of a factorised reduction: of channel `k` every second one; behind all channels the same of the map
+/// shifted by one to the left and up, 0 beyond the border. Maps lie as [`place`] says.
+#[cube(launch_unchecked)]
+pub fn gather(
+    x: &[f32],
+    y: &mut [f32],
+    values: usize,
+    channels: usize,
+    h: usize,
+    w: usize,
+    oh: usize,
+    ow: usize,
+    #[comptime] last: bool,
+) {
+    if ABSOLUTE_POS >= values {
+        terminate!();
+    }
+    let mut channel = ABSOLUTE_POS / (oh * ow) % (2 * channels);
+    let mut image = ABSOLUTE_POS / (oh * ow * 2 * channels);
+    let mut pixel = ABSOLUTE_POS % (oh * ow);
+    if comptime!(last) {
+        channel = ABSOLUTE_POS % (2 * channels);
+        pixel = ABSOLUTE_POS / (2 * channels) % (oh * ow);
+        image = ABSOLUTE_POS / (2 * channels * oh * ow);
+    }
+    let mut shift = 0usize;
+    if channel >= channels {
+        shift = 1;
+        channel -= channels;
+    }
+    let (r, c) = (pixel / ow * 2 + shift, pixel % ow * 2 + shift);
+    let mut value = 0.0f32;
+    if r < h && c < w {
+        value = x[place(image * h * w + r * w + c, channel, channels, h * w, last)];
+    }
+    y[ABSOLUTE_POS] = value;
+}
+
+/// The gradient of [`gather`].
+#[cube(launch_unchecked)]
+pub fn gathered(
+    dy: &[f32],
+    dx: &mut [f32],
+    values: usize,
+    channels: usize,
+    h: usize,
+    w: usize,
+    oh: usize,
+    ow: usize,
+    #[comptime] last: bool,
+) {
+    if ABSOLUTE_POS >= values {
+        terminate!();
+    }
+    let mut channel = ABSOLUTE_POS / (h * w) % channels;
+    let mut image = ABSOLUTE_POS / (h * w * channels);
+    let mut pixel = ABSOLUTE_POS % (h * w);
+    if comptime!(last) {
+        channel = ABSOLUTE_POS % channels;
+        pixel = ABSOLUTE_POS / channels % (h * w);
+        image = ABSOLUTE_POS / (channels * h * w);
+    }
+    let (r, c) = (pixel / w, pixel % w);
+    let mut value = 0.0f32;
+    if r % 2 == c % 2 {
+        if r % 2 == 1 {
+            channel += channels;
+        }
+        let at = image * oh * ow + r / 2 * ow + c / 2;
+        value = dy[place(at, channel, 2 * channels, oh * ow, last)];
+    }
+    dx[ABSOLUTE_POS] = value;
+}
+
+/// The mean of every channel of every image.
+#[cube(launch_unchecked)]
+pub fn average(
+    x: &[f32],
+    y: &mut [f32],
+    values: usize,
+    channels: usize,
+    plane: usize,
+    #[comptime] last: bool,
+) {
+    if ABSOLUTE_POS >= values {
+        terminate!();
+    }
+    let (image, channel) = (ABSOLUTE_POS / channels, ABSOLUTE_POS % channels);
+    let mut sum = 0.0f32;
+    for pixel in 0..plane {
+        sum += x[place(image * plane + pixel, channel, channels, plane, last)];
+    }
+    y[ABSOLUTE_POS] = sum / f32::cast_from(plane);
+}
+
+/// The gradient of [`average`].
+#[cube(launch_unchecked)]
+pub fn averaged(
+    dy: &[f32],
+    dx: &mut [f32],
+    values: usize,
+    channels: usize,
+    plane: usize,
+    #[comptime] last: bool,
+) {
+    if ABSOLUTE_POS >= values {
+        terminate!();
+    }
+    let mut of = ABSOLUTE_POS / plane;
+    if comptime!(last) {
+        of = ABSOLUTE_POS / (plane * channels) * channels + ABSOLUTE_POS % channels;
+    }
+    dx[ABSOLUTE_POS] = dy[of] / f32::cast_from(plane);
+}
+
+/// The largest of every unit's values, of which none is below 0 or NaN.
+#[cube]
+pub fn largest(value: f32, shared: &mut Shared<[f32]>) -> f32 {
+    let unit = UNIT_POS as usize;
+    sync_cube();
+    shared[unit] = value;
+    sync_cube();
+    #[unroll]
+    for halving in 0..HALVINGS {
+        let half = comptime!((UNITS >> (halving + 1)) as usize);
+        if unit < half {
+            let other = shared[unit + half];
+            if other > shared[unit] {
+                shared[unit] = other;
+            }
+        }
+        sync_cube();
+    }
+    shared[0]
+}
+
 /// The sum of every unit's value.
 #[cube]
-fn total(value: f32, shared: &mut Shared<[f32]>) -> f32 {
+pub fn total(value: f32, shared: &mut Shared<[f32]>) -> f32 {
     let unit = UNIT_POS as usize;
     // Everybody has read the last one.
     sync_cube();
@@ -101,7 +237,13 @@ fn total(value: f32, shared: &mut Shared<[f32]>) -> f32 {
 
 /// Where value `i` of a channel lies in a map whose channels are `last` (NHWC) or not (NCHW).
 #[cube]
-fn place(i: usize, channel: usize, channels: usize, plane: usize, #[comptime] last: bool) -> usize {
+pub fn place(
+    i: usize,
+    channel: usize,
+    channels: usize,
+    plane: usize,
+    #[comptime] last: bool,
+) -> usize {
     if last {
         i * channels + channel
     } else {

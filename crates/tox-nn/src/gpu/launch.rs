@@ -1,6 +1,7 @@
 //! Launches of the kernels.
 
 use super::kernels::{self, UNITS};
+use crate::kernels::pool::halved;
 use burn::tensor::{DType, Shape};
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
@@ -26,10 +27,17 @@ pub fn view(flat: &CubeTensor, start: usize, shape: [usize; 4]) -> CubeTensor {
         .offset_start(bytes(start))
         .offset_end(bytes(all - start - len));
     let (client, device) = (flat.client.clone(), flat.device.clone());
-    CubeTensor::new_contiguous(client, device, Shape::new(shape), handle, flat.dtype)
+    let [o, i, h, w] = shape;
+    let part =
+        |shape| CubeTensor::new_contiguous(client, device, Shape::new(shape), handle, flat.dtype);
+    // Of one pixel it lies as NHWC too, which convolutions look for.
+    match h * w {
+        1 => permute_nhwc_to_nchw(part([o, h, w, i])),
+        _ => part(shape),
+    }
 }
 
-fn dims(x: &CubeTensor) -> [usize; 4] {
+pub fn dims(x: &CubeTensor) -> [usize; 4] {
     let shape = x.meta.shape();
     [shape[0], shape[1], shape[2], shape[3]]
 }
@@ -113,6 +121,127 @@ pub fn picked(dy: CubeTensor, winners: CubeTensor) -> CubeTensor {
     dx
 }
 
+/// Whether a map lies as NHWC, as convolutions leave it, and not as NCHW.
+pub fn is_last(x: &CubeTensor) -> bool {
+    permute_nchw_to_nhwc(x.clone()).is_contiguous()
+}
+
+/// A map `[n, c, h, w]` like `x` in place that lies as NHWC if `last`, else as NCHW.
+fn map(x: &CubeTensor, [n, c, h, w]: [usize; 4], last: bool) -> CubeTensor {
+    match last {
+        true => permute_nhwc_to_nchw(empty(x, Shape::new([n, h, w, c]), DType::F32)),
+        false => empty(x, Shape::new([n, c, h, w]), DType::F32),
+    }
+}
+
+/// A map, made to lie so.
+pub fn laid(map: CubeTensor, last: bool) -> CubeTensor {
+    match last {
+        true => permute_nhwc_to_nchw(into_contiguous(permute_nchw_to_nhwc(map))),
+        false => into_contiguous(map),
+    }
+}
+
+/// The pixels of a factorised reduction of `x`, and whether it lies as NHWC.
+pub fn gather(x: CubeTensor) -> (CubeTensor, bool) {
+    let last = is_last(&x);
+    let x = laid(x, last);
+    let [n, c, h, w] = dims(&x);
+    let (oh, ow) = halved(h, w);
+    let y = map(&x, [n, 2 * c, oh, ow], last);
+    let (count, dim, values) = each(&y);
+    // SAFETY: each unit writes its own value, and reads within the map.
+    unsafe {
+        kernels::gather::launch_unchecked(
+            &y.client,
+            count,
+            dim,
+            x.into_buffer_arg(),
+            y.clone().into_buffer_arg(),
+            values,
+            c,
+            h,
+            w,
+            oh,
+            ow,
+            last,
+        );
+    }
+    (y, last)
+}
+
+/// The gradient by a map of these dimensions, which lies as NHWC if `last`.
+pub fn gathered(dy: CubeTensor, [n, c, h, w]: [usize; 4], last: bool) -> CubeTensor {
+    let dy = laid(dy, last);
+    let [_, _, oh, ow] = dims(&dy);
+    let dx = map(&dy, [n, c, h, w], last);
+    let (count, dim, values) = each(&dx);
+    // SAFETY: each unit writes its own value; of its pixel there is a value in `dy`.
+    unsafe {
+        kernels::gathered::launch_unchecked(
+            &dx.client,
+            count,
+            dim,
+            dy.into_buffer_arg(),
+            dx.clone().into_buffer_arg(),
+            values,
+            c,
+            h,
+            w,
+            oh,
+            ow,
+            last,
+        );
+    }
+    dx
+}
+
+/// The mean of every channel of every image, `[n, c]`, and whether `x` lies as NHWC.
+pub fn average(x: CubeTensor) -> (CubeTensor, bool) {
+    let last = is_last(&x);
+    let x = laid(x, last);
+    let [n, c, h, w] = dims(&x);
+    let y = empty(&x, Shape::new([n, c]), DType::F32);
+    let (count, dim, values) = each(&y);
+    // SAFETY: each unit writes its own value, and reads its channel.
+    unsafe {
+        kernels::average::launch_unchecked(
+            &y.client,
+            count,
+            dim,
+            x.into_buffer_arg(),
+            y.clone().into_buffer_arg(),
+            values,
+            c,
+            h * w,
+            last,
+        );
+    }
+    (y, last)
+}
+
+/// The gradient by a map of these dimensions, which lies as NHWC if `last`.
+pub fn averaged(dy: CubeTensor, [n, c, h, w]: [usize; 4], last: bool) -> CubeTensor {
+    let dy = into_contiguous(dy);
+    let dx = map(&dy, [n, c, h, w], last);
+    let (count, dim, values) = each(&dx);
+    // SAFETY: each unit writes its own value, and reads that of its channel.
+    unsafe {
+        kernels::averaged::launch_unchecked(
+            &dx.client,
+            count,
+            dim,
+            dy.into_buffer_arg(),
+            dx.clone().into_buffer_arg(),
+            values,
+            c,
+            h * w,
+            last,
+        );
+    }
+    dx
+}
+
 /// One cube a channel.
 fn cubes(channels: usize) -> (CubeCount, CubeDim) {
     (
@@ -129,14 +258,14 @@ pub struct Norm {
     beta: CubeTensor,
     eps: f32,
     relu: bool,
-    /// Whether its map lies as NHWC, as convolutions leave it, and not as NCHW.
+    /// Whether its map lies as NHWC.
     last: bool,
 }
 
 impl Norm {
     /// The map is taken as it lies where that can be.
     pub fn new([x, gamma, beta]: [CubeTensor; 3], eps: f32, relu: bool) -> Self {
-        let last = permute_nchw_to_nhwc(x.clone()).is_contiguous();
+        let last = is_last(&x);
         Self {
             x: if last { x } else { into_contiguous(x) },
             gamma: into_contiguous(gamma),
@@ -149,19 +278,7 @@ impl Norm {
 
     /// A map that lies as the input does.
     fn map(&self) -> CubeTensor {
-        let [n, c, h, w] = dims(&self.x);
-        match self.last {
-            true => permute_nhwc_to_nchw(empty(&self.x, Shape::new([n, h, w, c]), DType::F32)),
-            false => empty(&self.x, Shape::new([n, c, h, w]), DType::F32),
-        }
-    }
-
-    /// A map, made to lie as the input does.
-    fn laid(&self, map: CubeTensor) -> CubeTensor {
-        match self.last {
-            true => permute_nhwc_to_nchw(into_contiguous(permute_nchw_to_nhwc(map))),
-            false => into_contiguous(map),
-        }
+        map(&self.x, dims(&self.x), self.last)
     }
 }
 
@@ -214,7 +331,7 @@ pub struct Normed {
 impl Normed {
     /// The gradients of the map, gamma and beta.
     pub fn backward(self, dy: CubeTensor) -> [CubeTensor; 3] {
-        let (dy, dx) = (self.inputs.laid(dy), self.inputs.map());
+        let (dy, dx) = (laid(dy, self.inputs.last), self.inputs.map());
         let Norm {
             x,
             gamma,

@@ -1,6 +1,7 @@
 //! Kernels of ours for GPUs, beside Burn's ops: a max pool with the CPU's (PyTorch's) rule for NaN, which
 //! Burn's drops, and batch norm in two launches where compositions take some forty.
 
+pub mod ascent;
 mod extension;
 mod kernels;
 mod launch;
@@ -13,6 +14,7 @@ use burn::backend::{Dispatch, DispatchDevice};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use extension::CubeKernels;
 pub use kernels::UNITS;
+use std::sync::OnceLock;
 
 /// Whether a device is a GPU.
 pub fn is(device: &Device) -> bool {
@@ -30,11 +32,12 @@ pub fn has<const D: usize>(x: &Tensor<D>) -> bool {
 /// Values between the beginnings of two weights are a multiple of this: no GPU asks for more than 256 bytes.
 const ALIGNED: usize = 64;
 
-/// All weights of a model, in one buffer.
+/// All weights of a model, in one buffer; and those of larger convolutions as these read them, once one asked.
 #[derive(Debug)]
 pub struct Uploaded {
     flat: Tensor<1>,
     starts: Vec<usize>,
+    laid: Vec<OnceLock<Tensor<4>>>,
 }
 
 impl Uploaded {
@@ -49,15 +52,26 @@ impl Uploaded {
         let n = values.len();
         let data = TensorData::new(values, [n]);
         Self {
+            laid: starts.iter().map(|_| OnceLock::new()).collect(),
             flat: Tensor::from_data(data, &device.clone().inner()),
             starts,
         }
     }
 
-    /// Weight number `i`, without a copy.
+    /// Weight number `i`, without a copy but for the first of a larger convolution's.
     pub fn weight(&self, entry: &Entry, i: usize, device: &Device) -> Tensor<4> {
-        let flat = self.flat.clone().into_dispatch();
-        let weight = Tensor::from_dispatch(Dispatch::cube_view(flat, self.starts[i], entry.shape));
+        let view = || {
+            let flat = self.flat.clone().into_dispatch();
+            Dispatch::cube_view(flat, self.starts[i], entry.shape)
+        };
+        let [_, _, rows, columns] = entry.shape;
+        let weight = match rows * columns {
+            1 => Tensor::from_dispatch(view()),
+            _ => {
+                let laid = || Tensor::from_dispatch(Dispatch::cube_lay(view()));
+                self.laid[i].get_or_init(laid).clone()
+            }
+        };
         match device.is_autodiff() {
             true => Tensor::from_inner(weight),
             false => weight,
@@ -77,6 +91,16 @@ pub fn pick(x: Tensor<4>, winners: Tensor<4, Int>) -> Tensor<4> {
         x.into_dispatch(),
         winners.into_dispatch(),
     ))
+}
+
+/// The pixels of a factorised reduction, see [`crate::ops::gather`].
+pub fn gather(x: Tensor<4>) -> Tensor<4> {
+    Tensor::from_dispatch(Dispatch::cube_gather(x.into_dispatch()))
+}
+
+/// Maps averaged over pixels, `[n, c]`.
+pub fn average(x: Tensor<4>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::cube_average(x.into_dispatch()))
 }
 
 /// Batch norm with given means and variances, then ReLU if `relu`.

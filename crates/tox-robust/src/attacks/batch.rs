@@ -6,6 +6,7 @@ use crate::ball::Ball;
 use crate::oracle::{Oracle, Points};
 use rand_chacha::ChaCha8Rng;
 use tox_data::rng::stream;
+use tox_nn::ascent::{Ascent, Raised};
 
 /// The points, what was found, and the network's only door: every pass is counted, and every image
 /// of a pass is looked at, so that what is stored as fooled is what the network was shown.
@@ -102,6 +103,54 @@ impl<'a> Batch<'a> {
         let lost = gradient.iter_mut().filter(|g| !g.is_finite());
         lost.for_each(|g| *g = 0.0);
         (losses, gradient)
+    }
+
+    /// All steps of a run from these points where the network runs, if it can: then the passes are counted and
+    /// what they found is kept, as those of [`Batch::gradients`] and [`Batch::logits`] are.
+    pub(super) fn ascend(
+        &mut self,
+        starts: &[(usize, Vec<f32>)],
+        raised: fn(&[u16]) -> Raised<'_>,
+        (steps, length): (usize, f64),
+    ) -> bool {
+        let (mut clean, mut labels) = (Vec::new(), Vec::new());
+        let (examples, start) = pack(starts.iter().map(|(i, x)| (*i, x.as_slice())));
+        if examples.is_empty() {
+            return true;
+        }
+        for &example in &examples {
+            clean.extend_from_slice(self.clean(example));
+            labels.push(self.points.labels[example]);
+        }
+        let reach = self.ball.reach(&clean);
+        let found = self.oracle.ascend(&Ascent {
+            start: &start,
+            raised: raised(&labels),
+            bounds: reach.bounds(),
+            steps,
+            length,
+            stops: true,
+        });
+        let size = self.oracle.size();
+        let Some(found) = found else { return false };
+        let rows = || found.pixels.chunks(size).zip(clean.chunks(size));
+        // What is kept is what the network was shown, so nothing is mended here.
+        if !rows().all(|(x, clean)| self.ball.allows(x, clean)) {
+            return false;
+        }
+        let results = found.fooled.iter().zip(&found.margins);
+        for ((&example, (x, _)), (fooled, margin)) in examples.iter().zip(rows()).zip(results) {
+            let passes = fooled.unwrap_or(steps as u32);
+            self.found.forward[example] += passes + 1;
+            self.found.backward[example] += (passes + 1).min(steps as u32);
+            let margin = f64::from(*margin);
+            if fooled.is_some() || margin > self.worst[example] {
+                self.found.pixels[example * size..][..size].copy_from_slice(x);
+                self.found.fooled[example] = fooled.is_some();
+                self.worst[example] = margin;
+            }
+        }
+        true
     }
 
     /// Counts a forward pass and keeps, of the images that the ball allows, the first that fools or

@@ -1,7 +1,6 @@
 //! CW-k: projected gradient ascent on the margin loss of Carlini and Wagner (2017), of as many passes as PGD-k.
 
 use super::kind::numbered;
-use super::losses::{self, Loss};
 use super::pgd::{ascend, beats_one_step, longer};
 use super::{Evasion, Facts, Found, Gradient, Pgd, Registered};
 use crate::ball::Ball;
@@ -9,6 +8,7 @@ use crate::oracle::{Oracle, Points};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use tox_nn::ascent::Raised;
 
 /// Steps that stand for AutoAttack's on the margin.
 pub(crate) const CW_STEPS: usize = 40;
@@ -88,7 +88,9 @@ impl Evasion for Cw {
     }
 
     fn run(&self, oracle: &dyn Oracle, points: Points<'_>, ball: Ball, seed: u64) -> Found {
-        let loss: Loss<'_> = &|i, logits, d| losses::margin(logits, points.labels[i].into(), d);
-        ascend(oracle, points, ball, &self.0, (Self::KIND, seed), loss)
+        let name = (Self::KIND, seed);
+        ascend(oracle, points, ball, &self.0, name, |labels| {
+            Raised::Margin(labels)
+        })
     }
 }

@@ -9,9 +9,23 @@
 //! moves along it. Whether such logits are an error is decided elsewhere
 //! ([`predicted`](super::predicted)): those with a NaN are.
 
+use tox_nn::ascent::Raised;
+
 /// A loss to ascend: given an example's index and its logits, writes the derivative by them over the
 /// zeros it is handed and returns the value.
 pub type Loss<'a> = &'a dyn Fn(usize, &[f32], &mut [f32]) -> f64;
+
+/// The loss of image `row` among those whose labels, or logits to diverge from, `raised` has.
+pub fn raised(raised: Raised<'_>, row: usize, logits: &[f32], cotangent: &mut [f32]) -> f64 {
+    match raised {
+        Raised::CrossEntropy(labels) => cross_entropy(logits, labels[row].into(), cotangent),
+        Raised::Margin(labels) => margin(logits, labels[row].into(), cotangent),
+        Raised::Divergence(from) => {
+            let classes = logits.len();
+            kl(&from[row * classes..][..classes], logits, cotangent)
+        }
+    }
+}
 
 /// -log softmax of the label's logit; derivative softmax - onehot(label).
 pub fn cross_entropy(logits: &[f32], label: usize, cotangent: &mut [f32]) -> f64 {

@@ -3,12 +3,13 @@
 //! Every iterate counts, not the last only: an example leaves at the first image that fools.
 
 use super::kind::numbered;
-use super::losses::{self, Loss};
+use super::losses;
 use super::{Batch, Evasion, Facts, Fgsm, Found, Gradient, Registered, start};
 use crate::ball::Ball;
 use crate::oracle::{Oracle, Points};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tox_nn::ascent::Raised;
 
 /// Steps from which an attack should be stronger than the single one of FGSM.
 const MORE_THAN_ONE: usize = 10;
@@ -99,9 +100,10 @@ impl Evasion for Pgd {
     }
 
     fn run(&self, oracle: &dyn Oracle, points: Points<'_>, ball: Ball, seed: u64) -> Found {
-        let loss: Loss<'_> =
-            &|i, logits, d| losses::cross_entropy(logits, points.labels[i].into(), d);
-        ascend(oracle, points, ball, self, (Self::KIND, seed), loss)
+        let name = (Self::KIND, seed);
+        ascend(oracle, points, ball, self, name, |labels| {
+            Raised::CrossEntropy(labels)
+        })
     }
 }
 
@@ -115,14 +117,15 @@ pub(super) fn beats_one_step(steps: usize, other: &dyn Evasion) -> bool {
     other.downcast_ref::<Fgsm>().is_some() && steps >= MORE_THAN_ONE
 }
 
-/// At most k + 1 forward and k backward passes a restart; draws by the name of the attack.
+/// At most k + 1 forward and k backward passes a restart; draws by the name of the attack. `raised` is the loss
+/// of images with these labels.
 pub(super) fn ascend(
     oracle: &dyn Oracle,
     points: Points<'_>,
     ball: Ball,
     config: &Pgd,
     (name, seed): (&str, u64),
-    loss: Loss<'_>,
+    raised: fn(&[u16]) -> Raised<'_>,
 ) -> Found {
     let mut batch = Batch::new(oracle, points, ball);
     let length = config.step(ball.epsilon);
@@ -138,9 +141,15 @@ pub(super) fn ascend(
             };
             runs.push((i, x));
         }
+        if batch.ascend(&runs, raised, (config.steps, length)) {
+            continue;
+        }
+        let loss = |i: usize, logits: &[f32], d: &mut [f32]| {
+            losses::raised(raised(points.labels), i, logits, d)
+        };
         for _ in 0..config.steps {
             let images = runs.iter().map(|(i, x)| (*i, x.as_slice()));
-            let (_, gradient) = batch.gradients(images, loss);
+            let (_, gradient) = batch.gradients(images, &loss);
             for ((i, x), gradient) in runs.iter_mut().zip(gradient.chunks(oracle.size())) {
                 *x = start::along(ball.norm, x, gradient, length);
                 ball.project(x, batch.clean(*i));

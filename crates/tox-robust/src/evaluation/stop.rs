@@ -2,6 +2,7 @@
 
 use crate::oracle::{Cotangent, Oracle};
 use std::cell::{Cell, RefCell};
+use tox_nn::ascent::{Ascended, Ascent};
 
 /// Whether the surroundings want an end; once they did, they do.
 pub(super) struct StopRequest<'a> {
@@ -58,6 +59,14 @@ impl Oracle for Stoppable<'_> {
         match self.request.poll() {
             true => (self.logits(pixels), vec![0.0; pixels.len()]),
             false => self.oracle.pullback(pixels, cotangent),
+        }
+    }
+
+    /// Asks once: an ascent that has begun ends.
+    fn ascend(&self, ascent: &Ascent<'_>) -> Option<Ascended> {
+        match self.request.poll() {
+            true => None,
+            false => self.oracle.ascend(ascent),
         }
     }
 

@@ -1,13 +1,14 @@
 //! The adversary of a training: projected ascent from a given start.
 
 use super::config::InnerAttack;
-use crate::attacks::losses::Loss;
+use crate::attacks::losses;
 use crate::attacks::start::along;
 use crate::ball::Ball;
 use crate::oracle::Oracle;
 use rand::RngExt;
 use rand_distr::StandardNormal;
 use tox_data::rng::stream;
+use tox_nn::ascent::{self, Raised};
 
 /// Where an ascent goes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,24 +32,40 @@ impl From<InnerAttack> for Ascent {
 }
 
 impl Ascent {
-    /// Moves images from `start` up `loss`, one of [`losses`](crate::attacks::losses): given a row and
-    /// its logits it writes its derivative by them over zeros. Returns the last points, each in the
-    /// ball around its row of `clean`. A gradient that is zero or no number moves nothing.
+    /// Moves images from `start` up a loss. Returns the last points, each in the ball around its row of
+    /// `clean`. A gradient that is zero or no number moves nothing.
     pub fn run(
         &self,
         oracle: &dyn Oracle,
         clean: &[f32],
         start: Vec<f32>,
-        loss: Loss<'_>,
+        raised: Raised<'_>,
     ) -> Vec<f32> {
         let (size, classes, mut x) = (oracle.size(), oracle.classes(), start);
+        let reach = self.ball.reach(clean);
+        let there = oracle.ascend(&ascent::Ascent {
+            start: &x,
+            raised,
+            bounds: reach.bounds(),
+            steps: self.steps,
+            length: self.step_size,
+            stops: false,
+        });
+        if let Some(found) = there {
+            x = found.pixels;
+            if self.steps > 0 {
+                let rows = x.chunks_exact_mut(size).zip(clean.chunks_exact(size));
+                rows.for_each(|(x, clean)| self.ball.project(x, clean));
+            }
+            return x;
+        }
         for _ in 0..self.steps {
             let (_, mut gradient) = oracle.pullback(&x, &mut |logits| {
                 let mut cotangent = vec![0.0; logits.len()];
                 let rows = logits.chunks_exact(classes);
                 let rows = rows.zip(cotangent.chunks_exact_mut(classes));
                 for (row, (logits, cotangent)) in rows.enumerate() {
-                    loss(row, logits, cotangent);
+                    losses::raised(raised, row, logits, cotangent);
                 }
                 cotangent
             });
@@ -78,7 +95,6 @@ pub(super) fn noisy(clean: &[f32], sigma: f64, (seed, name, step): (u64, &str, u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attacks::losses;
     use crate::ball::Norm;
     use crate::oracle::Cotangent;
 
@@ -121,9 +137,8 @@ mod tests {
     fn steps_by_hand() {
         let (line, clean) = (Line([3.0, -4.0]), [0.5f32, 0.5, 0.5, 0.5]);
         // The first row is of class 0: down its logit. The second of class 1: up.
-        let loss =
-            |row: usize, logits: &[f32], d: &mut [f32]| losses::cross_entropy(logits, row, d);
-        let run = |a: Ascent| a.run(&line, &clean, clean.to_vec(), &loss);
+        let raised = Raised::CrossEntropy(&[0, 1]);
+        let run = |a: Ascent| a.run(&line, &clean, clean.to_vec(), raised);
         let close = |found: Vec<f32>, expected: [f32; 4]| {
             for (found, expected) in found.iter().zip(expected) {
                 assert!((found - expected).abs() < 1e-6, "{found} {expected}");
@@ -147,19 +162,19 @@ mod tests {
         for weights in [[0.0, 0.0], [f32::NAN, f32::NAN]] {
             for norm in [Norm::Linf, Norm::L2] {
                 let a = ascent(norm, 0.25, 3, 0.1);
-                let loss = |_: usize, z: &[f32], d: &mut [f32]| losses::cross_entropy(z, 0, d);
-                let x = a.run(&Line(weights), &[0.5, 0.0], vec![0.5, 0.125], &loss);
+                let raised = Raised::CrossEntropy(&[0]);
+                let x = a.run(&Line(weights), &[0.5, 0.0], vec![0.5, 0.125], raised);
                 assert_eq!(x, [0.5, 0.125]);
             }
         }
         // The network's own answers: the divergence is at its least, and flat.
         let (line, clean) = (Line([3.0, -4.0]), [0.25f32, 0.75]);
         let answers = line.logits(&clean);
-        let own = |_: usize, z: &[f32], d: &mut [f32]| losses::kl(&answers, z, d);
+        let own = Raised::Divergence(&answers);
         let a = ascent(Norm::Linf, 0.25, 3, 0.1);
-        assert_eq!(a.run(&line, &clean, clean.to_vec(), &own), clean);
+        assert_eq!(a.run(&line, &clean, clean.to_vec(), own), clean);
         // From there it goes on in the direction in which it stands.
-        let x = a.run(&line, &clean, vec![0.26, 0.75], &own);
+        let x = a.run(&line, &clean, vec![0.26, 0.75], own);
         assert_eq!(x, [0.5, 0.5]);
     }
 

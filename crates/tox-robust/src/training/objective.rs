@@ -3,12 +3,12 @@
 use super::adversary::Ascent;
 use super::config::{Method, TrainingConfig};
 use super::losses;
-use crate::attacks::losses as attacks;
 use crate::model::{Model, normalised};
 use crate::oracle::Oracle;
 use burn::tensor::Tensor;
 use tox_data::{Batch, Normalise};
 use tox_nn::Device;
+use tox_nn::ascent::Raised;
 use tox_nn::fit::{Step, Trainer, labels};
 use tox_nn::layers::{Draws, Mode, Network, Pass, State};
 
@@ -44,17 +44,13 @@ impl Objective<'_> {
         match self.config.method {
             Method::Standard => None,
             Method::Sat | Method::Mart { .. } => {
-                let label = |row: usize| usize::from(batch.labels[row]);
-                Some(ascent.run(&model, pixels, start(), &|row, logits, d| {
-                    attacks::cross_entropy(logits, label(row), d)
-                }))
+                let raised = Raised::CrossEntropy(&batch.labels);
+                Some(ascent.run(&model, pixels, start(), raised))
             }
             Method::Trades { .. } => {
                 let clean = model.logits(pixels);
-                Some(ascent.run(&model, pixels, start(), &|row, logits, d| {
-                    let clean = &clean[row * self.classes..][..self.classes];
-                    attacks::kl(clean, logits, d)
-                }))
+                let raised = Raised::Divergence(&clean);
+                Some(ascent.run(&model, pixels, start(), raised))
             }
         }
     }

@@ -75,14 +75,12 @@ impl Fixture {
     }
 
     pub fn model(&self) -> Model<'_, SmallCnn> {
+        self.model_on(Device::flex())
+    }
+
+    pub fn model_on(&self, device: Device) -> Model<'_, SmallCnn> {
         let (shape, classes) = ([1, 16, 16], 10);
         let (state, normalise) = (&self.state, &self.normalise);
-        Model::new(
-            &self.network,
-            state,
-            normalise,
-            (shape, classes),
-            Device::flex(),
-        )
+        Model::new(&self.network, state, normalise, (shape, classes), device)
     }
 }
