@@ -19,7 +19,7 @@ use tox_study::house::{House, Learner, Measures};
 use tox_study::part::Part;
 use tox_study::recipe::{Keys, Overrides, RecipeError, Study};
 use tox_study::spec::{Surface, TrialSpec};
-use tox_study::trial::{Failure, Finished, Machine, Parts, TrialContext, load};
+use tox_study::trial::{Failure, Finished, Machine, TrialContext, load};
 
 /// Its keys in a recipe. The schema, the defaults and the guide's table come from here.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -104,13 +104,12 @@ fn run(trial: &TrialSpec, context: TrialContext<'_>) -> Result<Finished, TrialEr
         test_error: error(&means, &data.test),
         valid_error: error(&means, &data.valid),
     };
-    Ok(Finished {
-        outcome: Part::finite("nearest-mean", &outcome).ok_or(TrialError::NotFinite)?,
-        data_hash: clean.hash,
-        data_notes: clean.notes,
-        machine: Machine::cpu("plain".into()),
-        parts: Parts::new(),
-    })
+    tox_audits::finished(
+        "nearest-mean",
+        &outcome,
+        (clean.hash, clean.notes),
+        Machine::cpu("plain".into()),
+    )
 }
 
 fn rows(split: &Split) -> impl Iterator<Item = (&[u8], usize)> {

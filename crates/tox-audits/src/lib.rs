@@ -29,7 +29,10 @@ pub mod suspects;
 pub mod synthetic;
 pub mod threats;
 
+use error::TrialError;
 use scene::Poison;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::path::Path;
 use tox_data::isa;
 use tox_nn::device::DeviceError;
@@ -37,9 +40,10 @@ use tox_report::{Reporter, Reports};
 use tox_robust::evaluation::Evaluation;
 use tox_search::table::Table;
 use tox_study::house::{House, Learner, Measures, Refusal};
+use tox_study::part::Part;
 use tox_study::record::Adapter;
 use tox_study::spec::{Surface, TrialSpec};
-use tox_study::trial::{Exit, Failure, Machine};
+use tox_study::trial::{Exit, Failure, Finished, Machine, Parts};
 
 /// Makes the lists of learners and of their reports: one line a learner. Without a report it has the
 /// standard one.
@@ -97,6 +101,28 @@ fn machine(device: &str, winograd: bool) -> Result<Machine, DeviceError> {
         _ => isa::name_of_plain().to_owned(),
     };
     Ok(Machine { simd, adapter })
+}
+
+/// A trial with its outcome, on data of this hash and these notes.
+///
+/// # Errors
+/// A number of the outcome that is not finite.
+pub fn finished<T>(
+    kind: &str,
+    outcome: &T,
+    (data_hash, data_notes): (String, Vec<String>),
+    machine: Machine,
+) -> Result<Finished, TrialError>
+where
+    T: Serialize + DeserializeOwned + PartialEq,
+{
+    Ok(Finished {
+        outcome: Part::finite(kind, outcome).ok_or(TrialError::NotFinite)?,
+        data_hash,
+        data_notes,
+        machine,
+        parts: Parts::new(),
+    })
 }
 
 /// Refuses the threat or defence of a kind, which other learners alone can use.

@@ -15,9 +15,8 @@ use tox_data::features::{Ask, FeatureSets, Features, Opened};
 use tox_data::ranges::OutOfRange;
 use tox_data::spec::DataSpec;
 use tox_data::{DataDir, DataError};
-use tox_study::part::Part;
 use tox_study::spec::{Surface, TrialSpec};
-use tox_study::trial::{Finished, Machine, Parts};
+use tox_study::trial::{Finished, Machine};
 
 /// Share of the training rows that poison replaces, unless asked for.
 pub const BUDGET: f64 = 0.1;
@@ -176,13 +175,12 @@ impl Source {
     where
         T: Serialize + DeserializeOwned + PartialEq,
     {
-        Ok(Finished {
-            outcome: Part::finite(kind, outcome).ok_or(TrialError::NotFinite)?,
-            data_hash: hash,
-            data_notes: self.notes,
-            machine: Machine::cpu(instruction_set()),
-            parts: Parts::new(),
-        })
+        crate::finished(
+            kind,
+            outcome,
+            (hash, self.notes),
+            Machine::cpu(instruction_set()),
+        )
     }
 }
 

@@ -7,8 +7,9 @@ use case::{Case, regulariser};
 use tox_bilevel::config::Penalty;
 use tox_bilevel::hypergradient::ConjugateGradient;
 use tox_bilevel::hypergradient::compare::{
-    Comparison, Method, Seconds, Settings, comparison, measure, reference, table,
+    Comparison, Method, Seconds, Settings, comparison, measure, reference,
 };
+use tox_bilevel::hypergradient::table;
 use tox_bilevel::inner::Problem;
 use tox_data::ranges::OutOfRange;
 

@@ -27,17 +27,25 @@ fn config(victim: Victim, objective: Objective) -> BilevelConfig {
     config
 }
 
-fn hooks<T>(with: impl FnOnce(Hooks<'_>) -> T) -> T {
+fn hooks<T>(progress: &mut dyn FnMut(f64, &str), with: impl FnOnce(Hooks<'_>) -> T) -> T {
     with(Hooks {
         checkpoint: Path::new("none"),
         key: "",
         save_every: Duration::MAX,
         stop: &mut || false,
-        progress: &mut |_, _| {},
+        progress,
     })
 }
 
 fn audit(sets: &Sets, config: &BilevelConfig) -> Result<Finished, AuditError> {
+    watched(sets, config, &mut |_, _| {})
+}
+
+fn watched(
+    sets: &Sets,
+    config: &BilevelConfig,
+    progress: &mut dyn FnMut(f64, &str),
+) -> Result<Finished, AuditError> {
     let attack = BilevelAttack {
         batch: 24,
         batches: 2,
@@ -49,7 +57,7 @@ fn audit(sets: &Sets, config: &BilevelConfig) -> Result<Finished, AuditError> {
         attack: Some(&attack),
         seed: 4,
     };
-    hooks(|hooks| Ok(run(&inputs, hooks)?.unwrap()))
+    hooks(progress, |hooks| Ok(run(&inputs, hooks)?.unwrap()))
 }
 
 fn levels(config: &BilevelConfig) -> Vec<Level> {
@@ -60,6 +68,26 @@ fn levels(config: &BilevelConfig) -> Vec<Level> {
 fn least(curve: &[Tried], of: impl Fn(&Tried) -> Option<f64>) -> f64 {
     let costs = curve.iter().map(|t| (of(t).unwrap(), t.lambda));
     costs.min_by(|a, b| a.0.total_cmp(&b.0)).unwrap().1
+}
+
+/// The clean level has no share of the work for hyperiterations that it does not do.
+#[test]
+fn progress_goes_up_evenly() {
+    // Steps: lambdas tried, hyperiterations and the measurement of the clean level, and of two others.
+    for (victim, objective, steps) in [
+        (Victim::None, Objective::Gradient, 1 + 2 * 4),
+        (Victim::CrossValidated, Objective::Gradient, 7 + 1 + 2 * 4),
+        (Victim::Learned, Objective::Gradient, 4 + 2 * 4),
+        (Victim::Learned, Objective::GridLoss, 2 + 2 * 4),
+    ] {
+        let mut shares = Vec::new();
+        let mut see = |share, _: &str| shares.push(share);
+        watched(&digits::sets(), &config(victim, objective), &mut see).unwrap();
+        let even: Vec<f64> = (0..steps)
+            .map(|i| f64::from(i) / f64::from(steps))
+            .collect();
+        assert_eq!(shares, even, "{victim:?}, {objective:?}");
+    }
 }
 
 #[test]
@@ -150,7 +178,9 @@ fn ties_of_the_error_lie_between_the_smallest_and_the_largest() {
             best,
             ..SyntheticConfig::default()
         };
-        hooks(|hooks| synthetic::run(&config, 64, 64, 1, hooks).unwrap().unwrap())
+        hooks(&mut |_, _| {}, |hooks| {
+            synthetic::run(&config, 64, 64, 1, hooks).unwrap().unwrap()
+        })
     };
     let (small, large) = (maps(Best::SmallestByError), maps(Best::LargestByError));
     assert_eq!(small.error_none, large.error_none);

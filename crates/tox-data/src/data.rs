@@ -1,7 +1,7 @@
 //! Data as a trial uses them, images or a table of numbers.
 
 use crate::dataset::{Dataset, Images, Split};
-use crate::features::{Features, Opened, Values};
+use crate::features::{Features, Values};
 use crate::row_set::RowSet;
 
 /// A table of numbers as a trial uses it: subset and split. Its columns are in their own units.
@@ -26,21 +26,6 @@ pub struct TableSet {
 }
 
 impl TableSet {
-    /// The rows of a file as they were opened, of which none are for validation.
-    pub fn of(name: &str, opened: Opened) -> Self {
-        let (hash, train) = (opened.hash(), opened.sets.train);
-        Self {
-            name: name.to_owned(),
-            valid: train.rows(&[]),
-            test: opened.sets.test.unwrap_or_else(|| train.rows(&[])),
-            class_names: train.class_names.clone(),
-            columns: None,
-            train,
-            hash,
-            notes: opened.notes,
-        }
-    }
-
     /// BLAKE3 (hexadecimal) over sizes, values and labels of the three splits in their order. Compute it
     /// again after changing a split.
     pub fn content_hash(&self) -> String {

@@ -1,7 +1,8 @@
 //! The process of one trial: `toxscreen trial`. It is its own fault domain; a cluster runs the
 //! same command.
 
-use crate::files::{self, FileError, Lock, failed};
+use crate::files::{self, FileError, failed};
+use crate::lock::Lock;
 use crate::plan::trial_id;
 use crate::record::{Provenance, Record, RecordError, Timing};
 use crate::spec::TrialSpec;

@@ -1,7 +1,6 @@
 //! Writing files so that a reader, or a run after a crash, sees the old content or the new one and
 //! never a part. All writes of a study's folder go through here.
 
-use crate::lease::{self, Lease};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::{self, File, OpenOptions};
@@ -160,57 +159,6 @@ pub fn open_log(path: &Path) -> Result<File, FileError> {
     open().map_err(failed("open", path))
 }
 
-/// An exclusive lock on a file. The system releases it when the process ends, however it ends; on a file system
-/// whose locks other nodes do not see it is a [`crate::lease`].
-#[derive(Debug)]
-pub struct Lock(#[allow(dead_code, reason = "held, not read")] Held);
-
-#[derive(Debug)]
-#[allow(dead_code, reason = "held, not read")]
-enum Held {
-    File(File),
-    Lease(Lease),
-}
-
-impl Lock {
-    /// Takes the lock, waiting up to `patience`. `None` = another process has it.
-    pub fn take(path: &Path, patience: std::time::Duration) -> Result<Option<Self>, FileError> {
-        no_link(path)?;
-        if lease::applies(path) {
-            let lease = Lease::take(path, patience)?;
-            return Ok(lease.map(|lease| Self(Held::Lease(lease))));
-        }
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(path)
-            .map_err(failed("open", path))?;
-        let start = std::time::Instant::now();
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(Some(Self(Held::File(file)))),
-                Err(fs::TryLockError::WouldBlock) if start.elapsed() >= patience => {
-                    return Ok(None);
-                }
-                Err(fs::TryLockError::WouldBlock) => {
-                    std::thread::sleep(std::time::Duration::from_millis(20));
-                }
-                Err(fs::TryLockError::Error(e)) => return Err(failed("lock", path)(e)),
-            }
-        }
-    }
-
-    /// Whether a process holds the lock at `path`.
-    pub fn is_held(path: &Path) -> bool {
-        if lease::applies(path) {
-            return Lease::is_held(path);
-        }
-        File::open(path)
-            .is_ok_and(|f| matches!(f.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,7 +185,6 @@ mod tests {
         std::os::unix::fs::symlink(&target, &link).unwrap();
         assert!(no_link(&target).is_ok());
         assert!(open_log(&link).is_err());
-        assert!(Lock::take(&link, std::time::Duration::ZERO).is_err());
         assert!(!target.exists());
     }
 
@@ -249,18 +196,5 @@ mod tests {
         open_log(&path).unwrap().write_all(b"three\n").unwrap();
         open_log(&path).unwrap().write_all(b"four\n").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "one\ntw\nthree\nfour\n");
-    }
-
-    #[test]
-    fn a_lock_excludes_until_it_is_dropped() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("lock");
-        let none = std::time::Duration::ZERO;
-        assert!(!Lock::is_held(&path));
-        let held = Lock::take(&path, none).unwrap().unwrap();
-        assert!(Lock::is_held(&path));
-        assert!(Lock::take(&path, none).unwrap().is_none());
-        drop(held);
-        assert!(Lock::take(&path, none).unwrap().is_some());
     }
 }

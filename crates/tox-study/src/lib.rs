@@ -11,6 +11,7 @@ pub mod files;
 pub mod gate;
 pub mod house;
 pub mod lease;
+pub mod lock;
 pub mod part;
 pub mod plan;
 pub mod price;

@@ -4,8 +4,8 @@ use crate::files::{self, FileError};
 use crate::part::Part;
 use crate::plan::trial_id;
 use crate::spec::TrialSpec;
-use crate::trial::Parts;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Version of the records that this program writes, the only one that it reads. Version 1 had the
@@ -90,6 +90,9 @@ impl Provenance {
         }
     }
 }
+
+/// Wall seconds of parts of a trial by their names, which differ from run to run.
+pub type Parts = BTreeMap<String, f64>;
 
 /// How long a trial took.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

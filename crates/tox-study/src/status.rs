@@ -1,7 +1,8 @@
 //! How far a study is.
 
 use crate::child::Past;
-use crate::files::{FileError, Lock};
+use crate::files::FileError;
+use crate::lock::Lock;
 use crate::plan::Trial;
 use crate::store::Store;
 use serde::Serialize;

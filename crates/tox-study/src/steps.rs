@@ -5,7 +5,8 @@
 //! shared by the trials of a study: the first that needs one makes it, in the study's folder, and
 //! the others read it. Since everything is a function of its key, that changes no outcome.
 
-use crate::files::{self, FileError, Lock};
+use crate::files::{self, FileError};
+use crate::lock::Lock;
 use crate::trial::{Progress, TrialContext, checkpoint_interval};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

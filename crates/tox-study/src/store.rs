@@ -15,9 +15,10 @@ pub use changes::other_content;
 pub use error::StoreError;
 
 use crate::child::remove_leftovers;
-use crate::files::{self, FileError, Lock};
+use crate::files::{self, FileError};
 use crate::house::House;
 use crate::lease;
+use crate::lock::Lock;
 use crate::plan::Trial;
 use crate::recipe::{self, Overrides, Study};
 use crate::record::Record;

@@ -2,9 +2,10 @@
 
 use crate::part::Part;
 use crate::plan::trial_id;
+pub use crate::record::Parts;
+
 use crate::record::Adapter;
 use crate::spec::TrialSpec;
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -83,9 +84,6 @@ pub struct Finished {
     /// What parts of it took.
     pub parts: Parts,
 }
-
-/// Wall seconds of parts of a trial by their names, which differ from run to run.
-pub type Parts = BTreeMap<String, f64>;
 
 /// What a trial's numbers were computed with.
 pub struct Machine {

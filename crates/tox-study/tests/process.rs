@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tox_study::executors::{Summary, local};
-use tox_study::files::Lock;
+use tox_study::lock::Lock;
 use tox_study::part::Part;
 use tox_study::recipe::{Overrides, Study};
 use tox_study::record::{Adapter, Record};

@@ -14,10 +14,9 @@ use tox_bilevel::config::{BilevelAttack, BilevelConfig};
 use tox_bilevel::sets::Sets;
 use tox_data::{Data, isa};
 use tox_study::house::Learner;
-use tox_study::part::Part;
 use tox_study::spec::TrialSpec;
 use tox_study::steps::{Steps, data_key};
-use tox_study::trial::{Finished, Machine, Parts, TrialContext, load, load_any};
+use tox_study::trial::{Finished, Machine, TrialContext, load, load_any};
 
 /// Runs the trial.
 pub fn run(
@@ -82,13 +81,15 @@ pub fn run(
         cleansed,
         attacked,
     };
-    Ok(Finished {
-        outcome: Part::finite(KIND, &outcome).ok_or(TrialError::NotFinite)?,
-        data_hash: clean.as_ref().hash().to_owned(),
-        data_notes: clean.as_ref().notes().to_vec(),
-        machine: Machine::cpu(instruction_set()),
-        parts: Parts::new(),
-    })
+    crate::finished(
+        KIND,
+        &outcome,
+        (
+            clean.as_ref().hash().to_owned(),
+            clean.as_ref().notes().to_vec(),
+        ),
+        Machine::cpu(instruction_set()),
+    )
 }
 
 /// Shares of a trial's time, roughly: what learning costs is 1.

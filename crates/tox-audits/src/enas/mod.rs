@@ -77,12 +77,7 @@ impl Learner for Enas {
         let fits = config.zip(poison);
         let fits = fits.map(|(config, p)| p.set.poison(&config.clean_space(), p.q));
         if let Some(Err(e)) = fits {
-            return Some(Refusal {
-                surface: Surface::Space,
-                kind: bad_ops::KIND.to_owned(),
-                defence: false,
-                hint: e.to_string(),
-            });
+            return Some(bad_ops::unfit(&e));
         }
         only(trial, bilevel::KIND, false).or_else(|| only(trial, parts::KIND, true))
     }

@@ -14,10 +14,9 @@ use serde_json::json;
 use tox_nn::kernels::conv::FEWEST_OF_WINOGRAD;
 use tox_search::enas::config::{Conv, EnasConfig, NanPolicy};
 use tox_search::enas::search::{self, Inputs};
-use tox_study::part::Part;
 use tox_study::spec::TrialSpec;
 use tox_study::steps::{Steps, data_key};
-use tox_study::trial::{Finished, Parts, TrialContext, load};
+use tox_study::trial::{Finished, TrialContext, load};
 
 /// Whether some convolutions are done with fewer products than the direct way.
 fn fewer_products(config: &EnasConfig) -> bool {
@@ -118,13 +117,7 @@ pub fn run(
         cleansed: prepared.cleansed,
         attacked,
     };
-    Ok(Finished {
-        outcome: Part::finite(KIND, &outcome).ok_or(TrialError::NotFinite)?,
-        data_hash: clean.hash,
-        data_notes: clean.notes,
-        machine,
-        parts: Parts::new(),
-    })
+    crate::finished(KIND, &outcome, (clean.hash, clean.notes), machine)
 }
 
 /// Shares of a trial's time, roughly: what a search costs is 1.

@@ -24,10 +24,9 @@ use tox_data::{Data, DataDir, DataError, DataRef, Dataset, load_any};
 use tox_poison::space_file;
 use tox_robust::{EvasionThreat, Oracle, Points, predicted};
 use tox_search::space::{Op, Space};
-use tox_study::part::Part;
 use tox_study::spec::TrialSpec;
 use tox_study::steps::{Place, Steps, data_key};
-use tox_study::trial::{self, Finished, Parts, TrialContext};
+use tox_study::trial::{self, Finished, TrialContext};
 
 /// How far the seed of a second search of the clean rows lies from the trial's: further than the seeds of
 /// a study lie apart.
@@ -174,13 +173,15 @@ pub fn run(
         attacked,
         screened,
     };
-    Ok(Finished {
-        outcome: Part::finite(KIND, &outcome).ok_or(TrialError::NotFinite)?,
-        data_hash: clean.as_ref().hash().to_owned(),
-        data_notes: clean.as_ref().notes().to_vec(),
+    crate::finished(
+        KIND,
+        &outcome,
+        (
+            clean.as_ref().hash().to_owned(),
+            clean.as_ref().notes().to_vec(),
+        ),
         machine,
-        parts: Parts::new(),
-    })
+    )
 }
 
 /// The data, of which there must be something to learn from and to score on.

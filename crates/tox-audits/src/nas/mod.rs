@@ -107,12 +107,7 @@ impl Learner for Nas {
         let poison = poison.zip(space);
         let fits = poison.map(|(poison, space)| poison.set.poison_cells(space.space, poison.q));
         if let Some(Err(e)) = fits {
-            return Some(Refusal {
-                surface: Surface::Space,
-                kind: bad_ops::KIND.to_owned(),
-                defence: false,
-                hint: e.to_string(),
-            });
+            return Some(bad_ops::unfit(&e));
         }
         only(trial, bilevel::KIND, false)
     }

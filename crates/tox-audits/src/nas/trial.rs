@@ -18,10 +18,9 @@ use tox_search::genes::Architecture;
 use tox_search::nas::diagnostics::Diagnostics;
 use tox_search::nas::{self, Evaluate, Inputs, NasConfig, Trace};
 use tox_search::space::PoisonedSpace;
-use tox_study::part::Part;
 use tox_study::spec::TrialSpec;
 use tox_study::steps::{Steps, data_key};
-use tox_study::trial::{Finished, Parts, TrialContext, load};
+use tox_study::trial::{Finished, TrialContext, load};
 
 /// Runs the trial.
 pub fn run(
@@ -147,13 +146,12 @@ pub fn run(
         bad_edges,
         screened,
     };
-    Ok(Finished {
-        outcome: Part::finite(KIND, &outcome).ok_or(TrialError::NotFinite)?,
-        data_hash: clean.hash.clone(),
-        data_notes: clean.notes.clone(),
+    crate::finished(
+        KIND,
+        &outcome,
+        (clean.hash.clone(), clean.notes.clone()),
         machine,
-        parts: Parts::new(),
-    })
+    )
 }
 
 /// Name of the step of the final training.

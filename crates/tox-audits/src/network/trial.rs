@@ -11,10 +11,9 @@ use tox_robust::ball::{Ball, Norm};
 use tox_robust::evaluation::{EvaluationError, Inputs, evaluate_each};
 use tox_robust::threat::EvasionThreat;
 use tox_search::nas::SupernetFile;
-use tox_study::part::Part;
 use tox_study::spec::TrialSpec;
 use tox_study::steps::StepError;
-use tox_study::trial::{self, Finished, Parts, TrialContext, load, with_hooks};
+use tox_study::trial::{self, Finished, TrialContext, load, with_hooks};
 
 /// Refuses weights that are not those of the spec.
 pub fn unchanged(config: &NetworkConfig) -> Result<(), TrialError> {
@@ -107,11 +106,5 @@ pub fn run(
         macs: taken.macs,
         evaluation,
     };
-    Ok(Finished {
-        outcome: Part::finite(KIND, &outcome).ok_or(TrialError::NotFinite)?,
-        data_hash: data.hash,
-        data_notes: data.notes,
-        machine,
-        parts: Parts::new(),
-    })
+    crate::finished(KIND, &outcome, (data.hash, data.notes), machine)
 }

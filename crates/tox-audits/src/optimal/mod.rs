@@ -6,7 +6,8 @@ pub mod outcome;
 mod trial;
 
 pub use config::{OptimalConfig, Plan};
-pub use trial::{Made, measured};
+pub use outcome::Made;
+pub use trial::measured;
 
 use crate::bilevel::model_title;
 use crate::rows;

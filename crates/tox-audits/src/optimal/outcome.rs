@@ -1,13 +1,25 @@
 //! What a poison that climbs did. Errors are in percent.
 
 use super::config::Plan;
-use super::trial::Made;
 use crate::rows::Sizes;
 use serde::{Deserialize, Serialize};
+use tox_bilevel::effect::Effect;
+use tox_bilevel::outcome::Level;
 use tox_bilevel::own::Own;
 use tox_bilevel::scale::Scale;
+use tox_bilevel::victim::Poison;
 use tox_data::features::Opened;
 use tox_data::majority::{self, NoBetter};
+
+/// A poison, and what it does.
+pub struct Made {
+    pub poison: Poison,
+    /// The learner without poison.
+    pub clean: Level,
+    /// The learner with all of it.
+    pub last: Level,
+    pub effect: Effect,
+}
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,7 +1,7 @@
 //! A trial: the points climb, the victim is trained with and without them, and the rows are written.
 
 use super::config::{OptimalConfig, Plan};
-use super::outcome::OptimalOutcome;
+use super::outcome::{Made, OptimalOutcome};
 use super::{FLOATS, KIND};
 use crate::error::TrialError;
 use crate::poisoning::{PATCH, ROWS};
@@ -12,7 +12,7 @@ use std::path::Path;
 use tox_bilevel::audit::{self, Inputs};
 use tox_bilevel::config::BilevelConfig;
 use tox_bilevel::effect::Effect;
-use tox_bilevel::outcome::{Divergence, Level};
+use tox_bilevel::outcome::Divergence;
 use tox_bilevel::own::Own;
 use tox_bilevel::victim::Poison;
 use tox_data::features::FeatureSets;
@@ -20,16 +20,6 @@ use tox_data::patch::Patch;
 use tox_study::spec::TrialSpec;
 use tox_study::steps::StepError;
 use tox_study::trial::{Finished, TrialContext, with_hooks};
-
-/// A poison, and what it does.
-pub struct Made {
-    pub poison: Poison,
-    /// The learner without poison.
-    pub clean: Level,
-    /// The learner with all of it.
-    pub last: Level,
-    pub effect: Effect,
-}
 
 /// What a finished audit's poison does: the learner is trained with and without it.
 ///

@@ -10,10 +10,9 @@ use tox_bilevel::own::complete;
 use tox_data::features::{Ask, Opened};
 use tox_data::{Data, DataDir, Dataset, Normalise, TableSet};
 use tox_poison::data::points;
-use tox_study::part::Part;
 use tox_study::spec::TrialSpec;
 use tox_study::steps::{Steps, data_key};
-use tox_study::trial::{Finished, Parts, TrialContext};
+use tox_study::trial::{Finished, TrialContext};
 
 /// The poison that is asked for.
 pub fn poison(spec: &TrialSpec) -> Result<&'static dyn DataPoison, TrialError> {
@@ -61,13 +60,7 @@ pub fn run(
         classes: clean.class_names.clone(),
         notes: opened.save(&patch, &folder.join(ROWS))?,
     };
-    Ok(Finished {
-        outcome: Part::finite(KIND, &outcome).ok_or(TrialError::NotFinite)?,
-        data_hash: opened.hash(),
-        data_notes: opened.notes,
-        machine,
-        parts: Parts::new(),
-    })
+    crate::finished(KIND, &outcome, (opened.hash(), opened.notes), machine)
 }
 
 /// All rows as data without validation or test images: 8-bit images, or a table.

@@ -32,7 +32,7 @@ use tox_search::nas::SupernetFile;
 use tox_study::part::Part;
 use tox_study::spec::TrialSpec;
 use tox_study::steps::{StepError, Steps};
-use tox_study::trial::{Finished, Parts, Progress, TrialContext, load, unchanged};
+use tox_study::trial::{Finished, Progress, TrialContext, load, unchanged};
 
 /// Share of a trial's time that the search takes where its result is judged.
 const SEARCH: f64 = 0.8;
@@ -202,13 +202,7 @@ pub fn run(
         poison: prepared.poison(),
         cleansed: prepared.cleansed,
     };
-    Ok(Finished {
-        outcome: Part::finite(KIND, &outcome).ok_or(TrialError::NotFinite)?,
-        data_hash,
-        data_notes,
-        machine,
-        parts: Parts::new(),
-    })
+    crate::finished(KIND, &outcome, (data_hash, data_notes), machine)
 }
 
 /// The attack of the target as the agent knows it; without one, robust accuracy is that on images as

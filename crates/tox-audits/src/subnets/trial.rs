@@ -15,10 +15,9 @@ use tox_rcnas::space::Space;
 use tox_robust::attack::Attack;
 use tox_robust::ball::Ball;
 use tox_robust::threat::EvasionThreat;
-use tox_study::part::Part;
 use tox_study::spec::TrialSpec;
 use tox_study::steps::Steps;
-use tox_study::trial::{Finished, Parts, TrialContext, load};
+use tox_study::trial::{Finished, TrialContext, load};
 
 /// Names of the steps.
 const NETWORK: &str = "network";
@@ -96,13 +95,7 @@ pub fn run(
             }),
         }
     }
-    Ok(Finished {
-        outcome: Part::finite(KIND, &outcome).ok_or(TrialError::NotFinite)?,
-        data_hash,
-        data_notes,
-        machine,
-        parts: Parts::new(),
-    })
+    crate::finished(KIND, &outcome, (data_hash, data_notes), machine)
 }
 
 /// What makes rows.

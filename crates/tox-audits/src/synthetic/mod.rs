@@ -11,7 +11,7 @@ use tox_study::house::{Learner, Measure, Measures};
 use tox_study::part::Part;
 use tox_study::recipe::{Keys, RecipeError};
 use tox_study::spec::{Surface, TrialSpec};
-use tox_study::trial::{Failure, Finished, Machine, Parts, TrialContext, with_hooks};
+use tox_study::trial::{Failure, Finished, Machine, TrialContext, with_hooks};
 
 use crate::error::TrialError;
 
@@ -113,11 +113,10 @@ fn run(trial: &TrialSpec, context: TrialContext<'_>) -> Result<Finished, TrialEr
         synthetic::run(&config, train, trial.data.valid, trial.seed, hooks)
     })?;
     let outcome = found.ok_or(tox_study::steps::StepError::Stopped)?;
-    Ok(Finished {
-        outcome: Part::finite(KIND, &outcome).ok_or(TrialError::NotFinite)?,
-        data_hash: DRAWN.to_owned(),
-        data_notes: Vec::new(),
-        machine: Machine::cpu("plain".to_owned()),
-        parts: Parts::new(),
-    })
+    crate::finished(
+        KIND,
+        &outcome,
+        (DRAWN.to_owned(), Vec::new()),
+        Machine::cpu("plain".to_owned()),
+    )
 }

@@ -1,10 +1,10 @@
 //! Bad ops in the search space: `S + q(P)` (Wu, Saxena, Jain).
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use tox_poison::space::{BadSet, SpacePoison};
+use tox_poison::space::{BadSet, QError, SpacePoison};
 use tox_poison::space_file;
 use tox_search::space::{OwnOps, Space};
-use tox_study::house::Threat;
+use tox_study::house::{Refusal, Threat};
 use tox_study::part::Part;
 use tox_study::recipe::{Keys, RecipeError};
 use tox_study::spec::Surface;
@@ -17,6 +17,16 @@ pub const SPACE_HINT: &str = "write a [[op]] table for each op, as in recipes/ss
 pub const KIND: &str = "bad-ops";
 
 pub struct BadOps;
+
+/// Why a set does not fit a space.
+pub(crate) fn unfit(error: &QError) -> Refusal {
+    Refusal {
+        surface: Surface::Space,
+        kind: KIND.to_owned(),
+        defence: false,
+        hint: error.to_string(),
+    }
+}
 
 /// The ops of a set of one's own.
 fn own_set(own: OwnOps, keys: &Keys<'_>) -> Result<OwnOps, RecipeError> {

@@ -1,8 +1,6 @@
 //! The paper's Table II, measured: what each way to a hypergradient costs, and how far from the
 //! truth it is, at several lengths of the inner training.
 
-pub use super::table::table;
-
 use super::reference::converged;
 use super::{
     ConjugateGradient, Exact, ForwardMode, Hypergradient, Hypergradients, ReverseMode, Solve,

@@ -13,6 +13,7 @@ pub use fmd::ForwardMode;
 pub use implicit::{ConjugateGradient, Exact, ImplicitError};
 pub use optimum::at_optimum;
 pub use rmd::ReverseMode;
+pub use table::table;
 
 use crate::inner::{Diverged, Problem};
 use crate::kernels::Products;

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::form::Form;
 use super::sets::{FeatureSets, Features};
 use super::tables::sets;
+use crate::data::TableSet;
 use crate::data_dir::DataDir;
 use crate::error::DataError;
 use crate::format::formats;
@@ -95,6 +96,23 @@ impl FeatureSets {
     pub fn load(path: &Path) -> Result<Self, DataError> {
         let tables = Tables::open(&path.to_string_lossy(), formats::NPZ, None)?;
         sets(&tables)?.0.checked(&file_name(path))
+    }
+}
+
+impl TableSet {
+    /// The rows of a file as they were opened, of which none are for validation.
+    pub fn of(name: &str, opened: Opened) -> Self {
+        let (hash, train) = (opened.hash(), opened.sets.train);
+        Self {
+            name: name.to_owned(),
+            valid: train.rows(&[]),
+            test: opened.sets.test.unwrap_or_else(|| train.rows(&[])),
+            class_names: train.class_names.clone(),
+            columns: None,
+            train,
+            hash,
+            notes: opened.notes,
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use super::options::Session;
 use super::robust::{self, Images, Radius, reasons};
 use super::single::{self, Kept, Single};
 use super::weights::{self, FirstLayer, Look};
-use super::{Output, Result, bug, interrupted, json, notes, say, table, usage};
+use super::{Output, Result, interrupted, json, notes, say, table, usage};
 use std::path::{Path, PathBuf};
 use tox_audits::network::architectures::{Arch, notations};
 use tox_audits::network::outcome::NetworkOutcome;
@@ -180,7 +180,7 @@ pub fn attack(args: &Attack) -> Result<Output> {
     let examples = kept.file.iter();
     let examples: Vec<_> = examples.map(|to| (images::EXAMPLES, to.clone())).collect();
     kept.take(&ran, &examples)?;
-    let found: NetworkOutcome = ran.record.outcome.read().map_err(|e| bug(&e.to_string()))?;
+    let found: NetworkOutcome = ran.outcome()?;
     let evaluation = &found.evaluation;
     robust::notes(evaluation, "the network");
     let mut report = serde_json::json!({

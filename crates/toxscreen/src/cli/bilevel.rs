@@ -1,7 +1,7 @@
 //! What `poison`, `harden` and `hypergradients` share: options of data and learner, and what is said of both.
 
 use super::options::Set;
-use super::{Result, notes, usage};
+use super::{Result, notes, say, usage};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -110,15 +110,21 @@ pub fn warnings(own: &Own) -> Vec<String> {
         .collect()
 }
 
-/// That a learner is no better than the most frequent class, with what to do about it.
-pub fn useless(found: &NoBetter, own: &Own) -> String {
+/// Says that a learner is no better than the most frequent class, where it is, with what to do about it, and puts that
+/// before the other warnings.
+pub fn warn_useless(found: Option<&NoBetter>, own: &Own, warnings: &mut Vec<String>) {
+    let Some(found) = found else {
+        return;
+    };
     let remedy = match (&own.scale, own.sets.shape) {
         (None, None) => "scale the features (--scale minmax or --scale standard)",
         _ => "train longer (--steps), use another model (--hidden), or bring more test rows",
     };
-    format!(
+    let warning = format!(
         "the learner has learned nothing on the clean data: {found}; {remedy} before you conclude anything"
-    )
+    );
+    say(format_args!("warning: {warning}"));
+    warnings.insert(0, warning);
 }
 
 /// The model and how it is trained.

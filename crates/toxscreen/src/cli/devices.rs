@@ -1,6 +1,5 @@
 //! `toxscreen devices`: what `--device` can name.
 
-use super::options::unusable;
 use super::{Output, Result, bug, json, system, table};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -194,4 +193,11 @@ pub fn tried(name: &str) -> Result<Tried, Failure> {
         Trial::Usable(tried) => Ok(tried),
         Trial::Refused(why) => Err(unusable(&why)),
     }
+}
+
+/// A device that cannot be used.
+pub fn unusable(why: &str) -> Failure {
+    Failure::usage(why.to_owned()).hinted(
+        "`toxscreen devices` lists what this machine has; leave --device out to use the CPU",
+    )
 }

@@ -5,7 +5,7 @@ mod told;
 use super::bilevel::{self, Adversary, Learner, Rows, Scaled};
 use super::options::{Poisoned, Session};
 use super::single::{self, Kept, Single};
-use super::{Output, Result, UNDECIDED, bug, interrupted, json, say, warn};
+use super::{Output, Result, UNDECIDED, interrupted, json, say, warn};
 use serde_json::json as object;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -142,12 +142,8 @@ pub fn harden(args: &Harden) -> Result<Output> {
     let Some(ran) = single.run("harden", &stop)? else {
         return Ok(Output::stopped());
     };
-    let found: HardenOutcome = ran.record.outcome.read().map_err(|e| bug(&e.to_string()))?;
-    if let Some(useless) = &found.no_better_than_majority {
-        let warning = bilevel::useless(useless, &own);
-        say(format_args!("warning: {warning}"));
-        warnings.insert(0, warning);
-    }
+    let found: HardenOutcome = ran.outcome()?;
+    bilevel::warn_useless(found.no_better_than_majority.as_ref(), &own, &mut warnings);
     let short = found.short_of_convergence();
     warn(short.as_slice());
     warnings.extend(short);

@@ -3,12 +3,13 @@
 use super::bilevel::{self, Rows};
 use super::options::{Folder, Poisoned, Session, Set};
 use super::single::{self, Kept, Single};
-use super::{Output, Result, bug, interrupted, json};
+use super::{Output, Result, interrupted, json};
 use serde_json::json as object;
 use std::path::PathBuf;
 use tox_audits::error::Fails;
 use tox_audits::hypergradients::{HypergradientsConfig, KIND, part};
-use tox_bilevel::hypergradient::compare::{Comparison, Seconds, table};
+use tox_bilevel::hypergradient::compare::{Comparison, Seconds};
+use tox_bilevel::hypergradient::table;
 use tox_data::ranges;
 use tox_study::part::Part;
 
@@ -109,7 +110,7 @@ pub fn hypergradients(args: &Hypergradients) -> Result<Output> {
     let Some(ran) = single.run(KIND, &stop)? else {
         return Ok(Output::stopped());
     };
-    let found: Comparison = ran.record.outcome.read().map_err(|e| bug(&e.to_string()))?;
+    let found: Comparison = ran.outcome()?;
     let parts = &ran.record.timing.parts;
     let took = found.rows.iter().map(|row| {
         let [whole, training] = part(row.method, row.steps).map(|name| parts.get(&name).copied());

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use tox_audits::rows::BUDGET;
 use tox_data::DataDir;
 use tox_nn::Device;
-use tox_study::trial::Failure;
 
 /// Where data sets are.
 #[derive(Clone, clap::Args)]
@@ -106,14 +105,7 @@ pub fn fits(device: &str) -> Result<Device> {
     if device != "cpu" {
         devices::tried(device)?;
     }
-    tox_nn::device::parse(device).map_err(|e| unusable(&e.to_string()))
-}
-
-/// A device that cannot be used.
-pub fn unusable(why: &str) -> Failure {
-    Failure::usage(why.to_owned()).hinted(
-        "`toxscreen devices` lists what this machine has; leave --device out to use the CPU",
-    )
+    tox_nn::device::parse(device).map_err(|e| devices::unusable(&e.to_string()))
 }
 
 /// A device's name as `run` and `trial` take it, for a process that is yet to start.

@@ -2,15 +2,17 @@
 
 use super::allow::{Allow, lines, programs};
 use super::engine::Engine;
-use super::price::{Price, seconds};
+use super::price::{Price, open_count, seconds};
 use super::run::Asked;
-use super::{Output, Result, json, shell_path, table, warn};
+use super::{Output, Result, count_interrupts, duration, json, say, shell_path, table, warn};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tox_audits::HOUSE;
 use tox_study::executors;
 use tox_study::plan::Trial;
+use tox_study::price;
 use tox_study::recipe::{SourceError, Study};
-use tox_study::runner::{RunOptions, this_program};
+use tox_study::runner::{RunOptions, default_jobs, this_program};
 use tox_study::spec::TrialSpec;
 use tox_study::store::Store;
 
@@ -61,7 +63,7 @@ pub fn plan(args: &Plan) -> Result<Output> {
     if let Some(dir) = &args.out {
         let price = match args.commands {
             true => None,
-            false => Some(Price::of(args, &study, &unread)?),
+            false => Some(priced(args, &study, &unread)?),
         };
         let text = made(args, study, faults, dir)?;
         return Ok(Output::done(
@@ -69,7 +71,7 @@ pub fn plan(args: &Plan) -> Result<Output> {
         ));
     }
     let programs = programs(study.specs());
-    let price = Price::of(args, &study, &unread)?;
+    let price = priced(args, &study, &unread)?;
     if args.json {
         let name = &study.recipe.name;
         let value = serde_json::json!({
@@ -185,4 +187,40 @@ fn learner(spec: &TrialSpec) -> String {
         true => title,
         false => format!("{title}, {defences}"),
     }
+}
+
+/// Looks at the study's folder, and measures if that is asked for.
+fn priced(args: &Plan, study: &Study, unread: &[String]) -> Result<Price> {
+    let (executor, settings) = args.engine.named()?;
+    let threads = usize::from(args.threads);
+    let options = RunOptions {
+        program: this_program()?,
+        jobs: default_jobs(threads),
+        threads,
+        devices: vec!["cpu".into()],
+        on_each: 1,
+        data_dir: args.asked.folder.data_dir.clone(),
+        allow_commands: args.probe.is_some() && args.allow.check(study.specs())?,
+    };
+    let default = || PathBuf::from("runs").join(&study.recipe.name);
+    let dir = args.out.clone().unwrap_or_else(default);
+    let mut cells = price::of(study, &dir, threads)?;
+    // Trials whose data are not there cannot be run.
+    if let (Some(most), true) = (args.probe, unread.is_empty()) {
+        let open = open_count(&cells);
+        let whole = most * open as f64;
+        say(format_args!(
+            "measuring {open} cells, {most} s each at most: {} in all",
+            duration(whole)
+        ));
+        let stop = count_interrupts("stopping: what is measured is kept")?;
+        let most = Duration::from_secs_f64(most);
+        price::probe(study, &mut cells, &options, most, &stop)?;
+    }
+    Ok(Price {
+        cells,
+        executor,
+        at_a_time: executor.at_a_time(&settings, &options),
+        probed: args.probe.is_some(),
+    })
 }

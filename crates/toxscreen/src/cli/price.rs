@@ -1,14 +1,9 @@
 //! What `plan` says of the cost of a study.
 
-use super::plan::Plan;
-use super::{Result, count_interrupts, duration, say, table};
+use super::{duration, table};
 use serde_json::{Value, json};
-use std::path::PathBuf;
-use std::time::Duration;
 use tox_study::executors::Executor;
-use tox_study::price::{self, Basis, CellPrice};
-use tox_study::recipe::Study;
-use tox_study::runner::{RunOptions, default_jobs, this_program};
+use tox_study::price::{Basis, CellPrice};
 
 /// Seconds of a probe.
 pub fn seconds(text: &str) -> Result<f64, String> {
@@ -19,49 +14,13 @@ pub fn seconds(text: &str) -> Result<f64, String> {
 
 /// The price of what is left of a study.
 pub struct Price {
-    cells: Vec<CellPrice>,
-    executor: &'static dyn Executor,
-    at_a_time: Option<usize>,
-    probed: bool,
+    pub cells: Vec<CellPrice>,
+    pub executor: &'static dyn Executor,
+    pub at_a_time: Option<usize>,
+    pub probed: bool,
 }
 
 impl Price {
-    /// Looks at the study's folder, and measures if that is asked for.
-    pub fn of(args: &Plan, study: &Study, unread: &[String]) -> Result<Self> {
-        let (executor, settings) = args.engine.named()?;
-        let threads = usize::from(args.threads);
-        let options = RunOptions {
-            program: this_program()?,
-            jobs: default_jobs(threads),
-            threads,
-            devices: vec!["cpu".into()],
-            on_each: 1,
-            data_dir: args.asked.folder.data_dir.clone(),
-            allow_commands: args.probe.is_some() && args.allow.check(study.specs())?,
-        };
-        let default = || PathBuf::from("runs").join(&study.recipe.name);
-        let dir = args.out.clone().unwrap_or_else(default);
-        let mut cells = price::of(study, &dir, threads)?;
-        // Trials whose data are not there cannot be run.
-        if let (Some(most), true) = (args.probe, unread.is_empty()) {
-            let open = open_count(&cells);
-            let whole = most * open as f64;
-            say(format_args!(
-                "measuring {open} cells, {most} s each at most: {} in all",
-                duration(whole)
-            ));
-            let stop = count_interrupts("stopping: what is measured is kept")?;
-            let most = Duration::from_secs_f64(most);
-            price::probe(study, &mut cells, &options, most, &stop)?;
-        }
-        Ok(Self {
-            cells,
-            executor,
-            at_a_time: executor.at_a_time(&settings, &options),
-            probed: args.probe.is_some(),
-        })
-    }
-
     /// Core-hours of what can be told, and the trials of which nothing can.
     fn total(&self) -> (f64, usize) {
         let hours = self.cells.iter().filter_map(CellPrice::core_hours).sum();
@@ -144,7 +103,8 @@ impl Price {
     }
 }
 
-fn open_count(cells: &[CellPrice]) -> usize {
+/// Cells of which something is left, and nothing known.
+pub fn open_count(cells: &[CellPrice]) -> usize {
     cells
         .iter()
         .filter(|c| c.seconds.is_none() && c.left > 0)

@@ -314,7 +314,7 @@ fn fits_devices(study: &Study, dir: &Path, devices: &[String], here: bool) -> Re
         }
     }
     for device in devices {
-        tox_nn::device::built(device).map_err(|e| options::unusable(&e.to_string()))?;
+        tox_nn::device::built(device).map_err(|e| devices::unusable(&e.to_string()))?;
         if !here || left().next().is_none() {
             continue;
         }

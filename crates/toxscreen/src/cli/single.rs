@@ -4,6 +4,7 @@ use super::options::Session;
 use super::progress::Bar;
 use super::trial::execute_in_house;
 use super::{Result, bug, report, say, scratch, system, this_command, usage};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -133,6 +134,14 @@ pub struct Ran {
     pub folder: PathBuf,
     /// Where it lies, if nothing is kept.
     _scratch: TempDir,
+}
+
+impl Ran {
+    /// What was measured.
+    pub fn outcome<T: DeserializeOwned>(&self) -> Result<T> {
+        let read = self.record.outcome.read();
+        read.map_err(|e| bug(&e.to_string()))
+    }
 }
 
 /// A study of one trial.

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Child;
 use std::time::Duration;
-use tox_study::files::Lock;
+use tox_study::lock::Lock;
 use tox_testkit::program::{Said, interrupt};
 
 const RUN: &str = "run digits.toml --out out --engine slurm --slurm poll=0.2,retries=20";

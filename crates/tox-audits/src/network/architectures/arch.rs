@@ -1,10 +1,6 @@
 //! Which network, as text.
 
-use super::nearest::nearest;
-use super::{
-    ARCHITECTURES, Architecture, Found, Images, Inferred, LIVE, NetworkError, Taken, elastic, enas,
-    notations,
-};
+use super::{ARCHITECTURES, Architecture, LIVE, elastic, enas, notations};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -23,7 +19,7 @@ const TITLE: usize = 32;
 /// Which network, as its architecture writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Arch(String);
+pub struct Arch(pub(super) String);
 
 /// A text that names no network.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -105,30 +101,6 @@ impl Arch {
         Self(enas::text(genotype, skips))
     }
 
-    /// The network that a file is of: what it says itself, or what its names and shapes say.
-    ///
-    /// # Errors
-    /// A file that is of none, or does not say all.
-    pub fn of(file: &WeightsFile) -> Result<Self, NetworkError> {
-        if let Some(found) = Found::of(file) {
-            return Ok(found.arch);
-        }
-        let unknown = |reason| NetworkError::Unknown {
-            path: file.path.clone(),
-            reason,
-        };
-        for known in ARCHITECTURES {
-            match known.infer(file) {
-                Inferred::Other => {}
-                Inferred::Arch(text) => return Ok(Self(text)),
-                Inferred::Unsaid(reason) | Inferred::Refused(reason) => {
-                    return Err(unknown(reason));
-                }
-            }
-        }
-        Err(unknown(nearest(file)))
-    }
-
     /// Its architecture.
     pub fn family(&self) -> &'static dyn Architecture {
         let all = ARCHITECTURES.iter().copied();
@@ -143,21 +115,6 @@ impl Arch {
         match self.0.len() {
             0..=TITLE => &self.0,
             _ => self.family().name(),
-        }
-    }
-
-    /// The network with the numbers of a file.
-    ///
-    /// # Errors
-    /// Weights of another network, images for which there is none.
-    pub fn take(&self, file: &WeightsFile, images: Images) -> Result<Taken, NetworkError> {
-        match Found::of(file) {
-            Some(found) if found.arch != *self => Err(NetworkError::Other {
-                path: file.path.clone(),
-                of: found.arch.0,
-                asked: self.0.clone(),
-            }),
-            _ => self.family().take(&self.0, file, images),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a trial says of the network that it trained, beside its numbers.
 
-use super::Arch;
+use super::nearest::nearest;
+use super::{ARCHITECTURES, Arch, Images, Inferred, NetworkError, Taken};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use tox_data::Dataset;
@@ -23,6 +24,47 @@ pub struct Found {
     pub classes: usize,
     /// The name of the data set that it was trained on.
     pub data: String,
+}
+
+impl Arch {
+    /// The network that a file is of: what it says itself, or what its names and shapes say.
+    ///
+    /// # Errors
+    /// A file that is of none, or does not say all.
+    pub fn of(file: &WeightsFile) -> Result<Self, NetworkError> {
+        if let Some(found) = Found::of(file) {
+            return Ok(found.arch);
+        }
+        let unknown = |reason| NetworkError::Unknown {
+            path: file.path.clone(),
+            reason,
+        };
+        for known in ARCHITECTURES {
+            match known.infer(file) {
+                Inferred::Other => {}
+                Inferred::Arch(text) => return Ok(Self(text)),
+                Inferred::Unsaid(reason) | Inferred::Refused(reason) => {
+                    return Err(unknown(reason));
+                }
+            }
+        }
+        Err(unknown(nearest(file)))
+    }
+
+    /// The network with the numbers of a file.
+    ///
+    /// # Errors
+    /// Weights of another network, images for which there is none.
+    pub fn take(&self, file: &WeightsFile, images: Images) -> Result<Taken, NetworkError> {
+        match Found::of(file) {
+            Some(found) if found.arch != *self => Err(NetworkError::Other {
+                path: file.path.clone(),
+                of: found.arch.0,
+                asked: self.0.clone(),
+            }),
+            _ => self.family().take(&self.0, file, images),
+        }
+    }
 }
 
 impl Found {

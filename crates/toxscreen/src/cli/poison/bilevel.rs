@@ -2,7 +2,7 @@
 
 use super::super::bilevel::{self, beside, interrupted};
 use super::super::single::{self, Kept, Single};
-use super::super::{FAILED, Output, Result, bug, json, notes, say, table, usage, warn};
+use super::super::{FAILED, Output, Result, json, notes, say, table, usage, warn};
 use super::Poison;
 use serde_json::{Value, json as object};
 use std::path::{Path, PathBuf};
@@ -87,12 +87,8 @@ pub fn poison(args: &Poison, (kept, out): (&Kept, &Path)) -> Result<Output> {
     let Some(ran) = single.run("poison", &stop)? else {
         return Ok(Output::stopped());
     };
-    let found: OptimalOutcome = ran.record.outcome.read().map_err(|e| bug(&e.to_string()))?;
-    if let Some(useless) = &found.no_better_than_majority {
-        let warning = bilevel::useless(useless, &own);
-        say(format_args!("warning: {warning}"));
-        warnings.insert(0, warning);
-    }
+    let found: OptimalOutcome = ran.outcome()?;
+    bilevel::warn_useless(found.no_better_than_majority.as_ref(), &own, &mut warnings);
     notes(&found.notes);
     let files = Files::of(out, found.is_rounded());
     files.take(kept, &ran)?;

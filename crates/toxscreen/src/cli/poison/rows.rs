@@ -4,7 +4,7 @@
 use super::{Attack, Poison, clf, gc};
 use crate::cli::bilevel::{beside, interrupted};
 use crate::cli::single::{self, Kept, Single};
-use crate::cli::{FAILED, Output, Result, bug, json, notes, say};
+use crate::cli::{FAILED, Output, Result, json, notes, say};
 use clap::ArgMatches;
 use serde_json::{Value, json as object};
 use std::path::Path;
@@ -60,7 +60,7 @@ pub fn poison(args: &Poison, given: &ArgMatches, (kept, out): (&Kept, &Path)) ->
     let Some(ran) = single.run("poison", &stop)? else {
         return Ok(Output::stopped());
     };
-    let found: PoisoningOutcome = ran.record.outcome.read().map_err(|e| bug(&e.to_string()))?;
+    let found: PoisoningOutcome = ran.outcome()?;
     notes(&found.notes);
     let path = beside(out, "patch.npz");
     let manifest = Patch::manifest_path(&path);

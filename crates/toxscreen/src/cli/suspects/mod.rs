@@ -6,7 +6,7 @@ use super::bilevel::{self, Rows};
 use super::options::Session;
 use super::sarif::Sarif;
 use super::single::{self, Kept, Ran, Single};
-use super::{Output, Result, bug, json};
+use super::{Output, Result, json};
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use serde_json::{Value, json as object};
 use std::path::{Path, PathBuf};
@@ -198,7 +198,7 @@ pub fn suspects(args: &Suspects) -> Result<Output> {
     let Some(ran) = looking.judge(known, out, &args.session, &stop)? else {
         return Ok(Output::stopped());
     };
-    let found: SuspectsOutcome = ran.record.outcome.read().map_err(|e| bug(&e.to_string()))?;
+    let found: SuspectsOutcome = ran.outcome()?;
     if args.sarif.sarif.is_some() {
         let lines = source.data.text_rows()?.map(|text| text.lines());
         let file = Path::new(&looking.rows.set.data);
