@@ -3,8 +3,8 @@
 //! Floor 3 of the house, for RC-NAS (Wang et al.): what an adversary can do to a trained network's
 //! inputs. An attack sees a network as an [`Oracle`]: rows of pixels in, logits out, and the gradient of
 //! any function of the logits by the pixels. Everything else, the steps, exact projections and random
-//! streams, is arithmetic on host buffers, the same on every device, in which every example is treated
-//! as if it were alone.
+//! streams, is arithmetic on host buffers in which every example is treated as if it were alone; but the
+//! steps of a plain ascent an oracle may make [itself](Oracle::ascend), as networks on a GPU do.
 //!
 //! A linear model of two pixels, and the step of FGSM, whose answer is known:
 //!

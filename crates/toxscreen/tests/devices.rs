@@ -114,12 +114,13 @@ mod vulkan {
         assert!(!dir.path().join("runs").exists(), "nothing was begun");
     }
 
-    /// A recipe of the golden outcomes, or the cells of it that fit, and what its records must say.
-    fn learner(recipe: &str, cells: &str) {
+    /// A recipe of the golden outcomes, or the cells of it that fit, with other settings, and what its records
+    /// must say.
+    fn learner(recipe: &str, cells: &str, settings: &str) {
         let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
         let text = fs::read_to_string(golden.join(recipe)).unwrap();
         let dir = program::folder("r.toml", &text);
-        let run = format!("run r.toml --out out --device vulkan:0 --cells {cells}");
+        let run = format!("run r.toml --out out --device vulkan:0 --cells {cells}{settings}");
         PROGRAM.words(dir.path(), &run).must(0, &[]);
         let out = dir.path().join("out");
         let found = records(&out);
@@ -140,24 +141,26 @@ mod vulkan {
     #[test]
     #[ignore = "needs a Vulkan driver"]
     fn vulkan_enas_ends_and_repeats_itself() {
-        learner("enas.toml", "clean,p5,oneshot");
+        learner("enas.toml", "clean,p5,oneshot", "");
     }
 
     #[test]
     #[ignore = "needs a Vulkan driver"]
     fn vulkan_nas_ends_and_repeats_itself() {
-        learner("nas-trained.toml", "nasbench201");
+        // P-DARTS, TE-NAS in one round, RoBoT, NSGANetV2 and a random architecture.
+        let short = " --set learner.te-nas.prune=4 --set learner.te-nas.region_crops=10";
+        learner("nas-trained.toml", "nasbench201", short);
     }
 
     #[test]
     #[ignore = "needs a Vulkan driver"]
     fn vulkan_rc_nas_ends_and_repeats_itself() {
-        learner("rc-nas.toml", "trained,standard,mart,sat");
+        learner("rc-nas.toml", "trained,standard,mart,sat", "");
     }
 
     #[test]
     #[ignore = "needs a Vulkan driver"]
     fn vulkan_sub_networks_end_and_repeat_themselves() {
-        learner("sub-networks.toml", "*");
+        learner("sub-networks.toml", "*", "");
     }
 }
