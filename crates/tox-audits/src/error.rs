@@ -146,6 +146,11 @@ impl TrialError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Step(StepError::Stopped) => Exit::Stopped,
+            // What cannot be written is no fault of the data.
+            Self::Data(DataError::Write { .. })
+            | Self::Patch(PatchError::Write { .. } | PatchError::Data(DataError::Write { .. })) => {
+                Exit::Failed
+            }
             Self::Data(_)
             | Self::Own(_)
             | Self::Rows(_)

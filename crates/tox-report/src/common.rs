@@ -137,6 +137,16 @@ impl<'a> Common<'a> {
         cell.above(clean, |m| m.clean_error)
     }
 
+    /// Seeds that both a cell and its clean cell are planned with.
+    pub fn pairs(&self, cell: &Cell) -> usize {
+        let planned = |clean: &Cell, seed: u64| clean.trials.iter().any(|t| t.spec.seed == seed);
+        let clean = self.clean(cell);
+        let seeds = cell.trials.iter().map(|t| t.spec.seed);
+        seeds
+            .filter(|seed| clean.is_some_and(|clean| planned(clean, *seed)))
+            .count()
+    }
+
     /// A sentence on every cell that has a trial done.
     pub fn verdicts(&self) -> Vec<String> {
         self.shown().filter_map(|c| self.verdict(c)).collect()

@@ -1,7 +1,7 @@
 //! The gates of a study: whether what a recipe asks for holds, for a page, a terminal, and the files that a
 //! CI job reads.
 
-use crate::common::{self, Common, poisoned};
+use crate::common::{self, Cell, Common, poisoned};
 use crate::run::Run;
 use crate::stats::Interval;
 use crate::svg;
@@ -17,16 +17,25 @@ pub struct Gate {
     pub held: Held,
     /// What is measured; none where there is nothing yet.
     pub value: Option<Interval>,
+    /// Seeds that the study has for it.
+    pub planned: usize,
 }
 
 impl Gate {
     /// Such as `mild: damage("rlf-10") <= 2 is NOT HELD: 5.1 ± 1.2`.
     pub fn sentence(&self) -> String {
+        let of = |n: usize| match n == self.planned {
+            true => String::new(),
+            false => format!(" of {}", self.planned),
+        };
         let why = match self.value {
             None => "nothing is measured".to_owned(),
-            Some(value) => match value.half {
-                Some(half) => format!("{:.2} ± {half:.2} ({} seeds)", value.mean, value.n),
-                None => format!("{:.2}, of one seed", value.mean),
+            Some(value) => match (value.half, of(value.n)) {
+                (Some(half), of) => {
+                    format!("{:.2} ± {half:.2} ({}{of} seeds)", value.mean, value.n)
+                }
+                (None, of) if of.is_empty() => format!("{:.2}, of one seed", value.mean),
+                (None, of) => format!("{:.2}, of one{of} seeds", value.mean),
             },
         };
         let (name, rule, held) = (&self.name, &self.rule, self.held.word());
@@ -63,37 +72,47 @@ pub fn gates(run: &Run) -> Vec<Gate> {
     let common = Common::new(run, &measures);
     let judged = |(name, rule): (&String, &String)| {
         let rule: Rule = rule.parse().ok()?;
-        let value = common.quantity(rule.quantity, &rule.cell);
+        let (value, planned) = common.quantity(rule.quantity, &rule.cell);
         let ends = value.and_then(|v| Some((v.mean - v.half?, v.mean + v.half?)));
-        let held = rule.judge(ends);
+        let all = value.is_some_and(|v| v.n == planned);
+        let held = match rule.judge(ends) {
+            // Trials that failed or diverged may be those that would not hold.
+            Held::Yes if !all => Held::CannotTell,
+            held => held,
+        };
         let name = name.clone();
         Some(Gate {
             name,
             rule,
             held,
             value,
+            planned,
         })
     };
     run.head.gate.iter().filter_map(judged).collect()
 }
 
 impl Common<'_> {
-    /// What a gate is about.
-    fn quantity(&self, quantity: Quantity, name: &str) -> Option<Interval> {
-        let cell = self.cells.iter().find(|c| {
+    /// What a gate is about, and how many seeds the study has for it.
+    fn quantity(&self, quantity: Quantity, name: &str) -> (Option<Interval>, usize) {
+        let named = |c: &&Cell| {
             let spec = c.spec();
             tox_study::plan::cell_name(&spec.cell, spec.variant.as_deref()) == name
-        })?;
+        };
+        let Some(cell) = self.cells.iter().find(named) else {
+            return (None, 0);
+        };
+        let all = cell.trials.len();
         match quantity {
-            Quantity::Error => cell.mean(|m| m.clean_error),
+            Quantity::Error => (cell.mean(|m| m.clean_error), all),
             Quantity::Damage if poisoned(cell.spec()) || !cell.spec().defence.is_none() => {
-                self.damage(cell)
+                (self.damage(cell), self.pairs(cell))
             }
             // The clean cell itself.
-            Quantity::Damage => None,
-            Quantity::Claim => cell.mean(|m| m.claim),
-            Quantity::Overclaim => cell.mean(|m| Some(m.clean_error? - m.claim?)),
-            Quantity::Robust => cell.mean(common::worst),
+            Quantity::Damage => (None, all),
+            Quantity::Claim => (cell.mean(|m| m.claim), all),
+            Quantity::Overclaim => (cell.mean(|m| Some(m.clean_error? - m.claim?)), all),
+            Quantity::Robust => (cell.mean(common::worst), all),
         }
     }
 }

@@ -22,7 +22,11 @@ impl Failure {
 
 impl From<DataError> for Failure {
     fn from(error: DataError) -> Self {
-        Self::new(Exit::Data, &error)
+        let exit = match matches!(error, DataError::Write { .. }) {
+            true => Exit::Failed,
+            false => Exit::Data,
+        };
+        Self::new(exit, &error)
     }
 }
 

@@ -135,6 +135,12 @@ fn images_are_poisoned_in_8_bit_and_as_floats() {
         csv.contains("trusted_loss") && at.join("runs/p/report.html").exists(),
         "{csv}"
     );
+    // The error of the study is that with the poison which was written, not without.
+    let error = |name: &str| found["trained"][name]["test_error"].as_f64().unwrap();
+    assert_ne!(error("rounded"), error("clean"));
+    let line = csv.lines().find(|l| l.contains(",clean_error,")).unwrap();
+    let value = line.split(',').nth_back(1).unwrap();
+    assert_eq!(value.parse::<f64>().unwrap(), error("rounded"));
 
     // The poisoned file is data like any other.
     let words = format!("poison --data bad.npz --trusted trusted.npz --out twice.npz {FAST}");

@@ -85,6 +85,7 @@ fn plans_are_tables_or_json() {
     let (_, stdout, _) = toxscreen(dir.path(), &["plan", "r.toml", "--json"]);
     let plan: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(plan["trials"][1]["spec"]["threat"]["space"]["q"], 6);
+    assert_eq!(plan["price"]["core_hours"].to_string(), "0.0");
     let (code, stdout, _) = toxscreen(dir.path(), &["plan"]);
     assert!(
         code == 0 && stdout.contains("oneshot-2 (guarded)"),
@@ -182,6 +183,26 @@ fn a_full_output_folder_is_an_error_with_a_remedy() {
         "{stderr}"
     );
     assert!(!dir.path().join("runs/small/study.toml").exists());
+}
+
+/// The same of an archive, which is begun and cannot be finished.
+#[cfg(unix)]
+#[test]
+fn an_archive_that_does_not_fit_is_one_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let poison = "poison --attack rlf --data digits --out p.npz";
+    let script = format!("trap '' XFSZ; ulimit -f 16; exec {PROGRAM} {poison}");
+    let mut sh = Command::new("sh");
+    let output = sh.args(["-c", &script]).current_dir(dir.path()).output();
+    let output = output.unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    let line = stderr.lines().collect::<Vec<_>>();
+    assert!(
+        line.len() == 1 && line[0].starts_with("error: ") && line[0].contains("free space"),
+        "{stderr}"
+    );
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
 #[test]

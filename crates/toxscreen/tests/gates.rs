@@ -74,6 +74,24 @@ fn gates_are_held_or_not_or_cannot_be_told() {
     let ran = toxscreen(dir.path(), &RUN);
     let said = String::from_utf8_lossy(&ran.stdout).into_owned();
     assert_eq!(ran.status.code(), Some(0), "{said}");
+    // A trial that is missing, as one that failed, may be the one that would not hold.
+    let of_clean = |trial: &std::fs::DirEntry| {
+        let spec = fs::read_to_string(trial.path().join("spec.json")).unwrap();
+        spec.contains("\"clean\"")
+    };
+    let mut trials = fs::read_dir(dir.path().join("out/trials")).unwrap();
+    let clean = trials.find_map(|t| t.ok().filter(of_clean)).unwrap();
+    let record = clean.path().join("record.json");
+    let kept = fs::read(&record).unwrap();
+    fs::remove_file(&record).unwrap();
+    let partial = toxscreen(dir.path(), &["report", "out"]);
+    let said = String::from_utf8_lossy(&partial.stdout).into_owned();
+    assert_eq!(partial.status.code(), Some(4), "{said}");
+    assert!(
+        said.contains("cannot tell") && said.contains("(2 of 3 seeds)"),
+        "{said}"
+    );
+    fs::write(&record, kept).unwrap();
     assert!(said.contains("0 of them now"), "{said}");
     recipe(dir.path(), "good = 'robust(\"clean\") >= 1'");
     assert_eq!(toxscreen(dir.path(), &RUN).status.code(), Some(4));

@@ -103,7 +103,15 @@ impl Learner for Bilevel {
             return Measures::default();
         };
         let levels = &outcome.learned.levels;
-        let last = levels.last();
+        let divergence = outcome.learned.divergence.as_ref();
+        let why = divergence.map(|d| {
+            format!(
+                "training diverged with {} poison points, in {}, after step {}",
+                d.points, d.training, d.step
+            )
+        });
+        // A training that diverged leaves no learner, and levels before that have less poison.
+        let last = levels.last().filter(|_| divergence.is_none());
         let at = levels.iter().map(|level| Measure {
             metric: "test_error",
             level: level.points.to_string(),
@@ -114,6 +122,7 @@ impl Learner for Bilevel {
             clean_error: last.map(|level| level.test_error),
             claim: last.map(|level| level.valid_error),
             others: at.collect(),
+            doubts: why.into_iter().collect(),
             ..Measures::default()
         };
         let attacked = outcome.attacked.as_ref();

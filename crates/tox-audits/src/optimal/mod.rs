@@ -86,7 +86,8 @@ impl Learner for Optimal {
         }
         let useless = outcome.no_better_than_majority.as_ref();
         Measures {
-            clean_error: outcome.trained.first().map(|clean| clean.test_error),
+            // Of the rows that are written last: in 8 bits where the data are.
+            clean_error: outcome.trained.last().map(|poisoned| poisoned.test_error),
             others,
             doubts: (outcome.did_not_attack().into_iter())
                 .chain(useless.map(ToString::to_string))

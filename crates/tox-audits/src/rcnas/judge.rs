@@ -4,6 +4,7 @@ use super::environment::Training;
 use super::networks::Trained;
 use super::outcome::{Judged, Role};
 use crate::error::TrialError;
+use crate::network::architectures::{Arch, Found};
 use serde_json::json;
 use std::path::Path;
 use std::rc::Rc;
@@ -41,10 +42,9 @@ pub fn judge(
         (Role::Found, "found", result),
     ];
     for (role, name, trained) in both {
-        trained
-            .state
-            .save(&dir.join(format!("{name}.safetensors")))?;
         let (bench, shape) = (&training.bench, trained.config.shape);
+        let about = Found::on(Arch::wrn(&shape), &set.data);
+        about.save(&trained.state, &dir.join(format!("{name}.safetensors")))?;
         let key = json!([trained.key, ball, attacks, config.images]);
         let (evaluation, lipschitz) = training.steps.step(
             &format!("judge-{name}"),

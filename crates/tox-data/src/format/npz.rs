@@ -197,13 +197,52 @@ pub(crate) struct Item<'a> {
 
 /// An archive being written, deflated; the same members give the same bytes.
 pub(crate) struct Writer<W: Write + Seek> {
-    zip: ZipWriter<W>,
+    zip: ZipWriter<Failing<W>>,
+}
+
+/// What an archive is written to. After its first error it takes all and keeps nothing: a `ZipWriter` that is
+/// dropped unfinished writes once more, and says on stderr what becomes of that.
+struct Failing<W> {
+    writer: W,
+    failed: bool,
+}
+
+impl<W> Failing<W> {
+    /// Does something to the writer, unless it failed before: then it is `done`.
+    fn unless<T>(&mut self, done: T, what: impl FnOnce(&mut W) -> io::Result<T>) -> io::Result<T> {
+        if self.failed {
+            return Ok(done);
+        }
+        let result = what(&mut self.writer);
+        let again = |e: &io::Error| e.kind() == io::ErrorKind::Interrupted;
+        self.failed = result.as_ref().is_err_and(|e| !again(e));
+        result
+    }
+}
+
+impl<W: Write> Write for Failing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.unless(bytes.len(), |writer| writer.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.unless((), W::flush)
+    }
+}
+
+impl<W: Seek> Seek for Failing<W> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.unless(0, |writer| writer.seek(to))
+    }
 }
 
 impl<W: Write + Seek> Writer<W> {
     pub fn new(writer: W) -> Self {
         Self {
-            zip: ZipWriter::new(writer),
+            zip: ZipWriter::new(Failing {
+                writer,
+                failed: false,
+            }),
         }
     }
 
@@ -252,7 +291,11 @@ impl<W: Write + Seek> Writer<W> {
     }
 
     pub fn finish(self) -> io::Result<W> {
-        Ok(self.zip.finish()?)
+        let written = self.zip.finish()?;
+        match written.failed {
+            true => Err(io::Error::other("an earlier part could not be written")),
+            false => Ok(written.writer),
+        }
     }
 }
 

@@ -58,6 +58,7 @@ pub fn json(told: &Told) -> serde_json::Value {
             "mean": gate.value.map(|v| v.mean),
             "half": gate.value.and_then(|v| v.half),
             "seeds": gate.value.map(|v| v.n),
+            "planned": gate.planned,
         })
     };
     told.gates.iter().map(gate).collect()

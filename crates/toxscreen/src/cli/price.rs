@@ -23,7 +23,9 @@ pub struct Price {
 impl Price {
     /// Core-hours of what can be told, and the trials of which nothing can.
     fn total(&self) -> (f64, usize) {
-        let hours = self.cells.iter().filter_map(CellPrice::core_hours).sum();
+        // No number at all sums to -0.
+        let hours = self.cells.iter().filter_map(CellPrice::core_hours);
+        let hours = hours.fold(0.0, |all, hours| all + hours);
         let unknown = self.cells.iter().filter(|c| c.seconds.is_none());
         (hours, unknown.map(|c| c.left).sum())
     }

@@ -33,14 +33,28 @@ impl Sarif {
     }
 }
 
+/// A file as a relative reference of RFC 3986.
+fn address(file: &Path) -> String {
+    let mut out = String::new();
+    for byte in file.to_string_lossy().bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+                out.push(char::from(byte));
+            }
+            b'\\' if std::path::MAIN_SEPARATOR == '\\' => out.push('/'),
+            byte => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
 fn log(found: &[Found<'_>]) -> Value {
     let mut rules: Vec<&str> = found.iter().map(|f| f.rule.as_str()).collect();
     rules.sort_unstable();
     rules.dedup();
     let rule = |id: &&str| json!({ "id": id });
     let result = |f: &Found<'_>| {
-        // An address has no backslashes.
-        let uri = f.file.to_string_lossy().replace('\\', "/");
+        let uri = address(f.file);
         json!({
             "ruleId": f.rule,
             "level": "warning",
@@ -67,4 +81,19 @@ fn log(found: &[Found<'_>]) -> Value {
             "results": found.iter().map(result).collect::<Vec<_>>(),
         }],
     })
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_files_are_addresses() {
+        let of = |name: &str| address(Path::new(name));
+        assert_eq!(of("data/a-b_c.1~.csv"), "data/a-b_c.1~.csv");
+        assert_eq!(
+            of("./my rows\n%:ä\\.npz"),
+            "./my%20rows%0A%25%3A%C3%A4%5C.npz"
+        );
+    }
 }

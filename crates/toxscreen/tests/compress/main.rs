@@ -107,6 +107,11 @@ fn what_is_found_is_attacked_again_with_the_judged_numbers() {
         assert_eq!(found["evaluation"], judged[i]["evaluation"], "{name}");
         assert_eq!(found["macs"], judged[i]["cost"]["macs"]);
 
+        // The file alone says of which network it is, and what that saw.
+        let bare = ["attack", "--json", "--weights", &weights];
+        let alone = json(at, &[&bare[..], &SAME[..2], &SAME[4..]].concat());
+        assert_eq!(alone["evaluation"], judged[i]["evaluation"], "{name}");
+
         // Without room to move, what is classified correctly stays so.
         let zero = json(at, &[&args[..], &SAME[..8], &["--epsilon", "0"]].concat());
         let zero = &zero["evaluation"];
@@ -407,8 +412,10 @@ fn what_cannot_be_run_is_refused_before_anything_is_trained() {
             (*expected, ""),
             "{args:?}: {stderr}"
         );
+        // Weights that we wrote say what their network saw, which is noted.
+        let mut said = stderr.lines().filter(|line| !line.starts_with("note: "));
         assert!(
-            stderr.starts_with("error: ") && stderr.contains(reason),
+            said.next().is_some_and(|line| line.starts_with("error: ")) && stderr.contains(reason),
             "{args:?}: {stderr}"
         );
         assert!(!at.join("never").exists(), "{args:?}: a folder was made");

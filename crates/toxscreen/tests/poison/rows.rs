@@ -119,6 +119,17 @@ fn what_cannot_be_done_is_refused_with_a_reason() {
             2,
             "use --attack noise",
         ),
+        // Neither has an attack that would read it.
+        (
+            "--attack rlf --data digits --set budget=0.5",
+            2,
+            "--set is of no use to --attack rlf",
+        ),
+        (
+            "--data digits --classes 3,8 --set lr=0.1",
+            2,
+            "--set is of no use to --attack bilevel",
+        ),
         ("--attack noise --data digits --bound 0", 2, "`bound` = 0"),
         ("--attack noise --data digits --std -1", 2, "`std` = -1"),
         ("--attack clf --data digits --width 0", 2, "`width` = 0"),

@@ -3,6 +3,7 @@
 use super::cells;
 use super::cells::error;
 use super::checks::check;
+use tox_data::text::one_line;
 use tox_report::run::Run;
 use tox_report::terminal::{INCOMPLETE, show, table};
 
@@ -51,6 +52,19 @@ pub fn headline(run: &Run) -> String {
     out.push_str("mean ± half of the 95 % t-interval over seeds; rise: differences by seed\n");
     if cells.iter().any(|c| !c.complete()) {
         out.push_str(INCOMPLETE);
+    }
+    let diverged = cells.iter().filter_map(|c| {
+        let stopped = c.records().filter(|r| r.outcome.divergence.is_some());
+        let stopped = stopped.count();
+        (stopped > 0).then(|| format!("{} ({stopped} of {})", c.name, c.done()))
+    });
+    let diverged: Vec<String> = diverged.collect();
+    if !diverged.is_empty() {
+        out.push_str(&format!(
+            "training diverged in {}: means are over the other seeds; a smaller learner.inner.lr or \
+             lambda.max may help\n",
+            one_line(&diverged.join(", "))
+        ));
     }
     out
 }

@@ -6,6 +6,7 @@ use crate::made_up::{self, as_before, assert_balanced, read};
 use std::path::Path;
 use tox_bilevel::config::Victim;
 use tox_bilevel::outcome::{BilevelOutcome, Divergence};
+use tox_study::house::Learner;
 use tox_study::part::Part;
 use tox_study::plan::trial_id;
 use tox_study::spec::TrialSpec;
@@ -278,6 +279,40 @@ fn divergence_and_mixed_data_are_warnings() {
         "{found}"
     );
     assert_balanced(&made_up::html(dir.path()));
+    let said = made_up::headline(dir.path());
+    assert!(
+        said.contains("training diverged in none (1 of 3)"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_trial_that_diverged_has_no_error() {
+    let specs = small();
+    let dir = folder(&specs, |_| 0);
+    change(dir.path(), &specs[1..2], |_, o| {
+        o.levels.truncate(3);
+        o.divergence = Some(Divergence {
+            points: 1050,
+            training: "hyperiteration 3".into(),
+            step: 17,
+        });
+    });
+    let measures = |at: usize| {
+        let run = made_up::run(dir.path());
+        let outcome = &run.trials[at].record().unwrap().outcome;
+        crate::bilevel::Bilevel.measures(&specs[at], outcome)
+    };
+    let whole = measures(0);
+    assert!(whole.clean_error.is_some() && whole.claim.is_some() && whole.doubts.is_empty());
+    // The levels before are those of less poison: no error of what the study asks for.
+    let stopped = measures(1);
+    assert_eq!((stopped.clean_error, stopped.claim), (None, None));
+    assert_eq!(stopped.others.len(), 3);
+    assert_eq!(
+        stopped.doubts,
+        ["training diverged with 1050 poison points, in hyperiteration 3, after step 17"]
+    );
 }
 
 #[test]

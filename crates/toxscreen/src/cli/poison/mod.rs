@@ -282,6 +282,10 @@ pub fn poison(args: &Poison, given: &ArgMatches) -> Result<Output> {
             )?;
         }
     }
+    if !matches!(args.attack, Attack::Registered(_)) {
+        let what = format!("--attack {}", args.attack.name());
+        refuse(given, &["set"], &what, "its own options")?;
+    }
     let kept = Kept::of(&args.out)?;
     let out = writable(args, &kept)?;
     args.session.pool();
@@ -292,10 +296,6 @@ pub fn poison(args: &Poison, given: &ArgMatches) -> Result<Output> {
     match args.attack {
         Attack::Bilevel => bilevel::poison(args, (&kept, out)),
         Attack::Rlf | Attack::Clf | Attack::Noise | Attack::Gc | Attack::Registered(_) => {
-            if !matches!(args.attack, Attack::Registered(_)) {
-                let what = format!("--attack {}", args.attack.name());
-                refuse(given, &["set"], &what, "its own options")?;
-            }
             rows::poison(args, given, (&kept, out))
         }
     }
@@ -310,10 +310,13 @@ fn writable<'a>(args: &Poison, kept: &'a Kept) -> Result<&'a Path> {
     let Some(out) = &kept.file else {
         let named = args.out.first().map(|out| out.display().to_string());
         let message = format!(
-            "--out {}: expected a name that ends in .npz",
+            "--out {} names a folder alone: expected the file to write too, whose name ends in .npz",
             named.unwrap_or_default()
         );
-        return refuse(message, "name the file FILE.npz");
+        return refuse(
+            message,
+            "add --out FILE.npz; a folder beside it keeps the study of this one trial",
+        );
     };
     let folder = out.parent().filter(|f| *f != Path::new(""));
     if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
