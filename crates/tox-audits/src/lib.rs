@@ -134,7 +134,7 @@ fn only(trial: &TrialSpec, kind: &str, defence: bool) -> Option<Refusal> {
              \"noise\", \"gc\" and \"file\" poison the data of any learner too"
         }
         defences::parts::KIND => {
-            "it lets several searches vote, which \"nas\" has, but for the random one"
+            "it lets several searches vote, which \"nas\" has, but for random and given architectures"
         }
         other => other,
     };

@@ -12,6 +12,7 @@ use tox_nn::Device;
 use tox_poison::screen::{ScreenConfig, screen_cells, screened_cells};
 use tox_poison::space::{BadSet, PoisonSet};
 use tox_search::final_training::{self, FinalConfig};
+use tox_search::fixed::FixedConfig;
 use tox_search::genes::Architecture;
 use tox_search::nas::{
     self, Evaluate, NasConfig, NasError, NasSpace, Reads, SEARCHES, Search, Trace,
@@ -91,6 +92,14 @@ fn config(search: &'static dyn Search, space: NasSpace) -> NasConfig {
         (net.tune.epochs, net.tune.batch, net.tune.calibration) = (0, 32, 32);
         (net.search.population, net.search.generations) = (8, 3);
         net.predictor.trees = 10;
+    });
+    edit(&mut config, "fixed", |fixed: &mut FixedConfig| {
+        fixed.genotype = Some(match space {
+            NasSpace::Darts => tox_testkit::DARTS_V2.to_owned(),
+            _ => {
+                "|skip_connect~0|+|none~0|nor_conv_3x3~1|+|none~0|none~1|skip_connect~2|".to_owned()
+            }
+        });
     });
     edit(&mut config, "random", |random: &mut RandomConfig| {
         (random.draws, random.channels, random.cells) = (2, 4, 1);

@@ -9,7 +9,7 @@
 //! The searches of the data-poisoning study: [`pdarts`] is P-DARTS, [`tenas`] TE-NAS, [`robot`] RoBoT,
 //! over the metrics of [`zero_cost`] and the optimisation of [`bayes`]. [`nsganet`] is NSGANetV2, over
 //! [`nsga`], [`surrogate`], the integer encodings of [`genes`] and the networks of [`elastic`]. [`nas`] is
-//! any of these searches, as an audit runs it; [`random`] their control; [`final_training`] trains what
+//! any of these searches, as an audit runs it; [`random`] their control, [`fixed`] an architecture that is given; [`final_training`] trains what
 //! was found, and [`reward`] is the short training of searches that evaluate what they look at.
 //!
 
@@ -19,6 +19,7 @@ pub mod count;
 pub mod elastic;
 pub mod enas;
 pub mod final_training;
+pub mod fixed;
 pub mod genes;
 pub mod genotype;
 pub mod nas;
@@ -43,4 +44,5 @@ pub const SEARCHES: &[&dyn nas::Search] = &[
     &robot::Robot,
     &nsganet::NsganetV2,
     &random::Random,
+    &fixed::Fixed,
 ];

@@ -3,7 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use serde::Deserialize;
+use std::path::Path;
 use tox_search::count::{self, Counts};
+use tox_search::fixed::FixedConfig;
+use tox_search::nas::Numbers;
+use tox_search::space::cells::CellGenotype;
 use tox_search::space::darts::{self, Genotype};
 use tox_search::space::elastic::{Arch, ElasticSpace};
 use tox_search::space::nasbench201::{self, Cell};
@@ -77,6 +81,43 @@ fn darts_v2_has_3_349_342_parameters() {
     };
     let counts = count::darts(v2, &network).unwrap();
     assert_eq!((counts.params, counts.macs / 1_000_000), (3_349_342, 528));
+}
+
+/// The architectures of `recipes/nas/published.toml`: each is read, and its network counted at the published size. Four
+/// runs are four architectures, but that RoBoT found one under flipped labels.
+#[test]
+fn published_architectures_are_read_by_name() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes/nas");
+    let folder = folder.as_path();
+    let text = std::fs::read_to_string(folder.join("published-genotypes.txt")).unwrap();
+    let names = text.lines().filter_map(|line| line.split_once(" = "));
+    let names: Vec<&str> = names.map(|(name, _)| name).collect();
+    assert_eq!(names.len(), 50);
+    let read = |name: &str| {
+        let config = FixedConfig {
+            genotype: Some(format!("published-genotypes.txt#{name}")),
+        };
+        config.with_files(folder).unwrap().architecture().unwrap()
+    };
+    let mut different = std::collections::BTreeSet::new();
+    for name in &names {
+        let found = read(name);
+        let CellGenotype::Darts(genotype) = found else {
+            panic!("{name}: {found}")
+        };
+        let counts = count::darts(&genotype, &darts::Network::default()).unwrap();
+        assert!(
+            (1_500_000..6_000_000).contains(&counts.params),
+            "{name}: {counts:?}"
+        );
+        different.insert(found);
+    }
+    let robot: Vec<CellGenotype> = (1..=4)
+        .map(|i| read(&format!("robot_rlf_50_{i}")))
+        .collect();
+    assert!(robot.iter().all(|found| *found == robot[0]));
+    // Three of them, and one of the four clean runs of RoBoT.
+    assert_eq!(different.len(), names.len() - 4);
 }
 
 #[test]

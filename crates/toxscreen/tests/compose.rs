@@ -112,7 +112,7 @@ fn enas_is_attacked_on_every_surface() {
 #[test]
 fn poison_search_train_attack_is_one_trial() {
     let records = composed("nas-attack");
-    assert_eq!(records.len(), 10);
+    assert_eq!(records.len(), 12);
     for record in &records {
         attacked(&record["outcome"]);
         assert!(record["outcome"]["evaluation"]["training"].is_object());

@@ -53,6 +53,7 @@ impl Language {
         });
         env.add_function("verdict", verdict);
         env.add_function("holm", holm);
+        env.add_function("apart", apart);
         Self { env }
     }
 
@@ -305,6 +306,28 @@ fn verdict(found: Value, expect: String) -> Result<&'static str, Error> {
         Verdict::NotHeld => "not held",
         Verdict::CannotTell => "cannot tell",
     })
+}
+
+/// The difference of the means of two columns that are not paired, with Student's 95 % interval (one variance for both).
+fn apart(a: Arc<Column>, b: Arc<Column>) -> Result<Value, Error> {
+    let of = |c: &Column| {
+        let values = c.numbers()?;
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+        Ok::<_, Error>((values.len(), mean, squares))
+    };
+    let ((n, mean, squares), (m, other, more)) = (of(&a)?, of(&b)?);
+    if n < 2 || m < 2 {
+        return Err(fault("`apart` needs two values on each side"));
+    }
+    let df = n + m - 2;
+    let variance = (squares + more) / df as f64 * (1.0 / n as f64 + 1.0 / m as f64);
+    Ok(Value::from_object(Shown(Interval {
+        // Of a mean with as many degrees of freedom.
+        n: df + 1,
+        mean: mean - other,
+        half: Some(t_quantile(0.975, df as u64) * variance.sqrt()),
+    })))
 }
 
 /// P values of means against 0, two-sided by Student's t, for as many tests as there are means (Holm's step-down).

@@ -47,6 +47,14 @@ fn holm_is_that_of_scipy() {
     assert_eq!(faults(&format!("{LET}\n{text}")), [""; 0]);
 }
 
+/// Squared deviations of 1.5 and 0.5 over 4 degrees of freedom: 2.7764 * sqrt(0.5 * 2 / 3).
+#[test]
+fn columns_that_are_not_paired_are_held_apart_by_hand() {
+    let text = "They differ by 2.00 ± 1.60 points: held.\n\
+                <!-- n: 2.00 ± 1.60 = apart(e('b'), e('a')); held = verdict(apart(e('b'), e('a')), 'up') -->\n";
+    assert_eq!(faults(&format!("{LET}\n{text}")), [""; 0]);
+}
+
 #[test]
 fn wrong_numbers_are_told_with_their_line_and_made_right() {
     let text = format!("{LET}\nIt rises by +2.1 ± 2.48 points.\n<!-- n: +2.1 ± 2.48 = rise -->\n");

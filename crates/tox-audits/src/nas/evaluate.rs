@@ -177,7 +177,7 @@ pub struct Training<'a> {
     pub config: &'a NasConfig,
     pub architecture: &'a Architecture,
     pub training: FinalConfig,
-    /// The clean data that the network is trained and tested on.
+    /// The data that the network is trained and tested on; the test rows are clean.
     pub target: &'a Dataset,
 }
 

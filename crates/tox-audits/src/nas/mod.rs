@@ -1,5 +1,5 @@
 //! Searches over cells, and over elastic networks, that learn from data: P-DARTS, TE-NAS, RoBoT,
-//! NSGANetV2, random search (Coalson et al. poison their data).
+//! NSGANetV2, random search (Coalson et al. poison their data), and architectures that are given.
 
 mod evaluate;
 pub mod outcome;
@@ -14,7 +14,7 @@ use outcome::NasOutcome;
 use schemars::{Schema, SchemaGenerator};
 use tox_data::DataDir;
 use tox_poison::space::SpacePoison;
-use tox_search::nas::{Evaluate, NasConfig, SEARCHES, Written};
+use tox_search::nas::{Evaluate, NasConfig, SEARCHES, TrainOn, Written};
 use tox_search::table::{FILE, ROBUST_FILE};
 use tox_study::house::{Learner, Measure, Measures, Refusal, SourceFile};
 use tox_study::part::Part;
@@ -45,7 +45,11 @@ impl Learner for Nas {
         for search in SEARCHES {
             keys.table(search.kind(), |table| search.facts().types.read(table))?;
         }
-        let mut written: Written = keys.checked(|c: &Written| c.0.check())?;
+        let written: Written = keys.read()?;
+        let read = written.with_files(keys.folder());
+        let mut written = read.map_err(|e| keys.refuse(&e.key, e.message, e.hint))?;
+        let checked = written.0.check();
+        checked.map_err(|e| keys.out_of_range(&e))?;
         if let Some(file) = written
             .0
             .supernet
@@ -75,12 +79,16 @@ impl Learner for Nas {
 
     fn surface(&self, part: &Part, surface: Surface) -> Result<(), String> {
         let trained = || config(part).is_some_and(|c| c.evaluate == Evaluate::Train);
+        let given = || config(part).is_some_and(|c| c.search.facts().given);
         match surface {
             Surface::Data => Ok(()),
             Surface::Space if config(part).is_some_and(|c| c.cells().is_none()) => Err(
                 "an elastic network chooses depths, widths and kernels: no op of its space stands beside \
                  others"
                     .into(),
+            ),
+            Surface::Space if given() => Err(
+                "the architecture is given: nothing is chosen from a space, so nothing put into it can act".into(),
             ),
             Surface::Space => Ok(()),
             Surface::Inputs if trained() => Ok(()),
@@ -91,14 +99,14 @@ impl Learner for Nas {
     }
 
     fn refuses(&self, trial: &TrialSpec) -> Option<Refusal> {
-        let control = config(&trial.learner).is_some_and(|c| c.search.facts().control);
+        let searches = config(&trial.learner).is_none_or(|c| c.search.facts().searches());
         let votes = trial.defence.data.iter().any(|d| d.kind == parts::KIND);
-        if control && votes {
+        if !searches && votes {
             return Some(Refusal {
                 surface: Surface::Data,
                 kind: parts::KIND.to_owned(),
                 defence: true,
-                hint: "it lets several searches vote, and random architectures have nothing to agree on"
+                hint: "it lets several searches vote, and an architecture that is random or given is no search"
                     .into(),
             });
         }
@@ -151,8 +159,12 @@ impl Learner for Nas {
                 } else {
                     ", anti-search"
                 };
+                let rows = match config.train_on {
+                    TrainOn::Clean => "",
+                    TrainOn::Searched => ", trained on the search’s rows",
+                };
                 format!(
-                    "{}{turned}, {}",
+                    "{}{turned}, {}{rows}",
                     config.search.title(),
                     config.space.title()
                 )

@@ -16,7 +16,7 @@ use tox_data::checkpoint::Hooks;
 use tox_data::{DataDir, Dataset};
 use tox_search::genes::Architecture;
 use tox_search::nas::diagnostics::Diagnostics;
-use tox_search::nas::{self, Evaluate, Inputs, NasConfig, Trace};
+use tox_search::nas::{self, Evaluate, Inputs, NasConfig, Trace, TrainOn};
 use tox_search::space::PoisonedSpace;
 use tox_study::spec::TrialSpec;
 use tox_study::steps::{Steps, data_key};
@@ -71,6 +71,16 @@ pub fn run(
         poisoned,
         cleansed,
     } = prepare(&scene, &mut steps)?;
+    let target = match config.train_on {
+        TrainOn::Clean => target,
+        TrainOn::Searched => target.map(|_| Dataset {
+            hash: data.content_hash(),
+            ..data.clone()
+        }),
+    };
+    if let Some(target) = &target {
+        evaluate::trainable(&attacked_config, target)?;
+    }
     let (config, screened) = match &poisoned_space {
         Some(space) if is_screened(spec) => {
             let (left, dropped) = screen_cell_space(space, &data, spec.seed, &scene.device)?;

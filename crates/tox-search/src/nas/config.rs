@@ -1,6 +1,6 @@
 //! Which search, over which space, and how its result is judged.
 
-use super::numbers::{self, Unread};
+use super::numbers::{self, Refused, Unread};
 use super::{Direction, SEARCHES, Search, SearchKind};
 use crate::final_training::{FinalConfig, Protocol};
 use crate::genes::{Architecture, GeneSpace};
@@ -89,6 +89,23 @@ pub enum Evaluate {
     None,
 }
 
+/// On which rows the result is trained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TrainOn {
+    /// The clean ones, as the study of Coalson et al. does: what a poison takes is taken from the search alone.
+    #[default]
+    Clean,
+    /// Those that the search got, with their poison and what defences left of it.
+    Searched,
+}
+
+impl TrainOn {
+    pub fn is_clean(&self) -> bool {
+        *self == Self::Clean
+    }
+}
+
 /// How many edges of a found architecture hold a bad op.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -153,6 +170,9 @@ pub struct NasKeys {
     /// those of the search, clean.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<DataSpec>,
+    /// On which rows the result is trained, where `evaluate` is `train`; it is tested on clean ones.
+    #[serde(default, skip_serializing_if = "TrainOn::is_clean")]
+    pub train_on: TrainOn,
     /// Architectures that the random search in the report evaluates; default: as many as
     /// the search evaluated, each however briefly, at least one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -176,7 +196,7 @@ fn final_accuracy() -> Column {
 }
 
 /// The keys of [`NasKeys`] beside the tables of searches.
-const OTHERS: [&str; 14] = [
+const OTHERS: [&str; 15] = [
     "search",
     "direction",
     "space",
@@ -190,6 +210,7 @@ const OTHERS: [&str; 14] = [
     "robustness_hash",
     "train",
     "target",
+    "train_on",
     "random_draws",
 ];
 
@@ -235,6 +256,23 @@ impl Written {
             keys.extend(tables);
         }
         schema
+    }
+
+    /// With what the files that its tables name hold, see [`super::Numbers::with_files`].
+    ///
+    /// # Errors
+    /// A file that cannot be used.
+    pub fn with_files(mut self, folder: &Path) -> Result<Self, Refused> {
+        for (kind, table) in &mut self.0.tables {
+            if let Some(search) = SearchKind::named(kind) {
+                let read = search.facts().types.with_files(table.take(), folder);
+                *table = read.map_err(|e| Refused {
+                    key: format!("{kind}.{}", e.key),
+                    ..e
+                })?;
+            }
+        }
+        Ok(self)
     }
 
     /// As it runs in a cell space with these bad ops, whose cells with one are in no table.
@@ -289,6 +327,7 @@ impl NasConfig {
             robustness_hash: None,
             train: None,
             target: None,
+            train_on: TrainOn::Clean,
             random_draws: None,
         };
         Written(keys).resolved()
@@ -396,6 +435,12 @@ impl NasKeys {
         let expected =
             "none, or evaluate = \"nasbench201\": the table has cells as they were trained for it";
         OutOfRange::unless(holds, "robustness", "columns", expected)?;
+        if !self.train_on.is_clean() {
+            let trains = self.evaluate == Evaluate::Train && self.target.is_none();
+            let expected = "\"clean\", or evaluate = \"train\" without `target`: else nothing is trained on the \
+                            rows of the search";
+            OutOfRange::unless(trains, "train_on", "\"searched\"", expected)?;
+        }
         if let Some(space) = &self.elastic {
             space.check().map_err(|e| e.below("elastic"))?;
         }
@@ -410,8 +455,9 @@ impl NasKeys {
             let found = format!("\"{}\"", self.search.kind());
             return Err(OutOfRange::new("search", found, expected));
         }
-        let holds = self.direction.is_search() || !self.search.facts().control;
-        let expected = "\"search\": random architectures have no objective to turn round";
+        let holds = self.direction.is_search() || self.search.facts().searches();
+        let expected =
+            "\"search\": an architecture that is random or given has no objective to turn round";
         OutOfRange::unless(holds, "direction", "\"anti-search\"", expected)?;
         if let Some(Err(e)) = self.cells().map(|space| space.check()) {
             let found = format!("{:?}", self.bad_ops);

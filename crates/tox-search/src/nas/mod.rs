@@ -24,10 +24,12 @@ mod search;
 mod trace;
 
 pub use crate::SEARCHES;
-pub use config::{BadEdges, Evaluate, NasConfig, NasKeys, NasSpace, SupernetFile, Written};
+pub use config::{
+    BadEdges, Evaluate, NasConfig, NasKeys, NasSpace, SupernetFile, TrainOn, Written,
+};
 pub use direction::Direction;
 pub use kind::SearchKind;
-pub use numbers::{Numbers, Types, TypesOf, Unread};
+pub use numbers::{Numbers, Refused, Types, TypesOf, Unread};
 pub use reach::Reach;
 pub use search::{Ended, Facts, Found, Inputs, Leftover, NasError, Reads, Search, run};
 pub use trace::{Course, Evaluated, Ties, Trace};

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::marker::PhantomData;
+use std::path::Path;
 use tox_data::ranges::{self, OutOfRange};
 
 /// Why a table cannot be read, and where in it.
@@ -28,6 +29,26 @@ pub trait Numbers: Serialize + DeserializeOwned + JsonSchema + 'static {
         let _ = space;
         ranges::check(self)
     }
+
+    /// With what the files that it names, relative to the recipe's `folder`, hold in their place, so that a trial depends on their content, and texts of
+    /// one meaning as one.
+    ///
+    /// # Errors
+    /// A file that cannot be used.
+    fn with_files(self, folder: &Path) -> Result<Self, Refused> {
+        let _ = folder;
+        Ok(self)
+    }
+}
+
+/// Why what numbers name, such as a file, cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Refused {
+    /// The key that names it.
+    pub key: String,
+    pub message: String,
+    pub hint: Option<String>,
 }
 
 /// [`Numbers`] and [`Course`], whatever their types.
@@ -46,6 +67,12 @@ pub trait Types: Sync {
     /// # Errors
     /// The first key out of its range.
     fn check(&self, table: &Value, space: NasSpace) -> Result<(), OutOfRange>;
+
+    /// The table, see [`Numbers::with_files`].
+    ///
+    /// # Errors
+    /// A file that cannot be used.
+    fn with_files(&self, table: Value, folder: &Path) -> Result<Value, Refused>;
 
     /// Reads the keys of a [`Trace`] of it.
     fn course(&self, trace: &Trace) -> serde_json::Result<Box<dyn Course>>;
@@ -79,6 +106,14 @@ impl<T: Numbers, C: Course + DeserializeOwned + 'static> Types for TypesOf<T, C>
 
     fn check(&self, table: &Value, space: NasSpace) -> Result<(), OutOfRange> {
         read::<T>(table)?.in_space(space).check_in(space)
+    }
+
+    fn with_files(&self, table: Value, folder: &Path) -> Result<Value, Refused> {
+        match T::deserialize(&table) {
+            Ok(numbers) => Ok(to_value(&numbers.with_files(folder)?)),
+            // What cannot be read is told by the check.
+            Err(_) => Ok(table),
+        }
     }
 
     fn course(&self, trace: &Trace) -> serde_json::Result<Box<dyn Course>> {

@@ -89,8 +89,10 @@ pub struct Facts {
     pub types: &'static dyn Types,
     /// Whether it chooses by scores of untrained networks, even if it trains the best by its scores.
     pub training_free: bool,
-    /// Whether it is no search at all, but what others are held against.
+    /// Whether it is no search at all, but the random choice that others are held against.
     pub control: bool,
+    /// Whether it is no search at all, but what a recipe gives.
+    pub given: bool,
     /// Whether it runs in the space `elastic` too.
     pub elastic: bool,
     /// Whether its supernet may come from a file there.
@@ -104,6 +106,11 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Whether something is searched, of which claims can be made.
+    pub fn searches(&self) -> bool {
+        !self.control && !self.given
+    }
+
     /// Those of a search that trains what it chooses by, in the cell spaces.
     pub const fn of(
         kind: &'static str,
@@ -118,6 +125,7 @@ impl Facts {
             types,
             training_free: false,
             control: false,
+            given: false,
             elastic: false,
             takes_supernet: false,
             repetitions: None,

@@ -376,6 +376,10 @@ pub fn keep_hashes(written: &mut Table, resolved: &serde_json::Map<String, serde
             (Value::Table(own), Some(serde_json::Value::Object(resolved))) => {
                 keep_hashes(own, resolved);
             }
+            // The text of a file, in the place of its name.
+            (Value::String(written), Some(serde_json::Value::String(text))) => {
+                written.clone_from(text);
+            }
             (written @ Value::String(_), Some(list @ serde_json::Value::Array(_))) => {
                 if let Some(list) = part::to_toml(list) {
                     *written = list;

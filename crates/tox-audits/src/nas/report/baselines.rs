@@ -27,7 +27,7 @@ impl Search<'_, '_> {
     /// Why nothing is said of what a poison does to it: it is not known to search. `None` of one that does, and where
     /// no table says what random choice finds.
     pub fn idle(&self) -> Option<&'static str> {
-        let above = self.above_bar().filter(|_| !self.is_control());
+        let above = self.above_bar().filter(|_| self.searches());
         match judge(Some(above?), Expect::Up) {
             Verdict::Held => None,
             Verdict::NotHeld => Some("does not search here"),
@@ -57,7 +57,7 @@ impl Search<'_, '_> {
 pub fn table(searches: &[Search]) -> Value {
     let rows: Vec<(&Search, &Cell)> = searches
         .iter()
-        .filter(|s| !s.is_control() && s.above_bar().is_some())
+        .filter(|s| s.searches() && s.above_bar().is_some())
         .filter_map(|s| Some((s, s.clean()?)))
         .collect();
     let over = |c: &Cell, of: fn(&Place) -> Option<f64>| Field::difference(above(c, of));

@@ -1,5 +1,5 @@
 //! The paper's claims, put to the numbers. Only cells count whose trials are all done, and whose clean
-//! twin's are, and nothing is said of searches that are not known to search.
+//! twin's are, that train what they found on clean rows; nothing is said of searches that are not known to search.
 
 use super::cells::{Cell, MARK};
 use super::search::{Eaten, Search};
@@ -52,7 +52,7 @@ pub fn all(searches: &[Search]) -> Vec<Claim> {
 }
 
 fn of_kind<'s, 'c, 'a>(searches: &'s [Search<'c, 'a>], free: bool) -> Vec<&'s Search<'c, 'a>> {
-    let kind = |s: &&Search| s.training_free() == Some(free);
+    let kind = |s: &&Search| s.training_free() == Some(free) && s.trains_clean();
     searches.iter().filter(kind).collect()
 }
 
@@ -185,7 +185,7 @@ fn near_random(searches: &[&Search]) -> Vec<Case> {
 
 fn elsewhere(searches: &[Search]) -> Vec<Case> {
     let mut cases = Vec::new();
-    for s in searches.iter().filter(|s| !s.is_control()) {
+    for s in searches.iter().filter(|s| s.searches() && s.trains_clean()) {
         let plain =
             |c: &&&Cell| s.elsewhere(c) && c.attack().is_none() && !c.defended() && !c.anti();
         for cell in s.cells.iter().filter(plain).filter(|c| c.complete()) {

@@ -12,7 +12,7 @@ use tox_report::svg::Ink;
 /// Loss and cosine of gradient cancelling over its iterations, of each search a panel for each.
 pub fn cancelling(searches: &[Search]) -> Figure {
     let mut panels = Vec::new();
-    for s in searches.iter().filter(|s| !s.is_control()) {
+    for s in searches.iter().filter(|s| s.searches()) {
         let attacks = s.attacks();
         let gc = attacks.iter().filter(|a| a.starts_with("GC"));
         let cells: Vec<&Cell> = gc.flat_map(|attack| s.doses(attack)).collect();

@@ -123,12 +123,18 @@ pub fn accuracy(searches: &[Search]) -> Figure {
         let x = axis(&budgets(s.attacked()));
         panel(&s.title, x, ("final accuracy, %", &rules), range, &lines)
     };
-    let searches = searches.iter().filter(|s| !s.is_control());
+    let judged = match searches.iter().all(Search::trains_clean) {
+        true => "trained and tested on clean data",
+        false => {
+            "trained on clean data or on those of the search, as its title says, and tested on clean data"
+        }
+    };
+    let searches = searches.iter().filter(|s| s.searches());
     Figure {
         name: "accuracy-against-poison",
         title: "Final accuracy against the share of poison",
         caption: format!(
-            "Accuracy of the found architecture, trained and tested on clean data. Dots: mean over \
+            "Accuracy of the found architecture, {judged}. Dots: mean over \
              seeds; bars: its 95 % t-interval, cut at the panel's edge. Green: the clean \
              search; dashed grey: a random architecture; best of n: a random search of as many. \
              The axis is that of ln(1 + percent). {MARK} and a hollow dot: the attack failed its own \

@@ -23,6 +23,7 @@ pub fn findings(run: &Run, cells: &[Cell], searches: &[Search], claims: &[Claim]
     out.extend(constant(cells));
     out.extend(unreliable(cells));
     out.extend(baselines::sentences(searches));
+    out.extend(poisoned_training(searches));
     out.extend(searches.iter().filter_map(searched));
     let tallies: Vec<String> = claims.iter().filter_map(|c| tally(c, MARK)).collect();
     if !tallies.is_empty() {
@@ -116,6 +117,19 @@ fn unchanged(searches: &[Search]) -> Option<String> {
     })
 }
 
+/// What is trained on rows that may be poisoned.
+fn poisoned_training(searches: &[Search]) -> Option<String> {
+    let those = searches.iter().filter(|s| !s.trains_clean());
+    let names: Vec<String> = those.map(|s| s.title.clone()).collect();
+    few(&names, "").map(|names| {
+        format!(
+            "Trained on the rows as they came to the search, with what poison they had: {names}. What is lost there is \
+             lost by search and training together, of an architecture that is given by training alone; claims about \
+             searches whose results are trained on clean rows are not judged by it."
+        )
+    })
+}
+
 /// Poisons that are not to be trusted.
 fn unreliable(cells: &[Cell]) -> Option<String> {
     // Cells with the same reason stand together.
@@ -150,7 +164,7 @@ fn unreliable(cells: &[Cell]) -> Option<String> {
 
 /// What a search finds on clean data, and what the most poison of each attack costs.
 fn searched(search: &Search) -> Option<String> {
-    if search.is_control() {
+    if !search.searches() {
         return None;
     }
     let clean = search.clean()?;

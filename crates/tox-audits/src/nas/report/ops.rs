@@ -113,8 +113,8 @@ fn brief(name: &str) -> String {
 pub fn figure(searches: &[Search]) -> Figure {
     let mut panels = Vec::new();
     for s in searches {
-        // No data changes a random architecture.
-        let same = |c: &&Cell| s.is_control() && !s.is_clean(c);
+        // No data changes an architecture that is random or given.
+        let same = |c: &&Cell| !s.searches() && !s.is_clean(c);
         let cells = s.cells.iter().copied().filter(|c| c.done() > 0);
         let cells: Vec<&Cell> = cells.filter(|c| !same(c)).collect();
         let Some(first) = cells.iter().find_map(|c| c.records().next()) else {

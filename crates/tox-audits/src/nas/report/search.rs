@@ -7,7 +7,7 @@ use tox_data::spec::DataSpec;
 use tox_report::run::Run;
 use tox_report::settings::leaves;
 use tox_report::stats::{self, Interval, Ratio};
-use tox_search::nas::{NasConfig, Reads};
+use tox_search::nas::{NasConfig, Reads, TrainOn};
 
 /// How good a random architecture of the space is.
 enum Random<'c, 'a> {
@@ -24,7 +24,7 @@ enum Random<'c, 'a> {
 pub enum Eaten {
     /// So much of the clean gain.
     Share(Ratio),
-    /// There is no share; why. Empty of the clean cell and of the control.
+    /// There is no share; why. Empty of the clean cell and where nothing is searched.
     None(&'static str),
 }
 
@@ -57,6 +57,7 @@ fn home(run: &Run) -> &str {
 fn judged_alike(a: &NasConfig, b: &NasConfig) -> bool {
     (a.space, a.evaluate, a.column) == (b.space, b.evaluate, b.column)
         && a.train == b.train
+        && a.train_on == b.train_on
         && a.target == b.target
 }
 
@@ -78,7 +79,7 @@ fn evaluates_alike(random: &NasConfig, search: &NasConfig) -> bool {
 }
 
 impl<'c, 'a> Search<'c, 'a> {
-    /// The searches of a run, in plan order, random architectures last. Cells on other data than the
+    /// The searches of a run, in plan order, what is no search last. Cells on other data than the
     /// study's belong to the first search with their numbers.
     pub fn all(run: &'c Run, cells: &'c [Cell<'a>]) -> Vec<Self> {
         let home = home(run);
@@ -103,7 +104,7 @@ impl<'c, 'a> Search<'c, 'a> {
                 None => groups.push((data(cell), vec![cell])),
             }
         }
-        groups.sort_by_key(|g| g.1[0].kind().facts().control);
+        groups.sort_by_key(|g| !g.1[0].kind().facts().searches());
         let mut searches: Vec<Self> = groups
             .iter()
             .map(|(data, members)| {
@@ -139,7 +140,12 @@ impl<'c, 'a> Search<'c, 'a> {
                 });
                 Self {
                     own_control,
-                    title: config.search.title().to_owned(),
+                    title: match config.train_on {
+                        TrainOn::Clean => config.search.title().to_owned(),
+                        TrainOn::Searched => {
+                            format!("{}, trained on the search’s rows", config.search.title())
+                        }
+                    },
                     config,
                     cells: members.clone(),
                     home,
@@ -156,15 +162,20 @@ impl<'c, 'a> Search<'c, 'a> {
         searches
     }
 
-    /// Whether it is the control: no search at all.
-    pub fn is_control(&self) -> bool {
-        self.config.search.facts().control
+    /// Whether it is a search, and neither random choice nor an architecture that is given.
+    pub fn searches(&self) -> bool {
+        self.config.search.facts().searches()
     }
 
-    /// Whether architectures are chosen by scores of untrained networks; `None` of the control.
+    /// Whether architectures are chosen by scores of untrained networks; `None` where nothing is searched.
     pub fn training_free(&self) -> Option<bool> {
-        let search = self.config.search;
-        (!search.facts().control).then(|| search.facts().training_free)
+        self.searches()
+            .then(|| self.config.search.facts().training_free)
+    }
+
+    /// Whether what it found is trained on clean rows, so that a poison takes from the search alone.
+    pub fn trains_clean(&self) -> bool {
+        self.config.train_on.is_clean()
     }
 
     /// Whether a cell searched on other data than the study's.
@@ -384,7 +395,7 @@ impl<'c, 'a> Search<'c, 'a> {
     pub fn eaten(&self, cell: &Cell) -> Eaten {
         let pairs = self.pairs(cell);
         match (pairs.len(), stats::ratio(&pairs)) {
-            _ if self.is_clean(cell) || self.is_control() => Eaten::None(""),
+            _ if self.is_clean(cell) || !self.searches() => Eaten::None(""),
             (0, _) => Eaten::None("nothing to compare with"),
             (1, _) => Eaten::None("one seed"),
             (_, Some(share)) => Eaten::Share(share),

@@ -11,6 +11,7 @@ use tox_poison::data::Check;
 use tox_poison::data::gc::{Alignment, Cancelled};
 use tox_poison::data::threat::{ClfThreat, GcThreat, NoiseThreat, RlfThreat};
 use tox_search::count::Counts;
+use tox_search::fixed::FixedTrace;
 use tox_search::genes::Architecture;
 use tox_search::nas::diagnostics::{Change, Diagnostics};
 use tox_search::nas::{NasConfig, NasSpace, SEARCHES, Search, Trace};
@@ -221,6 +222,7 @@ fn trace(search: &'static dyn Search, key: u64) -> Trace {
                 nonfinite_steps: 0,
             },
         ),
+        "fixed" => Trace::of(search, &FixedTrace {}),
         _ => Trace::of(
             search,
             &RandomTrace {
@@ -246,7 +248,7 @@ pub fn record(spec: &TrialSpec) -> Record {
     };
     let threat = spec.threat.data.as_ref().map_or("none", |t| &t.kind);
     let labels = matches!(threat, "rlf" | "clf");
-    let blind = search.facts().control || search.kind() == "te-nas" && labels;
+    let blind = !search.facts().searches() || search.kind() == "te-nas" && labels;
     let elsewhere = if spec.data.dataset == "mnist" && !blind {
         1.5
     } else {
@@ -312,10 +314,10 @@ pub fn seeds(search: &'static dyn Search, threat: &Value, dataset: &str) -> Vec<
         .collect()
 }
 
-/// All cells, three seeds each.
+/// All cells of searches and of the control, three seeds each.
 pub fn specs() -> Vec<TrialSpec> {
     let mut out = Vec::new();
-    for &search in SEARCHES {
+    for &search in SEARCHES.iter().filter(|search| !search.facts().given) {
         for threat in threats() {
             if !search.facts().control || threat["kind"] != "gc" {
                 out.extend(seeds(search, &threat, "cifar10"));

@@ -2,6 +2,8 @@
 //! trials share change nothing, and what cannot be run is refused. What is killed goes on: `kills.rs`.
 #![allow(clippy::unwrap_used)]
 
+mod given;
+
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,8 +15,8 @@ const TOXSCREEN: Program = Program(env!("CARGO_BIN_EXE_toxscreen"));
 
 const RECIPE: &str = concat!(
     "name = \"nas\"\nseeds = [3]\n",
-    include_str!("recipes/searches.toml"),
-    include_str!("recipes/grid.toml")
+    include_str!("../recipes/searches.toml"),
+    include_str!("../recipes/grid.toml")
 );
 
 fn toxscreen(dir: &Path, args: &[&str]) -> Command {
