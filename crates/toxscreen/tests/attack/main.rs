@@ -175,7 +175,7 @@ fn weights_are_read_as_others_save_them() {
         &["--mean", &mean, "--std", &std, "--json"],
     );
     assert_eq!(numbers(given)["evaluation"], plain["evaluation"]);
-    let text = attack("a/found.safetensors", &[]).1;
+    let text = attack("a/found.safetensors", &["--normalise", "data"]).1;
     assert!(
         text.contains("pixels: mean 0.") && text.contains("the data set's"),
         "{text}"

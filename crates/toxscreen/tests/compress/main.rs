@@ -341,12 +341,12 @@ fn what_cannot_be_run_is_refused_before_anything_is_trained() {
         (
             &[&attack, &[good, "--arch", "wrn-10-1-b4"]],
             2,
-            "another network",
+            "is of --arch wrn-16-2-b4, and --arch wrn-10-1-b4 was asked for",
         ),
         (
             &[&attack, &[good, "--arch", "d2,2,2-w2,2,3-b4"]],
             2,
-            "has shape",
+            "is of --arch wrn-16-2-b4",
         ),
         (
             &[&attack, &[good, "--arch", TEACHER, "--rgb"]],
