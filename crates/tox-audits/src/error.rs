@@ -3,6 +3,7 @@
 use crate::external::error::ExternalError;
 use crate::network::architectures::{LIVE, NetworkError};
 use crate::suspects::outcome::OtherRows;
+use crate::target::TargetError;
 use tox_bilevel::advice::AdviceError;
 use tox_bilevel::audit::AuditError;
 use tox_bilevel::outcome::Divergence;
@@ -71,6 +72,8 @@ pub enum TrialError {
     /// A user's rows that cannot be divided.
     #[error(transparent)]
     Rows(OwnError),
+    #[error(transparent)]
+    Target(#[from] TargetError),
     #[error(transparent)]
     Advice(#[from] AdviceError),
     /// Training stopped being finite, so that there is no poison to write.
@@ -154,6 +157,7 @@ impl TrialError {
             Self::Data(_)
             | Self::Own(_)
             | Self::Rows(_)
+            | Self::Target(_)
             | Self::OtherRows(_)
             | Self::Table(_)
             | Self::Patch(_)

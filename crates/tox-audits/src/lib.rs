@@ -27,6 +27,7 @@ mod standard;
 pub mod subnets;
 pub mod suspects;
 pub mod synthetic;
+pub mod target;
 pub mod threats;
 
 use error::TrialError;

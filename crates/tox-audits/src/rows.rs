@@ -259,6 +259,7 @@ pub fn attack(
         batches: points / batch,
         lr: lr.unwrap_or_else(|| own.diagonal() / CROSSING),
         norm: Norm::Point,
+        target: None,
     })
 }
 

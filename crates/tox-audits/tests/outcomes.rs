@@ -83,6 +83,7 @@ fn bilevel() -> BilevelOutcome {
                 loss: 0.7,
                 lambda: vec![-6.0],
                 gradient: 1e-300,
+                objective: None,
             }],
             curve: vec![Tried {
                 lambda: -2.0,
@@ -90,6 +91,7 @@ fn bilevel() -> BilevelOutcome {
                 valid_error: None,
                 test_error: Some(0.1),
             }],
+            target: None,
         }],
         examples: vec![Example {
             shape: [1, 1, 2],
@@ -103,6 +105,7 @@ fn bilevel() -> BilevelOutcome {
             training: "hyperiteration 3".into(),
             step: 12,
         }),
+        target: None,
     }
 }
 

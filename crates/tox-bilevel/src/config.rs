@@ -252,6 +252,32 @@ pub enum Norm {
     Batch,
 }
 
+/// What the labels of a target set are. The paper leaves the attacker's objective A of its Eq. 2 open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetLabels {
+    /// The true ones: the adversary raises the loss on them, so that the rows are misclassified. With the trusted rows
+    /// as targets it is Eq. 3, the paper's indiscriminate attack.
+    #[default]
+    True,
+    /// Those that the adversary wants the rows to get: it lowers the loss on them.
+    Wanted,
+}
+
+/// The target rows of the adversary (the paper's Eq. 2). The learner still learns lambda on its trusted rows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TargetSet {
+    /// An `.npz` file: its training rows are the targets. Labels are names of the classes that are learned.
+    pub path: String,
+    /// BLAKE3 of the file. A recipe's reader fills it in; a trial refuses another file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+    /// What its labels are.
+    #[serde(default)]
+    pub labels: TargetLabels,
+}
+
 /// `[threat] kind = "bilevel"`: poison by projected hypergradient ascent (Algorithm 2).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -267,6 +293,9 @@ pub struct BilevelAttack {
     pub lr: f64,
     /// How a step is normalised.
     pub norm: Norm,
+    /// Rows that the adversary aims at; default: the trusted rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<TargetSet>,
 }
 
 impl Default for BilevelAttack {
@@ -276,6 +305,7 @@ impl Default for BilevelAttack {
             batches: 5,
             lr: 0.5,
             norm: Norm::Point,
+            target: None,
         }
     }
 }

@@ -66,8 +66,8 @@ impl Effect {
     /// Whether the adversary's objective rose above both the clean set's and that of flipped labels
     /// alone. If not, moving the points was in vain.
     pub fn attacked(&self) -> bool {
-        let loss = self.poisoned.valid_loss;
-        loss > self.clean.valid_loss && loss > self.flipped.valid_loss
+        let reached = self.poisoned.objective();
+        reached > self.clean.objective() && reached > self.flipped.objective()
     }
 
     /// Percent of the whole rise in test error, from the clean set on, that rounding leaves. `None`

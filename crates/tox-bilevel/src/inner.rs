@@ -196,7 +196,12 @@ impl<'a, F: Products> Problem<'a, F> {
 
     /// Value and gradient of the outer objective at `w`.
     pub fn outer(&self, w: &[F]) -> (f64, Vec<F>) {
-        let mut passes = Passes::of(self.model, self.valid);
+        self.outer_on(self.valid, w)
+    }
+
+    /// Mean cross-entropy of `points` at `w`, and its gradient.
+    pub fn outer_on(&self, points: &Points<F>, w: &[F]) -> (f64, Vec<F>) {
+        let mut passes = Passes::of(self.model, points);
         let mut gradient = vec![F::zero(); w.len()];
         passes.gradient(w, &mut gradient, None);
         (passes.loss(w), gradient)

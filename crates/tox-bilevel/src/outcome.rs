@@ -1,6 +1,8 @@
 //! What a bilevel trial measures; part of its record. Errors are in percent; a number that is not
 //! finite, or that was not reached, is `None`.
 
+use crate::config::TargetLabels;
+use crate::sets::Sets;
 use serde::{Deserialize, Serialize};
 
 /// What Algorithm 2 did to one victim on one split.
@@ -21,6 +23,55 @@ pub struct BilevelOutcome {
     pub examples: Vec<Example>,
     /// Where training diverged, if it did; later levels are then missing.
     pub divergence: Option<Divergence>,
+    /// What the adversary aimed at, where that is not the validation set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<TargetRows>,
+}
+
+/// The adversary's target set.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TargetRows {
+    pub rows: u64,
+    pub labels: TargetLabels,
+    /// Rows of it whose features are those of a training point, of a validation point and of a test point.
+    pub also: [u64; 3],
+}
+
+impl TargetRows {
+    /// Of sets that have a target.
+    pub fn of(sets: &Sets) -> Option<Self> {
+        sets.target.as_ref().map(|target| Self {
+            rows: target.points.len() as u64,
+            labels: target.labels,
+            also: sets.overlap().map(|count| count as u64),
+        })
+    }
+
+    /// What is to be said of it: rows that are not apart.
+    pub fn overlap(&self) -> Option<String> {
+        let [train, valid, test] = self.also;
+        (train + valid + test > 0).then(|| {
+            format!(
+                "of {} target rows {train} are training rows too, {valid} trusted rows and {test} test rows",
+                self.rows
+            )
+        })
+    }
+}
+
+/// The victim on the target set.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Aimed {
+    /// What the adversary raises: the mean cross-entropy, or less that of wanted labels.
+    pub objective: f64,
+    /// Percent of its rows that are misclassified, or that get the wanted label.
+    pub success: f64,
+    /// The same when this level's last batch is as it began. `None` without poison.
+    pub flipped_success: Option<f64>,
+    /// The same when the poison is rounded to 8 bits. `None` without poison.
+    pub rounded_success: Option<f64>,
 }
 
 /// One value tried in the cross-validation.
@@ -68,6 +119,9 @@ pub struct Level {
     /// The victim with each lambda of the grid on this level's poison; empty where it was not asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub curve: Vec<Tried>,
+    /// On the target set; `None` where the adversary aims at the validation set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Aimed>,
 }
 
 /// A victim retrained with one lambda. Nothing where training diverged.
@@ -91,6 +145,16 @@ pub struct Hyperiteration {
     pub lambda: Vec<f64>,
     /// L2 norm of the poison's hypergradient.
     pub gradient: f64,
+    /// What the adversary raises, where that is not `loss`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objective: Option<f64>,
+}
+
+impl Hyperiteration {
+    /// What the adversary raises.
+    pub fn aim(&self) -> f64 {
+        self.objective.unwrap_or(self.loss)
+    }
 }
 
 /// A poison point beside its origin, as 8-bit pixels in C, H, W order, hexadecimal.

@@ -191,6 +191,7 @@ impl Own {
             low,
             high,
             shape,
+            target: None,
         };
         sets.check()?;
         Ok(Self {
@@ -200,6 +201,14 @@ impl Own {
             test_rows,
             scale,
         })
+    }
+
+    /// Rows in the file's units as points of these sets.
+    pub fn points(&self, rows: Features) -> Points<f32> {
+        match &self.scale {
+            Some(scale) => scale.apply(Points::of(rows)),
+            None => Points::of(rows),
+        }
     }
 
     /// The values of `poison`, a row a point, in the user's own units (8-bit ones as pixel / 255).

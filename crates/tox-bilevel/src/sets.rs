@@ -1,8 +1,9 @@
 //! The three sets of a bilevel problem as points, with the box that poison must stay in.
 
-use crate::config::Range;
+use crate::config::{Range, TargetLabels};
 use crate::points::{Points, Values};
 use crate::scale::{Scale, Scaling};
+use std::collections::BTreeSet;
 use tox_data::features::Features;
 use tox_data::{Dataset, Split, TableSet};
 
@@ -23,6 +24,33 @@ pub struct Sets {
     pub high: Vec<f32>,
     /// Channels, height and width, if features are pixels, which have 8 bits.
     pub shape: Option<[usize; 3]>,
+    /// What the adversary aims at; `None` = the trusted validation points.
+    pub target: Option<Target>,
+}
+
+/// The target set of Eq. 2.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub points: Points<f32>,
+    pub labels: TargetLabels,
+}
+
+impl Target {
+    /// The adversary's objective, which it raises, where the mean cross-entropy is `loss`.
+    pub fn objective(&self, loss: f64) -> f64 {
+        match self.labels {
+            TargetLabels::True => loss,
+            TargetLabels::Wanted => -loss,
+        }
+    }
+
+    /// Percent of the points that are as the adversary wants them, where so many percent differ from their labels.
+    pub fn success(&self, error: f64) -> f64 {
+        match self.labels {
+            TargetLabels::True => error,
+            TargetLabels::Wanted => 100.0 - error,
+        }
+    }
 }
 
 /// Why sets cannot be used.
@@ -40,6 +68,12 @@ pub enum SetsError {
         points: usize,
         /// Classes among them.
         classes: usize,
+    },
+    /// Nothing to aim at.
+    #[error("the {set} set has no points: expected at least 1; bring a file that has rows")]
+    Empty {
+        /// Which set.
+        set: &'static str,
     },
     /// A label no class has.
     #[error(
@@ -89,14 +123,9 @@ impl Sets {
     /// See [`Sets::check`].
     pub fn of(data: &Dataset, range: Range) -> Result<Self, SetsError> {
         let (low, high) = range.bounds();
-        let points = |split: &Split| Points {
-            features: split.images.stride(),
-            values: Values::Bytes {
-                bytes: split.images.pixels.clone().into(),
-                scale: (high - low) / 255.0,
-                offset: low,
-            },
-            labels: split.labels.clone(),
+        let points = |split: &Split| {
+            let (pixels, labels) = (split.images.pixels.clone(), split.labels.clone());
+            pixel_points((pixels, split.images.stride()), labels, range)
         };
         let [_, c, h, w] = data.train.images.shape;
         let features = data.train.images.stride();
@@ -108,6 +137,7 @@ impl Sets {
             low: vec![low; features],
             high: vec![high; features],
             shape: Some([c, h, w]),
+            target: None,
         };
         sets.check()?;
         Ok(sets)
@@ -121,13 +151,7 @@ impl Sets {
     pub fn of_table(data: &TableSet, range: Range) -> Result<Self, SetsError> {
         let (low, high) = range.bounds();
         let scale = Scale::fit(Scaling::Minmax, &data.train);
-        let points = |rows: &Features| {
-            let mut points = scale.apply(Points::of(rows.clone()));
-            if let Values::Reals(values) = &mut points.values {
-                values.iter_mut().for_each(|x| *x = low + (high - low) * *x);
-            }
-            points
-        };
+        let points = |rows: &Features| table_points(&scale, range, rows);
         let sets = Self {
             train: points(&data.train),
             valid: points(&data.valid),
@@ -136,9 +160,40 @@ impl Sets {
             low: vec![low; data.train.columns],
             high: vec![high; data.train.columns],
             shape: None,
+            target: None,
         };
         sets.check()?;
         Ok(sets)
+    }
+
+    /// Rows of 8-bit images as points of a trial whose sets are from [`Sets::of`].
+    pub fn image_points(
+        pixels: Vec<u8>,
+        labels: Vec<u16>,
+        columns: usize,
+        range: Range,
+    ) -> Points<f32> {
+        pixel_points((pixels, columns), labels, range)
+    }
+
+    /// Rows of a table as points of a trial whose sets are from [`Sets::of_table`] of `data`.
+    pub fn table_points(data: &TableSet, rows: &Features, range: Range) -> Points<f32> {
+        table_points(&Scale::fit(Scaling::Minmax, &data.train), range, rows)
+    }
+
+    /// How many of the target points are, feature by feature, training, validation and test points too.
+    pub fn overlap(&self) -> [usize; 3] {
+        let bits = |points: &Points<f32>, i: usize| -> Vec<u32> {
+            points.row(i).iter().map(|x| x.to_bits()).collect()
+        };
+        let Some(target) = &self.target else {
+            return [0; 3];
+        };
+        [&self.train, &self.valid, &self.test].map(|set| {
+            let there: BTreeSet<_> = (0..set.len()).map(|i| bits(set, i)).collect();
+            let among = |i: &usize| there.contains(&bits(&target.points, *i));
+            (0..target.points.len()).filter(among).count()
+        })
     }
 
     /// Number of classes.
@@ -157,7 +212,11 @@ impl Sets {
             ("validation", &self.valid),
             ("test", &self.test),
         ];
-        for (set, points) in named {
+        let target = self.target.iter().map(|t| ("target", &t.points));
+        for (set, points) in named.into_iter().chain(target) {
+            if set == "target" && points.is_empty() {
+                return Err(SetsError::Empty { set });
+            }
             if points.features != features {
                 return Err(SetsError::Features {
                     set,
@@ -179,7 +238,8 @@ impl Sets {
                 }
             }
             let seen = seen.into_iter().filter(|&s| s).count();
-            if seen < 2 {
+            // An adversary may want one label for all of its targets.
+            if seen < 2 && set != "target" {
                 return Err(SetsError::OneClass {
                     set,
                     points: points.len(),
@@ -243,6 +303,34 @@ impl Sets {
             .flat_map(row)
             .collect()
     }
+}
+
+/// Pixels as points of a range.
+fn pixel_points(
+    (pixels, features): (Vec<u8>, usize),
+    labels: Vec<u16>,
+    range: Range,
+) -> Points<f32> {
+    let (low, high) = range.bounds();
+    Points {
+        features,
+        values: Values::Bytes {
+            bytes: pixels.into(),
+            scale: (high - low) / 255.0,
+            offset: low,
+        },
+        labels,
+    }
+}
+
+/// Rows of a table, each column brought to a range.
+fn table_points(scale: &Scale, range: Range, rows: &Features) -> Points<f32> {
+    let (low, high) = range.bounds();
+    let mut points = scale.apply(Points::of(rows.clone()));
+    if let Values::Reals(values) = &mut points.values {
+        values.iter_mut().for_each(|x| *x = low + (high - low) * *x);
+    }
+    points
 }
 
 impl Range {

@@ -35,6 +35,24 @@ pub struct Evaluation {
     pub train_error: f64,
     /// Mean cross-entropy on the validation set.
     pub valid_loss: f64,
+    /// On the target set, if there is one.
+    pub target: Option<OnTarget>,
+}
+
+/// A trained victim on the adversary's target set.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OnTarget {
+    /// The adversary's objective, which it raises: the mean cross-entropy, or less that of wanted labels.
+    pub objective: f64,
+    /// Percent of the points that are as the adversary wants them.
+    pub success: f64,
+}
+
+impl Evaluation {
+    /// What the adversary raises.
+    pub fn objective(&self) -> f64 {
+        self.target.map_or(self.valid_loss, |t| t.objective)
+    }
 }
 
 impl Poison {
@@ -196,6 +214,13 @@ pub fn retrain(
         valid_error: Passes::of(&model, &sets.valid).error(&weights),
         train_error: problem.passes().error(&weights),
         valid_loss: Passes::of(&model, &sets.valid).loss(&weights),
+        target: sets.target.as_ref().map(|target| {
+            let mut passes = Passes::of(&model, &target.points);
+            OnTarget {
+                objective: target.objective(passes.loss(&weights)),
+                success: target.success(passes.error(&weights)),
+            }
+        }),
         weights,
     })
 }

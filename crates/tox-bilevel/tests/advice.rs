@@ -40,6 +40,7 @@ fn ask(hidden: &[usize], hooks: Hooks<'_>) -> Result<Option<Advice>, AdviceError
         batches: 2,
         lr: 0.5,
         norm: Norm::Point,
+        target: None,
     };
     let question = Question {
         splits: &splits(),

@@ -31,6 +31,7 @@ fn attack() -> BilevelAttack {
         batches: 2,
         lr: 0.5,
         norm: Norm::Point,
+        target: None,
     }
 }
 

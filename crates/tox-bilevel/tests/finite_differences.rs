@@ -15,7 +15,7 @@ fn outer(case: &Case) -> f64 {
 }
 
 /// Central differences by each poison feature and each lambda.
-fn differences(case: &mut Case) -> (Vec<f64>, Vec<f64>) {
+fn differences(case: &mut Case, outer: impl Fn(&Case) -> f64) -> (Vec<f64>, Vec<f64>) {
     const H: f64 = 1e-5;
     let reals = |case: &mut Case, i: usize, by: f64| {
         let Values::Reals(x) = &mut case.poison.values else {
@@ -51,10 +51,48 @@ fn reverse_mode_agrees_with_central_differences() {
     for (i, mut case) in Case::all().into_iter().enumerate() {
         println!("case {i}");
         let ours = ReverseMode::default().of(&case.problem()).unwrap();
-        let (poison, lambda) = differences(&mut case);
+        let (poison, lambda) = differences(&mut case, outer);
         assert!(poison.iter().any(|g| g.abs() > 1e-7));
         close(&ours.poison, &poison, 1e-6);
         close(&ours.lambda, &lambda, 1e-6);
+    }
+}
+
+/// Eq. 2: poison moves by the target's loss, lambda by the trusted points', through one and the same training.
+#[test]
+fn two_objectives_agree_with_central_differences() {
+    for (i, mut case) in Case::all().into_iter().enumerate() {
+        println!("case {i}");
+        let classes = case.model.classes as u16;
+        let target = case::bytes(5, case.model.features, classes, 11);
+        let aimed = |case: &Case| {
+            let problem = case.problem();
+            problem.outer_on(&target, &problem.train().unwrap()).0
+        };
+        let mode = |keep| ReverseMode { keep };
+        let (ours, loss) = mode(Keep::Everything)
+            .of_two(&case.problem(), &target)
+            .unwrap();
+        let plain = ReverseMode::default().of(&case.problem()).unwrap();
+        assert_eq!((&ours.lambda, ours.loss), (&plain.lambda, plain.loss));
+        assert_ne!(ours.poison, plain.poison);
+        for keep in [Keep::States, Keep::Checkpoints] {
+            let (other, _) = mode(keep).of_two(&case.problem(), &target).unwrap();
+            close(&other.poison, &ours.poison, 1e-12);
+            close(&other.lambda, &ours.lambda, 1e-12);
+        }
+        let (poison, _) = differences(&mut case, aimed);
+        let (_, lambda) = differences(&mut case, outer);
+        assert!(poison.iter().any(|g| g.abs() > 1e-7));
+        close(&ours.poison, &poison, 1e-6);
+        close(&ours.lambda, &lambda, 1e-6);
+        assert!((loss - aimed(&case)).abs() < 1e-12);
+        // The trusted points as targets: the one objective, to the bit.
+        let (same, again) = mode(Keep::Everything)
+            .of_two(&case.problem(), &case.valid)
+            .unwrap();
+        let plain = ReverseMode::default().of(&case.problem()).unwrap();
+        assert_eq!((same, again), (plain.clone(), plain.loss));
     }
 }
 

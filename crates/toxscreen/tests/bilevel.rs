@@ -3,6 +3,7 @@
 
 mod hypergradients;
 mod table;
+mod targeted;
 
 use serde_json::Value;
 use std::fs;

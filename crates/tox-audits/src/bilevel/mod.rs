@@ -118,10 +118,18 @@ impl Learner for Bilevel {
             value: level.test_error,
             unit: "%",
         });
+        let hit = levels.iter().filter_map(|level| {
+            Some(Measure {
+                metric: "target_success",
+                level: level.points.to_string(),
+                value: level.target?.success,
+                unit: "%",
+            })
+        });
         let mut measures = Measures {
             clean_error: last.map(|level| level.test_error),
             claim: last.map(|level| level.valid_error),
-            others: at.collect(),
+            others: at.chain(hit).collect(),
             doubts: why.into_iter().collect(),
             ..Measures::default()
         };

@@ -7,6 +7,7 @@ use crate::error::TrialError;
 use crate::judge;
 use crate::poison::{self, Prepared, prepare_any};
 use crate::scene::{Reach, Scene};
+use crate::target;
 use crate::threats;
 use serde_json::json;
 use tox_bilevel::audit::{self, AuditError, Inputs};
@@ -53,7 +54,10 @@ pub fn run(
         Data::Images(data) => Sets::of(data, config.range),
         Data::Table(data) => Sets::of_table(data, config.range),
     };
-    let sets = sets.map_err(AuditError::from)?;
+    let mut sets = sets.map_err(AuditError::from)?;
+    if let Some(target) = attack.as_ref().and_then(|attack| attack.target.as_ref()) {
+        sets.target = Some(target::of_data(target, &data, config.range)?);
+    }
     let inputs = Inputs {
         sets: &sets,
         config,

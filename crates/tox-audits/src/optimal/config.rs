@@ -3,7 +3,7 @@
 use crate::rows::{self, Model};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tox_bilevel::config::{BilevelAttack, BilevelConfig, Penalty, Victim};
+use tox_bilevel::config::{BilevelAttack, BilevelConfig, Penalty, TargetSet, Victim};
 use tox_bilevel::own::Own;
 use tox_bilevel::scale::Scaling;
 use tox_data::ranges::{self, OutOfRange};
@@ -16,6 +16,9 @@ use tox_data::spec::DataSpec;
 pub struct OptimalConfig {
     /// Rows that the learner trusts, and the adversary aims at; of it `dataset`, `label` and `resize` are used.
     pub trusted: Option<DataSpec>,
+    /// Rows that the adversary aims at instead of the trusted ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<TargetSet>,
     /// Share of the training rows that poison replaces.
     #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
     pub budget: f64,
@@ -55,6 +58,7 @@ impl Default for OptimalConfig {
     fn default() -> Self {
         Self {
             trusted: None,
+            target: None,
             budget: rows::BUDGET,
             points: None,
             victim: Victim::default(),

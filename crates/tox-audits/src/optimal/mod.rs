@@ -10,7 +10,7 @@ pub use outcome::Made;
 pub use trial::measured;
 
 use crate::bilevel::model_title;
-use crate::rows;
+use crate::{rows, target};
 use outcome::OptimalOutcome;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use tox_study::house::{Learner, Measure, Measures};
@@ -38,7 +38,8 @@ impl Learner for Optimal {
     }
 
     fn read(&self, keys: &Keys<'_>) -> Result<Part, RecipeError> {
-        let config = keys.checked(OptimalConfig::check)?;
+        let mut config = keys.checked(OptimalConfig::check)?;
+        target::named(config.target.as_mut(), keys)?;
         Ok(Part::new(KIND, &config))
     }
 
@@ -83,6 +84,8 @@ impl Learner for Optimal {
             others.push(measure("test_error", trained.test_error, "%"));
             others.push(measure("trusted_error", trained.trusted_error, "%"));
             others.push(measure("trusted_loss", trained.trusted_loss, ""));
+            let hit = trained.target_success;
+            others.extend(hit.map(|hit| measure("target_success", hit, "%")));
         }
         let useless = outcome.no_better_than_majority.as_ref();
         Measures {

@@ -4,7 +4,7 @@ use super::config::Plan;
 use crate::rows::Sizes;
 use serde::{Deserialize, Serialize};
 use tox_bilevel::effect::Effect;
-use tox_bilevel::outcome::Level;
+use tox_bilevel::outcome::{Level, TargetRows};
 use tox_bilevel::own::Own;
 use tox_bilevel::scale::Scale;
 use tox_bilevel::victim::Poison;
@@ -50,6 +50,9 @@ pub struct OptimalOutcome {
     pub no_better_than_majority: Option<NoBetter>,
     /// What was odd when the rows were written.
     pub notes: Vec<String>,
+    /// What the adversary aimed at, where that is not the trusted rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<TargetRows>,
 }
 
 /// The victim, trained on one set.
@@ -61,6 +64,12 @@ pub struct Trained {
     pub trusted_error: f64,
     pub trusted_loss: f64,
     pub lambda: Vec<f64>,
+    /// What the adversary raises on its target rows; `None` where these are the trusted ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_objective: Option<f64>,
+    /// Percent of the target rows that are misclassified, or that get the wanted label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_success: Option<f64>,
 }
 
 /// The poison as it is written, of 8-bit rows.
@@ -85,6 +94,8 @@ impl OptimalOutcome {
                 trusted_error: found.valid_error,
                 trusted_loss: found.valid_loss,
                 lambda: lambda.clone(),
+                target_objective: found.target.map(|on| on.objective),
+                target_success: found.target.map(|on| on.success),
             })
         });
         Self {
@@ -105,6 +116,7 @@ impl OptimalOutcome {
                 &own.sets.test.labels,
             ),
             notes,
+            target: TargetRows::of(&own.sets),
         }
     }
 
@@ -118,6 +130,13 @@ impl OptimalOutcome {
         let [clean, flipped, poison, ..] = &self.trained[..] else {
             return None;
         };
+        let aimed = [poison, flipped, clean].map(|on| on.target_objective);
+        if let ([Some(poison), Some(flipped), Some(clean)], false) = (aimed, self.attacked) {
+            return Some(format!(
+                "the adversary's objective on the target rows is {poison:.4} with the poison, {flipped:.4} with \
+                 flipped labels only and {clean:.4} without"
+            ));
+        }
         (!self.attacked).then(|| {
             format!(
                 "the loss on the trusted rows is {:.4} with the poison, {:.4} with flipped labels only and \

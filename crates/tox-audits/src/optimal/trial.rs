@@ -6,14 +6,16 @@ use super::{FLOATS, KIND};
 use crate::error::TrialError;
 use crate::poisoning::{PATCH, ROWS};
 use crate::rows::Source;
+use crate::target;
 use crate::threats::bilevel;
 use serde_json::{Value, json};
 use std::path::Path;
 use tox_bilevel::audit::{self, Inputs};
 use tox_bilevel::config::BilevelConfig;
 use tox_bilevel::effect::Effect;
-use tox_bilevel::outcome::Divergence;
+use tox_bilevel::outcome::{Divergence, TargetRows};
 use tox_bilevel::own::Own;
+use tox_bilevel::sets::Target;
 use tox_bilevel::victim::Poison;
 use tox_data::features::FeatureSets;
 use tox_data::patch::Patch;
@@ -68,7 +70,14 @@ pub fn run(
     context: TrialContext<'_>,
 ) -> Result<Finished, TrialError> {
     let source = Source::of(spec, config.trusted.as_ref(), context.data_dir)?;
-    let own = source.divide(spec, config.scale, 0)?;
+    let mut own = source.divide(spec, config.scale, 0)?;
+    if let Some(target) = &config.target {
+        let rows = target::rows(target, &source.data.sets.train)?;
+        own.sets.target = Some(Target {
+            points: own.points(rows),
+            labels: target.labels,
+        });
+    }
     let plan = Plan::new(config, &own).map_err(|e| TrialError::Unfit(e.to_string()))?;
     let inputs = Inputs {
         sets: &own.sets,
@@ -80,7 +89,7 @@ pub fn run(
     let finished = with_hooks(spec, context, &hash, |hooks| audit::run(&inputs, hooks))?;
     let finished = finished.ok_or(StepError::Stopped)?;
     let made = measured(&own, &plan.config, spec.seed, finished)?;
-    let settings = json!({
+    let mut settings = json!({
         "data": spec.data.name(),
         "classes": spec.data.classes,
         "learner": plan.config,
@@ -91,7 +100,11 @@ pub fn run(
         "test_rows": own.test_rows,
         "hashes": source.hashes(),
     });
-    let notes = write(folder, (&own, &source), settings, &made.poison)?;
+    if let Some(target) = &config.target {
+        settings["target"] = json!(target);
+    }
+    let mut notes = write(folder, (&own, &source), settings, &made.poison)?;
+    notes.extend(TargetRows::of(&own.sets).and_then(|target| target.overlap()));
     let outcome = OptimalOutcome::of(&plan, (&own, &source.data), &made, notes);
     source.finished(KIND, &outcome, hash)
 }

@@ -1,6 +1,7 @@
 //! Poison in the training set by projected hypergradient ascent (Carnerero-Cano et al.). It follows the
 //! gradient of the learner's own training, so the bilevel learner crafts it.
 
+use crate::target;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use tox_bilevel::config::BilevelAttack;
 use tox_study::house::Threat;
@@ -27,11 +28,15 @@ impl Threat for OptimalPoison {
     }
 
     fn read(&self, keys: &Keys<'_>) -> Result<Part, RecipeError> {
-        let attack = keys.checked(BilevelAttack::check)?;
+        let mut attack = keys.checked(BilevelAttack::check)?;
+        target::named(attack.target.as_mut(), keys)?;
         Ok(Part::new(KIND, &attack))
     }
 
     fn title(&self, config: &Part) -> String {
-        config.titled(|attack: BilevelAttack| format!("{} points", attack.points()))
+        config.titled(|attack: BilevelAttack| {
+            let aimed = attack.target.as_ref().map_or("", |_| " at a target set");
+            format!("{} points{aimed}", attack.points())
+        })
     }
 }

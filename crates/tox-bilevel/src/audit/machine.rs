@@ -5,11 +5,13 @@ mod tests;
 
 use super::{AuditError, Finished, Inputs};
 use crate::ascent::{climb, descend, norm};
-use crate::config::{Objective, Victim};
+use crate::config::{Objective, TargetLabels, Victim};
 use crate::hypergradient::{Hypergradient, ReverseMode};
 use crate::inner::Diverged;
 use crate::measures;
-use crate::outcome::{BilevelOutcome, CrossValidated, Divergence, Example, Hyperiteration, Level};
+use crate::outcome::{
+    Aimed, BilevelOutcome, CrossValidated, Divergence, Example, Hyperiteration, Level, TargetRows,
+};
 use crate::points::{Points, TrainingSet};
 use crate::victim::{self, Poison, cross_validate, groups, model, retrain};
 use serde::{Deserialize, Serialize};
@@ -201,9 +203,19 @@ impl<'a> Audit<'a> {
         let reverse = ReverseMode {
             keep: config.inner.keep,
         };
-        let hyper = reverse.of(&problem)?;
+        let target = sets.target.as_ref().filter(|_| !batch.is_empty());
+        let (hyper, objective) = match target {
+            Some(target) => {
+                let (mut hyper, loss) = reverse.of_two(&problem, &target.points)?;
+                if target.labels == TargetLabels::Wanted {
+                    hyper.poison.iter_mut().for_each(|g| *g = -*g);
+                }
+                (hyper, Some(target.objective(loss)))
+            }
+            None => (reverse.of(&problem)?, None),
+        };
         let size = norm(&hyper.poison);
-        if !(hyper.loss.is_finite() && size.is_finite()) {
+        if !(hyper.loss.is_finite() && size.is_finite() && objective.is_none_or(f64::is_finite)) {
             return Err(Diverged {
                 step: config.inner.steps,
                 what: "the loss or a gradient is not a number",
@@ -213,6 +225,7 @@ impl<'a> Audit<'a> {
             loss: hyper.loss,
             lambda: self.state.lambda.clone(),
             gradient: size,
+            objective,
         });
         if let Some(attack) = self.inputs.attack.filter(|_| !batch.is_empty()) {
             let values = &mut self.poison.values[batch.start * features..batch.end * features];
@@ -243,6 +256,7 @@ impl<'a> Audit<'a> {
         let with = |poison: &Poison| retrain(sets, config, &lambda, poison, seed, level);
         let found = with(&self.poison)?;
         let (mut flipped, mut rounded, mut moved) = (None, None, 0.0);
+        let mut successes = [None, None];
         if level > 0 {
             let start = self.poison.begun(sets, batch.start);
             let pairs = self
@@ -255,9 +269,12 @@ impl<'a> Audit<'a> {
                 squares.sum::<f64>().sqrt()
             };
             moved = pairs.skip(batch.start).map(distance).sum::<f64>() / batch.len() as f64;
-            flipped = Some(with(&start)?.test_error);
+            let begun = with(&start)?;
             let whole = self.poison.rounded(sets).map(|whole| with(&whole));
-            rounded = whole.transpose()?.map(|found| found.test_error);
+            let whole = whole.transpose()?;
+            flipped = Some(begun.test_error);
+            rounded = whole.as_ref().map(|found| found.test_error);
+            successes = [Some(begun), whole].map(|found| Some(found?.target?.success));
         }
         let model = model(config, sets);
         if level == 0 {
@@ -289,6 +306,12 @@ impl<'a> Audit<'a> {
                 true => victim::curve(sets, config, &self.poison, (seed, level)),
                 false => Vec::new(),
             },
+            target: found.target.map(|on| Aimed {
+                objective: on.objective,
+                success: on.success,
+                flipped_success: successes[0],
+                rounded_success: successes[1],
+            }),
         });
         if config.victim == Victim::Learned {
             self.state.lambda.fill(config.lambda.start);
@@ -367,6 +390,7 @@ impl<'a> Audit<'a> {
                 examples: self.examples(),
                 levels: self.state.levels,
                 divergence: self.state.divergence,
+                target: TargetRows::of(sets),
             },
             poison: self.poison,
         }

@@ -5,6 +5,7 @@ use crate::config::Keep;
 use crate::inner::{Descent, Diverged, Problem};
 use crate::kernels::Products;
 use crate::pass::{Along, Passes};
+use crate::points::Points;
 
 /// Trains forward and differentiates the steps in reverse. Time O(T n m), twice that of training;
 /// memory as `keep` says.
@@ -48,11 +49,28 @@ impl<F: Products> Hypergradient<F> for ReverseMode {
 
     fn of(&self, problem: &Problem<'_, F>) -> Result<Hypergradients<F>, Diverged> {
         // Inside the pool, so that a pass does not have to enter it.
-        rayon::scope(|_| Ok(self.run(problem, None)?.0))
+        rayon::scope(|_| Ok(self.run(problem, None, None)?.0))
     }
 }
 
 impl ReverseMode {
+    /// As [`Hypergradient::of`], of two outer objectives (the paper's Eq. 2): that of lambda stays the cross-entropy
+    /// of the trusted points, that of the poison is the cross-entropy of `target`, whose value comes with it. One
+    /// training is followed back twice, step by step.
+    ///
+    /// # Errors
+    /// When the inner training diverges.
+    pub fn of_two<F: Products>(
+        &self,
+        problem: &Problem<'_, F>,
+        target: &Points<F>,
+    ) -> Result<(Hypergradients<F>, f64), Diverged> {
+        rayon::scope(|_| {
+            let (found, _, aimed) = self.run(problem, None, Some(target))?;
+            Ok((found, aimed))
+        })
+    }
+
     /// As [`Hypergradient::of`], of a training in which row `i` counts for `weights[i]`, part after part; and
     /// the derivative of the outer objective by each of these weights. It is one number a row and a step, of
     /// the pass that is made anyway.
@@ -67,14 +85,18 @@ impl ReverseMode {
         problem: &Problem<'_, F>,
         weights: &[F],
     ) -> Result<(Hypergradients<F>, Vec<F>), Diverged> {
-        rayon::scope(|_| self.run(problem, Some(weights)))
+        rayon::scope(|_| {
+            let (found, rows, _) = self.run(problem, Some(weights), None)?;
+            Ok((found, rows))
+        })
     }
 
     fn run<F: Products>(
         &self,
         problem: &Problem<'_, F>,
         row_weights: Option<&[F]>,
-    ) -> Result<(Hypergradients<F>, Vec<F>), Diverged> {
+        target: Option<&Points<F>>,
+    ) -> Result<(Hypergradients<F>, Vec<F>, f64), Diverged> {
         let steps = problem.steps;
         let segment = self.segment(steps);
         let mut descent = Descent::new(problem);
@@ -98,13 +120,21 @@ impl ReverseMode {
         }
 
         let (loss, mut dw) = problem.outer(&w);
-        let mut reverse = Reverse {
-            poison: vec![F::zero(); problem.train.poison.len() * problem.model.features],
-            lambda: vec![F::zero(); problem.regulariser.as_ref().map_or(0, |r| r.lambda.len())],
+        let rows = row_weights.map_or(0, |_| problem.train.len());
+        let lambdas = problem.regulariser.as_ref().map_or(0, |r| r.lambda.len());
+        let poison = problem.train.poison.len() * problem.model.features;
+        let room = |poison, lambdas| Reverse {
+            poison: vec![F::zero(); poison],
+            lambda: vec![F::zero(); lambdas],
             product: vec![F::zero(); w.len()],
-            rows: vec![F::zero(); row_weights.map_or(0, |_| problem.train.len())],
-            by_row: vec![F::zero(); row_weights.map_or(0, |_| problem.train.len())],
+            rows: vec![F::zero(); rows],
+            by_row: vec![F::zero(); rows],
         };
+        let mut reverse = room(if target.is_some() { 0 } else { poison }, lambdas);
+        let mut aimed = target.map(|target| {
+            let (loss, dw) = problem.outer_on(target, &w);
+            (room(poison, 0), loss, dw)
+        });
         let weights = w;
         for (i, start) in starts.iter().enumerate().rev() {
             let (from, to) = (i * segment, ((i + 1) * segment).min(steps));
@@ -114,16 +144,23 @@ impl ReverseMode {
             for step in (0..to - from).rev() {
                 let (w, trace) = last.at(step);
                 reverse.step(problem, &mut descent, w, trace, &mut dw);
+                if let Some((reverse, _, dw)) = &mut aimed {
+                    reverse.step(problem, &mut descent, w, trace, dw);
+                }
             }
         }
+        let (poison, aimed) = match aimed {
+            Some((aimed, loss, _)) => (aimed.poison, loss),
+            None => (reverse.poison, loss),
+        };
         let found = Hypergradients {
-            poison: reverse.poison,
+            poison,
             lambda: reverse.lambda,
             weights,
             loss,
             solve: None,
         };
-        Ok((found, reverse.rows))
+        Ok((found, reverse.rows, aimed))
     }
 }
 

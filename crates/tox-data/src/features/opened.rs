@@ -97,6 +97,15 @@ impl FeatureSets {
         let tables = Tables::open(&path.to_string_lossy(), formats::NPZ, None)?;
         sets(&tables)?.0.checked(&file_name(path))
     }
+
+    /// As [`FeatureSets::load`], of rows that may all be of one class.
+    ///
+    /// # Errors
+    /// A file that is not what this module describes, a number that is not finite.
+    pub fn load_any(path: &Path) -> Result<Self, DataError> {
+        let tables = Tables::open(&path.to_string_lossy(), formats::NPZ, None)?;
+        Ok(sets(&tables)?.0)
+    }
 }
 
 impl TableSet {

@@ -1,7 +1,9 @@
 //! What is asked of bilevel cells, and which of them share a panel.
 
 use crate::report_facts;
-use tox_bilevel::config::{BilevelAttack, BilevelConfig, Groups, Lambda, Penalty, Victim};
+use tox_bilevel::config::{
+    BilevelAttack, BilevelConfig, Groups, Lambda, Penalty, TargetLabels, Victim,
+};
 use tox_bilevel::outcome::{BilevelOutcome, Level};
 use tox_report::stats::Interval;
 use tox_report::svg::Ink;
@@ -39,6 +41,11 @@ impl<'a> Cell<'a> {
     /// The attack, if there is one.
     pub fn attack(&self) -> Option<BilevelAttack> {
         report_facts::threat(self.spec(), Surface::Data, "bilevel")
+    }
+
+    /// What the labels of the adversary's targets are, if it has any.
+    pub fn target(&self) -> Option<TargetLabels> {
+        Some(self.attack()?.target?.labels)
     }
 
     /// Poison points of each planned level; the first is 0.

@@ -14,7 +14,7 @@ pub struct Check {
     pub rose: usize,
     /// Batches of at least two hyperiterations.
     pub batches: usize,
-    /// Trials that end with more test error than flipped labels alone give.
+    /// Trials that end with more test error (of targets, success) than flipped labels alone give.
     pub beats: usize,
     /// Trials that have both.
     pub compared: usize,
@@ -26,7 +26,7 @@ pub struct Check {
     /// Mean L2 distance that the points moved.
     #[serde(skip)]
     pub moved: Option<Interval>,
-    /// Test error at the most poison less that of flipped labels alone, points.
+    /// Test error at the most poison less that of flipped labels alone, points; of targets, success on them.
     #[serde(skip)]
     pub gain: Option<Interval>,
     /// Test error of the poison in 8 bits less that of the poison itself, points.
@@ -47,7 +47,7 @@ impl Check {
 /// The objective's rise over a level's hyperiterations.
 fn climb(level: &Level) -> Option<f64> {
     let (first, last) = (level.trace.first()?, level.trace.last()?);
-    (level.trace.len() > 1).then_some(last.loss - first.loss)
+    (level.trace.len() > 1).then_some(last.aim() - first.aim())
 }
 
 /// The levels with poison.
@@ -55,10 +55,14 @@ fn poisoned(outcome: &BilevelOutcome) -> impl Iterator<Item = &Level> {
     outcome.levels.iter().filter(|l| l.points > 0)
 }
 
-/// How far optimised poison is above flipped labels alone, at the last level reached.
+/// How far optimised poison is above flipped labels alone, at the last level reached: in test error, or in success on
+/// the target set.
 fn gain(outcome: &BilevelOutcome) -> Option<f64> {
     let last = poisoned(outcome).last()?;
-    Some(last.test_error - last.flipped_test_error?)
+    match last.target {
+        Some(on) => Some(on.success - on.flipped_success?),
+        None => Some(last.test_error - last.flipped_test_error?),
+    }
 }
 
 /// Checks a cell; `None` if it has no poisoned level.

@@ -52,8 +52,11 @@ impl<'a> Report<'a> {
         let settings = Setting::all(&self.cells);
         let of: Option<Paper> = followed(self.run, FILE);
         let paper = of.is_some();
+        // The paper's words are about attacks that aim at all rows.
+        let mut indiscriminate = Setting::all(&self.cells);
+        indiscriminate.retain(|s| s.cells.iter().all(|c| c.target().is_none()));
         let claims = match paper {
-            true => claims::all(&settings),
+            true => claims::all(&indiscriminate),
             false => Vec::new(),
         };
         let findings = findings::findings(self.run, &self.cells, &settings, &claims);
@@ -63,6 +66,7 @@ impl<'a> Report<'a> {
             row => "a trial and level",
             like => verdict::LIKE,
             grids => tables::grids(&settings),
+            targets => tables::targets(&settings),
             claims => measured,
             checks => tables::checks(&self.cells),
             folds => tables::folds(&self.cells),

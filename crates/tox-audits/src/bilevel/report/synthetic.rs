@@ -111,6 +111,7 @@ pub fn record(spec: &TrialSpec) -> Record {
                         .map(|l| -6.0 + (l + 6.0) * i as f64 / 7.0)
                         .collect(),
                     gradient: 0.01,
+                    objective: None,
                 })
                 .collect();
             Level {
@@ -137,6 +138,7 @@ pub fn record(spec: &TrialSpec) -> Record {
                 moved: if n > 0 { 3.4 + jitter } else { 0.0 },
                 trace: if n > 0 { trace } else { Vec::new() },
                 curve: Vec::new(),
+                target: None,
             }
         })
         .collect();
@@ -182,6 +184,7 @@ pub fn record(spec: &TrialSpec) -> Record {
         levels,
         examples,
         divergence: None,
+        target: None,
     };
     seal_with(spec, Part::new("bilevel", &outcome), |p| {
         p.data_hash = format!("{:02x}", spec.seed + 16).repeat(32);

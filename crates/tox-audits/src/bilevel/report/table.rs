@@ -1,7 +1,7 @@
 //! `wide.csv`: one row a trial and level, in plan order, nothing but what is deterministic.
 
 use super::cells::penalty;
-use tox_bilevel::config::{BilevelConfig, Groups, Victim};
+use tox_bilevel::config::{BilevelConfig, Groups, TargetLabels, Victim};
 use tox_bilevel::outcome::BilevelOutcome;
 use tox_report::cells::variant;
 use tox_report::csv;
@@ -10,7 +10,7 @@ use tox_report::run::Run;
 const HEADER: &str = "trial,cell,variant,dataset,train,valid,penalty,hidden,victim,groups,seed,\
 points,fraction,lambda,test_error,valid_error,train_error,valid_loss,flipped_test_error,\
 rounded_test_error,norms,kuncheva,moved,hyperiterations,first_loss,last_loss,chance_error,\
-diverged_at\n";
+diverged_at,target_rows,target_labels,target_success,target_flipped_success,target_objective\n";
 
 /// The rows of all trials that are done. Errors are in percent; an absent number is empty; several
 /// numbers in a field are separated by spaces; `diverged_at` is the number of poison points at which
@@ -55,6 +55,12 @@ pub fn csv(run: &Run) -> String {
                 loss(l.trace.last()),
                 percent(Some(o.chance_error)),
                 stop.clone().unwrap_or_default(),
+                o.target.map_or(String::new(), |t| t.rows.to_string()),
+                o.target.map_or("", |t| labels(t.labels)).to_owned(),
+                percent(l.target.map(|t| t.success)),
+                percent(l.target.and_then(|t| t.flipped_success)),
+                l.target
+                    .map_or(String::new(), |t| format!("{:.6}", t.objective)),
             ]));
         }
     }
@@ -67,6 +73,13 @@ fn victim(victim: Victim) -> &'static str {
         Victim::Large => "large",
         Victim::CrossValidated => "cross-validated",
         Victim::Learned => "learned",
+    }
+}
+
+fn labels(labels: TargetLabels) -> &'static str {
+    match labels {
+        TargetLabels::True => "true",
+        TargetLabels::Wanted => "wanted",
     }
 }
 

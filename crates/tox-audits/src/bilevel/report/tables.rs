@@ -4,7 +4,7 @@ use super::cells::error;
 use super::cells::{Cell, Setting, average};
 use super::checks::{Check, check};
 use minijinja::Value;
-use tox_bilevel::config::Victim;
+use tox_bilevel::config::{TargetLabels, Victim};
 use tox_bilevel::outcome::{BilevelOutcome, Level};
 use tox_report::cells::Measured;
 use tox_report::columns::{Field, Table, values};
@@ -18,12 +18,6 @@ pub fn grids(settings: &[Setting]) -> Vec<Value> {
 }
 
 fn grid(setting: &Setting) -> Table {
-    let percent = |points| setting.cells.iter().find_map(|c| c.percent(points));
-    let head = |points: u64| match percent(points) {
-        Some(_) if points == 0 => "clean".to_owned(),
-        Some(p) => format!("{p:.1} %"),
-        None => format!("{points} points"),
-    };
     let lambda = |c: &Cell, points| show(c.at(points, |l| average(&l.lambda)));
     let victim = |c: &Cell| {
         let constant = match c.config.victim {
@@ -51,9 +45,58 @@ fn grid(setting: &Setting) -> Table {
         .column("Seeds", |c| Field::seeds(c));
     // All its cells have the same threat.
     for points in setting.cells[0].planned() {
-        table = table.column(head(points), |c| level(c, points));
+        table = table.column(head(setting, points), |c| level(c, points));
     }
     table.table()
+}
+
+/// Success on the target set, and what becomes of the test rows: a table a setting whose adversary has targets.
+pub fn targets(settings: &[Setting]) -> Vec<Value> {
+    let aimed = |s: &&Setting| s.cells.iter().any(|c| c.target().is_some());
+    values(settings.iter().filter(aimed).map(target))
+}
+
+fn target(setting: &Setting) -> Table {
+    let hit = |l: &Level| Some(l.target?.success);
+    let what = match setting.cells.iter().find_map(|c| c.target()) {
+        Some(TargetLabels::Wanted) => "get the label that the adversary wants",
+        Some(TargetLabels::True) | None => "are misclassified",
+    };
+    let rows = |c: &Cell| {
+        let found = c.records().find_map(|r| r.outcome.target);
+        let overlaps = c.records().filter_map(|r| r.outcome.target);
+        let [train, test] = overlaps.fold([0, 0], |[train, test], target| {
+            [train.max(target.also[0]), test.max(target.also[2])]
+        });
+        let also = format!("at most {train} also trained on,\n{test} in the test set");
+        Field::of(found.map(|target| target.rows)).small(also)
+    };
+    let caption = format!("Target rows that {what}, percent: {}", setting.title);
+    let mut table = Table::of(caption, &setting.cells)
+        .column("Cell", |c| Field::text(&c.name))
+        .column("Lambda is", |c| Field::text(c.victim()))
+        .column("Seeds", |c| Field::seeds(c))
+        .column("Target rows", move |c| rows(c));
+    for points in setting.cells[0].planned() {
+        table = table.column(head(setting, points), move |c| {
+            let mut below = Vec::new();
+            if points > 0 && c.at(points, hit).is_some() {
+                below.push(signed(c.growth(0, points, hit)));
+                below.push(format!("test error {}", signed(c.rise_to(points))));
+            }
+            Field::mean(c.at(points, hit)).small(below.join("\n"))
+        });
+    }
+    table.table()
+}
+
+/// What stands above the column of a level.
+fn head(setting: &Setting, points: u64) -> String {
+    match setting.cells.iter().find_map(|c| c.percent(points)) {
+        Some(_) if points == 0 => "clean".to_owned(),
+        Some(p) => format!("{p:.1} %"),
+        None => format!("{points} points"),
+    }
 }
 
 /// The attack's self-checks, a row a cell with poison.

@@ -85,6 +85,7 @@ fn every_step_is_that_of_pytorch() {
         low: vec![0.0; features],
         high: vec![1.0; features],
         shape: None,
+        target: None,
     };
     assert_eq!(fixture.cases.len(), 3);
     for case in &fixture.cases {
@@ -107,6 +108,7 @@ fn every_step_is_that_of_pytorch() {
             batches: case.batches.len(),
             lr: case.alpha,
             norm: case.norm,
+            target: None,
         };
         let inputs = Inputs {
             sets: &sets,

@@ -12,7 +12,7 @@ use tox_audits::error::Fails;
 use tox_audits::optimal::outcome::{OptimalOutcome, Trained};
 use tox_audits::optimal::{FLOATS, KIND, OptimalConfig, Plan};
 use tox_audits::poisoning::{PATCH, ROWS};
-use tox_bilevel::config::Victim;
+use tox_bilevel::config::{TargetLabels, TargetSet, Victim};
 use tox_data::patch::Patch;
 use tox_study::part::Part;
 
@@ -125,6 +125,11 @@ fn config(args: &Poison) -> Result<OptimalConfig> {
     };
     Ok(OptimalConfig {
         trusted: args.trusted.as_deref().map(|file| args.rows.trusted(file)),
+        target: args.target_set.as_ref().map(|file| TargetSet {
+            path: file.clone(),
+            hash: None,
+            labels: args.target_labels.unwrap_or_default(),
+        }),
         budget: args.poisoned.budget,
         points: args.points,
         victim,
@@ -153,6 +158,10 @@ fn report(args: &Poison, found: &OptimalOutcome, files: &Files) -> Value {
             "trusted_error": on.trusted_error,
             "trusted_loss": on.trusted_loss,
         });
+        if let (Some(objective), Some(success)) = (on.target_objective, on.target_success) {
+            trained[&on.on]["target_objective"] = objective.into();
+            trained[&on.on]["target_success"] = success.into();
+        }
     }
     let [clean, poison] = ends(found);
     let [mean_l2, linf] = found.moved;
@@ -178,6 +187,7 @@ fn report(args: &Poison, found: &OptimalOutcome, files: &Files) -> Value {
         "points": found.points,
         "training": {"steps": found.steps, "lr": found.lr},
         "no_better_than_majority": found.no_better_than_majority,
+        "target": found.target,
     })
 }
 
@@ -189,22 +199,28 @@ fn tell(args: &Poison, found: &OptimalOutcome, files: &Files) -> String {
         _ => "poison, 8-bit",
     };
     let row = |on: &Trained| {
-        vec![
+        let hit = on.target_success.map(|hit| format!("{hit:.2} %"));
+        let row = [
             title(&on.on).to_owned(),
             format!("{:.2} %", on.test_error),
             format!("{:.2} %", on.trusted_error),
             format!("{:.4}", on.trusted_loss),
             lambdas(&on.lambda),
-        ]
+        ];
+        row.into_iter().chain(hit).collect::<Vec<_>>()
     };
     let rows: Vec<_> = found.trained.iter().map(row).collect();
-    let head = [
+    let mut head = vec![
         "trained on",
         "test error",
         "trusted error",
         "trusted loss",
         "lambda",
     ];
+    head.extend(found.target.map(|target| match target.labels {
+        TargetLabels::True => "targets misclassified",
+        TargetLabels::Wanted => "targets as wanted",
+    }));
     let mut text = table(&head, &rows);
     let [l2, linf] = found.moved;
     text.push_str(&format!(

@@ -17,7 +17,7 @@ use gc::GcOptions;
 use rows::ImageOptions;
 use std::path::{Path, PathBuf};
 use tox_audits::threats::{DataPoison, POISONS};
-use tox_bilevel::config::Victim;
+use tox_bilevel::config::{TargetLabels, Victim};
 use tox_poison::data::clf::Classifier;
 
 /// What crafts the poison.
@@ -114,6 +114,7 @@ fn registered() -> impl Iterator<Item = &'static dyn DataPoison> {
 Examples:
   toxscreen poison --data digits --classes 3,8 --out poisoned.npz
   toxscreen poison --data my.npz --trusted trusted.npz --budget 0.05 --out out/poisoned.npz
+  toxscreen poison --data my.npz --target-set these.npz --target-labels wanted --out p.npz
   toxscreen poison --data mnist --classes 0,8 --victim large --lambda -2 --points 350 --out m.npz
   toxscreen poison --data my.npz --hidden 32,8 --steps 700 --out poisoned.npz --json
   toxscreen poison --data table.npz --scale minmax --out poisoned.npz
@@ -156,6 +157,14 @@ pub struct Poison {
     /// the training rows, held out]
     #[arg(long, value_name = "FILE", conflicts_with = "valid", help_heading = BILEVEL)]
     pub trusted: Option<String>,
+    /// .npz file of rows that the adversary aims at instead of the trusted ones, which lambda is still learned on;
+    /// its labels are names of the classes
+    #[arg(long, value_name = "FILE", help_heading = BILEVEL)]
+    pub target_set: Option<String>,
+    /// What the labels of that file are: the true ones, so that the rows are to be misclassified, or the ones that the
+    /// adversary wants them to get [default: true]
+    #[arg(long, value_name = "WHAT", value_parser = target_labels(), requires = "target_set", help_heading = BILEVEL)]
+    pub target_labels: Option<TargetLabels>,
     /// Hold out this many training rows as the trusted set
     #[arg(long, value_name = "N", value_parser = at_least_1(), help_heading = BILEVEL)]
     pub valid: Option<usize>,
@@ -205,6 +214,13 @@ fn at_least_1() -> impl TypedValueParser<Value = usize> {
     RangedU64ValueParser::<usize>::new().range(1..)
 }
 
+fn target_labels() -> impl TypedValueParser<Value = TargetLabels> {
+    PossibleValuesParser::new(["true", "wanted"]).map(|name| match name.as_str() {
+        "wanted" => TargetLabels::Wanted,
+        _ => TargetLabels::True,
+    })
+}
+
 fn victim() -> impl TypedValueParser<Value = Victim> {
     let names = ["learned", "none", "large", "cross-validated"];
     PossibleValuesParser::new(names).map(|name| match name.as_str() {
@@ -221,6 +237,8 @@ const OWN: [(&[Attack], &[&str]); 6] = [
         &[Attack::Bilevel],
         &[
             "trusted",
+            "target_set",
+            "target_labels",
             "valid",
             "points",
             "victim",
@@ -326,7 +344,11 @@ fn writable<'a>(args: &Poison, kept: &'a Kept) -> Result<&'a Path> {
             &format!("make it first: mkdir -p {}", folder.display()),
         );
     }
-    let inputs = [Some(args.rows.set.data.as_str()), args.trusted.as_deref()];
+    let inputs = [
+        Some(args.rows.set.data.as_str()),
+        args.trusted.as_deref(),
+        args.target_set.as_deref(),
+    ];
     for input in inputs.into_iter().flatten() {
         let same = |a: &Path, b: &Path| {
             let (a, b) = (a.canonicalize(), b.canonicalize());
