@@ -207,13 +207,15 @@ fn weights_are_read_as_others_save_them() {
         asked.2
     );
     assert_eq!(numbers(asked)["evaluation"], plain["evaluation"]);
-    // What does not fit is told what would.
+    // What does not fit is told what would, of a file whose header says nothing.
+    let bare = at.join("bare.safetensors");
+    rewritten(&found, &bare, str::to_owned, &[]);
     for (more, expected) in [
         (&["--arch", "wrn-16-2-b4"][..], "give --arch wrn-10-1-b4"),
         (&["--rgb"], "give grey images (without --rgb)"),
         (&["--normalise", "imagenet"], "1 channels"),
     ] {
-        let (code, _, stderr) = attack("a/found.safetensors", more);
+        let (code, _, stderr) = attack("bare.safetensors", more);
         assert_eq!(code, 2, "{stderr}");
         assert!(
             stderr.contains(expected) && !stderr.contains("build the network"),
