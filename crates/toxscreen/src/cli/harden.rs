@@ -9,7 +9,6 @@ use super::{Output, Result, UNDECIDED, interrupted, json, say, warn};
 use serde_json::json as object;
 use std::path::PathBuf;
 use std::time::Instant;
-use tox_audits::error::Fails;
 use tox_audits::harden::outcome::HardenOutcome;
 use tox_audits::harden::{self, HardenConfig, InUse, Plan};
 use tox_study::part::Part;
@@ -110,8 +109,7 @@ pub fn harden(args: &Harden) -> Result<Output> {
     let (seed, dir) = (args.session.seed, args.rows.set.folder.dir()?);
     let recipe = single::recipe("harden", &learner, &data, seed);
     let study = single::study(&recipe, seed, &dir, &[])?;
-    let own = source.divide(&study.trials[0].spec, config.scale, 0);
-    let own = own.map_err(Fails::fails)?;
+    let own = source.divide(&study.trials[0].spec, config.scale, 0)?;
     let plan = Plan::new(&config, &own).map_err(|e| bilevel::out_of_range(&e))?;
     if !args.session.json {
         say(format_args!("{}", bilevel::describe(&own).trim_end()));

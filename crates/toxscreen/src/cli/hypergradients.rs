@@ -6,7 +6,6 @@ use super::single::{self, Kept, Single};
 use super::{Output, Result, interrupted, json};
 use serde_json::json as object;
 use std::path::PathBuf;
-use tox_audits::error::Fails;
 use tox_audits::hypergradients::{HypergradientsConfig, KIND, part};
 use tox_bilevel::hypergradient::compare::{Comparison, Seconds};
 use tox_bilevel::hypergradient::table;
@@ -97,10 +96,8 @@ pub fn hypergradients(args: &Hypergradients) -> Result<Output> {
     let (seed, dir) = (args.session.seed, args.folder.dir()?);
     let recipe = single::recipe(KIND, &Part::new(KIND, &config), &rows.spec(0), seed);
     let study = single::study(&recipe, seed, &dir, &[])?;
-    let own = source.divide(&study.trials[0].spec, None, 0);
-    config
-        .plan(&own.map_err(Fails::fails)?)
-        .map_err(out_of_range)?;
+    let own = source.divide(&study.trials[0].spec, None, 0)?;
+    config.plan(&own).map_err(out_of_range)?;
     let single = Single {
         study: &study,
         kept: &Kept::folder(args.out.as_deref()),

@@ -8,7 +8,6 @@ use serde_json::{Value, json as object};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use tox_audits::bilevel::lambdas;
-use tox_audits::error::Fails;
 use tox_audits::optimal::outcome::{OptimalOutcome, Trained};
 use tox_audits::optimal::{FLOATS, KIND, OptimalConfig, Plan};
 use tox_audits::poisoning::{PATCH, ROWS};
@@ -65,8 +64,7 @@ pub fn poison(args: &Poison, (kept, out): (&Kept, &Path)) -> Result<Output> {
     );
     let recipe = single::recipe("poison", &learner, &data, seed);
     let study = single::study(&recipe, seed, &dir, &[])?;
-    let own = source.divide(&study.trials[0].spec, config.scale, 0);
-    let own = own.map_err(Fails::fails)?;
+    let own = source.divide(&study.trials[0].spec, config.scale, 0)?;
     let plan = Plan::new(&config, &own).map_err(|e| bilevel::out_of_range(&e))?;
     if !args.session.json {
         say(format_args!("{}", bilevel::describe(&own).trim_end()));
