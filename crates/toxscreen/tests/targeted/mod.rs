@@ -216,6 +216,12 @@ fn a_recipe_names_targets_by_content_and_goes_on_after_a_kill() {
         "{wide}"
     );
     let page = fs::read_to_string(at.join("whole/report.html")).unwrap();
+    for said in [
+        "Target rows that get the label that the adversary wants, clean to most poison",
+        "aimed at a target set",
+    ] {
+        assert!(page.contains(said), "{said}");
+    }
     assert!(page.contains("get the label that the adversary wants"));
 
     // Other rows under the same name are another study.

@@ -213,6 +213,9 @@ impl<'c, 'a> Setting<'c, 'a> {
             if sizes(setting) {
                 parts.push(format!("{} valid.", cell.spec().data.valid));
             }
+            if cell.target().is_some() {
+                parts.push("aimed at a target set".to_owned());
+            }
             setting.title = parts.join(", ");
         }
         let titles: Vec<String> = settings.iter().map(|s| s.title.clone()).collect();

@@ -5,7 +5,7 @@ use super::cells::error;
 use super::cells::{Cell, Setting, average, level};
 use super::checks::{Check, check};
 use super::valid::families;
-use tox_bilevel::config::{Groups, Victim};
+use tox_bilevel::config::{Groups, TargetLabels, Victim};
 use tox_bilevel::outcome::{BilevelOutcome, Level};
 use tox_report::findings::{elsewhere, missing, mixed};
 use tox_report::run::Run;
@@ -24,6 +24,7 @@ pub fn findings(run: &Run, cells: &[Cell], settings: &[Setting], claims: &[Claim
     let checks: Vec<(&Cell, Check)> = cells.iter().filter_map(|c| Some((c, check(c)?))).collect();
     out.extend(idle(&checks));
     out.extend(attacked(&checks));
+    out.extend(settings.iter().filter_map(hits));
     out.extend(losses(settings));
     if claims.iter().any(|c| c.measured().count() > 0) {
         out.extend(elsewhere(
@@ -165,8 +166,14 @@ fn attacked(checks: &[(&Cell, Check)]) -> Option<String> {
     if batches == 0 {
         return None;
     }
+    let aimed = checks.iter().filter(|(cell, _)| cell.target().is_some());
+    let objective = match aimed.count() {
+        0 => "the validation loss",
+        n if n == checks.len() => "on its target rows",
+        _ => "the validation loss or that on its target rows",
+    };
     let climbed = format!(
-        "The attack raised its objective, the validation loss, in {rose} of {batches} batches of poison."
+        "The attack raised its objective, {objective}, in {rose} of {batches} batches of poison."
     );
     if compared == 0 {
         return Some(climbed);
@@ -194,6 +201,28 @@ fn attacked(checks: &[(&Cell, Check)]) -> Option<String> {
         "{climbed} The optimised last batch does more harm than its flipped labels alone in {beats} of \
          {compared} trials{rest}."
     ))
+}
+
+/// What becomes of the target rows with the most poison, by victim.
+fn hits(setting: &Setting) -> Option<String> {
+    let what = match setting.cells[0].target()? {
+        TargetLabels::Wanted => "get the label that the adversary wants",
+        TargetLabels::True => "are misclassified",
+    };
+    let hit = |l: &Level| Some(l.target?.success);
+    let parts: Vec<String> = (setting.cells.iter())
+        .filter_map(|c| {
+            let (clean, end) = (c.at(0, hit)?, c.at(c.most(), hit)?);
+            let rise = c.growth(0, c.most(), hit)?;
+            Some(format!(
+                "{} {:.1} to {:.1} % ({rise:+})",
+                words(setting, c),
+                clean.mean,
+                end.mean
+            ))
+        })
+        .collect();
+    (!parts.is_empty()).then(|| format!("Target rows that {what}, clean to most poison: {}.", parts.join("; ")))
 }
 
 /// Errors without and with the most poison by victim, a sentence a setting. Of settings that differ
