@@ -8,8 +8,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use tox_data::features::{FeatureSets, Features};
 
-/// Ten eights of the test set that are wanted as threes, and two eights that are trained on.
-fn targets(at: &Path) -> usize {
+/// Ten eights of the test set that are wanted as threes, and two eights that are trained on, with the names of these
+/// classes.
+fn targets(at: &Path, [three, eight]: [u16; 2]) -> usize {
     let sets = digits();
     let of = |set: &Features, count: usize| {
         let eights = (0..set.rows).filter(|&i| set.labels[i] == 1);
@@ -17,8 +18,10 @@ fn targets(at: &Path) -> usize {
     };
     let test = sets.test.unwrap();
     let mut rows = of(&test, 10);
-    save(at, "shared.npz", of(&sets.train, 2));
-    rows.labels.fill(0);
+    let mut shared = of(&sets.train, 2);
+    shared.labels.fill(eight);
+    save(at, "shared.npz", shared);
+    rows.labels.fill(three);
     let count = rows.rows;
     save(at, "wanted.npz", rows);
     count
@@ -33,7 +36,7 @@ fn save(at: &Path, name: &str, train: Features) {
 fn a_target_set_is_aimed_at_and_the_trusted_rows_are_not() {
     let dir = folder(|set| set);
     let at = dir.path();
-    let count = targets(at);
+    let count = targets(at, [0, 1]);
     let words = format!(
         "poison --data my.npz --trusted trusted.npz --points 30 --victim none {FAST} --target-labels"
     );
@@ -51,7 +54,7 @@ fn a_target_set_is_aimed_at_and_the_trusted_rows_are_not() {
     );
     assert!(of("poison", "target_objective") > of("flipped", "target_objective"));
     // With the same points the attack on all rows is worse for the trusted rows.
-    let plain = words.replace("--target-labels wanted --target-set wanted.npz", "");
+    let plain = words.replace(" --target-labels wanted --target-set wanted.npz", "");
     let all = json(at, &format!("{plain} --out all.npz"), 0);
     assert!(all["target"].is_null() && all["trained"]["poison"]["target_success"].is_null());
     let loss = |found: &Value| found["trained"]["poison"]["trusted_loss"].as_f64().unwrap();
@@ -71,9 +74,10 @@ fn a_target_set_is_aimed_at_and_the_trusted_rows_are_not() {
 fn a_target_file_that_does_not_fit_is_one_error() {
     let dir = folder(|set| set);
     let at = dir.path();
-    targets(at);
-    let eights = FeatureSets::open("digits", Some(&[5, 8]), &tox_testkit::data::nowhere()).unwrap();
-    save(at, "five.npz", eights.train);
+    targets(at, [0, 1]);
+    let mut fives = digits().train;
+    fives.labels.fill(5);
+    save(at, "five.npz", fives);
     save(at, "floats.npz", columns(digits().train));
     let mut narrow = columns(digits().train);
     narrow.columns = 32;
@@ -86,7 +90,7 @@ fn a_target_file_that_does_not_fit_is_one_error() {
         (
             "five.npz",
             3,
-            "has the label 5: expected a class that is learned, one of 3, 8",
+            "has the label 5: expected a class that is learned, one of 0, 1",
         ),
         (
             "floats.npz",
@@ -153,7 +157,7 @@ fn outcome(at: &Path, label: &str) -> Value {
 fn a_recipe_names_targets_by_content_and_goes_on_after_a_kill() {
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path();
-    targets(at);
+    targets(at, [3, 8]);
     fs::write(at.join("r.toml"), RECIPE).unwrap();
     let (code, text, stderr) = toxscreen(at, "run r.toml --out whole");
     assert_eq!(code, 0, "{text}{stderr}");

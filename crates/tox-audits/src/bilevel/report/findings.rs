@@ -222,7 +222,12 @@ fn hits(setting: &Setting) -> Option<String> {
             ))
         })
         .collect();
-    (!parts.is_empty()).then(|| format!("Target rows that {what}, clean to most poison: {}.", parts.join("; ")))
+    (!parts.is_empty()).then(|| {
+        format!(
+            "Target rows that {what}, clean to most poison: {}.",
+            parts.join("; ")
+        )
+    })
 }
 
 /// Errors without and with the most poison by victim, a sentence a setting. Of settings that differ

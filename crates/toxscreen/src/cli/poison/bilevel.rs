@@ -164,7 +164,7 @@ fn report(args: &Poison, found: &OptimalOutcome, files: &Files) -> Value {
     let [clean, poison] = ends(found);
     let [mean_l2, linf] = found.moved;
     let [rise, movement] = found.rounding_leaves;
-    object!({
+    let mut told = object!({
         "attack": args.attack.name(),
         "attacked": found.attacked,
         "data": args.rows.set.data,
@@ -185,8 +185,11 @@ fn report(args: &Poison, found: &OptimalOutcome, files: &Files) -> Value {
         "points": found.points,
         "training": {"steps": found.steps, "lr": found.lr},
         "no_better_than_majority": found.no_better_than_majority,
-        "target": found.target,
-    })
+    });
+    if let Some(target) = &found.target {
+        told["target"] = object!(target);
+    }
+    told
 }
 
 fn tell(args: &Poison, found: &OptimalOutcome, files: &Files) -> String {
