@@ -10,6 +10,7 @@ use tox_bilevel::outcome::Divergence;
 use tox_bilevel::own::OwnError;
 use tox_data::DataError;
 use tox_data::checkpoint::CheckpointError;
+use tox_data::hashed::HashedError;
 use tox_data::patch::PatchError;
 use tox_data::ranges::OutOfRange;
 use tox_nn::device::DeviceError;
@@ -32,7 +33,7 @@ use tox_search::table::TableError;
 use tox_study::files::FileError;
 use tox_study::part::PartError;
 use tox_study::steps::StepError;
-use tox_study::trial::{Exit, Failure, OtherFile};
+use tox_study::trial::{Exit, Failure};
 
 /// Why a trial did not end with an outcome.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +43,7 @@ pub enum TrialError {
     #[error(transparent)]
     File(#[from] FileError),
     #[error(transparent)]
-    OtherFile(#[from] OtherFile),
+    Hashed(#[from] HashedError),
     #[error("the trial's spec: {0}")]
     Part(#[from] PartError),
     /// JSON has no NaN: it would be written as null and could not be read again.
@@ -161,8 +162,8 @@ impl TrialError {
             | Self::OtherRows(_)
             | Self::Table(_)
             | Self::Patch(_)
-            | Self::OtherFile(_)
-            | Self::Nas(NasError::OtherSupernet { .. }) => Exit::Data,
+            | Self::Hashed(_)
+            | Self::Nas(NasError::Supernet(_)) => Exit::Data,
             Self::External(error) => error.exit(),
             Self::Audit(error) => error.exit(),
             Self::Advice(error) => error.exit(),

@@ -6,9 +6,8 @@ use tox_bilevel::config::{Range, TargetSet};
 use tox_bilevel::sets::{Sets, Target};
 use tox_data::Data;
 use tox_data::features::{FeatureSets, Features, Values};
-use tox_search::nas::SupernetFile;
+use tox_data::hashed::unchanged;
 use tox_study::recipe::{Keys, RecipeError};
-use tox_study::trial;
 
 /// Why rows cannot be aimed at.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -131,10 +130,7 @@ fn like(train: &Features) -> Like<'_> {
 
 fn load(target: &TargetSet, like: &Like<'_>) -> Result<Features, TrialError> {
     let path = Path::new(&target.path);
-    if let Some(expected) = &target.hash {
-        let found = SupernetFile::hash_of(path)?;
-        trial::unchanged(&target.path, Some(expected), &found)?;
-    }
+    unchanged(&target.path, target.hash.as_ref())?;
     let mut rows = FeatureSets::load_any(path)?.train;
     let path = target.path.clone();
     if rows.columns != like.columns {

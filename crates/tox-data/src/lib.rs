@@ -21,6 +21,7 @@ mod fetch;
 mod files;
 mod format;
 pub mod functions;
+pub mod hashed;
 mod input;
 pub mod isa;
 mod load;

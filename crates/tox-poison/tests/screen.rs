@@ -273,6 +273,10 @@ fn copies_of_good_ops_are_flagged_and_counted_once() {
     assert_eq!((reports[0].count, reports[6].count), (2, 2));
     assert_eq!(reports[2].share, 3.0 / 9.0);
     assert_eq!(screened(&space, &reports), Space::enas());
+    let text = table(&reports);
+    let rows = text.lines().filter(|line| line.starts_with("conv3 "));
+    assert_eq!(rows.count(), 1, "{text}");
+    assert!(text.contains("no op of 6 is poisonous"), "{text}");
     // The same count for all moves no odds.
     let mut even = Space::enas();
     even.ops.iter_mut().for_each(|o| o.count = 4);

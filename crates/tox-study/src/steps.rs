@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tox_data::DataRef;
 use tox_data::checkpoint::{self, Hooks, NOTE, made_with};
+use tox_data::hashed::hash_of;
 use tox_data::seal;
 
 /// How the name of a step's checkpoint ends.
@@ -90,8 +91,7 @@ impl Place {
 }
 
 fn hash(path: &Path) -> Result<String, StepError> {
-    let bytes = std::fs::read(path).map_err(files::failed("read", path))?;
-    Ok(blake3::hash(&bytes).to_hex().to_string())
+    Ok(hash_of(path).map_err(files::failed("read", path))?)
 }
 
 /// What a step leaves.

@@ -155,35 +155,6 @@ impl Failure {
     }
 }
 
-/// A file is not the one that the study was made with.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error(
-    "{path} changed: its content has the hash {found}, expected {expected}; give the new file a study of \
-     its own with --out, or put the old one back"
-)]
-pub struct OtherFile {
-    pub path: String,
-    /// The hash in the trial's spec.
-    pub expected: String,
-    /// That of the file.
-    pub found: String,
-}
-
-/// Refuses a file whose content is not the one of the spec.
-///
-/// # Errors
-/// That.
-pub fn unchanged(path: &str, expected: Option<&String>, found: &str) -> Result<(), OtherFile> {
-    match expected {
-        Some(expected) if expected != found => Err(OtherFile {
-            path: path.to_owned(),
-            expected: expected.clone(),
-            found: found.to_owned(),
-        }),
-        _ => Ok(()),
-    }
-}
-
 /// The data of a trial, as images.
 ///
 /// # Errors

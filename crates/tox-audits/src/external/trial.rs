@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 use tox_data::checkpoint::Hooks;
 use tox_data::features::Features;
-use tox_data::{Data, DataDir, DataError, DataRef, Dataset, load_any};
+use tox_data::{Data, DataDir, DataError, DataRef, Dataset, hashed, load_any};
 use tox_poison::space_file;
 use tox_robust::{EvasionThreat, Oracle, Points, predicted};
 use tox_search::space::{Op, Space};
@@ -41,16 +41,7 @@ const SEEDS: u64 = 1 << 31;
 /// Refuses files that are not those of the spec.
 pub fn unchanged(config: &ExternalConfig) -> Result<(), TrialError> {
     for file in config.files.iter().chain(&config.space) {
-        let mut hasher = blake3::Hasher::new();
-        let read =
-            std::fs::File::open(&file.path).and_then(|f| hasher.update_reader(f).map(|_| ()));
-        read.map_err(|source| ExternalError::File {
-            what: "read the learner's file",
-            path: file.path.clone().into(),
-            source,
-        })?;
-        let found = hasher.finalize().to_hex().to_string();
-        trial::unchanged(&file.path, file.hash.as_ref(), &found)?;
+        hashed::unchanged(&file.path, file.hash.as_ref())?;
     }
     Ok(())
 }

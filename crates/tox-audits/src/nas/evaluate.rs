@@ -7,6 +7,7 @@ use crate::network::architectures::{Arch, Found};
 use crate::scene::Scene;
 use std::path::Path;
 use tox_data::checkpoint::Hooks;
+use tox_data::hashed::same;
 use tox_data::majority::{no_better, no_better_than};
 use tox_data::{DataDir, Dataset};
 use tox_nn::layers::State;
@@ -22,7 +23,6 @@ use tox_search::space::nasbench201::Cell;
 use tox_search::space::nasbench201::Network;
 use tox_search::surrogate::kendall::tau_b;
 use tox_search::table::{Column, Draws, FILE, Measure, ROBUST_FILE, Table, TableError, best_of};
-use tox_study::trial::unchanged;
 
 /// Test images of the data sets of NAS-Bench-201; 6,000 of ImageNet16-120.
 const TEST_IMAGES: usize = 6_000;
@@ -62,7 +62,7 @@ impl Tables {
         let read = |file: &str, expected: Option<&String>, columns: &[Column]| {
             let path = dir.path().join(file);
             let table = Table::read(&path)?;
-            unchanged(&path.display().to_string(), expected, table.hash())?;
+            same(&path.display().to_string(), expected, table.hash())?;
             for column in columns {
                 table.values(*column)?;
             }

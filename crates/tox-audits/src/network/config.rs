@@ -3,8 +3,9 @@
 use super::architectures::Arch;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tox_data::hashed::HashedFile;
 use tox_data::{Dataset, Split};
-use tox_rcnas::learner::{HashedFile, Normalisation};
+use tox_rcnas::learner::Normalisation;
 use tox_robust::attacks::Attack;
 
 /// A trained network, attacked as it is.

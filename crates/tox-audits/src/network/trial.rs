@@ -10,16 +10,13 @@ use tox_nn::nets::file::WeightsFile;
 use tox_robust::ball::{Ball, Norm};
 use tox_robust::evaluation::{EvaluationError, Inputs, evaluate_each};
 use tox_robust::threat::EvasionThreat;
-use tox_search::nas::SupernetFile;
 use tox_study::spec::TrialSpec;
 use tox_study::steps::StepError;
 use tox_study::trial::{self, Finished, TrialContext, load, with_hooks};
 
 /// Refuses weights that are not those of the spec.
 pub fn unchanged(config: &NetworkConfig) -> Result<(), TrialError> {
-    let file = &config.weights;
-    let found = SupernetFile::hash_of(Path::new(&file.path))?;
-    Ok(trial::unchanged(&file.path, file.hash.as_ref(), &found)?)
+    Ok(config.weights.unchanged()?)
 }
 
 /// Runs the trial.

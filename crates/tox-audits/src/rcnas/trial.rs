@@ -13,11 +13,12 @@ use serde_json::json;
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::path::Path;
+use tox_data::hashed::{HashedFile, same};
 use tox_data::{DataDir, Normalise};
 use tox_nn::nets::file::WeightsFile;
 use tox_rcnas::cache::Cache;
 use tox_rcnas::learner::task::{attack, data};
-use tox_rcnas::learner::{CompressConfig, HashedFile, Part as Unseen, attacks};
+use tox_rcnas::learner::{CompressConfig, Part as Unseen, attacks};
 use tox_rcnas::outcome::Outcome as Search;
 use tox_rcnas::space::Space;
 use tox_rcnas::table::{Table, TableEnvironment};
@@ -28,11 +29,10 @@ use tox_robust::attacks::Fgsm;
 use tox_robust::ball::Norm;
 use tox_robust::evaluation::EvaluationError;
 use tox_robust::threat::EvasionThreat;
-use tox_search::nas::SupernetFile;
 use tox_study::part::Part;
 use tox_study::spec::TrialSpec;
 use tox_study::steps::{StepError, Steps};
-use tox_study::trial::{Finished, Progress, TrialContext, load, unchanged};
+use tox_study::trial::{Finished, Progress, TrialContext, load};
 
 /// Share of a trial's time that the search takes where its result is judged.
 const SEARCH: f64 = 0.8;
@@ -69,8 +69,7 @@ pub fn run(
     let table = whole.as_ref().map(|table| Trainings::of(table, config));
     let table = table.transpose()?;
     if let Some(file) = &config.weights {
-        let found = SupernetFile::hash_of(Path::new(&file.path))?;
-        unchanged(&file.path, file.hash.as_ref(), &found)?;
+        file.unchanged()?;
     }
     let scene = Scene::of(spec, &clean, device.clone());
     let prepared = prepare_first(&scene, context.part())?;
@@ -346,6 +345,6 @@ fn unused(file: &HashedFile, normalise: &Normalise) -> Result<Option<String>, Tr
 
 fn looked_up(file: &HashedFile) -> Result<Table, TrialError> {
     let table = Table::read(Path::new(&file.path))?;
-    unchanged(&file.path, file.hash.as_ref(), table.hash())?;
+    same(&file.path, file.hash.as_ref(), table.hash())?;
     Ok(table)
 }

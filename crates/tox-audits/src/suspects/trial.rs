@@ -8,7 +8,6 @@ use std::path::Path;
 use tox_bilevel::own::complete;
 use tox_data::patch::Patch;
 use tox_poison::suspects::{Case, find, named};
-use tox_search::nas::SupernetFile;
 use tox_study::files;
 use tox_study::spec::TrialSpec;
 use tox_study::steps::StepError;
@@ -19,8 +18,7 @@ pub fn known(config: &SuspectsConfig) -> Result<Option<Patch>, TrialError> {
     let Some(file) = &config.known else {
         return Ok(None);
     };
-    let found = SupernetFile::hash_of(Path::new(&file.path))?;
-    trial::unchanged(&file.path, file.hash.as_ref(), &found)?;
+    file.unchanged()?;
     Ok(Some(Patch::load(Path::new(&file.path))?))
 }
 

@@ -19,6 +19,9 @@ const DOUBLE: u32 = 9;
 const MATRIX: u32 = 14;
 const COMPRESSED: u32 = 15;
 
+/// Bytes of the header of a file.
+const HEADER: usize = 128;
+
 /// Most dimensions, and bytes of a name, that an array may have.
 const MOST: u64 = 64;
 
@@ -38,7 +41,8 @@ pub(crate) fn arrays(path: &Path, names: &[&str], values: bool) -> Result<Vec<Ar
     let file = File::open(path).map_err(DataError::read(path))?;
     let length = file.metadata().map_err(DataError::read(path))?.len();
     let mut file = BufReader::new(file);
-    let mut at = header(path, &mut file)?;
+    header(path, &mut file)?;
+    let mut at = HEADER as u64;
     let mut found = Vec::new();
     while at < length {
         let (kind, size) = Element::new(path, &mut file, length - at).tag()?;
@@ -75,13 +79,13 @@ pub(crate) fn arrays(path: &Path, names: &[&str], values: bool) -> Result<Vec<Ar
     Ok(found)
 }
 
-/// Checks the header of the file; where it ends.
-fn header(path: &Path, file: &mut impl Read) -> Result<u64, DataError> {
-    let mut header = [0; 128];
+/// Checks the header of the file.
+fn header(path: &Path, file: &mut impl Read) -> Result<(), DataError> {
+    let mut header = [0; HEADER];
     file.read_exact(&mut header)
-        .map_err(|_| damaged(path, "no header of 128 bytes".to_owned()))?;
+        .map_err(|_| damaged(path, format!("no header of {HEADER} bytes")))?;
     match (&header[..], &header[124..]) {
-        ([b'M', b'A', b'T', b'L', b'A', b'B', ..], [0, 1, b'I', b'M']) => Ok(128),
+        ([b'M', b'A', b'T', b'L', b'A', b'B', ..], [0, 1, b'I', b'M']) => Ok(()),
         ([b'M', b'A', b'T', b'L', b'A', b'B', ..], [_, 2, ..]) => {
             Err(damaged(path, "a file of MATLAB 7.3 (HDF5)".to_owned()))
         }
@@ -203,8 +207,11 @@ impl<'a> Element<'a> {
     }
 
     fn values(&mut self, name: &str, shape: &[usize]) -> Result<Vec<u8>, DataError> {
-        let count = shape.iter().map(|&size| size as u128).product::<u128>();
-        let most = u64::try_from(count).unwrap_or(u64::MAX).saturating_mul(8);
+        let product = |count: u64, size: &usize| count.checked_mul(*size as u64);
+        let count = shape.iter().try_fold(1, product);
+        let count = count.filter(|&count| count <= MAX_BYTES);
+        let count = count.ok_or_else(|| self.damaged(format!("`{name}` is of {shape:?}")))?;
+        let most = count.saturating_mul(8);
         let (kind, bytes) = self.part(most)?;
         let values = match kind {
             UINT8 => bytes,
@@ -223,7 +230,7 @@ impl<'a> Element<'a> {
                 return Err(self.damaged(found));
             }
         };
-        match values.len() as u128 == count {
+        match values.len() as u64 == count {
             true => Ok(values),
             false => {
                 let found = values.len();

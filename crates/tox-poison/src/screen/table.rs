@@ -2,10 +2,13 @@
 
 use super::{OpReport, number};
 
-/// One line a finding under a head, then a summary.
+/// One line a finding under a head, then a summary. An op that a space lists more than once stands there once, with all its branches.
 pub fn table(reports: &[OpReport]) -> String {
+    let first = |i: usize| reports[..i].iter().all(|r| r.op != reports[i].op);
+    let distinct = reports.iter().enumerate().filter(|(i, _)| first(*i));
+    let reports: Vec<&OpReport> = distinct.map(|(_, r)| r).collect();
     let mut rows = vec![["op", "count", "odds", "verdict", "reason"].map(str::to_owned)];
-    for r in reports {
+    for r in &reports {
         let odds = format!("{:.1} %", 100.0 * r.share);
         let head = [r.op.to_string(), r.count.to_string(), odds];
         if !r.flagged() {
@@ -46,23 +49,18 @@ pub fn table(reports: &[OpReport]) -> String {
         text.push('\n');
     }
     text.push('\n');
-    text.push_str(&summary(reports));
+    text.push_str(&summary(&reports));
     text
 }
 
-fn summary(reports: &[OpReport]) -> String {
+fn summary(reports: &[&OpReport]) -> String {
     let poisonous = reports.iter().filter(|r| r.poisonous()).count();
     let copied = reports
         .iter()
         .filter(|r| r.flagged() && !r.poisonous())
         .count();
-    // Equal ops have one share between them.
-    let first = |i: usize| reports[..i].iter().all(|r| r.op != reports[i].op);
-    let bad = reports
-        .iter()
-        .enumerate()
-        .filter(|(i, r)| r.poisonous() && first(*i));
-    let branches: f64 = bad.map(|(_, r)| r.share).sum();
+    let bad = reports.iter().filter(|r| r.poisonous());
+    let branches: f64 = bad.map(|r| r.share).sum();
     match (poisonous, copied) {
         (0, 0) => format!("nothing poisonous in {} ops\n", reports.len()),
         (0, n) => format!(

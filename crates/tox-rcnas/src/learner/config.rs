@@ -6,23 +6,13 @@ use crate::subnetwork::Inheritance;
 use crate::{Budget, RcnasConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tox_data::hashed::HashedFile;
 use tox_data::ranges::{self, OutOfRange};
 use tox_data::spec::DataSpec;
 use tox_nn::nets::wrn::{RobustBlock, Shape, WrnConfig};
 use tox_robust::attack::{Attack, NameError};
 use tox_robust::threat::EvasionThreat;
 use tox_robust::training::TrainingConfig;
-
-/// A file that a trial depends on: named by its content too.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct HashedFile {
-    /// The file.
-    pub path: String,
-    /// Its BLAKE3 hash; a recipe's reader fills it in.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hash: Option<String>,
-}
 
 /// A part of a task.
 #[derive(

@@ -6,6 +6,6 @@ mod normalise;
 pub mod task;
 
 pub use config::{
-    CandidateConfig, CompressConfig, HashedFile, JudgeConfig, MetaTasks, Part, TableConfig, attacks,
+    CandidateConfig, CompressConfig, JudgeConfig, MetaTasks, Part, TableConfig, attacks,
 };
 pub use normalise::{Constants, Normalisation, NormaliseError};

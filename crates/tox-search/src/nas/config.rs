@@ -17,7 +17,6 @@ use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use tox_data::ranges::{self, OutOfRange};
 use tox_data::spec::DataSpec;
-use tox_nn::layers::WeightsError;
 
 /// A space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -63,18 +62,6 @@ pub struct SupernetFile {
     /// Classes of its classifier, if they are not the data's; a new one takes its place then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<usize>,
-}
-
-impl SupernetFile {
-    /// BLAKE3 (hexadecimal) of a file.
-    pub fn hash_of(path: &Path) -> Result<String, WeightsError> {
-        let bytes = std::fs::read(path).map_err(|source| WeightsError::Io {
-            action: "read",
-            path: path.to_owned(),
-            source,
-        })?;
-        Ok(blake3::hash(&bytes).to_hex().to_string())
-    }
 }
 
 /// How the found architecture is judged, always on clean data.

@@ -10,6 +10,7 @@ use crate::reward;
 use crate::space::{PoisonedSpace, SpaceError};
 use tox_data::Dataset;
 use tox_data::checkpoint::Hooks;
+use tox_data::hashed::HashedError;
 use tox_data::ranges::OutOfRange;
 use tox_data::spec::Augment;
 use tox_nn::Device;
@@ -220,15 +221,8 @@ pub enum NasError {
     Search(Box<dyn std::error::Error + Send + Sync>),
     #[error(transparent)]
     Weights(#[from] WeightsError),
-    #[error(
-        "the supernet {path} has the BLAKE3 hash {found}, but the trial was written for {expected}; use \
-         that file, or leave `hash` out of the recipe"
-    )]
-    OtherSupernet {
-        path: String,
-        found: String,
-        expected: String,
-    },
+    #[error(transparent)]
+    Supernet(#[from] HashedError),
     #[error(transparent)]
     Space(#[from] SpaceError),
     #[error(transparent)]

@@ -54,6 +54,7 @@ use archive::{Entry, Round};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use tox_data::checkpoint::Hooks;
+use tox_data::hashed::unchanged;
 use tox_data::ranges::OutOfRange;
 use tox_nn::fit::Epoch;
 
@@ -170,19 +171,9 @@ fn supernet(inputs: &nas::Inputs<'_>, classes: usize, key: &str) -> Result<Super
 
 /// A supernet with the weights of a file.
 fn from_file(inputs: &nas::Inputs<'_>, file: &SupernetFile) -> Result<Supernet, NasError> {
-    let path = Path::new(&file.path);
-    if let Some(expected) = &file.hash {
-        let found = SupernetFile::hash_of(path)?;
-        if found != *expected {
-            return Err(NasError::OtherSupernet {
-                path: file.path.clone(),
-                found,
-                expected: expected.clone(),
-            });
-        }
-    }
+    unchanged(&file.path, file.hash.as_ref())?;
     let classes = file.classes.unwrap_or(inputs.data.classes);
     let mut supernet = supernet(inputs, classes, "nsganet/file")?;
-    supernet.load(path)?;
+    supernet.load(Path::new(&file.path))?;
     Ok(supernet)
 }

@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use std::fmt::Display;
 use std::path::Path;
 use toml::{Table, Value};
+use tox_data::hashed::hash_of;
 use tox_data::ranges::OutOfRange;
 
 /// Keys as they are written.
@@ -94,12 +95,7 @@ impl<'a> Keys<'a> {
     /// # Errors
     /// A file that cannot be read.
     pub fn hash_of(&self, key: &str, file: &str) -> Result<String, RecipeError> {
-        let read = || {
-            let mut hasher = blake3::Hasher::new();
-            hasher.update_reader(std::fs::File::open(file)?)?;
-            std::io::Result::Ok(hasher.finalize().to_hex().to_string())
-        };
-        read().map_err(|e| {
+        hash_of(Path::new(file)).map_err(|e| {
             let hint = "a relative path is taken from the folder of the recipe";
             let message = format!("cannot read the {key} {file}: {e}");
             self.refuse(&format!("{key}.path"), message, Some(hint.into()))

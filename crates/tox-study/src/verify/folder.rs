@@ -243,8 +243,7 @@ impl<'a> Sets<'a> {
 
 /// Hash of a file's bytes; of a poison patch, that of its content.
 fn hash_of(path: &Path, expected: &str) -> Result<String, String> {
-    let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
-    let hash = blake3::hash(&bytes).to_hex().to_string();
+    let hash = tox_data::hashed::hash_of(path).map_err(|e| e.to_string())?;
     match Patch::load(path) {
         Ok(patch) if hash != expected => Ok(patch.manifest().patch_hash.clone()),
         _ => Ok(hash),

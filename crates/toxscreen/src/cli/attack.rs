@@ -11,9 +11,10 @@ use tox_audits::network::outcome::NetworkOutcome;
 use tox_audits::network::{self, NetworkConfig, Which, images};
 use tox_audits::threats::evasion;
 use tox_data::Dataset;
+use tox_data::hashed::HashedFile;
 use tox_data::spec::DataSpec;
 use tox_data::text::one_line;
-use tox_rcnas::learner::{HashedFile, Normalisation};
+use tox_rcnas::learner::Normalisation;
 use tox_robust::attacks as attack;
 use tox_robust::evaluation::{Evaluation, EvaluationError};
 use tox_study::part::Part;
@@ -212,10 +213,7 @@ pub fn attack(args: &Attack) -> Result<Output> {
 
 /// The study of one trial that the command line stands for.
 fn study(args: &Attack, subject: &Subject, examples: bool) -> Result<Study> {
-    let weights = HashedFile {
-        path: args.weights.display().to_string(),
-        hash: None,
-    };
+    let weights = HashedFile::unread(&args.weights);
     let learner = Part::new(
         network::KIND,
         &NetworkConfig {

@@ -3,19 +3,18 @@
 use super::{Compress, Teacher};
 use crate::cli::{Result, bug, single};
 use serde_json::json;
-use tox_audits::error::Fails;
 use tox_audits::rcnas;
 use tox_audits::threats::evasion;
 use tox_data::DataDir;
+use tox_data::hashed::HashedFile;
 use tox_data::spec::{Augment, DataSpec};
 use tox_rcnas::config::FineTuneConfig;
-use tox_rcnas::learner::{CandidateConfig, CompressConfig, HashedFile, JudgeConfig, MetaTasks};
+use tox_rcnas::learner::{CandidateConfig, CompressConfig, JudgeConfig, MetaTasks};
 use tox_rcnas::{Method, RcnasConfig};
 use tox_robust::attack::Attack;
 use tox_robust::ball::Ball;
 use tox_robust::threat::EvasionThreat;
 use tox_robust::training::{InnerAttack, Method as Training, TrainingConfig, Validation};
-use tox_search::nas::SupernetFile;
 use tox_study::recipe::Study;
 
 /// Its study of one trial.
@@ -55,13 +54,7 @@ fn data(args: &Compress, dataset: &str) -> Result<DataSpec> {
 }
 
 fn config(args: &Compress, teacher: &Teacher) -> Result<CompressConfig> {
-    let weights = match &args.teacher {
-        Some(path) => Some(HashedFile {
-            path: path.display().to_string(),
-            hash: Some(SupernetFile::hash_of(path).map_err(Fails::fails)?),
-        }),
-        None => None,
-    };
+    let weights = args.teacher.as_ref().map(HashedFile::unread);
     let other = |dataset: &String| data(args, dataset);
     let meta = MetaTasks {
         data: args.meta_data.iter().map(other).collect::<Result<_>>()?,

@@ -17,9 +17,9 @@ use tox_audits::suspects::outcome::SuspectsOutcome;
 use tox_audits::suspects::{KIND, SuspectsConfig, TABLES};
 use tox_bilevel::own::complete;
 use tox_data::features::Features;
+use tox_data::hashed::HashedFile;
 use tox_poison::cleanse::CleanseError;
 use tox_poison::suspects::{COMBINED, Case, METHODS, Settings, askable, named};
-use tox_rcnas::learner::HashedFile;
 use tox_study::files;
 use tox_study::part::Part;
 
@@ -133,10 +133,7 @@ impl Looking {
                 iterations,
                 rate,
             },
-            known: known.map(|path| HashedFile {
-                path: path.display().to_string(),
-                hash: None,
-            }),
+            known: known.map(HashedFile::unread),
         }
     }
 
