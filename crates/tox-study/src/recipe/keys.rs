@@ -96,9 +96,14 @@ impl<'a> Keys<'a> {
     /// A file that cannot be read.
     pub fn hash_of(&self, key: &str, file: &str) -> Result<String, RecipeError> {
         hash_of(Path::new(file)).map_err(|e| {
-            let hint = "a relative path is taken from the folder of the recipe";
+            // A recipe beside which the command runs, or a command that stands for one.
+            let from = match self.source.folder == Path::new("") {
+                true => "the current folder",
+                false => "the folder of the recipe",
+            };
+            let hint = format!("a relative path is taken from {from}");
             let message = format!("cannot read the {key} {file}: {e}");
-            self.refuse(&format!("{key}.path"), message, Some(hint.into()))
+            self.refuse(&format!("{key}.path"), message, Some(hint))
         })
     }
 }
