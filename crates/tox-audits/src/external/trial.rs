@@ -26,7 +26,7 @@ use tox_robust::{EvasionThreat, Oracle, Points, predicted};
 use tox_search::space::{Op, Space};
 use tox_study::spec::TrialSpec;
 use tox_study::steps::{Place, Steps, data_key};
-use tox_study::trial::{self, Finished, TrialContext};
+use tox_study::trial::{Finished, TrialContext};
 
 /// How far the seed of a second search of the clean rows lies from the trial's: further than the seeds of
 /// a study lie apart.

@@ -12,7 +12,7 @@ use tox_robust::evaluation::{EvaluationError, Inputs, evaluate_each};
 use tox_robust::threat::EvasionThreat;
 use tox_study::spec::TrialSpec;
 use tox_study::steps::StepError;
-use tox_study::trial::{self, Finished, TrialContext, load, with_hooks};
+use tox_study::trial::{Finished, TrialContext, load, with_hooks};
 
 /// Refuses weights that are not those of the spec.
 pub fn unchanged(config: &NetworkConfig) -> Result<(), TrialError> {

@@ -11,7 +11,7 @@ use tox_poison::suspects::{Case, find, named};
 use tox_study::files;
 use tox_study::spec::TrialSpec;
 use tox_study::steps::StepError;
-use tox_study::trial::{self, Finished, TrialContext, with_hooks};
+use tox_study::trial::{Finished, TrialContext, with_hooks};
 
 /// The poison that is known, which must be the spec's.
 pub fn known(config: &SuspectsConfig) -> Result<Option<Patch>, TrialError> {
