@@ -40,19 +40,35 @@ pub fn cell_name(label: &str, variant: Option<&str>) -> String {
 /// The first 16 hex digits of the blake3 of the spec's compact JSON, fields in their order of
 /// declaration. A file or a data set that is named by its content counts by that, wherever it lies.
 pub fn trial_id(spec: &TrialSpec) -> String {
-    // A spec is plain data with string keys: its JSON has no way to fail.
-    let mut json = serde_json::to_value(spec).unwrap_or_default();
-    part::walk_mut(&mut json, &mut |map| {
-        if !map.get("hash").is_some_and(Value::is_string) {
-            return;
-        }
-        if let Some(path) = map.get_mut("path") {
-            *path = Value::String(String::new());
-        }
-        if let Some(Value::String(name)) = map.get_mut("dataset") {
-            *name = DataSpec::of(name, 0).name().to_owned();
-        }
-    });
-    let json = serde_json::to_vec(&json).unwrap_or_default();
-    blake3::hash(&json).to_hex()[..16].to_owned()
+    Ids::of(spec).with(spec.seed)
+}
+
+/// Makes the ids of trials that differ in the seed alone.
+pub(crate) struct Ids(Value);
+
+impl Ids {
+    /// Those of a spec, whatever its seed.
+    pub fn of(spec: &TrialSpec) -> Self {
+        // A spec is plain data with string keys: its JSON has no way to fail.
+        let mut json = serde_json::to_value(spec).unwrap_or_default();
+        part::walk_mut(&mut json, &mut |map| {
+            if !map.get("hash").is_some_and(Value::is_string) {
+                return;
+            }
+            if let Some(path) = map.get_mut("path") {
+                *path = Value::String(String::new());
+            }
+            if let Some(Value::String(name)) = map.get_mut("dataset") {
+                *name = DataSpec::of(name, 0).name().to_owned();
+            }
+        });
+        Self(json)
+    }
+
+    /// The [`trial_id`] of the spec with a seed.
+    pub fn with(&mut self, seed: u64) -> String {
+        self.0["seed"] = seed.into();
+        let json = serde_json::to_vec(&self.0).unwrap_or_default();
+        blake3::hash(&json).to_hex()[..16].to_owned()
+    }
 }

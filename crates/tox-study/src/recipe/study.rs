@@ -7,7 +7,7 @@ use super::written::{Cell, Recipe};
 use super::{check, paths};
 use crate::gate::Rule;
 use crate::house::House;
-use crate::plan::{Trial, trial_id};
+use crate::plan::{Ids, Trial};
 use crate::spec::{self, TrialSpec};
 use std::path::Path;
 use toml::{Table, Value};
@@ -182,12 +182,13 @@ impl Study {
             if let Some(seeds) = &cell.seeds {
                 check::seeds(&source, &at("seeds"), seeds)?;
             }
+            let mut ids = Ids::of(&spec);
             for &seed in cell.seeds.as_ref().unwrap_or(&recipe.seeds) {
+                let id = ids.with(seed);
                 let spec = TrialSpec {
                     seed,
                     ..spec.clone()
                 };
-                let id = trial_id(&spec);
                 trials.push(Trial { id, spec });
             }
         }
