@@ -209,6 +209,8 @@ impl Study {
                 .for_each(|file| sources.look_up(file));
         }
         sources.name_in(&mut self.recipe);
+        // Thousands of trials are held once, not twice.
+        self.trials = Vec::new();
         // What is written down is what is meant.
         let again = Self::parse(
             house,
