@@ -1,10 +1,11 @@
 //! Whole files or none: written under a temporary name beside their place, then renamed. All files that
-//! toxscreen writes are written so.
+//! toxscreen writes are written so. Links stay, and what they point to is replaced. Pipes, terminals and other devices
+//! are no files: they are written to as they are.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Start of the names of unfinished files; the name of the file that they were to become follows, then
 /// [`RANDOM`] characters behind a dash.
@@ -15,6 +16,9 @@ const RANDOM: usize = 6;
 
 /// Most bytes of a file's name that its unfinished one repeats: names have an end.
 const NAME: usize = 100;
+
+/// Most links that are followed, as on Linux.
+const LINKS: usize = 40;
 
 /// Writes `path` by `fill`: temporary file in the same folder, `fsync`, rename, `fsync` of the folder. A
 /// reader, or a run after a crash, sees the old file or the whole new one.
@@ -42,6 +46,10 @@ fn replace(
     fill: impl FnOnce(&mut File) -> io::Result<()>,
     sync: bool,
 ) -> io::Result<()> {
+    if is_open(path) {
+        return fill(&mut OpenOptions::new().append(true).open(path)?);
+    }
+    let path = &behind_links(path)?;
     let folder = folder(path);
     let prefix = prefix(path);
     let mut builder = tempfile::Builder::new();
@@ -60,6 +68,29 @@ fn replace(
         File::open(folder)?.sync_all()?;
     }
     Ok(())
+}
+
+/// Whether there is something at `path` that takes what is written, now, and cannot be replaced: a pipe, a device, or
+/// a file that this process was given open, such as `/dev/stdout`.
+fn is_open(path: &Path) -> bool {
+    let given = [Path::new("/dev"), Path::new("/proc")];
+    match path.metadata() {
+        Ok(found) if found.is_dir() => false,
+        Ok(found) => !found.is_file() || given.iter().any(|given| path.starts_with(given)),
+        Err(_) => false,
+    }
+}
+
+/// What the links at `path` lead to, which need not be there.
+fn behind_links(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..LINKS {
+        match fs::read_link(&path) {
+            Ok(to) => path = folder(&path).join(to),
+            Err(_) => return Ok(path),
+        }
+    }
+    Err(io::Error::other("its links lead to each other"))
 }
 
 /// Removes what killed [`write()`]s left in a folder. Only for whoever is alone in it.
@@ -136,6 +167,44 @@ mod tests {
         assert_eq!(names(dir.path()), ["a"]);
         let long = dir.path().join("ü".repeat(120));
         write(&long, |file| file.write_all(b"x")).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_and_its_file_is_replaced() {
+        use std::os::unix::fs::symlink;
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        fs::create_dir(path("sub")).unwrap();
+        symlink("sub/b", path("a")).unwrap();
+        symlink("../c", path("sub/b")).unwrap();
+        // What they lead to need not be there.
+        for text in ["old", "new"] {
+            write(&path("a"), |file| file.write_all(text.as_bytes())).unwrap();
+            assert_eq!(fs::read_to_string(path("c")).unwrap(), text);
+        }
+        assert!(path("a").is_symlink() && path("sub/b").is_symlink());
+        assert_eq!(names(dir.path()), ["a", "c", "sub"]);
+        symlink("e", path("d")).unwrap();
+        symlink("d", path("e")).unwrap();
+        assert!(write(&path("d"), |_| Ok(())).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_written_to_and_stays() {
+        use std::os::unix::fs::FileTypeExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        let reader = {
+            let path = path.clone();
+            std::thread::spawn(move || fs::read_to_string(path).unwrap())
+        };
+        write(&path, |file| file.write_all(b"told")).unwrap();
+        assert_eq!(reader.join().unwrap(), "told");
+        assert!(path.symlink_metadata().unwrap().file_type().is_fifo());
     }
 
     #[test]

@@ -88,6 +88,7 @@ impl From<StoreError> for Failure {
             StoreError::Recipe(_)
             | StoreError::NoStudy { .. }
             | StoreError::Headless { .. }
+            | StoreError::Occupied { .. }
             | StoreError::Kernels { .. }
             | StoreError::Changed { .. } => Exit::Usage,
         };

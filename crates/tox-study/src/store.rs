@@ -83,21 +83,21 @@ impl Failure {
     }
 }
 
+/// Names of the files in a study's folder that it writes whatever its learner.
+pub const FILES: [&str; 5] = [
+    "study.toml",
+    "plan.jsonl",
+    "results.csv",
+    "wide.csv",
+    "report.html",
+];
+
+/// Names of the folders that it writes.
+const FOLDERS: [&str; 4] = ["trials", "shared", "figures", "cluster"];
+
 /// Refuses links where files and folders of a study belong.
 fn no_links(dir: &Path) -> Result<(), FileError> {
-    let own = [
-        "study.toml",
-        "plan.jsonl",
-        "results.csv",
-        "wide.csv",
-        "report.html",
-        ".lock",
-        "trials",
-        "shared",
-        "figures",
-        "cluster",
-    ];
-    for name in own {
+    for name in FILES.into_iter().chain(FOLDERS).chain([".lock"]) {
         files::no_link(&dir.join(name))?;
     }
     for folder in ["shared", "figures"] {
@@ -125,6 +125,26 @@ fn no_links_of_trials(dir: &Path) -> Result<(), FileError> {
         }
     }
     Ok(())
+}
+
+/// Refuses a folder that is not yet that of a study, but has files where its would be.
+///
+/// # Errors
+/// That.
+pub fn unoccupied(
+    dir: &Path,
+    names: impl IntoIterator<Item = impl Into<String>>,
+) -> Result<(), StoreError> {
+    let names = names.into_iter().map(Into::into);
+    let there = |name: &String| dir.join(name).symlink_metadata().is_ok();
+    let files: Vec<String> = names.filter(there).collect();
+    match files.is_empty() {
+        true => Ok(()),
+        false => Err(StoreError::Occupied {
+            dir: dir.to_owned(),
+            files,
+        }),
+    }
 }
 
 impl Store {
@@ -211,6 +231,10 @@ impl Store {
                         });
                     }
                 }
+                let figures = files::names(&dir.join("figures"))?;
+                let figures = figures.iter().map(|name| format!("figures/{name}"));
+                let names = FILES.map(str::to_owned).into_iter().chain(figures);
+                unoccupied(dir, names)?;
             }
             Err(e) => return Err(e),
         }

@@ -36,6 +36,16 @@ pub enum StoreError {
         /// The folder.
         dir: PathBuf,
     },
+    /// It holds files of somebody else where those of a study would be.
+    #[error(
+        "{} is no folder of a study, and has files that one would overwrite: {}", dir.display(), files.join(", ")
+    )]
+    Occupied {
+        /// The folder.
+        dir: PathBuf,
+        /// Their names.
+        files: Vec<String>,
+    },
     /// Data that the study was made with are others now.
     #[error(
         "the study in {} was made with other data:\n{}", dir.display(), changes.join("\n")
@@ -91,6 +101,9 @@ impl StoreError {
             Self::Headless { .. } => Some(
                 "put its study.toml back, or give the study a folder of its own with --out".into(),
             ),
+            Self::Occupied { .. } => {
+                Some("give --out a folder of its own, or move these files away".into())
+            }
             Self::OtherData { .. } => Some(
                 "give the new data a folder of their own with --out, or put the old ones back".into(),
             ),

@@ -1,5 +1,6 @@
 //! `toxscreen attack`: robust accuracy of a user's trained network.
 
+use super::files::Files;
 use super::options::Session;
 use super::robust::{self, Images, Radius, reasons};
 use super::single::{self, Kept, Single};
@@ -129,6 +130,11 @@ pub fn attack(args: &Attack) -> Result<Output> {
     // Before the data are read; their classes are checked below.
     args.radius.ball(&args.attack, usize::MAX)?;
     let kept = Kept::of(&args.out)?;
+    Files::default()
+        .data([args.images_of.set.data.as_str()])
+        .read([args.weights.as_path()])
+        .written("--out", kept.file.as_deref())
+        .check()?;
     let file = weights::read(&args.weights)?;
     let arch = weights::arch(args.arch.as_ref(), &file)?;
     let normalisation = args.first_layer.chosen(Some(&file));

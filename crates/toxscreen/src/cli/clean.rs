@@ -1,6 +1,7 @@
 //! `toxscreen clean`: a copy of the data without their suspects, or with these relabelled.
 
 use super::bilevel;
+use super::files::Files;
 use super::options::Session;
 use super::suspects::{Looking, class};
 use super::{Output, Result, bug, json, system, usage};
@@ -200,14 +201,15 @@ fn checked(args: &Clean) -> Result<()> {
         let message = format!("--out {}: {expected}", out.display());
         return Err(usage(message, "name the file FILE.npz"));
     }
-    let same = |a: &Path, b: &Path| {
-        let (a, b) = (a.canonicalize(), b.canonicalize());
-        matches!((a, b), (Ok(a), Ok(b)) if a == b)
-    };
-    if same(out, Path::new(&args.looking.rows.set.data)) {
-        let message = format!("--out would overwrite {}, which is read", out.display());
-        return Err(usage(message, "give --out another name"));
-    }
+    let rows = [
+        Some(args.looking.rows.set.data.as_str()),
+        args.looking.trusted.as_deref(),
+    ];
+    Files::default()
+        .data(rows.into_iter().flatten())
+        .read(args.suspects.as_deref())
+        .written("--out", [out.as_path(), &Patch::manifest_path(out)])
+        .check()?;
     match args.share {
         // Not a number is no share.
         Some(share) if !(share > 0.0 && share < 1.0) => Err(usage(

@@ -1,5 +1,6 @@
 //! What a CI job needs of a study: its gates as an exit code, and files that such jobs read.
 
+use super::files::Files;
 use super::{Result, UNDECIDED, system};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,13 @@ pub struct Ci {
 }
 
 impl Ci {
+    /// These files beside others of a command.
+    pub fn files(&self, files: Files) -> Files {
+        files
+            .written("--summary", self.summary.as_deref())
+            .written("--junit", self.junit.as_deref())
+    }
+
     /// Writes what is asked for of the study in `dir`, and returns the exit code of its gates.
     pub fn tell(&self, dir: &Path) -> Result<(u8, Told)> {
         let told = tox_report::gates::told(&REPORTS, dir);

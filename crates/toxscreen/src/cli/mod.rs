@@ -9,6 +9,7 @@ mod compress;
 mod data;
 mod devices;
 mod engine;
+mod files;
 mod gate;
 mod harden;
 mod hypergradients;

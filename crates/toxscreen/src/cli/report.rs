@@ -1,5 +1,6 @@
 //! `toxscreen report`: write a study's report again.
 
+use super::files::Files;
 use super::gate::{self, Ci};
 use super::options::Folder;
 use super::{FAILED, Output, Result, json, warn};
@@ -59,6 +60,10 @@ pub fn stale(dir: &Path) -> Result<Vec<Stale>> {
 }
 
 pub fn report(args: &Report) -> Result<Output> {
+    let files = Files::default()
+        .study(&args.dir)
+        .written("--latex", args.latex.as_deref());
+    args.ci.files(files).check()?;
     let mut store = Store::open(&HOUSE, &args.dir)?;
     store.mend_plan()?;
     // What an earlier report left that was killed.

@@ -2,6 +2,7 @@
 
 use super::allow::Allow;
 use super::engine::{Engine, Jobs};
+use super::files::Files;
 use super::gate::{self, Ci};
 use super::options::{self, Folder};
 use super::progress::Progress;
@@ -176,6 +177,10 @@ pub fn run(args: Run) -> Result<Output> {
     let programs = args.allow.check(study.specs())?;
     let default = || PathBuf::from("runs").join(&study.recipe.name);
     let dir = args.out.clone().unwrap_or_else(default);
+    let files = Files::default()
+        .read(args.asked.recipe.as_deref())
+        .study(&dir);
+    args.ci.files(files).check()?;
     let options = RunOptions {
         allow_commands: programs,
         ..args.options()?

@@ -1,5 +1,6 @@
 //! `toxscreen screen`: find poisonous ops in a search space before a search.
 
+use super::files::Files;
 use super::options::{Folder, Session};
 use super::sarif::{Found, Sarif};
 use super::{FAILED, Output, Result, json};
@@ -34,6 +35,11 @@ pub struct Screen {
 }
 
 pub fn screen(args: &Screen) -> Result<Output> {
+    Files::default()
+        .data([args.data.as_str()])
+        .read([args.space.as_path()])
+        .written("--sarif", args.sarif.sarif.as_deref())
+        .check()?;
     let space = space_file::read(&args.space).map_err(|e| Failure::usage(e.to_string()))?;
     let device = args.session.device()?;
     args.session.pool();

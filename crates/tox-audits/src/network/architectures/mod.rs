@@ -15,7 +15,7 @@ mod resnet18;
 mod wrn;
 
 pub use arch::{Arch, ArchError};
-pub use found::{Found, constants};
+pub use found::{FILE, Found, constants};
 
 use std::path::PathBuf;
 use tox_data::Normalise;

@@ -12,7 +12,7 @@ use super::{
 };
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::path::{Path, PathBuf};
-use tox_audits::network::architectures::Arch;
+use tox_audits::network::architectures::{Arch, FILE};
 use tox_audits::rcnas;
 use tox_data::{Dataset, Normalise};
 use tox_nn::Device;
@@ -26,7 +26,7 @@ use tox_study::child::Options;
 use tox_study::files;
 use tox_study::recipe::Study;
 use tox_study::spec::TrialSpec;
-use tox_study::store::{StoreError, other_content};
+use tox_study::store::{StoreError, other_content, unoccupied};
 use tox_study::trial::Exit;
 
 #[derive(clap::Args)]
@@ -359,6 +359,8 @@ fn prepare(dir: &Path, study: &Study, spec: &TrialSpec) -> Result<()> {
             "give --out another folder, or delete this one",
         ));
     }
+    let others = ["recipe.toml", "record.json", "network.json"];
+    unoccupied(dir, others.into_iter().chain([FILE]))?;
     files::create_dir(dir)?;
     files::write_atomic(&dir.join("recipe.toml"), study.to_toml().as_bytes())?;
     files::write_atomic(&path, text.as_bytes())?;

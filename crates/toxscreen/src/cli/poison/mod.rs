@@ -9,6 +9,7 @@ use super::bilevel::{Adversary, Learner, Rows, Scaled, beside};
 use super::options::{Poisoned, Session};
 use super::single::Kept;
 use super::{Output, Result, usage};
+use crate::cli::files::Files;
 use clap::ArgMatches;
 use clap::builder::{PossibleValue, PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use clap::parser::ValueSource;
@@ -336,33 +337,15 @@ fn writable<'a>(args: &Poison, kept: &'a Kept) -> Result<&'a Path> {
             "add --out FILE.npz; a folder beside it keeps the study of this one trial",
         );
     };
-    let folder = out.parent().filter(|f| *f != Path::new(""));
-    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
-        let message = format!("--out {}: there is no such folder", out.display());
-        return refuse(
-            message,
-            &format!("make it first: mkdir -p {}", folder.display()),
-        );
-    }
     let inputs = [
         Some(args.rows.set.data.as_str()),
         args.trusted.as_deref(),
         args.target_set.as_deref(),
     ];
-    for input in inputs.into_iter().flatten() {
-        let same = |a: &Path, b: &Path| {
-            let (a, b) = (a.canonicalize(), b.canonicalize());
-            matches!((a, b), (Ok(a), Ok(b)) if a == b)
-        };
-        let written = [
-            out.clone(),
-            beside(out, "float.npz"),
-            beside(out, "patch.npz"),
-        ];
-        if let Some(file) = written.iter().find(|file| same(file, Path::new(input))) {
-            let message = format!("--out would overwrite {}, which is read", file.display());
-            return refuse(message, "give --out another name");
-        }
-    }
+    let written = FILES.map(|suffix| beside(out, suffix));
+    Files::default()
+        .data(inputs.into_iter().flatten())
+        .written("--out", written.iter().map(PathBuf::as_path))
+        .check()?;
     Ok(out)
 }

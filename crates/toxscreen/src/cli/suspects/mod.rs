@@ -7,6 +7,7 @@ use super::options::Session;
 use super::sarif::Sarif;
 use super::single::{self, Kept, Ran, Single};
 use super::{Output, Result, json};
+use crate::cli::files::Files;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use serde_json::{Value, json as object};
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ use tox_poison::cleanse::CleanseError;
 use tox_poison::suspects::{COMBINED, Case, METHODS, Settings, askable, named};
 use tox_study::files;
 use tox_study::part::Part;
+use tox_study::store::unoccupied;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -186,12 +188,27 @@ impl Looking {
     }
 }
 
+/// Name of the file of what was found, in the folder of the study.
+const REPORT: &str = "suspects.json";
+
 pub fn suspects(args: &Suspects) -> Result<Output> {
     args.session.cpu_alone("suspects")?;
+    let (known, out) = (args.known.as_deref(), args.out.as_deref());
+    let rows = [
+        Some(args.looking.rows.set.data.as_str()),
+        args.looking.trusted.as_deref(),
+    ];
+    Files::default()
+        .data(rows.into_iter().flatten())
+        .read(known)
+        .written("--sarif", args.sarif.sarif.as_deref())
+        .check()?;
     let stop = bilevel::interrupted()?;
     let looking = &args.looking;
+    if let Some(out) = out.filter(|out| !out.join("study.toml").exists()) {
+        unoccupied(out, TABLES.into_iter().chain([REPORT]))?;
+    }
     let source = looking.read()?;
-    let (known, out) = (args.known.as_deref(), args.out.as_deref());
     let Some(ran) = looking.judge(known, out, &args.session, &stop)? else {
         return Ok(Output::stopped());
     };
@@ -218,7 +235,7 @@ pub fn suspects(args: &Suspects) -> Result<Output> {
                 write(name, &files::read(&table)?)?;
             }
         }
-        write("suspects.json", &report)?;
+        write(REPORT, &report)?;
         written.push(out.join("report.html"));
     }
     Ok(Output::done(match args.session.json {
