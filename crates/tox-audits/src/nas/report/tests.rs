@@ -67,8 +67,8 @@ fn csv_headline_and_findings_are_as_before() {
     assert_eq!(csv.lines().count(), 1 + specs.len() - 3);
     let width = |line: &str| line.split(',').count();
     let head: Vec<&str> = csv.lines().take(4).collect();
-    assert_eq!(width(head[0]), 77);
-    assert!(head.iter().all(|line| width(line) == 77));
+    assert_eq!(width(head[0]), 80);
+    assert!(head.iter().all(|line| width(line) == 80));
     as_before!(dir.path(), head.join("\n"), findings(dir.path()));
 }
 
