@@ -99,9 +99,57 @@ pub struct Poison {
     /// GC: the architecture of the victim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub victim: Option<Architecture>,
+    /// GC, against a search: the architecture that the victim's moved targets stand for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aim: Option<Aim>,
     /// The built-in learner that it was crafted against, where another one is given it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transferred: Option<Transferred>,
+}
+
+/// What a search would find at the parameters that a poison of GC is to make look like a minimum. A poison that aims at
+/// the architecture of the unpoisoned victim would change nothing if it worked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Aim {
+    Architecture(Aimed),
+    /// Why nobody can tell.
+    CannotTell(String),
+}
+
+/// An architecture that a poison of GC aims at.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Aimed {
+    pub genotype: Architecture,
+    /// Its accuracy in the table of the trial, percent, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
+    /// That of the architecture that the unpoisoned victim stands for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub victim_accuracy: Option<f64>,
+}
+
+impl Aim {
+    /// What a search says of the moved parameters, not looked up.
+    pub fn of(found: Result<Architecture, impl ToString>) -> Self {
+        match found {
+            Ok(genotype) => Self::Architecture(Aimed {
+                genotype,
+                accuracy: None,
+                victim_accuracy: None,
+            }),
+            Err(reason) => Self::CannotTell(reason.to_string()),
+        }
+    }
+
+    /// The architecture, if anybody can tell.
+    pub fn architecture(&self) -> Option<&Aimed> {
+        match self {
+            Self::Architecture(aimed) => Some(aimed),
+            Self::CannotTell(_) => None,
+        }
+    }
 }
 
 /// What a poison does to the built-in learner that it was crafted against.
@@ -123,6 +171,7 @@ impl Poison {
             check,
             classifier_accuracy: None,
             victim: None,
+            aim: None,
             transferred: None,
         }
     }

@@ -36,6 +36,7 @@ const FREE: &[(&str, &str)] = &[
         "the same; that of no channel is 0, which is seen with them",
     ),
     ("valid", "whether there must be any is the learner's to say"),
+    ("gc.victim_seed", "any seed is one"),
     (
         "augment.crop",
         "none is 0; more than the images have is seen when they are read",

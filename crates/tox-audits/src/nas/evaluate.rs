@@ -79,6 +79,25 @@ impl Tables {
     }
 }
 
+impl Tables {
+    /// The final accuracy of an architecture, percent; `None` of one that no table has.
+    ///
+    /// # Errors
+    /// A table without the column.
+    pub fn accuracy(
+        &self,
+        config: &NasConfig,
+        architecture: &Architecture,
+    ) -> Result<Option<f64>, TableError> {
+        match architecture {
+            Architecture::Cell(CellGenotype::NasBench201(cell)) => {
+                self.accuracies.accuracy(cell, config.column).map(Some)
+            }
+            Architecture::Cell(CellGenotype::Darts(_)) | Architecture::Elastic(_) => Ok(None),
+        }
+    }
+}
+
 /// The robust accuracies of a cell.
 fn robustness(config: &NasConfig, table: &Table, cell: &Cell) -> Result<Robustness, TableError> {
     let column = |column: &Column| {

@@ -194,8 +194,16 @@ impl Learner for Nas {
             value: found.accuracy,
             unit: "%",
         });
+        let aim = outcome.poison.as_ref().and_then(|p| p.aim.as_ref());
+        let aim = aim.and_then(|aim| aim.architecture()?.accuracy);
+        let aim = aim.map(|value| Measure {
+            metric: "aim_accuracy_of_table",
+            level: String::new(),
+            value,
+            unit: "%",
+        });
         let mut measures = Measures {
-            others: others.collect(),
+            others: others.chain(aim).collect(),
             clean_error: accuracy.map(|a| 100.0 - a),
             evaluations: Some(outcome.trace.evaluated() as u64),
             found: Some(outcome.genotype.to_string()),

@@ -53,7 +53,10 @@ pub fn run(
         None => Some(clean.clone()),
     };
     let machine = machine(context.device, false)?;
-    let clean_run = CleanRun(&clean_config);
+    let clean_run = CleanRun {
+        config: &clean_config,
+        tables: table.as_ref(),
+    };
     let scene = Scene {
         victims: Some(&clean_run),
         own: &[parts::KIND],

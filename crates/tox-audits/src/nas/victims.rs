@@ -1,7 +1,8 @@
 //! Victims of gradient cancelling: what a clean run of the same search leaves.
 
+use super::evaluate::Tables;
 use crate::error::TrialError;
-use crate::scene::{Cancelling, Crafting, Poison, Victims};
+use crate::scene::{Aim, Cancelling, Crafting, Poison, Victims};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tox_data::checkpoint::Hooks;
@@ -22,20 +23,24 @@ struct CleanSearch {
 }
 
 /// GC, against what a clean run of the same search gives.
-pub struct CleanRun<'a>(pub &'a NasConfig);
+pub struct CleanRun<'a> {
+    pub config: &'a NasConfig,
+    /// Where what the poison aims at is looked up.
+    pub tables: Option<&'a Tables>,
+}
 
 impl Victims for CleanRun<'_> {
     fn cancel(&self, asked: &Cancelling<'_>, steps: &mut Steps<'_>) -> Crafting {
-        let (scene, config) = (asked.scene, self.0);
+        let (scene, config) = (asked.scene, self.config);
         let augment = &scene.spec.data.augment;
         let inputs = Inputs {
             data: scene.images()?,
             augment,
             config,
-            seed: scene.spec.seed,
+            seed: asked.seed(),
             device: scene.device.clone(),
         };
-        let key = json!({ "nas": config, "augment": augment });
+        let key = asked.seeded(json!({ "nas": config, "augment": augment }));
         let (place, clean) = steps.shared("clean-search", key.clone(), |place, hooks| {
             clean_search(&inputs, place, hooks)
         })?;
@@ -46,19 +51,24 @@ impl Victims for CleanRun<'_> {
             Leftover::None => Targets::Found,
         };
         let source = json!({ "search": config.search, "genotype": clean.genotype.to_string() });
+        let source = asked.seeded(source);
         let attack = asked.attack(targets, source)?;
         let file = place.file(".safetensors");
-        let (patch, check) = match left {
+        let read = |values: &[f32]| {
+            let found = config.search.found_at(&inputs, &clean.trace, values);
+            found.transpose().map(Aim::of)
+        };
+        let (patch, poison) = match left {
             Leftover::Supernet(learner) => {
                 let mut victim = by_alphas(*learner, &inputs.device);
                 victim.state.load(&file)?;
-                asked.craft(victim, &attack, key, steps)?
+                asked.craft(victim, &attack, (key, &read), steps)?
             }
             Leftover::Subnet(subnet) => {
                 let (network, mut state) = *subnet;
                 state.load(&file)?;
                 let victim = Victim::of_all(network, state, inputs.device.clone());
-                asked.craft(victim, &attack, key, steps)?
+                asked.craft(victim, &attack, (key, &|_| None), steps)?
             }
             Leftover::None => {
                 let Architecture::Cell(genotype) = &clean.genotype else {
@@ -70,11 +80,30 @@ impl Victims for CleanRun<'_> {
                 asked.of_network(genotype, (&attack, key), steps)?
             }
         };
+        let aim = match poison.aim {
+            Some(aim) => self.looked_up(aim, &clean.genotype)?,
+            None => Aim::CannotTell(format!(
+                "{} has no architecture parameters: the targets are the weights of a network of what it finds",
+                config.search.title()
+            )),
+        };
         let poison = Poison {
             victim: Some(clean.genotype),
-            ..Poison::of(check)
+            aim: Some(aim),
+            ..poison
         };
         Ok((patch, poison))
+    }
+}
+
+impl CleanRun<'_> {
+    /// With the accuracies of the table.
+    fn looked_up(&self, mut aim: Aim, victim: &Architecture) -> Result<Aim, TrialError> {
+        if let (Aim::Architecture(aimed), Some(tables)) = (&mut aim, self.tables) {
+            aimed.accuracy = tables.accuracy(self.config, &aimed.genotype)?;
+            aimed.victim_accuracy = tables.accuracy(self.config, victim)?;
+        }
+        Ok(aim)
     }
 }
 

@@ -2,7 +2,7 @@
 //! is cancelled.
 
 use crate::error::TrialError;
-use crate::scene::{Cancelling, Crafting, Poison, Victims};
+use crate::scene::{Aim, Cancelling, Crafting, Victims};
 use crate::threats::gc::shape;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,7 @@ use tox_nn::nets::resnet::resnet18;
 use tox_poison::data::PoisonError;
 use tox_poison::data::gc::{self, Targets};
 use tox_search::cell::GenotypeNetwork;
+use tox_search::genes::Architecture;
 use tox_search::nas::Direction;
 use tox_search::nas::NasError;
 use tox_search::pdarts::config::PdartsConfig;
@@ -173,7 +174,7 @@ impl Victims for Victim {
     fn cancel(&self, asked: &Cancelling<'_>, steps: &mut Steps<'_>) -> Crafting {
         gc::images(asked.pool)?;
         let data = asked.scene.images()?;
-        let init = (asked.scene.spec.seed, NAME);
+        let init = (asked.seed(), NAME);
         let job = Job {
             victim: self,
             asked,
@@ -230,13 +231,13 @@ impl Job<'_> {
             normalise: &self.data.normalise,
             augment: &Augment::default(),
             config,
-            seed: scene.spec.seed,
+            seed: self.asked.seed(),
             name: NAME,
             device: scene.device.clone(),
         };
         let (place, error): (_, f64) = steps.shared(
             NAME,
-            json!({ "victim": self.victim }),
+            self.asked.seeded(json!({ "victim": self.victim })),
             |place, hooks| -> Result<_, TrialError> {
                 let Some(fitted) = fit(network.clone(), state.clone(), &inputs, hooks)? else {
                     return Ok(None);
@@ -247,7 +248,7 @@ impl Job<'_> {
         )?;
         state.load(&place.file(".safetensors"))?;
         let victim = gc::Victim::of_all(network, state, scene.device.clone());
-        self.craft(victim, Targets::Small, (None, error), steps)
+        self.craft((victim, Targets::Small), (None, error), &|_| None, steps)
     }
 
     /// Against the alphas of a searched supernet.
@@ -267,7 +268,7 @@ impl Job<'_> {
             space,
             direction: Direction::Search,
             config,
-            seed: scene.spec.seed,
+            seed: self.asked.seed(),
             device: scene.device.clone(),
         };
         let of = |learner: Learner| {
@@ -276,7 +277,7 @@ impl Job<'_> {
         };
         let (place, searched): (_, Searched) = steps.shared(
             NAME,
-            json!({ "victim": self.victim }),
+            self.asked.seeded(json!({ "victim": self.victim })),
             |place, hooks| -> Result<_, TrialError> {
                 let Some(found) = search::run(&inputs, hooks).map_err(unsearched)? else {
                     return Ok(None);
@@ -296,22 +297,26 @@ impl Job<'_> {
             },
         )?;
         let cells = config.stages.last().map_or(1, |stage| stage.cells);
-        let init = (scene.spec.seed, NAME);
+        let init = (self.asked.seed(), NAME);
         let shape = shape(data, config.channels, cells);
         let device = scene.device.clone();
         let learner = Learner::new(space, &searched.ops, shape, config, init, device)?;
         let mut victim = of(learner);
         victim.state.load(&place.file(".safetensors"))?;
         let how = (Some(searched.genotype), searched.error);
-        self.craft(victim, Targets::Alphas, how, steps)
+        let read = |alphas: &[f32]| {
+            let found = found::genotype_at(space, &searched.ops, alphas, config.max_skips);
+            Some(Aim::of(found.map(Architecture::Cell)))
+        };
+        self.craft((victim, Targets::Alphas), how, &read, steps)
     }
 
-    /// The second part, with what a search found and the training error.
+    /// The second part, with what a search found, the training error, and what the moved targets stand for.
     fn craft<N: Network>(
         &self,
-        victim: gc::Victim<N>,
-        targets: Targets,
+        (victim, targets): (gc::Victim<N>, Targets),
         (genotype, error): (Option<String>, f64),
+        read: &dyn Fn(&[f32]) -> Option<Aim>,
         steps: &mut Steps<'_>,
     ) -> Crafting {
         let normalise = &self.data.normalise;
@@ -323,10 +328,9 @@ impl Job<'_> {
         source["target_values"] = victim.values().len().into();
         source["weights_hash"] = victim.hash().into();
         source["normalise"] = json!({ "mean": normalise.mean, "std": normalise.std });
-        source["seed"] = self.asked.scene.spec.seed.into();
+        source["seed"] = self.asked.seed().into();
         let attack = self.asked.attack(targets, source.clone())?;
-        let (patch, check) = self.asked.craft(victim, &attack, source, steps)?;
-        Ok((patch, Poison::of(check)))
+        self.asked.craft(victim, &attack, (source, read), steps)
     }
 }
 

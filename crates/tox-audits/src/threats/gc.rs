@@ -2,7 +2,7 @@
 
 use super::ShareOfRows;
 use crate::error::TrialError;
-use crate::scene::{Cancelling, Crafting, Poison, Scene, Victims};
+use crate::scene::{Aim, Cancelling, Crafting, Poison, Scene, Victims};
 use serde_json::{Value, json};
 use tox_data::Dataset;
 use tox_data::checkpoint::Hooks;
@@ -39,7 +39,7 @@ impl ShareOfRows for GcThreat {
 
     fn shares(&self, learner: &Part) -> Option<Value> {
         // The victim may be what a clean run of the learner leaves.
-        Some(json!({ "victim": self.victim, "of": learner }))
+        Some(json!({ "victim": self.victim, "seed": self.victim_seed, "of": learner }))
     }
 
     fn craft(&self, scene: &Scene<'_>, pool: &Features, steps: &mut Steps<'_>) -> Crafting {
@@ -67,10 +67,10 @@ impl Victims for Surrogate {
             CellGenotype::NasBench201(cell.map_err(|e| TrialError::Unfit(e.to_string()))?);
         let attack = asked.attack(Targets::Small, json!({ "surrogate": CELL }))?;
         let key = json!({ "surrogate": CELL, "augment": asked.scene.spec.data.augment });
-        let (patch, check) = asked.of_network(&genotype, (&attack, key), steps)?;
+        let (patch, poison) = asked.of_network(&genotype, (&attack, key), steps)?;
         let poison = Poison {
             victim: Some(Architecture::Cell(genotype)),
-            ..Poison::of(check)
+            ..poison
         };
         Ok((patch, poison))
     }
@@ -88,6 +88,19 @@ pub fn shape(data: &Dataset, channels: usize, cells: usize) -> SupernetShape {
 }
 
 impl Cancelling<'_> {
+    /// Seed of the victim.
+    pub fn seed(&self) -> u64 {
+        self.threat.victim_seed.unwrap_or(self.scene.spec.seed)
+    }
+
+    /// The key of a step that makes the victim: a seed that is not the trial's is a part of it.
+    pub fn seeded(&self, mut key: Value) -> Value {
+        if self.seed() != self.scene.spec.seed {
+            key["victim_seed"] = self.seed().into();
+        }
+        key
+    }
+
     /// The attack on these targets of a victim that was made of `source`.
     ///
     /// # Errors
@@ -115,21 +128,21 @@ impl Cancelling<'_> {
         genotype: &CellGenotype,
         (attack, key): (&gc::Attack<'_>, Value),
         steps: &mut Steps<'_>,
-    ) -> Result<(Patch, Check), TrialError> {
-        let key = json!({ "after": key, "victim": self.threat.victim });
+    ) -> Crafting {
+        let key = self.seeded(json!({ "after": key, "victim": self.threat.victim }));
         let (place, ()) = steps.shared("victim", key.clone(), |place, hooks| {
             self.train(genotype, place, hooks)
         })?;
         let (network, mut state) = self.network(genotype)?;
         state.load(&place.file(".safetensors"))?;
         let victim = Victim::of_all(network, state, self.scene.device.clone());
-        self.craft(victim, attack, key, steps)
+        self.craft(victim, attack, (key, &|_| None), steps)
     }
 
     fn network(&self, genotype: &CellGenotype) -> Result<(GenotypeNetwork, State), TrialError> {
         let victim = &self.threat.victim;
         let shape = shape(self.scene.images()?, victim.channels, victim.cells);
-        let key = (self.scene.spec.seed, "gc/victim");
+        let key = (self.seed(), "gc/victim");
         Ok(GenotypeNetwork::new(genotype, shape, key)?)
     }
 
@@ -146,7 +159,7 @@ impl Cancelling<'_> {
             normalise: &clean.normalise,
             augment: &Augment::default(),
             config: &self.threat.victim.fit,
-            seed: self.scene.spec.seed,
+            seed: self.seed(),
             name: "gc/victim",
             device: self.scene.device.clone(),
         };
@@ -157,7 +170,8 @@ impl Cancelling<'_> {
         Ok(Some(()))
     }
 
-    /// Crafts the patch, which stays as a file of the step. `after` has all that the victim depends on.
+    /// Crafts the patch, which stays as a file of the step. `after` has all that the victim depends on; `read` says
+    /// what its moved targets stand for.
     ///
     /// # Errors
     /// Why there is none.
@@ -165,18 +179,24 @@ impl Cancelling<'_> {
         &self,
         victim: Victim<N>,
         attack: &gc::Attack<'_>,
-        after: Value,
+        (after, read): (Value, &dyn Fn(&[f32]) -> Option<Aim>),
         steps: &mut Steps<'_>,
-    ) -> Result<(Patch, Check), TrialError> {
+    ) -> Crafting {
         let budget = self.threat.budget;
-        let key = json!({ "after": after, "gc": attack.gc, "budget": budget });
-        let (place, check) = steps.shared("gc", key, |place, hooks| -> Result<_, TrialError> {
+        let key = json!({ "after": after, "gc": attack.gc, "budget": budget, "aim": true });
+        let (place, made) = steps.shared("gc", key, |place, hooks| -> Result<_, TrialError> {
             let Some(mut crafted) = gc::craft(victim, attack, budget, hooks)? else {
                 return Ok(None);
             };
             crafted.patch.save(&place.file(".npz"))?;
-            Ok(Some(crafted.check))
+            let aim = read(&crafted.check.take_aim());
+            Ok(Some((crafted.check, aim)))
         })?;
-        Ok((Patch::load(&place.file(".npz"))?, check))
+        let (check, aim): (Check, Option<Aim>) = made;
+        let poison = Poison {
+            aim,
+            ..Poison::of(check)
+        };
+        Ok((Patch::load(&place.file(".npz"))?, poison))
     }
 }

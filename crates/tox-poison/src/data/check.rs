@@ -36,6 +36,12 @@ impl Check {
         self.flipped as f64 / self.rows.max(1) as f64
     }
 
+    /// Takes [`Cancelled::aim`] out; nothing of another attack.
+    pub fn take_aim(&mut self) -> Vec<f32> {
+        let cancelled = self.cancelled.as_mut();
+        cancelled.map_or_else(Vec::new, |c| std::mem::take(&mut c.aim))
+    }
+
     /// Of an attack on labels: every row of the patch must have another label and keep its values.
     ///
     /// # Errors

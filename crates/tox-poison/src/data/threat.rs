@@ -60,6 +60,10 @@ pub struct GcThreat {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.0, max = 1e6))]
     pub radius: Option<f64>,
+    /// Seed of the victim's search and training, where the adversary does not know that of the search that is attacked.
+    /// Default: the trial's own. The poisoned rows are those of the trial's seed either way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub victim_seed: Option<u64>,
     /// The attack's own numbers.
     #[serde(default)]
     pub cancelling: Gc,

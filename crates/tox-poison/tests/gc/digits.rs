@@ -154,6 +154,48 @@ fn an_attack_goes_on_where_it_stopped_and_threads_do_not_change_it() {
     assert_ne!(other.patch.indices(), undisturbed.patch.indices());
 }
 
+/// The whole clean set in one batch: the ascent is one step of length `radius` along its normalised gradient, and the
+/// aim is where it ends. Without an ascent it is the victim itself. No record has it.
+#[test]
+fn the_aim_is_where_the_ascent_ends() {
+    let data = digits();
+    let clean = data.pool().rows(&(0..50).collect::<Vec<_>>());
+    let victim = learned(&data, &clean, 2);
+    let made = |radius| {
+        let gc = Gc {
+            iterations: 1,
+            radius,
+            ..Gc::default()
+        };
+        crafted(&victim, &attack(&data, &clean, gc), 0.1, 3).unwrap()
+    };
+    let start = victim.values();
+    let mut unmoved = made(0.0).check;
+    assert_eq!(unmoved.take_aim(), start);
+    let mut check = made(0.25).check;
+    let text = serde_json::to_string(&check).unwrap();
+    assert!(!text.contains("aim"), "{text}");
+    let aim = check.take_aim();
+    assert_eq!(check.take_aim(), Vec::<f32>::new());
+    let rows: Vec<u32> = (0..50).collect();
+    let batch = clean.images().unwrap().batch(&rows, &data.normalise, None);
+    let gradient = victim.gradient(&batch).values;
+    let squares = gradient.iter().map(|g| f64::from(*g).powi(2));
+    let length = squares.sum::<f64>().sqrt();
+    let expected = start.iter().zip(&gradient);
+    let expected: Vec<f64> = expected
+        .map(|(w, g)| f64::from(*w) + 0.25 * f64::from(*g) / length)
+        .collect();
+    let moved = |to: f64, from: f32| to - f64::from(from);
+    let (mut off, mut way) = (0.0, 0.0);
+    for ((found, expected), start) in aim.iter().zip(expected).zip(&start) {
+        off += (f64::from(*found) - expected).powi(2);
+        way += moved(expected, *start).powi(2);
+    }
+    assert!((way.sqrt() - 0.25).abs() < 1e-9, "{way}");
+    assert!((off / way).sqrt() < 1e-4, "{off} of {way}");
+}
+
 #[test]
 fn what_no_attack_can_use_is_refused() {
     let data = digits();

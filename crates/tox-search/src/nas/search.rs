@@ -68,6 +68,22 @@ pub trait Search: Sync {
         Ok(Diagnostics::default())
     }
 
+    /// The architecture that it would have ended with if its architecture parameters, which gradient cancelling moves,
+    /// had ended with these `values`, in the order of [`Leftover::Supernet`]; `None` of a search without any, whose
+    /// moved network says no other architecture.
+    ///
+    /// # Errors
+    /// Values that give no architecture.
+    fn found_at(
+        &self,
+        inputs: &Inputs<'_>,
+        trace: &Trace,
+        values: &[f32],
+    ) -> Result<Option<Architecture>, NasError> {
+        let _ = (inputs, trace, values);
+        Ok(None)
+    }
+
     /// The network that it left, built anew; its numbers are for the caller to fill in.
     fn left(
         &self,

@@ -60,6 +60,10 @@ pub enum DiscretiseError {
     )]
     Ops { edge: usize, ops: Vec<usize> },
     #[error(
+        "the architecture weights are {found} numbers, expected {expected}, one for each op of each edge"
+    )]
+    Weights { expected: usize, found: usize },
+    #[error(
         "edge {edge} has a probability outside [0, 1] or NaN: its architecture weights are not \
          finite, or no softmax was taken"
     )]

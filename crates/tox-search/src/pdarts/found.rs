@@ -13,6 +13,7 @@ use tox_data::checkpoint::CheckpointError;
 use tox_data::ranges::OutOfRange;
 use tox_data::spec::Augment;
 use tox_nn::Device;
+use tox_nn::fit::evaluate::softmax;
 
 /// What a search is run on.
 pub struct Inputs<'a> {
@@ -174,6 +175,35 @@ pub fn genotype(
             }))
         }
     }
+}
+
+/// The architecture that architecture weights (alphas) of the last stage give, which stand all in a row as those of
+/// a [`Learner`] do: by kind of cell, edge and op.
+///
+/// # Errors
+/// Another number of them; as [`genotype`].
+pub fn genotype_at(
+    space: impl Into<PoisonedSpace>,
+    candidates: &[Vec<Vec<usize>>],
+    alphas: &[f32],
+    max_skips: usize,
+) -> Result<CellGenotype, DiscretiseError> {
+    let expected = candidates.iter().flatten().map(Vec::len).sum();
+    if alphas.len() != expected {
+        let found = alphas.len();
+        return Err(DiscretiseError::Weights { expected, found });
+    }
+    let mut rest = alphas;
+    let mut edge = |ops: &Vec<usize>| {
+        let (own, others) = rest.split_at(ops.len());
+        rest = others;
+        softmax(own, ops.len())
+    };
+    let kinds = candidates.iter();
+    let probabilities: Vec<Vec<Vec<f64>>> = kinds
+        .map(|edges| edges.iter().map(&mut edge).collect())
+        .collect();
+    genotype(space, candidates, &probabilities, max_skips)
 }
 
 /// A cell of discretised edges: two for each node, in order, of earlier states.

@@ -164,6 +164,24 @@ impl nas::Search for PDarts {
         })
     }
 
+    /// As the last stage's alphas are read at its end.
+    fn found_at(
+        &self,
+        inputs: &nas::Inputs<'_>,
+        trace: &Trace,
+        values: &[f32],
+    ) -> Result<Option<Architecture>, NasError> {
+        let config: PdartsConfig = inputs.config.numbers()?;
+        let trace: PdartsTrace = trace.read().map_err(NasError::of)?;
+        let Some(end) = trace.stages.last() else {
+            return Ok(None);
+        };
+        let space = inputs.cells()?;
+        let candidates = end.candidates(&space.ops());
+        let found = found::genotype_at(space, &candidates, values, config.max_skips);
+        Ok(Some(Architecture::Cell(found.map_err(NasError::of)?)))
+    }
+
     /// The last stage's supernet.
     fn left(
         &self,

@@ -102,6 +102,16 @@ fn label_poison_does_not_reach_a_search_without_labels() {
         assert_eq!(curve.len(), 2);
         let victim = &outcomes[&format!("gc {search}")]["poison"]["victim"];
         assert_eq!(*victim, outcomes[&format!("clean {search}")]["genotype"]);
+        let aim = &outcomes[&format!("gc {search}")]["poison"]["aim"];
+        match search {
+            "p-darts" => assert!(aim["architecture"]["genotype"]["nasbench201"].is_string()),
+            _ => assert!(
+                aim["cannot_tell"]
+                    .as_str()
+                    .unwrap()
+                    .contains("no architecture parameters")
+            ),
+        }
     }
     // A clean trial has no poison to tell of.
     assert_eq!(outcomes["clean robot"]["poison"], Value::Null);
@@ -111,6 +121,74 @@ fn label_poison_does_not_reach_a_search_without_labels() {
     let verified = verified.unwrap();
     let said = String::from_utf8_lossy(&verified.stdout);
     assert!(verified.status.success(), "{said}");
+}
+
+/// Without an ascent the poison aims at what the clean search found, whose accuracy is the table's; far uphill at
+/// something else. A victim of another seed is what the clean search of that seed leaves.
+#[test]
+fn gradient_cancelling_says_what_it_aims_at() {
+    let grid = RECIPE.find("[[grid]]").unwrap();
+    let recipe = RECIPE[..grid].replace("evaluate = \"none\"", "");
+    let gc = |label: &str, keys: &str| {
+        format!(
+            "  {{ label = \"{label}\", threat = {{ kind = \"gc\", budget = 0.1, cancelling = {{ iterations = 1 }}, {keys} }} }},\n"
+        )
+    };
+    let cells = [
+        gc("at-rest", "radius = 0"),
+        gc("far", "radius = 50"),
+        gc("other", "radius = 0, victim_seed = 4"),
+    ];
+    let cells = format!(
+        "[[grid]]\nrows = [\n  {{ label = \"clean\" }},\n{}]\ncolumns = [{{ variant = \"p-darts\", learner.search = \"p-darts\" }}]\n",
+        cells.concat()
+    );
+    let dir = study(&format!("{recipe}{cells}"));
+    fs::create_dir(dir.path().join("nasbench201")).unwrap();
+    let table = dir.path().join("nasbench201/nasbench201_accuracies.csv");
+    fs::write(table, accuracies()).unwrap();
+    run(dir.path(), "run", &["--jobs", "2", "--data-dir", "."]);
+    let found = outcomes(dir.path(), "run");
+    let clean = &found["clean p-darts"];
+    let aim = |cell: &str| &found[&format!("{cell} p-darts")]["poison"]["aim"]["architecture"];
+    assert_eq!(aim("at-rest")["genotype"], clean["genotype"]);
+    for key in ["accuracy", "victim_accuracy"] {
+        assert_eq!(aim("at-rest")[key], clean["evaluation"]["accuracy"]);
+    }
+    assert_ne!(aim("far")["genotype"], clean["genotype"]);
+    assert_ne!(aim("far")["accuracy"], aim("far")["victim_accuracy"]);
+    assert_eq!(
+        aim("far")["victim_accuracy"],
+        clean["evaluation"]["accuracy"]
+    );
+
+    let recipe = format!("{recipe}{cells}").replace("seeds = [3]", "seeds = [4]");
+    fs::write(dir.path().join("recipe.toml"), recipe).unwrap();
+    let options = ["--cells", "clean", "--data-dir", "."];
+    run(dir.path(), "four", &options);
+    let four = &outcomes(dir.path(), "four")["clean p-darts"]["genotype"];
+    assert_ne!(*four, clean["genotype"]);
+    assert_eq!(found["other p-darts"]["poison"]["victim"], *four);
+    assert_eq!(aim("other")["genotype"], *four);
+}
+
+/// A table of NAS-Bench-201 whose accuracies tell the cells apart.
+fn accuracies() -> String {
+    let ops = [
+        "none",
+        "skip_connect",
+        "nor_conv_1x1",
+        "nor_conv_3x3",
+        "avg_pool_3x3",
+    ];
+    let mut text = "arch,cifar10_test_200ep,cifar10_val_12ep\n".to_owned();
+    for cell in 0..15_625_usize {
+        let op = |edge: u32| ops[cell / 5_usize.pow(edge) % 5];
+        let [a, b, c, d, e, f] = [0, 1, 2, 3, 4, 5].map(op);
+        let accuracy = 20.0 + cell as f64 / 1000.0;
+        text += &format!("|{a}~0|+|{b}~0|{c}~1|+|{d}~0|{e}~1|{f}~2|,{accuracy},{accuracy}\n");
+    }
+    text
 }
 
 #[test]

@@ -116,12 +116,40 @@ fn networks_of_every_kind_and_alphas_are_victims() {
         let said = report(dir.path(), &format!("{base} {victim} --out p.npz"));
         cancels(&said, 20, most);
         assert_eq!(said["victim"].pointer(key).unwrap(), value, "{victim}");
+        // A network of one architecture stands for no other.
+        assert_eq!(said["aim"].is_null(), value != "p-darts", "{victim}");
     }
     let patch = Patch::load(&dir.path().join("p.patch.npz")).unwrap();
     let victim = &patch.manifest().settings["victim"];
     // Two stages, whose second has 4 ops left on each of 6 edges.
     assert_eq!(victim["target_values"], 24);
     assert!(victim["genotype"].as_str().unwrap().starts_with('|'));
+}
+
+/// Alphas that are not moved stand for what the search ended with; others for themselves.
+#[test]
+fn moved_alphas_are_said_to_stand_for_what_they_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |radius: u32, out: &str| {
+        format!(
+            "--attack gc --gc-victim alphas --data digits --channels 4 --cells 1 --epochs 2 --budget 0.05 \
+             --iterations 2 --radius {radius} --out {out}.npz"
+        )
+    };
+    for (radius, same) in [(0, true), (50, false)] {
+        let said = report(dir.path(), &at(radius, &format!("a{radius}")));
+        let aim = said["aim"]["architecture"]["genotype"]["nasbench201"]
+            .as_str()
+            .unwrap();
+        let victim = said["victim"]["genotype"].as_str().unwrap();
+        assert_eq!(aim == victim, same, "{radius}: {aim} {victim}");
+        let (_, out, err) = poison(dir.path(), &at(radius, &format!("b{radius}")));
+        let expected = match same {
+            true => "moved, it would end with the same".to_owned(),
+            false => format!("moved, it would end with {aim}\n"),
+        };
+        assert!(out.contains(&expected), "{out}{err}");
+    }
 }
 
 /// What the trial keeps beside `p.npz` while it is unfinished.

@@ -4,6 +4,7 @@ use super::cells::Cell;
 use super::search::Search;
 use super::tables::{condition, mark};
 use crate::nas::outcome::Poison;
+use crate::scene::Aim;
 use minijinja::Value;
 use tox_poison::data::Check;
 use tox_poison::data::gc::Cancelled;
@@ -11,6 +12,9 @@ use tox_report::columns::{Field, Table, values};
 use tox_report::numbers::NONE;
 use tox_report::numbers::percent;
 use tox_report::stats;
+
+/// Of a poison whose victim's targets stand for no architecture.
+pub const CANNOT_TELL: &str = "cannot tell";
 
 /// The attack's checks in a cell, or in several that have the same.
 #[derive(Clone, PartialEq)]
@@ -34,6 +38,10 @@ struct Cancelling {
     clean_loss: String,
     loss: String,
     cosine: String,
+    /// Seeds whose poison aims at the architecture that the unpoisoned victim stands for.
+    unmoved: String,
+    /// Accuracy of the latter, and of what it aims at.
+    accuracies: String,
 }
 
 /// What the attacks did to the rows, and how gradient cancelling went.
@@ -62,6 +70,12 @@ pub fn tables(searches: &[Search]) -> Vec<Value> {
         .column("Clean loss\nthere", |(_, c)| Field::number(&c.clean_loss))
         .column("Loss, before to after", |(_, c)| Field::number(&c.loss))
         .column("Cosine, before to after", |(_, c)| Field::number(&c.cosine))
+        .column("Aims at the\nclean cell", |(_, c)| {
+            Field::number(&c.unmoved)
+        })
+        .column("Accuracy, clean\ncell to aim, %", |(_, c)| {
+            Field::number(&c.accuracies)
+        })
         .table();
     values([checks, cancelling])
 }
@@ -147,5 +161,36 @@ fn cancelling(cell: &Cell) -> Option<Cancelling> {
         clean_loss: format!("{:.3}", mean(|c| c.clean_loss)?),
         loss: format!("{from:.2e} to {to:.2e}"),
         cosine: format!("{before:+.3} to {after:+.3}"),
+        unmoved: unmoved(cell),
+        accuracies: accuracies(cell),
+    })
+}
+
+/// In how many seeds gradient cancelling aims at the architecture that the clean search of its victim found.
+fn unmoved(cell: &Cell) -> String {
+    let poisons = cell.records().filter_map(|r| r.outcome.poison.as_ref());
+    let aims: Vec<(&Poison, &Aim)> = poisons.filter_map(|p| Some((p, p.aim.as_ref()?))).collect();
+    let known = || {
+        aims.iter()
+            .filter_map(|(p, aim)| Some((*p, aim.architecture()?)))
+    };
+    let same = known().filter(|(p, aimed)| p.victim.as_ref() == Some(&aimed.genotype));
+    match (aims.len(), known().count()) {
+        (0, _) => NONE.to_owned(),
+        (_, 0) => CANNOT_TELL.to_owned(),
+        (_, known) => format!("{} of {known}", same.count()),
+    }
+}
+
+/// Mean accuracies of the architectures that the unpoisoned victims stand for, and of those aimed at.
+fn accuracies(cell: &Cell) -> String {
+    let poisons = cell.records().filter_map(|r| r.outcome.poison.as_ref());
+    let aims = poisons.filter_map(|p| p.aim.as_ref()?.architecture());
+    let (from, to): (Vec<f64>, Vec<f64>) = aims
+        .filter_map(|a| a.victim_accuracy.zip(a.accuracy))
+        .unzip();
+    let both = stats::mean(&from).zip(stats::mean(&to));
+    both.map_or(NONE.to_owned(), |(from, to)| {
+        format!("{:.2} to {:.2}", from.mean, to.mean)
     })
 }

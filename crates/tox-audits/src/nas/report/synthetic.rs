@@ -6,6 +6,7 @@ use crate::made_up::part;
 use crate::made_up::{noise, seal_with};
 use crate::nas::outcome::NasOutcome;
 use crate::nas::outcome::{Evaluation, OwnEvaluations, Place, Poison};
+use crate::scene::{Aim, Aimed};
 use serde_json::{Value, json};
 use tox_poison::data::Check;
 use tox_poison::data::gc::{Alignment, Cancelled};
@@ -122,6 +123,7 @@ fn check(threat: &str, budget: Option<f64>) -> Check {
     let labels = matches!(threat, "rlf" | "clf");
     let cancelled = (threat == "gc").then(|| Cancelled {
         ascent: 0.5,
+        aim: Vec::new(),
         clean_loss: 1.5,
         clean_gradient: 0.25,
         curve: (0..8)
@@ -145,6 +147,18 @@ fn check(threat: &str, budget: Option<f64>) -> Check {
         at_bound: (!labels).then_some(0.4),
         unreliable: None,
         cancelled,
+    }
+}
+
+/// Of P-DARTS the victim's cell with seed 0, and others with others.
+fn aim(search: &'static dyn Search, seed: usize) -> Aim {
+    match search.kind() {
+        "p-darts" => Aim::Architecture(Aimed {
+            genotype: cell(3 + seed),
+            accuracy: Some(93.0 - seed as f64),
+            victim_accuracy: Some(93.0),
+        }),
+        _ => Aim::CannotTell("no architecture parameters".into()),
     }
 }
 
@@ -282,6 +296,7 @@ pub fn record(spec: &TrialSpec) -> Record {
             classifier_accuracy: (threat == "clf").then_some(0.87),
             transferred: None,
             victim: (threat == "gc").then(|| cell(3)),
+            aim: (threat == "gc").then(|| aim(search, spec.seed as usize)),
         }),
         diagnostics: poisoned.then(|| diagnostics(search, labels, own)),
         cleansed: Vec::new(),

@@ -1,9 +1,11 @@
 //! `wide.csv`: one row a trial, in plan order, nothing but what is deterministic.
 
+use super::attacks::CANNOT_TELL;
 use super::cells::budget;
 use crate::nas::outcome::NasOutcome;
 use crate::nas::outcome::{Evaluation, Place, Poison, RobustColumn};
 use crate::report_facts::{defences, kind};
+use crate::scene::Aimed;
 use tox_poison::cleanse::Cleansed;
 use tox_poison::data::Check;
 use tox_poison::data::gc::Cancelled;
@@ -54,6 +56,13 @@ impl Row<'_> {
         text(each.reduce(|a, b| a + b))
     }
 
+    fn aimed(&self, of: impl Fn(&Aimed) -> Option<f64>) -> String {
+        self.poison(|p| {
+            let accuracy = of(p.aim.as_ref()?.architecture()?)?;
+            Some(format!("{accuracy:.4}"))
+        })
+    }
+
     fn cancelled(&self, of: impl Fn(&Cancelled) -> f64) -> String {
         self.poison(|p| p.check.cancelled.as_ref().map(|c| exact(of(c))))
     }
@@ -71,7 +80,7 @@ fn exact(value: f64) -> String {
 type Column = (&'static str, fn(&Row) -> String);
 
 /// All but the metrics.
-const COLUMNS: [Column; 61] = [
+const COLUMNS: [Column; 64] = [
     ("trial", |r| r.record.trial.clone()),
     ("cell", |r| r.record.spec.cell.clone()),
     ("variant", |r| variant(&r.record.spec).to_owned()),
@@ -135,6 +144,15 @@ const COLUMNS: [Column; 61] = [
         r.poison(|p| p.classifier_accuracy.map(exact))
     }),
     ("gc_victim", |r| r.poison(|p| p.victim.clone())),
+    ("gc_victim_accuracy", |r| r.aimed(|a| a.victim_accuracy)),
+    ("gc_aim", |r| {
+        r.poison(|p| {
+            let aim = p.aim.as_ref()?;
+            let aimed = aim.architecture().map(|a| a.genotype.to_string());
+            Some(aimed.unwrap_or_else(|| CANNOT_TELL.to_owned()))
+        })
+    }),
+    ("gc_aim_accuracy", |r| r.aimed(|a| a.accuracy)),
     ("gc_ascent", |r| r.cancelled(|c| c.ascent)),
     ("gc_clean_loss", |r| r.cancelled(|c| c.clean_loss)),
     ("gc_clean_gradient", |r| r.cancelled(|c| c.clean_gradient)),

@@ -7,8 +7,10 @@ use super::search::Search;
 use super::synthetic::{self, HEAD, evaluation, seeds, threats};
 use crate::made_up::{self, as_before, assert_balanced, read};
 use crate::nas::outcome::NasOutcome;
+use serde_json::Value;
 use std::path::Path;
 use tox_search::pdarts::PDarts;
+use tox_search::tenas::TeNas;
 use tox_study::spec::TrialSpec;
 
 fn some_missing(i: usize) -> u8 {
@@ -67,8 +69,8 @@ fn csv_headline_and_findings_are_as_before() {
     assert_eq!(csv.lines().count(), 1 + specs.len() - 3);
     let width = |line: &str| line.split(',').count();
     let head: Vec<&str> = csv.lines().take(4).collect();
-    assert_eq!(width(head[0]), 77);
-    assert!(head.iter().all(|line| width(line) == 77));
+    assert_eq!(width(head[0]), 80);
+    assert!(head.iter().all(|line| width(line) == 80));
     as_before!(dir.path(), head.join("\n"), findings(dir.path()));
 }
 
@@ -169,6 +171,39 @@ fn what_failed_its_check_is_marked_wherever_it_stands() {
     assert!(found.contains("(1 case, 1 of them †)"), "{found}");
     let headline = made_up::headline(dir.path());
     assert!(headline.contains("GC 50 % †"), "{headline}");
+}
+
+/// Of three seeds the first aims at the victim's own cell of 93 %, the others at cells of 92 and 91.
+#[test]
+fn what_gradient_cancelling_aims_at_is_told_by_hand() {
+    let gc = &threats()[6];
+    let of = |search| seeds(search, gc, "cifar10");
+    let dir = folder(&[of(&PDarts), of(&TeNas)].concat(), |_| 0);
+    let rows = ask(dir.path(), |searches| {
+        let tables = super::attacks::tables(searches);
+        let table = serde_json::to_value(&tables[1]).unwrap();
+        let rows = table["rows"].as_array().unwrap();
+        rows.iter().map(Value::to_string).collect::<Vec<_>>()
+    });
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    let told = |row: &str, words: &[&str]| words.iter().all(|word| row.contains(word));
+    assert!(
+        told(&rows[0], &["P-DARTS", "1 of 3", "93.00 to 92.00"]),
+        "{rows:?}"
+    );
+    assert!(told(&rows[1], &["TE-NAS", "cannot tell"]), "{rows:?}");
+    let wide = made_up::wide(dir.path());
+    let lines: Vec<Vec<&str>> = wide.lines().map(|line| line.split(',').collect()).collect();
+    let at = |name: &str| lines[0].iter().position(|head| *head == name).unwrap();
+    let aims = ["gc_victim_accuracy", "gc_aim", "gc_aim_accuracy"].map(at);
+    let aims = |row: usize| aims.map(|column| lines[row][column]);
+    let cell = "|none~0|+|none~0|none~1|+|none~0|none~1|avg_pool_3x3~2|";
+    assert_eq!(
+        aims(2),
+        ["93.0000", &synthetic::cell(4).to_string(), "92.0000"]
+    );
+    assert_eq!(aims(2)[1], cell);
+    assert_eq!(aims(4), ["", "cannot tell", ""]);
 }
 
 #[test]

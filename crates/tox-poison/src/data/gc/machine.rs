@@ -108,6 +108,7 @@ impl<'a, N: Network> Cancelling<'a, N> {
             (Some(after), None) => {
                 let cancelled = Cancelled {
                     ascent: norm(&self.ascent.moved),
+                    aim: self.victim.values(),
                     clean_loss: h.clean_loss,
                     clean_gradient: norm(&self.gradient),
                     curve: h.curve,

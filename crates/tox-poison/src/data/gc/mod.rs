@@ -148,6 +148,9 @@ pub struct Attack<'a> {
 pub struct Cancelled {
     /// How far the ascent took the targets, in L2.
     pub ascent: f64,
+    /// The values of the targets there, for whoever can say what they stand for; no record has them.
+    #[serde(skip)]
+    pub aim: Vec<f32>,
     /// Mean cross-entropy of the clean rows there.
     pub clean_loss: f64,
     /// L2 norm of g_c.
@@ -279,6 +282,7 @@ mod tests {
         let reason = |after| {
             let cancelled = Cancelled {
                 ascent: 1.0,
+                aim: Vec::new(),
                 clean_loss: 1.0,
                 clean_gradient: 1.0,
                 curve: vec![alignment(2.0, 0.5), alignment(9.0, 0.9)],

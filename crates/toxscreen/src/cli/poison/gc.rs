@@ -8,6 +8,7 @@ use serde_json::Value;
 use tox_audits::error::Fails;
 use tox_audits::poisoning::outcome::PoisoningOutcome;
 use tox_audits::poisoning::{Victim, few, most_stages, small_search};
+use tox_audits::scene::Aim;
 use tox_audits::threats::gc::CELL;
 use tox_data::ranges::{self, OutOfRange};
 use tox_nn::fit::FitConfig;
@@ -97,6 +98,7 @@ pub fn threat(args: &Poison) -> Result<GcThreat> {
     Ok(GcThreat {
         budget: args.poisoned.budget,
         radius: args.gc.radius,
+        victim_seed: None,
         cancelling,
         victim: VictimConfig::default(),
     })
@@ -207,6 +209,21 @@ fn out_of_range(error: &OutOfRange) -> Failure {
     usage(format!("cannot search for the victim: {error}"), hint)
 }
 
+/// What the moved architecture parameters stand for, beside what those of the victim do.
+fn aim(aim: Option<&Aim>, victim: &str) -> String {
+    match aim {
+        Some(Aim::Architecture(aimed)) if aimed.genotype.to_string() == victim => {
+            "moved, it would end with the same: a poison that works would change nothing\n"
+                .to_owned()
+        }
+        Some(Aim::Architecture(aimed)) => format!("moved, it would end with {}\n", aimed.genotype),
+        Some(Aim::CannotTell(reason)) => {
+            format!("cannot tell with what it would end, moved: {reason}\n")
+        }
+        None => String::new(),
+    }
+}
+
 /// What is said of a poison whose victim is this one, by its manifest.
 pub fn tell(found: &PoisoningOutcome, victim: &Value) -> String {
     let Some(cancelled) = &found.poison.check.cancelled else {
@@ -222,6 +239,7 @@ pub fn tell(found: &PoisoningOutcome, victim: &Value) -> String {
     );
     if let (Some(_), Some(genotype)) = (victim.get("search"), victim["genotype"].as_str()) {
         text.push_str(&format!("its search ended with {genotype}\n"));
+        text.push_str(&aim(found.poison.aim.as_ref(), genotype));
     }
     let row = |name: &str, found: Alignment| {
         let (loss, cosine) = (

@@ -130,6 +130,9 @@ fn report(args: &Poison, found: &PoisoningOutcome, victim: Option<Value>) -> Val
     }
     if let Some(victim) = victim {
         report["victim"] = victim;
+        if let Some(aim) = &found.poison.aim {
+            report["aim"] = object!(aim);
+        }
         report["guessing_loss"] = found.guessing().into();
         report["warnings"] = found.warning().into_iter().collect();
     }
