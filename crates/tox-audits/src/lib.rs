@@ -37,6 +37,7 @@ use serde::de::DeserializeOwned;
 use std::path::Path;
 use tox_data::isa;
 use tox_nn::device::DeviceError;
+use tox_poison::cleanse::Cleansed;
 use tox_report::{Reporter, Reports};
 use tox_robust::evaluation::Evaluation;
 use tox_search::table::Table;
@@ -121,6 +122,7 @@ where
         outcome: Part::finite(kind, outcome).ok_or(TrialError::NotFinite)?,
         data_hash,
         data_notes,
+        chance_error: None,
         machine,
         parts: Parts::new(),
     })
@@ -161,8 +163,21 @@ fn table_hash(path: &Path) -> Result<String, Failure> {
 fn common_measures(
     measures: &mut Measures,
     poison: Option<&Poison>,
+    cleansed: &[Cleansed],
     attacked: Option<&Evaluation>,
 ) {
+    if poison.is_some_and(|p| p.check.flipped == 0 && p.check.moved == 0) {
+        measures.idle.push("the poison changed no row".to_owned());
+    }
+    for (i, told) in cleansed.iter().enumerate() {
+        if told.dropped == 0 && told.relabelled == 0 && told.images_changed == 0 {
+            let which = match cleansed.len() {
+                1 => String::new(),
+                count => format!(" {} of {count}", i + 1),
+            };
+            measures.idle.push(format!("the defence{which} of the data changed no row"));
+        }
+    }
     measures
         .doubts
         .extend(poison.and_then(|p| p.check.unreliable.clone()));

@@ -51,6 +51,7 @@ pub fn seal_with(spec: &TrialSpec, outcome: Part, edit: impl FnOnce(&mut Provena
         toxscreen: "0.1.0".into(),
         data_hash: "5f1d".repeat(16),
         data_notes: vec!["this copy of cifar10 is synthetic".into()],
+        chance_error: None,
         device: "cpu".into(),
         adapter: None,
         threads: 1,

@@ -1,6 +1,7 @@
 //! What reports ask of threats and defences.
 
 use serde::de::DeserializeOwned;
+use tox_robust::evaluation::Evaluation;
 use tox_robust::threat::EvasionThreat;
 use tox_study::part::Part;
 use tox_study::spec::{Surface, TrialSpec};
@@ -14,6 +15,12 @@ pub fn threat<T: DeserializeOwned>(spec: &TrialSpec, surface: Surface, kind: &st
 /// The attack on the inputs of the finished model.
 pub fn evasion(spec: &TrialSpec) -> Option<EvasionThreat> {
     threat(spec, Surface::Inputs, "evasion")
+}
+
+/// Accuracy under the worst attack of an evaluation.
+pub fn worst(attacked: Option<&Evaluation>) -> Option<f64> {
+    let all = attacked?.attacks.iter().map(|attack| attack.accuracy);
+    all.reduce(f64::min)
 }
 
 /// The kind of a part as a table has it.

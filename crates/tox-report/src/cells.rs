@@ -136,10 +136,21 @@ impl<'a, C, O> Cell<'a, C, O> {
         format!("{}/{}", self.done(), self.trials.len())
     }
 
+    /// How many of its trials are done, if these are several and all gave the same results on the same data: neither
+    /// data nor learner depend on the seed then, and the trials are one observation. Numbers that are equal though the
+    /// data or anything else that was measured differ are as many observations as there are seeds.
+    pub fn repeats(&self) -> Option<usize> {
+        let done: Vec<_> = self.trials.iter().filter_map(|t| t.record()).collect();
+        let same = |w: &[&tox_study::record::Record]| {
+            w[0].outcome == w[1].outcome && w[0].provenance.data_hash == w[1].provenance.data_hash
+        };
+        (done.len() > 1 && done.windows(2).all(same)).then_some(done.len())
+    }
+
     /// Mean and 95 % interval of a number over the trials that have it.
     pub fn mean(&self, of: impl Fn(&O) -> Option<f64>) -> Option<Interval> {
         let values: Vec<f64> = self.records().filter_map(|r| of(r.outcome)).collect();
-        stats::mean(&values)
+        Some(stats::mean(&values)?.once(self.repeats().is_some()))
     }
 
     /// Mean and 95 % t-interval of the differences to `other`, seed by seed, over the seeds for
@@ -153,7 +164,8 @@ impl<'a, C, O> Cell<'a, C, O> {
                 Some(of(r.outcome)? - of(twin.outcome)?)
             })
             .collect();
-        stats::mean(&differences)
+        let one = self.repeats().is_some() && other.repeats().is_some();
+        Some(stats::mean(&differences)?.once(one))
     }
 }
 

@@ -17,7 +17,12 @@ pub type Cell<'a> = cells::Cell<'a, TrialSpec, Measures>;
 pub fn measures(run: &Run) -> Vec<Option<Measures>> {
     let of = |trial: &Trial| {
         let learner = run.house.learner(&trial.spec.learner.kind)?;
-        Some(learner.measures(&trial.spec, &trial.record()?.outcome))
+        let record = trial.record()?;
+        let own = learner.measures(&trial.spec, &record.outcome);
+        Some(Measures {
+            chance: own.chance.or(record.provenance.chance_error),
+            ..own
+        })
     };
     run.trials.iter().map(of).collect()
 }
@@ -105,13 +110,13 @@ impl<'a> Common<'a> {
         learner.map_or_else(|| part.kind.clone(), |l| l.title(part))
     }
 
-    fn error(cell: &Cell) -> Option<Interval> {
+    pub(crate) fn error(cell: &Cell) -> Option<Interval> {
         cell.mean(|m| m.clean_error)
     }
 
     /// The cell that differs from `cell` in nothing but that nobody poisons and nobody defends; one that
     /// is attacked on the same inputs before others.
-    fn clean(&self, cell: &Cell) -> Option<&Cell<'a>> {
+    pub(crate) fn clean(&self, cell: &Cell) -> Option<&Cell<'a>> {
         let spec = cell.spec();
         let clean = |c: &&Cell| {
             let c = c.spec();
@@ -147,6 +152,31 @@ impl<'a> Common<'a> {
             .count()
     }
 
+    /// A sentence on every cell whose seeds are one observation, and on every threat or defence that did nothing.
+    pub fn cautions(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        for cell in &self.cells {
+            let repeated = cell.repeats();
+            found.extend(repeated.map(|n| format!("{}: the {n} seeds {SAME}.", cell.name)));
+            let mut idle: Vec<(&str, usize)> = Vec::new();
+            for what in cell.records().flat_map(|r| &r.outcome.idle) {
+                match idle.iter_mut().find(|(other, _)| other == what) {
+                    Some((_, count)) => *count += 1,
+                    None => idle.push((what, 1)),
+                }
+            }
+            let done = cell.done();
+            let sentence = |(what, n)| format!("{}: {what} in {n} of {done} trials.", cell.name);
+            found.extend(idle.into_iter().map(sentence));
+        }
+        found
+    }
+
+    /// Why little damage means nothing in a cell: without poison its learner does no better than guessing.
+    fn unlearned(&self, cell: &Cell) -> Option<String> {
+        unlearned(self.clean(cell)?)
+    }
+
     /// A sentence on every cell that has a trial done.
     pub fn verdicts(&self) -> Vec<String> {
         self.shown().filter_map(|c| self.verdict(c)).collect()
@@ -177,6 +207,7 @@ impl<'a> Common<'a> {
                 with_seeds(robust)
             ));
         }
+        parts.extend(self.unlearned(cell));
         let doubts = cell
             .records()
             .filter(|r| !r.outcome.doubts.is_empty())
@@ -389,6 +420,43 @@ impl<'a> Common<'a> {
     }
 }
 
+/// What is said of seeds that are one observation.
+pub(crate) const SAME: &str = "gave the same results: neither the data nor the learner depend on the seed, so they are \
+                               one observation and have no interval";
+
+/// Error of a cell, and that of guessing, over the trials that have both.
+fn guess(cell: &Cell) -> Option<(Interval, f64)> {
+    let error = cell.mean(|m| m.chance.and(m.clean_error))?;
+    let chance = cell.mean(|m| m.clean_error.and(m.chance))?;
+    Some((error, chance.mean))
+}
+
+/// What there is to say of a cell whose learner does no better than guessing.
+pub(crate) fn unlearned(cell: &Cell) -> Option<String> {
+    let (error, chance) = guess(cell)?;
+    (!learned(cell)?).then(|| {
+        format!(
+            "in the cell {} the learner is not known to have learned anything: its error of {error} % does not lie below the \
+             {chance:.2} % of always answering the most frequent class, so poison has nothing to take from it",
+            cell.name
+        )
+    })
+}
+
+/// Whether a cell's error lies below that of guessing, by its whole interval; `None` where the error of guessing is not
+/// known.
+pub(crate) fn learned(cell: &Cell) -> Option<bool> {
+    let below = cell.mean(|m| Some(m.chance? - m.clean_error?))?;
+    Some(below.mean > 1e-9 && below.half.is_none_or(|half| below.mean > half))
+}
+
+/// [`Common::cautions`] for a terminal.
+pub fn caution_lines(run: &Run) -> String {
+    let measures = measures(run);
+    let cautions = Common::new(run, &measures).cautions();
+    cautions.iter().map(|line| format!("{line}\n")).collect()
+}
+
 /// The error of a cell, and whether it differs from that of the clean cell.
 fn effect(error: Interval, damage: Interval) -> String {
     let to = with_seeds(error);
@@ -398,7 +466,8 @@ fn effect(error: Interval, damage: Interval) -> String {
     };
     match damage.excludes_zero() {
         None => {
-            format!("test error {to}, {damage:+} points above clean, which one seed cannot judge")
+            let of = damage.lone();
+            format!("test error {to}, {damage:+} points above clean, which {of} cannot judge")
         }
         Some(true) if damage.mean > 0.0 => format!("test error rises by {size} points, to {to}"),
         Some(true) => format!("test error falls by {size} points, to {to}"),

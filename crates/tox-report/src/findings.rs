@@ -12,7 +12,7 @@ use tox_study::spec::TrialSpec;
 pub fn with_seeds(interval: Interval) -> String {
     match interval.half {
         Some(half) => format!("{:.1} ± {half:.1} % ({} seeds)", interval.mean, interval.n),
-        None => format!("{:.1} % (one seed, no interval)", interval.mean),
+        None => format!("{:.1} % ({}, no interval)", interval.mean, interval.lone()),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::stats::Interval;
 use crate::svg;
 use crate::{ReportError, Reports};
 use std::path::Path;
-use tox_study::gate::{Held, Quantity, Rule};
+use tox_study::gate::{Held, Quantity, Rule, Side};
 
 /// A gate, judged.
 pub struct Gate {
@@ -17,6 +17,8 @@ pub struct Gate {
     pub held: Held,
     /// What is measured; none where there is nothing yet.
     pub value: Option<Interval>,
+    /// Why the interval alone does not decide, or what was not looked at; may be empty.
+    pub doubt: String,
     /// Seeds that the study has for it.
     pub planned: usize,
 }
@@ -34,12 +36,19 @@ impl Gate {
                 (Some(half), of) => {
                     format!("{:.2} ± {half:.2} ({}{of} seeds)", value.mean, value.n)
                 }
+                (None, _) if value.n > 1 => {
+                    format!("{:.2}, and the {} seeds {}", value.mean, value.n, common::SAME)
+                }
                 (None, of) if of.is_empty() => format!("{:.2}, of one seed", value.mean),
                 (None, of) => format!("{:.2}, of one{of} seeds", value.mean),
             },
         };
         let (name, rule, held) = (&self.name, &self.rule, self.held.word());
-        format!("{name}: {rule}: {held}, {why}")
+        let doubt = match self.doubt.is_empty() {
+            true => String::new(),
+            false => format!("; {}", self.doubt),
+        };
+        format!("{name}: {rule}: {held}, {why}{doubt}")
     }
 }
 
@@ -75,9 +84,12 @@ pub fn gates(run: &Run) -> Vec<Gate> {
         let (value, planned) = common.quantity(rule.quantity, &rule.cell);
         let ends = value.and_then(|v| Some((v.mean - v.half?, v.mean + v.half?)));
         let all = value.is_some_and(|v| v.n == planned);
-        let held = match rule.judge(ends) {
+        let judged = rule.judge(ends);
+        let (guesses, doubt) = common.doubt(&rule, judged);
+        let held = match judged {
             // Trials that failed or diverged may be those that would not hold.
             Held::Yes if !all => Held::CannotTell,
+            Held::Yes | Held::No if guesses => Held::CannotTell,
             held => held,
         };
         let name = name.clone();
@@ -86,20 +98,65 @@ pub fn gates(run: &Run) -> Vec<Gate> {
             rule,
             held,
             value,
+            doubt,
             planned,
         })
     };
     run.head.gate.iter().filter_map(judged).collect()
 }
 
-impl Common<'_> {
-    /// What a gate is about, and how many seeds the study has for it.
-    fn quantity(&self, quantity: Quantity, name: &str) -> (Option<Interval>, usize) {
-        let named = |c: &&Cell| {
+impl<'a> Common<'a> {
+    fn named(&self, name: &str) -> Option<&Cell<'a>> {
+        self.cells.iter().find(|c| {
             let spec = c.spec();
             tox_study::plan::cell_name(&spec.cell, spec.variant.as_deref()) == name
+        })
+    }
+
+    /// Whether a verdict says only that a learner which learned nothing has nothing to lose, and what there is to say of
+    /// that: little damage to one that guesses, or right answers under attack of one that always gives the same.
+    fn doubt(&self, rule: &Rule, judged: Held) -> (bool, String) {
+        let little = match (rule.quantity, rule.side, judged) {
+            (Quantity::Damage, Side::AtMost, Held::Yes)
+            | (Quantity::Damage, Side::AtLeast, Held::No)
+            | (Quantity::Robust, Side::AtLeast, Held::Yes) => true,
+            (
+                Quantity::Error
+                | Quantity::Damage
+                | Quantity::Claim
+                | Quantity::Overclaim
+                | Quantity::Robust,
+                Side::AtMost | Side::AtLeast,
+                Held::Yes | Held::No | Held::CannotTell,
+            ) => false,
         };
-        let Some(cell) = self.cells.iter().find(named) else {
+        let Some(cell) = self.named(&rule.cell).filter(|_| little) else {
+            return (false, String::new());
+        };
+        let measured = match rule.quantity {
+            Quantity::Robust => Some(cell),
+            Quantity::Error | Quantity::Damage | Quantity::Claim | Quantity::Overclaim => {
+                self.clean(cell)
+            }
+        };
+        let Some(measured) = measured.filter(|c| Self::error(c).is_some()) else {
+            return (false, String::new());
+        };
+        match common::learned(measured) {
+            Some(true) => (false, String::new()),
+            Some(false) => (true, common::unlearned(measured).unwrap_or_default()),
+            None => (
+                false,
+                "whether the learner does better than guessing is not known: its records do not say what guessing errs \
+                 in"
+                    .to_owned(),
+            ),
+        }
+    }
+
+    /// What a gate is about, and how many seeds the study has for it.
+    fn quantity(&self, quantity: Quantity, name: &str) -> (Option<Interval>, usize) {
+        let Some(cell) = self.named(name) else {
             return (None, 0);
         };
         let all = cell.trials.len();

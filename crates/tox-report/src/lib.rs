@@ -293,5 +293,6 @@ pub fn headline(reports: &Reports, run_dir: &Path) -> Result<String, ReportError
         None => standard::headline(&run),
     };
     // Names of others are in sentences too.
-    Ok(printable(&(text + &gates::lines(&run))).into_owned())
+    let text = text + &common::caution_lines(&run) + &gates::lines(&run);
+    Ok(printable(&text).into_owned())
 }

@@ -48,9 +48,12 @@ pub fn render(
     let (first, rest) = findings.split_at(findings.iter().take_while(warns).count());
     let gates = gates(run).into_iter();
     let gates: Vec<String> = gates.map(|g| format!("Gate {}.", g.sentence())).collect();
+    let common = Common::new(run, &measures);
+    let cautions = common.cautions();
     let findings: Vec<&String> = first
         .iter()
         .chain(&gates)
+        .chain(&cautions)
         .chain(&foreign)
         .chain(rest)
         .collect();
@@ -63,7 +66,7 @@ pub fn render(
         done => run.trials.iter().filter(|t| t.record().is_some()).count(),
         findings,
         facts,
-        common => Common::new(run, &measures).value(),
+        common => common.value(),
         again => shell_word(&format!("../{}-again", head.name)),
         ..own
     })?)

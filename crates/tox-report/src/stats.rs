@@ -11,7 +11,8 @@ pub struct Interval {
     pub n: usize,
     /// Their mean.
     pub mean: f64,
-    /// Half of the 95 % t-interval; `None` for a single value.
+    /// Half of the 95 % t-interval; `None` for a single value, and where all `n` trials gave the same results, which
+    /// are one observation.
     pub half: Option<f64>,
 }
 
@@ -27,7 +28,21 @@ impl fmt::Display for Interval {
 }
 
 impl Interval {
-    /// Whether the interval excludes 0; `None` for a single value.
+    /// What a mean without an interval is of.
+    pub fn lone(&self) -> String {
+        match self.n {
+            1 => "one seed".to_owned(),
+            n => format!("{n} seeds that gave the same results"),
+        }
+    }
+
+    /// Without its interval where it is of `one` observation.
+    pub fn once(self, one: bool) -> Self {
+        let half = self.half.filter(|_| !one);
+        Self { half, ..self }
+    }
+
+    /// Whether the interval excludes 0; `None` without one.
     pub fn excludes_zero(&self) -> Option<bool> {
         self.half.map(|half| self.mean.abs() > half)
     }

@@ -74,7 +74,7 @@ impl Case {
         let evidence = match found {
             None => "not measured".to_owned(),
             Some(i) => match i.half {
-                None => format!("{}{unit} (one seed)", signed(i.mean, i.mean)),
+                None => format!("{}{unit} ({})", signed(i.mean, i.mean), i.lone()),
                 Some(half) => {
                     // Equal differences leave an interval of rounding errors.
                     let scale = if half > 1e-9 * i.mean.abs() {

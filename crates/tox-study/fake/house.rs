@@ -168,6 +168,7 @@ impl Learner for Fake {
             outcome: outcome
                 .ok_or_else(|| Failure::new(Exit::Failed, &"the error is not finite"))?,
             data_hash: "none".into(),
+            chance_error: None,
             data_notes: Vec::new(),
             machine: Machine::cpu("none".into()),
             parts: Parts::new(),

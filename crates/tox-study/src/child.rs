@@ -157,6 +157,7 @@ pub fn run(
         toxscreen: env!("CARGO_PKG_VERSION").to_owned(),
         data_hash: finished.data_hash,
         data_notes: finished.data_notes,
+        chance_error: finished.chance_error,
         device: options.device.clone(),
         adapter: finished.machine.adapter,
         threads: options.threads,

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use tox_data::features::{Ask, Opened};
 use tox_data::spec::DataSpec;
-use tox_data::{Data, DataDir, DataError, TableSet, load_any, load_seeded, source_hash};
+use tox_data::{Data, DataDir, DataError, DataRef, TableSet, load_any, load_seeded, source_hash};
 
 /// All that is registered.
 #[derive(Clone, Copy)]
@@ -343,6 +343,11 @@ pub trait Learner: Sync {
         None
     }
 
+    /// What a user is to know of it before its trials run.
+    fn notes(&self, _config: &Part) -> Vec<String> {
+        Vec::new()
+    }
+
     /// How far errors in percent may lie apart when a trial is run again, in points; `None` where they
     /// must be the same.
     fn tolerance(&self, _config: &Part) -> Option<f64> {
@@ -390,6 +395,8 @@ pub struct Measures {
     pub clean_error: Option<f64>,
     /// The error that the learner believes in, such as its validation error.
     pub claim: Option<f64>,
+    /// Error of always answering the most frequent class of the test rows; `None` where it is not known.
+    pub chance: Option<f64>,
     /// Accuracy under each attack on inputs, by the attack's short name.
     pub robust: Vec<(String, f64)>,
     /// Candidates that were evaluated.
@@ -400,6 +407,8 @@ pub struct Measures {
     pub others: Vec<Measure>,
     /// Why a number is not to be trusted.
     pub doubts: Vec<String>,
+    /// What did nothing, such as a defence that changed no row.
+    pub idle: Vec<String>,
 }
 
 /// One measured number.
@@ -433,6 +442,14 @@ pub trait Threat: Sync {
     /// # Errors
     /// Why not.
     fn takes_table(&self, _config: &Part) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Whether it changes any of these rows, as far as that is known before a trial.
+    ///
+    /// # Errors
+    /// Why not.
+    fn fits(&self, _config: &Part, _data: DataRef<'_>) -> Result<(), String> {
         Ok(())
     }
 

@@ -49,6 +49,10 @@ pub struct Provenance {
     /// What is unusual about this copy of the data, such as fewer images than the official one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub data_notes: Vec<String>,
+    /// Error in percent of always answering the most frequent class of the test rows; none of a learner that is not
+    /// scored on any, and of records that were made before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chance_error: Option<f64>,
     /// Device string, such as `cpu`.
     pub device: String,
     /// What that is, where it is no CPU.

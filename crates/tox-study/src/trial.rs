@@ -79,10 +79,23 @@ pub struct Finished {
     pub data_hash: String,
     /// What is unusual about this copy of the data.
     pub data_notes: Vec<String>,
+    /// Error in percent of always answering the most frequent class of the rows that the error is measured on, where
+    /// the trial knows it.
+    pub chance_error: Option<f64>,
     /// What it ran with.
     pub machine: Machine,
     /// What parts of it took.
     pub parts: Parts,
+}
+
+impl Finished {
+    /// With the error of guessing; see [`Finished::chance_error`].
+    pub fn guessing(self, chance_error: f64) -> Self {
+        Self {
+            chance_error: Some(chance_error),
+            ..self
+        }
+    }
 }
 
 /// What a trial's numbers were computed with.

@@ -12,6 +12,7 @@ use crate::house::House;
 use crate::record::Record;
 use crate::runner::{End, Job, News, Notice, RunOptions, Stop, run_jobs};
 use crate::store::Store;
+use crate::trial::Exit;
 use compare::compare;
 use folder::Sets;
 use serde::Serialize;
@@ -66,7 +67,8 @@ pub enum Verdict {
     /// It was made with another instruction set, platform or toxscreen, or on a device that does not repeat
     /// itself, so that bits cannot be compared here; every number lies within the tolerance.
     Close,
-    /// So it was, and some value lies further apart; or data are not here to be compared.
+    /// So it was, and some value lies further apart; or data or files that it was made with are not here, or are
+    /// others now, so that nothing can be compared.
     CannotTell,
     /// Its learner does not repeat itself, and its errors lie within the tolerance that the recipe gives it.
     Within,
@@ -170,6 +172,11 @@ pub fn verify(
     let mut devices: BTreeMap<&str, Result<(), String>> = BTreeMap::new();
     for i in chosen {
         let Some(record) = &records[i] else { continue };
+        if let Some(lacks) = sets.lacks(&record.spec) {
+            checks[i].verdict = Verdict::CannotTell;
+            checks[i].note = format!("cannot be run again here: {lacks}");
+            continue;
+        }
         let device = record.provenance.device.as_str();
         if let Err(why) = devices.entry(device).or_insert_with(|| usable(device)) {
             checks[i].verdict = Verdict::CannotTell;
@@ -204,6 +211,11 @@ pub fn verify(
                     Err(e) => (Verdict::Failed, e.to_string()),
                 },
                 End::Stopped => (Verdict::Intact, "stopped before it was compared".into()),
+                // Not the record's fault, such as what a learner reads beside its files.
+                End::Failed(failure) if failure.exit_code == Some(Exit::Data.code().into()) => {
+                    let note = format!("cannot be run again here: {}", failure.message);
+                    (Verdict::CannotTell, note)
+                }
                 End::Failed(failure) => (Verdict::Failed, failure.message.clone()),
             };
             checks[i].verdict = verdict;

@@ -17,6 +17,7 @@ fn seal(error: f64, seconds: f64) -> Result<Record, RecordError> {
     let provenance = Provenance {
         toxscreen: "0.1.0".into(),
         data_hash: "ab".into(),
+        chance_error: None,
         data_notes: Vec::new(),
         device: "cpu".into(),
         adapter: None,

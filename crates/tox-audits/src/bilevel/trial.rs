@@ -85,15 +85,10 @@ pub fn run(
         cleansed,
         attacked,
     };
-    crate::finished(
-        KIND,
-        &outcome,
-        (
-            clean.as_ref().hash().to_owned(),
-            clean.as_ref().notes().to_vec(),
-        ),
-        Machine::cpu(instruction_set()),
-    )
+    let clean = clean.as_ref();
+    let data = (clean.hash().to_owned(), clean.notes().to_vec());
+    let machine = Machine::cpu(instruction_set());
+    Ok(crate::finished(KIND, &outcome, data, machine)?.guessing(clean.chance_error()))
 }
 
 /// Shares of a trial's time, roughly: what learning costs is 1.

@@ -117,7 +117,8 @@ pub fn run(
         cleansed: prepared.cleansed,
         attacked,
     };
-    crate::finished(KIND, &outcome, (clean.hash, clean.notes), machine)
+    let chance = clean.chance_error();
+    Ok(crate::finished(KIND, &outcome, (clean.hash, clean.notes), machine)?.guessing(chance))
 }
 
 /// Shares of a trial's time, roughly: what a search costs is 1.

@@ -4,6 +4,7 @@
 mod answer;
 mod config;
 pub mod error;
+mod imports;
 pub mod outcome;
 mod predict;
 mod process;
@@ -121,6 +122,28 @@ impl Learner for External {
         })
     }
 
+    fn notes(&self, part: &Part) -> Vec<String> {
+        let Ok(config) = part.read::<ExternalConfig>() else {
+            return Vec::new();
+        };
+        let mut unlisted = imports::unlisted(&config);
+        let Some(first) = unlisted.first().cloned() else {
+            return Vec::new();
+        };
+        let (count, least) = (unlisted.len(), 5);
+        unlisted.truncate(least);
+        let more = match count.saturating_sub(least) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        vec![format!(
+            "the learner imports {}{more}, which `files` does not list: its trials go by the content of the listed files alone, so \
+             that after a change there old results would be taken for new ones; add such as files = [\"{first}\"] to the \
+             recipe's learner (the trials get other ids)",
+            unlisted.join(", ")
+        )]
+    }
+
     fn tolerance(&self, part: &Part) -> Option<f64> {
         let config: ExternalConfig = part.read().ok()?;
         (!config.deterministic).then_some(config.tolerance)
@@ -191,7 +214,7 @@ impl Learner for External {
             others: others.into_iter().flatten().collect(),
             ..Measures::default()
         };
-        crate::common_measures(&mut measures, outcome.poison.as_ref(), None);
+        crate::common_measures(&mut measures, outcome.poison.as_ref(), &outcome.cleansed, None);
         let attacked = outcome.attacked.iter();
         let robust = attacked.map(|a| (a.attack.clone(), a.accuracy));
         measures.robust.extend(robust);

@@ -164,15 +164,9 @@ pub fn run(
         attacked,
         screened,
     };
-    crate::finished(
-        KIND,
-        &outcome,
-        (
-            clean.as_ref().hash().to_owned(),
-            clean.as_ref().notes().to_vec(),
-        ),
-        machine,
-    )
+    let clean = clean.as_ref();
+    let data = (clean.hash().to_owned(), clean.notes().to_vec());
+    Ok(crate::finished(KIND, &outcome, data, machine)?.guessing(clean.chance_error()))
 }
 
 /// The data, of which there must be something to learn from and to score on.

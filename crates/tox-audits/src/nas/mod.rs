@@ -212,6 +212,7 @@ impl Learner for Nas {
         crate::common_measures(
             &mut measures,
             outcome.poison.as_ref(),
+            &outcome.cleansed,
             outcome.attacked.as_ref(),
         );
         measures

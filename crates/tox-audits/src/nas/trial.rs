@@ -159,12 +159,8 @@ pub fn run(
         bad_edges,
         screened,
     };
-    crate::finished(
-        KIND,
-        &outcome,
-        (clean.hash.clone(), clean.notes.clone()),
-        machine,
-    )
+    let data = (clean.hash.clone(), clean.notes.clone());
+    Ok(crate::finished(KIND, &outcome, data, machine)?.guessing(clean.chance_error()))
 }
 
 /// Name of the step of the final training.

@@ -106,7 +106,7 @@ impl Learner for Network {
             clean_error: Some(100.0 - outcome.evaluation.clean),
             ..Measures::default()
         };
-        crate::common_measures(&mut measures, None, Some(&outcome.evaluation));
+        crate::common_measures(&mut measures, None, &[], Some(&outcome.evaluation));
         measures
     }
 }

@@ -124,7 +124,7 @@ impl Learner for Poisoning {
             doubts: outcome.warning().into_iter().collect(),
             ..Measures::default()
         };
-        crate::common_measures(&mut measures, Some(&outcome.poison), None);
+        crate::common_measures(&mut measures, Some(&outcome.poison), &[], None);
         measures
     }
 }

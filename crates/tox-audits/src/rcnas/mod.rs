@@ -105,7 +105,7 @@ impl Learner for RcNas {
             match judged.role {
                 Role::Found => {
                     measures.clean_error = Some(100.0 - judged.evaluation.clean);
-                    crate::common_measures(&mut measures, None, Some(&judged.evaluation));
+                    crate::common_measures(&mut measures, None, &[], Some(&judged.evaluation));
                 }
                 Role::Teacher => measures.others.push(Measure {
                     metric: "teacher_error",
@@ -115,7 +115,7 @@ impl Learner for RcNas {
                 }),
             }
         }
-        crate::common_measures(&mut measures, outcome.poison.as_ref(), None);
+        crate::common_measures(&mut measures, outcome.poison.as_ref(), &outcome.cleansed, None);
         measures
     }
 }

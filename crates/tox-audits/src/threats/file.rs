@@ -4,6 +4,7 @@ use super::{DataPoison, plain};
 use crate::scene::{Crafting, Scene};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use std::path::Path;
+use tox_data::DataRef;
 use tox_data::features::Features;
 use tox_data::patch::{Patch, PatchError};
 use tox_poison::data::threat::FileThreat;
@@ -38,6 +39,17 @@ impl Threat for PatchFile {
             threat.hash = Some(patch.manifest().patch_hash.clone());
         }
         Ok(Part::new(self.kind(), &threat))
+    }
+
+    /// It was made of the training rows, or of those with the validation rows behind them.
+    fn fits(&self, config: &Part, data: DataRef<'_>) -> Result<(), String> {
+        let threat: FileThreat = config.read().map_err(|e| e.to_string())?;
+        let patch = Patch::load(Path::new(&threat.path)).map_err(|e| e.to_string())?;
+        let applies = |mut rows: Features| patch.apply(&mut rows);
+        match (applies(data.pool()), applies(data.train())) {
+            (Ok(()), _) | (_, Ok(())) => Ok(()),
+            (Err(why), Err(_)) => Err(why.to_string()),
+        }
     }
 
     fn title(&self, config: &Part) -> String {

@@ -16,10 +16,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::marker::PhantomData;
+use tox_data::DataRef;
 use tox_data::features::Features;
 use tox_data::patch::Patch;
 use tox_data::ranges::{self, OutOfRange};
-use tox_poison::data::Crafted;
+use tox_poison::data::{Crafted, points};
 use tox_poison::data::threat::{ClfThreat, GcThreat, NoiseThreat, RlfThreat};
 use tox_study::house::Threat;
 use tox_study::part::Part;
@@ -158,6 +159,17 @@ impl<T: ShareOfRows> Threat for Rows<T> {
     fn takes_table(&self, config: &Part) -> Result<(), String> {
         let config = config.read::<T>().map_err(|e| e.to_string())?;
         config.takes_table()
+    }
+
+    /// Of the rows that any learner lets an adversary reach.
+    fn fits(&self, config: &Part, data: DataRef<'_>) -> Result<(), String> {
+        match self.budget(config).filter(|share| *share > 0.0) {
+            Some(budget) => match points(budget, data.labels()[..2].iter().map(|l| l.len()).sum()) {
+                Ok(_) => Ok(()),
+                Err(e) => Err(e.to_string()),
+            },
+            None => Ok(()),
+        }
     }
 
     fn shares(&self, config: &Part, learner: &Part) -> Option<Value> {

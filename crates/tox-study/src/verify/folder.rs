@@ -127,6 +127,8 @@ pub struct Sets<'a> {
     house: House,
     dir: Result<&'a DataDir, &'a DataError>,
     seen: BTreeMap<String, Result<String, DataError>>,
+    /// Hashes of other files, by name and the hash that a trial expects.
+    read: BTreeMap<(String, String), Result<String, String>>,
 }
 
 impl<'a> Sets<'a> {
@@ -135,6 +137,7 @@ impl<'a> Sets<'a> {
             house,
             dir,
             seen: BTreeMap::new(),
+            read: BTreeMap::new(),
         }
     }
 
@@ -182,9 +185,6 @@ impl<'a> Sets<'a> {
                 let name = &data.dataset;
                 match self.hash(&trial.spec, data) {
                     Some(Ok(_)) => {}
-                    Some(Err(e @ DataError::Changed { .. })) => {
-                        say(name, Verdict::Damaged, e.to_string());
-                    }
                     Some(Err(e)) => {
                         say(
                             name,
@@ -196,49 +196,74 @@ impl<'a> Sets<'a> {
                 }
             }
         }
-        let mut read = BTreeSet::new();
         for trial in &done {
-            let learner = self.house.learner(&trial.spec.learner.kind);
-            let (Some(learner), Ok(dir)) = (learner, self.dir) else {
-                continue;
-            };
-            for file in learner.files(&trial.spec.learner, dir) {
-                let name = file.path.display().to_string();
-                if !read.insert((name.clone(), file.hash.clone())) {
-                    continue;
-                }
-                match (file.read)(&file.path) {
-                    Ok(found) if file.hash.as_ref() == Some(&found) => {}
-                    Ok(found) => {
-                        let expected = file.hash.as_deref().unwrap_or("none");
-                        let note = format!("changed: its hash is {found}, expected {expected}");
-                        say(&name, Verdict::Damaged, note);
-                    }
-                    Err(e) => say(
-                        &name,
-                        Verdict::CannotTell,
-                        format!("cannot be compared here: {e}"),
-                    ),
-                }
-            }
-        }
-        for (path, expected) in done.iter().flat_map(|t| t.spec.files()) {
-            let found = hash_of(Path::new(&path), &expected);
-            match found {
-                Ok(found) if found == expected => {}
-                Ok(found) => {
-                    let note = format!("changed: its hash is {found}, expected {expected}");
-                    say(&path, Verdict::Damaged, note);
-                }
-                Err(e) => say(
-                    &path,
-                    Verdict::CannotTell,
-                    format!("cannot be compared here: {e}"),
-                ),
+            for (name, amiss) in self.amiss_files(&trial.spec) {
+                say(&name, Verdict::CannotTell, amiss);
             }
         }
         found
     }
+
+    /// What a trial cannot be run again without: data or files that are gone, or that are others now.
+    pub fn lacks(&mut self, trial: &TrialSpec) -> Option<String> {
+        for data in trial.data_sets() {
+            if let Some(Err(e)) = self.hash(trial, &data) {
+                return Some(e.to_string());
+            }
+        }
+        let amiss = self.amiss_files(trial);
+        let (name, amiss) = amiss.into_iter().next()?;
+        Some(format!("{name}: {amiss}"))
+    }
+
+    /// The files that a trial reads beside its data which are not those that it was made with, and why.
+    fn amiss_files(&mut self, trial: &TrialSpec) -> Vec<(String, String)> {
+        let mut files: Vec<Asked> = Vec::new();
+        if let (Some(learner), Ok(dir)) = (self.house.learner(&trial.learner.kind), self.dir) {
+            for file in learner.files(&trial.learner, dir) {
+                let read = file.read;
+                files.push(Asked {
+                    name: file.path.display().to_string(),
+                    expected: file.hash.clone().unwrap_or_default(),
+                    read: Box::new(move || read(&file.path).map_err(|e| e.to_string())),
+                });
+            }
+        }
+        for (name, expected) in trial.files() {
+            let (path, hash) = (name.clone(), expected.clone());
+            let read = Box::new(move || hash_of(Path::new(&path), &hash));
+            files.push(Asked {
+                name,
+                expected,
+                read,
+            });
+        }
+        let mut amiss = Vec::new();
+        for file in files {
+            let (name, expected) = (file.name, file.expected);
+            let key = (name.clone(), expected.clone());
+            let found = self.read.entry(key).or_insert_with(|| (file.read)());
+            match found {
+                Ok(found) if *found == expected => {}
+                Ok(found) => {
+                    let note = format!(
+                        "changed: its hash is {found}, expected {expected}; put the old one back to compare"
+                    );
+                    amiss.push((name, note));
+                }
+                Err(e) => amiss.push((name, format!("cannot be compared here: {e}"))),
+            }
+        }
+        amiss
+    }
+}
+
+/// A file that a trial reads.
+struct Asked {
+    name: String,
+    /// The hash that the trial names.
+    expected: String,
+    read: Box<dyn Fn() -> Result<String, String>>,
 }
 
 /// Hash of a file's bytes; of a poison patch, that of its content.

@@ -65,6 +65,7 @@ pub fn json(told: &Told) -> serde_json::Value {
             "held": gate.held,
             "mean": gate.value.map(|v| v.mean),
             "half": gate.value.and_then(|v| v.half),
+            "doubt": gate.doubt,
             "seeds": gate.value.map(|v| v.n),
             "planned": gate.planned,
         })

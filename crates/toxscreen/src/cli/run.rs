@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 use tox_audits::HOUSE;
 use tox_data::DataDir;
-use tox_data::spec::DataSpec;
+use tox_data::spec::{DataSpec, SplitKind};
 use tox_study::executors::{self, Summary, Told};
 use tox_study::part::Part;
 use tox_study::plan::Trial;
@@ -148,6 +148,14 @@ impl Asked {
         }?;
         for note in &study.notes {
             say(format_args!("note: {note}"));
+        }
+        let mut asked: Vec<&Part> = Vec::new();
+        for spec in study.specs() {
+            if !asked.contains(&&spec.learner) {
+                asked.push(&spec.learner);
+                let notes = HOUSE.of(spec)?.notes(&spec.learner);
+                notes.iter().for_each(|note| say(format_args!("note: {note}")));
+            }
         }
         Ok(study)
     }
@@ -352,6 +360,7 @@ fn preflight(study: &Study, dir: &Path, data_dir: &DataDir) -> Result<()> {
     let mut loaded: Vec<DataSpec> = Vec::new();
     let mut tables: Vec<DataSpec> = Vec::new();
     let mut asked: Vec<&Part> = Vec::new();
+    let mut fitted: Vec<(&DataSpec, &Part, u64)> = Vec::new();
     for trial in &study.trials {
         if Store::has_record(dir, &trial.id) {
             continue;
@@ -378,12 +387,45 @@ fn preflight(study: &Study, dir: &Path, data_dir: &DataDir) -> Result<()> {
             );
             return Err(usage(message, &refused.hint));
         }
+        if let Some(part) = trial.spec.threat.data.as_ref() {
+            let threat = HOUSE.threats.iter().find(|t| t.kind() == part.kind);
+            // How many rows there are does not depend on the seed, which they are may.
+            let by_rows = threat.is_some_and(|t| t.budget(part).is_none());
+            let seed = match by_rows && trial.spec.data.split == SplitKind::Random {
+                true => trial.spec.seed,
+                false => 0,
+            };
+            let key = (&trial.spec.data, part, seed);
+            let rows = HOUSE.of(&trial.spec)?.takes_rows();
+            if let Some(threat) = threat.filter(|_| !rows && !fitted.contains(&key)) {
+                let data = HOUSE.load(&trial.spec, &trial.spec.data, data_dir, seed)?;
+                let fits = threat.fits(part, data.as_ref());
+                fits.map_err(|why| unfitting(trial, part, &why))?;
+                fitted.push(key);
+            }
+        }
         if !asked.contains(&&trial.spec.learner) {
             HOUSE.of(&trial.spec)?.preflight(&trial.spec, data_dir)?;
             asked.push(&trial.spec.learner);
         }
     }
     Ok(())
+}
+
+/// A threat that would attack nothing.
+fn unfitting(trial: &Trial, threat: &Part, why: &str) -> tox_study::trial::Failure {
+    let message = format!(
+        "cell \"{}\", seed {}: the threat \"{}\" attacks nothing of {}: {why}",
+        trial.spec.cell,
+        trial.spec.seed,
+        threat.kind,
+        trial.spec.data.name()
+    );
+    usage(
+        message,
+        "raise its `budget` to a row at least, or write 0 for a clean baseline; a patch goes with the data, the split and the seed \
+         that it was made of",
+    )
 }
 
 /// Each reason once, however many trials it hit.

@@ -59,6 +59,52 @@ fn a_learner_is_audited_in_any_language() {
 }
 
 #[test]
+fn imports_that_no_file_lists_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+    write("mine.py", "import helper\n");
+    write("helper.py", "");
+    recipe(dir.path(), "python = \"mine:learn\"", CLEAN);
+    let note = "imports helper.py, which `files` does not list";
+    for args in [&["plan", "own.toml"][..], &["trust", "own.toml"]] {
+        let ran = toxscreen(dir.path(), args);
+        let said = text(&ran.stderr);
+        assert!(ran.status.success() && said.contains(note), "{said}");
+    }
+    recipe(
+        dir.path(),
+        "python = \"mine:learn\"\nfiles = [\"helper.py\"]",
+        CLEAN,
+    );
+    let ran = toxscreen(dir.path(), &["plan", "own.toml"]);
+    assert!(!text(&ran.stderr).contains("does not list"));
+}
+
+/// Data and files that are gone or others are no fault of a record.
+#[test]
+fn a_learner_that_is_gone_cannot_be_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let exe = learner();
+    let own = dir.path().join("own-learner");
+    fs::copy(&exe, &own).unwrap();
+    recipe(dir.path(), &command_of(&["./own-learner"]), CLEAN);
+    done(dir.path(), &RUN);
+    assert!(done(dir.path(), &VERIFY).contains("0 bad; 1 the same"));
+    let cannot = |name: &str| {
+        let ran = toxscreen(dir.path(), &VERIFY);
+        let said = text(&ran.stdout);
+        assert_eq!(ran.status.code(), Some(4), "{said}");
+        for part in ["0 bad", "1 that cannot be told", "own-learner", name] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+    };
+    fs::rename(&own, dir.path().join("away")).unwrap();
+    cannot("No such file");
+    fs::write(&own, "other").unwrap();
+    cannot("changed: its hash is");
+}
+
+#[test]
 fn a_recipe_with_a_program_is_not_run_unasked() {
     let dir = tempfile::tempdir().unwrap();
     let exe = learner();

@@ -72,6 +72,20 @@ impl<'a> Cell<'a> {
         poison(self.spec())
     }
 
+    /// Whether neither space nor data are poisoned.
+    pub fn unpoisoned(&self) -> bool {
+        self.poison().is_none() && self.spec().threat.data.is_none()
+    }
+
+    /// Its label, with the variant where others of `all` have the same label.
+    pub fn told(&self, all: &[&Cell]) -> String {
+        let others = all.iter().filter(|c| c.label() == self.label()).count();
+        match others > 1 {
+            true => self.name.clone(),
+            false => self.label().to_owned(),
+        }
+    }
+
     /// Whether its poison is this set.
     pub fn of_set(&self, set: impl Into<BadSet>) -> bool {
         let set = set.into();
@@ -90,9 +104,13 @@ impl<'a> Cell<'a> {
 
     /// What the adversary does, for people.
     pub fn threat(&self) -> String {
-        let threat = match self.poison() {
-            Some(p) => format!("{} × {}", p.set, p.q),
-            None => "none".to_owned(),
+        let space = self.poison().map(|p| format!("{} × {}", p.set, p.q));
+        let data = self.spec().threat.data.as_ref();
+        let data = data.map(|threat| format!("{} in the data", threat.kind));
+        let all: Vec<String> = space.into_iter().chain(data).collect();
+        let threat = match all.is_empty() {
+            true => "none".to_owned(),
+            false => all.join(" + "),
         };
         if self.screened() {
             format!("{threat}, screened")
@@ -134,7 +152,7 @@ impl<'a> Cell<'a> {
 }
 
 /// Whether two cells have the same data and a learner equal but for the strategy and the NaN policy.
-fn same_setting(a: &Cell, b: &Cell) -> bool {
+pub fn same_setting(a: &Cell, b: &Cell) -> bool {
     let bare = |cell: &Cell| {
         let mut config = cell.config.clone();
         config.strategy = Strategy::Enas;
@@ -165,7 +183,7 @@ fn nearest<'c, 'a>(
 /// the poisoned twin. The NaN policy may differ if there is no other.
 pub fn clean_of<'c, 'a>(cells: &'c [Cell<'a>], cell: &Cell<'a>) -> Option<&'c Cell<'a>> {
     nearest(cells, cell, |c| {
-        c.poison().is_none() && !c.screened() && c.random() == cell.random()
+        c.unpoisoned() && c.spec().defence.is_none() && c.random() == cell.random()
     })
 }
 

@@ -1,6 +1,6 @@
 //! The cells that share a panel of a figure.
 
-use super::cells::{Cell, clean_of, sets};
+use super::cells::{Cell, clean_of, same_setting, sets};
 use tox_poison::space::{BadSet, PoisonSet};
 use tox_report::figure::short;
 use tox_report::svg::Ink;
@@ -37,21 +37,20 @@ impl<'c, 'a> Family<'c, 'a> {
                 members.retain(|c| c.done() > 0);
                 let q = |c: &Cell| c.poison().map_or(0, |p| p.q);
                 members.sort_by_key(|c| q(c));
-                let Some(first) = members.first() else {
-                    continue;
-                };
-                let mut doses: Vec<usize> = members.iter().map(|c| q(c)).collect();
-                doses.dedup();
-                let mut title = format!("{set}: {}", about(&set));
-                if several {
-                    title = format!("{title}, {}", data.dataset);
+                for (title, members) in by_setting(&format!("{set}: {}", about(&set)), members) {
+                    let mut doses: Vec<usize> = members.iter().map(|c| q(c)).collect();
+                    doses.dedup();
+                    let clean = members.first().and_then(|first| clean_of(cells, first));
+                    families.push(Self {
+                        title: match several {
+                            true => format!("{title}, {}", data.dataset),
+                            false => title,
+                        },
+                        clean: clean.filter(|c| c.done() > 0),
+                        doses,
+                        cells: members,
+                    });
                 }
-                families.push(Self {
-                    title,
-                    clean: clean_of(cells, first).filter(|c| c.done() > 0),
-                    doses,
-                    cells: members,
-                });
             }
         }
         families
@@ -86,6 +85,37 @@ impl<'c, 'a> Family<'c, 'a> {
         let longest = self.with_clean().map(|c| short(&c.name).chars().count());
         7.0 * longest.max().unwrap_or(0) as f64 + 8.0
     }
+}
+
+/// Cells of one learner together, with a title; variants that differ in more than the NaN policy are apart, by their
+/// names.
+pub fn by_setting<'c, 'a>(
+    title: &impl ToString,
+    cells: Vec<&'c Cell<'a>>,
+) -> Vec<(String, Vec<&'c Cell<'a>>)> {
+    let mut groups: Vec<Vec<&Cell>> = Vec::new();
+    for cell in cells {
+        match groups.iter_mut().find(|g| same_setting(g[0], cell)) {
+            Some(group) => group.push(cell),
+            None => groups.push(vec![cell]),
+        }
+    }
+    let several = groups.len() > 1;
+    let variant = |group: &[&'c Cell<'a>]| group[0].spec().variant.as_deref();
+    let alike = groups.windows(2).all(|w| variant(&w[0]) == variant(&w[1]));
+    let titled = |group: Vec<&'c Cell<'a>>| {
+        let apart = match variant(&group) {
+            _ if !several => None,
+            Some(variant) if !alike => Some(variant),
+            Some(_) | None => Some(group[0].spec().data.name()),
+        };
+        let title = match apart {
+            Some(apart) => format!("{} ({apart})", title.to_string()),
+            None => title.to_string(),
+        };
+        (title, group)
+    };
+    groups.into_iter().map(titled).collect()
 }
 
 /// What a set is made of.

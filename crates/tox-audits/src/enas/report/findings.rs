@@ -3,9 +3,10 @@
 
 use super::cells::{self, COLLAPSE_MARGIN, Cell, clean_of, policy_name};
 use super::paper::{Beside, Paper, Printed};
+use super::family::by_setting;
 use super::screen;
 use crate::enas::outcome::EnasOutcome;
-use tox_poison::space::PoisonSet;
+use tox_poison::space::{BadSet, PoisonSet};
 use tox_report::findings::{missing, mixed, with_seeds};
 use tox_report::run::Run;
 use tox_report::stats::{self, Interval};
@@ -21,7 +22,7 @@ pub fn findings(run: &Run, cells: &[Cell], paper: Option<&Paper>) -> Vec<String>
         .filter(|c| !c.screened() && !c.random() && c.done() > 0)
         .collect();
     for cell in &plain {
-        if cell.poison().is_none() && !cell.guarded() {
+        if cell.unpoisoned() && !cell.guarded() {
             out.extend(clean(cell, paper));
         }
     }
@@ -37,7 +38,9 @@ pub fn findings(run: &Run, cells: &[Cell], paper: Option<&Paper>) -> Vec<String>
     out.extend(rise(cells));
     for cell in &plain {
         if one_shot(cell) || cell.collapses() > 0 {
-            out.push(collapse(cell));
+            let like = plain.iter().filter(|c| c.policy() == cell.policy());
+            let like: Vec<&Cell> = like.copied().collect();
+            out.push(collapse(cell, &cell.told(&like)));
         }
     }
     let told = plain.iter().copied().filter(|c| {
@@ -53,7 +56,7 @@ pub fn findings(run: &Run, cells: &[Cell], paper: Option<&Paper>) -> Vec<String>
 fn constant(cells: &[Cell]) -> Option<String> {
     let names = cells
         .iter()
-        .filter(|c| c.poison().is_none() || c.screened());
+        .filter(|c| c.unpoisoned() || c.screened());
     let names: Vec<String> = names
         .filter_map(|c| {
             let error = c.test()?.mean;
@@ -113,8 +116,8 @@ fn against_clean(above: Interval) -> String {
     let points = above.mean.abs();
     let Some(half) = above.half else {
         return format!(
-            "{points:.1} points {side} clean. With one seed in common there is no interval to judge \
-             that by."
+            "{points:.1} points {side} clean. With {} in common there is no interval to judge that by.",
+            above.lone()
         );
     };
     let verdict = if above.mean.abs() > half {
@@ -135,11 +138,12 @@ fn against_clean(above: Interval) -> String {
 fn rise(cells: &[Cell]) -> Option<String> {
     let mut parts = Vec::new();
     let sets = cells::sets(cells).into_iter();
-    for set in sets.filter(|set| *set != PoisonSet::P3Plus.into()) {
-        let mut steps: Vec<&Cell> = cells
-            .iter()
-            .filter(|c| c.of_set(set.clone()) && !c.screened() && !c.random() && !c.guarded())
-            .collect();
+    let of = |set: &BadSet| {
+        let fit = |c: &&Cell| c.of_set(set.clone()) && !c.screened() && !c.random() && !c.guarded();
+        cells.iter().filter(fit).collect::<Vec<&Cell>>()
+    };
+    let sets = sets.filter(|set| *set != PoisonSet::P3Plus.into());
+    for (title, mut steps) in sets.flat_map(|set| by_setting(&set, of(&set))) {
         let q = |c: &Cell| c.poison().map_or(0, |p| p.q);
         steps.sort_by_key(|c| q(c));
         let Some(clean) = steps.first().and_then(|c| clean_of(cells, c)) else {
@@ -160,7 +164,7 @@ fn rise(cells: &[Cell]) -> Option<String> {
         let sure = up.clone().filter(|m| m.excludes_zero() == Some(true));
         let half = whole.half.map_or(String::new(), |h| format!(" ± {h:.1}"));
         parts.push(format!(
-            "{set} up at {} of {} steps, {} of them by more than chance; {:+.1}{half} points at \
+            "{title} up at {} of {} steps, {} of them by more than chance; {:+.1}{half} points at \
              q = {}",
             up.count(),
             moves.len(),
@@ -179,12 +183,11 @@ fn rise(cells: &[Cell]) -> Option<String> {
 }
 
 /// How a cell fared with NaN.
-fn collapse(cell: &Cell) -> String {
+fn collapse(cell: &Cell, name: &str) -> String {
     let (k, n) = (cell.collapses(), cell.done());
     let (low, high) = stats::wilson(k, n);
     let mut text = format!(
-        "{} under {}: collapsed in {k} of {n} seeds (95 % interval of the share {:.0} to {:.0} %)",
-        cell.label(),
+        "{name} under {}: collapsed in {k} of {n} seeds (95 % interval of the share {:.0} to {:.0} %)",
         policy_name(cell.policy()),
         100.0 * low,
         100.0 * high

@@ -2,7 +2,7 @@
 
 use super::cells::Cell;
 use crate::enas::outcome::EnasOutcome;
-use tox_report::figure::{Figure, short};
+use tox_report::figure::Figure;
 use tox_report::stats::Interval;
 use tox_report::svg::{Anchor, Ink, Svg};
 
@@ -16,7 +16,7 @@ pub fn death(cells: &[Cell]) -> Figure {
         .flat_map(|c| {
             c.records().map(|r| {
                 (
-                    format!("{}, seed {}", short(&c.name), r.spec.seed),
+                    format!("{}, seed {}", c.name, r.spec.seed),
                     r.outcome,
                 )
             })
@@ -42,6 +42,12 @@ fn drawn<R>(rows: &[R], draw: fn(&[R]) -> Svg) -> Vec<Svg> {
     }
 }
 
+/// Room for the longest name, which is not cut: variants often differ at their ends.
+fn beside<'n>(least: f64, names: impl Iterator<Item = &'n String>) -> f64 {
+    let longest = names.map(|name| name.chars().count()).max();
+    least.max(6.4 * longest.unwrap_or(0) as f64 + 14.0)
+}
+
 /// A line across the rows with its number below.
 fn mark(svg: &mut Svg, x: f64, (top, bottom): (f64, f64), number: f64) {
     svg.line((x, top), (x, bottom), Ink::Grid, 1.0, "");
@@ -56,7 +62,7 @@ fn mark(svg: &mut Svg, x: f64, (top, bottom): (f64, f64), number: f64) {
 }
 
 fn draw_death(rows: &[(String, &EnasOutcome)]) -> Svg {
-    let (left, top, row, width) = (176.0, 14.0, 18.0, 500.0);
+    let (left, top, row, width) = (beside(176.0, rows.iter().map(|r| &r.0)), 14.0, 18.0, 500.0);
     let bottom = top + row * rows.len() as f64;
     let mut svg = Svg::new(left + width + 24.0, bottom + 42.0);
     let max = rows.iter().map(|r| r.1.steps).max().unwrap_or(1).max(1) as f64;
@@ -89,7 +95,7 @@ fn draw_death(rows: &[(String, &EnasOutcome)]) -> Svg {
 pub fn retraining(cells: &[Cell]) -> Figure {
     let rows: Vec<(String, Interval, Interval)> = cells
         .iter()
-        .filter_map(|c| Some((short(&c.name), c.test()?, c.retrained()?)))
+        .filter_map(|c| Some((c.name.clone(), c.test()?, c.retrained()?)))
         .collect();
     Figure {
         name: "retraining",
@@ -105,7 +111,7 @@ pub fn retraining(cells: &[Cell]) -> Figure {
 }
 
 fn draw_retraining(rows: &[(String, Interval, Interval)]) -> Svg {
-    let (left, top, row, width) = (150.0, 14.0, 20.0, 526.0);
+    let (left, top, row, width) = (beside(150.0, rows.iter().map(|r| &r.0)), 14.0, 20.0, 526.0);
     let bottom = top + row * rows.len() as f64;
     let mut svg = Svg::new(left + width + 24.0, bottom + 42.0);
     let x = |error: f64| left + width * error.clamp(0.0, 100.0) / 100.0;

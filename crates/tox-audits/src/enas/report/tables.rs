@@ -1,6 +1,6 @@
 //! The rows of the page's tables: Tables 1 and 2 of the paper, and the control.
 
-use super::cells::{Cell, POLICIES, budget, clean_of, searched};
+use super::cells::{Cell, POLICIES, budget, clean_of, same_setting, searched};
 use super::paper::{Beside, Paper, Printed};
 use crate::enas::outcome::EnasOutcome;
 use minijinja::Value;
@@ -41,7 +41,10 @@ pub fn table1(cells: &[Cell], paper: Option<&Paper>) -> Value {
     let twin = |cell: &Cell| {
         cell.guarded()
             && cells.iter().any(|c| {
-                !c.guarded() && c.random() == cell.random() && c.spec().threat == cell.spec().threat
+                !c.guarded()
+                    && c.random() == cell.random()
+                    && c.spec().threat == cell.spec().threat
+                    && same_setting(c, cell)
             })
     };
     let rows: Vec<&Cell> = cells
@@ -56,7 +59,7 @@ pub fn table1(cells: &[Cell], paper: Option<&Paper>) -> Value {
     };
     let printed = |c: &Cell| paper.and_then(|p| p.cell(c).printed().test);
     let above = |c: &Cell| {
-        let clean = clean_of(cells, c).filter(|_| c.poison().is_some());
+        let clean = clean_of(cells, c).filter(|_| !c.unpoisoned());
         clean.and_then(|clean| c.test_above(clean))
     };
     let bars = match paper {
@@ -96,6 +99,7 @@ pub fn table1(cells: &[Cell], paper: Option<&Paper>) -> Value {
 pub fn control(cells: &[Cell]) -> Value {
     let random = cells.iter().filter(|c| c.random());
     let rows: Vec<(&Cell, Option<&Cell>)> = random.map(|c| (c, searched(cells, c))).collect();
+    let named: Vec<&Cell> = rows.iter().map(|(c, _)| *c).collect();
     let seeds = |(c, search): &(&Cell, Option<&Cell>)| {
         let of_search = search.map_or(NONE.to_owned(), |s| s.seeds());
         let complete = c.complete() && search.is_some_and(|s| s.complete());
@@ -103,7 +107,7 @@ pub fn control(cells: &[Cell]) -> Value {
         field.warning(if complete { "" } else { "incomplete" })
     };
     let mut table = Table::of("Control: random search. Test error, percent", &rows)
-        .column("Cell", |(c, _)| Field::text(c.label()))
+        .column("Cell", |(c, _)| Field::text(c.told(&named)))
         .column("Threat", |(c, _)| Field::text(c.threat()))
         .column("Seeds\nsearch, random", seeds);
     type Of = fn(&EnasOutcome) -> Option<f64>;
@@ -144,7 +148,12 @@ pub fn table2(cells: &[Cell], paper: Option<&Paper>) -> Value {
     let mut rows: Vec<Row> = Vec::new();
     let mut seen: Vec<&Cell> = Vec::new();
     for cell in plain() {
-        let like = |c: &Cell| c.label() == cell.label() && c.spec().data == cell.spec().data;
+        // Variants that differ in more than the policy are rows of their own.
+        let like = |c: &Cell| {
+            c.label() == cell.label()
+                && c.spec().threat == cell.spec().threat
+                && same_setting(c, cell)
+        };
         if seen.iter().any(|c| like(c)) {
             continue;
         }
@@ -162,6 +171,7 @@ pub fn table2(cells: &[Cell], paper: Option<&Paper>) -> Value {
             rows.push((cell, each));
         }
     }
+    let named: Vec<&Cell> = rows.iter().map(|(cell, _)| *cell).collect();
     let paper = paper.filter(|p| beside_some(cells, Some(p)));
     // The paper's learner takes NaN as PyTorch does.
     let printed = |each: &[Option<&Cell>]| match paper {
@@ -177,7 +187,7 @@ pub fn table2(cells: &[Cell], paper: Option<&Paper>) -> Value {
     let title =
         format!("Table 2. One-shot poisoning under {of} NaN policies, shared weights, percent");
     let mut table = Table::of(&title, &rows)
-        .column("Cell", |(c, _)| Field::text(c.label()))
+        .column("Cell", |(c, _)| Field::text(c.told(&named)))
         .column("Threat", |(c, _)| Field::text(c.threat()))
         .column("Paper\nvalid. / test", |(_, each)| printed(each));
     for (i, policy) in policies().enumerate() {

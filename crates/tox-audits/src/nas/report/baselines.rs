@@ -99,7 +99,7 @@ pub fn sentences(searches: &[Search]) -> Vec<String> {
         let (why, found) = (s.idle()?, s.above_bar()?);
         let seeds = match found.half {
             Some(_) => format!("{} seeds", found.n),
-            None => "one seed, no interval".to_owned(),
+            None => format!("{}, no interval", found.lone()),
         };
         Some(format!(
             "{}: {why}: {found:+} points against {} on clean data ({seeds}).",

@@ -176,9 +176,9 @@ fn searched(search: &Search) -> Option<String> {
     );
     if let Some(gain) = search.gain(clean) {
         let sure = match gain.excludes_zero() {
-            Some(true) => "",
-            Some(false) => ", which may be chance",
-            None => ", with one seed",
+            Some(true) => String::new(),
+            Some(false) => ", which may be chance".to_owned(),
+            None => format!(", with {}", gain.lone()),
         };
         text = format!("{text}, {gain:+} points above a random architecture{sure}");
     }

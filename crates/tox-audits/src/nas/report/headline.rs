@@ -5,6 +5,7 @@ use super::cells::{self, MARK};
 use super::search::{Eaten, Search};
 use super::tables::median_rank;
 use super::ties;
+use crate::report_facts::worst;
 use tox_report::run::Run;
 use tox_report::stats::Ratio;
 use tox_report::terminal::{INCOMPLETE, lines, show};
@@ -26,6 +27,9 @@ pub fn headline(run: &Run) -> String {
         "over random".to_owned(),
         "eaten %".to_owned(),
     ]];
+    let robust = |cell: &cells::Cell| cell.mean(|o| worst(o.attacked.as_ref()));
+    let attacked = cells.iter().any(|cell| robust(cell).is_some());
+    rows[0].extend(attacked.then(|| "robust %".to_owned()));
     rows[0].extend(anti.then(|| "of anti %".to_owned()));
     for search in &searches {
         for cell in &search.cells {
@@ -53,7 +57,9 @@ pub fn headline(run: &Run) -> String {
                 sign(search.gain(cell)),
                 eaten,
             ];
-            rows.push(row.into_iter().chain(anti.then_some(of_anti)).collect());
+            let robust = attacked.then(|| show(robust(cell)));
+            let more = robust.into_iter().chain(anti.then_some(of_anti));
+            rows.push(row.into_iter().chain(more).collect());
         }
     }
     let mut out = lines(run, rows);
@@ -61,6 +67,9 @@ pub fn headline(run: &Run) -> String {
         "mean ± half of the 95 % t-interval over seeds; drop: clean less poisoned, by seed; eaten: \
          share of the clean gain over random that is gone\n",
     );
+    if attacked {
+        out.push_str("robust: accuracy of what was found, trained, under the worst attack\n");
+    }
     if anti {
         out.push_str("of anti: drop as a share of what the anti-search loses, by seed\n");
     }
