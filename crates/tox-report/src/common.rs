@@ -152,12 +152,16 @@ impl<'a> Common<'a> {
             .count()
     }
 
-    /// A sentence on every cell whose seeds are one observation, and on every threat or defence that did nothing.
+    /// A sentence on every cell whose seeds are one observation or whose learner guesses without poison, and on every
+    /// threat or defence that did nothing.
     pub fn cautions(&self) -> Vec<String> {
         let mut found = Vec::new();
         for cell in &self.cells {
             let repeated = cell.repeats();
             found.extend(repeated.map(|n| format!("{}: the {n} seeds {SAME}.", cell.name)));
+            let clean = !poisoned(cell.spec()) && cell.spec().defence.is_none();
+            let unlearned = unlearned(cell).filter(|_| clean);
+            found.extend(unlearned.map(|what| format!("Warning: {what}.")));
             let mut idle: Vec<(&str, usize)> = Vec::new();
             for what in cell.records().flat_map(|r| &r.outcome.idle) {
                 match idle.iter_mut().find(|(other, _)| other == what) {
@@ -170,11 +174,6 @@ impl<'a> Common<'a> {
             found.extend(idle.into_iter().map(sentence));
         }
         found
-    }
-
-    /// Why little damage means nothing in a cell: without poison its learner does no better than guessing.
-    fn unlearned(&self, cell: &Cell) -> Option<String> {
-        unlearned(self.clean(cell)?)
     }
 
     /// A sentence on every cell that has a trial done.
@@ -207,7 +206,6 @@ impl<'a> Common<'a> {
                 with_seeds(robust)
             ));
         }
-        parts.extend(self.unlearned(cell));
         let doubts = cell
             .records()
             .filter(|r| !r.outcome.doubts.is_empty())

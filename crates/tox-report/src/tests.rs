@@ -270,7 +270,7 @@ fn gated(dir: &Path, errors: [[f64; 3]; 2], chance: Option<f64>, random: bool) -
 #[test]
 fn a_learner_that_guesses_has_no_damage_to_hold() {
     let dir = tempfile::tempdir().unwrap();
-    let guesses = [[50.0, 49.0, 51.0], [50.5, 49.5, 50.0]];
+    let guesses = [[50.0, 49.0, 51.0], [50.5, 49.5, 51.5]];
     let said = gated(dir.path(), guesses, Some(50.0), true);
     for (said, gate) in said.iter().zip(["mild", "right"]) {
         assert!(said.starts_with(gate) && said.contains(": cannot tell, "), "{said}");

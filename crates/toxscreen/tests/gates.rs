@@ -84,6 +84,9 @@ fn gates_are_held_or_not_or_cannot_be_told() {
     let clean = trials.find_map(|t| t.ok().filter(of_clean)).unwrap();
     let record = clean.path().join("record.json");
     let kept = fs::read(&record).unwrap();
+    let read: serde_json::Value = serde_json::from_slice(&kept).unwrap();
+    let chance = read["provenance"]["chance_error"].as_f64().unwrap();
+    assert!((30.0..=50.0).contains(&chance), "{chance}");
     fs::remove_file(&record).unwrap();
     let partial = toxscreen(dir.path(), &["report", "out"]);
     let said = String::from_utf8_lossy(&partial.stdout).into_owned();
@@ -103,6 +106,35 @@ fn gates_are_held_or_not_or_cannot_be_told() {
         toxscreen(dir.path(), &["verify", "out"]).status.code(),
         Some(0)
     );
+}
+
+#[test]
+fn a_threat_that_attacks_nothing_is_refused_before_a_trial() {
+    let dir = tempfile::tempdir().unwrap();
+    recipe(dir.path(), "good = 'error(\"clean\") <= 60'");
+    let path = dir.path().join("gated.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let rlf = "kind = \"rlf\", budget = 0.5";
+    let poison = [
+        "poison", "--attack", "rlf", "--data", "digits", "--budget", "0.3", "--out", "p.npz",
+    ];
+    assert!(toxscreen(dir.path(), &poison).status.success());
+    for (threat, says) in [
+        ("kind = \"rlf\", budget = 0.001", "rounds down to no row"),
+        ("kind = \"file\", path = \"p.patch.npz\"", "expected"),
+    ] {
+        fs::write(&path, text.replace(rlf, threat)).unwrap();
+        let ran = toxscreen(dir.path(), &RUN);
+        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert_eq!(ran.status.code(), Some(2), "{said}");
+        for part in ["cell \"rlf\"", "attacks nothing of digits", says] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        assert!(!dir.path().join("out").exists());
+    }
+    // No poison at all is a baseline.
+    fs::write(&path, text.replace("budget = 0.5", "budget = 0.0")).unwrap();
+    assert!(toxscreen(dir.path(), &RUN).status.success());
 }
 
 #[test]

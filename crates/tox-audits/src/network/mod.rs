@@ -3,6 +3,7 @@
 pub mod architectures;
 mod config;
 pub mod images;
+pub mod norms;
 pub mod outcome;
 mod trial;
 

@@ -3,7 +3,7 @@
 use super::architectures::Images;
 use super::images::{self, Each};
 use super::outcome::NetworkOutcome;
-use super::{KIND, NetworkConfig};
+use super::{KIND, NetworkConfig, norms};
 use crate::error::TrialError;
 use std::path::Path;
 use tox_nn::nets::file::WeightsFile;
@@ -103,5 +103,8 @@ pub fn run(
         macs: taken.macs,
         evaluation,
     };
-    crate::finished(KIND, &outcome, (data.hash, data.notes), machine)
+    let chance = tox_data::majority::error(&split.labels);
+    let mut notes = data.notes.clone();
+    notes.extend(norms::untouched(Path::new(&config.weights.path)));
+    Ok(crate::finished(KIND, &outcome, (data.hash, notes), machine)?.guessing(chance))
 }

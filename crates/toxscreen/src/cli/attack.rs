@@ -9,7 +9,7 @@ use super::{Output, Result, interrupted, json, notes, say, table, usage};
 use std::path::{Path, PathBuf};
 use tox_audits::network::architectures::{Arch, notations};
 use tox_audits::network::outcome::NetworkOutcome;
-use tox_audits::network::{self, NetworkConfig, Which, images};
+use tox_audits::network::{self, NetworkConfig, Which, images, norms};
 use tox_audits::threats::evasion;
 use tox_data::Dataset;
 use tox_data::hashed::HashedFile;
@@ -147,6 +147,9 @@ pub fn attack(args: &Attack) -> Result<Output> {
         .map_err(|e| usage(e.to_string(), "see --normalise, --mean and --std"))?;
     args.radius.ball(&args.attack, data.classes)?;
     let taken = weights::take(&arch, &file, &data)?;
+    if let Some(untouched) = norms::untouched(&args.weights) {
+        say(format_args!("warning: {untouched}"));
+    }
     let subject = Subject {
         arch,
         normalisation,

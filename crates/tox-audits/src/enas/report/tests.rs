@@ -8,6 +8,7 @@ use tox_search::enas::config::{EnasConfig, Strategy};
 use tox_study::record::Record;
 
 mod differing;
+mod variants;
 
 fn some_missing(i: usize) -> u8 {
     made_up::missing(i, 7, 14..=17)

@@ -237,3 +237,15 @@ fn sample() {
     let specs = synthetic::specs();
     made_up::sample("nas", HEAD, &specs, synthetic::record, some_missing);
 }
+
+#[test]
+fn a_terminal_shows_robust_accuracy_where_something_is_attacked() {
+    let (clean, _) = pair();
+    let dir = folder(&clean, |_| 0);
+    assert!(!made_up::headline(dir.path()).contains("robust %"));
+    change(dir.path(), &clean, |_, o| {
+        o.attacked = Some(crate::rcnas::report::synthetic::attacked(&clean[0]));
+    });
+    let said = made_up::headline(dir.path());
+    assert!(said.contains("robust %") && said.contains("30."), "{said}");
+}
