@@ -196,9 +196,7 @@ pub(crate) fn pixels(
 ) -> Result<(Vec<Vec<u8>>, Vec<String>), DataError> {
     let all: Vec<&Array> = arrays.iter().map(|(array, _)| array).collect();
     let mut notes = units::check(path, &all, true)?;
-    for array in &all {
-        notes.extend(units::dark(path, array, true)?);
-    }
+    notes.extend(units::dark(path, &all, true)?);
     let floats: Vec<&Array> = all.into_iter().filter(|a| a.kind.is_float()).collect();
     let mut largest = f64::NEG_INFINITY;
     for array in &floats {
@@ -299,12 +297,12 @@ pub(crate) fn features(
             || grid.layout != Layout::Columns && integers && values.all(|v| (0..=255).contains(&v))
     };
     let eight_bit = arrays.iter().all(is_pixels);
+    if eight_bit {
+        notes.extend(units::dark(path, &parts, arrays.iter().any(images))?);
+    }
     let mut all = Vec::new();
     for (array, grid) in arrays {
         notes.extend(grid.note(&array.key));
-        if eight_bit {
-            notes.extend(units::dark(path, array, grid.layout != Layout::Columns)?);
-        }
         let (key, kind) = (&array.key, array.kind.name());
         all.push(match array.bytes() {
             // Bytes beside floats are told apart by whoever compares the parts.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::npy::Array;
+use super::npy::{Array, Kind};
 use super::rows::BRIGHT;
 use crate::doubt::Doubt;
 use crate::error::DataError;
@@ -102,31 +102,41 @@ pub(crate) fn check(
 }
 
 /// What is to be said of integers that are taken for 8-bit pixels, and are all but black as such: floats like these
-/// are refused, but there are dark images.
-pub(crate) fn dark(path: &Path, array: &Array, images: bool) -> Result<Option<String>, DataError> {
-    if array.kind.is_float()
-        || !matches!(
-            array.kind,
-            super::npy::Kind::Unsigned(_) | super::npy::Kind::Signed(_)
-        )
-    {
-        return Ok(None);
+/// are refused, but there are dark images. All `arrays` are parts of one set.
+pub(crate) fn dark(path: &Path, arrays: &[&Array], images: bool) -> Result<Vec<String>, DataError> {
+    let whole = |kind: Kind| matches!(kind, Kind::Unsigned(_) | Kind::Signed(_));
+    let integers = arrays.iter().filter(|array| whole(array.kind));
+    let spans = integers.map(|array| Span::of_array(path, array));
+    let spans = spans.collect::<Result<Vec<_>, _>>()?;
+    let most = spans.iter().map(|span| span.most).fold(0.0, f64::max);
+    if spans.is_empty() || most == 0.0 {
+        return Ok(Vec::new());
     }
-    let Span { most, .. } = Span::of_array(path, array)?;
-    let (key, kind) = (&array.key, array.kind.name());
-    if !(most > 0.0 && most < BRIGHT) {
-        return Ok(None);
+    let names = |spans: &[&Span]| {
+        let names = spans.iter().map(|span| span.what.clone());
+        names.collect::<Vec<_>>().join(", ")
+    };
+    if most < BRIGHT {
+        let all = names(&spans.iter().collect::<Vec<_>>());
+        return Ok(vec![match images {
+            true => format!(
+                "no integer of {all} is above {most}, of 255: almost black; if {most} is white, save them times \
+                 (255 / {most}), rounded, as numpy.uint8"
+            ),
+            false => format!(
+                "no integer of {all} is above {most}, and they are computed with as pixels, v / 255: if these are \
+                 no pixels, save them .astype(numpy.float32)"
+            ),
+        }]);
     }
-    Ok(Some(match images {
-        true => format!(
-            "`{key}` is {kind} with no value above {most}, of 255: almost black; if {most} is white, save {key} = \
-             ({key} * (255 / {most})).round().astype(numpy.uint8)"
-        ),
-        false => format!(
-            "`{key}` is {kind} with no value above {most}, and is computed with as pixels, v / 255: if these are no \
-             pixels, save {key} = {key}.astype(numpy.float32)"
-        ),
-    }))
+    let bits: Vec<&Span> = spans.iter().filter(|span| span.is_unit()).collect();
+    Ok(match bits.is_empty() {
+        true => Vec::new(),
+        false => vec![format!(
+            "no integer of {} is above 1, where other parts have up to {most}: are all in the same units?",
+            names(&bits)
+        )],
+    })
 }
 
 #[cfg(test)]
@@ -165,8 +175,13 @@ mod tests {
     #[test]
     fn integers_that_are_almost_black_are_told() {
         let path = Path::new("a.npz");
-        let said = |values: &[i64]| dark(path, &Array::of_integers("x", values), true).unwrap();
-        assert!(said(&[0, 16]).unwrap().contains("(x * (255 / 16))"));
-        assert_eq!([said(&[0, 255]), said(&[0, 0])], [None, None]);
+        let said = |parts: &[&[i64]]| {
+            let arrays: Vec<Array> = parts.iter().map(|p| Array::of_integers("x", p)).collect();
+            let said = dark(path, &arrays.iter().collect::<Vec<_>>(), true);
+            said.unwrap().join("; ")
+        };
+        assert!(said(&[&[0, 16], &[0, 9]]).contains("times (255 / 16)"));
+        assert!(said(&[&[0, 255], &[0, 1]]).contains("same units"));
+        assert_eq!([said(&[&[0, 255]]), said(&[&[0, 0]])], ["", ""]);
     }
 }

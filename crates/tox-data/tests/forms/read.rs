@@ -278,7 +278,11 @@ fn validation_arrays_are_the_last_training_images() {
         (6, 2, 4)
     );
     assert_eq!(data.valid.images.pixels, [2; 8]);
-    assert!(data.notes[0].contains("`valid` = 2"), "{:?}", data.notes);
+    let notes = data.notes.join("; ");
+    assert!(notes.contains("`valid` = 2"), "{notes}");
+    // What is almost black is so with the same white in all parts.
+    assert_eq!(notes.matches("almost black").count(), 1);
+    assert!(notes.contains("(255 / 3)"), "{notes}");
     let opened = open(&path).unwrap();
     assert_eq!(opened.sets.train.rows, 6);
     assert!(
