@@ -39,6 +39,11 @@ impl<R: RowSet> Files<R> {
         let test = std::mem::replace(&mut self.test, test);
         let [train, valid, test] = match spec.split {
             SplitKind::Official => {
+                if self.origin == Origin::Files {
+                    let labels = [train.labels(), test.labels()];
+                    self.notes
+                        .extend(order::apart(name, &self.class_names, labels[0], labels[1])?);
+                }
                 let border = train.count();
                 let all = [&train, &test].map(|split| split.labels().to_vec());
                 let splits = official(name, spec, train, test)?;

@@ -5,11 +5,15 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::doubt::Doubt;
+
 /// Why a data set could not be loaded. Each message says what was done, what was expected, what
 /// was found, in which file, and what to do.
 #[derive(Debug, Error)]
 #[allow(missing_docs, reason = "the messages name the fields")]
 pub enum DataError {
+    #[error(transparent)]
+    Doubt(#[from] Doubt),
     /// Neither a known name nor a path that exists.
     #[error(
         "no data set is called `{name}`{hint}, and there is no such file or folder; known are \

@@ -1,6 +1,7 @@
 //! File formats: each module turns files into the training and the test file of a data set.
 
 pub(crate) mod array;
+mod columns;
 pub(crate) mod csv;
 pub(crate) mod folder;
 pub(crate) mod formats;
@@ -16,7 +17,9 @@ mod pictures;
 pub(crate) mod roles;
 pub(crate) mod rows;
 pub(crate) mod source;
+pub(crate) mod spellings;
 pub(crate) mod tables;
+pub(crate) mod units;
 
 use std::path::Path;
 

@@ -142,14 +142,14 @@ fn tables(spec: &DataSpec) -> Result<Option<(Tables, &'static dyn Format)>, Data
 }
 
 fn any(spec: &DataSpec, data_dir: &DataDir) -> Result<Any, DataError> {
-    let Some((mut tables, format)) = tables(spec)? else {
+    let Some((tables, format)) = tables(spec)? else {
         return images(spec, data_dir).map(Any::Images);
     };
     if !tables.is_flat() {
         return Ok(Any::Images(Read::new(spec, tables.images()?, None)?));
     }
     let columns = match format.has_columns() {
-        true => tables.columns()?,
+        true => tables.columns.clone(),
         false => None,
     };
     Ok(Any::Table(Read::new(spec, tables.rows(columns)?, None)?))

@@ -4,6 +4,7 @@
 //! such a file lack classes, and a learner that is trained and tested on them learns one thing and is asked
 //! another.
 
+use crate::doubt::Doubt;
 use crate::error::DataError;
 use crate::format::some;
 
@@ -86,6 +87,58 @@ pub(crate) fn check(
     }
 }
 
+/// What is to be said of classes of which only the training or only the test rows have any, where these are two
+/// files of the user's.
+///
+/// # Errors
+/// Where no class is in both.
+pub(crate) fn apart(
+    name: &str,
+    class_names: &[String],
+    train: &[u16],
+    test: &[u16],
+) -> Result<Vec<String>, DataError> {
+    if train.is_empty() || test.is_empty() {
+        return Ok(Vec::new());
+    }
+    let [learned, asked] = [train, test].map(|labels| counts(labels, class_names.len()));
+    let names = |there: &dyn Fn(usize) -> bool| {
+        let classes = (0..class_names.len()).filter(|&class| there(class));
+        classes
+            .map(|class| class_names[class].clone())
+            .collect::<Vec<_>>()
+    };
+    let unknown = names(&|class| asked[class] > 0 && learned[class] == 0);
+    let unasked = names(&|class| asked[class] == 0 && learned[class] > 0);
+    let untold = test
+        .iter()
+        .filter(|label| learned[usize::from(**label)] == 0);
+    let untold = untold.count();
+    if untold == test.len() {
+        return Err(Doubt::Apart {
+            name: name.to_owned(),
+            train: some(&names(&|class| learned[class] > 0)),
+            test: some(&unknown),
+        }
+        .into());
+    }
+    let mut notes = Vec::new();
+    if untold > 0 {
+        notes.push(format!(
+            "{untold} of the {} test rows are of classes that no training row has, and cannot but be errors: {}",
+            test.len(),
+            some(&unknown)
+        ));
+    }
+    if !unasked.is_empty() {
+        notes.push(format!(
+            "no test row is of these classes of the training rows, of which errors say nothing: {}",
+            some(&unasked)
+        ));
+    }
+    Ok(notes)
+}
+
 /// How often each of `classes` occurs.
 pub(crate) fn counts(labels: &[u16], classes: usize) -> Vec<usize> {
     let mut counts = vec![0; classes];
@@ -151,6 +204,22 @@ mod tests {
         rare.push(1);
         let told = checked(&rare, 0, 80, true).unwrap();
         assert!(told[0].contains("lack the class 1"), "{told:?}");
+    }
+
+    #[test]
+    fn classes_of_one_file_alone_are_told() {
+        let names = crate::format::numbered(5);
+        let apart = |train: &[u16], test: &[u16]| apart("set", &names, train, test);
+        assert!(apart(&[0, 1, 2], &[2, 1, 0]).unwrap().is_empty());
+        // Numbered from 1 in one of them.
+        let told = apart(&[0, 1, 2, 3], &[1, 2, 3, 4, 4]).unwrap();
+        assert!(told[0].starts_with("2 of the 5 test rows"), "{told:?}");
+        assert!(told[1].ends_with("say nothing: 0"), "{told:?}");
+        let error = apart(&[0, 1], &[2, 3]).unwrap_err().to_string();
+        assert!(
+            error.contains("training rows are of 0, 1, test rows of 2, 3"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -226,3 +226,34 @@ fn pictures_of_two_sizes_are_resized_or_refused_with_the_option() {
     assert_eq!(opened.sets.train.shape, Some([3, 8, 8]));
     assert!(matches!(opened.sets.train.values, Values::Bytes(_)));
 }
+
+#[test]
+fn parts_that_are_not_known_are_no_classes() {
+    let dir = TempDir::new().unwrap();
+    for place in ["train/a/1.png", "train/b/1.png", "holdout/a/1.png"] {
+        put(&dir, "rgb.png", place);
+    }
+    let error = images(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("neither test/ nor val/"), "{error}");
+    // Trains are a class.
+    let dir = TempDir::new().unwrap();
+    for place in ["train/1.png", "car/1.png", "car/2.png"] {
+        put(&dir, "rgb.png", place);
+    }
+    assert_eq!(images(dir.path()).unwrap().class_names, ["car", "train"]);
+}
+
+#[test]
+fn class_folders_that_differ_in_case_are_told() {
+    let dir = TempDir::new().unwrap();
+    for place in ["Cat/1.png", "cat/1.png", "dog/1.png", "dog/2.png"] {
+        put(&dir, "rgb.png", place);
+    }
+    let notes = images(dir.path()).unwrap().notes;
+    assert!(
+        notes
+            .iter()
+            .any(|note| note.starts_with("\"Cat\" (1 rows), \"cat\" (1 rows) differ")),
+        "{notes:?}"
+    );
+}

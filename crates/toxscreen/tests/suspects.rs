@@ -164,6 +164,33 @@ fn poisoned_digits_are_found_shown_and_cleaned() {
         "{err}"
     );
     assert!(!dir.join("o.npz").exists());
+    // Nor is it if it lies alone: labels differ.
+    let (code, out, err) = toxscreen(dir, "clean --data r.npz --suspects few.csv --out o.npz");
+    assert_eq!(code, 3, "{out}{err}");
+    assert!(err.contains("the table is of other data"), "{err}");
+}
+
+/// Noise leaves the labels, so that only the values say whether a patch is in the rows.
+#[test]
+fn a_patch_whose_values_are_not_in_the_rows_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    for (seed, name) in [(1, "a"), (2, "b")] {
+        let args = format!(
+            "poison --attack noise --budget 0.1 --data digits --classes 3,8 --seed {seed} --out {name}.npz"
+        );
+        let (code, out, err) = toxscreen(dir, &args);
+        assert_eq!(code, 0, "{out}{err}");
+    }
+    let known = |name: &str| {
+        let args = format!("suspects --data a.npz --method knn --known {name}.patch.npz");
+        toxscreen(dir, &args)
+    };
+    let (code, out, err) = known("a");
+    assert_eq!(code, 0, "{out}{err}");
+    let (code, out, err) = known("b");
+    assert_eq!(code, 3, "{out}{err}");
+    assert!(err.contains("other values than the row has"), "{err}");
 }
 
 /// 200 rows in two clouds, of which every tenth has the other's name.

@@ -215,7 +215,49 @@ pub fn poisoned(patch: &Patch, rows: &Features) -> Result<Vec<bool>, OtherRows> 
         }
         poisoned[row] = true;
     }
+    if let Some(row) = patch
+        .values()
+        .and_then(|values| absent(patch, values, rows))
+    {
+        return refuse(format!("it gives row {row} other values than the row has"));
+    }
     Ok(poisoned)
+}
+
+/// The first row of `patch` that does not have its values, but for what a file's type may have rounded.
+fn absent(patch: &Patch, values: &Values, rows: &Features) -> Option<u64> {
+    let count = patch.indices().len();
+    let length = match values {
+        Values::Bytes(values) => values.len(),
+        Values::Floats(values) => values.len(),
+    };
+    if length != count * rows.columns {
+        return patch.indices().first().copied();
+    }
+    let held = |at: usize, row: usize| {
+        let pair = |column: usize| {
+            let (from, to) = (at * rows.columns + column, row * rows.columns + column);
+            match (values, &rows.values) {
+                (Values::Bytes(values), Values::Bytes(rows)) => values[from] == rows[to],
+                (Values::Floats(values), Values::Bytes(rows)) => {
+                    (255.0 * values[from]).round() == f32::from(rows[to])
+                }
+                (Values::Bytes(values), Values::Floats(rows)) => {
+                    near(f32::from(values[from]) / 255.0, rows[to])
+                }
+                (Values::Floats(values), Values::Floats(rows)) => near(values[from], rows[to]),
+            }
+        };
+        (0..rows.columns).all(pair)
+    };
+    let mut points = patch.indices().iter().enumerate();
+    let found = points.find(|(at, row)| !held(*at, **row as usize));
+    found.map(|(_, row)| *row)
+}
+
+/// Whether a file that has the second may have been given the first: a half float, or a whole number.
+fn near(given: f32, found: f32) -> bool {
+    (given - found).abs() <= 2e-3 * given.abs().max(1.0) || given.round() == found
 }
 
 impl Known {

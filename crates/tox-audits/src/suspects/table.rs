@@ -61,12 +61,14 @@ pub struct TableError {
     what: String,
 }
 
-/// Reads the columns `row` and `suggested` of a table for `rows` rows of these classes; others may be there,
+/// Reads the columns `row` and `suggested` of a table for rows with these labels and classes; others may be there,
 /// and lines may have been taken out.
 ///
 /// # Errors
-/// A column that is missing, a row that is not there or is there twice, a class that there is none of.
-pub fn read(text: &str, rows: usize, class_names: &[String]) -> Result<Vec<Line>, TableError> {
+/// A column that is missing, a row that is not there or is there twice, a class that there is none of, and a column
+/// `label` that is not that of these rows.
+pub fn read(text: &str, labels: &[u16], class_names: &[String]) -> Result<Vec<Line>, TableError> {
+    let rows = labels.len();
     let wrong = |line: usize, what: String| TableError { line, what };
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let unreadable = |line: usize, error: csv::Error| wrong(line, error.to_string());
@@ -84,6 +86,7 @@ pub fn read(text: &str, rows: usize, class_names: &[String]) -> Result<Vec<Line>
         })
     };
     let (at, suggested) = (column("row")?, column("suggested")?);
+    let label = heads.iter().position(|head| head.trim() == "label");
     let (mut lines, mut seen) = (Vec::new(), vec![false; rows]);
     for (i, record) in reader.records().enumerate() {
         let here = i + 2;
@@ -117,6 +120,16 @@ pub fn read(text: &str, rows: usize, class_names: &[String]) -> Result<Vec<Line>
                 ),
             ));
         };
+        let has = class_names[usize::from(labels[row])].as_str();
+        let other = |found: &&str| cell(has).trim() != *found && has != of_cell(found);
+        if let Some(found) = label.map(text).filter(other) {
+            return Err(wrong(
+                here,
+                format!(
+                    "row {row} has the label {found}, and {has} in the data: the table is of other data"
+                ),
+            ));
+        }
         lines.push(Line {
             row,
             suggested: class as u16,
@@ -132,15 +145,19 @@ mod tests {
     #[test]
     fn what_is_read_is_checked() {
         let names: Vec<String> = ["a", "=b"].map(str::to_owned).into();
-        let read = |text: &str| read(text, 3, &names);
-        let lines = read("row,label,suggested\n2,a,'=b\n0,a,a\n").unwrap();
+        let read = |text: &str| read(text, &[0, 1, 1], &names);
+        let lines = read("row,label,suggested\n2,=b,'=b\n1,'=b,a\n0,a,a\n").unwrap();
         let line = |row, suggested| Line { row, suggested };
-        assert_eq!(lines, [line(2, 1), line(0, 0)]);
+        assert_eq!(lines, [line(2, 1), line(1, 0), line(0, 0)]);
         let error = |text: &str| read(text).unwrap_err().to_string();
         assert!(error("row,label\n0,a\n").contains("no column `suggested` among row, label"));
         assert!(error("row,suggested\n3,a\n").contains("expected one below 3"));
         assert!(error("row,suggested\n1,a\n1,a\n").starts_with("line 3: row 1"));
         assert!(error("row,suggested\n1,c\n").contains("expected one of a, =b"));
+        assert!(
+            error("row,label,suggested\n1,a,a\n")
+                .contains("row 1 has the label a, and =b in the data")
+        );
         assert!(error("row,suggested\nx,a\n").contains("expected a whole number"));
     }
 }

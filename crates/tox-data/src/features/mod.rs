@@ -7,6 +7,7 @@
 //! (D), or those of images, see [`Layout`]. [`Opened`] knows the file's own form, and writes it again.
 
 mod form;
+mod named;
 mod opened;
 pub(crate) mod sets;
 pub(crate) mod tables;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::form::Form;
+use super::named;
 use super::sets::{FeatureSets, Features};
 use super::tables::sets;
 use crate::data::TableSet;
@@ -14,6 +15,7 @@ use crate::format::rows::Grid;
 use crate::format::tables::Tables;
 use crate::format::{file_name, numbered, some};
 use crate::load::load;
+use crate::order;
 use crate::patch::{Patch, PatchError};
 use crate::repeats;
 use crate::spec::DataSpec;
@@ -67,6 +69,8 @@ pub struct Opened {
     pub sets: FeatureSets,
     /// What was reinterpreted, left out or is odd, one sentence each.
     pub notes: Vec<String>,
+    /// Names of the columns, if the file has them.
+    pub(super) columns: Option<Vec<String>>,
     /// Where arrays are from; none of images.
     pub(super) form: Option<Form>,
 }
@@ -150,7 +154,7 @@ impl Opened {
             Some(format) if format.holds_images(Path::new(ask.data))? => None,
             format => format,
         };
-        let (sets, mut notes, form) = match format {
+        let (sets, mut notes, columns, form) = match format {
             None => {
                 let spec = DataSpec {
                     label: ask.label.map(str::to_owned),
@@ -163,6 +167,7 @@ impl Opened {
                 return Ok(Self {
                     sets: FeatureSets::of(dataset)?,
                     notes,
+                    columns: None,
                     form: None,
                 });
             }
@@ -184,13 +189,27 @@ impl Opened {
                 let tables = form.tables()?;
                 let (mut sets, notes) = sets(&tables)?;
                 form.select(&mut sets)?;
-                (sets.checked(&name)?, notes, form)
+                (sets.checked(&name)?, notes, tables.columns, form)
             }
         };
         notes.extend(repeated(&sets));
+        if let FeatureSets {
+            train,
+            test: Some(test),
+        } = &sets
+        {
+            let labels = [&train.labels, &test.labels];
+            notes.extend(order::apart(
+                &name,
+                &train.class_names,
+                labels[0],
+                labels[1],
+            )?);
+        }
         Ok(Self {
             sets,
             notes,
+            columns,
             form: Some(form),
         })
     }
@@ -234,9 +253,17 @@ impl Opened {
             ..*ask
         };
         let Self {
-            sets, mut notes, ..
+            sets,
+            mut notes,
+            columns,
+            ..
         } = Self::of(&whole, data_dir)?;
         let mut trusted = sets.train;
+        let path = Path::new(ask.data);
+        if let (Some(ours), Some(theirs)) = (&self.columns, &columns) {
+            notes.extend(named::arrange(path, ours, theirs, &mut trusted)?);
+        }
+        notes.extend(named::in_units(path, &self.sets.train, &trusted)?);
         let ours = &self.sets.train.class_names;
         let place = |name: &String| ours.iter().position(|our| our == name);
         let theirs = &trusted.class_names;
@@ -260,6 +287,19 @@ impl Opened {
                 class: theirs[usize::from(trusted.labels[row])].clone(),
                 known: some(ours),
             });
+        }
+        let dropped = trusted.rows - kept.len();
+        if dropped > 0 {
+            let other = places
+                .iter()
+                .zip(theirs)
+                .filter(|(place, _)| place.is_none());
+            let other: Vec<String> = other.map(|(_, name)| name.clone()).collect();
+            notes.push(format!(
+                "{dropped} of the {} trusted rows are of classes that are not kept, and are left out: {}",
+                trusted.rows,
+                some(&other)
+            ));
         }
         let labels = kept
             .iter()

@@ -3,12 +3,14 @@
 
 pub(crate) mod text_rows;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use csv::{Reader, ReaderBuilder, StringRecord};
 
 use super::npy::Array;
 use super::some;
+use crate::doubt::Doubt;
 use crate::error::DataError;
 use crate::input::{Input, MAX_BYTES};
 
@@ -48,19 +50,29 @@ pub(crate) fn read(
             path: path.to_path_buf(),
         });
     };
-    let headed = is_header(&first);
+    let second = lines.next()?.map(|(_, record)| record);
+    let headed = is_header(&first, second.as_ref(), label);
     let names: Vec<String> = match headed {
         true => first.iter().map(|name| name.trim().to_owned()).collect(),
         false => (0..first.len())
             .map(|column| format!("column {column}"))
             .collect(),
     };
-    if !headed {
+    // From the first line on again, or from the second.
+    lines.reader = ReaderBuilder::new()
+        .has_headers(false)
+        .delimiter(delimiter)
+        .from_reader(bytes);
+    if headed {
+        lines.next()?;
+        if first.iter().any(|cell| number(cell).is_some()) {
+            notes.push(format!(
+                "the first line, {}, is taken for names of columns: if it is a row, put a line of names above it",
+                some(&names)
+            ));
+        }
+    } else {
         notes.push("the table has no line of names: its first line is taken for a row".to_owned());
-        lines.reader = ReaderBuilder::new()
-            .has_headers(false)
-            .delimiter(delimiter)
-            .from_reader(bytes);
     }
     let at = label_column(path, label, headed, &names, &mut notes)?;
     let (mut rows, mut values, mut labels) = (Vec::new(), Vec::new(), Vec::new());
@@ -109,11 +121,18 @@ pub(crate) fn read(
             path: path.to_path_buf(),
         });
     }
-    // What pandas writes first unless it is told not to.
-    let counted =
-        |first: f64| (0..rows.len()).all(|row| values[row * columns] == first + row as f64);
-    if headed && columns > 1 && at != 0 && unnamed(&features[0]) && (counted(0.0) || counted(1.0)) {
-        notes.push("the first column has no name and counts the rows: it is left out".to_owned());
+    // What pandas writes first unless it is told not to; of rows that were drawn or shuffled it does not count.
+    let mut places = at;
+    while headed
+        && columns > 1
+        && places != 0
+        && unnamed(&features[0])
+        && let Some(what) = index(values.iter().step_by(columns).copied())
+    {
+        notes.push(format!(
+            "the first column has no name and {what} the rows: it is left out"
+        ));
+        places -= 1;
         features.remove(0);
         values = values
             .chunks_exact(columns)
@@ -123,7 +142,7 @@ pub(crate) fn read(
     }
     let mut arrays = vec![
         Array::of_floats("x", &[rows.len(), columns], &values),
-        labelled(path, &rows, &label_name, labels)?,
+        labelled(path, &rows, &label_name, labels, headed, &mut notes)?,
     ];
     if headed {
         arrays.push(Array::of_texts("feature_names", &features));
@@ -162,16 +181,48 @@ fn delimiter(bytes: &[u8]) -> u8 {
     most.filter(|most| count(most) > 0).unwrap_or(b',')
 }
 
+fn number(cell: &str) -> Option<f64> {
+    cell.trim().parse::<f64>().ok()
+}
+
 /// Whether a first line is names: no cell of it is a number, or those that are count its columns, as names
-/// that pandas makes up do.
-fn is_header(first: &StringRecord) -> bool {
-    let number = |cell: &str| cell.trim().parse::<f64>().ok();
+/// that pandas makes up do (behind an index without a name too), or it names the column of labels, below which is
+/// a number.
+fn is_header(first: &StringRecord, second: Option<&StringRecord>, label: Option<&str>) -> bool {
     let mut numbers = first
         .iter()
         .enumerate()
         .filter_map(|(at, cell)| Some((at, number(cell)?)));
-    let counts = |(at, number): (usize, f64)| number == at as f64;
-    numbers.clone().next().is_none() || first.len() > 2 && numbers.all(counts)
+    if numbers.clone().next().is_none() {
+        return true;
+    }
+    let shift = usize::from(first.get(0).is_some_and(|cell| unnamed(cell.trim())));
+    let counts = |(at, number): (usize, f64)| number + shift as f64 == at as f64;
+    if first.len() > 2 && numbers.all(counts) {
+        return true;
+    }
+    let names_labels =
+        |cell: &str| label == Some(cell) || LABELS.contains(&&cell.to_lowercase()[..]);
+    let below = |at: usize| second.and_then(|second| number(second.get(at)?)).is_some();
+    let mut cells = first.iter().map(str::trim).enumerate();
+    cells.any(|(at, cell)| number(cell).is_none() && names_labels(cell) && below(at))
+}
+
+/// What numbers without a name do if they are an index: whole, and none twice.
+fn index(values: impl Iterator<Item = f64>) -> Option<&'static str> {
+    let values: Vec<f64> = values.collect();
+    let from = values.first().copied()?;
+    let mut numbered = values.iter().enumerate();
+    if from <= 1.0 && from >= 0.0 && numbered.all(|(at, value)| *value == from + at as f64) {
+        return Some("counts");
+    }
+    let mut sorted = values;
+    sorted.sort_by(f64::total_cmp);
+    let whole = sorted
+        .iter()
+        .all(|value| value.fract() == 0.0 && *value >= 0.0);
+    let apart = sorted.windows(2).all(|pair| pair[0] != pair[1]);
+    (whole && apart).then_some("numbers")
 }
 
 fn unnamed(name: &str) -> bool {
@@ -194,7 +245,17 @@ pub(super) fn label_column(
         })
     };
     if let Some(label) = label {
-        let by_name = names.iter().position(|name| headed && name == label);
+        let mut called = (0..names.len()).filter(|&at| headed && names[at] == label);
+        let by_name = called.next();
+        let count = usize::from(by_name.is_some()) + called.count();
+        if count > 1 {
+            return Err(Doubt::LabelTwice {
+                path: path.to_path_buf(),
+                label: label.to_owned(),
+                count,
+            }
+            .into());
+        }
         let by_number = || {
             label
                 .parse()
@@ -202,7 +263,15 @@ pub(super) fn label_column(
                 .filter(|&column: &usize| column < names.len())
         };
         return match by_name.or_else(by_number) {
-            Some(column) => Ok(column),
+            Some(column) => {
+                if by_name.is_none() && headed {
+                    notes.push(format!(
+                        "the labels are those of column {column}, counted from 0: `{}`",
+                        names[column]
+                    ));
+                }
+                Ok(column)
+            }
             None => refuse(
                 label,
                 match headed {
@@ -240,13 +309,32 @@ pub(super) fn label_column(
 }
 
 /// Whole numbers as integers, other cells as text.
-fn labelled(path: &Path, rows: &[u64], name: &str, cells: Vec<String>) -> Result<Array, DataError> {
+fn labelled(
+    path: &Path,
+    rows: &[u64],
+    name: &str,
+    cells: Vec<String>,
+    headed: bool,
+    notes: &mut Vec<String>,
+) -> Result<Array, DataError> {
     let whole = |cell: &String| {
         let number = cell.parse::<f64>().ok()?;
         (number.fract() == 0.0 && number.abs() < 1e15).then_some(number as i64)
     };
-    if let Some(numbers) = cells.iter().map(whole).collect::<Option<Vec<i64>>>() {
+    let numbers = cells.iter().map(whole);
+    if let Some(numbers) = numbers.clone().collect::<Option<Vec<i64>>>() {
+        notes.extend(spelled(&numbers, &cells));
         return Ok(Array::of_integers("y", &numbers));
+    }
+    let first = cells.first().filter(|cell| number(cell).is_none());
+    if let Some(found) =
+        first.filter(|_| !headed && cells.len() > 2 && numbers.skip(1).all(|n| n.is_some()))
+    {
+        return Err(Doubt::FirstLine {
+            path: path.to_path_buf(),
+            found: found.clone(),
+        }
+        .into());
     }
     // Numbers all of them, but not whole.
     if cells.iter().all(|cell| cell.parse::<f64>().is_ok()) {
@@ -264,6 +352,23 @@ fn labelled(path: &Path, rows: &[u64], name: &str, cells: Vec<String>) -> Result
         });
     }
     Ok(Array::of_texts("y", &cells))
+}
+
+/// That one number is written in several ways.
+fn spelled(numbers: &[i64], cells: &[String]) -> Option<String> {
+    let mut ways: BTreeMap<i64, BTreeMap<&str, usize>> = BTreeMap::new();
+    for (number, cell) in numbers.iter().zip(cells) {
+        *ways.entry(*number).or_default().entry(cell).or_default() += 1;
+    }
+    let several = ways.iter().filter(|(_, ways)| ways.len() > 1);
+    let each = several.map(|(number, ways)| {
+        let ways = ways
+            .iter()
+            .map(|(cell, count)| format!("{cell} ({count} rows)"));
+        format!("{} as {number}", some(&ways.collect::<Vec<_>>()))
+    });
+    let each: Vec<String> = each.collect();
+    (!each.is_empty()).then(|| format!("labels are taken for numbers: {}", each.join("; ")))
 }
 
 #[cfg(test)]
@@ -312,6 +417,61 @@ mod tests {
         assert_eq!(values, [5.0, 6.0, 7.0, 8.0]);
         let (_, labels, _) = table("a,y\n1,2.0\n2,3.0\n", None).unwrap();
         assert_eq!(integers(&labels), [2, 3]);
+    }
+
+    #[test]
+    fn numbers_may_be_names_of_columns() {
+        for text in [
+            "1,2,3,label\n5,6,7,0\n8,9,7,1\n",
+            "1990,1991,1992,kind\n5,6,7,0\n8,9,7,1\n",
+            ",0,1,2,y\n0,5,6,7,0\n1,8,9,7,1\n",
+            "0,1,2,3\n5,6,7,0\n8,9,7,1\n",
+        ] {
+            let label = text.contains("kind").then_some("kind");
+            let (values, labels, notes) = table(text, label).unwrap();
+            assert_eq!(values, [5.0, 6.0, 7.0, 8.0, 9.0, 7.0], "{text}");
+            assert_eq!(integers(&labels), [0, 1]);
+            assert!(notes.contains("is taken for names"), "{notes}");
+        }
+        // Labels of text that begin like a name.
+        let (_, labels, _) = table("1,2,y\n3,4,n\n", None).unwrap();
+        assert_eq!(labels.texts().collect::<Vec<_>>(), ["y", "n"]);
+        let error = table("1990,1991,kind\n5,6,0\n8,9,1\n8,9,1\n", None).unwrap_err();
+        assert!(error.to_string().contains("\"kind\""), "{error}");
+    }
+
+    #[test]
+    fn an_index_without_a_name_is_no_feature() {
+        for text in [
+            ",a,y\n7,1,0\n3,2,1\n9,3,0\n",
+            "Unnamed: 0.1,Unnamed: 0,a,y\n0,7,1,0\n1,3,2,1\n2,9,3,0\n",
+        ] {
+            let (values, _, notes) = table(text, None).unwrap();
+            assert_eq!(values, [1.0, 2.0, 3.0]);
+            assert!(
+                notes.contains("numbers the rows: it is left out"),
+                "{notes}"
+            );
+        }
+        // Values are no index.
+        let (values, ..) = table(",a,y\n7.5,1,0\n3,2,1\n", None).unwrap();
+        assert_eq!(values.len(), 4);
+        let (values, ..) = table(",a,y\n7,1,0\n7,2,1\n", None).unwrap();
+        assert_eq!(values.len(), 4);
+    }
+
+    #[test]
+    fn labels_that_are_written_in_several_ways_are_told() {
+        let (_, labels, notes) = table("a,y\n1,1\n2,1.0\n3,01\n4,0\n", None).unwrap();
+        assert_eq!(integers(&labels), [1, 1, 1, 0]);
+        assert!(
+            notes.contains("01 (1 rows), 1 (1 rows), 1.0 (1 rows) as 1"),
+            "{notes}"
+        );
+        let error = table("a,k,k\n1,0,1\n", Some("k")).unwrap_err().to_string();
+        assert!(error.starts_with("2 columns of"), "{error}");
+        let (_, _, notes) = table("a,b,c\n1,0,1\n2,1,1\n", Some("1")).unwrap();
+        assert!(notes.contains("column 1, counted from 0: `b`"), "{notes}");
     }
 
     #[test]

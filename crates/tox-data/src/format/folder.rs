@@ -15,8 +15,9 @@ use std::path::{Path, PathBuf};
 use super::extension;
 use super::picture::{self, EXTENSIONS};
 use super::pictures::Pictures;
-use super::some;
+use super::{some, spellings};
 use crate::classes;
+use crate::doubt::Doubt;
 use crate::error::DataError;
 use crate::files::{Files, Origin};
 use crate::row_set::RowSet;
@@ -133,8 +134,16 @@ fn listing(path: &Path) -> Result<Listed, DataError> {
     let valid = part(&["val", "valid", "validation"]);
     let test = part(&["test", "testing"]);
     let (Some(train), true) = (&train, valid.is_some() || test.is_some()) else {
+        if let Some(train) = train.filter(|train| holds_folders_alone(train)) {
+            return Err(Doubt::Parts {
+                path: path.to_path_buf(),
+                train: super::file_name(&train),
+            }
+            .into());
+        }
         let classes = classes(path, &mut left)?;
         let class_names: Vec<String> = classes.iter().map(|class| class.name.clone()).collect();
+        let twins = spelled(path, &classes)?;
         let mut train = ordered(path, classes, &class_names)?;
         let test = train.split_off(train.len() - (train.len() / 5).max(1));
         return Ok(Listed {
@@ -142,7 +151,7 @@ fn listing(path: &Path) -> Result<Listed, DataError> {
             train,
             valid: Vec::new(),
             test,
-            notes: left.notes(),
+            notes: [left.notes(), twins].concat(),
             origin: Origin::OneFile,
         });
     };
@@ -160,6 +169,7 @@ fn listing(path: &Path) -> Result<Listed, DataError> {
         ));
     }
     let found = classes(train, &mut left)?;
+    notes.extend(spelled(train, &found)?);
     let class_names: Vec<String> = found.iter().map(|class| class.name.clone()).collect();
     let train = ordered(train, found, &class_names)?;
     let mut more = |part: Option<PathBuf>| -> Result<Option<Listing>, DataError> {
@@ -267,6 +277,21 @@ fn classes(path: &Path, left: &mut LeftOut) -> Result<Vec<Class>, DataError> {
         }),
         _ => Ok(classes),
     }
+}
+
+/// What is to be said of the names of `classes`.
+fn spelled(path: &Path, classes: &[Class]) -> Result<Vec<String>, DataError> {
+    let names = classes
+        .iter()
+        .map(|class| (class.name.clone(), class.images.len()));
+    spellings::check(path, &names.collect::<Vec<_>>())
+}
+
+/// Whether a folder called train is one of class folders, and not the class of trains.
+fn holds_folders_alone(path: &Path) -> bool {
+    let found = entries(path, &mut LeftOut::default());
+    let image = |file: &PathBuf| EXTENSIONS.contains(&&extension(file)[..]);
+    found.is_ok_and(|(folders, files)| !folders.is_empty() && !files.iter().any(image))
 }
 
 /// Adds the images in `folder`, which a class knows as `inside`, and in its folders.

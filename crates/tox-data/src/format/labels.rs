@@ -1,11 +1,13 @@
 //! Labels in every form that people save them in: numbers, bools, whole floats, text, one-hot; and the
 //! classes that they make.
 
+mod one_hot;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::npy::{Array, Kind};
-use super::{numbered, some};
+use super::{numbered, some, spellings};
 use crate::error::DataError;
 
 /// Most classes, so that a label has one number to spare.
@@ -57,7 +59,7 @@ impl Labels {
             [_] | [_, 1] if array.kind.is_text() => (Form::Text, texts(&array)),
             [_] | [_, 1] => (Form::Numbers, numbers(path, &array)?),
             [_, columns] if !array.kind.is_text() && columns > 0 => {
-                (Form::OneHot(columns), one_hot(path, &array, columns)?)
+                (Form::OneHot(columns), one_hot::read(path, &array, columns)?)
             }
             _ => {
                 return Err(DataError::NpyShape {
@@ -172,33 +174,6 @@ fn numbers(path: &Path, array: &Array) -> Result<Vec<Given>, DataError> {
     array.integers(path)?.enumerate().map(label).collect()
 }
 
-fn one_hot(path: &Path, array: &Array, columns: usize) -> Result<Vec<Given>, DataError> {
-    let values: Vec<f64> = array.floats(path)?.collect();
-    let label = |(row, values): (usize, &[f64])| {
-        let hot = values.iter().position(|&value| value == 1.0);
-        let others = values.iter().filter(|&&value| value != 0.0).count();
-        match hot.filter(|_| others == 1) {
-            Some(column) => Ok(Given::Number(column as i64)),
-            None => wrong(
-                path,
-                array,
-                row,
-                values.iter().sum(),
-                format!(
-                    "(N, K) labels are read where each row has a single 1 (the number above is the sum \
-                     of row {row}): save {0} = {0}.argmax(1), if each row has one class",
-                    array.key
-                ),
-            ),
-        }
-    };
-    values
-        .chunks_exact(columns)
-        .enumerate()
-        .map(label)
-        .collect()
-}
-
 impl Classes {
     /// The classes of all `parts` of the file at `path`, and what is to be said of them; `names` is what
     /// the file calls the labels 0, 1, and so on.
@@ -207,6 +182,7 @@ impl Classes {
         parts: &[&Labels],
         names: Option<Vec<String>>,
     ) -> Result<(Self, Vec<String>), DataError> {
+        one_hot::check(path, parts)?;
         let mut notes: Vec<String> = parts.iter().filter_map(|part| part.note()).collect();
         let mut there: BTreeMap<&Given, usize> = BTreeMap::new();
         for given in parts.iter().flat_map(|part| &part.values) {
@@ -242,6 +218,8 @@ impl Classes {
                 });
             }
             let names: Vec<String> = texts.iter().map(text).collect();
+            let counted = texts.iter().map(|given| (text(given), there[given]));
+            notes.extend(spellings::check(path, &counted.collect::<Vec<_>>())?);
             notes.push(format!(
                 "the labels are text; in their order: {}",
                 mapping(&names)

@@ -9,8 +9,8 @@ use image::codecs::png::PngDecoder;
 use image::codecs::webp::WebPDecoder;
 use image::metadata::Orientation;
 use image::{
-    AnimationDecoder, ColorType, DynamicImage, GrayImage, ImageFormat, ImageReader, Limits,
-    RgbImage,
+    AnimationDecoder, ColorType, DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader,
+    Limits, RgbImage,
 };
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
@@ -40,6 +40,8 @@ pub(crate) struct Lost {
     pub frames: bool,
     /// It says that it is to be turned.
     pub turn: bool,
+    /// It has more than 8 bits a channel, and this is its largest value.
+    pub largest: Option<u16>,
 }
 
 /// The image at `path`, its type told by its first bytes and not by its name.
@@ -63,19 +65,64 @@ pub(crate) fn decode_bytes(path: &Path, bytes: &[u8]) -> Result<(DynamicImage, L
     let image = if format == ImageFormat::Jpeg {
         jpeg(bytes, &mut lost).map_err(failed)?
     } else {
-        let mut limits = Limits::default();
-        limits.max_image_width = Some(MAX_SIDE);
-        limits.max_image_height = Some(MAX_SIDE);
-        limits.max_alloc = Some(MAX_DECODED);
+        lost.turn = turned(format, bytes);
         let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-        reader.limits(limits);
+        reader.limits(limits());
         reader.decode().map_err(|error| failed(error.to_string()))?
     };
     let colour = image.color();
     lost.depth = colour.bits_per_pixel() / u16::from(colour.channel_count()) > 8;
+    if lost.depth {
+        lost.largest = Some(largest(&image).map_err(failed)?);
+    }
     lost.transparency = colour.has_alpha() && image.to_rgba8().pixels().any(|pixel| pixel[3] < 255);
     lost.frames = moves(format, bytes);
     Ok((image, lost))
+}
+
+fn limits() -> Limits {
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
+    limits.max_alloc = Some(MAX_DECODED);
+    limits
+}
+
+/// Whether an image, of any format but JPEG, says that it is to be turned.
+fn turned(format: ImageFormat, bytes: &[u8]) -> bool {
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    reader.limits(limits());
+    let said = reader
+        .into_decoder()
+        .and_then(|mut decoder| decoder.orientation());
+    said.is_ok_and(|said| said != Orientation::NoTransforms)
+}
+
+/// The largest value of an image of 16 bits a channel.
+fn largest(image: &DynamicImage) -> Result<u16, String> {
+    let of = |values: &[u16], channels: usize| {
+        // Of the colours, and not of the transparency.
+        let colours = channels - usize::from(image.color().has_alpha());
+        let pixels = values.chunks_exact(channels);
+        let values = pixels.flat_map(|pixel| &pixel[..colours]);
+        values.max().copied().unwrap_or_default()
+    };
+    let channels = usize::from(image.color().channel_count());
+    let floats = image.as_rgb32f().map(|image| image.as_raw());
+    let floats = floats.or_else(|| image.as_rgba32f().map(|image| image.as_raw()));
+    if let Some(value) = floats.and_then(|all| all.iter().find(|x| !(0.0..=1.0).contains(*x))) {
+        return Err(format!(
+            "a pixel of {value}, where floats from 0 to 1 are read: save it with 8 bits a channel"
+        ));
+    }
+    let sixteen = [
+        image.as_luma16().map(|image| image.as_raw()),
+        image.as_luma_alpha16().map(|image| image.as_raw()),
+        image.as_rgb16().map(|image| image.as_raw()),
+        image.as_rgba16().map(|image| image.as_raw()),
+    ];
+    let values = sixteen.into_iter().flatten().next();
+    Ok(values.map_or(u16::MAX, |values| of(values, channels)))
 }
 
 /// Whether an image of that colour is grey.
@@ -247,6 +294,57 @@ mod tests {
         longer.extend([0; 100]);
         std::fs::write(&path, &longer).unwrap();
         decode(&path).unwrap();
+    }
+
+    /// Pixels of 16 bits in which little of the range is used, and floats beyond it.
+    #[test]
+    fn deep_images_say_how_bright_they_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.png");
+        let deep = image::ImageBuffer::<image::Luma<u16>, _>::from_fn(4, 4, |x, y| {
+            image::Luma([(x * 1000 + y) as u16])
+        });
+        DynamicImage::ImageLuma16(deep).save(&path).unwrap();
+        let (_, lost) = decode(&path).unwrap();
+        assert_eq!((lost.depth, lost.largest), (true, Some(3003)));
+        let path = dir.path().join("a.tiff");
+        let floats = image::Rgb32FImage::from_pixel(4, 4, image::Rgb([0.0, 200.0, 1.0]));
+        DynamicImage::ImageRgb32F(floats).save(&path).unwrap();
+        let error = decode(&path).unwrap_err().to_string();
+        assert!(error.contains("a pixel of 200"), "{error}");
+    }
+
+    /// Not JPEG alone has a tag for it.
+    #[test]
+    fn formats_with_a_tag_say_that_they_are_to_be_turned() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.png");
+        let bytes = encoded(ImageFormat::Png);
+        // A chunk eXIf behind the header: one entry, orientation 6.
+        let mut exif =
+            b"eXIfII*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0".to_vec();
+        let length = (exif.len() - 4) as u32;
+        let crc = crc(&exif).to_be_bytes();
+        exif.extend(crc);
+        let mut tagged = bytes[..33].to_vec();
+        tagged.extend(length.to_be_bytes());
+        tagged.extend(exif);
+        tagged.extend(&bytes[33..]);
+        std::fs::write(&path, tagged).unwrap();
+        assert!(decode(&path).unwrap().1.turn);
+        std::fs::write(&path, bytes).unwrap();
+        assert!(!decode(&path).unwrap().1.turn);
+    }
+
+    fn crc(bytes: &[u8]) -> u32 {
+        let step = |crc: u32, byte: &u8| {
+            let bit = |crc: u32, _| match crc & 1 {
+                0 => crc >> 1,
+                _ => crc >> 1 ^ 0xedb8_8320,
+            };
+            (0..8).fold(crc ^ u32::from(*byte), bit)
+        };
+        !bytes.iter().fold(u32::MAX, step)
     }
 
     /// What the crate `image` makes of a whole JPEG is what is made here.

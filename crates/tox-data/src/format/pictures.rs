@@ -24,7 +24,12 @@ pub(crate) struct Pictures {
     deep: usize,
     moving: usize,
     turned: usize,
+    /// Largest value of those of 16 bits a channel.
+    largest: u16,
 }
+
+/// Images of 16 bits a channel of which none has a larger value are of 12 bits or fewer, and almost black with 8.
+const DARK: u16 = 1 << 12;
 
 impl Pictures {
     /// None yet; `resize` (pixels) is applied to each as it comes, so that images of different sizes can meet.
@@ -49,6 +54,7 @@ impl Pictures {
         self.deep += usize::from(lost.depth);
         self.moving += usize::from(lost.frames);
         self.turned += usize::from(lost.turn);
+        self.largest = self.largest.max(lost.largest.unwrap_or_default());
         let rgb = decoded.into_rgb8();
         let (h, w) = (rgb.height() as usize, rgb.width() as usize);
         let rgb = rgb.into_raw();
@@ -100,8 +106,15 @@ impl Pictures {
             ),
         ];
         let said = counted.into_iter().filter(|(count, _)| *count > 0);
-        said.map(|(count, what)| format!("{count} of {} images {what}", self.labels.len()))
-            .collect()
+        let said =
+            said.map(|(count, what)| format!("{count} of {} images {what}", self.labels.len()));
+        let dark = (self.deep > 0 && self.largest > 0 && self.largest < DARK).then(|| {
+            format!(
+                "no image of 16 bits a channel has a value above {}, of 65535: with 8 bits they are almost black;                  scale them by 65535 / {0} first",
+                self.largest
+            )
+        });
+        said.chain(dark).collect()
     }
 
     /// Grey if all are, else of three channels.

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use super::npy::{Array, Kind};
+use super::units;
 use crate::error::DataError;
 use crate::format::array::{Layout, Values};
 
 /// Floats are pixels of 0..=255, and not of 0..=1, if the largest is at least this.
-const BRIGHT: f64 = 64.0;
+pub(super) const BRIGHT: f64 = 64.0;
 
 /// How an array holds its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,12 +194,10 @@ pub(crate) fn pixels(
     path: &Path,
     arrays: Vec<(Array, Grid)>,
 ) -> Result<(Vec<Vec<u8>>, Vec<String>), DataError> {
-    let mut notes = Vec::new();
-    let floats: Vec<&Array> = arrays
-        .iter()
-        .map(|(array, _)| array)
-        .filter(|a| a.kind.is_float())
-        .collect();
+    let all: Vec<&Array> = arrays.iter().map(|(array, _)| array).collect();
+    let mut notes = units::check(path, &all, true)?;
+    notes.extend(units::dark(path, &all, true)?);
+    let floats: Vec<&Array> = all.into_iter().filter(|a| a.kind.is_float()).collect();
     let mut largest = f64::NEG_INFINITY;
     for array in &floats {
         largest = array.floats(path)?.fold(largest, f64::max);
@@ -288,7 +287,9 @@ pub(crate) fn features(
     path: &Path,
     arrays: &[(&Array, Grid)],
 ) -> Result<(Vec<Values>, Vec<String>), DataError> {
-    let mut notes = Vec::new();
+    let images = |(_, grid): &(&Array, Grid)| grid.layout != Layout::Columns;
+    let parts: Vec<&Array> = arrays.iter().map(|(array, _)| *array).collect();
+    let mut notes = units::check(path, &parts, arrays.iter().any(images))?;
     let is_pixels = |(array, grid): &(&Array, Grid)| {
         let integers = matches!(array.kind, Kind::Unsigned(_) | Kind::Signed(_));
         let mut values = array.integers(path).into_iter().flatten();
@@ -296,6 +297,9 @@ pub(crate) fn features(
             || grid.layout != Layout::Columns && integers && values.all(|v| (0..=255).contains(&v))
     };
     let eight_bit = arrays.iter().all(is_pixels);
+    if eight_bit {
+        notes.extend(units::dark(path, &parts, arrays.iter().any(images))?);
+    }
     let mut all = Vec::new();
     for (array, grid) in arrays {
         notes.extend(grid.note(&array.key));
@@ -311,6 +315,11 @@ pub(crate) fn features(
                 Values::Bytes(grid.arranged(pixels.collect()))
             }
             None => {
+                if grid.layout != Layout::Columns && !array.kind.is_float() && array.kind != Kind::Bool {
+                    notes.push(format!(
+                        "`{key}` is {kind} beyond 0..=255, no 8-bit pixels: it is computed with in its own units"
+                    ));
+                }
                 let floats = array.reals(path)?;
                 let mut pairs = array.floats(path)?.zip(&floats);
                 if !pairs.all(|(exact, float)| exact == f64::from(*float)) {

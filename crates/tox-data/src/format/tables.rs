@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::array::Values;
+use super::columns;
 use super::dimensions;
 use super::formats::Format;
 use super::labels::{Classes, Labels};
@@ -16,6 +17,9 @@ use crate::features::sets::Features;
 use crate::files::{Files, Origin};
 use crate::published::unknown;
 use crate::row_set::RowSet;
+
+/// The array of names of columns.
+const NAMES: &str = "feature_names";
 
 /// Rows and their labels, as the file has them.
 pub(crate) struct Table {
@@ -32,6 +36,8 @@ pub(crate) struct Tables {
     pub valid: Option<Table>,
     pub test: Option<Table>,
     pub classes: Classes,
+    /// Names of the columns, if the file has them.
+    pub columns: Option<Vec<String>>,
     pub notes: Vec<String>,
 }
 
@@ -74,10 +80,21 @@ impl Tables {
             .collect();
         let (classes, said) = Classes::of(&path, &all, names)?;
         notes.extend(said);
+        let columns = match parts.further.iter().any(|key| key == NAMES) {
+            true => Some(source.array(NAMES)?).filter(|names| names.kind.is_text()),
+            false => None,
+        };
+        let columns = columns.map(|names| names.texts().collect::<Vec<_>>());
+        let width = train
+            .rows
+            .shape
+            .get(1..)
+            .map(|sides| sides.iter().product());
+        let columns = columns.filter(|names| Some(names.len()) == width);
         let unread: Vec<String> = parts
             .further
             .iter()
-            .filter(|key| *key != "feature_names")
+            .filter(|key| *key != NAMES)
             .cloned()
             .collect();
         if !unread.is_empty() {
@@ -94,6 +111,7 @@ impl Tables {
             valid,
             test,
             classes,
+            columns,
             notes,
         })
     }
@@ -110,16 +128,6 @@ impl Tables {
         let (parts, said) = features(self, &tables)?;
         let files = self.files(parts, said)?;
         Ok(Files { columns, ..files })
-    }
-
-    /// The names of the columns of a table of text.
-    pub fn columns(&mut self) -> Result<Option<Vec<String>>, DataError> {
-        const NAMES: &str = "feature_names";
-        if !self.parts.further.iter().any(|key| key == NAMES) {
-            return Ok(None);
-        }
-        let names = self.source.array(NAMES)?;
-        Ok(Some(names.texts().collect()))
     }
 
     /// As 8-bit images, their parts as those of [`Tables::rows`].
@@ -236,7 +244,7 @@ pub(crate) fn features<const N: usize>(
     for table in parts.iter().flatten() {
         grids.push((&table.rows, Grid::of(path, &table.rows)?));
     }
-    let (values, said) = rows::features(path, &grids)?;
+    let (values, mut said) = rows::features(path, &grids)?;
     let mut values = values.into_iter().zip(&grids);
     let made = parts.map(|table| {
         let (table, (values, (_, grid))) = (table?, values.next()?);
@@ -261,6 +269,12 @@ pub(crate) fn features<const N: usize>(
             });
         }
     }
+    let train = made.iter().flatten().next();
+    said.extend(
+        train
+            .into_iter()
+            .flat_map(|train| columns::notes(train, tables.columns.as_deref())),
+    );
     Ok((made, said))
 }
 

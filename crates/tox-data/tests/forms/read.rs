@@ -278,12 +278,99 @@ fn validation_arrays_are_the_last_training_images() {
         (6, 2, 4)
     );
     assert_eq!(data.valid.images.pixels, [2; 8]);
-    assert!(data.notes[0].contains("`valid` = 2"), "{:?}", data.notes);
+    let notes = data.notes.join("; ");
+    assert!(notes.contains("`valid` = 2"), "{notes}");
+    // What is almost black is so with the same white in all parts.
+    assert_eq!(notes.matches("almost black").count(), 1);
+    assert!(notes.contains("(255 / 3)"), "{notes}");
     let opened = open(&path).unwrap();
     assert_eq!(opened.sets.train.rows, 6);
     assert!(
         opened.notes.join("; ").contains("2 rows of `val_images`"),
         "{:?}",
         opened.notes
+    );
+}
+
+/// Tables whose columns are in another order are the same table; other names are another.
+#[test]
+fn trusted_columns_are_matched_by_their_names() {
+    let dir = TempDir::new().unwrap();
+    let main = put(
+        &dir,
+        "main.csv",
+        b"a,b,label\n1,10,0\n2,20,1\n3,30,0\n4,40,1\n",
+    );
+    let main = open(&main).unwrap();
+    let trusted = |text: &str| {
+        let path = put(&dir, "trusted.csv", text.as_bytes());
+        main.trusted(&Ask::of(path.to_str().unwrap()), &nowhere())
+    };
+    let (rows, notes) = trusted("label,b,a\n0,50,5\n1,60,6\n").unwrap();
+    assert_eq!(rows.values, Values::Floats(vec![5.0, 50.0, 6.0, 60.0]));
+    assert!(
+        notes.join("; ").contains("matched by their names"),
+        "{notes:?}"
+    );
+    let error = trusted("label,c,a\n0,50,5\n1,60,6\n")
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("it lacks b, and has c"), "{error}");
+    let (_, notes) = trusted("a,b,label\n5000,50,0\n6000,60,1\n").unwrap();
+    assert!(notes.join("; ").contains("in the same units?"), "{notes:?}");
+}
+
+/// Training rows of one range and test rows of the other are each fine alone.
+#[test]
+fn parts_in_two_ranges_are_refused_and_classes_of_one_part_told() {
+    let dir = TempDir::new().unwrap();
+    let image = |most: f64| {
+        let values: Vec<f64> = (0..36).map(|at| most * f64::from(at) / 35.0).collect();
+        npy("<f8", "False", "(4, 3, 3)", &le64(&values))
+    };
+    let labels = |labels: &[u8; 4]| npy("|u1", "False", "(4,)", labels);
+    let mixed = |most: f64, test: &[u8; 4]| {
+        put(
+            &dir,
+            "set.npz",
+            &zip(&[
+                ("x_train.npy", image(1.0)),
+                ("y_train.npy", labels(&[0, 1, 2, 1])),
+                ("x_test.npy", image(most)),
+                ("y_test.npy", labels(test)),
+            ]),
+        )
+    };
+    let path = mixed(255.0, &[0, 1, 2, 1]);
+    for error in [
+        open(&path).unwrap_err().to_string(),
+        images(&path).unwrap_err().to_string(),
+    ] {
+        assert!(
+            error.contains("`x_train` has values of 0 to 1, and `x_test` has"),
+            "{error}"
+        );
+    }
+    let path = mixed(0.9, &[1, 2, 3, 3]);
+    for notes in [open(&path).unwrap().notes, images(&path).unwrap().notes] {
+        let notes = notes.join("; ");
+        assert!(
+            notes.contains("2 of the 4 test rows are of classes"),
+            "{notes}"
+        );
+        assert!(notes.contains("errors say nothing: 0"), "{notes}");
+    }
+    let path = mixed(0.9, &[3, 3, 3, 3]);
+    assert!(
+        open(&path)
+            .unwrap_err()
+            .to_string()
+            .contains("test rows of 3")
+    );
+    assert!(
+        images(&path)
+            .unwrap_err()
+            .to_string()
+            .contains("test rows of 3")
     );
 }

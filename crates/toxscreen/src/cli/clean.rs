@@ -73,14 +73,14 @@ pub fn clean(args: &Clean) -> Result<Output> {
                     of(other).hinted("rank the rows of these data with `toxscreen suspects`")
                 );
             }
-            table::read(&text, rows.rows, &rows.class_names).map_err(|e| of(e.to_string()))?
+            table::read(&text, &rows.labels, &rows.class_names).map_err(|e| of(e.to_string()))?
         }
         None => {
             let Some(ran) = args.looking.judge(None, None, &args.session, &stop)? else {
                 return Ok(Output::stopped());
             };
             let text = files::read(&ran.folder.join(TABLES[0]))?;
-            table::read(&text, rows.rows, &rows.class_names).map_err(|e| bug(&e.to_string()))?
+            table::read(&text, &rows.labels, &rows.class_names).map_err(|e| bug(&e.to_string()))?
         }
     };
     let count = match args.share {

@@ -70,7 +70,8 @@ impl TextRows {
                 path: path.to_path_buf(),
             });
         };
-        let headed = is_header(first);
+        let second = records.get(1).map(|(_, record)| record);
+        let headed = is_header(first, second, label);
         let names: Vec<String> = first.iter().map(|name| name.trim().to_owned()).collect();
         let label = label_column(path, label, headed, &names, &mut Vec::new())?;
         let ends = records.iter().skip(1).map(|record| record.0);
