@@ -47,7 +47,7 @@ fn variants_of_the_learner_stand_apart() {
     let cells = cells::all(&run);
     let found = findings::findings(&run, &cells, None).join("\n");
     let html = made_up::html(dir.path());
-    let table2 = html.split("Table 2. ").nth(1).unwrap();
+    let table2 = html.split("<caption>Table 2. ").nth(1).unwrap();
     let table2 = table2.split("</table>").next().unwrap();
     for (variant, _) in VARIANTS {
         let once = format!("one-shot ({variant}) under torch: collapsed in");
@@ -82,8 +82,9 @@ fn poisoned_data_are_no_clean_cell() {
     let cells = cells::all(&run);
     let found = findings::findings(&run, &cells, None).join("\n");
     assert!(!found.contains("Without poison (flipped)"), "{found}");
-    assert_eq!(cells[0].threat(), "rlf in the data");
-    let clean = cells::clean_of(&cells, &cells[2]).unwrap();
+    let cell = |label: &str| cells.iter().find(|c| c.label() == label).unwrap();
+    assert_eq!(cell("flipped").threat(), "rlf in the data");
+    let clean = cells::clean_of(&cells, cell("1a")).unwrap();
     assert_eq!(clean.label(), "clean");
 }
 
