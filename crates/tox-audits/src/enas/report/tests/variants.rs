@@ -66,29 +66,6 @@ fn variants_of_the_learner_stand_apart() {
 }
 
 #[test]
-fn poisoned_data_are_no_clean_cell() {
-    let mut specs: Vec<TrialSpec> = synthetic::specs();
-    specs.retain(|spec| spec.cell == "clean" || spec.cell == "1a");
-    let mut flipped: Vec<TrialSpec> = specs[..3].to_vec();
-    for spec in &mut flipped {
-        spec.cell = "flipped".into();
-        let budget = serde_json::json!({ "budget": 0.3 });
-        spec.threat.data = Some(Part::new("rlf", &budget));
-    }
-    // Before the clean cell, as the first of equals.
-    specs.splice(0..0, flipped);
-    let dir = made_up::folder(synthetic::HEAD, &specs, synthetic::record, |_| 0);
-    let run = made_up::run(dir.path());
-    let cells = cells::all(&run);
-    let found = findings::findings(&run, &cells, None).join("\n");
-    assert!(!found.contains("Without poison (flipped)"), "{found}");
-    let cell = |label: &str| cells.iter().find(|c| c.label() == label).unwrap();
-    assert_eq!(cell("flipped").threat(), "rlf in the data");
-    let clean = cells::clean_of(&cells, cell("1a")).unwrap();
-    assert_eq!(clean.label(), "clean");
-}
-
-#[test]
 fn a_terminal_shows_robust_accuracy_where_something_is_attacked() {
     use crate::enas::outcome::EnasOutcome;
     let mut specs = synthetic::specs();
