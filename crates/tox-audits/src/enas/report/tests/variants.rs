@@ -47,7 +47,7 @@ fn variants_of_the_learner_stand_apart() {
     let cells = cells::all(&run);
     let found = findings::findings(&run, &cells, None).join("\n");
     let html = made_up::html(dir.path());
-    let table2 = html.split("Table 2. ").nth(1).unwrap();
+    let table2 = html.split("<caption>Table 2. ").nth(1).unwrap();
     let table2 = table2.split("</table>").next().unwrap();
     for (variant, _) in VARIANTS {
         let once = format!("one-shot ({variant}) under torch: collapsed in");
@@ -63,28 +63,6 @@ fn variants_of_the_learner_stand_apart() {
         assert!(html.contains(&label), "{label}");
     }
     assert!(!table2.contains("not planned"), "{table2}");
-}
-
-#[test]
-fn poisoned_data_are_no_clean_cell() {
-    let mut specs: Vec<TrialSpec> = synthetic::specs();
-    specs.retain(|spec| spec.cell == "clean" || spec.cell == "1a");
-    let mut flipped: Vec<TrialSpec> = specs[..3].to_vec();
-    for spec in &mut flipped {
-        spec.cell = "flipped".into();
-        let budget = serde_json::json!({ "budget": 0.3 });
-        spec.threat.data = Some(Part::new("rlf", &budget));
-    }
-    // Before the clean cell, as the first of equals.
-    specs.splice(0..0, flipped);
-    let dir = made_up::folder(synthetic::HEAD, &specs, synthetic::record, |_| 0);
-    let run = made_up::run(dir.path());
-    let cells = cells::all(&run);
-    let found = findings::findings(&run, &cells, None).join("\n");
-    assert!(!found.contains("Without poison (flipped)"), "{found}");
-    assert_eq!(cells[0].threat(), "rlf in the data");
-    let clean = cells::clean_of(&cells, &cells[2]).unwrap();
-    assert_eq!(clean.label(), "clean");
 }
 
 #[test]
