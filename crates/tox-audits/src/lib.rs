@@ -175,7 +175,9 @@ fn common_measures(
                 1 => String::new(),
                 count => format!(" {} of {count}", i + 1),
             };
-            measures.idle.push(format!("the defence{which} of the data changed no row"));
+            measures
+                .idle
+                .push(format!("the defence{which} of the data changed no row"));
         }
     }
     measures

@@ -218,7 +218,9 @@ mod tests {
         let told = apart(&[0, 1, 2, 3], &[1, 2, 3, 4, 4]).unwrap();
         assert!(told[0].starts_with("2 of the 5 test rows"), "{told:?}");
         assert!(told[1].ends_with("say nothing: 0"), "{told:?}");
-        let error = apart(&[0, 1], &[2_u16, 3].repeat(5)).unwrap_err().to_string();
+        let error = apart(&[0, 1], &[2_u16, 3].repeat(5))
+            .unwrap_err()
+            .to_string();
         assert!(
             error.contains("training rows are of 0, 1, test rows of 2, 3"),
             "{error}"

@@ -37,7 +37,12 @@ impl Gate {
                     format!("{:.2} ± {half:.2} ({}{of} seeds)", value.mean, value.n)
                 }
                 (None, _) if value.n > 1 => {
-                    format!("{:.2}, and the {} seeds {}", value.mean, value.n, common::SAME)
+                    format!(
+                        "{:.2}, and the {} seeds {}",
+                        value.mean,
+                        value.n,
+                        common::SAME
+                    )
                 }
                 (None, of) if of.is_empty() => format!("{:.2}, of one seed", value.mean),
                 (None, of) => format!("{:.2}, of one{of} seeds", value.mean),

@@ -238,7 +238,11 @@ fn gated(dir: &Path, errors: [[f64; 3]; 2], chance: Option<f64>, random: bool) -
             let spec = spec(cell, budget, false, seed as u64);
             let id = tox_study::plan::trial_id(&spec);
             plan += &format!("{}\n", json!({"trial": id, "spec": spec}));
-            let hash = if random { seed.to_string() } else { "a".to_owned() };
+            let hash = if random {
+                seed.to_string()
+            } else {
+                "a".to_owned()
+            };
             let mut provenance = json!({
                 "toxscreen": "0.1.0", "data_hash": hash, "device": "cpu", "threads": 1,
                 "platform": "linux x86_64", "simd": "plain",
@@ -253,7 +257,10 @@ fn gated(dir: &Path, errors: [[f64; 3]; 2], chance: Option<f64>, random: bool) -
                 resumed: 0,
                 parts: Default::default(),
             };
-            let outcome = Part::new("coin", &json!({"error": error, "claim": 9.0, "robust": 40.0}));
+            let outcome = Part::new(
+                "coin",
+                &json!({"error": error, "claim": 9.0, "robust": 40.0}),
+            );
             let record = Record::seal(spec, outcome, provenance, timing).unwrap();
             let trial = dir.join("trials").join(&id);
             std::fs::create_dir_all(&trial).unwrap();
@@ -273,18 +280,35 @@ fn a_learner_that_guesses_has_no_damage_to_hold() {
     let guesses = [[50.0, 49.0, 51.0], [50.5, 49.5, 51.5]];
     let said = gated(dir.path(), guesses, Some(50.0), true);
     for (said, gate) in said.iter().zip(["mild", "right"]) {
-        assert!(said.starts_with(gate) && said.contains(": cannot tell, "), "{said}");
-        assert!(said.contains("50.00 % of always answering the most frequent class"), "{said}");
+        assert!(
+            said.starts_with(gate) && said.contains(": cannot tell, "),
+            "{said}"
+        );
+        assert!(
+            said.contains("50.00 % of always answering the most frequent class"),
+            "{said}"
+        );
     }
     let paths = crate::write(&STANDARD, dir.path()).unwrap();
     let html = std::fs::read_to_string(&paths.html).unwrap();
-    assert!(html.contains("is not known to have learned anything"), "{html}");
+    assert!(
+        html.contains("is not known to have learned anything"),
+        "{html}"
+    );
     // Where nobody wrote down what guessing errs in, that is said; a learner that learns is believed.
     let said = gated(dir.path(), guesses, None, true);
-    assert!(said[0].contains(": held, ") && said[0].contains("do not say what guessing"), "{}", said[0]);
+    assert!(
+        said[0].contains(": held, ") && said[0].contains("do not say what guessing"),
+        "{}",
+        said[0]
+    );
     let learns = [[10.0, 11.0, 12.0], [10.5, 11.0, 12.5]];
     let said = gated(dir.path(), learns, Some(50.0), true);
-    assert!(said[0].contains(": held, ") && !said[0].contains("guessing"), "{}", said[0]);
+    assert!(
+        said[0].contains(": held, ") && !said[0].contains("guessing"),
+        "{}",
+        said[0]
+    );
 }
 
 #[test]
@@ -295,7 +319,10 @@ fn seeds_that_change_nothing_are_one_observation() {
     let why = "cannot tell, 1.00, and the 3 seeds gave the same results";
     assert!(said[0].contains(why), "{}", said[0]);
     let headline = crate::headline(&STANDARD, dir.path()).unwrap();
-    assert!(headline.contains("flipped: the 3 seeds gave the same results"), "{headline}");
+    assert!(
+        headline.contains("flipped: the 3 seeds gave the same results"),
+        "{headline}"
+    );
     assert!(!headline.contains("± 0.00"), "{headline}");
     // Seeds that draw other data, or change the learner, measure anew, whatever they find.
     assert!(gated(dir.path(), same, Some(50.0), true)[0].contains(": held, 1.00 ± 0.00"));

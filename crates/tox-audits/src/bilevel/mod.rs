@@ -134,7 +134,12 @@ impl Learner for Bilevel {
             ..Measures::default()
         };
         let attacked = outcome.attacked.as_ref();
-        crate::common_measures(&mut measures, outcome.poison.as_ref(), &outcome.cleansed, attacked);
+        crate::common_measures(
+            &mut measures,
+            outcome.poison.as_ref(),
+            &outcome.cleansed,
+            attacked,
+        );
         measures
     }
 }

@@ -12,7 +12,11 @@ const MOST: usize = 500;
 /// they lie below it.
 pub fn unlisted(config: &ExternalConfig) -> Vec<String> {
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let listed: BTreeSet<PathBuf> = config.files.iter().map(|f| real(Path::new(&f.path))).collect();
+    let listed: BTreeSet<PathBuf> = config
+        .files
+        .iter()
+        .map(|f| real(Path::new(&f.path)))
+        .collect();
     let root = config.modules();
     let mut open: Vec<PathBuf> = listed.iter().cloned().collect();
     let mut found: BTreeSet<PathBuf> = BTreeSet::new();
@@ -41,7 +45,9 @@ pub fn unlisted(config: &ExternalConfig) -> Vec<String> {
         Some(real(Path::new(&file.path).ancestors().nth(levels)?))
     });
     let named = |path: &PathBuf| {
-        let below = folder.as_ref().and_then(|folder| path.strip_prefix(folder).ok());
+        let below = folder
+            .as_ref()
+            .and_then(|folder| path.strip_prefix(folder).ok());
         below.unwrap_or(path).display().to_string()
     };
     found.iter().map(named).collect()
@@ -92,7 +98,10 @@ fn imports(text: &str) -> Vec<Import> {
         word.to_owned()
     };
     let parts = |module: &str| {
-        let parts = module.split('.').map(str::trim).filter(|part| !part.is_empty());
+        let parts = module
+            .split('.')
+            .map(str::trim)
+            .filter(|part| !part.is_empty());
         parts.map(str::to_owned).collect::<Vec<_>>()
     };
     let mut found = Vec::new();
@@ -120,7 +129,10 @@ fn imports(text: &str) -> Vec<Import> {
                 names.push_str(more);
             }
             let names = names.replace(['(', ')'], " ");
-            let names = names.split(',').map(name).filter(|n| !n.is_empty() && n != "*");
+            let names = names
+                .split(',')
+                .map(name)
+                .filter(|n| !n.is_empty() && n != "*");
             let module = module.trim();
             found.push(Import {
                 dots: module.chars().take_while(|c| *c == '.').count(),
@@ -182,7 +194,13 @@ mod tests {
             of(&["learn.py", "known.py"]),
             ["tools/__init__.py", "tools/clean.py", "tools/deep.py"]
         );
-        let all = ["learn.py", "known.py", "tools/__init__.py", "tools/clean.py", "tools/deep.py"];
+        let all = [
+            "learn.py",
+            "known.py",
+            "tools/__init__.py",
+            "tools/clean.py",
+            "tools/deep.py",
+        ];
         assert!(of(&all).is_empty());
     }
 }

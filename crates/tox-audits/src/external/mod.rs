@@ -214,7 +214,12 @@ impl Learner for External {
             others: others.into_iter().flatten().collect(),
             ..Measures::default()
         };
-        crate::common_measures(&mut measures, outcome.poison.as_ref(), &outcome.cleansed, None);
+        crate::common_measures(
+            &mut measures,
+            outcome.poison.as_ref(),
+            &outcome.cleansed,
+            None,
+        );
         let attacked = outcome.attacked.iter();
         let robust = attacked.map(|a| (a.attack.clone(), a.accuracy));
         measures.robust.extend(robust);

@@ -51,7 +51,10 @@ mod tests {
             untouched(&path)
         };
         let told = write(0.0, 1.0, "").unwrap();
-        assert!(told.contains("all 1 batch norms") && told.contains("never trained"), "{told}");
+        assert!(
+            told.contains("all 1 batch norms") && told.contains("never trained"),
+            "{told}"
+        );
         assert_eq!(write(0.5, 1.0, ""), None);
         assert_eq!(write(0.0, 1.0, ".other"), None);
     }

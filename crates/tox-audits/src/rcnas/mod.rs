@@ -115,7 +115,12 @@ impl Learner for RcNas {
                 }),
             }
         }
-        crate::common_measures(&mut measures, outcome.poison.as_ref(), &outcome.cleansed, None);
+        crate::common_measures(
+            &mut measures,
+            outcome.poison.as_ref(),
+            &outcome.cleansed,
+            None,
+        );
         measures
     }
 }

@@ -70,7 +70,12 @@ impl Learner for SubNetworks {
             evaluations: Some(outcome.rows.len() as u64),
             ..Measures::default()
         };
-        crate::common_measures(&mut measures, outcome.poison.as_ref(), &outcome.cleansed, None);
+        crate::common_measures(
+            &mut measures,
+            outcome.poison.as_ref(),
+            &outcome.cleansed,
+            None,
+        );
         measures
     }
 }

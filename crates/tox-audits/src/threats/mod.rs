@@ -20,8 +20,8 @@ use tox_data::DataRef;
 use tox_data::features::Features;
 use tox_data::patch::Patch;
 use tox_data::ranges::{self, OutOfRange};
-use tox_poison::data::{Crafted, points};
 use tox_poison::data::threat::{ClfThreat, GcThreat, NoiseThreat, RlfThreat};
+use tox_poison::data::{Crafted, points};
 use tox_study::house::Threat;
 use tox_study::part::Part;
 use tox_study::recipe::{Keys, RecipeError};
@@ -164,10 +164,12 @@ impl<T: ShareOfRows> Threat for Rows<T> {
     /// Of the rows that any learner lets an adversary reach.
     fn fits(&self, config: &Part, data: DataRef<'_>) -> Result<(), String> {
         match self.budget(config).filter(|share| *share > 0.0) {
-            Some(budget) => match points(budget, data.labels()[..2].iter().map(|l| l.len()).sum()) {
-                Ok(_) => Ok(()),
-                Err(e) => Err(e.to_string()),
-            },
+            Some(budget) => {
+                match points(budget, data.labels()[..2].iter().map(|l| l.len()).sum()) {
+                    Ok(_) => Ok(()),
+                    Err(e) => Err(e.to_string()),
+                }
+            }
             None => Ok(()),
         }
     }

@@ -154,7 +154,9 @@ impl Asked {
             if !asked.contains(&&spec.learner) {
                 asked.push(&spec.learner);
                 let notes = HOUSE.of(spec)?.notes(&spec.learner);
-                notes.iter().for_each(|note| say(format_args!("note: {note}")));
+                notes
+                    .iter()
+                    .for_each(|note| say(format_args!("note: {note}")));
             }
         }
         Ok(study)

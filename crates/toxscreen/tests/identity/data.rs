@@ -35,10 +35,8 @@ fn data_that_changed_under_a_study_are_refused_by_run_and_cannot_be_told_by_veri
         let found = hashes(&said.stderr);
         assert!(found.len() == 2 && found[0] != found[1], "{}", said.stderr);
     }
-    toxscreen(at, "verify s --no-rerun").must(
-        4,
-        &["data.npz", "cannot tell", "changed", "4 intact"],
-    );
+    toxscreen(at, "verify s --no-rerun")
+        .must(4, &["data.npz", "cannot tell", "changed", "4 intact"]);
     let told = ["0 bad", "4 that cannot be told", "data.npz changed"];
     toxscreen(at, "verify s").must(4, &told);
     fs::rename(at.join("data.npz"), at.join("away.npz")).unwrap();

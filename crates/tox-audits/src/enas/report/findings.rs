@@ -2,8 +2,8 @@
 //! intervals, how many seeds, and what is missing.
 
 use super::cells::{self, COLLAPSE_MARGIN, Cell, clean_of, policy_name};
-use super::paper::{Beside, Paper, Printed};
 use super::family::by_setting;
+use super::paper::{Beside, Paper, Printed};
 use super::screen;
 use crate::enas::outcome::EnasOutcome;
 use tox_poison::space::{BadSet, PoisonSet};
@@ -54,9 +54,7 @@ pub fn findings(run: &Run, cells: &[Cell], paper: Option<&Paper>) -> Vec<String>
 /// Cells without poison whose network answers no better than one class does: those of poison have their
 /// own sentences.
 fn constant(cells: &[Cell]) -> Option<String> {
-    let names = cells
-        .iter()
-        .filter(|c| c.unpoisoned() || c.screened());
+    let names = cells.iter().filter(|c| c.unpoisoned() || c.screened());
     let names: Vec<String> = names
         .filter_map(|c| {
             let error = c.test()?.mean;

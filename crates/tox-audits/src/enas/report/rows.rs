@@ -14,12 +14,8 @@ pub fn death(cells: &[Cell]) -> Figure {
         .iter()
         .filter(|c| c.records().any(|r| hit(r.outcome)))
         .flat_map(|c| {
-            c.records().map(|r| {
-                (
-                    format!("{}, seed {}", c.name, r.spec.seed),
-                    r.outcome,
-                )
-            })
+            c.records()
+                .map(|r| (format!("{}, seed {}", c.name, r.spec.seed), r.outcome))
         })
         .collect();
     Figure {

@@ -20,10 +20,7 @@ fn specs() -> Vec<TrialSpec> {
         ] {
             for policy in [NanPolicy::Torch, NanPolicy::Guarded] {
                 for seed in 0..2 {
-                    let poison = set.map(|set| SpacePoison {
-                        set: set.into(),
-                        q,
-                    });
+                    let poison = set.map(|set| SpacePoison { set: set.into(), q });
                     let mut spec = synthetic::spec(cell, poison, policy, false, seed);
                     spec.variant = Some(match policy {
                         NanPolicy::Guarded => format!("{variant}-guarded"),
