@@ -26,6 +26,47 @@ pub fn read(path: &Path) -> std::io::Result<String> {
     String::from_utf8(text).map_err(refuse)
 }
 
+/// What serde says of a value of another type, in words of who wrote it: `is "two", expected a number`. Other messages
+/// are as they are.
+pub fn of_type(message: &str) -> Cow<'_, str> {
+    let kinds = ["invalid type: ", "invalid value: ", "invalid length: "];
+    let rest = kinds.iter().find_map(|kind| message.strip_prefix(kind));
+    let Some((found, expected)) = rest.and_then(|rest| rest.split_once(", expected ")) else {
+        return Cow::Borrowed(message);
+    };
+    let (expected, place) = match expected.find(" at line ") {
+        Some(at) => expected.split_at(at),
+        None => (expected, ""),
+    };
+    let value = [
+        "string ",
+        "integer ",
+        "floating point ",
+        "boolean ",
+        "character ",
+    ];
+    let value = value.iter().find_map(|kind| found.strip_prefix(kind));
+    let found = match (value, found) {
+        (Some(value), _) => value.trim_matches('`'),
+        (None, "map") => "a table of keys",
+        (None, "sequence") => "a list",
+        (None, "unit value" | "null") => "nothing",
+        (None, found) => found,
+    };
+    let expected = match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or more",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a sequence" => "a list",
+        "a map" => "a table of keys",
+        "a boolean" => "true or false",
+        "string or map" => "a name, or a table of one key",
+        expected if expected.starts_with("struct ") => "a table of keys",
+        expected => expected,
+    };
+    Cow::Owned(format!("is {found}, expected {expected}{place}"))
+}
+
 /// `text` with its control characters written as `\u{1b}`, so that it cannot move a terminal's cursor,
 /// colour it or set its title. Line feeds and tabs stay.
 pub fn printable(text: &str) -> Cow<'_, str> {
@@ -113,6 +154,39 @@ pub fn shell_word(word: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn types_are_told_without_the_names_of_rust() {
+        for (said, told) in [
+            (
+                "invalid type: string \"two\", expected usize",
+                "is \"two\", expected a whole number, 0 or more",
+            ),
+            (
+                "invalid type: floating point `1.5`, expected u64",
+                "is 1.5, expected a whole number, 0 or more",
+            ),
+            (
+                "invalid type: integer `3`, expected struct ChildConfig",
+                "is 3, expected a table of keys",
+            ),
+            (
+                "invalid type: sequence, expected f64 at line 1 column 9",
+                "is a list, expected a number at line 1 column 9",
+            ),
+            (
+                "invalid type: map, expected a boolean",
+                "is a table of keys, expected true or false",
+            ),
+            (
+                "invalid length 3, expected 2",
+                "invalid length 3, expected 2",
+            ),
+            ("missing field `x`", "missing field `x`"),
+        ] {
+            assert_eq!(of_type(said), told);
+        }
+    }
 
     #[test]
     fn control_characters_are_shown_and_words_are_left_alone() {

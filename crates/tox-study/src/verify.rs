@@ -67,8 +67,7 @@ pub enum Verdict {
     /// It was made with another instruction set, platform or toxscreen, or on a device that does not repeat
     /// itself, so that bits cannot be compared here; every number lies within the tolerance.
     Close,
-    /// So it was, and some value lies further apart; or data or files that it was made with are not here, or are
-    /// others now, so that nothing can be compared.
+    /// So it was, and some value lies further apart; or data or files that it was made with are not here.
     CannotTell,
     /// Its learner does not repeat itself, and its errors lie within the tolerance that the recipe gives it.
     Within,
@@ -76,7 +75,7 @@ pub enum Verdict {
     Noted,
     /// Running it again gave another outcome.
     Differs,
-    /// Running it again failed.
+    /// Running it again failed, or its data or files are others now.
     Failed,
     /// It was changed after it was written.
     Damaged,
@@ -172,8 +171,8 @@ pub fn verify(
     let mut devices: BTreeMap<&str, Result<(), String>> = BTreeMap::new();
     for i in chosen {
         let Some(record) = &records[i] else { continue };
-        if let Some(lacks) = sets.lacks(&record.spec) {
-            checks[i].verdict = Verdict::CannotTell;
+        if let Some((verdict, lacks)) = sets.lacks(&record.spec) {
+            checks[i].verdict = verdict;
             checks[i].note = format!("cannot be run again here: {lacks}");
             continue;
         }

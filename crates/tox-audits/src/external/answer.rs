@@ -5,10 +5,12 @@ use super::outcome::{Candidate, Scored};
 use super::protocol::Answer;
 use super::work::failed;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::fs;
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 use tox_data::arrays::{self, Numbers};
+use tox_data::text;
 
 /// Most bytes of `result.json`, and of a choice in it.
 const MOST_RESULT: u64 = 16 << 20;
@@ -49,7 +51,13 @@ pub fn read(out: &Path, words: Words) -> Result<Answer, ExternalError> {
     let file = fs::File::open(&path).map_err(failed("open", &path))?;
     let read = file.take(MOST_RESULT).read_to_end(&mut bytes);
     read.map_err(failed("read", &path))?;
-    let answer: Answer = serde_json::from_slice(&bytes).map_err(|e| wrong(e.to_string()))?;
+    let answer: Answer = serde_json::from_slice(&bytes).map_err(|e| {
+        let said = e.to_string();
+        match text::of_type(&said) {
+            Cow::Borrowed(said) => wrong(said.to_owned()),
+            Cow::Owned(told) => wrong(format!("a value of it {told}")),
+        }
+    })?;
     check(&answer).map_err(wrong)?;
     Ok(answer)
 }

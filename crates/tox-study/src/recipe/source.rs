@@ -9,6 +9,7 @@ use serde_path_to_error::{Path, Segment};
 use std::collections::BTreeMap;
 use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
+use tox_data::text;
 
 /// One `--set key=value`: a dotted TOML key, counted from the root of the recipe.
 #[derive(Clone, Debug, PartialEq)]
@@ -240,11 +241,9 @@ impl<'a> Source<'a> {
                     format!("the key `{key}` is missing{}", within(&path))
                 }
                 None => {
-                    // serde names Rust's types.
-                    let message = message
-                        .replace("expected usize", "expected a whole number, 0 or more")
-                        .replace("expected u64", "expected a whole number, 0 or more");
-                    format!("`{}`: {message}", dotted(&path))
+                    let told = text::of_type(message);
+                    let between = if told == message { ":" } else { "" };
+                    format!("`{}`{between} {told}", dotted(&path))
                 }
             };
             return self.refuse(&path, message, None);

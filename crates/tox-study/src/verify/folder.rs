@@ -185,6 +185,9 @@ impl<'a> Sets<'a> {
                 let name = &data.dataset;
                 match self.hash(&trial.spec, data) {
                     Some(Ok(_)) => {}
+                    Some(Err(e @ DataError::Changed { .. })) => {
+                        say(name, Verdict::Damaged, e.to_string());
+                    }
                     Some(Err(e)) => {
                         say(
                             name,
@@ -197,27 +200,37 @@ impl<'a> Sets<'a> {
             }
         }
         for trial in &done {
-            for (name, amiss) in self.amiss_files(&trial.spec) {
-                say(&name, Verdict::CannotTell, amiss);
+            for check in self.amiss_files(&trial.spec) {
+                say(&check.file, check.verdict, check.note);
             }
         }
         found
     }
 
-    /// What a trial cannot be run again without: data or files that are gone, or that are others now.
-    pub fn lacks(&mut self, trial: &TrialSpec) -> Option<String> {
+    /// The verdict on a trial that cannot be run again, and why: data or files are others now, which is a failure, or
+    /// they are not here.
+    pub fn lacks(&mut self, trial: &TrialSpec) -> Option<(Verdict, String)> {
         for data in trial.data_sets() {
             if let Some(Err(e)) = self.hash(trial, &data) {
-                return Some(e.to_string());
+                let verdict = match matches!(e, DataError::Changed { .. }) {
+                    true => Verdict::Failed,
+                    false => Verdict::CannotTell,
+                };
+                return Some((verdict, e.to_string()));
             }
         }
-        let amiss = self.amiss_files(trial);
-        let (name, amiss) = amiss.into_iter().next()?;
-        Some(format!("{name}: {amiss}"))
+        let mut amiss = self.amiss_files(trial);
+        amiss.sort_by_key(|check| !check.verdict.is_bad());
+        let first = amiss.into_iter().next()?;
+        let verdict = match first.verdict.is_bad() {
+            true => Verdict::Failed,
+            false => Verdict::CannotTell,
+        };
+        Some((verdict, format!("{}: {}", first.file, first.note)))
     }
 
     /// The files that a trial reads beside its data which are not those that it was made with, and why.
-    fn amiss_files(&mut self, trial: &TrialSpec) -> Vec<(String, String)> {
+    fn amiss_files(&mut self, trial: &TrialSpec) -> Vec<FileCheck> {
         let mut files: Vec<Asked> = Vec::new();
         if let (Some(learner), Ok(dir)) = (self.house.learner(&trial.learner.kind), self.dir) {
             for file in learner.files(&trial.learner, dir) {
@@ -243,16 +256,21 @@ impl<'a> Sets<'a> {
             let (name, expected) = (file.name, file.expected);
             let key = (name.clone(), expected.clone());
             let found = self.read.entry(key).or_insert_with(|| (file.read)());
-            match found {
-                Ok(found) if *found == expected => {}
-                Ok(found) => {
-                    let note = format!(
+            let (verdict, note) = match found {
+                Ok(found) if *found == expected => continue,
+                Ok(found) => (
+                    Verdict::Damaged,
+                    format!(
                         "changed: its hash is {found}, expected {expected}; put the old one back to compare"
-                    );
-                    amiss.push((name, note));
-                }
-                Err(e) => amiss.push((name, format!("cannot be compared here: {e}"))),
-            }
+                    ),
+                ),
+                Err(e) => (Verdict::CannotTell, format!("cannot be compared here: {e}")),
+            };
+            amiss.push(FileCheck {
+                file: name,
+                verdict,
+                note,
+            });
         }
         amiss
     }

@@ -27,9 +27,9 @@ with. Each trial is run again on the device and with the threads that its record
 machine can, with its instruction set. Where it cannot, or another toxscreen made the record, outcomes
 need not be the same to the bit: they are compared within a tolerance (docs/guide/recipes.md) and never
 called the same.
-Exit codes: 0 all the same, 1 a record or a file of the study differs, was changed or is missing, 2 no
-study there, 4 nothing of that, but something cannot be compared here (an outcome bit for bit, or data,
-weights or a learner's files that are gone or are others now), 130 stopped.")]
+Exit codes: 0 all the same, 1 something differs, was changed (data, weights or a learner's files too) or is
+missing, 2 no study there, 4 nothing of that, but something cannot be compared here (an outcome bit for bit,
+or data, weights or a learner's files that are not here), 130 stopped.")]
 pub struct Verify {
     /// Folder of the study
     pub dir: PathBuf,
