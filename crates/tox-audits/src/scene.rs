@@ -78,6 +78,9 @@ pub struct Cancelling<'a> {
     pub pool: &'a Features,
 }
 
+/// What moved targets of a victim stand for, by their values; none if nobody can tell.
+pub type Reading<'a> = dyn Fn(&[f32]) -> Option<Aim> + 'a;
+
 /// What a learner offers to an adversary who cancels gradients.
 pub trait Victims {
     /// Crafts the poison against what a clean run of the learner gives.
@@ -112,7 +115,7 @@ pub struct Poison {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Aim {
-    Architecture(Aimed),
+    Architecture(Box<Aimed>),
     /// Why nobody can tell.
     CannotTell(String),
 }
@@ -134,11 +137,11 @@ impl Aim {
     /// What a search says of the moved parameters, not looked up.
     pub fn of(found: Result<Architecture, impl ToString>) -> Self {
         match found {
-            Ok(genotype) => Self::Architecture(Aimed {
+            Ok(genotype) => Self::Architecture(Box::new(Aimed {
                 genotype,
                 accuracy: None,
                 victim_accuracy: None,
-            }),
+            })),
             Err(reason) => Self::CannotTell(reason.to_string()),
         }
     }
@@ -146,7 +149,7 @@ impl Aim {
     /// The architecture, if anybody can tell.
     pub fn architecture(&self) -> Option<&Aimed> {
         match self {
-            Self::Architecture(aimed) => Some(aimed),
+            Self::Architecture(aimed) => Some(&**aimed),
             Self::CannotTell(_) => None,
         }
     }

@@ -94,7 +94,7 @@ impl Import {
 /// The imports of a file, line by line; also those inside of functions.
 fn imports(text: &str) -> Vec<Import> {
     let name = |text: &str| {
-        let word = text.trim().split_whitespace().next().unwrap_or_default();
+        let word = text.split_whitespace().next().unwrap_or_default();
         word.to_owned()
     };
     let parts = |module: &str| {

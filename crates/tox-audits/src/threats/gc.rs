@@ -2,7 +2,7 @@
 
 use super::ShareOfRows;
 use crate::error::TrialError;
-use crate::scene::{Aim, Cancelling, Crafting, Poison, Scene, Victims};
+use crate::scene::{Aim, Cancelling, Crafting, Poison, Reading, Scene, Victims};
 use serde_json::{Value, json};
 use tox_data::Dataset;
 use tox_data::checkpoint::Hooks;
@@ -179,7 +179,7 @@ impl Cancelling<'_> {
         &self,
         victim: Victim<N>,
         attack: &gc::Attack<'_>,
-        (after, read): (Value, &dyn Fn(&[f32]) -> Option<Aim>),
+        (after, read): (Value, &Reading<'_>),
         steps: &mut Steps<'_>,
     ) -> Crafting {
         let budget = self.threat.budget;

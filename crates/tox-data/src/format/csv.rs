@@ -213,7 +213,7 @@ fn index(values: impl Iterator<Item = f64>) -> Option<&'static str> {
     let values: Vec<f64> = values.collect();
     let from = values.first().copied()?;
     let mut numbered = values.iter().enumerate();
-    if from <= 1.0 && from >= 0.0 && numbered.all(|(at, value)| *value == from + at as f64) {
+    if (0.0..=1.0).contains(&from) && numbered.all(|(at, value)| *value == from + at as f64) {
         return Some("counts");
     }
     let mut sorted = values;

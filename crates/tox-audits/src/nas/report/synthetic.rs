@@ -153,11 +153,11 @@ fn check(threat: &str, budget: Option<f64>) -> Check {
 /// Of P-DARTS the victim's cell with seed 0, and others with others.
 fn aim(search: &'static dyn Search, seed: usize) -> Aim {
     match search.kind() {
-        "p-darts" => Aim::Architecture(Aimed {
+        "p-darts" => Aim::Architecture(Box::new(Aimed {
             genotype: cell(3 + seed),
             accuracy: Some(93.0 - seed as f64),
             victim_accuracy: Some(93.0),
-        }),
+        })),
         _ => Aim::CannotTell("no architecture parameters".into()),
     }
 }
