@@ -1,6 +1,5 @@
 //! Whole files or none: written under a temporary name beside their place, then renamed. All files that
-//! toxscreen writes are written so. Links stay, and what they point to is replaced. Pipes, terminals and other devices
-//! are no files: they are written to as they are.
+//! toxscreen writes are written so. A link is replaced, but where a user named it ([`write_named`]).
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
@@ -41,15 +40,23 @@ pub fn write_unsynced(
     replace(path, fill, false)
 }
 
+/// As [`write()`] for a path that the user named: a link stays, and what it leads to is replaced; a pipe, a terminal or
+/// another device is no file, and is written to as it is.
+///
+/// # Errors
+/// As [`write()`]; links that lead to each other.
+pub fn write_named(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    match is_open(path) {
+        true => fill(&mut OpenOptions::new().append(true).open(path)?),
+        false => write(&behind_links(path)?, fill),
+    }
+}
+
 fn replace(
     path: &Path,
     fill: impl FnOnce(&mut File) -> io::Result<()>,
     sync: bool,
 ) -> io::Result<()> {
-    if is_open(path) {
-        return fill(&mut OpenOptions::new().append(true).open(path)?);
-    }
-    let path = &behind_links(path)?;
     let folder = folder(path);
     let prefix = prefix(path);
     let mut builder = tempfile::Builder::new();
@@ -180,14 +187,18 @@ mod tests {
         symlink("../c", path("sub/b")).unwrap();
         // What they lead to need not be there.
         for text in ["old", "new"] {
-            write(&path("a"), |file| file.write_all(text.as_bytes())).unwrap();
+            write_named(&path("a"), |file| file.write_all(text.as_bytes())).unwrap();
             assert_eq!(fs::read_to_string(path("c")).unwrap(), text);
         }
         assert!(path("a").is_symlink() && path("sub/b").is_symlink());
         assert_eq!(names(dir.path()), ["a", "c", "sub"]);
         symlink("e", path("d")).unwrap();
         symlink("d", path("e")).unwrap();
-        assert!(write(&path("d"), |_| Ok(())).is_err());
+        assert!(write_named(&path("d"), |_| Ok(())).is_err());
+        // Inside of a study, which may be somebody else's, no link is followed.
+        write(&path("a"), |file| file.write_all(b"own")).unwrap();
+        assert!(!path("a").is_symlink());
+        assert_eq!(fs::read_to_string(path("c")).unwrap(), "new");
     }
 
     #[cfg(unix)]
@@ -202,7 +213,7 @@ mod tests {
             let path = path.clone();
             std::thread::spawn(move || fs::read_to_string(path).unwrap())
         };
-        write(&path, |file| file.write_all(b"told")).unwrap();
+        write_named(&path, |file| file.write_all(b"told")).unwrap();
         assert_eq!(reader.join().unwrap(), "told");
         assert!(path.symlink_metadata().unwrap().file_type().is_fifo());
     }

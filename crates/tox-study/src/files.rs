@@ -39,6 +39,14 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     atomic::write(path, |file| file.write_all(bytes)).map_err(failed("write", path))
 }
 
+/// Replaces the file that a user named, see [`atomic::write_named`].
+///
+/// # Errors
+/// As [`write_atomic`].
+pub fn write_named(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    atomic::write_named(path, |file| file.write_all(bytes)).map_err(failed("write", path))
+}
+
 /// Replaces a file that can be made again, see [`atomic::write_unsynced`].
 ///
 /// # Errors

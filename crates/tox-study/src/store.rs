@@ -93,7 +93,7 @@ pub const FILES: [&str; 5] = [
 ];
 
 /// Names of the folders that it writes.
-const FOLDERS: [&str; 4] = ["trials", "shared", "figures", "cluster"];
+pub const FOLDERS: [&str; 4] = ["trials", "shared", "figures", "cluster"];
 
 /// Refuses links where files and folders of a study belong.
 fn no_links(dir: &Path) -> Result<(), FileError> {

@@ -53,6 +53,34 @@ fn what_is_read_is_never_written() {
     said.must(2, &["--out would overwrite d.csv.npz, which is read"]);
 }
 
+/// What a recipe reads is read, and what a study keeps is its own, wherever it lies.
+#[test]
+fn what_trials_read_or_left_is_never_written() {
+    let dir = folder("d.csv", &rows());
+    let at = |name: &str| dir.path().join(name);
+    let recipe = "name = \"own\"\nseeds = [0]\n[data]\ndataset = \"d.csv\"\nvalid = 10\n[learner]\nkind = \"bilevel\"\n\
+        [[cell]]\nlabel = \"clean\"\n";
+    fs::write(at("r.toml"), recipe).unwrap();
+    let said = TOXSCREEN.words(dir.path(), "plan r.toml --out s");
+    said.must(0, &[]);
+    for command in [
+        "run r.toml --out s --junit d.csv",
+        "run r.toml --summary ./d.csv",
+        "report s --latex d.csv",
+    ] {
+        let said = TOXSCREEN.words(dir.path(), command);
+        said.must(2, &["would overwrite", "d.csv, which is read"]);
+        assert_eq!(read(dir.path(), "d.csv"), rows());
+    }
+    let trial = tox_testkit::program::trials(&at("s")).remove(0);
+    let spec = trial.join("spec.json");
+    let before = fs::read(&spec).unwrap();
+    let latex = spec.strip_prefix(dir.path()).unwrap().display().to_string();
+    let said = TOXSCREEN.words(dir.path(), &format!("report s --latex {latex}"));
+    said.must(2, &["would overwrite", "a file of the study"]);
+    assert_eq!(fs::read(&spec).unwrap(), before);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_link_to_what_is_read_is_not_written_either() {

@@ -164,7 +164,7 @@ impl Form {
             }
         }
         let write = |out: &mut File| write(&mut source, &changed, out);
-        atomic::write(path, write).map_err(|source| PatchError::Write {
+        atomic::write_named(path, write).map_err(|source| PatchError::Write {
             path: path.to_path_buf(),
             source,
         })?;

@@ -252,7 +252,7 @@ impl FeatureSets {
             }
             writer.finish()?.flush()
         };
-        atomic::write(path, write).map_err(|source| DataError::Write {
+        atomic::write_named(path, write).map_err(|source| DataError::Write {
             path: path.to_path_buf(),
             source,
         })

@@ -157,8 +157,7 @@ pub fn clean(args: &Clean) -> Result<Output> {
     manifest["cleaned"] = named.into();
     let manifest = json(&manifest)?;
     let beside = Patch::manifest_path(&args.out);
-    files::write_atomic(&beside, manifest.as_bytes())
-        .map_err(|e| Failure::new(Exit::Failed, &e))?;
+    files::write_named(&beside, manifest.as_bytes()).map_err(|e| Failure::new(Exit::Failed, &e))?;
     Ok(Output::done(match args.session.json {
         true => manifest,
         false => format!(

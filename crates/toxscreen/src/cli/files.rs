@@ -1,14 +1,21 @@
 //! Files that a command writes, held against those that it reads and each other before any work is done.
 
 use super::{Result, shell_path, usage};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use tox_study::store::FILES;
+use tox_study::spec::TrialSpec;
+use tox_study::store::{FILES, FOLDERS};
+
+/// What a file that a study keeps is to a command.
+const OF_STUDY: &str = "a file of the study";
 
 /// The files of a command.
 #[derive(Default)]
 pub struct Files {
     /// With what they are to the command.
     taken: Vec<(&'static str, PathBuf)>,
+    /// Folders of a study, of which all files are its own.
+    folders: Vec<PathBuf>,
     /// With the option that names them.
     written: Vec<(&'static str, PathBuf)>,
 }
@@ -31,12 +38,25 @@ impl Files {
         self
     }
 
+    /// The files that trials read, each once.
+    pub fn of_trials<'a>(self, specs: impl Iterator<Item = &'a TrialSpec>) -> Self {
+        let (mut data, mut files) = (BTreeSet::new(), BTreeSet::new());
+        for spec in specs {
+            data.extend(spec.data_sets().into_iter().map(|data| data.dataset));
+            files.extend(spec.files().into_iter().map(|(path, _)| path));
+        }
+        self.data(data.iter().map(String::as_str))
+            .read(files.iter().map(Path::new))
+    }
+
     /// The files that a study keeps in its folder.
     pub fn study(mut self, dir: &Path) -> Self {
         let own = FILES
             .iter()
-            .map(|name| ("a file of the study", dir.join(name)));
+            .chain(&[".lock"])
+            .map(|name| (OF_STUDY, dir.join(name)));
         self.taken.extend(own);
+        self.folders.extend(FOLDERS.map(|name| dir.join(name)));
         self
     }
 
@@ -72,6 +92,16 @@ impl Files {
                 continue;
             }
             let own = place(file);
+            if self
+                .folders
+                .iter()
+                .any(|folder| own.starts_with(place(folder)))
+            {
+                return Err(usage(
+                    format!("{option} would overwrite {shown}, {OF_STUDY}"),
+                    format!("give {option} another folder"),
+                ));
+            }
             if let Some((what, _)) = self.taken.iter().find(|(_, taken)| place(taken) == own) {
                 return Err(usage(
                     format!("{option} would overwrite {shown}, {what}"),

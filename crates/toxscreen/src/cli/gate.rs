@@ -44,7 +44,7 @@ impl Ci {
             written.map_err(|e| system(&format!("write {}", path.display()), &e))?;
         }
         if let Some(path) = &self.junit {
-            tox_study::files::write_atomic(path, told.junit.as_bytes())?;
+            tox_study::files::write_named(path, told.junit.as_bytes())?;
         }
         let any = |held: Held| told.gates.iter().any(|gate| gate.held == held);
         let code = match () {

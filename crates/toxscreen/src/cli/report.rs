@@ -60,11 +60,12 @@ pub fn stale(dir: &Path) -> Result<Vec<Stale>> {
 }
 
 pub fn report(args: &Report) -> Result<Output> {
+    let mut store = Store::open(&HOUSE, &args.dir)?;
     let files = Files::default()
+        .of_trials(store.study.specs())
         .study(&args.dir)
         .written("--latex", args.latex.as_deref());
     args.ci.files(files).check()?;
-    let mut store = Store::open(&HOUSE, &args.dir)?;
     store.mend_plan()?;
     // What an earlier report left that was killed.
     let _alone = store.tidy()?;
@@ -84,7 +85,7 @@ pub fn report(args: &Report) -> Result<Output> {
     }
     if let Some(path) = &args.latex {
         let text = tox_report::latex(&REPORTS, &args.dir).map_err(failed)?;
-        files::write_atomic(path, text.as_bytes())?;
+        files::write_named(path, text.as_bytes())?;
         more.push(path.clone());
     }
     let (gates, told) = args.ci.tell(&args.dir)?;

@@ -189,6 +189,7 @@ pub fn run(args: Run) -> Result<Output> {
     let dir = args.out.clone().unwrap_or_else(default);
     let files = Files::default()
         .read(args.asked.recipe.as_deref())
+        .of_trials(study.specs())
         .study(&dir);
     args.ci.files(files).check()?;
     let options = RunOptions {

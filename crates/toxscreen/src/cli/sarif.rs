@@ -27,7 +27,7 @@ impl Sarif {
     pub fn write(&self, found: &[Found<'_>]) -> Result<()> {
         if let Some(path) = &self.sarif {
             let text = super::json(&log(found))?;
-            tox_study::files::write_atomic(path, text.as_bytes())?;
+            tox_study::files::write_named(path, text.as_bytes())?;
         }
         Ok(())
     }

@@ -108,7 +108,7 @@ impl Kept {
             let from = ran.folder.join(name);
             let copy = || {
                 let mut from = File::open(&from)?;
-                tox_data::atomic::write(to, |file| std::io::copy(&mut from, file).map(|_| ()))
+                tox_data::atomic::write_named(to, |file| std::io::copy(&mut from, file).map(|_| ()))
             };
             copy()
                 .map_err(|e| system(&format!("copy {} to {}", from.display(), to.display()), &e))?;

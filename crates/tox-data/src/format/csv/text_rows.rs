@@ -151,7 +151,7 @@ impl TextRows {
                 out.push(b'\n');
             }
         }
-        atomic::write(path, |file| file.write_all(&out))
+        atomic::write_named(path, |file| file.write_all(&out))
     }
 
     /// A row with another label, another first cell, or both.
